@@ -1,0 +1,152 @@
+package trail
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
+
+var (
+	errRecordTooLarge = errors.New("the record is longer than 1 MiB")
+	errTooDeep        = errors.New("nested deeper than 256 levels")
+	errCutRecord      = errors.New("the record is cut off")
+	errAmbiguous      = errors.New("the record has two eventName or eventSource members")
+	errSyntax         = errors.New("the record is not valid JSON")
+)
+
+// watched reports whether a record of this name may matter.
+func watched(name []byte) bool {
+	switch string(name) {
+	case DeactivateMFADevice, EnableMFADevice, ResyncMFADevice, CreateVirtualMFADevice, DeleteVirtualMFADevice,
+		CreateUser, UpdateUser, DeleteUser,
+		CreateLoginProfile, UpdateLoginProfile, DeleteLoginProfile,
+		CreateAccessKey, UpdateAccessKey, DeleteAccessKey,
+		AttachUserPolicy, PutUserPolicy, AddUserToGroup,
+		ConsoleLogin, CheckMfa:
+		return true
+	}
+	return false
+}
+
+// A record is the top level of a CloudTrail record, as it lies in the window.
+type record struct {
+	source, name, id, time                  string
+	version, category, region, recipient    string
+	errorCode, errorMessage, requestID      string
+	sourceIP, userAgent                     string
+	identity, parameters, response, details gjson.Result
+	names, sources                          int
+	notification                            bool // an S3 notification looks much like a record (R39)
+}
+
+// read fills r from the object in doc, sharing its memory.
+func (r *record) read(doc string) {
+	*r = record{}
+	gjson.Parse(doc).ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case "eventSource":
+			r.source, r.sources = value.Str, r.sources+1
+		case eventName:
+			r.name, r.names = value.Str, r.names+1
+		case "eventID":
+			r.id = value.Str
+		case "eventTime":
+			r.time = value.Str
+		case "eventVersion":
+			r.version = value.Str
+		case "eventCategory":
+			r.category = value.Str
+		case "awsRegion":
+			r.region = value.Str
+		case "recipientAccountId":
+			r.recipient = value.Str
+		case "errorCode":
+			r.errorCode = value.Str
+		case "errorMessage":
+			r.errorMessage = value.Str
+		case "requestID":
+			r.requestID = value.Str
+		case "sourceIPAddress":
+			r.sourceIP = value.Str
+		case "userAgent":
+			r.userAgent = value.Str
+		case "userIdentity":
+			r.identity = value
+		case "requestParameters":
+			r.parameters = value
+		case "responseElements":
+			r.response = value
+		case "additionalEventData":
+			r.details = value
+		case "s3":
+			r.notification = true
+		}
+		return true
+	})
+}
+
+// dated reports whether it has what tells a record from a mere mention of one.
+func (r *record) dated() bool { return (r.id != "" || r.time != "") && !r.notification }
+
+// isRecord reports whether it is a CloudTrail record at all, by its members
+// and not by where it stands.
+func (r *record) isRecord() bool {
+	return r.name != "" && r.source != "" && !strings.HasPrefix(r.source, "aws:") && r.dated()
+}
+
+// matters reports whether the record is to become an Event.
+func (r *record) matters() bool {
+	failed := r.errorCode != "" || r.errorMessage != ""
+	switch r.source {
+	case SourceIAM:
+		switch r.name {
+		case DeactivateMFADevice, DeleteVirtualMFADevice, EnableMFADevice:
+			return true // a failed one is an attempt
+		case ConsoleLogin, CheckMfa:
+			return false // these are the sign-in service's
+		}
+		return !failed
+	case SourceSignin:
+		if failed || r.name != ConsoleLogin && r.name != CheckMfa {
+			return false
+		}
+		if kind := r.identity.Get("type").Str; kind != "IAMUser" && kind != "Root" {
+			return false // MFAUsed is always No for roles and federated sign-ins (R26)
+		}
+		return strings.EqualFold(r.response.Get(r.name).Str, "Success")
+	}
+	return false
+}
+
+// record reads the object b, which has a watched eventName at its top level and
+// stands at w[at:] of the window. It reports whether that settles all of b.
+func (s *Scanner) record(b []byte, at int) bool {
+	r := &s.rec
+	r.read(view(b))
+	defer func() { *r = record{} }() // it shares the window's memory
+	if r.names > 1 || r.sources > 1 {
+		if r.dated() {
+			s.unreadable(at, ReasonAmbiguous, errAmbiguous, b)
+		}
+		return true
+	}
+	if !r.isRecord() {
+		return false
+	}
+	if r.category == "Insight" || r.category == "Aggregated" || !r.matters() {
+		return true
+	}
+	if !gjson.ValidBytes(b) {
+		s.unreadable(at, ReasonSyntax, errSyntax, b)
+		return true
+	}
+	e, err := r.event(b)
+	if err != nil {
+		s.unreadable(at, ReasonRecord, err, b)
+		return true
+	}
+	e.Origin = s.origin.String()
+	s.visitor.Event(e)
+	return true
+}

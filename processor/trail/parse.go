@@ -1,0 +1,287 @@
+package trail
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+)
+
+// maxText is how long a caller's text may be. CloudTrail cuts at 1 KB itself.
+const maxText = 1024
+
+// event makes an Event of the record whose bytes are raw. The Event owns its
+// memory.
+func (r *record) event(raw []byte) (*Event, error) {
+	when, err := time.Parse(time.RFC3339, r.time)
+	if err != nil {
+		return nil, fmt.Errorf("eventTime %q is no time", text(r.time))
+	}
+	e := &Event{
+		ID:           text(r.id),
+		Time:         when.UTC().Truncate(time.Second),
+		Source:       strings.Clone(r.source),
+		Name:         strings.Clone(r.name),
+		Region:       text(r.region),
+		Serial:       text(r.parameters.Get("serialNumber").Str),
+		ErrorCode:    text(r.errorCode),
+		ErrorMessage: text(r.errorMessage),
+		Actor:        r.actor(),
+	}
+	if e.Serial == "" {
+		e.Serial = text(r.response.Get("virtualMFADevice.serialNumber").Str)
+	}
+	e.Account = text(r.account(e.Serial))
+	if e.Account == "" {
+		return nil, errors.New("the record names no account")
+	}
+	e.Partition = text(r.partition(e.Serial))
+	e.User = text(r.target())
+	if e.Failed() && !r.parameters.IsObject() {
+		var serial string
+		if e.User, serial = deniedTarget(e.ErrorMessage); e.Serial == "" {
+			e.Serial = serial
+		}
+	}
+	e.Actor.Self = r.self(e)
+	switch e.Name {
+	case UpdateUser:
+		e.NewUser = text(r.parameters.Get("newUserName").Str)
+	case AttachUserPolicy:
+		e.Detail = text(r.parameters.Get("policyArn").Str)
+	case PutUserPolicy:
+		e.Detail = text(r.parameters.Get("policyName").Str)
+	case AddUserToGroup:
+		e.Detail = text(r.parameters.Get("groupName").Str)
+	case CreateAccessKey:
+		e.Detail = text(r.response.Get("accessKey.accessKeyId").Str)
+	case UpdateAccessKey, DeleteAccessKey:
+		e.Detail = text(r.parameters.Get("accessKeyId").Str)
+		if status := r.parameters.Get("status").Str; status != "" {
+			e.Detail = text(e.Detail + " " + status)
+		}
+	case ConsoleLogin:
+		e.MFAUsed = yesNo(r.details.Get("MFAUsed").Str)
+	case CheckMfa:
+		yes := true
+		e.MFAUsed = &yes
+	}
+	if e.ID == "" {
+		e.ID = r.hash(e.Account)
+	}
+	if e.MFAUsed == nil || !*e.MFAUsed {
+		e.Raw = line(raw)
+	}
+	return e, nil
+}
+
+// account is whose account it happened in (R13).
+func (r *record) account(serial string) string {
+	for _, a := range []string{r.recipient, r.identity.Get("accountId").Str, arnField(serial, 4), arnField(r.identity.Get("arn").Str, 4)} {
+		if a != "" {
+			return a
+		}
+	}
+	return ""
+}
+
+// partition comes from whatever ARN the record has, else from the Region (R15).
+func (r *record) partition(serial string) string {
+	for _, arn := range []string{serial, r.identity.Get("arn").Str, r.identity.Get("sessionContext.sessionIssuer.arn").Str} {
+		if p := arnField(arn, 1); p != "" {
+			return p
+		}
+	}
+	for _, p := range []struct{ prefix, partition string }{
+		{"cn-", "aws-cn"}, {"us-gov-", "aws-us-gov"}, {"us-iso-", "aws-iso"}, {"us-isob-", "aws-iso-b"},
+		{"eu-isoe-", "aws-iso-e"}, {"us-isof-", "aws-iso-f"}, {"eusc-", "aws-eusc"},
+	} {
+		if strings.HasPrefix(r.region, p.prefix) {
+			return p.partition
+		}
+	}
+	return "aws"
+}
+
+// arnField is the n-th part of an ARN, "" if it is none.
+func arnField(arn string, n int) string {
+	if !strings.HasPrefix(arn, "arn:") {
+		return ""
+	}
+	parts := strings.SplitN(arn, ":", 6)
+	if len(parts) < 6 {
+		return ""
+	}
+	return parts[n]
+}
+
+// target is whose MFA or credentials the call was about (R10, R11); "" where
+// the record does not tell.
+func (r *record) target() string {
+	kind := r.identity.Get("type").Str
+	if r.source == SourceSignin {
+		if kind == "Root" {
+			return RootUser
+		}
+		return r.identity.Get("userName").Str
+	}
+	if name := r.parameters.Get("userName").Str; name != "" {
+		return name
+	}
+	if name := r.response.Get("accessKey.userName").Str; name != "" {
+		return name
+	}
+	switch {
+	case r.name == DeleteVirtualMFADevice || r.name == CreateVirtualMFADevice:
+		return "" // these are about a device, whosever it is
+	case assumedRoot(r.identity) || kind == "Root":
+		return RootUser
+	case kind == "IAMUser":
+		return r.identity.Get("userName").Str
+	}
+	return ""
+}
+
+// deniedTarget reads the target out of an authorisation failure, whose
+// requestParameters IAM leaves null: "… is not authorized to perform:
+// iam:DeactivateMFADevice on resource: user bob because …", an ARN, or "*".
+func deniedTarget(message string) (user, serial string) {
+	_, rest, ok := strings.Cut(message, " is not authorized to perform: ")
+	if !ok {
+		return "", ""
+	}
+	_, resource, ok := strings.Cut(rest, " on resource: ")
+	if !ok {
+		return "", ""
+	}
+	kind, rest, _ := strings.Cut(resource, " ")
+	if kind == "user" {
+		name, _, _ := strings.Cut(rest, " ")
+		return strings.TrimRight(name, ".,"), ""
+	}
+	switch resource := arnField(kind, 5); {
+	case resource == "root":
+		return RootUser, ""
+	case strings.HasPrefix(resource, "user/"):
+		return resource[strings.LastIndexByte(resource, '/')+1:], ""
+	case strings.HasPrefix(resource, "mfa/"), strings.HasPrefix(resource, "u2f/"), strings.HasPrefix(resource, "sms-mfa/"):
+		return "", kind
+	}
+	return "", ""
+}
+
+// actor is who made the call.
+func (r *record) actor() Actor {
+	id := r.identity
+	a := Actor{
+		Type:        text(id.Get("type").Str),
+		ARN:         text(id.Get("arn").Str),
+		AccessKeyID: text(id.Get("accessKeyId").Str),
+		SourceIP:    text(r.sourceIP),
+		UserAgent:   text(r.userAgent),
+		AssumedRoot: assumedRoot(id),
+	}
+	switch mfa := id.Get("sessionContext.attributes.mfaAuthenticated"); mfa.Type {
+	case gjson.True, gjson.False:
+		yes := mfa.Bool()
+		a.MFA = &yes
+	case gjson.String:
+		a.MFA = yesNo(mfa.Str)
+	}
+	_, session, _ := strings.Cut(id.Get("principalId").Str, ":")
+	issuer := id.Get("sessionContext.sessionIssuer.userName").Str
+	switch {
+	case a.AssumedRoot:
+		a.Type = "AssumedRoot"
+		a.Name = text(firstOf(session, issuer, "root"))
+	case a.Type == "Root":
+		a.Name = "root" // its userName is the account's alias (R11)
+	case strings.HasPrefix(issuer, "AWSReservedSSO_") && session != "":
+		a.Name = text(session) // the person, by the name of the Identity Center session
+	case a.Type == "AssumedRole" && issuer != "" && session != "":
+		a.Name = text(issuer + "/" + session)
+	default:
+		a.Name = text(firstOf(id.Get("userName").Str, issuer, session, id.Get("invokedBy").Str, lastOf(a.ARN), id.Get("principalId").Str))
+	}
+	return a
+}
+
+// self reports whether the actor acted on itself (R14).
+func (r *record) self(e *Event) bool {
+	if e.User == "" || e.Actor.AssumedRoot {
+		return false
+	}
+	if account := r.identity.Get("accountId").Str; account != "" && account != e.Account {
+		return false
+	}
+	switch e.Actor.Type {
+	case "Root":
+		return e.Root()
+	case "IAMUser":
+		return strings.EqualFold(r.identity.Get("userName").Str, e.User)
+	}
+	return false
+}
+
+// hash stands in for an eventID that is missing (§8.15).
+func (r *record) hash(account string) string {
+	h := sha256.New()
+	for _, part := range []string{account, r.time, r.name, r.source, r.requestID, r.parameters.Raw} {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return "hash-" + hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func assumedRoot(identity gjson.Result) bool {
+	return strings.EqualFold(identity.Get("sessionContext.assumedRoot").String(), "true")
+}
+
+func yesNo(s string) *bool {
+	yes := strings.EqualFold(s, "yes") || strings.EqualFold(s, "true")
+	if !yes && !strings.EqualFold(s, "no") && !strings.EqualFold(s, "false") {
+		return nil
+	}
+	return &yes
+}
+
+func firstOf(names ...string) string {
+	for _, n := range names {
+		if n != "" {
+			return n
+		}
+	}
+	return ""
+}
+
+func lastOf(arn string) string { return arn[strings.LastIndexAny(arn, ":/")+1:] }
+
+// text is a copy of s, valid UTF-8 and no longer than maxText.
+func text(s string) string {
+	if len(s) > maxText {
+		cut := maxText
+		for cut > maxText-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
+			cut--
+		}
+		s = s[:cut]
+	}
+	return strings.Clone(strings.ToValidUTF8(s, "\uFFFD"))
+}
+
+// line is a copy of the record on one line, valid UTF-8.
+func line(raw []byte) json.RawMessage {
+	if bytes.IndexByte(raw, '\n') >= 0 {
+		var b bytes.Buffer
+		if err := json.Compact(&b, raw); err != nil {
+			return nil
+		}
+		raw = b.Bytes()
+	}
+	return bytes.ToValidUTF8(raw, []byte("\uFFFD"))
+}

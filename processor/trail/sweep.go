@@ -1,0 +1,306 @@
+package trail
+
+import "bytes"
+
+// block is how much is swept at a time: small enough that the second needle
+// finds the bytes still in the cache.
+const block = 64 << 10
+
+// The needles. A name's key is sought without its first letter because the
+// search runs at the speed of the first byte, and quotes and e's are
+// everywhere. A key can also be spelt with escapes, and each letter of
+// eventName is then a \u00.
+var (
+	nameNeedle   = []byte("ventName")
+	escapeNeedle = []byte(`\u00`)
+)
+
+const eventName = "eventName"
+
+// sweep looks at each eventName in w[from:] and reads the records that have a
+// watched one. It returns where to go on from once there are more bytes behind
+// w, which is len(w) if final. What lies before may be dropped, but for the
+// last maxRecord bytes.
+func (s *Scanner) sweep(w []byte, from int, final bool) int {
+	limit := len(w)
+	if !final { // what might begin here is left to the next sweep as a whole
+		limit -= len(nameNeedle) - 1
+	}
+	for lo := from; lo < limit; {
+		hi := min(lo+block, limit)
+		esc := index(w, lo, hi, escapeNeedle)
+		for lo < hi {
+			i := index(w, lo, hi, nameNeedle)
+			var next int
+			var more bool
+			if esc < i {
+				next, more = s.spelt(w, esc, final)
+			} else if i < hi {
+				next, more = s.named(w, i, final)
+			} else {
+				break
+			}
+			if more {
+				return min(i, esc)
+			}
+			lo = next
+			if esc < lo {
+				esc = index(w, lo, hi, escapeNeedle)
+			}
+		}
+		lo = max(lo, hi)
+		from = lo
+	}
+	return max(from, limit)
+}
+
+// index is the first place in w[lo:hi] where needle begins, hi if there is
+// none. The needle may reach past hi.
+func index(w []byte, lo, hi int, needle []byte) int {
+	if lo >= hi {
+		return hi
+	}
+	i := bytes.Index(w[lo:min(hi+len(needle)-1, len(w))], needle)
+	if i < 0 {
+		return hi
+	}
+	return lo + i
+}
+
+// named looks at the "ventName" at w[i:]. It returns where to go on from, or
+// that more bytes are needed to tell.
+func (s *Scanner) named(w []byte, i int, final bool) (next int, more bool) {
+	after := i + len(nameNeedle)
+	if i < 1 || w[i-1] != 'e' {
+		return after, false
+	}
+	if after == len(w) {
+		return after, !final
+	}
+	switch w[after] {
+	case '"':
+		// In valid JSON an unescaped quote right before a word can only open
+		// the string, so this is the whole of it.
+		if i < 2 || w[i-2] != '"' || escaped(w, i-2) {
+			return after, false
+		}
+		return s.keyed(w, i-2, after+1, final)
+	case '\\':
+		return s.quoted(w, i, after, final)
+	}
+	return after, false
+}
+
+// spelt looks at the \u00 at w[i:], which may be a letter of eventName.
+func (s *Scanner) spelt(w []byte, i int, final bool) (next int, more bool) {
+	const longest = 160 // a name with each letter escaped, and that more than once
+	if i+longest > len(w) && !final {
+		return 0, true
+	}
+	next = i + len(escapeNeedle)
+	lo, hi := i, next
+	for lo > 0 && i-lo < longest && wordByte(w[lo-1]) {
+		lo--
+	}
+	for hi < len(w) && hi-i < longest && wordByte(w[hi]) {
+		hi++
+	}
+	if bytes.Contains(w[lo:hi], []byte(eventName)) {
+		return next, false // it is met as such
+	}
+	var a, b [2 * longest]byte
+	word := spell(a[:0], w[lo:hi])
+	if string(word) == eventName && lo > 0 && w[lo-1] == '"' && !escaped(w, lo-1) && hi < len(w) && w[hi] == '"' {
+		return s.keyed(w, lo-1, hi+1, final)
+	}
+	// Inside a string, where the digits of an escape may be escaped in turn, it
+	// is the carrier that is unescaped and looked through again.
+	for range maxDepth {
+		if bytes.Contains(word, nameNeedle) {
+			if next, more = s.carrier(w, i, final); !more {
+				s.inString++
+			}
+			return next, more
+		}
+		word = append(a[:0], spell(b[:0], word)...)
+	}
+	return next, false
+}
+
+func wordByte(c byte) bool {
+	return c == '\\' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// spell appends src to dst with the \u00xx escapes replaced by their bytes,
+// however often the backslash itself is escaped. It stops when dst is full.
+func spell(dst, src []byte) []byte {
+	for i := 0; i < len(src) && len(dst) < cap(dst); {
+		j := i
+		for j < len(src) && src[j] == '\\' {
+			j++
+		}
+		if j > i && j+5 <= len(src) && string(src[j:j+3]) == "u00" && isHex(src[j+3]) && isHex(src[j+4]) {
+			dst = append(dst, unhex(src[j+3])<<4|unhex(src[j+4]))
+			i = j + 5
+			continue
+		}
+		dst = append(dst, src[i])
+		i++
+	}
+	return dst
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 0
+}
+
+// keyed looks at the string "eventName" that opens at w[q] and ended before
+// w[after]: if it is a key, its value may be a watched name.
+func (s *Scanner) keyed(w []byte, q, after int, final bool) (next int, more bool) {
+	const longest = 256 // a longer value is no name
+	v := skipSpace(w, after)
+	if v < len(w) && w[v] != ':' {
+		return after, false
+	}
+	v = skipSpace(w, v+1)
+	if v >= len(w) {
+		return after, !final
+	}
+	if w[v] != '"' {
+		return after, false
+	}
+	v++
+	n := bytes.IndexByte(w[v:min(v+longest, len(w))], '"')
+	if n < 0 {
+		return after, !final && len(w)-v < longest
+	}
+	name := w[v : v+n]
+	if bytes.IndexByte(name, '\\') >= 0 {
+		var word [longest]byte
+		name = spell(word[:0], name)
+	}
+	next = v + n
+	if watched(name) {
+		end, more := s.frame(w, q, final)
+		if more {
+			return 0, true
+		}
+		next = max(next, end)
+	}
+	s.met(name, &s.plain)
+	return next, false
+}
+
+// met counts a name, but for those that are not CloudTrail's:
+// ObjectCreated:Put, aws:kinesis:record (R39).
+func (s *Scanner) met(name []byte, n *int64) {
+	if bytes.IndexByte(name, ':') < 0 {
+		*n++
+	}
+}
+
+// quoted looks at an eventName that stands inside a string, with its quotes
+// escaped; its e is at w[i-1]. Only if its value may be a watched name is the
+// string worth unescaping.
+func (s *Scanner) quoted(w []byte, i, after int, final bool) (next int, more bool) {
+	const enough = 512
+	v, sure := valueInString(w[after:min(after+enough, len(w))])
+	if !sure && !final && len(w)-after < enough {
+		return 0, true
+	}
+	if v == nil {
+		return after, false
+	}
+	if sure && !watched(v) {
+		s.met(v, &s.inString)
+		return after, false
+	}
+	next, more = s.carrier(w, i, final)
+	if !more {
+		s.inString++
+	}
+	return after, more
+}
+
+// valueInString reads the escaped form of `": "value"` at the beginning of b:
+// the value up to its end, nil if b is nothing of the kind. It is not sure where
+// escapes hide something or b ends in it.
+func valueInString(b []byte) (value []byte, sure bool) {
+	var seen [3]byte // quote, colon, quote
+	n, i := 0, 0
+	for i < len(b) && n < len(seen) {
+		c, size := unescapeAny(b[i:])
+		switch c {
+		case ' ', '\t', '\n', '\r':
+		case '"', ':':
+			seen[n] = c
+			n++
+		default:
+			if b[i] == '\\' {
+				return b[:0], false // an escape that hides something
+			}
+			return nil, true
+		}
+		i += size
+	}
+	if n < len(seen) {
+		return b[:0], false
+	}
+	if string(seen[:]) != `":"` {
+		return nil, true
+	}
+	for j := i; j < len(b); j++ {
+		if b[j] == '"' {
+			return nil, true // the string itself ends here
+		}
+		if b[j] == '\\' {
+			c, size := unescapeAny(b[j:])
+			return b[i:j], size > 0 && c == '"'
+		}
+	}
+	return b[i:], false
+}
+
+// unescapeAny reads one character at the beginning of b, however often it is
+// escaped; size 0 says that b ends in it.
+func unescapeAny(b []byte) (c byte, size int) {
+	i := 0
+	for i < len(b) && b[i] == '\\' {
+		i++
+	}
+	if i == len(b) {
+		return 0, 0
+	}
+	if i == 0 {
+		return b[0], 1
+	}
+	switch b[i] {
+	case 'n':
+		return '\n', i + 1
+	case 't':
+		return '\t', i + 1
+	case 'r':
+		return '\r', i + 1
+	case 'u':
+		if i+5 > len(b) {
+			return 0, 0
+		}
+		if b[i+1] != '0' || b[i+2] != '0' || !isHex(b[i+3]) || !isHex(b[i+4]) {
+			return 0, i + 5
+		}
+		return unhex(b[i+3])<<4 | unhex(b[i+4]), i + 5
+	}
+	return b[i], i + 1
+}
