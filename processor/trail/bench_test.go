@@ -3,6 +3,7 @@ package trail
 import (
 	"bytes"
 	"io"
+	"sync/atomic"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
@@ -54,35 +55,39 @@ func BenchmarkSweep(b *testing.B) {
 	})
 }
 
+// objects are compressed ones as CloudTrail delivers them: one that is big, a
+// few of a megabyte, and many with eight records.
+func objects(size string) (objects [][]byte, inflated int64) {
+	m := trailtest.New(2)
+	count, records := 1, 40000
+	switch size {
+	case "middle":
+		count, records = 4, 8000
+	case "small":
+		count, records = 2000, 8
+	}
+	for range count {
+		doc := m.Object(records, 0)
+		objects = append(objects, trailtest.Gzip(doc))
+		inflated += int64(len(doc))
+	}
+	return objects, inflated
+}
+
 // BenchmarkGzip compares scanning compressed objects with inflating them into
 // nothing.
 func BenchmarkGzip(b *testing.B) {
-	m := trailtest.New(2)
-	sizes := map[string][][]byte{"big": {trailtest.Gzip(m.Object(40000, 0))}}
-	for range 2000 {
-		sizes["small"] = append(sizes["small"], trailtest.Gzip(m.Object(8, 0)))
-	}
-	for _, size := range []string{"big", "small"} {
-		objects := sizes[size]
-		var total, packed int64
-		for _, o := range objects {
-			z, err := gzip.NewReader(bytes.NewReader(o))
-			if err != nil {
-				b.Fatal(err)
-			}
-			n, _ := io.Copy(io.Discard, z)
-			total += n
-			packed += int64(len(o))
-		}
-		b.Logf("%s: %d objects, %.1f:1, %d bytes inflated each", size, len(objects), float64(total)/float64(packed), total/int64(len(objects)))
+	for _, size := range []string{"big", "middle", "small"} {
+		objects, total := objects(size)
 		b.Run(size+"/inflate", func(b *testing.B) {
 			b.SetBytes(total)
 			var z gzip.Reader
 			var r bytes.Reader
+			var in io.Reader = reader{&r}
 			for b.Loop() {
 				for _, o := range objects {
 					r.Reset(o)
-					if err := z.Reset(reader{&r}); err != nil {
+					if err := z.Reset(in); err != nil {
 						b.Fatal(err)
 					}
 					io.Copy(io.Discard, &z)
@@ -94,14 +99,31 @@ func BenchmarkGzip(b *testing.B) {
 			b.ReportAllocs()
 			s, v := NewScanner(), new(discard)
 			var r bytes.Reader
+			var in io.Reader = reader{&r}
 			for b.Loop() {
 				for _, o := range objects {
 					r.Reset(o)
-					s.Scan(Place("bench"), reader{&r}, v)
+					s.Scan(Place("bench"), in, v)
 				}
 			}
 		})
 	}
+}
+
+// BenchmarkCores scans many objects, with as many scanners as there are cores:
+// to be run with -cpu 1,2.
+func BenchmarkCores(b *testing.B) {
+	objects, total := objects("small")
+	b.SetBytes(total / int64(len(objects)))
+	var next atomic.Int64
+	b.RunParallel(func(pb *testing.PB) {
+		s, v := NewScanner(), new(discard)
+		var r bytes.Reader
+		for pb.Next() {
+			r.Reset(objects[next.Add(1)%int64(len(objects))])
+			s.Scan(Place("bench"), &r, v)
+		}
+	})
 }
 
 // BenchmarkMatches compares objects with one match in a hundred records with

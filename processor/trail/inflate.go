@@ -2,7 +2,6 @@ package trail
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,9 +15,8 @@ import (
 type inflater struct {
 	gzip     *gzip.Reader
 	zlib     io.ReadCloser
-	memory   bytes.Reader
 	buffered *bufio.Reader
-	whole    deflater
+	memory   memory // for what lies in memory
 }
 
 // buffer readies z.buffered for r.

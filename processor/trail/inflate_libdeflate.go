@@ -9,6 +9,7 @@ package trail
 import "C"
 
 import (
+	"bytes"
 	"encoding/binary"
 	"runtime"
 	"unsafe"
@@ -22,8 +23,10 @@ const (
 	wholeInflated = 32 << 20
 )
 
-// A deflater is libdeflate's decompressor and what it inflated last.
-type deflater struct {
+// memory is how bytes in memory are read: by libdeflate's decompressor, with
+// what it inflated last, or as a stream.
+type memory struct {
+	bytes.Reader
 	d       *C.struct_libdeflate_decompressor
 	out     []byte
 	in, got C.size_t // of the last member; here because what C is given may not be on the stack
@@ -32,20 +35,21 @@ type deflater struct {
 // inflateBytes scans what b inflates to. Whatever libdeflate does not like
 // goes through the stream, which says what is wrong with it.
 func (s *Scanner) inflateBytes(b []byte, f format) {
-	if f == gzipped && len(b) <= wholeObject && s.inflater.whole.gzip(b) {
-		doc := s.inflater.whole.out
+	if f == gzipped && len(b) <= wholeObject && s.inflater.memory.gunzip(b) {
+		doc := s.inflater.memory.out
 		if int64(len(doc)) <= s.budget {
 			s.inflatedDocument(doc)
 			return
 		}
 	}
-	s.inflater.memory.Reset(b)
-	s.inflate(&s.inflater.memory, f)
-	s.inflater.memory.Reset(nil)
+	r := &s.inflater.memory.Reader
+	r.Reset(b)
+	s.inflate(r, f)
+	r.Reset(nil)
 }
 
-// gzip inflates the members in b, one after the other, into z.out.
-func (z *deflater) gzip(b []byte) bool {
+// gunzip inflates the members in b, one after the other, into z.out.
+func (z *memory) gunzip(b []byte) bool {
 	if z.d == nil {
 		if z.d = C.libdeflate_alloc_decompressor(); z.d == nil {
 			return false
@@ -89,7 +93,7 @@ func inflatedSize(b []byte) int {
 }
 
 // grow makes z.out hold size bytes, unless that is over the bound.
-func (z *deflater) grow(size int) bool {
+func (z *memory) grow(size int) bool {
 	if size > wholeInflated {
 		return false
 	}

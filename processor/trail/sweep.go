@@ -6,16 +6,19 @@ import "bytes"
 // finds the bytes still in the cache.
 const block = 64 << 10
 
-// The needles. A name's key is sought without its first letter because the
-// search runs at the speed of the first byte, and quotes and e's are
-// everywhere. A key can also be spelt with escapes, and each letter of
-// eventName is then a \u00.
+// The needles. The search runs at the speed of the first byte: quotes and e's
+// are everywhere, an N is rare, so the end of eventName is sought and what
+// stands before it is looked at. A key can also be spelt with escapes, and a
+// letter of it is then a \u00.
 var (
-	nameNeedle   = []byte("ventName")
+	nameNeedle   = []byte("Name")
 	escapeNeedle = []byte(`\u00`)
 )
 
-const eventName = "eventName"
+const (
+	eventName = "eventName"
+	beforeN   = len(eventName) - len("Name") // how far its beginning lies before the needle
+)
 
 // sweep looks at each eventName in w[from:] and reads the records that have a
 // watched one. It returns where to go on from once there are more bytes behind
@@ -33,12 +36,15 @@ func (s *Scanner) sweep(w []byte, from int, final bool) int {
 			i := index(w, lo, hi, nameNeedle)
 			var next int
 			var more bool
-			if esc < i {
+			switch {
+			case esc < i:
 				next, more = s.spelt(w, esc, final)
-			} else if i < hi {
-				next, more = s.named(w, i, final)
-			} else {
-				break
+			case i == hi:
+				next = hi
+			case i < beforeN || string(w[i-beforeN:i]) != eventName[:beforeN]:
+				next = i + len(nameNeedle)
+			default:
+				next, more = s.named(w, i-beforeN, final)
 			}
 			if more {
 				return min(i, esc)
@@ -67,13 +73,10 @@ func index(w []byte, lo, hi int, needle []byte) int {
 	return lo + i
 }
 
-// named looks at the "ventName" at w[i:]. It returns where to go on from, or
+// named looks at the eventName at w[i:]. It returns where to go on from, or
 // that more bytes are needed to tell.
 func (s *Scanner) named(w []byte, i int, final bool) (next int, more bool) {
-	after := i + len(nameNeedle)
-	if i < 1 || w[i-1] != 'e' {
-		return after, false
-	}
+	after := i + len(eventName)
 	if after == len(w) {
 		return after, !final
 	}
@@ -81,10 +84,10 @@ func (s *Scanner) named(w []byte, i int, final bool) (next int, more bool) {
 	case '"':
 		// In valid JSON an unescaped quote right before a word can only open
 		// the string, so this is the whole of it.
-		if i < 2 || w[i-2] != '"' || escaped(w, i-2) {
+		if i == 0 || w[i-1] != '"' || escaped(w, i-1) {
 			return after, false
 		}
-		return s.keyed(w, i-2, after+1, final)
+		return s.keyed(w, i-1, after+1, final)
 	case '\\':
 		return s.quoted(w, i, after, final)
 	}
@@ -116,7 +119,7 @@ func (s *Scanner) spelt(w []byte, i int, final bool) (next int, more bool) {
 	// Inside a string, where the digits of an escape may be escaped in turn, it
 	// is the carrier that is unescaped and looked through again.
 	for range maxDepth {
-		if bytes.Contains(word, nameNeedle) {
+		if bytes.Contains(word, []byte(eventName)) {
 			if next, more = s.carrier(w, i, final); !more {
 				s.inString++
 			}
@@ -211,8 +214,8 @@ func (s *Scanner) met(name []byte, n *int64) {
 	}
 }
 
-// quoted looks at an eventName that stands inside a string, with its quotes
-// escaped; its e is at w[i-1]. Only if its value may be a watched name is the
+// quoted looks at the eventName at w[i:] that stands inside a string, with its
+// quotes escaped. Only if its value may be a watched name is the
 // string worth unescaping.
 func (s *Scanner) quoted(w []byte, i, after int, final bool) (next int, more bool) {
 	const enough = 512
@@ -227,8 +230,7 @@ func (s *Scanner) quoted(w []byte, i, after int, final bool) (next int, more boo
 		s.met(v, &s.inString)
 		return after, false
 	}
-	next, more = s.carrier(w, i, final)
-	if !more {
+	if _, more = s.carrier(w, i, final); !more {
 		s.inString++
 	}
 	return after, more

@@ -1,0 +1,77 @@
+//go:build ignore
+
+// Ratios reads the output of go test -bench and prints, from the medians, how
+// what is compared compares.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+var rows = []struct {
+	what, of, to string
+	atLeast      float64 // 0: at most
+	atMost       float64
+}{
+	{"sweep, to one bare bytes.Index pass", "default:Sweep/mfawatch", "default:Sweep/index", 0.5, 0},
+	{"sweep, to a gjson walk of each record", "default:Sweep/mfawatch", "default:Sweep/gjson", 4, 0},
+	{"one big gzip object, to inflating it into nothing", "default:Gzip/big/mfawatch", "default:Gzip/big/inflate", 0.85, 0},
+	{"gzip objects of a megabyte, likewise", "default:Gzip/middle/mfawatch", "default:Gzip/middle/inflate", 0.85, 0},
+	{"gzip objects of eight records, likewise", "default:Gzip/small/mfawatch", "default:Gzip/small/inflate", 0.85, 0},
+	{"libdeflate build, objects of a megabyte, to the default build", "libdeflate:Gzip/middle/mfawatch", "default:Gzip/middle/mfawatch", 1.7, 0},
+	{"libdeflate build, objects of eight records, likewise", "libdeflate:Gzip/small/mfawatch", "default:Gzip/small/mfawatch", 1.7, 0},
+	{"gzip without matches, to one match in a hundred", "default:Matches/gzip/none", "default:Matches/gzip/hundredth", 0, 1.25},
+	{"inflated without matches, to one match in a hundred", "default:Matches/plain/none", "default:Matches/plain/hundredth", 0, 0},
+	{"two cores, to one", "default:Cores-2", "default:Cores", 1.6, 0},
+	{"Kafka, to a bare client that throws all away", "default:Kafka/mfawatch", "default:Kafka/bare", 0.9, 0},
+}
+
+func main() {
+	rates := map[string][]float64{} // in MB/s, or what else goes up with speed
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		f := strings.Fields(in.Text())
+		if len(f) < 4 {
+			continue
+		}
+		name := strings.TrimPrefix(f[0], "Benchmark")
+		if cut, ok := strings.CutSuffix(name, "-2"); ok && !strings.Contains(name, "Cores") {
+			name = cut
+		}
+		for i := 2; i+1 < len(f); i++ {
+			if f[i+1] == "ns/op" {
+				if ns, err := strconv.ParseFloat(f[i], 64); err == nil {
+					rates[name] = append(rates[name], 1e9/ns)
+				}
+			}
+		}
+	}
+	fmt.Println("| what | ratio | is to be |\n|---|---|---|")
+	for _, r := range rows {
+		of, to := median(rates[r.of]), median(rates[r.to])
+		if of == 0 || to == 0 {
+			fmt.Printf("| %s | not run | |\n", r.what)
+			continue
+		}
+		want := ""
+		if r.atLeast > 0 {
+			want = fmt.Sprintf("≥ %.2f", r.atLeast)
+		} else if r.atMost > 0 {
+			want = fmt.Sprintf("≤ %.2f", r.atMost)
+		}
+		fmt.Printf("| %s | %.2f | %s |\n", r.what, of/to, want)
+	}
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs the benchmarks, what is compared side by side in one run, and prints the
+# ratios as a table: deploy/benchmarks/run.sh [ROUNDS]. More rounds, less noise.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+rounds=${1:-5}
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+
+bench() { # tag, arguments of go test
+	local tag=$1
+	shift
+	go test -run '^$' -benchtime 0.5s "$@" | sed "s/^Benchmark/Benchmark$tag:/" | grep '^Benchmark' >>"$out"
+}
+
+has_libdeflate() { printf '#include <libdeflate.h>\n' | ${CC:-cc} -E - >/dev/null 2>&1; }
+
+for _ in $(seq "$rounds"); do
+	bench default -cpu 1 -bench 'Sweep|Gzip|Matches' ./processor/trail
+	bench default -cpu 1,2 -bench 'Cores' ./processor/trail
+	bench default -bench 'BenchmarkKafka' ./sources
+	if has_libdeflate; then
+		bench libdeflate -tags libdeflate -cpu 1 -bench 'Gzip' ./processor/trail
+	fi
+	echo "round done" >&2
+done
+go run ./deploy/benchmarks/ratios.go <"$out"
