@@ -1,0 +1,158 @@
+// Package exposure folds events about MFA devices into exposures, the time a
+// user is without MFA, and says what has to be told of them.
+package exposure
+
+import (
+	"slices"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// The resolutions of an exposure.
+const (
+	Enabled     = "enabled"      // a device was enabled, or answered a resync (R20)
+	Replaced    = "replaced"     // it was told as opened, and is seen now never to have been (R19)
+	MFASeen     = "mfa_seen"     // a sign-in proved a device (R27)
+	UserDeleted = "user_deleted" // the user is gone (R23)
+)
+
+// What still protects the user.
+const (
+	ProtectionNone        = "none"
+	ProtectionOtherDevice = "other_device"
+	ProtectionUnknown     = "unknown"
+)
+
+// An Exposure is the story of one user's MFA from the first deactivation until
+// it is over. It is read-only.
+type Exposure struct {
+	ID         string
+	Partition  string
+	Account    string
+	User       string // as written last; "" when it cannot be known
+	Root       bool
+	Severity   Severity // the highest that it reached
+	Reasons    []string // all of them
+	OpenedAt   time.Time
+	ResolvedAt *time.Time // nil: it is not over
+	Resolution string
+	Protection string
+	Exploited  bool // somebody signed in without MFA meanwhile
+	Changed    bool // credentials or rights were changed meanwhile
+	Reduced    bool // another device stayed active all the time: nobody is waited for
+	Actor      trail.Actor
+	Serial     string
+	Device     string // its kind
+	Steps      []Moment
+
+	reasons       reasons
+	changes       changes
+	consoleClosed bool      // the password was deleted (R23)
+	openSince     time.Time // when it became open; zero if it never was
+	deactivations []string  // event IDs, in order
+	first         *trail.Event
+	other         *trail.Event // what proved the device that made it reduced
+	privileged    bool
+}
+
+// A Moment is one step of a story, with what was known when it was taken.
+type Moment struct {
+	Step     Step
+	Time     time.Time
+	Severity Severity
+	Event    *trail.Event // what caused it; never nil
+
+	user       string
+	reasons    reasons
+	changes    changes
+	protection string
+	resolution string
+	escalation int // which delay passed
+}
+
+// Open reports whether the user is waited for.
+func (x *Exposure) Open() bool { return !x.openSince.IsZero() && x.ResolvedAt == nil }
+
+// end is the time of the last thing that happened.
+func (x *Exposure) end() time.Time { return x.Steps[len(x.Steps)-1].Time }
+
+// begin is the exposure that a deactivation begins.
+func begin(p *person, e *trail.Event) *Exposure {
+	x := &Exposure{
+		Partition: e.Partition, Account: e.Account, User: e.User, Root: p.root,
+		OpenedAt: e.Time, Protection: ProtectionUnknown,
+		Actor: e.Actor, Serial: e.Serial, Device: trail.DeviceKind(e.Serial),
+		first: e, privileged: p.privileged(),
+	}
+	if x.User == "" {
+		x.User = p.name
+	}
+	if x.User == "" {
+		x.reasons |= unknownTarget
+	}
+	x.reasons |= p.reasons()
+	return x
+}
+
+// take adds a step to the story.
+func (x *Exposure) take(s Step, e *trail.Event) {
+	m := x.moment(s, e)
+	x.Steps = append(x.Steps, m)
+	if s != Resolved && m.Severity.level() > x.Severity.level() {
+		x.Severity = m.Severity
+	}
+}
+
+// moment is a step as things stand.
+func (x *Exposure) moment(s Step, e *trail.Event) Moment {
+	return Moment{
+		Step: s, Time: e.Time, Severity: x.severity(s), Event: e,
+		user: x.User, reasons: x.reasons, changes: x.changes,
+		protection: x.Protection, resolution: x.Resolution,
+	}
+}
+
+// as is the same told as another step.
+func (m Moment) as(s Step) *Moment {
+	m.Step = s
+	return &m
+}
+
+// close ends the exposure.
+func (x *Exposure) close(resolution string, e *trail.Event) {
+	t := e.Time
+	x.ResolvedAt, x.Resolution = &t, resolution
+	if resolution == UserDeleted && !x.Exploited && !x.Changed {
+		x.reasons |= offboarding
+	}
+	x.take(Resolved, e)
+}
+
+// finish fills in what depends on the whole story.
+func (x *Exposure) finish() {
+	x.ID = exposureID(x.first)
+	x.Reasons = x.reasons.words()
+	x.deactivations = slices.Clip(x.deactivations)
+}
+
+// quieted reports whether nobody needs to be waited for any more, though it is
+// open.
+func (x *Exposure) quieted() bool { return x.consoleClosed && !x.Exploited && !x.Changed }
+
+// replaced ends what was told as opened, once another device is known to have
+// been active all the time.
+func (x *Exposure) replaced() *Moment { return x.never(x.OpenedAt, x.other) }
+
+// partOf ends what was told as opened at t, once it is known to be no exposure
+// of its own but a part of x.
+func (x *Exposure) partOf(t time.Time) *Moment { return x.never(t, x.first) }
+
+func (x *Exposure) never(opened time.Time, because *trail.Event) *Moment {
+	m := x.moment(Resolved, because)
+	m.resolution = Replaced
+	if opened.After(m.Time) {
+		m.Time = opened
+	}
+	return &m
+}

@@ -1,0 +1,163 @@
+package exposure
+
+import (
+	"slices"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A keeper sums up events that are not kept.
+type keeper struct {
+	horizon time.Time // what is older is not kept
+	dim     time.Time // what is older is no longer redelivered, late or not
+	marks   []placed
+	kept    map[*person]bool // of whom an exposure is kept
+	renamed time.Time        // the first rename that is kept with one
+}
+
+// placed is a mark with the place it had in the fold.
+type placed struct {
+	mark
+	p      *person
+	begins bool // no mark: an exposure that is kept begins here
+	stale  bool // of use only where it contradicts an earlier mark that is left
+}
+
+// keep notes an event that is kept for its exposure.
+func (k *keeper) keep(it *item) {
+	if it.p != nil {
+		k.kept[it.p] = true
+	}
+	if it.ev == it.x.first {
+		k.marks = append(k.marks, placed{begins: true})
+	}
+	if it.ev.Name == trail.UpdateUser && k.renamed.IsZero() {
+		k.renamed = it.ev.Time
+	}
+}
+
+// leave makes a mark of what an event proved.
+func (k *keeper) leave(it *item) {
+	if it.p == nil || it.p.key == "" {
+		return
+	}
+	m, ok := markOf(it.ev)
+	if !ok && it.x != nil && it.ev.Name == trail.ConsoleLogin { // no device was active
+		m, ok = mark{ID: it.ev.ID, Time: it.ev.Time, Name: trail.DeactivateMFADevice, User: it.ev.User}, true
+	}
+	if !ok {
+		return
+	}
+	if m.User == "" {
+		m.User = it.name
+	}
+	k.marks = append(k.marks, placed{mark: m, p: it.p})
+}
+
+// compact leaves, of each device, what was proved last, now and when each
+// exposure that is kept began, and of each person what still matters: devices
+// known active for as long as the person lives, all else for as long as a late
+// record could be about it. It is called once.
+func (k *keeper) compact(gone map[string]bool) []mark {
+	proved := map[*person]bool{}
+	cleared := map[*person]bool{}
+	known := map[string]bool{} // by serial: a device is one person's at a time
+	left := make([]placed, 0, len(k.marks))
+	for i := len(k.marks) - 1; i >= 0; i-- {
+		m := k.marks[i]
+		if m.begins {
+			clear(proved)
+			clear(cleared)
+			clear(known)
+			continue
+		}
+		ended := m.p.ended != nil && gone[m.p.ended.ev.ID] && !k.kept[m.p]
+		old := m.Time.Before(k.dim)
+		stays := true
+		switch m.Name {
+		case trail.CheckMfa:
+			stays = !ended && !old && !proved[m.p]
+			proved[m.p] = true
+		case trail.EnableMFADevice, trail.ResyncMFADevice:
+			if m.Serial == "" {
+				stays = !ended && !old && !proved[m.p]
+				proved[m.p] = true
+				break
+			}
+			stays = !known[m.Serial]
+			known[m.Serial] = true
+			if ended || cleared[m.p] { // no longer active, nor anybody else's
+				m.Name, m.stale = trail.DeactivateMFADevice, true
+			}
+		case trail.DeactivateMFADevice:
+			m.stale = ended || old
+			if m.Serial == "" {
+				stays = !cleared[m.p]
+				cleared[m.p] = true
+				break
+			}
+			stays = !known[m.Serial]
+			known[m.Serial] = true
+		}
+		if stays {
+			left = append(left, m)
+		}
+	}
+	slices.Reverse(left)
+	return k.settle(left)
+}
+
+// settle carries out renames that are old instead of remembering them, and
+// forgets old beginnings and ends of lives, unless something is kept of a person
+// from under another name: then from there on all are needed.
+func (k *keeper) settle(left []placed) []mark {
+	var marks []mark
+	var of []*person
+	now := map[*person]string{} // the name each person has
+	needed := false
+	active := map[string]bool{}   // what the marks say so far, by serial
+	actives := map[*person]bool{} // and of whom
+	ends := map[string]bool{}
+	for p := range k.kept {
+		if p.ended != nil {
+			ends[p.ended.ev.ID] = true
+		}
+	}
+	for _, m := range left {
+		needed = needed || !k.renamed.IsZero() && !m.Time.Before(k.renamed)
+		old := m.Time.Before(k.dim) && !needed
+		if name, ok := now[m.p]; ok && m.User != "" && m.Name != trail.CreateUser && m.Name != trail.DeleteUser {
+			m.User = name
+		}
+		switch m.Name {
+		case trail.CreateUser, trail.DeleteUser:
+			if old && !ends[m.ID] {
+				continue
+			}
+		case trail.UpdateUser:
+			if m.NewUser == "" || foldName(m.NewUser) == foldName(m.User) {
+				continue
+			}
+			now[m.p] = m.NewUser
+			if old && !k.kept[m.p] {
+				for i := range marks {
+					if of[i] == m.p && marks[i].User != "" {
+						marks[i].User = m.NewUser
+					}
+				}
+				continue
+			}
+			needed = true
+		case trail.EnableMFADevice, trail.ResyncMFADevice:
+			active[m.Serial], actives[m.p] = true, true
+		case trail.DeactivateMFADevice:
+			if m.stale && !active[m.Serial] && (m.Serial != "" || !actives[m.p]) {
+				continue
+			}
+			delete(active, m.Serial)
+		}
+		marks, of = append(marks, m.mark), append(of, m.p)
+	}
+	return marks
+}

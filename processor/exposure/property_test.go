@@ -1,0 +1,319 @@
+package exposure
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// randomEvents is some account's day: few users, actors and devices, so that
+// things meet, and few times, so that they tie.
+func randomEvents(t testing.TB, r *rand.Rand, n, accounts int) []*trail.Event {
+	verbs := []string{"deactivate", "deactivate", "deactivate", "enable", "enable", "resync", "createvirtual", "deletevirtual", "createuser", "rename",
+		"deleteuser", "createlogin", "deletelogin", "createkey", "deletekey", "attach", "login+", "login-", "login?", "checkmfa"}
+	users := []string{"bob", "Bob", "eve", "rob", "root", "-"}
+	pick := func(of []string) string { return of[r.IntN(len(of))] }
+	var events []*trail.Event
+	for i := range n {
+		verb, user := pick(verbs), pick(users)
+		if verb == "deletevirtual" {
+			user = "-"
+		}
+		if user == "root" && (verb == "rename" || verb == "deleteuser" || verb == "createuser") {
+			user = "eve"
+		}
+		line := fmt.Sprintf("%d %s %s id=%08x%d serial=%s by=%s origin=o%d", r.IntN(n*3)*1000/(1+r.IntN(3)*999), verb, user, r.Uint32(), i,
+			pick([]string{"A", "B", "C", ""}), pick([]string{"ann", "dan"}), r.IntN(4))
+		if verb == "rename" {
+			line += " new=" + pick(users[:4])
+		}
+		if r.IntN(8) == 0 {
+			line += " fail=" + pick([]string{"AccessDenied", "AccessDeniedException", "NoSuchEntity"})
+		}
+		if accounts > 1 && r.IntN(2) == 0 {
+			line += " account=444455556666"
+		}
+		events = append(events, script(t, line)...)
+	}
+	return events
+}
+
+// doubled is events with some twice, from another place.
+func doubled(r *rand.Rand, events []*trail.Event) []*trail.Event {
+	out := slices.Clone(events)
+	for _, e := range events {
+		if r.IntN(3) == 0 {
+			c := *e
+			c.Origin = fmt.Sprintf("o%d", 4+r.IntN(4))
+			out = append(out, &c)
+		}
+	}
+	return out
+}
+
+func shuffle(r *rand.Rand, events []*trail.Event) []*trail.Event {
+	r.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	return events
+}
+
+func TestR30_AnyOrderOneHistory(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 30))
+		events := randomEvents(t, r, 5+r.IntN(40), 2)
+		want := asJSON(t, Fold(events).Alerts())
+		for range 4 {
+			if got := asJSON(t, Fold(shuffle(r, doubled(r, events))).Alerts()); got != want {
+				t.Fatalf("seed %d: one set of events has two histories:\n%s\n%s", seed, got, want)
+			}
+		}
+	}
+}
+
+func asJSON(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// A History holds together, whatever is in it.
+func TestHistoryInvariants(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 31))
+		events := randomEvents(t, r, 60, 1)
+		h := Fold(events)
+		ids := map[string]bool{}
+		for _, a := range h.Alerts() {
+			if ids[a.ID] {
+				t.Fatalf("seed %d: two alerts have the ID %s", seed, a.ID)
+			}
+			ids[a.ID] = true
+			checkAlert(t, a)
+		}
+		deactivations := 0
+		openOf := map[string]int{}
+		for _, x := range h.Exposures {
+			deactivations += len(x.deactivations)
+			if x.Open() {
+				openOf[foldName(x.User)]++
+			}
+			if x.ResolvedAt != nil && x.ResolvedAt.Before(x.OpenedAt) || x.Open() == x.Reduced && x.ResolvedAt == nil {
+				t.Fatalf("seed %d: %+v", seed, x)
+			}
+			for i, m := range x.Steps {
+				if i > 0 && (m.Time.Before(x.Steps[i-1].Time) || x.Steps[i-1].Step == Resolved || m.Step == Opened || m.Step == Reduced) {
+					t.Fatalf("seed %d: steps %+v", seed, x.Steps)
+				}
+			}
+		}
+		for user, n := range openOf {
+			if n > 1 && user != "" && user != "bob" && user != "eve" && user != "rob" || n > 1 && user == foldName(trail.RootUser) {
+				t.Fatalf("seed %d: %d are open of %q", seed, n, user)
+			}
+		}
+		want := 0
+		for _, e := range events {
+			if e.Name == trail.DeactivateMFADevice && !e.Failed() {
+				want++
+			}
+		}
+		if deactivations != want {
+			t.Fatalf("seed %d: %d of %d deactivations belong to an exposure", seed, deactivations, want)
+		}
+	}
+}
+
+func checkAlert(t testing.TB, a *Alert) {
+	t.Helper()
+	if a.Schema != Schema || a.ID == "" || a.Title == "" || a.Summary == "" || a.Reasons == nil || len(a.Attack) == 0 ||
+		a.Protection == "" || a.Device.Kind == "" || a.Event.ID == "" || a.Severity.level() < 0 || !slices.Contains(Steps, a.Step) || a.Time.IsZero() {
+		t.Errorf("incomplete: %+v", a)
+	}
+	if (a.Step == Attempted) != (a.Exposure == nil) || (a.Step == Attempted) != (a.Attempts != nil) || (a.Step == Attempted) != (a.OpenedAt == nil) ||
+		(a.Step == Resolved) != (a.ResolvedAt != nil) || (a.Step == Resolved) != (a.Resolution != nil) || (a.Step == Escalated) != (a.Escalation != nil) {
+		t.Errorf("what belongs to another step: %+v", a)
+	}
+}
+
+// Whatever the order and the batches in which events arrive, in the end what is
+// open is what Fold says is open, what was told is ended if it is over, and
+// nothing was told twice (the desk checks the last two at each step).
+func TestTellAnyArrival(t *testing.T) {
+	for seed := range uint64(600) {
+		r := rand.New(rand.NewPCG(seed, 32))
+		events := randomEvents(t, r, 3+r.IntN(25), 1)
+		h := Fold(events)
+		d := newDesk(t)
+		rest := shuffle(r, doubled(r, events))
+		now := at(0)
+		for len(rest) > 0 {
+			n := min(1+r.IntN(4), len(rest))
+			now = now.Add(time.Duration(r.IntN(3*3600)) * time.Second)
+			d.arrive(now, rest[:n]...)
+			rest = rest[n:]
+		}
+		now = now.Add(30 * 24 * time.Hour)
+		d.arrive(now)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+		checkEnd(t, d, h)
+		if t.Failed() {
+			for _, e := range events {
+				t.Logf("%d %s %s %s new=%s fail=%s id=%s", seconds(e.Time), e.Name, e.User, e.Serial, e.NewUser, e.ErrorCode, e.ID)
+			}
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// checkEnd compares what was told in the end with what happened.
+func checkEnd(t testing.TB, d *desk, h History) {
+	t.Helper()
+	var got, want []string
+	for _, o := range d.open {
+		got = append(got, fmt.Sprint(o.User, o.OpenedAt, o.Severity))
+	}
+	named := map[string]*told{}
+	st := mustState(t, d.state)
+	for i := range st.told {
+		for _, id := range st.told[i].Deactivations {
+			named[id] = &st.told[i]
+		}
+	}
+	for _, x := range h.Exposures {
+		if x.Open() {
+			want = append(want, fmt.Sprint(x.User, x.OpenedAt, x.severity(Escalated)))
+		}
+		s := named[x.first.ID]
+		if s == nil {
+			t.Errorf("nothing is known of an exposure of %q", x.User)
+			continue
+		}
+		last := d.last[s.ID]
+		switch {
+		case last == nil:
+			t.Errorf("nothing was told of an exposure of %q", x.User)
+		case x.ResolvedAt != nil && last.Step != Resolved,
+			x.Open() && (last.Step == Resolved || last.Step == Reduced),
+			x.Reduced && last.Step != Reduced && (last.Step != Resolved || *last.Resolution != Replaced && !s.Closed):
+			t.Errorf("of an exposure of %q, open %v, reduced %v, the last told is %s", x.User, x.Open(), x.Reduced, last.Step)
+		}
+		if x.Exploited != s.Exploited && x.Exploited {
+			t.Errorf("that an exposure of %q was exploited is not told", x.User)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("open are %q, want %q", got, want)
+	}
+}
+
+// In order and one by one, the resolutions told are those that Fold says.
+func TestTellInOrderIsTheHistory(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 33))
+		events := randomEvents(t, r, 30, 1)
+		slices.SortFunc(events, func(a, b *trail.Event) int {
+			if c := a.Time.Compare(b.Time); c != 0 {
+				return c
+			}
+			return int(rank(a)) - int(rank(b))
+		})
+		d := newDesk(t)
+		d.policy.EscalateAfter = nil
+		for _, batch := range chunk(events) {
+			d.arrive(batch[0].Time.Add(time.Minute), batch...)
+		}
+		for _, a := range Fold(events).Alerts() {
+			if !d.ids[a.ID] && (a.Step == Resolved || a.Step == Reduced) {
+				t.Fatalf("seed %d: %s was not told", seed, a.Title)
+			}
+		}
+	}
+}
+
+// chunk splits where the second changes: within one, arrival is not order.
+func chunk(events []*trail.Event) [][]*trail.Event {
+	var out [][]*trail.Event
+	for i, e := range events {
+		if i == 0 || !e.Time.Equal(events[i-1].Time) {
+			out = append(out, nil)
+		}
+		out[len(out)-1] = append(out[len(out)-1], e)
+	}
+	return out
+}
+
+// Dropping what is past the retention changes nothing of what is told.
+func TestDropsChangeNothing(t *testing.T) {
+	compared := 0
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 34))
+		events := randomEvents(t, r, 60, 1)
+		slices.SortFunc(events, func(a, b *trail.Event) int { return a.Time.Compare(b.Time) })
+		for _, e := range events { // whom a serial belonged to is forgotten, too
+			if e.User == "" && e.Name == trail.DeactivateMFADevice || e.Failed() {
+				e.User = "bob"
+			}
+		}
+		former := map[string]string{} // and what users were once named
+		for _, e := range events {
+			user := foldName(e.User)
+			if (e.Name == trail.CreateUser || e.Name == trail.DeleteUser) && !e.Failed() {
+				delete(former, user)
+			} else if now := former[user]; now != "" {
+				e.User = now
+			}
+			if e.Name == trail.UpdateUser && e.User != "" && !e.Failed() && foldName(e.NewUser) != foldName(e.User) {
+				delete(former, foldName(e.NewUser))
+				for name, now := range former {
+					if foldName(now) == foldName(e.User) {
+						former[name] = e.NewUser
+					}
+				}
+				former[foldName(e.User)] = e.NewUser
+			}
+		}
+		short, long := newDesk(t), newDesk(t)
+		short.policy.Retention, long.policy.Retention = 12*time.Hour, 0
+		short.policy.EscalateAfter, long.policy.EscalateAfter = nil, nil
+		for i, e := range events {
+			e.Time = e.Time.Add(time.Duration(i) * time.Hour)
+		}
+		for i := 0; i < len(events); {
+			n := min(1+r.IntN(3), len(events)-i)
+			batch := shuffle(r, slices.Clone(events[i:i+n]))
+			now := at(0)
+			for _, e := range batch {
+				if e.Time.After(now) {
+					now = e.Time
+				}
+			}
+			got, want := show(short.arrive(now, batch...)), show(long.arrive(now, batch...))
+			if got != want {
+				if strings.Contains(want, "exploited") {
+					break // what was only reduced is forgotten with the retention: nothing to reopen
+				}
+				t.Fatalf("seed %d, event %d:\ngot  %s\nwant %s", seed, i, got, want)
+			}
+			compared++
+			i += n
+		}
+		if len(short.events) > len(long.events) {
+			t.Fatalf("seed %d: %d of %d events are kept", seed, len(short.events), len(long.events))
+		}
+	}
+	if compared < 5000 {
+		t.Errorf("only %d arrivals were compared", compared)
+	}
+}

@@ -1,0 +1,98 @@
+package exposure
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// alert is a step as it is told, under the name of its exposure.
+func (x *Exposure) alert(m *Moment, exposure, id string, more reasons) *Alert {
+	e := m.Event
+	opened := x.OpenedAt.UTC()
+	a := &Alert{
+		Schema: Schema, ID: id, Exposure: &exposure,
+		Step: m.Step, Severity: m.Severity, Reasons: (m.reasons | more).words(),
+		Title: x.title(m), Summary: x.summary(m, more),
+		Time: m.Time.UTC(), OpenedAt: &opened,
+		Partition: x.Partition, Account: x.Account, User: optional(m.user), Root: x.Root,
+		Protection: m.protection,
+		Actor:      alertActor(&e.Actor),
+		Device:     alertDevice(e.Serial),
+		Event:      alertEvent(e),
+		Attack:     techniques(m.reasons, m.changes),
+		Record:     record(e),
+	}
+	if e.Serial == "" {
+		a.Device = alertDevice(x.first.Serial)
+	}
+	switch m.Step {
+	case Resolved:
+		at := m.Time.UTC()
+		a.ResolvedAt, a.Resolution = &at, &m.resolution
+	case Escalated: // which nobody did
+		a.Actor = alertActor(&x.first.Actor)
+		a.Event.Region = x.first.Region
+		a.Escalation = &m.escalation
+	}
+	return a
+}
+
+// alert is the attempt as it is told.
+func (a *Attempt) alert(more reasons) *Alert {
+	e := a.first
+	codes := a.Codes
+	if codes == nil {
+		codes = []string{}
+	}
+	return &Alert{
+		Schema: Schema, ID: a.ID,
+		Step: Attempted, Severity: a.Severity, Reasons: (a.reasons | more).words(),
+		Title: a.title(), Summary: a.summary(more),
+		Time:      a.First.UTC(),
+		Partition: a.Partition, Account: a.Account, User: optional(a.User), Root: a.Root,
+		Protection: ProtectionUnknown,
+		Actor:      alertActor(&e.Actor),
+		Device:     alertDevice(e.Serial),
+		Event:      alertEvent(e),
+		Attempts:   &AlertAttempts{Count: a.Count, ErrorCodes: codes},
+		Attack:     techniques(0, 0),
+		Record:     record(e),
+	}
+}
+
+func alertActor(a *trail.Actor) AlertActor {
+	return AlertActor{
+		Type: a.Type, ARN: a.ARN, Name: a.Name, Self: a.Self, MFA: a.MFA,
+		AccessKeyID: a.AccessKeyID, SourceIP: a.SourceIP, UserAgent: a.UserAgent,
+	}
+}
+
+func alertDevice(serial string) AlertDevice {
+	return AlertDevice{Serial: optional(serial), Kind: trail.DeviceKind(serial)}
+}
+
+func alertEvent(e *trail.Event) AlertEvent {
+	return AlertEvent{ID: e.ID, Name: e.Name, Region: e.Region, ErrorCode: optional(e.ErrorCode), Origin: e.Origin}
+}
+
+// optional is nil for what is not there.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// record is the raw record, if it can be written: an alert that cannot be told
+// for its evidence is worse than one without.
+func record(e *trail.Event) json.RawMessage {
+	if len(e.Raw) == 0 || !json.Valid(e.Raw) {
+		return nil
+	}
+	return e.Raw
+}
+
+// stamp is a time as a person reads it.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

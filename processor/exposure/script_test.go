@@ -1,0 +1,125 @@
+package exposure
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+var t0 = time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
+
+// at is a time so many seconds after the beginning.
+func at(seconds int) time.Time { return t0.Add(time.Duration(seconds) * time.Second) }
+
+var verbs = map[string]string{
+	"deactivate": trail.DeactivateMFADevice, "enable": trail.EnableMFADevice, "resync": trail.ResyncMFADevice,
+	"createvirtual": trail.CreateVirtualMFADevice, "deletevirtual": trail.DeleteVirtualMFADevice,
+	"createuser": trail.CreateUser, "rename": trail.UpdateUser, "deleteuser": trail.DeleteUser,
+	"createlogin": trail.CreateLoginProfile, "updatelogin": trail.UpdateLoginProfile, "deletelogin": trail.DeleteLoginProfile,
+	"createkey": trail.CreateAccessKey, "updatekey": trail.UpdateAccessKey, "deletekey": trail.DeleteAccessKey,
+	"attach": trail.AttachUserPolicy, "put": trail.PutUserPolicy, "group": trail.AddUserToGroup,
+	"login+": trail.ConsoleLogin, "login-": trail.ConsoleLogin, "login?": trail.ConsoleLogin, "checkmfa": trail.CheckMfa,
+}
+
+// script reads events, one a line or semicolon: seconds, verb, user (- for none,
+// root for root), then serial=, new=, by=, fail=, id=, mfa=, type=, account=,
+// key=, origin=, assumedroot.
+func script(t testing.TB, text string) []*trail.Event {
+	t.Helper()
+	var events []*trail.Event
+	for i, line := range strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == ';' }) {
+		w := strings.Fields(line)
+		if len(w) == 0 {
+			continue
+		}
+		s, err := strconv.Atoi(w[0])
+		if err != nil || len(w) < 3 || verbs[w[1]] == "" {
+			t.Fatalf("bad line %q", line)
+		}
+		yes, no := true, false
+		e := &trail.Event{
+			ID: fmt.Sprintf("e%02d", i), Time: at(s), Source: trail.SourceIAM, Name: verbs[w[1]],
+			Partition: "aws", Account: "111122223333", Region: "us-east-1", User: w[2],
+			Actor: trail.Actor{Type: "IAMUser", Name: "alice", ARN: "arn:aws:iam::111122223333:user/alice", MFA: &yes},
+		}
+		switch w[1] {
+		case "login+":
+			e.MFAUsed = &yes
+		case "login-":
+			e.MFAUsed = &no
+		}
+		switch w[2] {
+		case "-":
+			e.User = ""
+		case "root":
+			e.User = trail.RootUser
+		}
+		for _, o := range w[3:] {
+			k, v, _ := strings.Cut(o, "=")
+			switch k {
+			case "serial":
+				e.Serial = v
+			case "new":
+				e.NewUser = v
+			case "by":
+				e.Actor.Name, e.Actor.ARN = v, "arn:aws:iam::111122223333:user/"+v
+			case "self":
+				e.Actor.Self = true
+			case "fail":
+				e.ErrorCode = v
+			case "id":
+				e.ID = v
+			case "mfa":
+				e.Actor.MFA = map[string]*bool{"yes": &yes, "no": &no}[v]
+			case "type":
+				e.Actor.Type = v
+			case "account":
+				e.Account = v
+			case "partition":
+				e.Partition = v
+			case "key":
+				e.Actor.AccessKeyID = v
+			case "origin":
+				e.Origin = v
+			case "assumedroot":
+				e.Actor.AssumedRoot = true
+			default:
+				t.Fatalf("bad option %q", o)
+			}
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+func seconds(t time.Time) int { return int(t.Sub(t0) / time.Second) }
+
+// show writes alerts as "user step@seconds severity[ resolution]", joined by "; ".
+func show(alerts []*Alert) string {
+	var s []string
+	for _, a := range alerts {
+		user := "?"
+		if a.User != nil {
+			user = *a.User
+		}
+		if a.Root {
+			user = "root"
+		}
+		line := fmt.Sprintf("%s %s@%d %s", user, a.Step, seconds(a.Time), a.Severity)
+		if a.Resolution != nil {
+			line += " " + *a.Resolution
+		}
+		if a.Escalation != nil {
+			line += fmt.Sprintf(" #%d", *a.Escalation)
+		}
+		if a.Attempts != nil {
+			line += fmt.Sprintf(" x%d %s", a.Attempts.Count, strings.Join(a.Attempts.ErrorCodes, ","))
+		}
+		s = append(s, strings.TrimSpace(line))
+	}
+	return strings.Join(s, "; ")
+}

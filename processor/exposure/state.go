@@ -1,0 +1,115 @@
+package exposure
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// stateVersion is the form in which a State is written.
+const stateVersion = 1
+
+// A State is what is kept of one account between two calls of Tell besides its
+// events: what was told, so that it keeps its name, and what events that are no
+// longer kept had proved. It is immutable, encodes as JSON, and the zero State
+// is that of an account never heard of.
+type State struct {
+	told     []told        // in order of their opening
+	attempts []toldAttempt // in order of their telling
+	marks    []mark        // in order of time
+}
+
+// told is what was said of one exposure.
+type told struct {
+	ID            string    `json:"id"`
+	OpenedAt      time.Time `json:"opened_at"`
+	At            time.Time `json:"at"`                      // when something was last said
+	Deactivations []string  `json:"deactivations,omitempty"` // event IDs, by which it is known again
+	Opened        bool      `json:"opened,omitempty"`
+	Reduced       bool      `json:"reduced,omitempty"`
+	Exploited     bool      `json:"exploited,omitempty"`
+	Closed        bool      `json:"closed,omitempty"`
+	Events        []string  `json:"events,omitempty"`    // the IDs of the events told as what happened
+	Escalated     int       `json:"escalated,omitempty"` // the highest number told
+	Round         int       `json:"round,omitempty"`     // how often it was open again after it was told as resolved
+}
+
+// alive reports whether somebody was told that it is open, and not that it is
+// over.
+func (t *told) alive() bool { return (t.Opened || t.Exploited) && !t.Closed }
+
+// toldAttempt is an attempt that was told, known again by its events.
+type toldAttempt struct {
+	ID    string    `json:"id"`
+	First string    `json:"first"`
+	Last  string    `json:"last"`
+	At    time.Time `json:"at"`
+}
+
+// A mark stands for an event that is no longer kept: what it proved about
+// devices and names, in its place in time.
+type mark struct {
+	ID      string    `json:"id"`
+	Time    time.Time `json:"time"`
+	Name    string    `json:"name"`
+	User    string    `json:"user,omitempty"`
+	NewUser string    `json:"new_user,omitempty"`
+	Serial  string    `json:"serial,omitempty"`
+}
+
+// markOf is what is left of an event; ok is false if it proved nothing.
+func markOf(e *trail.Event) (m mark, ok bool) {
+	if e.Failed() {
+		return mark{}, false
+	}
+	m = mark{ID: e.ID, Time: e.Time, Name: e.Name, User: e.User, NewUser: e.NewUser, Serial: e.Serial}
+	switch e.Name {
+	case trail.DeleteVirtualMFADevice:
+		m.Name = trail.DeactivateMFADevice
+		return m, true
+	case trail.EnableMFADevice, trail.ResyncMFADevice, trail.DeactivateMFADevice,
+		trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.CheckMfa:
+		return m, true
+	case trail.ConsoleLogin:
+		m.Name = trail.CheckMfa
+		return m, rank(e) == ranks[trail.CheckMfa]
+	}
+	return mark{}, false
+}
+
+// event is the mark as it is folded.
+func (m mark) event() *trail.Event {
+	return &trail.Event{ID: m.ID, Time: m.Time, Name: m.Name, User: m.User, NewUser: m.NewUser, Serial: m.Serial}
+}
+
+type stateJSON struct {
+	Version  int           `json:"version"`
+	Told     []told        `json:"told,omitempty"`
+	Attempts []toldAttempt `json:"attempts,omitempty"`
+	Marks    []mark        `json:"marks,omitempty"`
+}
+
+// MarshalJSON writes the State with its version.
+func (s State) MarshalJSON() ([]byte, error) {
+	return json.Marshal(stateJSON{stateVersion, s.told, s.attempts, s.marks})
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote. A State of a version that is not
+// known is an error.
+func (s *State) UnmarshalJSON(b []byte) error {
+	var j stateJSON
+	if err := json.Unmarshal(b, &j); err != nil {
+		return fmt.Errorf("read an account's state: %w", err)
+	}
+	if j.Version != stateVersion {
+		return fmt.Errorf("read an account's state: its version is %d, this program knows %d: run the program that wrote it, or a newer one",
+			j.Version, stateVersion)
+	}
+	*s = State{j.Told, j.Attempts, j.Marks}
+	return nil
+}
+
+// IsZero reports whether nothing is kept.
+func (s State) IsZero() bool { return len(s.told) == 0 && len(s.attempts) == 0 && len(s.marks) == 0 }
