@@ -1,0 +1,115 @@
+package journal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+)
+
+// An alertEntry is an alert on its way into the file.
+type alertEntry struct {
+	alert  *exposure.Alert
+	value  []byte // when, whether it ends the exposure, length of its line, line, the alert as JSON
+	number uint64 // set by the transaction
+}
+
+func newAlertEntry(a *exposure.Alert, now time.Time) (alertEntry, error) {
+	body, err := encode(a)
+	if err != nil {
+		return alertEntry{}, fmt.Errorf("alert %q: %w", a.ID, err)
+	}
+	line := string(nameKey(lineOf(a)))
+	v := append(timeKey(now), 0)
+	if a.Step == exposure.Resolved {
+		v[8] = 1
+	}
+	v = binary.BigEndian.AppendUint16(v, uint16(len(line)))
+	return alertEntry{alert: a, value: append(append(v, line...), body...)}, nil
+}
+
+// lineOf names what an alert has to keep its turn in: its exposure, or itself.
+func lineOf(a *exposure.Alert) string {
+	if a.Exposure != nil {
+		return *a.Exposure
+	}
+	return a.ID
+}
+
+// putAlerts numbers and writes the alerts that are not there yet.
+func putAlerts(tx *bolt.Tx, entries []alertEntry) ([]alertEntry, error) {
+	alerts, told := tx.Bucket(alertsBucket), tx.Bucket(toldBucket)
+	var numbered []alertEntry
+	for _, e := range entries {
+		id := nameKey(e.alert.ID)
+		if told.Get(id) != nil {
+			continue
+		}
+		var err error
+		if e.number, err = alerts.NextSequence(); err != nil {
+			return nil, err
+		}
+		key := numberKey(e.number)
+		if err := alerts.Put(key, seal(key, e.value)); err != nil {
+			return nil, err
+		}
+		if err := told.Put(id, key); err != nil {
+			return nil, err
+		}
+		numbered = append(numbered, e)
+	}
+	return numbered, nil
+}
+
+// A Pending is an alert that a sink has still to be told.
+type Pending struct {
+	Number uint64    // its place among all alerts
+	Line   string    // alerts of one line, which is one exposure, are told in order of their number
+	Since  time.Time // when it was journalled
+
+	ends bool // the exposure
+}
+
+const alertHeader = 8 + 1 + 2
+
+func splitAlert(key, sealed []byte) (p Pending, body []byte, err error) {
+	v, err := unseal(key, sealed)
+	if err != nil {
+		return p, nil, err
+	}
+	if len(key) != 8 || len(v) < alertHeader {
+		return p, nil, fmt.Errorf("%w: alert %x", ErrDamaged, key)
+	}
+	line := int(binary.BigEndian.Uint16(v[9:]))
+	if len(v) < alertHeader+line {
+		return p, nil, fmt.Errorf("%w: alert %x", ErrDamaged, key)
+	}
+	p = Pending{
+		Number: binary.BigEndian.Uint64(key),
+		Line:   string(v[alertHeader : alertHeader+line]),
+		Since:  keyTime(v),
+		ends:   v[8] == 1,
+	}
+	return p, v[alertHeader+line:], nil
+}
+
+func getAlert(tx *bolt.Tx, number uint64) (*exposure.Alert, Pending, error) {
+	key := numberKey(number)
+	sealed := tx.Bucket(alertsBucket).Get(key)
+	if sealed == nil {
+		return nil, Pending{}, fmt.Errorf("alert %d is not in the journal", number)
+	}
+	p, body, err := splitAlert(key, sealed)
+	if err != nil {
+		return nil, p, err
+	}
+	a := new(exposure.Alert)
+	if err := json.Unmarshal(body, a); err != nil {
+		return nil, p, fmt.Errorf("%w: alert %d: %w", ErrDamaged, number, err)
+	}
+	return a, p, nil
+}

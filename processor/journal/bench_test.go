@@ -1,0 +1,66 @@
+package journal
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// BenchmarkBurst appends 10,000 events of one account in batches of ten while
+// they are folded, with records of a realistic size.
+func BenchmarkBurst(b *testing.B) {
+	raw := fmt.Appendf(nil, `{"eventName":"DeactivateMFADevice","pad":%q}`, make([]byte, 300))
+	policy := exposure.DefaultPolicy()
+	for b.Loop() {
+		j := open(b, b.TempDir()+"/mfawatch.db")
+		var all []*trail.Event
+		for i := range 10_000 {
+			e := event("111122223333", fmt.Sprintf("user%d", i%1000), i)
+			e.Time, e.Raw = time.Now().Add(time.Duration(i-10_000)*time.Millisecond), raw
+			if i/1000%2 == 1 {
+				e.Name = trail.EnableMFADevice
+			}
+			all = append(all, e)
+		}
+		f := func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+			return exposure.Tell(events, st, now, policy)
+		}
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		folds, alerts := 0, 0
+		told := func(f Folded) { alerts += len(f.Alerts) }
+		begin := time.Now()
+		go func() {
+			defer close(stopped)
+			for {
+				appended := j.Appended()
+				if _, err := j.Fold(b.Context(), time.Now(), f, told); err != nil {
+					b.Error(err)
+				}
+				folds++
+				select {
+				case <-appended:
+				case <-stop:
+					return
+				}
+			}
+		}()
+		for i := 0; i < len(all); i += 10 {
+			mustAppend(b, j, all[i:i+10]...)
+		}
+		appended := time.Since(begin)
+		if err := j.Idle(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		took := time.Since(begin)
+		close(stop)
+		<-stopped
+		b.ReportMetric(float64(len(all))/took.Seconds(), "events/s")
+		b.ReportMetric(float64(len(all))/appended.Seconds(), "appended/s")
+		b.ReportMetric(float64(folds), "folds")
+		b.ReportMetric(float64(alerts), "alerts")
+		j.Close()
+	}
+}

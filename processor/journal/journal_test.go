@@ -1,0 +1,398 @@
+package journal
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	"go.uber.org/goleak"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var start = time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
+
+func options() Options {
+	return Options{Logger: slog.New(slog.DiscardHandler), LockTimeout: time.Millisecond}
+}
+
+func open(t testing.TB, path string) *Journal {
+	t.Helper()
+	j, err := Open(path, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	return j
+}
+
+func reopen(t testing.TB, j *Journal) *Journal {
+	t.Helper()
+	path := j.db.Path()
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, path)
+}
+
+func temp(t testing.TB) *Journal { return open(t, filepath.Join(t.TempDir(), "sub", "mfawatch.db")) }
+
+// event is a deactivation of the user's MFA, n seconds after the start.
+func event(account, user string, n int) *trail.Event {
+	return &trail.Event{
+		ID: fmt.Sprintf("%s-%s-%d", account, user, n), Time: start.Add(time.Duration(n) * time.Second),
+		Source: trail.SourceIAM, Name: trail.DeactivateMFADevice, Partition: "aws", Account: account,
+		User: user, Serial: "arn:aws:iam::" + account + ":mfa/" + user, Origin: fmt.Sprintf("test@%d", n),
+		Raw: []byte(`{"eventName":"DeactivateMFADevice","x":"<&>"}`),
+	}
+}
+
+func events(n int) (all []*trail.Event) {
+	for i := range n {
+		all = append(all, event("1", "bob", i))
+	}
+	return all
+}
+
+// each is a Folder that tells every event as an exposure of its user.
+func each(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+	for _, e := range events {
+		if e.Name != trail.Deadline {
+			out.Alerts = append(out.Alerts, alert(e))
+		}
+	}
+	return out
+}
+
+func alert(e *trail.Event) *exposure.Alert {
+	x := e.Account + "/" + e.User
+	return &exposure.Alert{Schema: exposure.Schema, ID: "alert-" + e.ID, Exposure: &x, Step: exposure.Opened,
+		Severity: exposure.High, Time: e.Time, Account: e.Account, Record: e.Raw}
+}
+
+func mustAppend(t testing.TB, j *Journal, events ...*trail.Event) int {
+	t.Helper()
+	fresh, err := j.Append(t.Context(), events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fresh
+}
+
+func mustFold(t testing.TB, j *Journal, f Folder) []string {
+	t.Helper()
+	var ids []string
+	_, err := j.Fold(t.Context(), time.Now(), f, func(f Folded) {
+		for _, a := range f.Alerts {
+			ids = append(ids, a.ID)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}
+
+func TestAppendSkipsWhatWasSeen(t *testing.T) {
+	j := temp(t)
+	a, b := event("1", "bob", 1), event("1", "bob", 2)
+	if got := mustAppend(t, j, a, a, b); got != 2 {
+		t.Errorf("one event twice and another: %d fresh, want 2", got)
+	}
+	if got := mustAppend(t, j, b); got != 0 {
+		t.Errorf("again: %d fresh, want 0", got)
+	}
+	j = reopen(t, j)
+	if got := mustAppend(t, j, a, b); got != 0 {
+		t.Errorf("after a restart: %d fresh, want 0", got)
+	}
+	if got := mustFold(t, j, each); len(got) != 2 {
+		t.Errorf("told %v, want both once", got)
+	}
+}
+
+func TestAppendKeepsTheRecordAsItIs(t *testing.T) {
+	j := temp(t)
+	mustAppend(t, j, event("1", "bob", 1))
+	j = reopen(t, j)
+	mustFold(t, j, func(events []*trail.Event, _ exposure.State, _ time.Time) exposure.Outcome {
+		want := event("1", "bob", 1)
+		if len(events) != 1 || string(events[0].Raw) != string(want.Raw) || events[0].ID != want.ID || !events[0].Time.Equal(want.Time) {
+			t.Errorf("got %+v, want %+v", events, want)
+		}
+		return exposure.Outcome{}
+	})
+}
+
+func TestAppendR30OriginThatSortsFirst(t *testing.T) {
+	for _, cached := range []bool{true, false} {
+		j := temp(t)
+		b, a := event("1", "bob", 1), event("1", "bob", 1)
+		a.Origin, b.Origin = "a", "b"
+		mustAppend(t, j, b)
+		if cached {
+			mustFold(t, j, each)
+		}
+		mustAppend(t, j, a)
+		mustAppend(t, j, b)
+		mustAppend(t, j, event("1", "bob", 2)) // so that it is folded again
+		mustFold(t, j, func(events []*trail.Event, _ exposure.State, _ time.Time) exposure.Outcome {
+			if len(events) != 2 || events[0].Origin != "a" {
+				t.Errorf("cached %v: got %d events, origin %q, want 2 and a", cached, len(events), events[0].Origin)
+			}
+			return exposure.Outcome{}
+		})
+	}
+}
+
+// What JSON or the store cannot say must not be offered again for ever.
+func TestAppendOddEvents(t *testing.T) {
+	j := temp(t)
+	late := event("1", "bob", 1)
+	late.ID, late.Time = "late", time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600)).UTC()
+	early := event("1", "bob", 1)
+	early.ID, early.Time = "early", time.Time{}
+	notJSON := event("1", "bob", 1)
+	notJSON.ID, notJSON.Raw = "raw", []byte(`{"torn`)
+	long := event(strings.Repeat("9", 5000), "bob", 1)
+	long.ID = strings.Repeat("x", 40000)
+	none := event("", "", 1)
+	none.ID = ""
+	nul := event("1\x00", "bob", 1)
+	all := []*trail.Event{late, early, notJSON, long, none, nul}
+	if got := mustAppend(t, j, all...); got != len(all) {
+		t.Errorf("%d fresh, want %d", got, len(all))
+	}
+	j = reopen(t, j)
+	if got := mustFold(t, j, each); len(got) != len(all) {
+		t.Errorf("%d told, want %d: %.300q", len(got), len(all), got)
+	}
+}
+
+func TestAppendStopsForADoneContext(t *testing.T) {
+	j := temp(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := j.Append(ctx, []*trail.Event{event("1", "bob", 1)}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if got := mustAppend(t, j, event("1", "bob", 1)); got != 1 {
+		t.Errorf("%d fresh after the one that was stopped, want 1", got)
+	}
+}
+
+func TestAppendsAtOnceShareTransactions(t *testing.T) {
+	j := temp(t)
+	transactions := 0
+	update := j.update
+	j.update = func(f func(*bolt.Tx) error) error { transactions++; return update(f) }
+	var wg sync.WaitGroup
+	const n = 200
+	j.write.Lock() // all come while a transaction is running
+	for i := range n {
+		wg.Go(func() { mustAppend(t, j, event("1", "bob", i)) })
+	}
+	for queued := 0; queued < n; {
+		j.mu.Lock()
+		if j.group != nil {
+			queued = len(j.group.changes)
+		}
+		j.mu.Unlock()
+	}
+	j.write.Unlock()
+	wg.Wait()
+	if transactions != 1 {
+		t.Errorf("%d transactions for %d appends at once, want 1", transactions, n)
+	}
+	if got := mustFold(t, j, each); len(got) != n {
+		t.Errorf("%d told, want %d", len(got), n)
+	}
+}
+
+func TestClosed(t *testing.T) {
+	j := temp(t)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := j.Append(t.Context(), []*trail.Event{event("1", "bob", 1)})
+	if !errors.Is(err, ErrClosed) {
+		t.Errorf("append: got %v, want ErrClosed", err)
+	}
+	if _, err := j.Fold(t.Context(), start, each, nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("fold: got %v, want ErrClosed", err)
+	}
+	if _, err := j.Stats(); !errors.Is(err, ErrClosed) {
+		t.Errorf("stats: got %v, want ErrClosed", err)
+	}
+	if err := j.Close(); err != nil {
+		t.Errorf("second close: %v", err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	write := func(t *testing.T, path string, f func(tx *bolt.Tx) error) {
+		t.Helper()
+		db, err := bolt.Open(path, 0o600, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(db.Update(f), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bytesOf := func(t *testing.T, path string, f func([]byte) []byte) {
+		t.Helper()
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, f(b), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name   string
+		spoil  func(t *testing.T, path string)
+		is     error
+		advice string
+	}{
+		{"another process has it", func(t *testing.T, path string) { open(t, path) }, ErrInUse, "stop the other mfawatch"},
+		{"a newer format", func(t *testing.T, path string) {
+			write(t, path, func(tx *bolt.Tx) error {
+				return tx.Bucket(metaBucket).Put(formatKey, []byte("mfawatch.journal/2"))
+			})
+		}, ErrFormat, `"mfawatch.journal/2", want "mfawatch.journal/1": start the mfawatch that wrote it`},
+		{"somebody else's store", func(t *testing.T, path string) {
+			os.Remove(path)
+			write(t, path, func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err })
+		}, ErrFormat, "name another file"},
+		{"not a store", func(t *testing.T, path string) {
+			bytesOf(t, path, func(b []byte) []byte { return []byte(strings.Repeat("# notes\n", 4096)) })
+		}, ErrDamaged, "nothing was changed; put a backup in its place"},
+		{"cut short", func(t *testing.T, path string) {
+			bytesOf(t, path, func(b []byte) []byte { return b[:len(b)/2] })
+		}, ErrDamaged, "nothing was changed"},
+		{"cut to a few bytes", func(t *testing.T, path string) {
+			bytesOf(t, path, func(b []byte) []byte { return b[:100] })
+		}, ErrDamaged, "nothing was changed"},
+		{"a flipped bit in an event", func(t *testing.T, path string) {
+			bytesOf(t, path, func(b []byte) []byte {
+				i := strings.Index(string(b), `"eventName":"Deac`)
+				if i < 0 {
+					t.Fatal("no event in the file")
+				}
+				for ; i >= 0; i = next(b, i, `"eventName":"Deac`) {
+					b[i+3] ^= 1 // in every page that holds it, old ones too
+				}
+				return b
+			})
+		}, ErrDamaged, "checksum"},
+		{"pages of zeros", func(t *testing.T, path string) {
+			bytesOf(t, path, func(b []byte) []byte { clear(b[2*4096:]); return b })
+		}, ErrDamaged, "nothing was changed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			j := temp(t)
+			mustAppend(t, j, events(300)...)
+			mustFold(t, j, each)
+			path := j.db.Path()
+			if err := j.Close(); err != nil {
+				t.Fatal(err)
+			}
+			tt.spoil(t, path)
+			before, _ := os.ReadFile(path)
+			got, err := Open(path, options())
+			if err == nil {
+				got.Close()
+				t.Fatal("opened")
+			}
+			if !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.advice) || !strings.Contains(err.Error(), path) {
+				t.Errorf("got %v\nwant %v, the path, and %q", err, tt.is, tt.advice)
+			}
+			if after, _ := os.ReadFile(path); string(after) != string(before) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+func next(b []byte, i int, s string) int {
+	k := strings.Index(string(b[i+1:]), s)
+	if k < 0 {
+		return -1
+	}
+	return i + 1 + k
+}
+
+// A file damaged in any page is either refused or whole.
+func TestOpenDamageAnywhere(t *testing.T) {
+	j := temp(t)
+	mustAppend(t, j, events(100)...)
+	mustFold(t, j, each)
+	path := j.db.Path()
+	j.Close()
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(good); at += 1021 {
+		b := []byte(string(good))
+		binary.LittleEndian.PutUint32(b[at:min(at+4, len(b))][:4:4], 0xdeadbeef)
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, err := Open(path, options())
+		if err != nil {
+			continue
+		}
+		n := 0
+		_, err = j.Fold(t.Context(), start, func(events []*trail.Event, _ exposure.State, _ time.Time) exposure.Outcome {
+			n = len(events)
+			return exposure.Outcome{}
+		}, nil)
+		if err == nil && n != 0 && n != 100 {
+			t.Errorf("damage at %d: opened with %d of 100 events", at, n)
+		}
+		j.Close()
+	}
+}
+
+func TestOpenEmptyFileStarts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, open(t, path), event("1", "bob", 1))
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
+	}
+}
+
+// An ID given by hand to different records hides none of them; each partition
+// numbers its accounts itself.
+func TestR29_WhatMakesAnEvent(t *testing.T) {
+	j := temp(t)
+	a := event("1", "bob", 1)
+	renamed, elsewhere := *a, *a
+	renamed.Name = trail.EnableMFADevice
+	elsewhere.Partition = "aws-cn"
+	if n, err := j.Append(t.Context(), []*trail.Event{a, &renamed, &elsewhere, a}); n != 3 || err != nil {
+		t.Errorf("%d new, %v, want 3", n, err)
+	}
+	if n, err := j.Append(t.Context(), []*trail.Event{&elsewhere, a, &renamed}); n != 0 || err != nil {
+		t.Errorf("%d new the second time, %v", n, err)
+	}
+}

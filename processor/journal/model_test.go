@@ -1,0 +1,265 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A model is what a journal has promised, kept in memory.
+type model struct {
+	*testing.T
+	j     *Journal
+	r     *rand.Rand
+	fault string // of the next transactions: "", "lost", "kept"
+
+	acked map[string]bool            // alerts of events that Append took
+	asked map[string]bool            // alerts of events that were offered to it
+	told  map[string]map[uint64]bool // by sink: Done or Bury took it
+	tried map[string]map[uint64]bool // by sink: it was offered to them
+	seen  []string                   // alerts, in the order of their numbers
+}
+
+var errInjected = errors.New("injected")
+
+func (m *model) open(path string) {
+	m.Helper()
+	j, err := Open(path, options())
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.j = j
+	if m.r.IntN(3) == 0 {
+		j.cache.bound = 4000 // accounts come and go
+	}
+	update := j.update
+	j.update = func(f func(*bolt.Tx) error) error {
+		switch m.fault {
+		case "lost":
+			return errors.Join(errInjected, update(func(tx *bolt.Tx) error {
+				return cmpErr(f(tx), errInjected)
+			}))
+		case "kept":
+			return errors.Join(errInjected, update(f))
+		}
+		return update(f)
+	}
+	fault := m.fault
+	m.fault = ""
+	enlist(m, j, "a", "b")
+	m.fault = fault
+}
+
+func cmpErr(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// took reports whether the call was accepted; it fails only where a fault was
+// injected.
+func (m *model) took(what string, err error) bool {
+	m.Helper()
+	if err != nil && (m.fault == "" || !errors.Is(err, errInjected)) {
+		m.Fatalf("%s: %v", what, err)
+	}
+	return err == nil
+}
+
+func (m *model) append() {
+	var events []*trail.Event
+	for range 1 + m.r.IntN(4) {
+		events = append(events, event(fmt.Sprint(m.r.IntN(3)), fmt.Sprint(m.r.IntN(3)), m.r.IntN(40)))
+	}
+	_, err := m.j.Append(context.Background(), events)
+	for _, e := range events {
+		m.asked[alert(e).ID] = true
+		if err == nil {
+			m.acked[alert(e).ID] = true
+		}
+	}
+	m.took("append", err)
+}
+
+// folder tells every event, drops some and adds a deadline now and then.
+func folder(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+	out := each(events, st, now)
+	for _, e := range events {
+		if e.Name == trail.Deadline {
+			continue
+		}
+		switch e.Time.Second() % 5 {
+		case 0:
+			out.Drop = append(out.Drop, e.ID)
+		case 1:
+			d := *e
+			d.ID, d.Name = "deadline-"+e.ID, trail.Deadline
+			out.Deadlines = append(out.Deadlines, &d)
+		}
+	}
+	return out
+}
+
+func (m *model) fold() {
+	_, err := m.j.Fold(context.Background(), start, folder, nil)
+	m.took("fold", err)
+}
+
+func (m *model) deliver() {
+	sink := []string{"a", "b"}[m.r.IntN(2)]
+	pending, err := m.j.Pending(sink, 0, 100)
+	if !m.took("pending", err) {
+		return
+	}
+	for i, p := range pending {
+		if m.told[sink][p.Number] {
+			m.Fatalf("alert %d is pending again for %s", p.Number, sink)
+		}
+		if i > 0 && p.Number <= pending[i-1].Number {
+			m.Fatalf("pending out of order: %v", pending)
+		}
+	}
+	if len(pending) == 0 {
+		return
+	}
+	n := pending[m.r.IntN(len(pending))].Number
+	m.tried[sink][n] = true
+	if m.r.IntN(5) == 0 {
+		err = m.j.Bury(sink, DeadLetter{Number: n, Cause: "x"})
+	} else {
+		err = m.j.Done(sink, Result{Number: n})
+	}
+	if m.took("done", err) {
+		m.told[sink][n] = true
+	}
+}
+
+func (m *model) restart() {
+	path := m.j.db.Path()
+	if err := m.j.Close(); err != nil {
+		m.Fatal(err)
+	}
+	m.open(path)
+}
+
+// check holds the journal against the model, when all is folded.
+func (m *model) check() {
+	m.fault = ""
+	m.fold()
+	alerts := map[string]uint64{}
+	last := uint64(0)
+	err := m.j.view(func(tx *bolt.Tx) error {
+		return tx.Bucket(alertsBucket).ForEach(func(k, v []byte) error {
+			p, _, err := splitAlert(k, v)
+			if err != nil {
+				return err
+			}
+			a, _, err := getAlert(tx, p.Number)
+			if err != nil {
+				return err
+			}
+			if alerts[a.ID] != 0 {
+				m.Errorf("alert %s was journalled twice", a.ID)
+			}
+			alerts[a.ID] = p.Number
+			last = max(last, p.Number)
+			if i := int(p.Number) - 1; i < len(m.seen) && m.seen[i] != a.ID {
+				m.Errorf("alert %d was %s and is now %s", p.Number, m.seen[i], a.ID)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		m.Fatal(err)
+	}
+	m.seen = make([]string, last)
+	for id, n := range alerts {
+		m.seen[n-1] = id
+		if !m.asked[id] {
+			m.Errorf("alert %s of no event", id)
+		}
+	}
+	for id := range m.acked {
+		if alerts[id] == 0 {
+			m.Errorf("alert %s was lost", id)
+		}
+	}
+	st, err := m.j.Stats()
+	if err != nil {
+		m.Fatal(err)
+	}
+	for _, sink := range []string{"a", "b"} {
+		left := map[uint64]bool{}
+		pending, err := m.j.Pending(sink, 0, 10000)
+		if err != nil {
+			m.Fatal(err)
+		}
+		for _, p := range pending {
+			left[p.Number] = true
+		}
+		for _, n := range alerts {
+			switch {
+			case left[n] && m.told[sink][n]:
+				m.Errorf("alert %d is pending for %s, which was told", n, sink)
+			case !left[n] && !m.tried[sink][n]:
+				m.Errorf("alert %d was never told to %s and is not pending", n, sink)
+			}
+		}
+		letters, err := m.j.DeadLetters(sink)
+		if err != nil {
+			m.Fatal(err)
+		}
+		if s := st.Sinks[sink]; s.Pending != len(pending) || s.Dead != len(letters) {
+			m.Errorf("stats of %s: %+v, want %d pending and %d dead", sink, s, len(pending), len(letters))
+		}
+	}
+}
+
+// Whatever fails and whenever it is started anew, what was taken is kept, once.
+func TestModel(t *testing.T) {
+	for seed := range uint64(15) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			m := &model{T: t, r: rand.New(rand.NewPCG(seed, 1)), acked: map[string]bool{}, asked: map[string]bool{}}
+			m.told = map[string]map[uint64]bool{"a": {}, "b": {}}
+			m.tried = map[string]map[uint64]bool{"a": {}, "b": {}}
+			m.open(t.TempDir() + "/mfawatch.db")
+			defer func() { m.j.Close() }()
+			for range 150 {
+				m.fault = []string{"", "", "", "lost", "kept"}[m.r.IntN(5)]
+				switch m.r.IntN(10) {
+				case 0, 1, 2:
+					m.append()
+				case 3, 4:
+					m.fold()
+				case 5, 6, 7, 8:
+					m.deliver()
+				case 9:
+					m.restart()
+				}
+				if m.r.IntN(20) == 0 {
+					m.check()
+				}
+				if t.Failed() {
+					return
+				}
+			}
+			m.check()
+			if len(m.acked) == 0 || len(slices.Collect(maps.Keys(m.told["a"]))) == 0 {
+				t.Error("the model did nothing")
+			}
+		})
+	}
+}
