@@ -1,0 +1,42 @@
+// Package processor turns deliveries into journalled events and journalled
+// events into alerts.
+package processor
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A Delivery is the unit of acknowledgement: one poll of one Kafka partition,
+// one file, one message with all the objects it names.
+type Delivery struct {
+	// Source is the source's name in the configuration, the metrics' label.
+	Source string
+	// Parts yields what is delivered, once. A part is valid only until the
+	// next one is yielded. An error says that a part could not be fetched; the
+	// delivery then fails as a whole.
+	Parts iter.Seq2[Part, error]
+}
+
+// A Part is one object or one message value: Bytes if it lies in memory, else
+// Body, which is read to its end but not closed.
+type Part struct {
+	Origin trail.Origin
+	Bytes  []byte
+	Body   io.Reader
+}
+
+// A Handler consumes one delivery. The return value is the acknowledgement: nil
+// means that everything worth keeping is durable, so that the source may delete
+// the message or commit the offset; an error means that the source has to offer
+// the delivery again. What cannot be read is no error: it is counted, named and
+// left behind, so that a bad record never stops its neighbours. A Handler may
+// be called from several goroutines at once.
+type Handler func(ctx context.Context, d Delivery) error
+
+// An Alert is what sinks send; it is declared where it is made.
+type Alert = exposure.Alert

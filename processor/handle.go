@@ -1,0 +1,198 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// Bounds on what one append to the journal holds, so that a huge object is
+// journalled in steps.
+const (
+	maxEvents     = 1000
+	maxEventBytes = 8 << 20
+	maxAsides     = 100
+)
+
+// Handle is the Handler: it scans every part and journals the events it finds.
+// nil means that they are durable. An error means that a part could not be read
+// from its source, or that the journal could not be written, and says what to
+// do; what was journalled by then is recognised when the delivery is offered
+// again.
+func (p *Processor) Handle(ctx context.Context, d Delivery) error {
+	s := p.scans.Get().(*scan)
+	s.ctx, s.source = ctx, p.metrics.source(d.Source)
+	err := s.run(d)
+	s.report(d.Source)
+	s.reset()
+	p.scans.Put(s)
+	if err != nil {
+		return fmt.Errorf("delivery of source %s: %w", d.Source, err)
+	}
+	return nil
+}
+
+// A scan is the work on one delivery. It is the scanner's visitor, and its
+// reader too, so that a part costs no allocation.
+type scan struct {
+	p       *Processor
+	scanner *trail.Scanner
+	ctx     context.Context
+	source  *sourceMetrics
+
+	body   io.Reader
+	events []*trail.Event
+	raw    int // bytes of raw records in events
+	asides []journal.Aside
+	bad    []badness
+	err    error // of an append; nothing more is journalled after it
+}
+
+// A badness sums up the unreadable parts of one reason.
+type badness struct {
+	first trail.Unreadable
+	count int
+}
+
+func (s *scan) run(d Delivery) error {
+	for part, err := range d.Parts {
+		if err == nil {
+			err = s.part(part)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.append()
+	return s.err
+}
+
+func (s *scan) part(part Part) error {
+	var st trail.Stats
+	var err error
+	if part.Body != nil {
+		s.body = part.Body
+		st, err = s.scanner.Scan(part.Origin, s, s)
+	} else {
+		st = s.scanner.ScanBytes(part.Origin, part.Bytes, s)
+	}
+	s.source.add(st)
+	switch {
+	case s.err != nil:
+		return s.err
+	case err != nil:
+		return fmt.Errorf("read %s: %w", part.Origin, err)
+	}
+	return s.ctx.Err()
+}
+
+// Read reads the body that is being scanned, until there is no more use in it.
+func (s *scan) Read(b []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.body.Read(b)
+}
+
+// Event implements trail.Visitor.
+func (s *scan) Event(e *trail.Event) {
+	s.p.metrics.matches.WithLabelValues(e.Name).Inc()
+	if s.err != nil {
+		return
+	}
+	s.events = append(s.events, e)
+	s.raw += len(e.Raw)
+	if len(s.events) >= maxEvents || s.raw >= maxEventBytes {
+		s.append()
+	}
+}
+
+// Unreadable implements trail.Visitor.
+func (s *scan) Unreadable(u trail.Unreadable) {
+	s.source.unreadable(u.Reason)
+	if u.Watched && s.err == nil {
+		a := journal.Aside{Origin: u.Origin.String(), Offset: u.Offset, Reason: string(u.Reason), Raw: u.Raw}
+		if u.Err != nil {
+			a.Err = u.Err.Error()
+		}
+		s.asides = append(s.asides, a)
+		if len(s.asides) >= maxAsides {
+			s.append()
+		}
+	}
+	u.Raw = nil
+	for i := range s.bad {
+		if s.bad[i].first.Reason == u.Reason {
+			s.bad[i].count++
+			return
+		}
+	}
+	s.bad = append(s.bad, badness{u, 1})
+}
+
+// append journals what was collected.
+func (s *scan) append() {
+	if s.err != nil || len(s.events) == 0 && len(s.asides) == 0 {
+		return
+	}
+	_, err := s.p.journal.Append(s.ctx, s.events)
+	if err == nil {
+		err = s.p.journal.KeepAside(s.ctx, s.asides)
+	}
+	if err != nil {
+		s.err = err
+		s.p.noteAppend(err)
+		return
+	}
+	s.p.noteAppend(nil)
+	now := time.Now()
+	for _, e := range s.events {
+		s.p.metrics.toSeen.Observe(now.Sub(e.Time).Seconds())
+	}
+	s.forget()
+}
+
+func (s *scan) forget() {
+	clear(s.events)
+	clear(s.asides)
+	s.events, s.asides, s.raw = s.events[:0], s.asides[:0], 0
+}
+
+func (s *scan) reset() {
+	s.forget()
+	clear(s.bad)
+	s.bad = s.bad[:0]
+	s.ctx, s.source, s.body, s.err = nil, nil, nil, nil
+}
+
+// report logs what could not be read: once for each reason, whatever its
+// number.
+func (s *scan) report(source string) {
+	for _, b := range s.bad {
+		s.p.log.Warn("input could not be read and was left behind", "source", source, "reason", string(b.first.Reason),
+			"count", b.count, "origin", b.first.Origin.String(), "offset", b.first.Offset, "err", b.first.Err)
+	}
+}
+
+// noteAppend remembers whether the journal can be written.
+func (p *Processor) noteAppend(err error) {
+	switch {
+	case err == nil:
+		if p.appendErr.Load() != nil {
+			p.appendErr.Store(nil)
+			p.log.Info("the journal can be written again")
+		}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	default:
+		p.metrics.appendErrors.Inc()
+		p.appendErr.Store(&err)
+	}
+}

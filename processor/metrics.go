@@ -1,0 +1,159 @@
+package processor
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// delays are bucket bounds in seconds, from live to a week of backlog: trails
+// deliver within minutes, and what is read again is days old.
+var delays = []float64{1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}
+
+// watched lists the event names, so that each series starts at zero.
+var watched = []string{
+	trail.DeactivateMFADevice, trail.EnableMFADevice, trail.ResyncMFADevice, trail.CreateVirtualMFADevice,
+	trail.DeleteVirtualMFADevice, trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.CreateLoginProfile,
+	trail.UpdateLoginProfile, trail.DeleteLoginProfile, trail.CreateAccessKey, trail.UpdateAccessKey,
+	trail.DeleteAccessKey, trail.AttachUserPolicy, trail.PutUserPolicy, trail.AddUserToGroup, trail.ConsoleLogin,
+	trail.CheckMfa,
+}
+
+type metrics struct {
+	records, bytes, inflated *prometheus.CounterVec // by source
+	unread                   *prometheus.CounterVec // by source and reason
+	matches                  *prometheus.CounterVec // by event
+	alerts                   *prometheus.CounterVec // by step and severity
+	toSeen, toAlert          prometheus.Histogram
+	appendErrors, foldErrors prometheus.Counter
+
+	mu      sync.RWMutex
+	sources map[string]*sourceMetrics
+}
+
+func newMetrics(reg prometheus.Registerer, j stock) *metrics {
+	f := promauto.With(reg)
+	m := &metrics{
+		records: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_records_total",
+			Help: "CloudTrail records read, watched or not."}, []string{"source"}),
+		bytes: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_bytes_total",
+			Help: "Bytes read, as they came."}, []string{"source"}),
+		inflated: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_inflated_bytes_total",
+			Help: "Bytes read, after decompression."}, []string{"source"}),
+		unread: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_unreadable_total",
+			Help: "Parts of the input that could not be read and were left behind."}, []string{"source", "reason"}),
+		matches: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_matches_total",
+			Help: "Watched records found, by event name, those seen before included."}, []string{"event"}),
+		alerts: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_alerts_total",
+			Help: "Alerts journalled."}, []string{"step", "severity"}),
+		toSeen: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_seen_seconds",
+			Help: "Time from eventTime until a watched record was journalled.", Buckets: delays}),
+		toAlert: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_alert_seconds",
+			Help: "Time from eventTime until its alert was journalled.", Buckets: delays}),
+		appendErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_append_errors_total",
+			Help: "Appends to the journal that failed."}),
+		foldErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_fold_errors_total",
+			Help: "Folds that failed."}),
+		sources: map[string]*sourceMetrics{},
+	}
+	for _, name := range watched {
+		m.matches.WithLabelValues(name)
+	}
+	for _, step := range exposure.Steps {
+		for _, severity := range exposure.Severities {
+			m.alerts.WithLabelValues(string(step), string(severity))
+		}
+	}
+	if reg != nil {
+		reg.MustRegister(stockCollector{j})
+	}
+	return m
+}
+
+// sourceMetrics is the series of one source, looked up once per delivery.
+type sourceMetrics struct {
+	records, bytes, inflated prometheus.Counter
+	unread                   *prometheus.CounterVec // by reason
+}
+
+func (m *metrics) source(name string) *sourceMetrics {
+	m.mu.RLock()
+	s := m.sources[name]
+	m.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	s = &sourceMetrics{
+		records:  m.records.WithLabelValues(name),
+		bytes:    m.bytes.WithLabelValues(name),
+		inflated: m.inflated.WithLabelValues(name),
+		unread:   m.unread.MustCurryWith(prometheus.Labels{"source": name}),
+	}
+	for _, reason := range trail.Reasons {
+		s.unread.WithLabelValues(string(reason))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sources[name] = s
+	return s
+}
+
+func (s *sourceMetrics) add(st trail.Stats) {
+	s.records.Add(float64(st.Records))
+	s.bytes.Add(float64(st.Bytes))
+	s.inflated.Add(float64(st.Inflated))
+}
+
+func (s *sourceMetrics) unreadable(r trail.Reason) { s.unread.WithLabelValues(string(r)).Inc() }
+
+// A stock says what the journal holds at the moment.
+type stock interface {
+	Stats() (journal.Stats, error)
+	Open() []exposure.Open
+}
+
+var (
+	openDesc = prometheus.NewDesc("mfawatch_open_exposures",
+		"Exposures that are open.", []string{"severity"}, nil)
+	journalBytesDesc = prometheus.NewDesc("mfawatch_journal_bytes",
+		"Size of the journal file.", nil, nil)
+	journalAccountsDesc = prometheus.NewDesc("mfawatch_journal_accounts",
+		"Accounts the journal knows.", nil, nil)
+	journalUnfoldedDesc = prometheus.NewDesc("mfawatch_journal_unfolded_accounts",
+		"Accounts with events that are not folded yet.", nil, nil)
+	journalAsidesDesc = prometheus.NewDesc("mfawatch_journal_kept_aside_records",
+		"Watched records that could not be read and are kept aside.", nil, nil)
+)
+
+// A stockCollector asks the journal when it is scraped.
+type stockCollector struct{ stock }
+
+func (c stockCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{openDesc, journalBytesDesc, journalAccountsDesc, journalUnfoldedDesc, journalAsidesDesc} {
+		ch <- d
+	}
+}
+
+func (c stockCollector) Collect(ch chan<- prometheus.Metric) {
+	open := map[exposure.Severity]int{}
+	for _, o := range c.Open() {
+		open[o.Severity]++
+	}
+	for _, s := range exposure.Severities {
+		ch <- prometheus.MustNewConstMetric(openDesc, prometheus.GaugeValue, float64(open[s]), string(s))
+	}
+	st, err := c.Stats()
+	if err != nil {
+		return // closed: the others' series must not suffer from it
+	}
+	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
+	gauge(journalBytesDesc, float64(st.Bytes))
+	gauge(journalAccountsDesc, float64(st.Accounts))
+	gauge(journalUnfoldedDesc, float64(st.Unfolded))
+	gauge(journalAsidesDesc, float64(st.Asides))
+}
