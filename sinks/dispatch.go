@@ -1,0 +1,110 @@
+package sinks
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// A store is the journal, as the dispatcher calls it.
+type store interface {
+	Register(names ...string) error
+	Alerted() <-chan struct{}
+	Pending(sink string, after uint64, limit int) ([]journal.Pending, error)
+	Load(sink string, number uint64) (a *processor.Alert, ref string, err error)
+	Done(sink string, results ...journal.Result) error
+	Bury(sink string, d journal.DeadLetter) error
+	Stats() (journal.Stats, error)
+	Idle(ctx context.Context) error
+}
+
+// Options of a Dispatcher. The zero value is good for use.
+type Options struct {
+	Logger     *slog.Logger          // default: slog.Default()
+	Registerer prometheus.Registerer // nil: metrics are counted, but not shown
+	Timeout    time.Duration         // of one attempt to send; default 30s
+	MinBackoff time.Duration         // bound on the wait before the second attempt, doubled with each; default 1s
+	MaxBackoff time.Duration         // bound on any wait before an attempt; default 5m
+	MaxAge     time.Duration         // time since its first attempt after which an alert becomes a dead letter; default 24h
+	Drain      time.Duration         // time that running sends get once Run's ctx is done; default 20s
+	Parallel   int                   // sends of one sink at once, for as many exposures; default 8. A sink may say otherwise
+}
+
+// parallel is implemented by sinks that want another number of sends at once
+// than Options.Parallel.
+type parallel interface{ Parallel() int }
+
+// A Dispatcher tells the journal's alerts to the sinks. Each sink has a worker
+// and a place in the journal of its own, so one that is down delays only itself;
+// an alert that fails delays only those of its exposure.
+type Dispatcher struct {
+	store   store
+	log     *slog.Logger
+	workers []*worker
+}
+
+// NewDispatcher registers the sinks, by their names, with the journal, so it is
+// to be called before anything is folded: a sink that the journal does not know
+// yet is told what is journalled from here on.
+func NewDispatcher(j store, sinks map[string]Sink, o Options) (*Dispatcher, error) {
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
+	o.MinBackoff = cmp.Or(o.MinBackoff, time.Second)
+	o.MaxBackoff = cmp.Or(o.MaxBackoff, 5*time.Minute)
+	o.MaxAge = cmp.Or(o.MaxAge, 24*time.Hour)
+	o.Drain = cmp.Or(o.Drain, 20*time.Second)
+	o.Parallel = cmp.Or(o.Parallel, 8)
+	names := slices.Sorted(maps.Keys(sinks))
+	if err := j.Register(names...); err != nil {
+		return nil, err
+	}
+	m := newMetrics(o.Registerer, j, names)
+	d := &Dispatcher{store: j, log: o.Logger}
+	for _, name := range names {
+		d.workers = append(d.workers, newWorker(name, sinks[name], j, m, o))
+	}
+	return d, nil
+}
+
+// Run sends until ctx is done. It then begins no more, lets the sends that are
+// running end within the drain time, and returns nil; what is not told by then
+// waits in the journal. Only a journal that was closed ends it before.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, w := range d.workers {
+		g.Go(func() error {
+			if err := w.run(ctx); err != nil {
+				return fmt.Errorf("sink %s: %w", w.name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// Idle waits until all events are folded and every sink is done with every
+// alert, told or dead.
+func (d *Dispatcher) Idle(ctx context.Context) error { return d.store.Idle(ctx) }
+
+// Ready reports the sinks that do not get their alerts told, nil if all do: those
+// whose last few attempts failed, or whose progress cannot be journalled.
+func (d *Dispatcher) Ready() error {
+	var errs []error
+	for _, w := range d.workers {
+		if err := w.err.Load(); err != nil {
+			errs = append(errs, fmt.Errorf("sink %s: %w", w.name, *err))
+		}
+	}
+	return errors.Join(errs...)
+}

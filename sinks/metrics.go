@@ -1,0 +1,102 @@
+package sinks
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+type metrics struct {
+	sends     *prometheus.CounterVec   // by sink and result
+	duration  *prometheus.HistogramVec // by sink
+	delivered *prometheus.HistogramVec // by sink
+}
+
+func newMetrics(reg prometheus.Registerer, j stock, sinks []string) *metrics {
+	f := promauto.With(reg)
+	m := &metrics{
+		sends: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_sends_total",
+			Help: "Attempts to send an alert, by how they ended."}, []string{"sink", "result"}),
+		duration: f.NewHistogramVec(prometheus.HistogramOpts{Name: "mfawatch_sink_send_seconds",
+			Help: "Time that an attempt to send took.", Buckets: []float64{.001, .005, .025, .1, .5, 1, 2.5, 5, 10, 30}}, []string{"sink"}),
+		delivered: f.NewHistogramVec(prometheus.HistogramOpts{Name: "mfawatch_event_delivered_seconds",
+			Help:    "Time from eventTime until the sink was told.",
+			Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}}, []string{"sink"}),
+	}
+	for _, name := range sinks {
+		m.sink(name)
+	}
+	if reg != nil {
+		reg.MustRegister(stockCollector{j})
+	}
+	return m
+}
+
+// sinkMetrics is the series of one sink.
+type sinkMetrics struct {
+	sends     *prometheus.CounterVec // by result
+	duration  prometheus.Observer
+	delivered prometheus.Observer
+}
+
+func (m *metrics) sink(name string) *sinkMetrics {
+	s := &sinkMetrics{
+		sends:     m.sends.MustCurryWith(prometheus.Labels{"sink": name}),
+		duration:  m.duration.WithLabelValues(name),
+		delivered: m.delivered.WithLabelValues(name),
+	}
+	for _, v := range verdicts {
+		s.sends.WithLabelValues(string(v))
+	}
+	return s
+}
+
+func (s *sinkMetrics) sent(v verdict, took time.Duration) {
+	s.sends.WithLabelValues(string(v)).Inc()
+	s.duration.Observe(took.Seconds())
+}
+
+// A stock says what the journal holds at the moment.
+type stock interface {
+	Stats() (journal.Stats, error)
+}
+
+var (
+	pendingDesc = prometheus.NewDesc("mfawatch_sink_pending",
+		"Alerts that the sink has still to be told.", []string{"sink"}, nil)
+	oldestDesc = prometheus.NewDesc("mfawatch_sink_oldest_pending_seconds",
+		"Age of the oldest alert that the sink has still to be told.", []string{"sink"}, nil)
+	deadDesc = prometheus.NewDesc("mfawatch_sink_dead_letters",
+		"Alerts that the sink was not told and will not be, kept for a person to see to.", []string{"sink"}, nil)
+)
+
+// A stockCollector asks the journal when it is scraped.
+type stockCollector struct{ stock }
+
+func (c stockCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{pendingDesc, oldestDesc, deadDesc} {
+		ch <- d
+	}
+}
+
+func (c stockCollector) Collect(ch chan<- prometheus.Metric) {
+	st, err := c.Stats()
+	if err != nil {
+		return // closed: the others' series must not suffer from it
+	}
+	for name, s := range st.Sinks {
+		age := 0.0
+		if !s.Oldest.IsZero() {
+			age = max(0, time.Since(s.Oldest).Seconds())
+		}
+		gauge := func(d *prometheus.Desc, v float64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, name)
+		}
+		gauge(pendingDesc, float64(s.Pending))
+		gauge(oldestDesc, age)
+		gauge(deadDesc, float64(s.Dead))
+	}
+}

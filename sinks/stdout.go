@@ -1,0 +1,140 @@
+package sinks
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+)
+
+// StdoutConfig configures the standard output as a sink.
+type StdoutConfig struct {
+	Format string `koanf:"format"` // json: one alert a line; text: for a person. Default json
+}
+
+// A Stdout prints alerts.
+type Stdout struct {
+	// Color makes text coloured. Set it before the first Send, for a terminal.
+	Color bool
+
+	text bool
+	mu   sync.Mutex
+	w    io.Writer
+}
+
+// NewStdout prints to w, with one write for each alert.
+func NewStdout(cfg StdoutConfig, w io.Writer) (*Stdout, error) {
+	switch cfg.Format {
+	case "", "json", "text":
+		return &Stdout{text: cfg.Format == "text", w: w}, nil
+	}
+	return nil, fmt.Errorf("format: %q; want json or text", cfg.Format)
+}
+
+// Parallel implements the dispatcher's wish to know: alerts are printed in the
+// order of the journal.
+func (s *Stdout) Parallel() int { return 1 }
+
+// Send prints the alert. It has no use for a ref.
+func (s *Stdout) Send(_ context.Context, a *processor.Alert, _ string) (string, error) {
+	var out []byte
+	if s.text {
+		out = []byte(s.render(a))
+	} else {
+		var err error
+		if out, err = encode(a); err != nil {
+			return "", Permanent(fmt.Errorf("encode alert %s: %w", a.ID, err))
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.w.Write(out); err != nil {
+		return "", fmt.Errorf("print alert: %w", err)
+	}
+	return "", nil
+}
+
+// How the text is laid out: the severity, the title and below it the rest, all
+// of it in columns.
+const (
+	severityWidth = len("CRITICAL")
+	textWidth     = 100
+	maxTitle      = 200
+	maxSummary    = 1000
+	timeLayout    = "2006-01-02 15:04:05Z"
+)
+
+// colors of the severities, and of what is not the point.
+var colors = map[exposure.Severity]string{
+	exposure.Critical: "\x1b[1;97;41m",
+	exposure.High:     "\x1b[1;31m",
+	exposure.Medium:   "\x1b[33m",
+	exposure.Low:      "\x1b[36m",
+	exposure.Info:     "\x1b[32m",
+}
+
+const (
+	bold  = "\x1b[1m"
+	faint = "\x1b[2m"
+	plain = "\x1b[0m"
+)
+
+func (s *Stdout) paint(color, text string) string {
+	if !s.Color || color == "" {
+		return text
+	}
+	return color + text + plain
+}
+
+// render is the alert for a person: nothing in it but printable text, whatever
+// the record said.
+func (s *Stdout) render(a *processor.Alert) string {
+	var b strings.Builder
+	severity := strings.ToUpper(exposure.Clean(string(a.Severity), severityWidth))
+	margin := strings.Repeat(" ", severityWidth+2)
+	b.WriteString(s.paint(colors[a.Severity], severity))
+	b.WriteString(margin[len(severity):])
+	b.WriteString(s.paint(bold, exposure.Clean(a.Title, maxTitle)))
+	b.WriteByte('\n')
+	for _, line := range wrap(exposure.Clean(a.Summary, maxSummary), textWidth-len(margin)) {
+		b.WriteString(margin + line + "\n")
+	}
+	b.WriteString(margin + s.paint(faint, a.Time.UTC().Format(timeLayout)+"  "+subject(a)) + "\n")
+	return b.String()
+}
+
+// subject says which step of which story the alert is.
+func subject(a *processor.Alert) string {
+	words := []string{string(a.Step)}
+	if a.Exposure != nil {
+		words = append(words, "exposure "+*a.Exposure)
+	}
+	return exposure.Clean(strings.Join(words, "  "), maxTitle)
+}
+
+// wrap breaks text into lines of at most width characters, between words where
+// it can.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
+			line += " " + word
+		default:
+			lines = append(lines, line)
+			line = word
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
+}

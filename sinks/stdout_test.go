@@ -1,0 +1,115 @@
+package sinks
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+)
+
+func newStdout(t *testing.T, format string, w *bytes.Buffer) *Stdout {
+	t.Helper()
+	s, err := NewStdout(StdoutConfig{Format: format}, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStdoutJSON(t *testing.T) {
+	for _, format := range []string{"", "json"} {
+		var b bytes.Buffer
+		s := newStdout(t, format, &b)
+		send(t, s, testAlert("1"))
+		send(t, s, testAlert("2"))
+		if n := strings.Count(b.String(), "\n"); n != 2 {
+			t.Errorf("%d lines, want 2", n)
+		}
+		var a processor.Alert
+		if err := json.NewDecoder(&b).Decode(&a); err != nil || a.ID != "1" || a.Title != "bob lost MFA <&>" {
+			t.Errorf("got %+v, %v", a, err)
+		}
+	}
+}
+
+func TestStdoutText(t *testing.T) {
+	var b bytes.Buffer
+	s := newStdout(t, "text", &b)
+	a := testAlert("1")
+	a.Summary = strings.Repeat("word ", 30)
+	send(t, s, a)
+	resolved := testAlert("2")
+	resolved.Exposure, resolved.Severity, resolved.Summary = nil, exposure.Critical, ""
+	send(t, s, resolved)
+	want := `HIGH      bob lost MFA <&>
+          word word word word word word word word word word word word word word word word word word
+          word word word word word word word word word word word word
+          2026-05-01 08:03:11Z  opened  exposure x-1
+CRITICAL  bob lost MFA <&>
+          2026-05-01 08:03:11Z  opened
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+// The record's text is the attacker's: it moves no cursor and hides nothing.
+func TestStdoutTextIsHarmless(t *testing.T) {
+	var b bytes.Buffer
+	s := newStdout(t, "text", &b)
+	a := testAlert("1")
+	nasty := "bob\x1b[2J\r\nCRITICAL  forged\u202egnp.exe\u2028\x00\xff\u200b"
+	x := nasty
+	a.Title, a.Summary, a.Exposure = nasty, nasty+strings.Repeat("long", 1000), &x
+	a.Severity, a.Step = exposure.Severity(nasty), exposure.Step(nasty)
+	send(t, s, a)
+	for _, bad := range []string{"\x1b", "\r", "\u202e", "\u2028", "\x00", "\xff", "\u200b", "\nCRITICAL"} {
+		if strings.Contains(b.String(), bad) {
+			t.Errorf("printed %q", bad)
+		}
+	}
+	if b.Len() > 3000 {
+		t.Errorf("printed %d bytes", b.Len())
+	}
+}
+
+func TestStdoutColorOnlyWhenTold(t *testing.T) {
+	var b bytes.Buffer
+	s := newStdout(t, "text", &b)
+	send(t, s, testAlert("1"))
+	without := b.String()
+	b.Reset()
+	s.Color = true
+	send(t, s, testAlert("1"))
+	with := b.String()
+	if strings.Contains(without, "\x1b") || !strings.Contains(with, "\x1b[1;31mHIGH\x1b[0m") {
+		t.Errorf("without %q\nwith %q", without, with)
+	}
+	for _, code := range []string{"\x1b[1;31m", bold, faint, plain} {
+		with = strings.ReplaceAll(with, code, "")
+	}
+	if with != without {
+		t.Errorf("the colours changed the text: %q and %q", with, without)
+	}
+}
+
+func TestStdoutMistakes(t *testing.T) {
+	if _, err := NewStdout(StdoutConfig{Format: "xml"}, &bytes.Buffer{}); err == nil || err.Error() != `format: "xml"; want json or text` {
+		t.Errorf("got %v", err)
+	}
+	s, err := NewStdout(StdoutConfig{}, brokenWriter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Send(t.Context(), testAlert("1"), ""); err == nil {
+		t.Error("a write that failed was told")
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
