@@ -1,0 +1,152 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/aws"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+)
+
+// dialTimeout is how long a broker may take to accept a connection, TLS
+// included.
+const dialTimeout = 10 * time.Second
+
+// Options makes of c what a client needs to reach the cluster. It asks no
+// broker. The options may be used for several clients.
+func (c Config) Options() ([]kgo.Opt, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	clientID := c.ClientID
+	if clientID == "" {
+		clientID = "mfawatch"
+	}
+	opts := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(clientID)}
+	if c.TLS.Enabled {
+		opts = append(opts, kgo.Dialer(c.TLS.dial))
+	} else {
+		opts = append(opts, kgo.DialTimeout(dialTimeout))
+	}
+	who, err := c.SASL.options()
+	if err != nil {
+		return nil, err
+	}
+	return append(opts, who...), nil
+}
+
+// dial connects with the certificates as they are on disk now.
+func (c TLSConfig) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	config, err := c.build()
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return (&tls.Dialer{Config: config}).DialContext(ctx, network, address)
+}
+
+func (c TLSConfig) build() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
+	var errs []error
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		config.RootCAs = x509.NewCertPool()
+		switch {
+		case err != nil:
+			errs = append(errs, &fileError{"tls.ca_file", err})
+		case !config.RootCAs.AppendCertsFromPEM(pem):
+			errs = append(errs, &fileError{"tls.ca_file", fmt.Errorf("%s holds no certificate in PEM", c.CAFile)})
+		}
+	}
+	if c.CertFile != "" {
+		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		switch {
+		case err == nil:
+			config.Certificates = []tls.Certificate{cert}
+		case isPath(err, c.KeyFile):
+			errs = append(errs, &fileError{"tls.key_file", err})
+		default:
+			errs = append(errs, &fileError{"tls.cert_file", err})
+		}
+	}
+	return config, errors.Join(errs...)
+}
+
+func isPath(err error, path string) bool {
+	var pe *os.PathError
+	return errors.As(err, &pe) && pe.Path == path
+}
+
+func (c SASLConfig) options() ([]kgo.Opt, error) {
+	if c.Mechanism == "" {
+		return nil, nil
+	}
+	m, err := c.mechanism()
+	if err != nil {
+		return nil, err
+	}
+	return []kgo.Opt{kgo.SASL(m)}, nil
+}
+
+func (c SASLConfig) mechanism() (sasl.Mechanism, error) {
+	password := secret{"sasl.password", c.Password, "sasl.password_file", c.PasswordFile}
+	token := secret{"sasl.token", c.Token, "sasl.token_file", c.TokenFile}
+	scramAuth := func(context.Context) (scram.Auth, error) {
+		pass, err := password.read()
+		return scram.Auth{User: c.Username, Pass: pass}, err
+	}
+	switch c.Mechanism {
+	case mechanismPlain:
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			pass, err := password.read()
+			return plain.Auth{User: c.Username, Pass: pass}, err
+		}), nil
+	case mechanismSCRAM256:
+		return scram.Sha256(scramAuth), nil
+	case mechanismSCRAM512:
+		return scram.Sha512(scramAuth), nil
+	case mechanismOAuth:
+		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
+			t, err := token.read()
+			return oauth.Auth{Token: t}, err
+		}), nil
+	case mechanismMSK:
+		return msk()
+	}
+	return nil, fmt.Errorf("sasl.mechanism: unknown %q", c.Mechanism)
+}
+
+// msk signs with whatever credentials AWS's own tools would find here:
+// environment, shared files, a role of the container or the machine. They are
+// looked for when a connection is made, and kept until they expire. The region
+// is told by the broker's name, else by AWS_REGION.
+func msk() (sasl.Mechanism, error) {
+	config, err := awsconfig.LoadDefaultConfig(context.Background())
+	if err != nil {
+		return nil, fmt.Errorf("sasl.mechanism: aws-msk-iam: %w", err)
+	}
+	return aws.ManagedStreamingIAM(func(ctx context.Context) (aws.Auth, error) {
+		credentials, err := config.Credentials.Retrieve(ctx)
+		if err != nil {
+			return aws.Auth{}, fmt.Errorf("no AWS credentials for aws-msk-iam: give the machine a role, or set AWS_PROFILE: %w", err)
+		}
+		return aws.Auth{
+			AccessKey:    credentials.AccessKeyID,
+			SecretKey:    credentials.SecretAccessKey,
+			SessionToken: credentials.SessionToken,
+			UserAgent:    "mfawatch",
+		}, nil
+	}), nil
+}

@@ -1,0 +1,155 @@
+package sinks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfawatch/mfawatch/processor"
+)
+
+// A KafkaConfig says which topic alerts go to. How the cluster is reached is not
+// said here.
+type KafkaConfig struct {
+	Topic string `koanf:"topic"`
+}
+
+// Validate tells every mistake in c. The errors are joined, each of the form
+// "field: problem".
+func (c KafkaConfig) Validate() error {
+	switch {
+	case c.Topic == "":
+		return errors.New("topic: missing; want the topic that alerts go to, such as mfawatch.alerts")
+	case len(c.Topic) > 249 || c.Topic == "." || c.Topic == ".." || strings.ContainsFunc(c.Topic, notInTopic):
+		return fmt.Errorf("topic: want a name of letters, digits, '.', '_' and '-', 249 at most, got %q", c.Topic)
+	}
+	return nil
+}
+
+func notInTopic(r rune) bool {
+	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", r)
+}
+
+const (
+	// kafkaDeliveryTimeout is how long the brokers may take to acknowledge an
+	// alert, retries of the client included.
+	kafkaDeliveryTimeout = 20 * time.Second
+	// kafkaCloseTimeout is how long Close waits for what is under way.
+	kafkaCloseTimeout = 10 * time.Second
+)
+
+// Kafka writes each alert as a record of a topic: its JSON, under the key
+// account/user, so that one user's alerts stay in order.
+type Kafka struct {
+	topic  string
+	client *kgo.Client
+}
+
+var _ Sink = (*Kafka)(nil)
+
+// NewKafka returns a sink that reaches the cluster by opts. It asks no broker.
+func NewKafka(c KafkaConfig, opts []kgo.Opt) (*Kafka, error) {
+	return newKafka(c, opts, kafkaDeliveryTimeout)
+}
+
+func newKafka(c KafkaConfig, opts []kgo.Opt, timeout time.Duration) (*Kafka, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.DefaultProduceTopic(c.Topic),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordDeliveryTimeout(timeout),
+		kgo.ProducerLinger(0), // whoever sends waits for the answer
+		kgo.MaxBufferedRecords(1000),
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.DisableClientMetrics(),
+	}, opts...)...)
+	if err != nil {
+		return nil, fmt.Errorf("kafka sink: %w", err)
+	}
+	return &Kafka{topic: c.Topic, client: client}, nil
+}
+
+// Send produces the alert and returns when all in-sync replicas have it. An
+// alert that the topic refuses for its size or its form is Permanent. Where the
+// topic is not there or we may not write to it, that is not the alert's fault:
+// the sink is Throttled, so that no alert is given up for it. When the brokers
+// do not answer in time, the alert may have been written all the same; its id
+// tells the copies apart.
+func (k *Kafka) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
+	value, err := encode(a)
+	if err != nil {
+		return ref, Permanent(fmt.Errorf("encode alert %s: %w", a.ID, err))
+	}
+	record := &kgo.Record{
+		Key:   []byte(kafkaKey(a)),
+		Value: bytes.TrimSuffix(value, []byte("\n")),
+		Headers: []kgo.RecordHeader{
+			{Key: "schema", Value: []byte(a.Schema)},
+			{Key: "step", Value: []byte(a.Step)},
+			{Key: "severity", Value: []byte(a.Severity)},
+			{Key: "id", Value: []byte(a.ID)},
+			{Key: "content-type", Value: []byte("application/json")},
+		},
+	}
+	answered := make(chan error, 1)
+	k.client.Produce(ctx, record, func(_ *kgo.Record, err error) { answered <- err })
+	select {
+	case err = <-answered:
+	case <-ctx.Done():
+		err = ctx.Err() // what is under way cannot be called back
+	}
+	if err != nil {
+		return ref, k.verdict(err)
+	}
+	return ref, nil
+}
+
+// kafkaKey keeps the alerts of one user together, however its name is spelt. An
+// alert about a user that is not known has the account alone.
+func kafkaKey(a *processor.Alert) string {
+	if a.User == nil {
+		return a.Account + "/"
+	}
+	if a.Root {
+		return a.Account + "/" + *a.User
+	}
+	return a.Account + "/" + strings.ToLower(*a.User)
+}
+
+// verdict says what the error means and what to do about it.
+func (k *Kafka) verdict(err error) error {
+	wrap := func(hint string) error { return fmt.Errorf("kafka topic %s: %w%s", k.topic, err, hint) }
+	switch {
+	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge), errors.Is(err, kerr.InvalidRecord):
+		return Permanent(wrap(""))
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		return Throttled(wrap("; create the topic, or correct topic"), 0)
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return Throttled(wrap("; allow the user to WRITE to the topic"), 0)
+	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism):
+		return Throttled(wrap("; check sasl: mechanism, username and secret"), 0)
+	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, context.DeadlineExceeded):
+		return wrap("; check brokers and the network between")
+	}
+	return wrap("")
+}
+
+// Close waits a while for what is under way, then closes the connections.
+func (k *Kafka) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), kafkaCloseTimeout)
+	defer cancel()
+	err := k.client.Flush(ctx)
+	k.client.Close()
+	if err != nil {
+		return fmt.Errorf("kafka topic %s: flush: %w", k.topic, err)
+	}
+	return nil
+}

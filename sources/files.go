@@ -1,0 +1,193 @@
+package sources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A FilesConfig says which files are read.
+type FilesConfig struct {
+	Paths []string `koanf:"paths"` // files, folders (see Walk), "-" for standard input
+}
+
+// Validate tells every mistake in c. The errors are joined, each of the form
+// "field: problem". It does not look whether the files are there.
+func (c FilesConfig) Validate() error {
+	var errs []error
+	if len(c.Paths) == 0 {
+		errs = append(errs, errors.New("paths: missing; want at least one file or folder, or - for standard input"))
+	}
+	stdin := 0
+	for i, p := range c.Paths {
+		if p == "" {
+			errs = append(errs, fmt.Errorf("paths[%d]: empty; want a file or folder, or - for standard input", i))
+		}
+		if p == Stdin {
+			if stdin++; stdin == 2 {
+				errs = append(errs, fmt.Errorf("paths[%d]: want standard input only once", i))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Files reads files, each once. One file is one delivery of one part, which is
+// read as a stream. Several files are handled at once.
+type Files struct {
+	// Stdin is read in the place of standard input, if it is set.
+	Stdin io.Reader
+
+	name    string
+	config  FilesConfig
+	log     *slog.Logger
+	metrics *metrics
+	retry   retryWaits
+	atOnce  int
+}
+
+var _ Source = (*Files)(nil)
+
+// NewFiles returns the source called name. It opens nothing yet.
+func NewFiles(name string, c FilesConfig, o Options) (*Files, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	f := &Files{
+		name:    name,
+		config:  c,
+		log:     o.log(name),
+		metrics: newMetrics(o.Registerer),
+		retry:   defaultRetryWaits,
+		atOnce:  runtime.GOMAXPROCS(0),
+	}
+	f.metrics.begin(name)
+	return f, nil
+}
+
+// Run offers every file to h and returns at the end of the last one. A file
+// that cannot be read does not keep the others from being read: Run's error
+// joins one for each, naming it. A delivery that h refuses is offered again
+// until h takes it. If ctx is done first, Run returns nil; what is being read
+// then ends with the context's error.
+func (f *Files) Run(ctx context.Context, h processor.Handler) error {
+	var (
+		group errgroup.Group
+		mu    sync.Mutex
+		errs  []error
+	)
+	group.SetLimit(f.atOnce)
+	failed := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		errs = append(errs, err)
+	}
+	for file, err := range Walk(f.config.Paths) {
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			failed(err)
+			continue
+		}
+		group.Go(func() error {
+			if err := f.read(ctx, file, h); err != nil {
+				failed(err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // each error was kept
+	return errors.Join(errs...)
+}
+
+// read offers one file until h takes it. Its error says that the file cannot be
+// read.
+func (f *Files) read(ctx context.Context, file File, h processor.Handler) error {
+	waits := f.retry.start()
+	told := ""
+	for try := 0; ctx.Err() == nil; try++ {
+		if try > 0 {
+			f.metrics.retries.WithLabelValues(f.name).Inc()
+		}
+		err, unread := f.offer(ctx, file, h)
+		if unread != nil && ctx.Err() == nil {
+			return unreadable(file.Place(), unread)
+		}
+		if err == nil {
+			return nil
+		}
+		if file.Path == Stdin && ctx.Err() == nil {
+			return fmt.Errorf("standard input, which cannot be read again: %w", err)
+		}
+		if text := err.Error(); text != told && ctx.Err() == nil {
+			f.log.Warn("delivery failed; it is offered again until it succeeds", "place", file.Place(), "err", err)
+			told = text
+		}
+		wait := time.NewTimer(waits.NextBackOff())
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+		}
+	}
+	return nil
+}
+
+// offer hands the file to h once. It tells h's error and what it was that could
+// not be read.
+func (f *Files) offer(ctx context.Context, file File, h processor.Handler) (err, unread error) {
+	var r io.Reader
+	if file.Path == Stdin {
+		r = f.Stdin
+		if r == nil {
+			r = os.Stdin
+		}
+	} else {
+		opened, err := os.Open(file.Path)
+		if err != nil {
+			return err, err
+		}
+		defer opened.Close()
+		r = opened
+	}
+	body := &fileBody{ctx: ctx, r: r}
+	err = h(ctx, processor.Delivery{Source: f.name, Parts: func(yield func(processor.Part, error) bool) {
+		yield(processor.Part{Origin: trail.Place(file.Place()), Body: body}, nil)
+	}})
+	result := resultAcked
+	if err != nil || body.err != nil {
+		result = resultFailed
+	}
+	f.metrics.deliveries.WithLabelValues(f.name, result).Inc()
+	return err, body.err
+}
+
+// A fileBody remembers why it could not be read, and ends when ctx is done.
+type fileBody struct {
+	ctx context.Context
+	r   io.Reader
+	err error
+}
+
+func (b *fileBody) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := b.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
+}
