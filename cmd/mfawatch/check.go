@@ -1,0 +1,40 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func (p *program) checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check -c FILE",
+		Short: "Check a configuration and print what it comes to, secrets hidden",
+		Long: `Check a configuration as run would and start nothing. What holds in the end, with
+the environment, the flags and the defaults, is printed as YAML with every secret
+hidden. Exit code 2 and a line for each mistake where run would refuse to start.`,
+		Example: `  mfawatch check -c mfawatch.yaml`,
+		Args:    cobra.NoArgs,
+	}
+	path := configFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := p.loadConfig(*path, cmd.Flags())
+		if err != nil {
+			return err
+		}
+		text, err := effective(c)
+		if err != nil {
+			return err
+		}
+		_, err = p.stdout.Write(text)
+		return err
+	}
+	return cmd
+}
+
+// loadConfig reads the configuration that -c names.
+func (p *program) loadConfig(path string, flags *pflag.FlagSet) (*Config, error) {
+	if path == "" {
+		return nil, &configError{"-c", []mistake{{"", "missing; want the configuration, as in -c mfawatch.yaml"}}}
+	}
+	return loadFile(path, p.environ, flags)
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+)
+
+// The demo's topics and group.
+const (
+	demoTopic  = "cloudtrail"
+	demoAlerts = "mfa-alerts"
+	demoGroup  = "mfawatch-demo"
+)
+
+// demoConfig is the demo's configuration, read as any other. Its placeholders
+// are the broker, the journal and the HTTP address. The delays are the default
+// ones, quickened as much as the trail is.
+const demoConfig = `
+sources:
+  trail: {type: kafka, brokers: [%[1]q], topics: [` + demoTopic + `], group: ` + demoGroup + `}
+sinks:
+  console: {type: stdout, format: text}
+  alerts: {type: kafka, brokers: [%[1]q], topic: ` + demoAlerts + `}
+journal: {path: %[2]q}
+http: {address: %[3]q}
+escalate_after: [3s, 48s, 288s]
+drain: 5s
+log: {level: warn}
+`
+
+func (p *program) demoCommand() *cobra.Command {
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Show what mfawatch does, with nothing to set up",
+		Long: `Show what mfawatch does, with nothing to set up: a Kafka broker is started inside
+this process, a trail that tells several stories is published to it, and the
+ordinary pipeline reads it and tells its alerts here and on another topic.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "end when the trail is told, instead of staying until Ctrl-C")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, stop := untilSignal(cmd.Context(), p.stderr)
+		defer stop()
+		err := p.demo(ctx, once)
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil // Ctrl-C is how one leaves
+		}
+		return err
+	}
+	return cmd
+}
+
+func (p *program) demo(ctx context.Context, once bool) error {
+	trail, err := readTrail()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "mfawatch-demo-")
+	if err != nil {
+		return fmt.Errorf("a folder for the demo's journal: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, demoTopic), kfake.SeedTopics(1, demoAlerts))
+	if err != nil {
+		return fmt.Errorf("start the demo's Kafka broker: %w", err)
+	}
+	defer cluster.Close()
+	broker := cluster.ListenAddrs()[0]
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(demoAlerts), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		return fmt.Errorf("reach the demo's Kafka broker: %w", err)
+	}
+	defer client.Close()
+	out := &paragraphs{w: p.stdout, colours: p.colours()}
+	service, err := p.demoPipeline(broker, filepath.Join(dir, "mfawatch.db"), out)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, demoIntroduction, len(trail), service.http.Addr())
+
+	running, stopRunning := context.WithCancel(ctx)
+	defer stopRunning()
+	g, running := errgroup.WithContext(running)
+	g.Go(func() error { return service.Run(running) })
+	g.Go(func() error {
+		defer stopRunning()
+		if err := p.tellTrail(running, service, client, trail, out, once); err != nil {
+			return err
+		}
+		if !once {
+			<-running.Done()
+		}
+		return nil
+	})
+	return errors.Join(g.Wait(), service.Close())
+}
+
+// demoPipeline builds the pipeline, with another port where the usual one is
+// taken.
+func (p *program) demoPipeline(broker, journal string, out *paragraphs) (*pipeline, error) {
+	for _, address := range []string{defaults().HTTP.Address, "127.0.0.1:0"} {
+		c, err := load("demo", fmt.Appendf(nil, demoConfig, broker, journal, address), nil, nil)
+		if err != nil {
+			return nil, err
+		}
+		reg := newRegistry()
+		service, err := newPipeline(c, surroundings{p.stdin, out, out.colours, newLogger(c.Log, p.stderr), reg}, reg)
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return service, err
+		}
+	}
+	return nil, errors.New("no port for the demo's metrics")
+}
+
+// tellTrail publishes the trail, waits until all of it is told, and closes with
+// a tally of the alerts topic.
+func (p *program) tellTrail(ctx context.Context, service *pipeline, client *kgo.Client, trail []demoRecord, out *paragraphs, once bool) error {
+	if err := waitReady(ctx, service.sources[0]); err != nil {
+		return err
+	}
+	if err := publish(ctx, client, trail, out); err != nil {
+		return err
+	}
+	admin := kadm.NewClient(client)
+	if err := waitRead(ctx, admin); err != nil {
+		return err
+	}
+	if err := service.dispatcher.Idle(ctx); err != nil {
+		return fmt.Errorf("wait for the last alert: %w", err)
+	}
+	alerts, err := readAlerts(ctx, client, admin)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(out, tally(len(trail), alerts, service.journal.Open()))
+	if once {
+		fmt.Fprint(out, demoNext)
+	} else {
+		fmt.Fprintf(out, demoStay, service.http.Addr())
+	}
+	return nil
+}
+
+// waitReady waits until a source reads, so that the trail is told as it
+// happens.
+func waitReady(ctx context.Context, s *supervised) error {
+	return every(ctx, 20*time.Millisecond, func() (bool, error) { return s.Ready() == nil, nil })
+}
+
+// waitRead waits until the group has committed all that was published.
+func waitRead(ctx context.Context, admin *kadm.Client) error {
+	return every(ctx, 50*time.Millisecond, func() (bool, error) {
+		lags, err := admin.Lag(ctx, demoGroup)
+		if err == nil {
+			err = lags.Error()
+		}
+		if err != nil {
+			return false, fmt.Errorf("ask how far the trail is read: %w", err)
+		}
+		return lags[demoGroup].Lag.Total() == 0, nil
+	})
+}
+
+// every calls done at intervals until it reports true, fails, or ctx is done.
+func every(ctx context.Context, interval time.Duration, done func() (bool, error)) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}

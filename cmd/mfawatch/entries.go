@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/kafka"
+	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sources"
+)
+
+// surroundings is what sources and sinks are built with besides their
+// configuration.
+type surroundings struct {
+	stdin   io.Reader
+	stdout  io.Writer
+	colours bool // stdout is a terminal that wants them
+	log     *slog.Logger
+	metrics prometheus.Registerer
+}
+
+// A sourceConfig is the configuration of one source.
+type sourceConfig interface {
+	entry
+	build(name string, s surroundings) (sources.Source, error)
+}
+
+// A sinkConfig is the configuration of one sink.
+type sinkConfig interface {
+	entry
+	build(s surroundings) (sinks.Sink, error)
+}
+
+// sourceTypes and sinkTypes make the configuration of each type, with its
+// defaults.
+var (
+	sourceTypes = map[string]func() sourceConfig{
+		"files": func() sourceConfig { return &filesSource{} },
+		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
+	}
+	sinkTypes = map[string]func() sinkConfig{
+		"file":   func() sinkConfig { return &fileSink{} },
+		"kafka":  func() sinkConfig { return &kafkaSink{} },
+		"stdout": func() sinkConfig { return &stdoutSink{StdoutConfig: sinks.StdoutConfig{Format: "json"}} },
+	}
+)
+
+type filesSource struct {
+	Type                string `koanf:"type"`
+	sources.FilesConfig `koanf:",squash"`
+}
+
+func (c *filesSource) build(name string, s surroundings) (sources.Source, error) {
+	f, err := sources.NewFiles(name, c.FilesConfig, sources.Options{Logger: s.log, Registerer: s.metrics})
+	if err != nil {
+		return nil, err
+	}
+	f.Stdin = s.stdin
+	return f, nil
+}
+
+type kafkaSource struct {
+	Type                string `koanf:"type"`
+	kafka.Config        `koanf:",squash"`
+	sources.KafkaConfig `koanf:",squash"`
+}
+
+func (c *kafkaSource) Validate() error {
+	return errors.Join(c.Config.Validate(), c.KafkaConfig.Validate())
+}
+
+func (c *kafkaSource) build(name string, s surroundings) (sources.Source, error) {
+	opts, err := c.Options()
+	if err != nil {
+		return nil, err
+	}
+	return sources.NewKafka(name, c.KafkaConfig, opts, sources.Options{Logger: s.log, Registerer: s.metrics})
+}
+
+type stdoutSink struct {
+	Type               string `koanf:"type"`
+	sinks.StdoutConfig `koanf:",squash"`
+}
+
+func (c *stdoutSink) Validate() error {
+	_, err := sinks.NewStdout(c.StdoutConfig, io.Discard)
+	return err
+}
+
+func (c *stdoutSink) build(s surroundings) (sinks.Sink, error) {
+	sink, err := sinks.NewStdout(c.StdoutConfig, s.stdout)
+	if err != nil {
+		return nil, err
+	}
+	sink.Color = s.colours
+	return sink, nil
+}
+
+type fileSink struct {
+	Type             string `koanf:"type"`
+	sinks.FileConfig `koanf:",squash"`
+}
+
+// Validate does not open the file: to check a configuration makes nothing.
+func (c *fileSink) Validate() error {
+	if c.Path == "" {
+		return errors.New("path: missing; want the path of a file, such as alerts.jsonl")
+	}
+	return nil
+}
+
+func (c *fileSink) build(surroundings) (sinks.Sink, error) { return sinks.NewFile(c.FileConfig) }
+
+type kafkaSink struct {
+	Type              string `koanf:"type"`
+	kafka.Config      `koanf:",squash"`
+	sinks.KafkaConfig `koanf:",squash"`
+}
+
+func (c *kafkaSink) Validate() error {
+	return errors.Join(c.Config.Validate(), c.KafkaConfig.Validate())
+}
+
+func (c *kafkaSink) build(surroundings) (sinks.Sink, error) {
+	opts, err := c.Options()
+	if err != nil {
+		return nil, err
+	}
+	return sinks.NewKafka(c.KafkaConfig, opts)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// A readiness is one part of the program that /readyz asks. A part that is not
+// ready does not take the others down.
+type readiness struct {
+	name string
+	err  func() error // nil: ready
+}
+
+// An httpServer serves metrics and health.
+type httpServer struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// listenHTTP takes the address, so that one that cannot be had refuses the
+// start, and serves from when Run is called.
+func listenHTTP(address string, metrics prometheus.Gatherer, checks []readiness, logger *slog.Logger) (*httpServer, error) {
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("http.address: %s is taken by another program; choose another port, or stop that program: %w", address, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("http.address: listen on %s: %w", address, err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
+		ErrorLog:            slog.NewLogLogger(logger.Handler(), slog.LevelError),
+		ErrorHandling:       promhttp.ContinueOnError,
+		MaxRequestsInFlight: 8,
+	}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { readyz(w, checks) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		plain(w, http.StatusOK, "mfawatch\n\n/metrics\n/healthz\n/readyz\n")
+	})
+	return &httpServer{listener, &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+	}}, nil
+}
+
+// Addr is where the server listens.
+func (s *httpServer) Addr() string { return s.listener.Addr().String() }
+
+// Run serves until ctx is done; requests under way then have a second.
+func (s *httpServer) Run(ctx context.Context) error {
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err := s.server.Shutdown(wait)
+		if err != nil {
+			err = s.server.Close()
+		}
+		stopped <- err
+	})
+	err := s.server.Serve(s.listener)
+	if stop() { // nobody asked it to end
+		return fmt.Errorf("serve %s: %w", s.Addr(), err)
+	}
+	return <-stopped
+}
+
+// Close gives the address back, if Run was never called.
+func (s *httpServer) Close() error {
+	if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// readyz answers 200 when every part is ready, else 503, with a line for each.
+func readyz(w http.ResponseWriter, checks []readiness) {
+	status := http.StatusOK
+	var body strings.Builder
+	for _, c := range checks {
+		if err := c.err(); err != nil {
+			status = http.StatusServiceUnavailable
+			fmt.Fprintf(&body, "%s: %s\n", c.name, line(err.Error()))
+			continue
+		}
+		fmt.Fprintf(&body, "%s: ok\n", c.name)
+	}
+	plain(w, status, body.String())
+}
+
+func plain(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body))
+}
+
+// line puts a text on one line.
+func line(text string) string { return strings.Join(strings.Fields(text), " ") }

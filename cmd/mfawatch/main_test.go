@@ -1,0 +1,103 @@
+package main
+
+import (
+	"compress/gzip"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+)
+
+// The binary that runs the tests is mfawatch too, for the scripts.
+func TestMain(m *testing.M) {
+	testscript.Main(leakless{m}, map[string]func(){"mfawatch": main})
+}
+
+// leakless looks for goroutines that the tests left behind.
+type leakless struct{ m *testing.M }
+
+func (l leakless) Run() int {
+	code := l.m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return code
+}
+
+// Each script is what somebody types at a terminal, and what comes back.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			trail, err := os.ReadFile("demo/trail.jsonl")
+			if err != nil {
+				return err
+			}
+			config, err := os.ReadFile(configData + "good.yaml")
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(env.WorkDir+"/good.yaml", config, 0o600); err != nil {
+				return err
+			}
+			return os.WriteFile(env.WorkDir+"/trail.jsonl", trail, 0o600)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits":   exits,
+			"feed":    feed,
+			"free":    free,
+			"fresh":   fresh,
+			"get":     get,
+			"gzip":    gzipFile,
+			"hup":     sends(syscall.SIGHUP),
+			"term":    sends(syscall.SIGTERM),
+			"take":    take,
+			"waitfor": waitFor,
+		},
+	})
+}
+
+// exits runs a command and wants its exit code: exits 2 mfawatch scan.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code command args…")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if code, ok := err.(interface{ ExitCode() int }); ok {
+		got = fmt.Sprint(code.ExitCode())
+	} else if err != nil {
+		got = err.Error()
+	}
+	if got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
+	}
+}
+
+// gzipFile compresses a file, all of it or so many bytes: gzip from to [bytes].
+func gzipFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: gzip from to [bytes]")
+	}
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	_, err := w.Write([]byte(ts.ReadFile(args[0])))
+	ts.Check(err)
+	ts.Check(w.Close())
+	text := b.String()
+	if len(args) > 2 {
+		var n int
+		_, err := fmt.Sscan(args[2], &n)
+		ts.Check(err)
+		text = text[:n]
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
+}

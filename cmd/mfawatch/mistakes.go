@@ -1,0 +1,190 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+)
+
+// A configError refuses a configuration: every mistake in it, each with its
+// field, the value and what would be right.
+type configError struct {
+	name     string // where the configuration came from
+	mistakes []mistake
+}
+
+// A mistake is one field that is wrong. The problem holds no secret.
+type mistake struct{ field, problem string }
+
+func (m mistake) String() string {
+	if m.field == "" {
+		return m.problem
+	}
+	return m.field + ": " + m.problem
+}
+
+func (e *configError) Error() string {
+	if len(e.mistakes) == 1 {
+		return e.name + ": " + e.mistakes[0].String()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d mistakes:", e.name, len(e.mistakes))
+	for _, m := range e.mistakes {
+		b.WriteString("\n  " + m.String())
+	}
+	return b.String()
+}
+
+// mistakesOf takes the tree of errors that decoding and validation make apart,
+// one mistake for each leaf. Fields are told below prefix.
+func mistakesOf(prefix string, err error) []mistake {
+	switch e := err.(type) { // not errors.As, which would not see the siblings
+	case nil:
+		return nil
+	case *mapstructure.DecodeError:
+		field := join(prefix, e.Name())
+		return []mistake{{field, describe(field, e.Unwrap())}}
+	case interface{ Unwrap() []error }:
+		var all []mistake
+		for _, inner := range e.Unwrap() {
+			all = append(all, mistakesOf(prefix, inner)...)
+		}
+		return all
+	}
+	if inner := errors.Unwrap(err); inner != nil && strings.HasPrefix(err.Error(), "decoding failed") {
+		return mistakesOf(prefix, inner) // mapstructure's heading
+	}
+	field, problem, ok := strings.Cut(err.Error(), ": ")
+	if ok && fieldName.MatchString(field) {
+		return []mistake{{join(prefix, field), problem}}
+	}
+	return []mistake{{prefix, err.Error()}}
+}
+
+// fieldName is how Validate begins an error: a key, or keys below one another.
+var fieldName = regexp.MustCompile(`^[a-z0-9_]+(\[[0-9]+\])?(\.[a-z0-9_]+(\[[0-9]+\])?)*$`)
+
+// describe says in the words of a configuration what decoding objected to.
+func describe(field string, err error) string {
+	var unconvertible *mapstructure.UnconvertibleTypeError
+	var parse *mapstructure.ParseError
+	var kind wrongKind
+	switch {
+	case errors.As(err, &kind):
+		return wanted(field, kind.want, kind.got)
+	case errors.As(err, &unconvertible):
+		return wanted(field, unconvertible.Expected.Type(), unconvertible.Value)
+	case errors.As(err, &parse):
+		return wanted(field, parse.Expected.Type(), parse.Value)
+	}
+	return err.Error()
+}
+
+// wanted says which kind of value belongs where another was found.
+func wanted(field string, want reflect.Type, got any) string {
+	return fmt.Sprintf("want %s, got %s", kindName(want), shown(field, got))
+}
+
+// unknownKeys finds the keys of raw that t, a struct, has no field for.
+func unknownKeys(prefix string, raw map[string]any, t reflect.Type) []mistake {
+	known := fieldsOf(t)
+	names := make([]string, 0, len(known))
+	for name := range known {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var all []mistake
+	for key, value := range raw {
+		field, ok := known[key]
+		if !ok {
+			all = append(all, mistake{join(prefix, clean(key)), "unknown key" + suggestion(key, names)})
+			continue
+		}
+		if field.Kind() == reflect.Pointer {
+			field = field.Elem()
+		}
+		if sub, isMap := value.(map[string]any); isMap && field.Kind() == reflect.Struct {
+			all = append(all, unknownKeys(join(prefix, key), sub, field)...)
+		}
+	}
+	return all
+}
+
+// fieldsOf lists the configuration keys of a struct, squashed ones among its
+// own.
+func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	fields := make(map[string]reflect.Type)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("koanf"), ",")
+		switch {
+		case options == "squash":
+			for name, sub := range fieldsOf(f.Type) {
+				fields[name] = sub
+			}
+		case name != "" && name != "-":
+			fields[name] = f.Type
+		}
+	}
+	return fields
+}
+
+// suggestion ends a sentence about an unknown word with the known word it was
+// probably meant to be, else with all of them.
+func suggestion(word string, known []string) string {
+	if len(known) == 0 {
+		return ""
+	}
+	best := slices.MinFunc(known, func(a, b string) int {
+		return cmp.Compare(distance(word, a), distance(word, b))
+	})
+	if distance(word, best) <= (len(best)+1)/3 {
+		return "; did you mean " + best + "?"
+	}
+	return "; known are " + strings.Join(known, ", ")
+}
+
+// distance is the number of letters to put in, leave out, change or swap with
+// their neighbour to make b of a.
+func distance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	var before []int
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		next := make([]int, len(b)+1)
+		next[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := row[j-1]
+			if a[i-1] != b[j-1] {
+				change++
+			}
+			next[j] = min(row[j]+1, next[j-1]+1, change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				next[j] = min(next[j], before[j-2]+1)
+			}
+		}
+		before, row = row, next
+	}
+	return row[len(b)]
+}
+
+func join(prefix, field string) string {
+	switch {
+	case prefix == "":
+		return field
+	case field == "":
+		return prefix
+	}
+	return prefix + "." + field
+}
