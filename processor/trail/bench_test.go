@@ -22,18 +22,20 @@ func (d *discard) Unreadable(Unreadable) { d.unreadable++ }
 type reader struct{ io.Reader }
 
 // BenchmarkSweep compares the sweep with one bare bytes.Index pass over the
-// same bytes and with a gjson walk of each record.
+// same bytes, for the needle with which that is fastest, and with a gjson walk of
+// each record.
 func BenchmarkSweep(b *testing.B) {
 	doc := trailtest.New(1).Object(10000, 0)
 	b.Run("index", func(b *testing.B) {
 		b.SetBytes(int64(len(doc)))
+		needle := []byte("Name")
 		for b.Loop() {
 			for w := doc; ; {
-				i := bytes.Index(w, nameNeedle)
+				i := bytes.Index(w, needle)
 				if i < 0 {
 					break
 				}
-				w = w[i+len(nameNeedle):]
+				w = w[i+len(needle):]
 			}
 		}
 	})

@@ -45,7 +45,7 @@ const (
 // An Event is a watched record, parsed. It owns all its memory, so it may be
 // kept for as long as one likes.
 type Event struct {
-	ID        string    `json:"id"`        // eventID; a hash of the record's identity where it has none (§8.15)
+	ID        string    `json:"id"`        // eventID; a hash of the record's identity where it has none
 	Time      time.Time `json:"time"`      // eventTime, UTC
 	Source    string    `json:"source"`    // eventSource: SourceIAM or SourceSignin
 	Name      string    `json:"name"`      // eventName: one of the watched names
@@ -74,7 +74,7 @@ type Event struct {
 // An Actor is who made the call. Its text is the caller's own and not to be
 // trusted: bounded in length here, to be escaped where it is shown.
 type Actor struct {
-	Type        string `json:"type,omitempty"` // userIdentity.type, as written (R8)
+	Type        string `json:"type,omitempty"` // userIdentity.type, as written (R8); AssumedRoot in an AssumeRoot session
 	ARN         string `json:"arn,omitempty"`
 	Name        string `json:"name,omitempty"` // user, role session or issuer; what a person would call the actor
 	AccessKeyID string `json:"access_key_id,omitempty"`
@@ -82,7 +82,7 @@ type Actor struct {
 	UserAgent   string `json:"user_agent,omitempty"`
 	Self        bool   `json:"self,omitempty"`         // the target acting on itself (R14)
 	MFA         *bool  `json:"mfa,omitempty"`          // mfaAuthenticated; nil where the record does not say (R6)
-	AssumedRoot bool   `json:"assumed_root,omitempty"` // an AssumeRoot session (§2.5)
+	AssumedRoot bool   `json:"assumed_root,omitempty"` // an AssumeRoot session
 }
 
 // Failed reports whether the call failed: an error code or an error message

@@ -29,15 +29,17 @@ func watched(name []byte) bool {
 	return false
 }
 
-// A record is the top level of a CloudTrail record, as it lies in the window.
+// A record is a CloudTrail record as it lies in the window: the members of its
+// top level that are of use, and those of the caller's identity.
 type record struct {
-	source, name, id, time                  string
-	version, category, region, recipient    string
-	errorCode, errorMessage, requestID      string
-	sourceIP, userAgent                     string
-	identity, parameters, response, details gjson.Result
-	names, sources                          int
-	notification                            bool // an S3 notification looks much like a record (R39)
+	source, name, id, time                        string
+	category, region, recipient                   string
+	errorCode, errorMessage, requestID            string
+	sourceIP, userAgent                           string
+	identity                                      identity
+	userIdentity, parameters, response, additions gjson.Result
+	names, sources                                int
+	notification                                  bool // an S3 notification looks much like a record (R39)
 }
 
 // read fills r from the object in doc, sharing its memory.
@@ -53,8 +55,6 @@ func (r *record) read(doc string) {
 			r.id = value.Str
 		case "eventTime":
 			r.time = value.Str
-		case "eventVersion":
-			r.version = value.Str
 		case "eventCategory":
 			r.category = value.Str
 		case "awsRegion":
@@ -72,18 +72,72 @@ func (r *record) read(doc string) {
 		case "userAgent":
 			r.userAgent = value.Str
 		case "userIdentity":
-			r.identity = value
+			r.userIdentity = value
 		case "requestParameters":
 			r.parameters = value
 		case "responseElements":
 			r.response = value
 		case "additionalEventData":
-			r.details = value
+			r.additions = value
 		case "s3":
 			r.notification = true
 		}
 		return true
 	})
+	r.identity.read(r.userIdentity)
+}
+
+// An identity is the caller's, as a record has it.
+type identity struct {
+	kind, principal, arn, account string
+	key, user, invokedBy          string
+	mfa                           gjson.Result
+	issuer, issuerARN             string
+	assumedRoot                   bool
+}
+
+func (id *identity) read(v gjson.Result) {
+	members(v, func(key string, v gjson.Result) {
+		switch key {
+		case "type":
+			id.kind = v.Str
+		case "principalId":
+			id.principal = v.Str
+		case "arn":
+			id.arn = v.Str
+		case "accountId":
+			id.account = v.Str
+		case "accessKeyId":
+			id.key = v.Str
+		case "userName":
+			id.user = v.Str
+		case "invokedBy":
+			id.invokedBy = v.Str
+		case "sessionContext":
+			members(v, id.session)
+		}
+	})
+}
+
+func (id *identity) session(key string, v gjson.Result) {
+	switch key {
+	case "assumedRoot":
+		id.assumedRoot = strings.EqualFold(v.String(), "true")
+	case "attributes":
+		id.mfa = v.Get("mfaAuthenticated")
+	case "sessionIssuer":
+		id.issuer, id.issuerARN = v.Get("userName").Str, v.Get("arn").Str
+	}
+}
+
+// members calls f for each member of v, if that is an object.
+func members(v gjson.Result, f func(key string, v gjson.Result)) {
+	if v.IsObject() {
+		v.ForEach(func(key, value gjson.Result) bool {
+			f(key.Str, value)
+			return true
+		})
+	}
 }
 
 // dated reports whether it has what tells a record from a mere mention of one.
@@ -111,7 +165,7 @@ func (r *record) matters() bool {
 		if failed || r.name != ConsoleLogin && r.name != CheckMfa {
 			return false
 		}
-		if kind := r.identity.Get("type").Str; kind != "IAMUser" && kind != "Root" {
+		if kind := r.identity.kind; kind != "IAMUser" && kind != "Root" {
 			return false // MFAUsed is always No for roles and federated sign-ins (R26)
 		}
 		return strings.EqualFold(r.response.Get(r.name).Str, "Success")

@@ -46,7 +46,7 @@ func TestR1_SourceAndNameTogether(t *testing.T) {
 		{"iam.amazonaws.com", "deactivatemfadevice", false},
 		{"iam.amazonaws.com", "DeactivateMFADeviceX", false},
 		{"sso-directory.amazonaws.com", "DeactivateMFADevice", false},
-		{"identitystore.amazonaws.com", "DeleteUser", false}, // the directory's own users (§2.6)
+		{"identitystore.amazonaws.com", "DeleteUser", false}, // the directory's own users
 		{"sso-directory.amazonaws.com", "CreateUser", false},
 		{"signin.amazonaws.com", "DeactivateMFADevice", false},
 		{"iam.amazonaws.com", "ConsoleLogin", false},

@@ -24,18 +24,20 @@ func (r *record) event(raw []byte) (*Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("eventTime %q is no time", text(r.time))
 	}
+	var p parameters
+	members(r.parameters, p.read)
 	e := &Event{
 		ID:           text(r.id),
 		Time:         when.UTC().Truncate(time.Second),
 		Source:       strings.Clone(r.source),
 		Name:         strings.Clone(r.name),
 		Region:       text(r.region),
-		Serial:       text(r.parameters.Get("serialNumber").Str),
+		Serial:       text(p.serial),
 		ErrorCode:    text(r.errorCode),
 		ErrorMessage: text(r.errorMessage),
 		Actor:        r.actor(),
 	}
-	if e.Serial == "" {
+	if e.Name == CreateVirtualMFADevice {
 		e.Serial = text(r.response.Get("virtualMFADevice.serialNumber").Str)
 	}
 	e.Account = text(r.account(e.Serial))
@@ -43,32 +45,26 @@ func (r *record) event(raw []byte) (*Event, error) {
 		return nil, errors.New("the record names no account")
 	}
 	e.Partition = text(r.partition(e.Serial))
-	e.User = text(r.target())
+	e.User = text(r.target(p.user))
 	if e.Failed() && !r.parameters.IsObject() {
-		var serial string
-		if e.User, serial = deniedTarget(e.ErrorMessage); e.Serial == "" {
-			e.Serial = serial
-		}
+		e.User, e.Serial = deniedTarget(e.ErrorMessage)
 	}
 	e.Actor.Self = r.self(e)
 	switch e.Name {
 	case UpdateUser:
-		e.NewUser = text(r.parameters.Get("newUserName").Str)
+		e.NewUser = text(p.newUser)
 	case AttachUserPolicy:
-		e.Detail = text(r.parameters.Get("policyArn").Str)
+		e.Detail = text(p.policyARN)
 	case PutUserPolicy:
-		e.Detail = text(r.parameters.Get("policyName").Str)
+		e.Detail = text(p.policy)
 	case AddUserToGroup:
-		e.Detail = text(r.parameters.Get("groupName").Str)
+		e.Detail = text(p.group)
 	case CreateAccessKey:
 		e.Detail = text(r.response.Get("accessKey.accessKeyId").Str)
 	case UpdateAccessKey, DeleteAccessKey:
-		e.Detail = text(r.parameters.Get("accessKeyId").Str)
-		if status := r.parameters.Get("status").Str; status != "" {
-			e.Detail = text(e.Detail + " " + status)
-		}
+		e.Detail = text(strings.TrimSpace(p.accessKey + " " + p.status))
 	case ConsoleLogin:
-		e.MFAUsed = yesNo(r.details.Get("MFAUsed").Str)
+		e.MFAUsed = yesNo(r.additions.Get("MFAUsed").Str)
 	case CheckMfa:
 		yes := true
 		e.MFAUsed = &yes
@@ -82,22 +78,43 @@ func (r *record) event(raw []byte) (*Event, error) {
 	return e, nil
 }
 
+// parameters are the request's, of whichever call.
+type parameters struct {
+	user, newUser, serial    string
+	policyARN, policy, group string
+	accessKey, status        string
+}
+
+func (p *parameters) read(key string, v gjson.Result) {
+	switch key {
+	case "userName":
+		p.user = v.Str
+	case "newUserName":
+		p.newUser = v.Str
+	case "serialNumber":
+		p.serial = v.Str
+	case "policyArn":
+		p.policyARN = v.Str
+	case "policyName":
+		p.policy = v.Str
+	case "groupName":
+		p.group = v.Str
+	case "accessKeyId":
+		p.accessKey = v.Str
+	case "status":
+		p.status = v.Str
+	}
+}
+
 // account is whose account it happened in (R13).
 func (r *record) account(serial string) string {
-	for _, a := range []string{r.recipient, r.identity.Get("accountId").Str, arnField(serial, 4), arnField(r.identity.Get("arn").Str, 4)} {
-		if a != "" {
-			return a
-		}
-	}
-	return ""
+	return firstOf(r.recipient, r.identity.account, arnField(serial, 4), arnField(r.identity.arn, 4))
 }
 
 // partition comes from whatever ARN the record has, else from the Region (R15).
 func (r *record) partition(serial string) string {
-	for _, arn := range []string{serial, r.identity.Get("arn").Str, r.identity.Get("sessionContext.sessionIssuer.arn").Str} {
-		if p := arnField(arn, 1); p != "" {
-			return p
-		}
+	if p := firstOf(arnField(serial, 1), arnField(r.identity.arn, 1), arnField(r.identity.issuerARN, 1)); p != "" {
+		return p
 	}
 	for _, p := range []struct{ prefix, partition string }{
 		{"cn-", "aws-cn"}, {"us-gov-", "aws-us-gov"}, {"us-iso-", "aws-iso"}, {"us-isob-", "aws-iso-b"},
@@ -122,29 +139,30 @@ func arnField(arn string, n int) string {
 	return parts[n]
 }
 
-// target is whose MFA or credentials the call was about (R10, R11); "" where
-// the record does not tell.
-func (r *record) target() string {
-	kind := r.identity.Get("type").Str
+// target is whose MFA or credentials the call was about (R10, R11), where named
+// is the userName in its parameters; "" where the record does not tell.
+func (r *record) target(named string) string {
 	if r.source == SourceSignin {
-		if kind == "Root" {
+		if r.identity.kind == "Root" {
 			return RootUser
 		}
-		return r.identity.Get("userName").Str
+		return r.identity.user
 	}
-	if name := r.parameters.Get("userName").Str; name != "" {
-		return name
+	if named != "" {
+		return named
 	}
-	if name := r.response.Get("accessKey.userName").Str; name != "" {
-		return name
+	if r.name == CreateAccessKey {
+		if name := r.response.Get("accessKey.userName").Str; name != "" {
+			return name
+		}
 	}
 	switch {
 	case r.name == DeleteVirtualMFADevice || r.name == CreateVirtualMFADevice:
 		return "" // these are about a device, whosever it is
-	case assumedRoot(r.identity) || kind == "Root":
+	case r.identity.assumedRoot || r.identity.kind == "Root":
 		return RootUser
-	case kind == "IAMUser":
-		return r.identity.Get("userName").Str
+	case r.identity.kind == "IAMUser":
+		return r.identity.user
 	}
 	return ""
 }
@@ -179,36 +197,35 @@ func deniedTarget(message string) (user, serial string) {
 
 // actor is who made the call.
 func (r *record) actor() Actor {
-	id := r.identity
+	id := &r.identity
 	a := Actor{
-		Type:        text(id.Get("type").Str),
-		ARN:         text(id.Get("arn").Str),
-		AccessKeyID: text(id.Get("accessKeyId").Str),
+		Type:        text(id.kind),
+		ARN:         text(id.arn),
+		AccessKeyID: text(id.key),
 		SourceIP:    text(r.sourceIP),
 		UserAgent:   text(r.userAgent),
-		AssumedRoot: assumedRoot(id),
+		AssumedRoot: id.assumedRoot,
 	}
-	switch mfa := id.Get("sessionContext.attributes.mfaAuthenticated"); mfa.Type {
+	switch id.mfa.Type {
 	case gjson.True, gjson.False:
-		yes := mfa.Bool()
+		yes := id.mfa.Bool()
 		a.MFA = &yes
 	case gjson.String:
-		a.MFA = yesNo(mfa.Str)
+		a.MFA = yesNo(id.mfa.Str)
 	}
-	_, session, _ := strings.Cut(id.Get("principalId").Str, ":")
-	issuer := id.Get("sessionContext.sessionIssuer.userName").Str
+	_, session, _ := strings.Cut(id.principal, ":")
 	switch {
 	case a.AssumedRoot:
 		a.Type = "AssumedRoot"
-		a.Name = text(firstOf(session, issuer, "root"))
+		a.Name = text(firstOf(session, id.issuer, "root"))
 	case a.Type == "Root":
 		a.Name = "root" // its userName is the account's alias (R11)
-	case strings.HasPrefix(issuer, "AWSReservedSSO_") && session != "":
+	case strings.HasPrefix(id.issuer, "AWSReservedSSO_") && session != "":
 		a.Name = text(session) // the person, by the name of the Identity Center session
-	case a.Type == "AssumedRole" && issuer != "" && session != "":
-		a.Name = text(issuer + "/" + session)
+	case a.Type == "AssumedRole" && id.issuer != "" && session != "":
+		a.Name = text(id.issuer + "/" + session)
 	default:
-		a.Name = text(firstOf(id.Get("userName").Str, issuer, session, id.Get("invokedBy").Str, lastOf(a.ARN), id.Get("principalId").Str))
+		a.Name = text(firstOf(id.user, id.issuer, session, id.invokedBy, lastOf(a.ARN), id.principal))
 	}
 	return a
 }
@@ -218,29 +235,25 @@ func (r *record) self(e *Event) bool {
 	if e.User == "" || e.Actor.AssumedRoot {
 		return false
 	}
-	if account := r.identity.Get("accountId").Str; account != "" && account != e.Account {
+	if account := r.identity.account; account != "" && account != e.Account {
 		return false
 	}
 	switch e.Actor.Type {
 	case "Root":
 		return e.Root()
 	case "IAMUser":
-		return strings.EqualFold(r.identity.Get("userName").Str, e.User)
+		return strings.EqualFold(r.identity.user, e.User)
 	}
 	return false
 }
 
-// hash stands in for an eventID that is missing (§8.15).
+// hash stands in for an eventID that is missing.
 func (r *record) hash(account string) string {
 	h := sha256.New()
 	for _, part := range []string{account, r.time, r.name, r.source, r.requestID, r.parameters.Raw} {
 		fmt.Fprintf(h, "%d:%s", len(part), part)
 	}
 	return "hash-" + hex.EncodeToString(h.Sum(nil)[:16])
-}
-
-func assumedRoot(identity gjson.Result) bool {
-	return strings.EqualFold(identity.Get("sessionContext.assumedRoot").String(), "true")
 }
 
 func yesNo(s string) *bool {

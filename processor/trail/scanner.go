@@ -319,10 +319,10 @@ func (s *Scanner) whole(w []byte) {
 	s.count()
 }
 
-// isLines reports whether the first line of w ends a document and the next
-// begins another: JSON lines.
+// isLines reports whether the first line of w, which is not a long one, ends a
+// document and the next begins another: JSON lines.
 func isLines(w []byte) bool {
-	n := bytes.IndexByte(w[:min(len(w), maxRecord)], '\n')
+	n := bytes.IndexByte(w[:min(len(w), block)], '\n')
 	if n < 0 {
 		return false
 	}

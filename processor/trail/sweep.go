@@ -6,19 +6,17 @@ import "bytes"
 // finds the bytes still in the cache.
 const block = 64 << 10
 
-// The needles. The search runs at the speed of the first byte: quotes and e's
-// are everywhere, an N is rare, so the end of eventName is sought and what
-// stands before it is looked at. A key can also be spelt with escapes, and a
-// letter of it is then a \u00.
-var (
-	nameNeedle   = []byte("Name")
-	escapeNeedle = []byte(`\u00`)
-)
-
 const (
 	eventName = "eventName"
-	beforeN   = len(eventName) - len("Name") // how far its beginning lies before the needle
+	// rare is the letter of eventName that is sought, as its frequency decides
+	// how fast the search runs: quotes and e's are everywhere, an N is rare.
+	rare       = 'N'
+	beforeRare = 5
+	afterRare  = len(eventName) - beforeRare - 1
 )
+
+// escapeNeedle begins a letter of a key that is spelt with escapes.
+var escapeNeedle = []byte(`\u00`)
 
 // sweep looks at each eventName in w[from:] and reads the records that have a
 // watched one. It returns where to go on from once there are more bytes behind
@@ -27,31 +25,26 @@ const (
 func (s *Scanner) sweep(w []byte, from int, final bool) int {
 	limit := len(w)
 	if !final { // what might begin here is left to the next sweep as a whole
-		limit -= len(nameNeedle) - 1
+		limit -= afterRare
 	}
 	for lo := from; lo < limit; {
 		hi := min(lo+block, limit)
-		esc := index(w, lo, hi, escapeNeedle)
+		esc := nextEscape(w, lo, hi)
 		for lo < hi {
-			i := index(w, lo, hi, nameNeedle)
-			var next int
-			var more bool
+			i := nextName(w, lo, hi)
+			next, more := hi, false
 			switch {
 			case esc < i:
 				next, more = s.spelt(w, esc, final)
-			case i == hi:
-				next = hi
-			case i < beforeN || string(w[i-beforeN:i]) != eventName[:beforeN]:
-				next = i + len(nameNeedle)
-			default:
-				next, more = s.named(w, i-beforeN, final)
+			case i < hi:
+				next, more = s.named(w, i-beforeRare, final)
 			}
 			if more {
 				return min(i, esc)
 			}
 			lo = next
 			if esc < lo {
-				esc = index(w, lo, hi, escapeNeedle)
+				esc = nextEscape(w, lo, hi)
 			}
 		}
 		lo = max(lo, hi)
@@ -60,13 +53,29 @@ func (s *Scanner) sweep(w []byte, from int, final bool) int {
 	return max(from, limit)
 }
 
-// index is the first place in w[lo:hi] where needle begins, hi if there is
-// none. The needle may reach past hi.
-func index(w []byte, lo, hi int, needle []byte) int {
+// nextName is the N of the first eventName with its N in w[lo:hi], hi if there
+// is none.
+func nextName(w []byte, lo, hi int) int {
+	for lo < hi {
+		i := bytes.IndexByte(w[lo:hi], rare)
+		if i < 0 {
+			break
+		}
+		i += lo
+		if i >= beforeRare && i+afterRare < len(w) && string(w[i-beforeRare:i+afterRare+1]) == eventName {
+			return i
+		}
+		lo = i + 1
+	}
+	return hi
+}
+
+// nextEscape is the first \u00 that begins in w[lo:hi], hi if there is none.
+func nextEscape(w []byte, lo, hi int) int {
 	if lo >= hi {
 		return hi
 	}
-	i := bytes.Index(w[lo:min(hi+len(needle)-1, len(w))], needle)
+	i := bytes.Index(w[lo:min(hi+len(escapeNeedle)-1, len(w))], escapeNeedle)
 	if i < 0 {
 		return hi
 	}
@@ -102,10 +111,10 @@ func (s *Scanner) spelt(w []byte, i int, final bool) (next int, more bool) {
 	}
 	next = i + len(escapeNeedle)
 	lo, hi := i, next
-	for lo > 0 && i-lo < longest && wordByte(w[lo-1]) {
+	for lo > 0 && i-lo < longest && (wordBytes[w[lo-1]] || w[lo-1] == '\\') {
 		lo--
 	}
-	for hi < len(w) && hi-i < longest && wordByte(w[hi]) {
+	for hi < len(w) && hi-i < longest && (wordBytes[w[hi]] || w[hi] == '\\') {
 		hi++
 	}
 	if bytes.Contains(w[lo:hi], []byte(eventName)) {
@@ -130,9 +139,13 @@ func (s *Scanner) spelt(w []byte, i int, final bool) (next int, more bool) {
 	return next, false
 }
 
-func wordByte(c byte) bool {
-	return c == '\\' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
+// wordBytes are letters and digits.
+var wordBytes = func() (is [256]bool) {
+	for c := range is {
+		is[c] = '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+	}
+	return is
+}()
 
 // spell appends src to dst with the \u00xx escapes replaced by their bytes,
 // however often the backslash itself is escaped. It stops when dst is full.
@@ -185,16 +198,26 @@ func (s *Scanner) keyed(w []byte, q, after int, final bool) (next int, more bool
 		return after, false
 	}
 	v++
-	n := bytes.IndexByte(w[v:min(v+longest, len(w))], '"')
-	if n < 0 {
-		return after, !final && len(w)-v < longest
+	end := v
+	for end < len(w) && wordBytes[w[end]] {
+		end++
 	}
-	name := w[v : v+n]
-	if bytes.IndexByte(name, '\\') >= 0 {
+	special := end == len(w) || w[end] != '"' // not the plain word that nearly all are
+	colon := false
+	if special {
+		n := bytes.IndexByte(w[v:min(v+longest, len(w))], '"')
+		if n < 0 {
+			return after, !final && len(w)-v < longest
+		}
+		end = v + n
+		colon = bytes.IndexByte(w[v:end], ':') >= 0
+	}
+	name := w[v:end]
+	if special && bytes.IndexByte(name, '\\') >= 0 {
 		var word [longest]byte
 		name = spell(word[:0], name)
 	}
-	next = v + n
+	next = end
 	if watched(name) {
 		end, more := s.frame(w, q, final)
 		if more {
@@ -202,16 +225,10 @@ func (s *Scanner) keyed(w []byte, q, after int, final bool) (next int, more bool
 		}
 		next = max(next, end)
 	}
-	s.met(name, &s.plain)
-	return next, false
-}
-
-// met counts a name, but for those that are not CloudTrail's:
-// ObjectCreated:Put, aws:kinesis:record (R39).
-func (s *Scanner) met(name []byte, n *int64) {
-	if bytes.IndexByte(name, ':') < 0 {
-		*n++
+	if !colon { // ObjectCreated:Put, aws:kinesis:record: not CloudTrail's (R39)
+		s.plain++
 	}
+	return next, false
 }
 
 // quoted looks at the eventName at w[i:] that stands inside a string, with its
@@ -227,7 +244,9 @@ func (s *Scanner) quoted(w []byte, i, after int, final bool) (next int, more boo
 		return after, false
 	}
 	if sure && !watched(v) {
-		s.met(v, &s.inString)
+		if bytes.IndexByte(v, ':') < 0 { // as above
+			s.inString++
+		}
 		return after, false
 	}
 	if _, more = s.carrier(w, i, final); !more {
