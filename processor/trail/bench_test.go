@@ -118,6 +118,7 @@ func BenchmarkCores(b *testing.B) {
 	objects, total := objects("small")
 	b.SetBytes(total / int64(len(objects)))
 	var next atomic.Int64
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		s, v := NewScanner(), new(discard)
 		var r bytes.Reader

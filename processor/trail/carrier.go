@@ -36,7 +36,7 @@ func (s *Scanner) carrier(w []byte, i int, final bool) (next int, more bool) {
 	case end >= 0:
 	case !final && len(w)-open <= maxRecord:
 		return 0, true
-	case final && carried(w, open):
+	case final && s.carried(w, open):
 		s.cut = true
 		s.unreadable(open, ReasonTruncated, errCutString, w[open:])
 		s.unescaped = s.base + int64(len(w))
@@ -47,7 +47,7 @@ func (s *Scanner) carrier(w []byte, i int, final bool) (next int, more bool) {
 		return next, false
 	}
 	s.unescaped = s.base + int64(end)
-	if carried(w, open) {
+	if s.carried(w, open) {
 		s.text = unescape(s.text[:0], w[open+1:end])
 		s.within(s.text, open) // its names are counted as they are met
 	}
@@ -109,7 +109,7 @@ func (s *Scanner) decode(w []byte, from int, final bool) int {
 				done = min(done, i)
 				break
 			}
-			if doc, ok := s.base64(w[i+1 : end]); ok && carried(w, i) {
+			if doc, ok := s.base64(w[i+1 : end]); ok && s.carried(w, i) {
 				s.decoded += s.within(doc, i)
 			}
 			i = end + 1

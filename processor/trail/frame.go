@@ -31,7 +31,7 @@ func (s *Scanner) frame(w []byte, q int, final bool) (next int, more bool) {
 		}
 		return next, false
 	}
-	if w[start] != '{' || !carried(w, start) {
+	if w[start] != '{' || !s.carried(w, start) {
 		return next, false
 	}
 	end, err := closerAfter(w, q)
@@ -58,13 +58,13 @@ func (s *Scanner) frame(w []byte, q int, final bool) (next int, more bool) {
 // at the top, in a list, under a carrier's key, and so on outwards, but never
 // inside a record. A look-alike among a record's own parameters, which whoever
 // made the call may have filled in, is thus none.
-func carried(w []byte, i int) bool {
+func (s *Scanner) carried(w []byte, i int) bool {
 	low := max(0, i-maxLookback)
 	known := true // every key on the way is a carrier's
 	for {
 		j := spaceBefore(w, i)
 		if j == 0 {
-			return true
+			return known || s.base == 0
 		}
 		key, member := "", false
 		switch w[j-1] {

@@ -40,13 +40,15 @@ type Scanner struct {
 	base      int64 // of the window in the document
 	budget    int64 // how much may yet be inflated
 	inflated  int64
-	unescaped int64 // up to here escaped names have been seen to with their string
-	records   int64 // in the documents before this one
-	plain     int64 // in this one: names at the surface
-	inString  int64 // names inside strings
-	decoded   int64 // records that base64 hid
-	damaged   bool  // the stream's end is unreadable, which is told of it
-	cut       bool  // the document's end is unreadable, which has been told
+	unescaped int64     // up to here escaped names have been seen to with their string
+	records   int64     // in the documents before this one
+	met       [16]int64 // where the last names stood, in turn
+	names     int       // how many were met
+	plain     int64     // in this one: names at the surface
+	inString  int64     // names inside strings
+	decoded   int64     // records that base64 hid
+	damaged   bool      // the stream's end is unreadable, which is told of it
+	cut       bool      // the document's end is unreadable, which has been told
 }
 
 // NewScanner returns a Scanner.
@@ -60,7 +62,7 @@ func (s *Scanner) begin(o Origin, v Visitor) {
 }
 
 // restart forgets where in a document it was.
-func (s *Scanner) restart() { s.base, s.unescaped, s.cut = 0, 0, false }
+func (s *Scanner) restart() { s.base, s.unescaped, s.cut, s.names = 0, 0, false, 0 }
 
 // Scan reads r to its end, plain or compressed, in whatever carrier, and tells
 // v what it finds. Its error is r's own, other than io.EOF; input that cannot
@@ -192,11 +194,16 @@ func (s *Scanner) stream(r io.Reader) error {
 			s.count()
 			return ended(err)
 		}
-		if len(s.buf)-at.n < readSize && !s.room(&at) {
-			// What is waited for cannot be had: white space without end.
-			at.swept = s.sweep(w, at.swept, true)
-			at.decoded = at.swept
-			s.room(&at)
+		if len(s.buf)-at.n < readSize {
+			if seen != s.surface() { // nothing here is hidden in base64
+				seen, at.decoded = s.surface(), at.swept
+			}
+			if !s.room(&at) {
+				// What is waited for cannot be had: white space without end.
+				at.swept = s.sweep(w, at.swept, true)
+				at.decoded = at.swept
+				s.room(&at)
+			}
 		}
 		err = s.fill(r, &at, 1)
 	}
@@ -227,18 +234,32 @@ func (s *Scanner) fill(r io.Reader, at *window, least int) error {
 	return nil
 }
 
-// room makes room in the window: by growing it up to its bound, then by
-// dropping what no record can need any more.
+// room makes room in the window: by dropping what no record can need any more,
+// or, where that is too little, by growing it up to its bound. A small window
+// stays in the processor's cache.
 func (s *Scanner) room(at *window) bool {
-	if len(s.buf) < maxWindow {
-		s.buf = append(s.buf, make([]byte, len(s.buf))...)
-		return true
+	drop := min(s.behind(), at.swept, at.decoded)
+	if drop < len(s.buf)/2 {
+		if len(s.buf) < maxWindow {
+			s.buf = append(s.buf, make([]byte, len(s.buf))...)
+			return true
+		}
+		drop = max(drop, min(at.swept-maxRecord, at.decoded))
 	}
-	drop := max(0, min(at.swept-maxRecord, at.decoded))
 	copy(s.buf, s.buf[drop:at.n])
 	s.base += int64(drop)
 	at.n, at.swept, at.decoded = at.n-drop, at.swept-drop, at.decoded-drop
 	return len(s.buf)-at.n >= readSize
+}
+
+// behind is where in the window the name stands that was met some names ago: a
+// record begins behind the name of the one before it. Only one that holds so
+// many names itself, before its own, would be taken for too long.
+func (s *Scanner) behind() int {
+	if s.names < len(s.met) {
+		return 0
+	}
+	return int(max(0, s.met[s.names%len(s.met)]-s.base))
 }
 
 // ended is err, unless that only says that all has been read.

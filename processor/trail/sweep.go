@@ -225,6 +225,8 @@ func (s *Scanner) keyed(w []byte, q, after int, final bool) (next int, more bool
 		}
 		next = max(next, end)
 	}
+	s.met[s.names%len(s.met)] = s.base + int64(q)
+	s.names++
 	if !colon { // ObjectCreated:Put, aws:kinesis:record: not CloudTrail's (R39)
 		s.plain++
 	}
