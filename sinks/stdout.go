@@ -59,13 +59,14 @@ func (s *Stdout) Send(_ context.Context, a *processor.Alert, _ string) (string, 
 	return "", nil
 }
 
-// How the text is laid out: the severity, the title and below it the rest, all
-// of it in columns.
+// How the text is laid out: the severity, beside it the title, below that the
+// rest. What a person reads is wrapped, the last line is for looking things up.
 const (
 	severityWidth = len("CRITICAL")
 	textWidth     = 100
 	maxTitle      = 200
 	maxSummary    = 1000
+	maxSubject    = 64
 	timeLayout    = "2006-01-02 15:04:05Z"
 )
 
@@ -98,23 +99,33 @@ func (s *Stdout) render(a *processor.Alert) string {
 	severity := strings.ToUpper(exposure.Clean(string(a.Severity), severityWidth))
 	margin := strings.Repeat(" ", severityWidth+2)
 	b.WriteString(s.paint(colors[a.Severity], severity))
-	b.WriteString(margin[len(severity):])
-	b.WriteString(s.paint(bold, exposure.Clean(a.Title, maxTitle)))
-	b.WriteByte('\n')
-	for _, line := range wrap(exposure.Clean(a.Summary, maxSummary), textWidth-len(margin)) {
+	width := textWidth - len(margin)
+	title := wrap(exposure.Clean(a.Title, maxTitle), width)
+	b.WriteString(margin[len(severity):] + s.paint(bold, strings.Join(title, "\n"+margin)) + "\n")
+	for _, line := range wrap(exposure.Clean(a.Summary, maxSummary), width) {
 		b.WriteString(margin + line + "\n")
 	}
-	b.WriteString(margin + s.paint(faint, a.Time.UTC().Format(timeLayout)+"  "+subject(a)) + "\n")
+	b.WriteString(margin + s.paint(faint, subject(a)) + "\n")
 	return b.String()
 }
 
-// subject says which step of which story the alert is.
+// subject says when it was, and which step of whose story.
 func subject(a *processor.Alert) string {
-	words := []string{string(a.Step)}
-	if a.Exposure != nil {
-		words = append(words, "exposure "+*a.Exposure)
+	user := "unknown user"
+	switch {
+	case a.Root:
+		user = "root user"
+	case a.User != nil:
+		user = *a.User
 	}
-	return exposure.Clean(strings.Join(words, "  "), maxTitle)
+	words := []string{a.Time.UTC().Format(timeLayout), string(a.Step), a.Account, user}
+	if a.Exposure != nil {
+		words = append(words, *a.Exposure)
+	}
+	for i, w := range words {
+		words[i] = exposure.Clean(w, maxSubject)
+	}
+	return strings.Join(words, "  ")
 }
 
 // wrap breaks text into lines of at most width characters, between words where

@@ -44,16 +44,29 @@ func TestStdoutText(t *testing.T) {
 	send(t, s, a)
 	resolved := testAlert("2")
 	resolved.Exposure, resolved.Severity, resolved.Summary = nil, exposure.Critical, ""
+	resolved.Title, resolved.User = strings.Repeat("title ", 20), nil
 	send(t, s, resolved)
+	root := testAlert("3")
+	root.Root = true
+	send(t, s, root)
 	want := `HIGH      bob lost MFA <&>
           word word word word word word word word word word word word word word word word word word
           word word word word word word word word word word word word
-          2026-05-01 08:03:11Z  opened  exposure x-1
-CRITICAL  bob lost MFA <&>
-          2026-05-01 08:03:11Z  opened
+          2026-05-01 08:03:11Z  opened  111122223333  bob  x-1
+CRITICAL  title title title title title title title title title title title title title title title
+          title title title title title
+          2026-05-01 08:03:11Z  opened  111122223333  unknown user
+HIGH      bob lost MFA <&>
+          A summary.
+          2026-05-01 08:03:11Z  opened  111122223333  root user  x-3
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	for line := range strings.Lines(b.String()) {
+		if len(strings.TrimSuffix(line, "\n")) > textWidth {
+			t.Errorf("%d columns: %s", len(line)-1, line)
+		}
 	}
 }
 
@@ -65,6 +78,7 @@ func TestStdoutTextIsHarmless(t *testing.T) {
 	nasty := "bob\x1b[2J\r\nCRITICAL  forged\u202egnp.exe\u2028\x00\xff\u200b"
 	x := nasty
 	a.Title, a.Summary, a.Exposure = nasty, nasty+strings.Repeat("long", 1000), &x
+	a.Account, a.User = nasty, &x
 	a.Severity, a.Step = exposure.Severity(nasty), exposure.Step(nasty)
 	send(t, s, a)
 	for _, bad := range []string{"\x1b", "\r", "\u202e", "\u2028", "\x00", "\xff", "\u200b", "\nCRITICAL"} {

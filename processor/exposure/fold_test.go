@@ -112,7 +112,7 @@ func TestR18_NoKnowledgeOfOthers(t *testing.T) {
 	if x := h.Exposures[1]; !contains(x.Reasons, ReasonLastDevice) {
 		t.Errorf("reasons %v lack %s", x.Reasons, ReasonLastDevice)
 	}
-	if s := h.Alerts()[0].Summary; !strings.Contains(s, "not known") {
+	if s := h.Alerts()[0].Summary; !strings.Contains(s, "no other device is known") {
 		t.Errorf("the summary does not say so: %s", s)
 	}
 }
@@ -156,7 +156,7 @@ func TestR22_DeleteVirtual(t *testing.T) {
 			"bob attempted@9 medium x1 DeleteConflictException"},
 		{"unless that user is gone", "0 enable bob serial=A; 5 deleteuser bob; 9 deletevirtual - serial=A fail=NoSuchEntity", "? attempted@9 medium x1 NoSuchEntity"},
 		{"else nobody knows whom", "9 deletevirtual - serial=A fail=DeleteConflict; 99 enable bob serial=A", "? attempted@9 medium x1 DeleteConflict"},
-		{"a name used again (§8.7)", "0 deactivate bob serial=A; 1 deletevirtual - serial=A; 2 createvirtual - serial=A; 3 enable bob serial=A",
+		{"a name used again", "0 deactivate bob serial=A; 1 deletevirtual - serial=A; 2 createvirtual - serial=A; 3 enable bob serial=A",
 			"bob opened@0 high; bob resolved@3 info enabled"},
 	})
 	f := fold(script(t, "0 deactivate bob serial=A; 1 deletevirtual - serial=A; 2 deletevirtual - serial=B"), nil)

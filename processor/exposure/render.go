@@ -96,3 +96,12 @@ func record(e *trail.Event) json.RawMessage {
 
 // stamp is a time as a person reads it.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// clock is a time as a sentence about a step at ref needs it: the day is said
+// if it is another one.
+func clock(t, ref time.Time) string {
+	if t, ref = t.UTC(), ref.UTC(); t.Format(time.DateOnly) == ref.Format(time.DateOnly) {
+		return t.Format("at 15:04:05 UTC")
+	}
+	return "at " + stamp(t)
+}

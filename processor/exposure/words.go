@@ -1,367 +1,310 @@
 package exposure
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
-	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// How much of an attacker's text a sentence takes, in bytes.
-const (
-	maxName   = 80
-	maxSerial = 120
-	maxAgent  = 100
-	maxDetail = 120
-)
-
-// title is the step in one sentence.
+// title is the step in one short sentence: who, what, where.
 func (x *Exposure) title(m *Moment) string {
-	e := m.Event
-	user, in, by := who(m.user, x.Root), place(x.Partition, x.Account), by(&e.Actor)
+	e, user, in := m.Event, who(m.user, x.Root), place(x.Partition, x.Account)
 	switch m.Step {
 	case Opened:
-		if e.Actor.Self {
-			return upper(user) + " removed their own MFA" + in
-		}
-		return "MFA removed from " + user + in + by
+		return removed("their own MFA", "MFA", e, user, in)
 	case Reduced:
-		if e.Actor.Self {
-			return upper(user) + " removed one of their MFA devices" + in
-		}
-		return "One of several MFA devices removed from " + user + in + by
+		return removed("one of their MFA devices", "One of several MFA devices", e, user, in)
 	case Updated:
-		return done(e, user) + in + by + "; exposed since " + stamp(x.OpenedAt)
+		if e.Name == trail.DeactivateMFADevice {
+			return removed("another MFA device", "Another MFA device", e, user, in)
+		}
+		return change(e, user) + in + " after MFA was removed"
 	case Exploited:
-		return upper(user) + in + " signed in without MFA"
+		return upper(user) + " signed in without MFA" + in
 	case Escalated:
 		return "Still no MFA device enabled for " + user + in + " after " + span(m.Time.Sub(x.openSince))
 	}
 	switch m.resolution {
 	case Enabled:
-		return upper(user) + in + " has MFA again"
+		return upper(user) + " has MFA again" + in
 	case MFASeen:
-		return upper(user) + in + " signed in with MFA: a device remains"
+		return upper(user) + " signed in with MFA" + in + ": a device remains"
 	case UserDeleted:
-		return upper(user) + in + ", without MFA, was deleted"
+		return upper(user) + " was deleted" + in + ", MFA never came back"
 	}
 	if e == x.first {
 		return "The MFA removal from " + user + in + " is part of another one"
 	}
-	return upper(user) + in + " had another MFA device all the time"
+	return upper(user) + " kept MFA" + in + ": another device was active"
 }
 
-// summary is what happened, who did it, how bad it is and why, and what now.
-func (x *Exposure) summary(m *Moment, more reasons) string {
-	e := m.Event
-	var s []string
-	say := func(parts ...string) { s = append(s, strings.Join(parts, "")+".") }
-	user := who(m.user, x.Root)
+// removed is a removal as a title, by the user or by somebody else.
+func removed(own, what string, e *trail.Event, user, in string) string {
+	if e.Actor.Self {
+		return upper(user) + " removed " + own + in
+	}
+	by := ""
+	if e.Actor != (trail.Actor{}) {
+		by = " by " + actor(&e.Actor)
+	}
+	return what + " removed from " + user + in + by
+}
 
-	switch m.Step {
-	case Opened, Reduced, Updated:
-		say(done(e, user), place(x.Partition, x.Account), " at ", stamp(e.Time), by(&e.Actor))
-		say(circumstances(&e.Actor))
-	case Exploited:
-		say(upper(user), place(x.Partition, x.Account), " signed in to the console without MFA at ", stamp(e.Time), from(&e.Actor))
-	case Escalated:
-		say("No MFA device was enabled for ", user, place(x.Partition, x.Account), " within ", span(m.Time.Sub(x.openSince)))
-	case Resolved:
-		say(x.ending(m, user))
-	}
-	if e != x.first {
-		say("It began at ", stamp(x.OpenedAt), ", when ", theDevice(x.first.Serial), " was deactivated", by(&x.first.Actor), from(&x.first.Actor))
-	}
-	if m.Step == Resolved {
-		if m.resolution != Replaced {
-			say("It lasted ", span(m.Time.Sub(x.OpenedAt)))
+// change is what was done to credentials or rights, as a title begins.
+func change(e *trail.Event, user string) string {
+	what := shortName(e.Detail)
+	switch e.Name {
+	case trail.DeleteLoginProfile:
+		return "Password of " + user + " deleted"
+	case trail.CreateLoginProfile:
+		return "Password created for " + user
+	case trail.UpdateLoginProfile:
+		return "Password of " + user + " changed"
+	case trail.CreateAccessKey:
+		return "Access key created for " + user
+	case trail.AttachUserPolicy, trail.PutUserPolicy:
+		if what == "" {
+			return "A policy given to " + user
 		}
-		if m.resolution == Enabled && !e.Actor.Self && e.Actor != (trail.Actor{}) {
-			say("It was not the user who enabled it: make sure that the device is theirs")
+		return "Policy " + what + " given to " + user
+	case trail.AddUserToGroup:
+		if what == "" {
+			return upper(user) + " added to a group"
 		}
-		if x.Exploited {
-			say("Meanwhile somebody signed in without MFA: look at what was done in that session")
-		}
-		if x.Changed {
-			say("Meanwhile credentials or rights of the user were changed: look at whether they should stay")
-		}
-		return strings.Join(s, " ")
+		return upper(user) + " added to group " + what
 	}
-	switch m.protection {
-	case ProtectionOtherDevice:
-		say("Another device is known to be active, so the user is not without MFA")
-	case ProtectionUnknown:
-		say("Whether the user has other devices is not known")
+	return Clean(e.Name, maxName) + " called for " + user
+}
+
+// sentences gathers a summary.
+type sentences []string
+
+func (s *sentences) say(parts ...string) {
+	if text := strings.Join(parts, ""); text != "" {
+		*s = append(*s, capital(text)+".")
 	}
-	if because := because(m.reasons | more); because != "" {
-		say("Severity ", string(m.Severity), ": ", because)
+}
+
+func (s sentences) late(more reasons) string {
+	if more&late != 0 {
+		s.say("Told more than an hour after it happened")
 	}
-	say(x.advice(m))
 	return strings.Join(s, " ")
 }
 
-// ending says how it came to its end.
-func (x *Exposure) ending(m *Moment, user string) string {
-	e, in, at := m.Event, place(x.Partition, x.Account), " at "+stamp(m.Time)
-	switch m.resolution {
-	case Enabled:
-		what := theDevice(e.Serial) + " was enabled for "
-		if e.Name == trail.ResyncMFADevice {
-			what = theDevice(e.Serial) + " was proved active by a resync for "
+// summary goes on where the title ends: what exactly, who did it, how and from
+// where, how it stands and why it is that bad, and what to do now. The step's
+// own time stands in the alert, not here.
+func (x *Exposure) summary(m *Moment, more reasons) string {
+	e, first := m.Event, x.first
+	var s sentences
+	switch m.Step {
+	case Resolved:
+		x.ending(m, &s)
+		return s.late(more)
+	case Opened, Reduced:
+		s.say(theDevice(e.Serial), " was removed", doer(&e.Actor))
+	case Updated:
+		switch does := doer(&e.Actor); {
+		case e.Name == trail.DeactivateMFADevice:
+			s.say(theDevice(e.Serial), " was removed", does)
+		case e.Name == trail.CreateAccessKey && e.Detail != "":
+			s.say("Key ", Clean(e.Detail, maxName), " created", does)
+		case does != "":
+			s.say("It was done", does)
 		}
-		return upper(what) + user + in + at + by(&e.Actor) + from(&e.Actor)
-	case MFASeen:
-		return upper(user) + in + " signed in with MFA" + at + from(&e.Actor) + ", which proves that a device remains"
-	case UserDeleted:
-		if e.Name != trail.DeleteUser {
-			return "The name of " + user + in + " was given to another user" + at + by(&e.Actor) + ", so the former one is gone"
+		if e != first {
+			s.say("MFA removed ", clock(first.Time, e.Time), by(&first.Actor))
 		}
-		return upper(user) + in + " was deleted" + at + by(&e.Actor)
+	case Exploited:
+		if f := from(&e.Actor); f != "" {
+			s.say("Signed in", f)
+		}
+		where := from(&trail.Actor{SourceIP: first.Actor.SourceIP})
+		if where != "" && first.Actor.SourceIP == e.Actor.SourceIP {
+			where = " from the same address"
+		}
+		s.say(theDevice(first.Serial), " was removed ", clock(first.Time, e.Time), by(&first.Actor), where)
+	case Escalated:
+		s.say(theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), doer(&first.Actor))
 	}
-	if e == x.first {
-		return "What was told of " + user + in + " turned out to be part of another exposure, which goes on being told"
-	}
-	return "A record that came late shows that " + user + in + " had another device, " + theDevice(e.Serial) + ", enabled at " +
-		stamp(e.Time) + ": the device was replaced, the user was not without MFA"
+	s.say(x.because(m))
+	s.say(x.advice(m))
+	return s.late(more)
 }
 
-// advice says what now.
-func (x *Exposure) advice(m *Moment) string {
-	switch {
-	case m.Step == Reduced:
-		return "Nothing needs to be done if it was meant"
-	case m.reasons&(exploited|changed) != 0:
-		return "Treat it as an intrusion until it is explained: end the sessions, disable the password and the access keys, and look at what was done"
-	case x.consoleClosed && m.Step == Updated && m.Event.Name == trail.DeleteLoginProfile:
-		return "The console is closed for the user, access keys may still work: it is over when a device is enabled or the user is deleted"
-	case m.user == "":
-		return "Find out whom it hit from the record; the log cannot tell when it is over"
-	case x.Root:
-		return "Ask who uses root whether it was meant; if not, recover the account now. It is over when a device is enabled again"
+// ending says how it came to its end, who ended it, and how long it lasted.
+func (x *Exposure) ending(m *Moment, s *sentences) {
+	e, first := m.Event, x.first
+	does := by(&e.Actor) + from(&e.Actor)
+	switch m.resolution {
+	case Enabled:
+		verb := " was enabled"
+		if e.Name == trail.ResyncMFADevice {
+			verb = " was shown to work"
+		}
+		s.say(theDevice(e.Serial), verb, does)
+		if !e.Actor.Self && does != "" {
+			s.say("Check that it is really the user's")
+		}
+	case MFASeen:
+		s.say("The sign-in", from(&e.Actor), " proves it")
+	case UserDeleted:
+		if e.Name != trail.DeleteUser {
+			s.say("The name went to another user", does, ", so the former one is gone")
+		} else if does != "" {
+			s.say("It was done", does)
+		}
+	case Replaced:
+		if e == first {
+			s.say("It is told there: ", theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), by(&first.Actor))
+		} else {
+			s.say("A late record shows ", theDevice(e.Serial), ", active already ", clock(e.Time, m.Time), ": ",
+				theDevice(first.Serial), ", removed", by(&first.Actor), ", was replaced")
+		}
 	}
-	return "Ask whether it was meant; if not, disable the user's password and access keys. It is over when a device is enabled again"
+	if m.resolution != Replaced {
+		s.say("The exposure lasted ", span(m.Time.Sub(x.OpenedAt)), ", since ", theDevice(first.Serial), " was removed", by(&first.Actor))
+	}
+	switch {
+	case x.Exploited && x.Changed:
+		s.say("Meanwhile somebody signed in without MFA and access was changed: review both")
+	case x.Exploited:
+		s.say("Meanwhile somebody signed in without MFA: review what was done")
+	case x.Changed:
+		s.say("Meanwhile credentials or rights were changed: review them")
+	}
+}
+
+// because says how it stands and thereby why the severity is what it is: the
+// factors that really raise or lower it (see severity).
+func (x *Exposure) because(m *Moment) string {
+	why := factors(m.reasons)
+	switch {
+	case m.Step == Exploited:
+		why = append(why, "the password was enough to sign in")
+	case m.reasons&exploited != 0:
+		why = append(why, "somebody signed in without MFA")
+	}
+	if m.reasons&changed != 0 {
+		why = append(why, "access was changed")
+	}
+	whom := them(m.user, x.Root)
+	switch closed := x.closedBy(m); {
+	case m.reasons&exploited != 0, closed && m.reasons&changed != 0:
+	case closed:
+		why = append(why, "the password is deleted: only access keys may still work")
+	case m.protection == ProtectionOtherDevice:
+		why = append(why, "another device still protects "+whom)
+	case m.Step == Updated:
+		why = append(why, "no other device is known")
+	default:
+		why = append(why, "no other device is known: the password may be all that protects "+whom)
+	}
+	return string(m.Severity) + " because " + list(why)
+}
+
+// phrases say, in the order of ReasonWords, the reasons that move a severity and
+// lie in whom it hit. The others are told in sentences of their own, or move none.
+var phrases = [...]string{
+	0: "this is the root user", 1: "the user is privileged", 13: "several users were hit", 14: "it was announced", 15: "",
+}
+
+// factors are the phrases of r.
+func factors(r reasons) []string {
+	var why []string
+	for i, p := range phrases {
+		if p != "" && r&(1<<i) != 0 {
+			why = append(why, p)
+		}
+	}
+	return why
+}
+
+// closedBy reports whether the password was deleted by the time of m, and no
+// new one given.
+func (x *Exposure) closedBy(m *Moment) bool {
+	closed := false
+	for i := range x.Steps {
+		e := x.Steps[i].Event
+		switch e.Name {
+		case trail.DeleteLoginProfile:
+			closed = true
+		case trail.CreateLoginProfile:
+			closed = false
+		}
+		if e == m.Event {
+			break
+		}
+	}
+	return closed
+}
+
+// advice says what to do now; nothing where nothing is to be done.
+func (x *Exposure) advice(m *Moment) string {
+	a := &m.Event.Actor
+	if m.Step == Escalated {
+		a = &x.first.Actor
+	}
+	whose := who(m.user, x.Root)
+	ask := "ask " + whose
+	if a.Type == "IAMUser" && !a.Self && a.Name != "" {
+		ask += " or " + actor(a)
+	}
+	switch {
+	case m.reasons&(exploited|changed) != 0 && x.Root:
+		return "assume an intrusion: recover root; see what was done"
+	case m.reasons&(exploited|changed) != 0:
+		return "assume an intrusion: disable password, keys and sessions; see what was done"
+	case m.Step == Reduced && a.Self:
+		return ""
+	case m.user == "" && !x.Root:
+		return "find out whose device it was, and if it was meant; the log cannot show when this is over"
+	case m.Step == Reduced:
+		return ask + " if it was meant"
+	case x.Root:
+		return "ask who holds root if it was meant; if not, recover the account now"
+	case x.closedBy(m):
+		return "if it was not meant, disable the access keys of " + whose
+	}
+	return ask + " if it was meant; if not, disable the password and access keys of " + whose
 }
 
 func (a *Attempt) title() string {
-	verb := map[string]string{
-		trail.EnableMFADevice:        " to enable an MFA device for ",
-		trail.DeleteVirtualMFADevice: " to delete an MFA device of ",
-	}[a.first.Name]
-	if verb == "" {
-		verb = " to remove MFA from "
+	user, own := who(a.User, a.Root), a.Actor.Self
+	what := "remove MFA from " + user
+	switch {
+	case a.first.Name == trail.EnableMFADevice && own:
+		what = "enable an MFA device for themselves"
+	case a.first.Name == trail.EnableMFADevice:
+		what = "enable an MFA device for " + user
+	case a.first.Name == trail.DeleteVirtualMFADevice:
+		what = "delete an MFA device of " + user
+	case own:
+		what = "remove their own MFA"
 	}
-	times := ""
-	if a.Count > 1 {
-		times = " " + strconv.Itoa(a.Count) + " times"
-	}
-	user := who(a.User, a.Root)
-	if a.Actor.Self {
-		user = "themselves"
-	}
-	return upper(actor(&a.Actor)) + " tried" + times + verb + user + place(a.Partition, a.Account) + " and failed"
+	return upper(actor(&a.Actor)) + " failed to " + what + place(a.Partition, a.Account)
 }
 
 func (a *Attempt) summary(more reasons) string {
-	s := a.title()
+	var s sentences
+	tries := "1 try"
 	if a.Count > 1 {
-		s += ", from " + stamp(a.First) + " to " + stamp(a.Last)
-	} else {
-		s += " at " + stamp(a.First)
-	}
-	s += ". " + circumstances(&a.Actor) + "."
-	if len(a.Codes) > 0 {
-		s += " Answered with " + Clean(strings.Join(a.Codes, ", "), maxDetail) + "."
+		tries = strconv.Itoa(a.Count) + " tries in " + span(a.Last.Sub(a.First))
 	}
 	if a.Serial != "" {
-		s += " It was about " + theDevice(a.Serial) + "."
+		tries += " on " + theDevice(a.Serial)
 	}
-	if because := because(a.reasons | more); because != "" {
-		s += " Severity " + string(a.Severity) + ": " + because + "."
+	s.say(tries, doer(&a.Actor))
+	if len(a.Codes) > 0 {
+		s.say("AWS answered ", Clean(strings.Join(a.Codes, ", "), maxDetail))
 	}
-	return s + " Nothing was changed. Ask whether it was meant; if not, look at what else " + actor(&a.Actor) + " did."
-}
-
-// done says what an event did, without who and where.
-func done(e *trail.Event, user string) string {
-	what := func(thing string) string {
-		if e.Detail == "" {
-			return map[string]string{"Access key": "An access key", "Policy": "A policy", "group": "a group"}[thing]
-		}
-		return thing + " " + Clean(e.Detail, maxDetail)
+	s.say(string(a.Severity), " because ", list(append(factors(a.reasons), "nothing was changed")))
+	if a.Actor.Self {
+		s.say("Ask ", who(a.User, a.Root), " if it was meant")
+	} else {
+		s.say("Ask ", actor(&a.Actor), " if it was meant; if not, review what else they did")
 	}
-	switch e.Name {
-	case trail.DeactivateMFADevice:
-		return upper(theDevice(e.Serial)) + " of " + user + " was deactivated"
-	case trail.DeleteLoginProfile:
-		return "The password of " + user + " was deleted"
-	case trail.CreateLoginProfile:
-		return "A password was given to " + user
-	case trail.UpdateLoginProfile:
-		return "The password of " + user + " was changed"
-	case trail.CreateAccessKey:
-		return what("Access key") + " was created for " + user
-	case trail.AttachUserPolicy, trail.PutUserPolicy:
-		return what("Policy") + " was given to " + user
-	case trail.AddUserToGroup:
-		return upper(user) + " was added to " + what("group")
-	}
-	return Clean(e.Name, maxName) + " was called for " + user
-}
-
-// who is the user, in a sentence.
-func who(user string, root bool) string {
-	switch {
-	case root:
-		return "the root user"
-	case user == "":
-		return "an unknown user"
-	}
-	return Clean(user, maxName)
-}
-
-// place is the account, in a sentence, after a space.
-func place(partition, account string) string {
-	s := " in " + Clean(account, maxName)
-	if partition != "aws" && partition != "" {
-		s += " (" + Clean(partition, maxName) + ")"
-	}
-	return s
-}
-
-// actor is who did it, in a sentence.
-func actor(a *trail.Actor) string {
-	if strings.EqualFold(a.Type, "Root") {
-		return "the root user"
-	}
-	for _, s := range []string{a.Name, a.ARN, a.Type} {
-		if s != "" {
-			return Clean(s, maxName)
-		}
-	}
-	return "an unknown caller"
-}
-
-// by is actor after " by ", nothing if nothing is known.
-func by(a *trail.Actor) string {
-	switch {
-	case *a == (trail.Actor{}):
-		return ""
-	case a.Self:
-		return " by the user"
-	}
-	return " by " + actor(a)
-}
-
-// from is where a call came from.
-func from(a *trail.Actor) string {
-	s := ""
-	if a.SourceIP != "" {
-		s += " from " + Clean(a.SourceIP, maxName)
-	}
-	if a.UserAgent != "" && a.UserAgent != a.SourceIP {
-		s += " with " + Clean(a.UserAgent, maxAgent)
-	}
-	return s
-}
-
-// circumstances say who the caller was and what the session was worth.
-func circumstances(a *trail.Actor) string {
-	s := "The caller was " + actor(a)
-	if a.Self {
-		s = "The caller was the user"
-	}
-	if a.Type != "" && !strings.EqualFold(a.Type, "Root") {
-		s += " (" + Clean(a.Type, maxName) + ")"
-	}
-	switch {
-	case a.AssumedRoot:
-		s += ", in an AssumeRoot session"
-	case a.MFA == nil && actorReasons(a)&longTermKey != 0:
-		s += ", with a long-term access key"
-	case a.MFA == nil:
-		s += ", in a session of which the record does not say whether it had MFA"
-	case *a.MFA:
-		s += ", in a session with MFA"
-	default:
-		s += ", in a session without MFA"
-	}
-	if f := from(a); f != "" {
-		s += "," + f
-	}
-	return s
-}
-
-// theDevice is a device, in a sentence.
-func theDevice(serial string) string {
-	if serial == "" {
-		return "an MFA device"
-	}
-	kind := map[string]string{
-		"virtual": "the virtual MFA device ", "security_key": "the security key ",
-		"hardware": "the hardware MFA device ", "sms": "the SMS MFA device ",
-	}[trail.DeviceKind(serial)]
-	if kind == "" {
-		kind = "the MFA device "
-	}
-	return kind + Clean(serial, maxSerial)
-}
-
-// phrases say the reasons in words, in the order of ReasonWords.
-var phrases = [...]string{
-	"the root user is the target", "the target is privileged", "somebody else than the user did it",
-	"in an AssumeRoot session", "in a session without MFA", "the record does not say whether the session had MFA",
-	"a long-term access key was used", "it was the only device known", "another device is active",
-	"somebody signed in without MFA since", "credentials or rights were changed since", "told late",
-	"the user was deleted afterwards", "several users were hit", "it was announced", "the record does not name the user",
-}
-
-// because is the reasons in words.
-func because(r reasons) string {
-	var s []string
-	for i, p := range phrases {
-		if r&(1<<i) != 0 {
-			s = append(s, p)
-		}
-	}
-	return strings.Join(s, ", ")
-}
-
-// span is a duration as a person says it, by its largest units.
-func span(d time.Duration) string {
-	count := func(n int64, unit string) string {
-		if n == 1 {
-			return "1 " + unit
-		}
-		return fmt.Sprintf("%d %ss", n, unit)
-	}
-	s := int64(d / time.Second)
-	for _, u := range []struct {
-		name, lesser string
-		size, small  int64
-	}{{"day", "hour", 86400, 3600}, {"hour", "minute", 3600, 60}, {"minute", "second", 60, 1}} {
-		if s < u.size {
-			continue
-		}
-		text := count(s/u.size, u.name)
-		if rest := s % u.size / u.small; rest > 0 {
-			text += " " + count(rest, u.lesser)
-		}
-		return text
-	}
-	return count(s, "second")
-}
-
-// upper begins a sentence. A user's name is left as it is written.
-func upper(s string) string {
-	for _, word := range []string{"the ", "an ", "a "} {
-		if strings.HasPrefix(s, word) {
-			r, n := utf8.DecodeRuneInString(s)
-			return string(unicode.ToUpper(r)) + s[n:]
-		}
-	}
-	return s
+	return s.late(more)
 }

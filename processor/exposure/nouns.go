@@ -1,0 +1,226 @@
+package exposure
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// How much of an attacker's text a sentence takes, in bytes.
+const (
+	maxName   = 80
+	maxSerial = 120
+	maxAgent  = 40
+	maxDetail = 120
+)
+
+// who is the user, in a sentence.
+func who(user string, root bool) string {
+	switch {
+	case root:
+		return "the root user"
+	case user == "":
+		return "an unknown user"
+	}
+	return Clean(user, maxName)
+}
+
+// them is the user in a sentence that has named them.
+func them(user string, root bool) string {
+	switch {
+	case root:
+		return "it"
+	case user == "":
+		return "the user"
+	}
+	return Clean(user, maxName)
+}
+
+// place is the account, in a sentence, after a space.
+func place(partition, account string) string {
+	s := " in " + Clean(account, maxName)
+	if partition != "aws" && partition != "" {
+		s += " (" + Clean(partition, maxName) + ")"
+	}
+	return s
+}
+
+// actor is the name of who did it.
+func actor(a *trail.Actor) string {
+	if strings.EqualFold(a.Type, "Root") {
+		return "the root user"
+	}
+	for _, s := range []string{a.Name, a.ARN, a.Type} {
+		if s != "" {
+			return Clean(s, maxName)
+		}
+	}
+	return "an unknown caller"
+}
+
+// caller is who did it, with what they are.
+func caller(a *trail.Actor) string {
+	switch {
+	case a.AssumedRoot:
+		return "AssumeRoot session " + actor(a)
+	case a.Self:
+		return "the user"
+	case strings.Contains(a.ARN, "/AWSReservedSSO_"):
+		return "Identity Center user " + actor(a)
+	}
+	switch a.Type {
+	case "IAMUser":
+		return "IAM user " + actor(a)
+	case "AssumedRole":
+		return "role " + actor(a)
+	case "FederatedUser":
+		return "federated user " + actor(a)
+	case "IdentityCenterUser":
+		return "Identity Center user " + actor(a)
+	case "AWSService":
+		return "AWS service " + actor(a)
+	}
+	return actor(a)
+}
+
+// by is caller after " by ", nothing if nothing is known.
+func by(a *trail.Actor) string {
+	if *a == (trail.Actor{}) {
+		return ""
+	}
+	return " by " + caller(a)
+}
+
+// doer is by whom, how and from where, nothing if nothing is known.
+func doer(a *trail.Actor) string {
+	if *a == (trail.Actor{}) {
+		return ""
+	}
+	session := ", session without MFA,"
+	switch {
+	case a.MFA != nil && *a.MFA:
+		session = ", session with MFA,"
+	case a.MFA == nil && actorReasons(a)&longTermKey != 0:
+		session = ", long-term key,"
+	case a.MFA == nil:
+		session = ", MFA not known,"
+	}
+	if f := from(a); f != "" {
+		return by(a) + session + f
+	}
+	return by(a) + strings.TrimSuffix(session, ",")
+}
+
+// from is where a call came from.
+func from(a *trail.Actor) string {
+	s := ""
+	if a.SourceIP != "" {
+		s += " from " + Clean(a.SourceIP, maxName)
+	}
+	if a.UserAgent != "" && a.UserAgent != a.SourceIP {
+		s += " with " + agent(a.UserAgent)
+	}
+	return s
+}
+
+// agent is the part of a user agent that says what it is: the product, without
+// all that it is made of.
+func agent(ua string) string {
+	words := strings.Fields(strings.Trim(ua, " []"))
+	switch {
+	case len(words) == 0:
+		return "an unknown agent"
+	case strings.HasPrefix(words[0], "Mozilla/"):
+		return "a browser"
+	case words[0] == "Coral/Netty4", words[0] == "signin.amazonaws.com", words[0] == "console.amazonaws.com":
+		return "the AWS console" // what the console's own calls carry
+	case words[0] == "AWS" && len(words) == 2 && words[1] == "Internal":
+		return "AWS Internal"
+	case strings.HasPrefix(words[0], "APN/") && len(words) > 2:
+		return Clean(words[2], maxAgent) // an AWS partner's: APN/1.0 Company/1.0 Product/1.0
+	}
+	return Clean(words[0], maxAgent)
+}
+
+// theDevice is a device by its short name, in a sentence; by its whole serial
+// where its form is not known.
+func theDevice(serial string) string {
+	if serial == "" {
+		return "an MFA device"
+	}
+	kind, name := "MFA device ", ""
+	switch trail.DeviceKind(serial) {
+	case "virtual":
+		kind = "virtual device "
+		_, name, _ = strings.Cut(serial, ":mfa/")
+	case "security_key":
+		kind = "security key "
+		name = shortName(serial)
+	case "sms":
+		kind = "SMS device "
+		_, name, _ = strings.Cut(serial, ":sms-mfa/")
+	case "hardware":
+		kind = "hardware device "
+	}
+	if name == "" {
+		name = serial
+	}
+	return kind + Clean(name, maxSerial)
+}
+
+// shortName is the last part of an ARN, and else the whole name.
+func shortName(s string) string {
+	if i := strings.LastIndexByte(s, '/'); strings.HasPrefix(s, "arn:") && i+1 < len(s) {
+		s = s[i+1:]
+	}
+	return Clean(s, maxDetail)
+}
+
+// list joins parts of a sentence.
+func list(parts []string) string {
+	n := len(parts) - 1
+	if n < 1 {
+		return strings.Join(parts, "")
+	}
+	return strings.Join(parts[:n], ", ") + " and " + parts[n]
+}
+
+// span is a duration as a person says it, by its largest units.
+func span(d time.Duration) string {
+	count := func(n int64, unit string) string {
+		if n == 1 {
+			return "1 " + unit
+		}
+		return fmt.Sprintf("%d %ss", n, unit)
+	}
+	s := int64(d / time.Second)
+	for _, u := range []struct {
+		name, lesser string
+		size, small  int64
+	}{{"day", "hour", 86400, 3600}, {"hour", "minute", 3600, 60}, {"minute", "second", 60, 1}} {
+		if s < u.size {
+			continue
+		}
+		text := count(s/u.size, u.name)
+		if rest := s % u.size / u.small; rest > 0 {
+			text += " " + count(rest, u.lesser)
+		}
+		return text
+	}
+	return count(s, "second")
+}
+
+// upper begins a title. A user's name is left as it is written.
+func upper(s string) string {
+	for _, word := range []string{"the ", "an ", "a "} {
+		if strings.HasPrefix(s, word) {
+			return capital(s)
+		}
+	}
+	return s
+}
+
+// capital begins a sentence that does not begin with a name.
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
