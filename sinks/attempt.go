@@ -2,148 +2,168 @@ package sinks
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
+// A way is how the alerts of an attempt are sent.
+type way int
+
+const (
+	alone   way = iota // one alert
+	batched            // several, each on its own: a BatchSender
+	grouped            // several in one message: a GroupSender
+)
+
+// Bounds of a batch. The second is on the size of the records in it, which is
+// nearly all of their alerts'; the first alert goes whatever its size.
+const (
+	maxBatch     = 128
+	maxBatchSize = 4 << 20
+)
+
 // An attempt is one send, from its begin to its end.
 type attempt struct {
-	line   *line
-	number uint64
-	ref    string
-	hasRef bool // ref is newer than the journal's
-	began  time.Time
+	how   way
+	items []item  // in order; what does not fit is taken off before it is sent
+	lines []*line // of the items, each once
+	key   string  // grouped: what the alerts have in common
+	probe bool
+	began time.Time
 
-	alert  *processor.Alert // nil if the journal could not give it
+	gone   []item // in front of others of their line, that the sink is done with already
+	unread bool   // the journal could not give the alerts: err says why
 	newRef string
 	err    error
 }
 
-// send loads the alert and sends it. It runs in a goroutine of its own and
+// An item is one alert of an attempt. Alerts of one line are next to each other
+// in their order, from its head on.
+type item struct {
+	line    *line
+	pending journal.Pending
+	alert   *processor.Alert
+	ref     string // that the sink gave for the exposure before
+	hasRef  bool   // it is newer than the journal's
+}
+
+// single is an attempt to send the head of the line.
+func single(l *line) *attempt {
+	return &attempt{lines: []*line{l}, items: []item{{line: l, pending: l.queue[0]}}}
+}
+
+// batch is an attempt to send the head of the line, with what follows it in the
+// journal and may be sent.
+func (w *worker) batch(l *line, limit int) *attempt {
+	a := &attempt{how: batched}
+	for {
+		for _, p := range l.queue[:min(len(l.queue), limit)] {
+			if w.alone[p.Number] {
+				break
+			}
+			a.items = append(a.items, item{line: l, pending: p})
+		}
+		if len(a.lines) == limit-1 || w.ready.empty() || w.alone[w.ready.first().queue[0].Number] {
+			break
+		}
+		a.lines = append(a.lines, l)
+		l = w.ready.take()
+	}
+	a.lines = append(a.lines, l)
+	slices.SortFunc(a.items, byNumber)
+	if !w.ready.empty() {
+		next := item{pending: w.ready.first().queue[0]}
+		end, _ := slices.BinarySearchFunc(a.items, next, byNumber)
+		a.items = a.items[:end]
+	}
+	a.items = a.items[:min(len(a.items), limit)]
+	// Lines whose head came to be over the limit wait for the next batch.
+	a.lines = slices.DeleteFunc(a.lines, func(l *line) bool {
+		if l.queue[0].Number <= a.items[len(a.items)-1].pending.Number {
+			return false
+		}
+		w.ready.add(l)
+		return true
+	})
+	return a
+}
+
+// send loads the alerts and sends them. It runs in a goroutine of its own and
 // touches of w only what never changes.
 func (a *attempt) send(ctx context.Context, w *worker) {
-	alert, ref, err := w.store.Load(w.name, a.number)
-	if err != nil {
-		a.err = err
+	if a.err = a.load(w); a.err != nil {
+		a.unread = true
 		return
 	}
-	a.alert = alert
-	if a.hasRef {
-		ref = a.ref
+	if len(a.items) == 0 {
+		return
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, w.options.Timeout, fmt.Errorf("no answer within %s", w.options.Timeout))
+	timeout := w.config.Timeout
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
 	defer cancel()
 	defer func() {
 		if r := recover(); r != nil {
 			a.err = fmt.Errorf("the sink panicked: %v\n%s", r, debug.Stack())
 		}
 	}()
-	a.newRef, a.err = w.sink.Send(ctx, alert, ref)
+	if len(a.items) == 1 {
+		a.newRef, a.err = w.sink.Send(ctx, a.items[0].alert, a.items[0].ref)
+		return
+	}
+	alerts := make([]*processor.Alert, len(a.items))
+	for i, it := range a.items {
+		alerts[i] = it.alert
+	}
+	if a.how == grouped {
+		a.err = w.sink.(GroupSender).SendGroup(ctx, alerts)
+	} else {
+		a.err = w.sink.(BatchSender).SendBatch(ctx, alerts)
+	}
 }
 
-// end acts on the verdict of an attempt.
-func (w *worker) end(a attempt) {
-	now := time.Now()
-	l := a.line
-	l.running = false
-	w.running--
-	if a.alert == nil {
-		w.noteJournal(a.err)
-		w.rest(l, now.Add(w.backoff(w.failures)))
-		return
-	}
-	v, after := judge(a.err)
-	w.metrics.sent(v, now.Sub(a.began))
-	if v == told {
-		w.succeeded()
-		w.metrics.delivered.Observe(now.Sub(a.alert.Time).Seconds())
-		l.ref, l.hasRef = a.newRef, true
-		w.finish(l, note{result: journal.Result{Number: a.number, Ref: a.newRef}})
-		return
-	}
-
-	l.attempts++
-	if v == permanent || v == retry && now.Sub(l.first) >= w.options.MaxAge {
-		w.log.Error("the alert was not told and is kept as a dead letter", "alert", a.alert.ID, "title", a.alert.Title,
-			"attempts", l.attempts, "first", l.first, "err", a.err)
-		w.finish(l, note{dead: &journal.DeadLetter{
-			Number: a.number, Cause: a.err.Error(), Attempts: l.attempts, First: l.first.UTC(), Last: now.UTC(),
-		}})
-		return
-	}
-	wait := w.backoff(l.attempts - 1)
-	if v == throttled {
-		if after > 0 {
-			wait = after
+// load reads the alerts from the journal, and takes those off that do not
+// belong or do not fit.
+func (a *attempt) load(w *worker) error {
+	size := 0
+	fit := a.items[:0]
+	fits := map[*line]bool{} // lines of what fits
+	cut := map[*line]bool{}  // lines that end here
+	for _, it := range a.items {
+		if cut[it.line] {
+			continue
 		}
-		w.paused = now.Add(wait)
+		alert, ref, err := w.store.Take(w.name, it.pending.Number)
+		if errors.Is(err, journal.ErrDone) {
+			if fits[it.line] {
+				cut[it.line] = true // it is skipped when it is the head
+			} else {
+				a.gone = append(a.gone, it)
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		it.alert = alert
+		if !it.hasRef {
+			it.ref = ref
+		}
+		if a.how == grouped && w.storm.key(it.alert) != a.key {
+			cut[it.line] = true
+			continue
+		}
+		if size += len(it.alert.Record); size > maxBatchSize && len(fit) > 0 {
+			break
+		}
+		fit = append(fit, it)
+		fits[it.line] = true
 	}
-	w.failed(a.err, a.alert, l.attempts, wait)
-	w.rest(l, now.Add(wait))
-}
-
-// rest puts the line back until its head is due.
-func (w *worker) rest(l *line, due time.Time) {
-	l.due = due
-	w.resting.add(l)
-}
-
-// finish is done with the head of the line, and lets the next step up.
-func (w *worker) finish(l *line, n note) {
-	n.line, n.at = l, time.Now()
-	w.notes = append(w.notes, n)
-	l.unnoted++
-	l.queue = l.queue[1:]
-	l.attempts, l.due = 0, time.Time{}
-	w.known--
-	if len(l.queue) > 0 {
-		w.ready.add(l)
-	}
-}
-
-// backoff is the wait after n attempts before the last: exponential, capped,
-// and anywhere below that, so that many who failed at once do not come back at
-// once.
-func (w *worker) backoff(n int) time.Duration {
-	limit := w.options.MinBackoff
-	for ; n > 0 && limit < w.options.MaxBackoff; n-- {
-		limit *= 2
-	}
-	return 1 + rand.N(max(1, min(limit, w.options.MaxBackoff)))
-}
-
-func (w *worker) succeeded() {
-	if w.sendErr != nil {
-		w.log.Info("sending works again")
-	}
-	w.failures, w.sendErr = 0, nil
-	w.tellReady()
-}
-
-// failed logs a failure when it is another one than the last.
-func (w *worker) failed(err error, a *processor.Alert, attempts int, wait time.Duration) {
-	w.failures++
-	if w.sendErr == nil || w.sendErr.Error() != err.Error() {
-		w.log.Warn("sending failed; it is tried again", "alert", a.ID, "attempts", attempts, "wait", wait, "err", err)
-	}
-	w.sendErr = err
-	w.tellReady()
-}
-
-// tellReady publishes why the sink is not ready.
-func (w *worker) tellReady() {
-	switch {
-	case w.journalErr != nil:
-		w.err.Store(&w.journalErr)
-	case w.failures >= unwellAfter:
-		err := fmt.Errorf("the last %d attempts failed (they are made again): %w", w.failures, w.sendErr)
-		w.err.Store(&err)
-	default:
-		w.err.Store(nil)
-	}
+	a.items = fit
+	return nil
 }

@@ -22,9 +22,10 @@ type store interface {
 	Register(names ...string) error
 	Alerted() <-chan struct{}
 	Pending(sink string, after uint64, limit int) ([]journal.Pending, error)
-	Load(sink string, number uint64) (a *processor.Alert, ref string, err error)
+	Take(sink string, number uint64) (a *processor.Alert, ref string, err error)
 	Done(sink string, results ...journal.Result) error
 	Bury(sink string, d journal.DeadLetter) error
+	Failed(sink string, failures ...journal.Failure) error
 	Stats() (journal.Stats, error)
 	Idle(ctx context.Context) error
 }
@@ -33,16 +34,14 @@ type store interface {
 type Options struct {
 	Logger     *slog.Logger          // default: slog.Default()
 	Registerer prometheus.Registerer // nil: metrics are counted, but not shown
-	Timeout    time.Duration         // of one attempt to send; default 30s
-	MinBackoff time.Duration         // bound on the wait before the second attempt, doubled with each; default 1s
-	MaxBackoff time.Duration         // bound on any wait before an attempt; default 5m
-	MaxAge     time.Duration         // time since its first attempt after which an alert becomes a dead letter; default 24h
 	Drain      time.Duration         // time that running sends get once Run's ctx is done; default 20s
-	Parallel   int                   // sends of one sink at once, for as many exposures; default 8. A sink may say otherwise
+	// Delivery is how each sink is sent its alerts, by its name; default: as the
+	// zero DeliveryConfig says.
+	Delivery map[string]DeliveryConfig
 }
 
-// parallel is implemented by sinks that want another number of sends at once
-// than Options.Parallel.
+// parallel is implemented by sinks that need a number of sends at once that is
+// not for the operator to choose.
 type parallel interface{ Parallel() int }
 
 // A Dispatcher tells the journal's alerts to the sinks. Each sink has a worker
@@ -59,12 +58,15 @@ type Dispatcher struct {
 // yet is told what is journalled from here on.
 func NewDispatcher(j store, sinks map[string]Sink, o Options) (*Dispatcher, error) {
 	o.Logger = cmp.Or(o.Logger, slog.Default())
-	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
-	o.MinBackoff = cmp.Or(o.MinBackoff, time.Second)
-	o.MaxBackoff = cmp.Or(o.MaxBackoff, 5*time.Minute)
-	o.MaxAge = cmp.Or(o.MaxAge, 24*time.Hour)
 	o.Drain = cmp.Or(o.Drain, 20*time.Second)
-	o.Parallel = cmp.Or(o.Parallel, 8)
+	for name, c := range o.Delivery {
+		if sinks[name] == nil {
+			return nil, fmt.Errorf("delivery of sink %s: there is no such sink", name)
+		}
+		if err := c.Validate(); err != nil {
+			return nil, fmt.Errorf("delivery of sink %s: %w", name, err)
+		}
+	}
 	names := slices.Sorted(maps.Keys(sinks))
 	if err := j.Register(names...); err != nil {
 		return nil, err
@@ -72,7 +74,7 @@ func NewDispatcher(j store, sinks map[string]Sink, o Options) (*Dispatcher, erro
 	m := newMetrics(o.Registerer, j, names)
 	d := &Dispatcher{store: j, log: o.Logger}
 	for _, name := range names {
-		d.workers = append(d.workers, newWorker(name, sinks[name], j, m, o))
+		d.workers = append(d.workers, newWorker(name, sinks[name], j, m, o.Delivery[name], o))
 	}
 	return d, nil
 }
@@ -98,7 +100,8 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 func (d *Dispatcher) Idle(ctx context.Context) error { return d.store.Idle(ctx) }
 
 // Ready reports the sinks that do not get their alerts told, nil if all do: those
-// whose last few attempts failed, or whose progress cannot be journalled.
+// that are down, misconfigured or had their last few attempts fail, and those
+// whose progress cannot be journalled.
 func (d *Dispatcher) Ready() error {
 	var errs []error
 	for _, w := range d.workers {

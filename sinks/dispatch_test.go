@@ -197,6 +197,10 @@ func TestVerdicts(t *testing.T) {
 		{"permanent, wrapped", fmt.Errorf("post: %w", Permanent(errors.New("no such channel"))), 1, true, "permanent", 0},
 		{"throttled", Throttled(errors.New("slow down"), time.Hour), 2, false, "throttled", time.Hour},
 		{"throttled, wrapped", fmt.Errorf("post: %w", Throttled(errors.New("slow down"), time.Hour)), 2, false, "throttled", time.Hour},
+		{"ambiguous", Ambiguous(errors.New("reset")), 2, false, "ambiguous", 1},
+		{"misconfigured", Misconfigured(errors.New("401")), 2, false, "misconfigured", 5 * time.Minute},
+		{"misconfigured, wrapped", fmt.Errorf("post: %w", Misconfigured(errors.New("401"))), 2, false, "misconfigured", 5 * time.Minute},
+		{"superseded", fmt.Errorf("post: %w", Superseded(errors.New("closed"))), 1, false, "superseded", 0},
 		{"throttled without a time", Throttled(errors.New("slow down"), 0), 2, false, "throttled", 1},
 	}
 	for _, tt := range tests {
@@ -219,7 +223,8 @@ func TestVerdicts(t *testing.T) {
 				}
 				sends, told := s.lists()
 				letters, err := r.j.DeadLetters("a")
-				if len(sends) != tt.sends || len(told) == 1 == tt.dead || len(letters) == 1 != tt.dead || err != nil {
+				wantTold := !tt.dead && tt.result != "superseded"
+				if len(sends) != tt.sends || len(told) == 1 != wantTold || len(letters) == 1 != tt.dead || err != nil {
 					t.Errorf("sends %v, told %v, dead %v, %v", sends, told, letters, err)
 				}
 				if tt.dead && (letters[0].Cause != tt.err.Error() || letters[0].Attempts != 1 || letters[0].Alert.ID != "x-1") {
@@ -233,11 +238,14 @@ func TestVerdicts(t *testing.T) {
 			})
 		})
 	}
-	if Permanent(nil) != nil || Throttled(nil, 1) != nil {
+	if Permanent(nil) != nil || Throttled(nil, 1) != nil || Misconfigured(nil) != nil || Superseded(nil) != nil || Ambiguous(nil) != nil {
 		t.Error("a verdict made an error of nil")
 	}
-	if cause := errors.New("x"); !errors.Is(Permanent(cause), cause) || !errors.Is(Throttled(cause, 1), cause) {
-		t.Error("a verdict hides its cause")
+	cause := errors.New("x")
+	for _, err := range []error{Permanent(cause), Throttled(cause, 1), Misconfigured(cause), Superseded(cause), Ambiguous(cause)} {
+		if !errors.Is(err, cause) || err.Error() != "x" {
+			t.Errorf("a verdict hides its cause: %v", err)
+		}
 	}
 }
 
@@ -256,7 +264,7 @@ func TestThrottledHoldsTheWholeSinkAlone(t *testing.T) {
 			return "", nil
 		}}
 		other := &fakeSink{t: t}
-		r.start(Options{Parallel: 1}, map[string]Sink{"busy": busy, "other": other})
+		r.start(Options{Delivery: map[string]DeliveryConfig{"busy": {Concurrency: 1}}}, map[string]Sink{"busy": busy, "other": other})
 		tell(t, r.j, "x-1", "y-1")
 		time.Sleep(time.Second)
 		tell(t, r.j, "z-1")
@@ -285,7 +293,7 @@ func TestOneSickExposureDoesNotHoldUpOthers(t *testing.T) {
 			}
 			return "", nil
 		}}
-		r.start(Options{Parallel: 2}, map[string]Sink{"a": s})
+		r.start(Options{Delivery: map[string]DeliveryConfig{"a": {Concurrency: 2}}}, map[string]Sink{"a": s})
 		var ids []string
 		for i := range 3000 { // more than the worker looks ahead
 			ids = append(ids, fmt.Sprintf("sick-%04d", i))
@@ -318,7 +326,7 @@ func TestRetriesUntilTheAgeThenDeadLetter(t *testing.T) {
 			times = append(times, time.Now())
 			return "", errors.New("refused")
 		}}
-		r.start(Options{MinBackoff: time.Second, MaxBackoff: time.Minute, MaxAge: time.Hour}, map[string]Sink{"a": s})
+		r.start(Options{Delivery: map[string]DeliveryConfig{"a": {Retry: RetryConfig{Min: time.Second, Max: time.Minute, Age: time.Hour}}}}, map[string]Sink{"a": s})
 		tell(t, r.j, "x-1", "x-2")
 		r.idle()
 		for i := 1; i < len(times); i++ {
@@ -356,7 +364,7 @@ func TestTimeoutOfAnAttempt(t *testing.T) {
 			}
 			return "", nil
 		}}
-		r.start(Options{Timeout: 30 * time.Second}, map[string]Sink{"a": s})
+		r.start(Options{Delivery: map[string]DeliveryConfig{"a": {Timeout: 30 * time.Second}}}, map[string]Sink{"a": s})
 		begin := time.Now()
 		tell(t, r.j, "x-1")
 		r.idle()
@@ -440,7 +448,7 @@ func TestNewAlertOfABusyExposure(t *testing.T) {
 			time.Sleep(time.Minute)
 			return "after " + a.ID, nil
 		}}
-		r.start(Options{Timeout: time.Hour}, map[string]Sink{"a": s})
+		r.start(Options{Delivery: map[string]DeliveryConfig{"a": {Timeout: time.Hour}}}, map[string]Sink{"a": s})
 		tell(t, r.j, "x-1", "x-2")
 		time.Sleep(90 * time.Second) // the first is noted, the second is being sent
 		tell(t, r.j, "x-3")
@@ -559,6 +567,11 @@ func TestMetrics(t *testing.T) {
 		r.start(Options{Registerer: reg}, map[string]Sink{"a": s})
 		tell(t, r.j, "x-1", "y-1")
 		time.Sleep(10 * time.Second)
+		for _, name := range []string{"mfawatch_sink_done_seconds", "mfawatch_sink_retries_total", "mfawatch_sink_throttled_seconds_total", "mfawatch_sink_circuit_open"} {
+			if n, err := testutil.GatherAndCount(reg, name); n != 1 || err != nil {
+				t.Errorf("%d series of %s, %v, want 1 from the start", n, name, err)
+			}
+		}
 		problems, err := testutil.GatherAndLint(reg)
 		if err != nil || len(problems) > 0 {
 			t.Errorf("lint: %v, %v", problems, err)

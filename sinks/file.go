@@ -17,9 +17,9 @@ type FileConfig struct {
 	Path string `koanf:"path"` // of the file; made if it is not there
 }
 
-// A File is told alerts as lines of JSON. Each is one write to the end of the
-// file, and on disk before Send returns. A line may be there twice, with the
-// same id, after a crash.
+// A File is told alerts as lines of JSON, whole lines with each write to the end
+// of the file, and on disk before Send returns. A line may be there twice, with
+// the same id, after a crash or a write that failed.
 type File struct {
 	path string
 
@@ -46,31 +46,42 @@ func NewFile(cfg FileConfig) (*File, error) {
 // the journal.
 func (s *File) Parallel() int { return 1 }
 
+var _ BatchSender = (*File)(nil)
+
 // Send writes the alert. It has no use for a ref.
-func (s *File) Send(_ context.Context, a *processor.Alert, _ string) (string, error) {
-	line, err := encode(a)
-	if err != nil {
-		return "", Permanent(fmt.Errorf("encode alert %s: %w", a.ID, err))
+func (s *File) Send(ctx context.Context, a *processor.Alert, _ string) (string, error) {
+	return "", s.SendBatch(ctx, []*processor.Alert{a})
+}
+
+// SendBatch writes the alerts with one write and one fsync.
+func (s *File) SendBatch(_ context.Context, alerts []*processor.Alert) error {
+	var lines []byte
+	for _, a := range alerts {
+		line, err := encode(a)
+		if err != nil {
+			return Permanent(fmt.Errorf("encode alert %s: %w", a.ID, err))
+		}
+		lines = append(lines, line...)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.f == nil {
-		return "", fmt.Errorf("write %s: %w", s.path, os.ErrClosed)
+		return fmt.Errorf("write %s: %w", s.path, os.ErrClosed)
 	}
 	if s.torn {
 		if err := mend(s.f); err != nil {
-			return "", err
+			return err
 		}
 	}
 	s.torn = true
-	if _, err := s.f.Write(line); err != nil {
-		return "", fmt.Errorf("write alert to file (is there space left?): %w", err)
+	if _, err := s.f.Write(lines); err != nil {
+		return fmt.Errorf("write alerts to file (is there space left?): %w", err)
 	}
 	s.torn = false
 	if err := flush(s.f); err != nil {
-		return "", fmt.Errorf("write alert to file: %w", err)
+		return fmt.Errorf("write alerts to file: %w", err)
 	}
-	return "", nil
+	return nil
 }
 
 // Reopen opens the path anew, for when the file was moved away to rotate it. On

@@ -13,6 +13,10 @@ type metrics struct {
 	sends     *prometheus.CounterVec   // by sink and result
 	duration  *prometheus.HistogramVec // by sink
 	delivered *prometheus.HistogramVec // by sink
+	done      *prometheus.HistogramVec // by sink
+	retries   *prometheus.CounterVec   // by sink
+	throttled *prometheus.CounterVec   // by sink
+	open      *prometheus.GaugeVec     // by sink
 }
 
 func newMetrics(reg prometheus.Registerer, j stock, sinks []string) *metrics {
@@ -25,6 +29,15 @@ func newMetrics(reg prometheus.Registerer, j stock, sinks []string) *metrics {
 		delivered: f.NewHistogramVec(prometheus.HistogramOpts{Name: "mfawatch_event_delivered_seconds",
 			Help:    "Time from eventTime until the sink was told.",
 			Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}}, []string{"sink"}),
+		done: f.NewHistogramVec(prometheus.HistogramOpts{Name: "mfawatch_sink_done_seconds",
+			Help:    "Time from the event's being journalled until it was journalled that the sink was told.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600}}, []string{"sink"}),
+		retries: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_retries_total",
+			Help: "Attempts to send an alert that failed before."}, []string{"sink"}),
+		throttled: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_throttled_seconds_total",
+			Help: "Time that the channel asked to be left alone."}, []string{"sink"}),
+		open: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_sink_circuit_open",
+			Help: "1 while the channel is down or misconfigured and only tried with one alert at a time, else 0."}, []string{"sink"}),
 	}
 	for _, name := range sinks {
 		m.sink(name)
@@ -40,6 +53,10 @@ type sinkMetrics struct {
 	sends     *prometheus.CounterVec // by result
 	duration  prometheus.Observer
 	delivered prometheus.Observer
+	done      prometheus.Observer
+	retries   prometheus.Counter
+	throttled prometheus.Counter
+	open      prometheus.Gauge
 }
 
 func (m *metrics) sink(name string) *sinkMetrics {
@@ -47,6 +64,10 @@ func (m *metrics) sink(name string) *sinkMetrics {
 		sends:     m.sends.MustCurryWith(prometheus.Labels{"sink": name}),
 		duration:  m.duration.WithLabelValues(name),
 		delivered: m.delivered.WithLabelValues(name),
+		done:      m.done.WithLabelValues(name),
+		retries:   m.retries.WithLabelValues(name),
+		throttled: m.throttled.WithLabelValues(name),
+		open:      m.open.WithLabelValues(name),
 	}
 	for _, v := range verdicts {
 		s.sends.WithLabelValues(string(v))
@@ -54,9 +75,17 @@ func (m *metrics) sink(name string) *sinkMetrics {
 	return s
 }
 
-func (s *sinkMetrics) sent(v verdict, took time.Duration) {
-	s.sends.WithLabelValues(string(v)).Inc()
+// sent counts an attempt with n alerts.
+func (s *sinkMetrics) sent(v verdict, n int, took time.Duration) {
+	s.sends.WithLabelValues(string(v)).Add(float64(n))
 	s.duration.Observe(took.Seconds())
+}
+
+func (s *sinkMetrics) circuit(open bool) {
+	s.open.Set(0)
+	if open {
+		s.open.Set(1)
+	}
 }
 
 // A stock says what the journal holds at the moment.

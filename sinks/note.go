@@ -6,58 +6,73 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// A note is what the journal has to know of an alert: that it was told, or that
-// it never will be.
+// A note is what the journal has to know of an alert: that it was told, that it
+// never will be, or that it failed and is tried again.
 type note struct {
-	line   *line
-	at     time.Time
-	result journal.Result
-	dead   *journal.DeadLetter // nil: it was told
+	line    *line // nil with failure
+	since   time.Time
+	result  journal.Result
+	dead    *journal.DeadLetter // nil: it was told
+	failure *journal.Failure    // nil: the sink is done with it
 }
 
 // While a sink is busy, what it was told is journalled in groups, so that a
-// burst of alerts is not a burst of fsyncs.
+// burst of alerts is not a burst of fsyncs. What failed can wait longer: a crash
+// forgets an attempt, no more.
 const (
-	groupSize = 128
-	groupTime = 20 * time.Millisecond
+	noteGroup   = 1024
+	noteTime    = 20 * time.Millisecond
+	failureTime = time.Second
 )
 
-// groupDue is when note will journal what it has at the latest.
-func (w *worker) groupDue() time.Time {
-	if len(w.notes) == 0 || w.busy != nil {
-		return time.Time{}
+// addNote puts a note with those that wait for the journal.
+func (w *worker) addNote(n note) {
+	due := time.Now().Add(noteTime)
+	if n.failure != nil {
+		due = due.Add(failureTime)
+	} else {
+		w.told++
 	}
-	due := w.notes[0].at.Add(groupTime)
-	if w.again.After(due) {
-		due = w.again
+	if len(w.notes) == 0 || due.Before(w.noteDue) {
+		w.noteDue = due
 	}
-	return due
+	w.notes = append(w.notes, n)
 }
 
-// note journals what was told, while the next sends are already running. Dying
-// in between sends an alert again with the same ID, never loses one.
+// note journals what is to be noted, while the next sends are already running.
+// Dying in between sends an alert again with the same ID, never loses one.
 func (w *worker) note(now time.Time) {
 	if w.busy != nil || len(w.notes) == 0 || now.Before(w.again) {
 		return
 	}
-	if w.running > 0 && len(w.notes) < groupSize && now.Before(w.groupDue()) {
+	waits := now.Before(w.noteDue) && len(w.notes) < noteGroup
+	if waits && (w.running > 0 || w.told == 0) {
 		return
 	}
-	w.busy, w.notes = w.notes, nil
+	w.busy, w.notes, w.told = w.notes, nil, 0
 	notes := w.busy
 	go func() { w.noted <- w.journal(notes) }()
 }
 
 func (w *worker) journal(notes []note) error {
 	var results []journal.Result
+	var failures []journal.Failure
 	for _, n := range notes {
-		if n.dead != nil {
+		switch {
+		case n.failure != nil:
+			failures = append(failures, *n.failure)
+		case n.dead != nil:
 			if err := w.store.Bury(w.name, *n.dead); err != nil {
 				return err
 			}
-			continue
+		default:
+			results = append(results, n.result)
 		}
-		results = append(results, n.result)
+	}
+	if len(failures) > 0 {
+		if err := w.store.Failed(w.name, failures...); err != nil {
+			return err
+		}
 	}
 	if len(results) == 0 {
 		return nil
@@ -70,15 +85,22 @@ func (w *worker) endNote(err error) {
 	notes := w.busy
 	w.busy = nil
 	w.noteJournal(err)
+	now := time.Now()
+	for _, n := range notes {
+		switch {
+		case err != nil && n.failure == nil:
+			w.told++
+		case err == nil && n.failure == nil:
+			if n.dead == nil {
+				w.metrics.done.Observe(now.Sub(n.since).Seconds())
+			}
+			n.line.unnoted--
+			w.forget(n.line)
+		}
+	}
 	if err != nil {
 		w.notes = append(notes, w.notes...)
-		return
-	}
-	for _, n := range notes {
-		l := n.line
-		if l.unnoted--; l.unnoted == 0 && len(l.queue) == 0 {
-			delete(w.lines, l.name)
-		}
+		w.noteDue = w.again
 	}
 }
 
@@ -92,7 +114,7 @@ func (w *worker) noteJournal(err error) {
 		}
 		return
 	}
-	w.again = time.Now().Add(w.options.MinBackoff)
+	w.again = time.Now().Add(w.config.Retry.Min)
 	if w.journalErr == nil || w.journalErr.Error() != err.Error() {
 		w.log.Error("the journal could not be used; it is tried again", "err", err)
 	}

@@ -1,11 +1,15 @@
 package sinks
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
@@ -25,27 +29,37 @@ const unwellAfter = 3
 // A worker tells one sink. Its fields belong to the goroutine of run, but for
 // those that say otherwise.
 type worker struct {
-	name    string
-	sink    Sink
-	store   store
-	log     *slog.Logger
-	metrics *sinkMetrics
-	options Options
+	name      string
+	sink      Sink
+	store     store
+	log       *slog.Logger
+	metrics   *sinkMetrics
+	config    DeliveryConfig
+	drainTime time.Duration
+	batches   bool          // the sink is a BatchSender
+	storm     *storm        // nil: alerts are not grouped
+	limiter   *rate.Limiter // nil: no bound
 
 	lines   map[string]*line
-	ready   lineHeap  // may be sent
-	resting lineHeap  // wait for their next attempt
-	known   int       // alerts in lines
-	after   uint64    // the newest alert that was ever in lines
-	more    bool      // the journal may hold more after it
-	running int       // sends
-	paused  time.Time // nothing is to be sent before
+	ready   lineHeap        // may be sent
+	resting lineHeap        // wait for their next attempt
+	alone   map[uint64]bool // alerts that are to be sent by themselves
+	stopped map[string]bool // lines that were superseded, until the journal knows
+	known   int             // alerts in lines
+	after   uint64          // the newest alert that was ever in lines
+	more    bool            // the journal may hold more after it
+	running int             // attempts
+	paused  time.Time       // the channel wants nothing before
+	circuit circuit
+	cut     bool // sends were cut off by the end of the drain time
 
-	sent  chan attempt
-	notes []note     // for the journal
-	busy  []note     // being journalled; nil if nothing is
-	noted chan error // the end of that
-	again time.Time  // the journal is not to be tried before
+	sent    chan *attempt
+	notes   []note     // for the journal
+	told    int        // of them, that end an alert
+	noteDue time.Time  // they are journalled by then
+	busy    []note     // being journalled; nil if nothing is
+	noted   chan error // the end of that
+	again   time.Time  // the journal is not to be tried before
 
 	failures   int   // attempts in a row
 	sendErr    error // logged last; nil once a send succeeded
@@ -54,19 +68,27 @@ type worker struct {
 	err atomic.Pointer[error] // why the sink is not ready; read by anyone
 }
 
-func newWorker(name string, s Sink, j store, m *metrics, o Options) *worker {
-	if p, ok := s.(parallel); ok {
-		o.Parallel = p.Parallel()
-	}
-	return &worker{
-		name: name, sink: s, store: j, metrics: m.sink(name), options: o,
+func newWorker(name string, s Sink, j store, m *metrics, c DeliveryConfig, o Options) *worker {
+	w := &worker{
+		name: name, sink: s, store: j, metrics: m.sink(name), config: c.withDefaults(), drainTime: o.Drain,
 		log:     o.Logger.With("sink", name),
 		lines:   map[string]*line{},
 		ready:   lineHeap{less: byTurn},
 		resting: lineHeap{less: byDue},
-		sent:    make(chan attempt, o.Parallel),
+		alone:   map[uint64]bool{},
+		stopped: map[string]bool{},
 		noted:   make(chan error, 1),
 	}
+	_, w.batches = s.(BatchSender)
+	if p, ok := s.(parallel); ok {
+		w.config.Concurrency = p.Parallel()
+	}
+	w.storm = newStorm(s, w.config.Group)
+	if r := w.config.Rate; r > 0 {
+		w.limiter = rate.NewLimiter(rate.Limit(r), int(max(1, math.Ceil(min(r, maxBatch)))))
+	}
+	w.sent = make(chan *attempt, w.config.Concurrency)
+	return w
 }
 
 // run sends until ctx is done, then drains.
@@ -131,7 +153,8 @@ func (w *worker) look(now time.Time) error {
 		}
 		l.queue = append(l.queue, p)
 		if len(l.queue) == 1 && !l.running {
-			w.ready.add(l)
+			l.attempts, l.first = p.Attempts, p.First
+			w.offer(l)
 		}
 	}
 	return nil
@@ -139,7 +162,8 @@ func (w *worker) look(now time.Time) error {
 
 // full reports whether nothing more may be begun.
 func (w *worker) full(now time.Time) bool {
-	return w.running >= w.options.Parallel || now.Before(w.paused) || len(w.notes) >= lookAhead
+	return w.running >= w.config.Concurrency || now.Before(w.paused) || len(w.notes) >= lookAhead ||
+		w.circuit.blocks(w.running, now) || w.limiter != nil && w.limiter.TokensAt(now) < 1
 }
 
 // idle reports whether a send could be begun if there were an alert for it.
@@ -152,19 +176,92 @@ func (w *worker) begin(ctx context.Context, now time.Time) {
 	for !w.resting.empty() && !w.resting.first().due.After(now) {
 		w.ready.add(w.resting.take())
 	}
-	for !w.full(now) && !w.ready.empty() {
-		l := w.ready.take()
-		if l.attempts == 0 {
-			l.first = now
+	for !w.full(now) {
+		a := w.next(now)
+		if a == nil {
+			return
 		}
-		l.running = true
 		w.running++
-		a := attempt{line: l, number: l.queue[0].Number, ref: l.ref, hasRef: l.hasRef, began: now}
+		a.began, a.probe = now, w.circuit.open
+		for i, it := range a.items {
+			a.items[i].ref, a.items[i].hasRef = it.line.ref, it.line.hasRef
+		}
+		for _, l := range a.lines {
+			l.running = true
+			if l.attempts > 0 {
+				w.metrics.retries.Inc()
+			}
+		}
+		if w.limiter != nil {
+			tokens := 1
+			if a.how == batched {
+				tokens = len(a.items)
+			}
+			w.limiter.AllowN(now, tokens)
+		}
 		go func() {
 			a.send(ctx, w)
 			w.sent <- a
 		}()
 	}
+}
+
+// next decides what is sent next, nil if there is nothing.
+func (w *worker) next(now time.Time) *attempt {
+	if w.circuit.open && !w.ready.empty() {
+		return w.probe()
+	}
+	if w.storm != nil {
+		if a := w.storm.take(now); a != nil {
+			return a
+		}
+	}
+	for !w.ready.empty() {
+		l := w.ready.take()
+		switch {
+		case w.alone[l.queue[0].Number]:
+		case w.storm != nil:
+			if w.hold(l, now) {
+				continue
+			}
+		case w.batches:
+			limit := maxBatch
+			if w.limiter != nil {
+				limit = max(1, min(limit, int(w.limiter.TokensAt(now))))
+			}
+			return w.batch(l, limit)
+		}
+		return single(l)
+	}
+	return nil
+}
+
+// probe is an attempt with the alert that was tried least: one that is sick by
+// itself must not keep the channel from being found well.
+func (w *worker) probe() *attempt {
+	best := 0
+	for i, l := range w.ready.lines {
+		if b := w.ready.lines[best]; l.attempts < b.attempts || l.attempts == b.attempts && byTurn(l, b) {
+			best = i
+		}
+	}
+	return single(heap.Remove(&w.ready, best).(*line))
+}
+
+// hold keeps the line back if its head is part of a storm.
+func (w *worker) hold(l *line, now time.Time) bool {
+	alert, _, err := w.store.Take(w.name, l.queue[0].Number)
+	if errors.Is(err, journal.ErrDone) {
+		w.skip(l)
+		w.offer(l)
+		return true
+	}
+	if err != nil {
+		w.noteJournal(err)
+		w.rest(l, now.Add(w.backoff(0)))
+		return true
+	}
+	return w.storm.hold(w.storm.key(alert), l, now)
 }
 
 // wait is how long nothing will happen by itself.
@@ -177,16 +274,27 @@ func (w *worker) wait(now time.Time) time.Duration {
 	}
 	sooner(w.paused)
 	sooner(w.again)
-	sooner(w.groupDue())
+	sooner(w.storm.due())
+	if len(w.notes) > 0 && w.busy == nil {
+		sooner(w.noteDue)
+	}
+	if w.circuit.open {
+		sooner(w.circuit.next)
+	}
 	if !w.resting.empty() {
 		sooner(w.resting.first().due)
+	}
+	if w.limiter != nil {
+		if lack := 1 - w.limiter.TokensAt(now); lack > 0 {
+			sooner(now.Add(time.Duration(lack/w.config.Rate*float64(time.Second)) + time.Millisecond))
+		}
 	}
 	return until.Sub(now)
 }
 
 // drain waits for the sends that are running, and journals what they came to.
 func (w *worker) drain(cancel context.CancelFunc) {
-	deadline := time.NewTimer(w.options.Drain)
+	deadline := time.NewTimer(w.drainTime)
 	defer deadline.Stop()
 	for w.running > 0 {
 		select {
@@ -196,6 +304,7 @@ func (w *worker) drain(cancel context.CancelFunc) {
 			w.endNote(err)
 		case <-deadline.C:
 			w.log.Warn("sends were cut off by the end of the drain time; they are made again by the next start", "sends", w.running)
+			w.cut = true
 			cancel()
 		}
 	}
@@ -203,12 +312,13 @@ func (w *worker) drain(cancel context.CancelFunc) {
 		if w.busy != nil {
 			w.endNote(<-w.noted)
 		}
+		w.noteDue = time.Time{}
 		w.note(time.Now())
 	}
 	if w.busy != nil {
 		w.endNote(<-w.noted)
 	}
-	if len(w.notes) > 0 {
-		w.log.Warn("alerts that were told could not be noted as such; they are told again by the next start", "alerts", len(w.notes))
+	if w.told > 0 {
+		w.log.Warn("alerts that were told could not be noted as such; they are told again by the next start", "alerts", w.told)
 	}
 }

@@ -66,11 +66,11 @@ func recordNext(key, sealed []byte) (time.Time, error) {
 
 // dueKey sorts by time, to the nanosecond, then by account.
 func dueKey(t time.Time, account []byte) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano())^1<<63), account...)
+	return append(exactKey(t), account...)
 }
 
 func dueTime(key []byte) time.Time {
-	return time.Unix(0, int64(binary.BigEndian.Uint64(key)^1<<63)).UTC()
+	return exactTime(key)
 }
 
 // An account is a decoded account: all its events and its record.
@@ -90,9 +90,7 @@ type item struct {
 
 func loadAccount(tx *bolt.Tx, name string) (*account, error) {
 	a := &account{name: name}
-	if b := tx.Bucket(dirtyBucket).Get([]byte(name)); len(b) == 8 {
-		a.generation = binary.BigEndian.Uint64(b)
-	}
+	a.generation, _ = splitMark(tx.Bucket(dirtyBucket).Get([]byte(name)))
 	if sealed := tx.Bucket(accountBucket).Get([]byte(name)); sealed != nil {
 		var err error
 		if a.record, err = decodeRecord([]byte(name), sealed); err != nil {

@@ -14,22 +14,29 @@ import (
 // An alertEntry is an alert on its way into the file.
 type alertEntry struct {
 	alert  *exposure.Alert
-	value  []byte // when, whether it ends the exposure, length of its line, line, the alert as JSON
+	value  []byte // when, flags, length of its line, line, rest of when, the alert as JSON
 	number uint64 // set by the transaction
 }
 
-func newAlertEntry(a *exposure.Alert, now time.Time) (alertEntry, error) {
+// Flags of an alert.
+const (
+	endsFlag  = 1 << iota // it ends its exposure
+	exactFlag             // the nanoseconds of when follow the line
+)
+
+func newAlertEntry(a *exposure.Alert, since time.Time) (alertEntry, error) {
 	body, err := encode(a)
 	if err != nil {
 		return alertEntry{}, fmt.Errorf("alert %q: %w", a.ID, err)
 	}
 	line := string(nameKey(lineOf(a)))
-	v := append(timeKey(now), 0)
+	v := append(timeKey(since), exactFlag)
 	if a.Step == exposure.Resolved {
-		v[8] = 1
+		v[8] |= endsFlag
 	}
-	v = binary.BigEndian.AppendUint16(v, uint16(len(line)))
-	return alertEntry{alert: a, value: append(append(v, line...), body...)}, nil
+	v = append(binary.BigEndian.AppendUint16(v, uint16(len(line))), line...)
+	v = binary.BigEndian.AppendUint32(v, uint32(since.Nanosecond()))
+	return alertEntry{alert: a, value: append(v, body...)}, nil
 }
 
 // lineOf names what an alert has to keep its turn in: its exposure, or itself.
@@ -69,7 +76,15 @@ func putAlerts(tx *bolt.Tx, entries []alertEntry) ([]alertEntry, error) {
 type Pending struct {
 	Number uint64    // its place among all alerts
 	Line   string    // alerts of one line, which is one exposure, are told in order of their number
-	Since  time.Time // when it was journalled
+	Since  time.Time // when the first event behind it that was not folded was journalled
+
+	// How the sink fared with it before this process: see Failed. Zero if it
+	// did not fail.
+	Attempts int
+	First    time.Time
+
+	// Stopped says that the sink is to be told no more of the exposure.
+	Stopped bool
 
 	ends bool // the exposure
 }
@@ -85,16 +100,24 @@ func splitAlert(key, sealed []byte) (p Pending, body []byte, err error) {
 		return p, nil, fmt.Errorf("%w: alert %x", ErrDamaged, key)
 	}
 	line := int(binary.BigEndian.Uint16(v[9:]))
-	if len(v) < alertHeader+line {
+	exact := 0
+	if v[8]&exactFlag != 0 {
+		exact = 4
+	}
+	if len(v) < alertHeader+line+exact {
 		return p, nil, fmt.Errorf("%w: alert %x", ErrDamaged, key)
 	}
 	p = Pending{
 		Number: binary.BigEndian.Uint64(key),
 		Line:   string(v[alertHeader : alertHeader+line]),
 		Since:  keyTime(v),
-		ends:   v[8] == 1,
+		ends:   v[8]&endsFlag != 0,
 	}
-	return p, v[alertHeader+line:], nil
+	body = v[alertHeader+line:]
+	if exact > 0 {
+		p.Since = p.Since.Add(time.Duration(binary.BigEndian.Uint32(body)))
+	}
+	return p, body[exact:], nil
 }
 
 func getAlert(tx *bolt.Tx, number uint64) (*exposure.Alert, Pending, error) {

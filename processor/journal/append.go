@@ -125,12 +125,30 @@ func putEntries(tx *bolt.Tx, entries []entry, now time.Time, fold bool) ([]addit
 		if err != nil {
 			return nil, err
 		}
-		if err := dirty.Put([]byte(e.account), binary.BigEndian.AppendUint64(nil, generation)); err != nil {
+		// The mark keeps the time of the first event that waits.
+		since := now
+		if old, first := splitMark(dirty.Get([]byte(e.account))); old > 0 {
+			since = first
+		}
+		if err := dirty.Put([]byte(e.account), dirtyMark(generation, since)); err != nil {
 			return nil, err
 		}
 		added = append(added, addition{e, generation})
 	}
 	return added, nil
+}
+
+// dirtyMark is what the dirty bucket holds of an account.
+func dirtyMark(generation uint64, since time.Time) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, generation), exactKey(since)...)
+}
+
+// splitMark returns zeros where there is no mark.
+func splitMark(mark []byte) (generation uint64, since time.Time) {
+	if len(mark) != 16 {
+		return 0, since
+	}
+	return binary.BigEndian.Uint64(mark), exactTime(mark[8:])
 }
 
 // sortsBefore reports whether e's origin sorts before that of the same event in

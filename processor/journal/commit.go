@@ -42,41 +42,62 @@ func (j *Journal) commit(c change) error {
 	j.group = nil // nobody joins from here on
 	j.mu.Unlock()
 
-	g.err = explain(guard(func() error {
-		return j.update(func(tx *bolt.Tx) error {
-			for _, c := range g.changes {
-				if err := c.do(tx); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}))
+	g.err = explain(j.transact(g.changes))
 	if g.err == nil {
 		for _, c := range g.changes {
 			c.done()
 		}
-	} else {
-		j.reload()
 	}
 	close(g.ready)
 	return g.err
 }
 
-// reload follows a commit that failed: whether it reached the disk is for the
-// file to say, and who waits for something may have it.
-func (j *Journal) reload() {
-	j.cache.clear()
-	if err := j.view(j.load); err != nil {
-		return // closed: the caller is told by its own error
+// transact runs the changes in a transaction. Where it fails by itself, and not
+// by one of them, the file is opened anew.
+func (j *Journal) transact(changes []change) error {
+	if j.db == nil { // it could not be, the last time
+		if err := j.reopen(); err != nil {
+			return err
+		}
 	}
-	j.appended.fire()
-	j.alerted.fire()
-	j.moved.fire()
+	var last *bolt.Tx
+	var theirs error
+	err := guard(func() error {
+		return j.update(func(tx *bolt.Tx) error {
+			last = tx
+			for _, c := range changes {
+				if theirs = c.do(tx); theirs != nil {
+					return theirs
+				}
+			}
+			j.txid = tx.ID()
+			return nil
+		})
+	})
+	if err == nil {
+		stats := last.Stats()
+		j.metrics.fsync.Observe(stats.GetWriteTime().Seconds())
+		return nil
+	}
+	j.metrics.errors.Inc()
+	if theirs == nil {
+		if again := j.reopen(); again != nil {
+			return fmt.Errorf("%w (and it could not be opened again: %w)", err, again)
+		}
+	}
+	return err
 }
 
+// view reads. Its transaction must be short, and f must not begin another.
 func (j *Journal) view(f func(tx *bolt.Tx) error) error {
-	return explain(guard(func() error { return j.db.View(f) }))
+	return explain(guard(func() error {
+		j.file.RLock()
+		defer j.file.RUnlock()
+		if j.db == nil {
+			return j.noFile
+		}
+		return j.db.View(f)
+	}))
 }
 
 // guard turns the panics with which bbolt answers a damaged page into errors.

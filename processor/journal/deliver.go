@@ -21,7 +21,8 @@ func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, erro
 	j.mu.Unlock()
 	var pending []Pending
 	err := j.view(func(tx *bolt.Tx) error {
-		done := sinkBucket(tx, sink).Bucket(doneBucket)
+		b := sinkBucket(tx, sink)
+		done := b.Bucket(doneBucket)
 		c := tx.Bucket(alertsBucket).Cursor()
 		for k, v := c.Seek(numberKey(first)); k != nil && len(pending) < limit; k, v = c.Next() {
 			if done.Get(k) != nil {
@@ -31,6 +32,8 @@ func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, erro
 			if err != nil {
 				return err
 			}
+			p.Attempts, p.First = tried(b, k)
+			p.Stopped = getRef(b, p.Line).Stop
 			pending = append(pending, p)
 		}
 		return nil
@@ -59,10 +62,34 @@ func (j *Journal) Load(sink string, number uint64) (a *exposure.Alert, ref strin
 	return a, ref, nil
 }
 
+// Take is Load for the sake of sending: its error is ErrDone if the sink is done
+// with the alert, which another call may have seen to since Pending listed it.
+func (j *Journal) Take(sink string, number uint64) (a *exposure.Alert, ref string, err error) {
+	err = j.view(func(tx *bolt.Tx) error {
+		b := sinkBucket(tx, sink)
+		if b == nil {
+			return ErrUnknownSink
+		}
+		if isDone(b, number) {
+			return ErrDone
+		}
+		var p Pending
+		var err error
+		a, p, err = getAlert(tx, number)
+		ref = getRef(b, p.Line).Ref
+		return err
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("load alert for sink %s: %w", sink, err)
+	}
+	return a, ref, nil
+}
+
 // A Result says that a sink was told an alert.
 type Result struct {
 	Number uint64
 	Ref    string // what the sink gave for the exposure; it replaces what is kept
+	Stop   bool   // the sink is to be told no more of the exposure; then an empty Ref replaces nothing
 }
 
 // Done notes that the sink was told the alerts. To note one twice is no error.
@@ -104,6 +131,9 @@ func (j *Journal) finish(sink string, f func(tx *bolt.Tx, b *bolt.Bucket, mark f
 					return nil
 				}
 				held++
+				if err := b.Bucket(triesBucket).Delete(numberKey(number)); err != nil {
+					return err
+				}
 				return done.Put(numberKey(number), present)
 			})
 			if err != nil {
@@ -135,6 +165,7 @@ type ref struct {
 	Ref  string    `json:"ref"`
 	Time time.Time `json:"time"`           // when it was kept last
 	Over bool      `json:"over,omitempty"` // the exposure is resolved
+	Stop bool      `json:"stop,omitempty"` // the sink is to be told no more of it
 }
 
 // getRef returns the zero ref where there is none.
@@ -156,10 +187,14 @@ func keepRef(tx *bolt.Tx, b *bolt.Bucket, r Result, now time.Time) error {
 		return err
 	}
 	refs := b.Bucket(refsBucket)
-	if r.Ref == "" {
+	if r.Ref == "" && !r.Stop {
 		return refs.Delete([]byte(p.Line))
 	}
-	v, err := encode(ref{Ref: r.Ref, Time: now, Over: p.ends})
+	keep := ref{Ref: r.Ref, Time: now, Over: p.ends, Stop: r.Stop}
+	if keep.Ref == "" {
+		keep.Ref = getRef(b, p.Line).Ref
+	}
+	v, err := encode(keep)
 	if err != nil {
 		return err
 	}

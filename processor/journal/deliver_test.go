@@ -185,9 +185,10 @@ func TestPrune(t *testing.T) {
 				a.Step = exposure.Resolved
 			}
 		}
+		out.Open = []exposure.Open{{ID: "1/bob", Account: "1", User: "bob"}}
 		return out
 	}
-	mustAppend(t, j, event("1", "bob", 1), event("1", "eve", 2), event("1", "al", 3))
+	mustAppend(t, j, event("1", "bob", 1), event("1", "eve", 2), event("1", "ann", 2), event("1", "al", 4))
 	mustFold(t, j, over)
 	if err := j.KeepAside(t.Context(), []Aside{{Origin: "a", Raw: []byte("{")}}); err != nil {
 		t.Fatal(err)
@@ -197,8 +198,8 @@ func TestPrune(t *testing.T) {
 	}
 	done(t, j, "gone", 2) // out of turn, and about to be removed
 	for _, sink := range []string{"a", "b"} {
-		for n, ref := range []string{"ref-bob", "ref-eve"} {
-			if err := j.Done(sink, Result{uint64(n + 1), ref}); err != nil {
+		for n, ref := range []string{"ref-bob", "ref-ann", "ref-eve"} {
+			if err := j.Done(sink, Result{Number: uint64(n + 1), Ref: ref}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -225,7 +226,7 @@ func TestPrune(t *testing.T) {
 	if _, _, err := j.Load("a", 1); err == nil {
 		t.Error("an alert told by all registered sinks outlived the retention")
 	}
-	if _, ref, err := j.Load("a", 3); err != nil {
+	if _, ref, err := j.Load("a", 4); err != nil {
 		t.Errorf("an alert not told yet was removed: %v, %q", err, ref)
 	}
 	if got, _ := j.DeadLetters("b"); len(got) != 1 || got[0].Alert == nil {
@@ -238,19 +239,20 @@ func TestPrune(t *testing.T) {
 		t.Error("a new event was taken for an old one")
 	}
 	mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-		return exposure.Outcome{Alerts: []*exposure.Alert{alert(event("1", "bob", 10)), alert(event("1", "eve", 11))}}
+		return exposure.Outcome{Alerts: []*exposure.Alert{
+			alert(event("1", "bob", 10)), alert(event("1", "eve", 11)), alert(event("1", "ann", 12))}}
 	})
-	for n, want := range map[uint64]string{4: "ref-bob", 5: ""} { // eve's exposure is over
+	for n, want := range map[uint64]string{5: "ref-bob", 6: "", 7: ""} { // eve's exposure is over, and ann's is not open
 		if a, ref, err := j.Load("a", n); err != nil || ref != want {
 			t.Errorf("ref of %v: %q, %v, want %q", a, ref, err, want)
 		}
 	}
 	j = reopen(t, j)
 	enlist(t, j, "gone")
-	if got := numbers(t, j, "gone"); !slices.Equal(got, []uint64{3, 4, 5}) {
+	if got := numbers(t, j, "gone"); !slices.Equal(got, []uint64{4, 5, 6, 7}) {
 		t.Errorf("a sink that was away has still to be told %v, want what is left", got)
 	}
-	if s := stats(t, j, "gone"); s.Pending != 3 || s.Oldest.IsZero() {
+	if s := stats(t, j, "gone"); s.Pending != 4 || s.Oldest.IsZero() {
 		t.Errorf("a sink that was away: %+v", s)
 	}
 }

@@ -3,7 +3,6 @@ package journal
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -42,7 +41,12 @@ const (
 func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, told func(Folded)) (next time.Time, err error) {
 	j.folding.Lock()
 	defer j.folding.Unlock()
-	names, err := j.ripe(now)
+	if err := j.breathe(ctx); err != nil {
+		return time.Time{}, err
+	}
+	begin := time.Now()
+	defer func() { j.folded, j.foldTime = time.Now(), time.Since(begin) }()
+	names, since, err := j.ripe(now)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("fold: %w", err)
 	}
@@ -59,7 +63,7 @@ func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, told func(F
 		if ctx.Err() != nil {
 			break
 		}
-		o, err := j.fold(name, now, f)
+		o, err := j.fold(name, since[name], now, f)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("fold account %s: %w", name, err))
 			continue
@@ -79,28 +83,50 @@ func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, told func(F
 	return next, errors.Join(append(errs, err, ctx.Err())...)
 }
 
+// maxBreath bounds how long Fold holds off.
+const maxBreath = 250 * time.Millisecond
+
+// breathe keeps Fold from taking more than half of the time: an account in a
+// burst is folded as a whole again and again, and the more events each fold
+// takes up, the sooner all are told.
+func (j *Journal) breathe(ctx context.Context) error {
+	wait := min(j.foldTime, maxBreath) - time.Since(j.folded)
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
 // ripe lists the accounts to fold: those whose time has come, then those with
-// new events.
-func (j *Journal) ripe(now time.Time) ([]string, error) {
-	var names []string
+// new events, and since when they have them.
+func (j *Journal) ripe(now time.Time) (names []string, since map[string]time.Time, err error) {
 	listed := map[string]bool{}
+	since = map[string]time.Time{}
 	list := func(name []byte) {
 		if !listed[string(name)] {
 			listed[string(name)] = true
 			names = append(names, string(name))
 		}
 	}
-	err := j.view(func(tx *bolt.Tx) error {
+	err = j.view(func(tx *bolt.Tx) error {
 		c := tx.Bucket(dueBucket).Cursor()
 		for k, _ := c.First(); k != nil && !dueTime(k).After(now); k, _ = c.Next() {
 			list(k[8:])
 		}
-		return tx.Bucket(dirtyBucket).ForEach(func(k, _ []byte) error {
+		return tx.Bucket(dirtyBucket).ForEach(func(k, mark []byte) error {
 			list(k)
+			_, since[string(k)] = splitMark(mark)
 			return nil
 		})
 	})
-	return names, err
+	return names, since, err
 }
 
 // An outcome is a fold on its way into the file.
@@ -117,7 +143,11 @@ type outcome struct {
 	numbered []alertEntry // of alerts, those that are new; set by the transaction
 }
 
-func (j *Journal) fold(name string, now time.Time, f Folder) (*outcome, error) {
+// fold folds an account, whose alerts count from since if that is before now.
+func (j *Journal) fold(name string, since, now time.Time, f Folder) (*outcome, error) {
+	if since.IsZero() || since.After(now) {
+		since = now
+	}
 	a, err := j.account(name)
 	if err != nil {
 		return nil, err
@@ -132,7 +162,7 @@ func (j *Journal) fold(name string, now time.Time, f Folder) (*outcome, error) {
 	}
 	o.size = len(o.sealed)
 	for _, al := range out.Alerts {
-		e, err := newAlertEntry(al, now)
+		e, err := newAlertEntry(al, since)
 		if err != nil {
 			return nil, err
 		}
@@ -258,10 +288,16 @@ func (o *outcome) put(tx *bolt.Tx, now time.Time) error {
 	name := []byte(o.account.name)
 	// The mark stays if an event came after those that were folded.
 	dirty := tx.Bucket(dirtyBucket)
-	if mark := dirty.Get(name); len(mark) == 8 && binary.BigEndian.Uint64(mark) <= o.account.generation {
-		if err := dirty.Delete(name); err != nil {
-			return err
-		}
+	generation, _ := splitMark(dirty.Get(name))
+	var err error
+	switch {
+	case generation > o.account.generation:
+		err = dirty.Put(name, dirtyMark(generation, now))
+	case generation > 0:
+		err = dirty.Delete(name)
+	}
+	if err != nil {
+		return err
 	}
 	if err := o.putRecord(tx, name); err != nil {
 		return err
@@ -273,7 +309,6 @@ func (o *outcome) put(tx *bolt.Tx, now time.Time) error {
 		}
 	}
 	// The outcome knows of its deadlines: they are no reason to fold again.
-	var err error
 	if o.added, err = putEntries(tx, o.deadlines, now, false); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
@@ -29,16 +30,19 @@ var (
 	ErrFormat = errors.New("unknown format")
 	// ErrClosed is returned by every method after Close.
 	ErrClosed = errors.New("closed")
+	// ErrDone is returned by Take for an alert that the sink is done with.
+	ErrDone = errors.New("the sink is done with the alert")
 	// ErrUnknownSink is returned for a sink that was not registered.
 	ErrUnknownSink = errors.New("sink is not registered")
 )
 
 // Options of a journal. The zero value is good for use.
 type Options struct {
-	Logger      *slog.Logger  // default: slog.Default()
-	LockTimeout time.Duration // how long Open waits for another process to let go of the file; default 1s
-	Retention   time.Duration // how long Prune keeps told alerts and the IDs of events; default 35 days
-	CacheBytes  int           // bound on decoded accounts held in memory, by their size in the file; default 32 MiB
+	Logger      *slog.Logger          // default: slog.Default()
+	LockTimeout time.Duration         // how long Open waits for another process to let go of the file; default 1s
+	Retention   time.Duration         // how long Prune keeps told alerts and the IDs of events; default 35 days
+	Registerer  prometheus.Registerer // nil: metrics are counted, but not shown
+	CacheBytes  int                   // bound on decoded accounts held in memory, by their size in the file; default 32 MiB
 }
 
 const (
@@ -54,12 +58,22 @@ const (
 type Journal struct {
 	log       *slog.Logger
 	retention time.Duration
-	db        *bolt.DB
-	update    func(func(*bolt.Tx) error) error // db.Update; tests make it fail
+	metrics   *metrics
 
-	folding sync.Mutex // one Fold at a time
-	write   sync.Mutex // held from the begin of a transaction until memory shows it
-	cache   *cache     // of decoded accounts
+	path        string
+	lockTimeout time.Duration
+	file        sync.RWMutex                     // held for reading while reading from db, for writing to replace it
+	db          *bolt.DB                         // nil: noFile says why
+	noFile      error                            // set before db becomes nil
+	closed      bool                             // by Close
+	update      func(func(*bolt.Tx) error) error // db.Update; tests make it fail
+	txid        int                              // of the last transaction that was tried; guarded by write
+
+	folding  sync.Mutex    // one Fold at a time; guards the next two
+	folded   time.Time     // end of the last Fold
+	foldTime time.Duration // that it took
+	write    sync.Mutex    // held from the begin of a transaction until memory shows it
+	cache    *cache        // of decoded accounts
 
 	mu     sync.Mutex                 // guards what follows; never held during I/O
 	group  *group                     // changes waiting for the next transaction, nil if none
@@ -76,7 +90,14 @@ type Journal struct {
 func (j *Journal) Close() error {
 	j.write.Lock()
 	defer j.write.Unlock()
-	if err := j.db.Close(); err != nil {
+	j.file.Lock()
+	defer j.file.Unlock()
+	db := j.db
+	j.db, j.noFile, j.closed = nil, ErrClosed, true
+	if db == nil {
+		return nil
+	}
+	if err := db.Close(); err != nil {
 		return fmt.Errorf("close journal: %w", err)
 	}
 	return nil
@@ -133,7 +154,7 @@ func explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, berrors.ErrDatabaseNotOpen), errors.Is(err, berrors.ErrTxClosed):
+	case errors.Is(err, ErrClosed), errors.Is(err, berrors.ErrDatabaseNotOpen), errors.Is(err, berrors.ErrTxClosed):
 		return fmt.Errorf("journal: %w", ErrClosed)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return fmt.Errorf("journal: no space to write (free some on its disk; nothing was lost, it is tried again): %w", err)

@@ -271,9 +271,9 @@ func TestOpenRefuses(t *testing.T) {
 		{"another process has it", func(t *testing.T, path string) { open(t, path) }, ErrInUse, "stop the other mfawatch"},
 		{"a newer format", func(t *testing.T, path string) {
 			write(t, path, func(tx *bolt.Tx) error {
-				return tx.Bucket(metaBucket).Put(formatKey, []byte("mfawatch.journal/2"))
+				return tx.Bucket(metaBucket).Put(formatKey, []byte("mfawatch.journal/99"))
 			})
-		}, ErrFormat, `"mfawatch.journal/2", want "mfawatch.journal/1": start the mfawatch that wrote it`},
+		}, ErrFormat, `"mfawatch.journal/99", of a later version; this one knows "mfawatch.journal/2": start the mfawatch that wrote it`},
 		{"somebody else's store", func(t *testing.T, path string) {
 			os.Remove(path)
 			write(t, path, func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err })

@@ -18,17 +18,18 @@ var (
 	metaBucket    = []byte("meta")    // "format" → format
 	eventsBucket  = []byte("events")  // account, time, event ID and name → the event as JSON; sealed
 	seenBucket    = []byte("seen")    // account, event ID and name → when it was appended
-	dirtyBucket   = []byte("dirty")   // account with events not folded yet → generation
+	dirtyBucket   = []byte("dirty")   // account with events not folded yet → generation, when the first was appended
 	accountBucket = []byte("account") // account → next look and record as JSON; sealed
 	dueBucket     = []byte("due")     // next look, account → nothing
 	alertsBucket  = []byte("alerts")  // number → when, exposure and the alert as JSON; sealed
 	toldBucket    = []byte("told")    // alert ID → number
-	sinksBucket   = []byte("sinks")   // sink → a bucket of placeKey and the three that follow
+	sinksBucket   = []byte("sinks")   // sink → a bucket of placeKey and the four that follow
 	asideBucket   = []byte("aside")   // hash → a record that could not be read, as JSON; sealed
 
-	doneBucket = []byte("done") // number of an alert told out of turn → nothing
-	refsBucket = []byte("refs") // exposure → the channel's reference, as JSON
-	deadBucket = []byte("dead") // number → a dead letter as JSON; sealed
+	doneBucket  = []byte("done")  // number of an alert told out of turn → nothing
+	refsBucket  = []byte("refs")  // exposure → the channel's reference, as JSON
+	deadBucket  = []byte("dead")  // number → a dead letter as JSON; sealed
+	triesBucket = []byte("tries") // number → how often it failed and since when
 
 	// present is the value where the key says it all: a nil one is not told
 	// from none before it is on disk.
@@ -81,6 +82,15 @@ func eventKey(e *trail.Event) []byte {
 // timeKey sorts like the time, to the second, for any year.
 func timeKey(t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(t.Unix())^1<<63)
+}
+
+// exactKey sorts like the time, to the nanosecond, for the years 1678 to 2262.
+func exactKey(t time.Time) []byte {
+	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano())^1<<63)
+}
+
+func exactTime(b []byte) time.Time {
+	return time.Unix(0, int64(binary.BigEndian.Uint64(b)^1<<63)).UTC()
 }
 
 func keyTime(b []byte) time.Time {

@@ -27,6 +27,8 @@ type model struct {
 	asked map[string]bool            // alerts of events that were offered to it
 	told  map[string]map[uint64]bool // by sink: Done or Bury took it
 	tried map[string]map[uint64]bool // by sink: it was offered to them
+	tries map[string]map[uint64]int  // by sink: attempts that Failed took; -1 if it may have
+	gone  map[string]bool            // alerts that were pruned, which may be told anew
 	seen  []string                   // alerts, in the order of their numbers
 }
 
@@ -128,6 +130,9 @@ func (m *model) deliver() {
 		if m.told[sink][p.Number] {
 			m.Fatalf("alert %d is pending again for %s", p.Number, sink)
 		}
+		if want := m.tries[sink][p.Number]; want >= 0 && p.Attempts != want {
+			m.Fatalf("alert %d failed %d times for %s, and %d are known", p.Number, want, sink, p.Attempts)
+		}
 		if i > 0 && p.Number <= pending[i-1].Number {
 			m.Fatalf("pending out of order: %v", pending)
 		}
@@ -136,6 +141,14 @@ func (m *model) deliver() {
 		return
 	}
 	n := pending[m.r.IntN(len(pending))].Number
+	if m.r.IntN(4) == 0 {
+		attempts := 1 + m.r.IntN(9)
+		m.tries[sink][n] = -1
+		if m.took("failed", m.j.Failed(sink, Failure{Number: n, Attempts: attempts, First: start})) {
+			m.tries[sink][n] = attempts
+		}
+		return
+	}
 	m.tried[sink][n] = true
 	if m.r.IntN(5) == 0 {
 		err = m.j.Bury(sink, DeadLetter{Number: n, Cause: "x"})
@@ -144,6 +157,51 @@ func (m *model) deliver() {
 	}
 	if m.took("done", err) {
 		m.told[sink][n] = true
+	}
+}
+
+// alerts are those in the journal, with their numbers.
+func (m *model) alerts() map[string]uint64 {
+	m.Helper()
+	alerts := map[string]uint64{}
+	err := m.j.view(func(tx *bolt.Tx) error {
+		return tx.Bucket(alertsBucket).ForEach(func(k, v []byte) error {
+			p, _, err := splitAlert(k, v)
+			if err != nil {
+				return err
+			}
+			a, _, err := getAlert(tx, p.Number)
+			if err != nil {
+				return err
+			}
+			if alerts[a.ID] != 0 {
+				m.Errorf("alert %s was journalled twice", a.ID)
+			}
+			alerts[a.ID] = p.Number
+			return nil
+		})
+	})
+	if err != nil {
+		m.Fatal(err)
+	}
+	return alerts
+}
+
+// prune removes all that the sinks are done with, as if long after.
+func (m *model) prune() {
+	before := m.alerts()
+	m.took("prune", m.j.Prune(context.Background(), time.Now().AddDate(1, 0, 0)))
+	after := m.alerts()
+	for id, n := range before {
+		if after[id] != 0 {
+			continue
+		}
+		m.gone[id] = true
+		for sink, tried := range m.tried {
+			if !tried[n] {
+				m.Fatalf("alert %d was pruned, and not told to %s", n, sink)
+			}
+		}
 	}
 }
 
@@ -159,41 +217,21 @@ func (m *model) restart() {
 func (m *model) check() {
 	m.fault = ""
 	m.fold()
-	alerts := map[string]uint64{}
-	last := uint64(0)
-	err := m.j.view(func(tx *bolt.Tx) error {
-		return tx.Bucket(alertsBucket).ForEach(func(k, v []byte) error {
-			p, _, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
-			a, _, err := getAlert(tx, p.Number)
-			if err != nil {
-				return err
-			}
-			if alerts[a.ID] != 0 {
-				m.Errorf("alert %s was journalled twice", a.ID)
-			}
-			alerts[a.ID] = p.Number
-			last = max(last, p.Number)
-			if i := int(p.Number) - 1; i < len(m.seen) && m.seen[i] != a.ID {
-				m.Errorf("alert %d was %s and is now %s", p.Number, m.seen[i], a.ID)
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		m.Fatal(err)
-	}
-	m.seen = make([]string, last)
+	alerts := m.alerts()
 	for id, n := range alerts {
+		for int(n) > len(m.seen) {
+			m.seen = append(m.seen, "")
+		}
+		if was := m.seen[n-1]; was != "" && was != id {
+			m.Errorf("alert %d was %s and is now %s", n, was, id)
+		}
 		m.seen[n-1] = id
 		if !m.asked[id] {
 			m.Errorf("alert %s of no event", id)
 		}
 	}
 	for id := range m.acked {
-		if alerts[id] == 0 {
+		if alerts[id] == 0 && !m.gone[id] {
 			m.Errorf("alert %s was lost", id)
 		}
 	}
@@ -228,18 +266,21 @@ func (m *model) check() {
 	}
 }
 
-// Whatever fails and whenever it is started anew, what was taken is kept, once.
+// Whatever fails, is pruned, and whenever it is started anew: what was taken is
+// kept, once.
 func TestModel(t *testing.T) {
 	for seed := range uint64(15) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{T: t, r: rand.New(rand.NewPCG(seed, 1)), acked: map[string]bool{}, asked: map[string]bool{}}
 			m.told = map[string]map[uint64]bool{"a": {}, "b": {}}
 			m.tried = map[string]map[uint64]bool{"a": {}, "b": {}}
+			m.tries = map[string]map[uint64]int{"a": {}, "b": {}}
+			m.gone = map[string]bool{}
 			m.open(t.TempDir() + "/mfawatch.db")
 			defer func() { m.j.Close() }()
 			for range 150 {
 				m.fault = []string{"", "", "", "lost", "kept"}[m.r.IntN(5)]
-				switch m.r.IntN(10) {
+				switch m.r.IntN(11) {
 				case 0, 1, 2:
 					m.append()
 				case 3, 4:
@@ -248,6 +289,8 @@ func TestModel(t *testing.T) {
 					m.deliver()
 				case 9:
 					m.restart()
+				case 10:
+					m.prune()
 				}
 				if m.r.IntN(20) == 0 {
 					m.check()

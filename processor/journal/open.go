@@ -9,15 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
-
-// format names what the file holds and the version of how.
-const format = "mfawatch.journal/1"
 
 // Open opens the journal in the file path, or makes a new one where there is
 // no file. It reads the whole file once and refuses one that is damaged, of a
@@ -30,12 +29,21 @@ func Open(path string, o Options) (*Journal, error) {
 	o.CacheBytes = cmp.Or(o.CacheBytes, defaultCacheBytes)
 	j := &Journal{
 		log:       o.Logger,
+		metrics:   newMetrics(o.Registerer),
 		retention: o.Retention,
 		cache:     newCache(o.CacheBytes),
 		places:    map[string]*place{},
+
+		path:        path,
+		lockTimeout: o.LockTimeout,
 	}
+	j.update = func(f func(*bolt.Tx) error) error { return j.db.Update(f) }
 	if err := j.openFile(path, o); err != nil {
-		return nil, fmt.Errorf("open journal %s: %w", path, hint(err))
+		err = hint(err)
+		if who := holder(path); who != "" && errors.Is(err, ErrInUse) {
+			return nil, fmt.Errorf("open journal %s: %s holds it: %w", path, who, err)
+		}
+		return nil, fmt.Errorf("open journal %s: %w", path, err)
 	}
 	return j, nil
 }
@@ -53,19 +61,15 @@ func (j *Journal) openFile(path string, o Options) error {
 	// A file cut short makes reads of its memory map fault; here that has to be
 	// an error and not the end of the process.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	err = guard(func() (err error) {
-		j.db, err = bolt.Open(path, 0o600, &bolt.Options{Timeout: o.LockTimeout, FreelistType: bolt.FreelistMapType})
-		return err
-	})
-	if err != nil {
+	if j.db, err = openStore(path, o.LockTimeout, os.O_RDWR|os.O_CREATE); err != nil {
 		return err
 	}
-	j.update = j.db.Update
 	err = guard(func() error {
-		if err := j.verify(path); err != nil {
+		found, err := j.verify()
+		if err != nil {
 			return err
 		}
-		return j.start()
+		return j.start(found)
 	})
 	if err != nil {
 		return errors.Join(err, j.db.Close())
@@ -76,90 +80,37 @@ func (j *Journal) openFile(path string, o Options) error {
 	return nil
 }
 
-// verify reads all there is, and changes nothing.
-func (j *Journal) verify(path string) error {
-	return j.db.View(func(tx *bolt.Tx) error {
-		info, err := os.Stat(path)
-		if err != nil {
-			return err
-		}
-		if info.Size() < tx.Size() {
-			return fmt.Errorf("%w: %d bytes long where %d are in use", ErrDamaged, info.Size(), tx.Size())
-		}
-		if err := checkFormat(tx); err != nil {
-			return err
-		}
-		var first error
-		for err := range tx.Check() { // to its end, or it would hang
-			first = cmp.Or(first, err)
-		}
-		if first != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, first)
-		}
-		return checkSeals(tx)
+func openStore(path string, timeout time.Duration, flag int) (db *bolt.DB, err error) {
+	err = guard(func() (err error) {
+		db, err = bolt.Open(path, 0o600, &bolt.Options{
+			Timeout:      timeout,
+			FreelistType: bolt.FreelistMapType,
+			OpenFile:     func(name string, _ int, mode os.FileMode) (*os.File, error) { return os.OpenFile(name, flag, mode) },
+		})
+		return err
 	})
+	return db, err
 }
 
-// checkFormat accepts this version's format, and a store with nothing in it.
-func checkFormat(tx *bolt.Tx) error {
-	meta := tx.Bucket(metaBucket)
-	if meta == nil {
-		if name, _ := tx.Cursor().First(); name != nil {
-			return fmt.Errorf("%w: a store of something else than mfawatch", ErrFormat)
-		}
-		return nil
-	}
-	if got := string(meta.Get(formatKey)); got != format {
-		return fmt.Errorf("%w %q, want %q", ErrFormat, got, format)
-	}
-	return nil
-}
-
-func checkSeals(tx *bolt.Tx) error {
-	check := func(b *bolt.Bucket) error {
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(k, v []byte) error {
-			_, err := unseal(k, v)
-			return err
-		})
-	}
-	for _, name := range sealedBuckets {
-		if err := check(tx.Bucket(name)); err != nil {
+// start makes what is missing in a new file, upgrades an old one, and loads what
+// is held in memory.
+func (j *Journal) start(found int) error {
+	if found > 0 {
+		if err := j.upgrade(found); err != nil {
 			return err
 		}
+		return j.db.View(j.load)
 	}
-	if sinks := tx.Bucket(sinksBucket); sinks != nil {
-		return sinks.ForEachBucket(func(k []byte) error {
-			return check(sinks.Bucket(k).Bucket(deadBucket))
-		})
-	}
-	return nil
-}
-
-// start makes what is missing in a new file, and loads what is held in memory.
-func (j *Journal) start() error {
-	isNew := false
-	err := j.db.View(func(tx *bolt.Tx) error {
-		isNew = tx.Bucket(metaBucket) == nil
-		return nil
+	err := j.db.Update(func(tx *bolt.Tx) error {
+		for _, name := range topBuckets {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(metaBucket).Put(formatKey, format(version))
 	})
 	if err != nil {
 		return err
-	}
-	if isNew {
-		err := j.db.Update(func(tx *bolt.Tx) error {
-			for _, name := range topBuckets {
-				if _, err := tx.CreateBucket(name); err != nil {
-					return err
-				}
-			}
-			return tx.Bucket(metaBucket).Put(formatKey, []byte(format))
-		})
-		if err != nil {
-			return err
-		}
 	}
 	return j.db.View(j.load)
 }
@@ -203,6 +154,8 @@ func hint(err error) error {
 	case errors.Is(err, ErrDamaged):
 		return fmt.Errorf("%w: nothing was changed; put a backup in its place, or move it away to start a new journal"+
 			" (what it held and was not told yet is then only in CloudTrail: have its last days read again)", err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("%w: mount it for writing, or name a file elsewhere as the journal", err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: let the user that mfawatch runs as read and write the file and its folder", err)
 	}

@@ -27,10 +27,10 @@ type finder func(tx *bolt.Tx, add func(key []byte, path ...[]byte)) error
 
 // Prune removes what is older than the retention and needed no more: alerts
 // that every registered sink is done with, the IDs of events seen, references
-// of resolved exposures, and records kept aside. Dead letters stay.
+// of exposures that are not open, and records kept aside. Dead letters stay.
 func (j *Journal) Prune(ctx context.Context, now time.Time) error {
 	before := now.Add(-j.retention)
-	for _, find := range []finder{j.oldAlerts(before), oldSeen(before), oldRefs(before), oldAsides(before)} {
+	for _, find := range []finder{j.oldAlerts(before), oldSeen(before), j.oldRefs(before), oldAsides(before)} {
 		var found []removal
 		err := j.view(func(tx *bolt.Tx) error {
 			return find(tx, func(key []byte, path ...[]byte) {
@@ -113,14 +113,29 @@ func oldSeen(before time.Time) finder {
 	}
 }
 
-func oldRefs(before time.Time) finder {
+// oldRefs finds references that were kept last before the time. An exposure that
+// is open keeps its own, however long; of one that is not, resolved or never,
+// an alert may still be pending.
+func (j *Journal) oldRefs(before time.Time) finder {
+	needed := map[string]bool{}
+	for _, o := range j.Open() {
+		needed[string(nameKey(o.ID))] = true
+	}
 	return func(tx *bolt.Tx, add func([]byte, ...[]byte)) error {
+		alerts := tx.Bucket(alertsBucket).Cursor()
+		for k, v := alerts.First(); k != nil; k, v = alerts.Next() {
+			p, _, err := splitAlert(k, v)
+			if err != nil {
+				return err
+			}
+			needed[p.Line] = true
+		}
 		sinks := tx.Bucket(sinksBucket)
 		return sinks.ForEachBucket(func(sink []byte) error {
 			path := [][]byte{sinksBucket, slices.Clone(sink), refsBucket}
 			return sinks.Bucket(sink).Bucket(refsBucket).ForEach(func(k, v []byte) error {
 				var r ref
-				if json.Unmarshal(v, &r) != nil || r.Over && r.Time.Before(before) {
+				if json.Unmarshal(v, &r) != nil || r.Time.Before(before) && (r.Over || !needed[string(k)]) {
 					add(k, path...)
 				}
 				return nil

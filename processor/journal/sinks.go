@@ -71,7 +71,7 @@ func newSink(sinks *bolt.Bucket, name []byte, next uint64) error {
 	if err != nil {
 		return err
 	}
-	for _, sub := range [][]byte{doneBucket, refsBucket, deadBucket} {
+	for _, sub := range [][]byte{doneBucket, refsBucket, deadBucket, triesBucket} {
 		if _, err := b.CreateBucket(sub); err != nil {
 			return err
 		}
@@ -117,6 +117,16 @@ func advance(b *bolt.Bucket, first uint64) (next uint64, taken int, err error) {
 	}
 	if next == old {
 		return next, taken, nil
+	}
+	tries := b.Bucket(triesBucket)
+	for {
+		k, _ := tries.Cursor().First()
+		if k == nil || binary.BigEndian.Uint64(k) >= next {
+			break
+		}
+		if err := tries.Delete(k); err != nil {
+			return 0, 0, err
+		}
 	}
 	return next, taken, b.Put(placeKey, numberKey(next))
 }

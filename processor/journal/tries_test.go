@@ -1,0 +1,85 @@
+package journal
+
+import (
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+func logged(t *testing.T, path string, log io.Writer) *Journal {
+	t.Helper()
+	o := options()
+	o.Logger = slog.New(slog.NewTextHandler(log, nil))
+	j, err := Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	return j
+}
+
+// What failed before a restart is known after it, until the sink is done with
+// it.
+func TestFailedIsKeptOverRestarts(t *testing.T) {
+	j := temp(t)
+	enlist(t, j, "a", "b")
+	mustAppend(t, j, events(4)...)
+	mustFold(t, j, each)
+	done(t, j, "a", 3)
+	first := start.Add(123456789)
+	err := j.Failed("a", Failure{Number: 1, Attempts: 2}, Failure{Number: 2, Attempts: 7, First: first}, Failure{Number: 3, Attempts: 1, First: first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j = reopen(t, j)
+	enlist(t, j, "a", "b")
+	pending, err := j.Pending("a", 0, 10)
+	if err != nil || len(pending) != 3 {
+		t.Fatalf("%v, %v", pending, err)
+	}
+	for i, want := range []Failure{{1, 2, time.Time{}}, {2, 7, first}, {4, 0, time.Time{}}} {
+		if p := pending[i]; (Failure{p.Number, p.Attempts, p.First}) != want {
+			t.Errorf("pending %+v, want %+v", p, want)
+		}
+	}
+	other, err := j.Pending("b", 0, 10)
+	if err != nil || other[1].Attempts != 0 {
+		t.Errorf("another sink: %+v, %v", other, err)
+	}
+	done(t, j, "a", 2, 1, 4)
+	left := 0
+	err = j.view(func(tx *bolt.Tx) error {
+		left = sinkBucket(tx, "a").Bucket(triesBucket).Stats().KeyN
+		return nil
+	})
+	if err != nil || left != 0 {
+		t.Errorf("%d tries left of alerts that are done, %v", left, err)
+	}
+}
+
+func TestStopIsKeptOverRestarts(t *testing.T) {
+	j := temp(t)
+	enlist(t, j, "a")
+	mustAppend(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "eve", 3))
+	mustFold(t, j, each)
+	if err := j.Done("a", Result{Number: 1, Ref: "ticket"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Done("a", Result{Number: 2, Stop: true}); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, j, event("1", "bob", 4))
+	mustFold(t, j, each)
+	j = reopen(t, j)
+	enlist(t, j, "a")
+	pending, err := j.Pending("a", 0, 10)
+	if err != nil || len(pending) != 2 || pending[0].Stopped || !pending[1].Stopped {
+		t.Errorf("pending %+v, %v", pending, err)
+	}
+	if _, ref, err := j.Load("a", 4); ref != "ticket" || err != nil {
+		t.Errorf("ref %q, %v", ref, err)
+	}
+}

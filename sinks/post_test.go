@@ -1,0 +1,452 @@
+package sinks
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// What must not be seen in an error, and the address that holds it.
+const (
+	hushPath  = "/services/T0PATH/xyzzy-path-secret"
+	hushQuery = "?token=xyzzy%2Fquery-secret"
+	hushValue = "Bearer xyzzy-header-secret"
+	hushBasic = "bWZhd2F0Y2g6eHl6enktcGFzc3dvcmQ=" // mfawatch:xyzzy-password
+)
+
+// hushed fails when text holds a secret.
+func hushed(t *testing.T, text string) {
+	t.Helper()
+	if strings.Contains(text, "xyzzy") || strings.Contains(text, "T0PATH") || strings.Contains(text, hushBasic) {
+		t.Errorf("a secret is told: %s", text)
+	}
+}
+
+func newTestPoster(t *testing.T, c HTTPConfig) *poster {
+	t.Helper()
+	p, err := newPoster(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
+// postHush posts to the server, with secrets wherever there is room for one.
+func postHush(ctx context.Context, p *poster, server string) (reply, error) {
+	u, err := url.Parse(server)
+	if err != nil {
+		return reply{}, err
+	}
+	u.User = url.UserPassword("mfawatch", "xyzzy-password")
+	return p.post(ctx, request{
+		url:     u.String() + hushPath + hushQuery,
+		header:  http.Header{"Authorization": {hushValue}},
+		body:    []byte(`{"step":"opened"}`),
+		secrets: []string{hushValue},
+	})
+}
+
+// A raw server answers each connection as it likes.
+func raw(t *testing.T, answer func(c *net.TCPConn)) string {
+	t.Helper()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-ended
+	})
+	go func() {
+		defer close(ended)
+		for {
+			c, err := l.AcceptTCP()
+			if err != nil {
+				return
+			}
+			answer(c)
+			_ = c.Close()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+// readRequest reads all of a request whose body is known to end in }.
+func readRequest(c *net.TCPConn) {
+	var got []byte
+	b := make([]byte, 4096)
+	for !bytes.HasSuffix(got, []byte("}")) {
+		n, err := c.Read(b)
+		if err != nil {
+			return
+		}
+		got = append(got, b[:n]...)
+	}
+}
+
+// waitGone waits until the other side has gone.
+func waitGone(c *net.TCPConn) { _, _ = c.Read(make([]byte, 1)) }
+
+// says reads the request and answers with text.
+func says(text string) func(*net.TCPConn) {
+	return func(c *net.TCPConn) {
+		readRequest(c)
+		_, _ = io.WriteString(c, text)
+	}
+}
+
+// reset ends a connection so that the other side is told of no orderly end.
+func reset(c *net.TCPConn) { _ = c.SetLinger(0) }
+
+// drip writes begin, and then more of piece until nobody listens.
+func drip(begin, piece string, every time.Duration) func(*net.TCPConn) {
+	return func(c *net.TCPConn) {
+		readRequest(c)
+		_, err := io.WriteString(c, begin)
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for ; err == nil; <-tick.C {
+			_, err = io.WriteString(c, piece)
+		}
+	}
+}
+
+func quietServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func answers(status int, kind, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// Whatever a server does, the verdict says what is known, and no secret is in
+// the error.
+func TestPostFaults(t *testing.T) {
+	hurry := HTTPConfig{ConnectTimeout: 2 * time.Second, ReplyTimeout: 100 * time.Millisecond}
+	echo := func(w http.ResponseWriter, r *http.Request) { // a server that repeats all it knows
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		_, _ = io.WriteString(w, r.Host+r.RequestURI+" "+r.URL.Path+" "+r.URL.Query().Get("token")+" "+token+
+			" http://mfawatch:xyzzy-password@"+r.Host+" Basic "+hushBasic)
+	}
+	tests := []struct {
+		name   string
+		server func(t *testing.T) string
+		want   []verdict
+		error  string // is in the error's text
+	}{
+		{"refused", func(t *testing.T) string {
+			s := httptest.NewServer(nil)
+			s.Close()
+			return s.URL
+		}, []verdict{retry}, "refused"},
+		{"reset before it was read", func(t *testing.T) string { return raw(t, reset) },
+			[]verdict{ambiguous, retry}, ""}, // how far it came is a matter of luck
+		{"reset after it was read", func(t *testing.T) string {
+			return raw(t, func(c *net.TCPConn) { readRequest(c); reset(c) })
+		}, []verdict{ambiguous}, "no answer"},
+		{"closed after it was read", func(t *testing.T) string { return raw(t, readRequest) },
+			[]verdict{ambiguous}, "no answer"},
+		{"no headers in time", func(t *testing.T) string { return raw(t, func(c *net.TCPConn) { readRequest(c); waitGone(c) }) },
+			[]verdict{ambiguous}, "no answer: net/http: timeout awaiting response headers"},
+		{"slow-drip headers", func(t *testing.T) string {
+			return raw(t, drip("HTTP/1.1 200 OK\r\n", "X: y\r\n", 5*time.Millisecond))
+		}, []verdict{ambiguous}, "no answer"},
+		{"headers without end", func(t *testing.T) string {
+			return raw(t, drip("HTTP/1.1 200 OK\r\n", strings.Repeat("X: y\r\n", 1000), time.Microsecond))
+		}, []verdict{ambiguous}, "no answer"},
+		{"garbage", func(t *testing.T) string { return raw(t, says("220 smtp.example.net ESMTP\r\n")) },
+			[]verdict{ambiguous}, "no answer"},
+		{"garbage that repeats the request", func(t *testing.T) string { return raw(t, says(hushValue+"\r\n")) },
+			[]verdict{ambiguous}, "malformed HTTP status code \"(hidden)\""},
+		{"a secret where the reply is cut to be shown", func(t *testing.T) string {
+			s := quietServer(t, answers(400, "text/plain", strings.Repeat("a", maxExcerpt-25)+" "+hushValue))
+			s.Start()
+			return s.URL
+		}, []verdict{permanent}, "400"},
+		{"cut reply", func(t *testing.T) string {
+			return raw(t, says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"ok\":"))
+		}, []verdict{ambiguous}, "broke off"},
+		{"reply reset", func(t *testing.T) string {
+			return raw(t, func(c *net.TCPConn) {
+				readRequest(c)
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+				reset(c)
+			})
+		}, []verdict{ambiguous}, ""},
+		{"endless body", func(t *testing.T) string {
+			return raw(t, drip("HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("x", 10_000), time.Microsecond))
+		}, []verdict{told}, ""},
+		{"endless body of an error", func(t *testing.T) string {
+			return raw(t, drip("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n", strings.Repeat("x", 10_000), time.Microsecond))
+		}, []verdict{permanent}, "400"},
+		{"cut body of an error", func(t *testing.T) string {
+			return raw(t, says("HTTP/1.1 400 Bad Request\r\nContent-Length: 100\r\n\r\n{"))
+		}, []verdict{permanent}, "400"},
+		{"a page where nothing was asked", func(t *testing.T) string {
+			s := quietServer(t, answers(200, "text/html", "<html>Log in"))
+			s.Start()
+			return s.URL
+		}, []verdict{told}, ""},
+		{"a page of a proxy", func(t *testing.T) string {
+			s := quietServer(t, answers(502, "text/html", "<html><h1>502 Bad Gateway</h1>"))
+			s.Start()
+			return s.URL
+		}, []verdict{ambiguous}, "502 Bad Gateway, with a page of HTML"},
+		{"the reason in the reply", func(t *testing.T) string {
+			s := quietServer(t, answers(400, "application/problem+json", "{\n \"title\":\"no \x1b[31msuch \u202efield\"}"))
+			s.Start()
+			return s.URL
+		}, []verdict{permanent}, "400 Bad Request: { \"title\":\"no \uFFFD[31msuch \uFFFDfield\"}"},
+		{"a reply that repeats the request", func(t *testing.T) string {
+			s := quietServer(t, echo)
+			s.Start()
+			return s.URL
+		}, []verdict{permanent}, "422"},
+		{"a certificate of nobody known", func(t *testing.T) string {
+			s := quietServer(t, answers(200, "text/plain", "ok"))
+			s.StartTLS()
+			return s.URL
+		}, []verdict{misconfigured}, "certificate signed by unknown authority"},
+		{"plain HTTP where TLS was due", func(t *testing.T) string {
+			s := quietServer(t, answers(200, "text/plain", "ok"))
+			s.Start()
+			return strings.Replace(s.URL, "http:", "https:", 1)
+		}, []verdict{misconfigured}, "check the server's certificate and tls"},
+		{"a link-local address", func(*testing.T) string { return "http://169.254.169.254" },
+			[]verdict{misconfigured}, "allow_link_local"},
+		{"a link-local address in another form", func(*testing.T) string { return "http://[::ffff:a9fe:a9fe]" },
+			[]verdict{misconfigured}, "allow_link_local"},
+		{"no host", func(*testing.T) string { return "http:" }, []verdict{misconfigured}, "no URL"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := tt.server(t)
+			got, err := postHush(t.Context(), newTestPoster(t, hurry), server)
+			v, _ := judge(err)
+			ok := false
+			for _, want := range tt.want {
+				ok = ok || v == want
+			}
+			if !ok {
+				t.Errorf("%s, want %s: %v", v, tt.want, err)
+			}
+			if len(got.body) > maxReply {
+				t.Errorf("%d bytes of the reply were kept", len(got.body))
+			}
+			if err == nil {
+				return
+			}
+			if !strings.Contains(err.Error(), tt.error) || len(err.Error()) > 600 {
+				t.Errorf("want %q in the error: %v", tt.error, err)
+			}
+			hushed(t, err.Error())
+			if _, again := postHush(t.Context(), newTestPoster(t, hurry), server); len(tt.want) == 1 && again.Error() != err.Error() {
+				t.Errorf("the same failure reads otherwise the next time, and would be logged again: %v; %v", err, again)
+			}
+			for e := err; e != nil; e = errors.Unwrap(e) { // nor to whoever looks closer
+				if _, ok := e.(*url.Error); ok {
+					t.Errorf("the error wraps one that holds the URL: %v", e)
+				}
+			}
+		})
+	}
+}
+
+// A body that comes by drops ends the attempt in time.
+func TestPostSlowBody(t *testing.T) {
+	p := newTestPoster(t, HTTPConfig{})
+	p.client.Timeout = 100 * time.Millisecond
+	_, err := postHush(t.Context(), p, raw(t, drip("HTTP/1.1 200 OK\r\n\r\n", "x", 5*time.Millisecond)))
+	if v, _ := judge(err); v != ambiguous || !strings.Contains(err.Error(), "broke off") {
+		t.Errorf("%v: %v", v, err)
+	}
+}
+
+// Redirects are not followed: they would take the alert and its signature along.
+func TestPostRedirect(t *testing.T) {
+	var followed atomic.Bool
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Store(true) }))
+	defer elsewhere.Close()
+	for _, status := range []int{300, 301, 302, 303, 304, 307, 308} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Location", elsewhere.URL+r.RequestURI)
+			w.WriteHeader(status)
+		}))
+		_, err := postHush(t.Context(), newTestPoster(t, HTTPConfig{}), s.URL)
+		s.Close()
+		if v, _ := judge(err); v != misconfigured || !strings.Contains(err.Error(), "redirects are not followed") {
+			t.Errorf("%d: %v", status, err)
+		} else {
+			hushed(t, err.Error())
+		}
+	}
+	if followed.Load() {
+		t.Error("a redirect was followed")
+	}
+}
+
+// A name that cannot be resolved may be resolved later.
+func TestPostDNS(t *testing.T) {
+	p := newTestPoster(t, HTTPConfig{})
+	p.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "hooks.invalid", IsNotFound: true}}
+	}
+	_, err := postHush(t.Context(), p, "https://hooks.invalid")
+	if v, _ := judge(err); v != retry || !strings.Contains(err.Error(), "no such host") {
+		t.Errorf("%v", err)
+	}
+	hushed(t, err.Error())
+}
+
+// The end of an attempt from outside is told by its cause, and the request may
+// have arrived.
+func TestPostCancelled(t *testing.T) {
+	arrived := make(chan struct{})
+	why := errors.New("no answer within 30s")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	server := raw(t, func(c *net.TCPConn) {
+		readRequest(c)
+		close(arrived)
+		waitGone(c)
+	})
+	go func() { <-arrived; cancel(why) }()
+	_, err := postHush(ctx, newTestPoster(t, HTTPConfig{}), server)
+	if v, _ := judge(err); v != ambiguous || !errors.Is(err, why) {
+		t.Errorf("%v: %v", v, err)
+	}
+	hushed(t, err.Error())
+}
+
+// writePEM writes the certificate of a server of httptest, for tls.ca_file.
+func writePEM(t *testing.T, s *httptest.Server) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestPostTLS(t *testing.T) {
+	s := quietServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			t.Errorf("%s", r.Proto)
+		}
+	})
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	trusted := TLSConfig{CAFile: writePEM(t, s)}
+	otherName, inTime := trusted, trusted
+	otherName.ServerName = "hooks.example.org"
+	inTime.ServerName = "example.com" // httptest's certificate has it
+	later := func() time.Time { return time.Now().Add(100 * 365 * 24 * time.Hour) }
+	for _, tt := range []struct {
+		name string
+		tls  TLSConfig
+		now  func() time.Time
+		want verdict
+	}{
+		{"trusted", trusted, nil, told},
+		{"under its other name", inTime, nil, told},
+		{"wrong name", otherName, nil, misconfigured},
+		{"expired", trusted, later, misconfigured},
+	} {
+		p := newTestPoster(t, HTTPConfig{TLS: tt.tls})
+		p.transport.TLSClientConfig.Time = tt.now
+		_, err := postHush(t.Context(), p, s.URL)
+		if v, _ := judge(err); v != tt.want {
+			t.Errorf("%s: %s, want %s: %v", tt.name, v, tt.want, err)
+		}
+		if err != nil {
+			hushed(t, err.Error())
+		}
+	}
+}
+
+// A proxy that does not connect us is told by its answer; our request was not
+// sent.
+func TestPostProxy(t *testing.T) {
+	target := quietServer(t, answers(200, "text/plain", "ok"))
+	target.StartTLS()
+	for status, want := range map[int]verdict{407: misconfigured, 403: misconfigured, 429: retry, 502: retry, 503: retry} {
+		proxy := httptest.NewServer(answers(status, "text/html", "<html>xyzzy"))
+		u, err := url.Parse(proxy.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.User = url.UserPassword("mfawatch", "xyzzy-proxy-password")
+		p := newTestPoster(t, HTTPConfig{TLS: TLSConfig{CAFile: writePEM(t, target)}})
+		p.transport.Proxy = http.ProxyURL(u)
+		_, err = postHush(t.Context(), p, target.URL)
+		if v, _ := judge(err); v != want || !strings.Contains(err.Error(), "the proxy answered") {
+			t.Errorf("%d: %s, want %s: %v", status, v, want, err)
+		} else {
+			hushed(t, err.Error())
+		}
+		proxy.Close()
+	}
+}
+
+// Our own certificate is shown to a server that asks for one.
+func TestPostClientCertificate(t *testing.T) {
+	s := quietServer(t, func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TLS.PeerCertificates) == 0 {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	})
+	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	s.StartTLS()
+	own := s.TLS.Certificates[0] // any will do
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := TLSConfig{CAFile: writePEM(t, s)}
+	_, err = postHush(t.Context(), newTestPoster(t, HTTPConfig{TLS: c}), s.URL)
+	if v, _ := judge(err); v != misconfigured || !strings.Contains(err.Error(), "certificate required") {
+		t.Errorf("without a certificate: %s: %v", v, err)
+	}
+
+	c.CertFile, c.KeyFile = c.CAFile, filepath.Join(t.TempDir(), "key.pem")
+	if err := os.WriteFile(c.KeyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := newTestPoster(t, HTTPConfig{TLS: c})
+	if _, err := postHush(t.Context(), p, s.URL); err != nil {
+		t.Errorf("with a certificate: %v", err)
+	}
+	p.transport.CloseIdleConnections()
+	if err := os.Remove(c.KeyFile); err != nil { // as while it is being renewed
+		t.Fatal(err)
+	}
+	_, err = postHush(t.Context(), p, s.URL)
+	if v, _ := judge(err); v != misconfigured || !strings.Contains(err.Error(), "tls.cert_file") {
+		t.Errorf("with a certificate that is gone: %s: %v", v, err)
+	}
+}

@@ -1,0 +1,73 @@
+package sinks
+
+import (
+	"errors"
+	"time"
+)
+
+// Permanent says that the channel will never take this alert: it becomes a dead
+// letter. It returns nil for nil, as all the verdicts do.
+func Permanent(err error) error { return verdictOf(err, permanent, 0) }
+
+// Throttled says that the channel wants nothing from us for a while: the whole
+// sink waits for after, never less, or for as long as a retry would where after
+// is not over zero. The alert is sent again however often that happens.
+func Throttled(err error, after time.Duration) error { return verdictOf(err, throttled, after) }
+
+// Misconfigured says that it is we who are set up wrong, whatever the alert: a
+// key that is refused, a permission that is missing. The whole sink pauses, and
+// tries one alert now and then to see whether it was set right. No alert is
+// given up for it, however long that takes.
+func Misconfigured(err error) error { return verdictOf(err, misconfigured, 0) }
+
+// Superseded says that somebody ended the exposure at the channel: a ticket
+// that was closed, a conversation that was deleted. The sink counts as told,
+// and is told no more of this exposure.
+func Superseded(err error) error { return verdictOf(err, superseded, 0) }
+
+// Ambiguous says that the alert may have arrived: the answer to it was lost. It
+// is sent again, as without a verdict, and counted apart. A channel without a
+// key against duplicates looks before it sends again.
+func Ambiguous(err error) error { return verdictOf(err, ambiguous, 0) }
+
+// A verdict is what the error of a Send says about the alert.
+type verdict string
+
+// The verdicts, each a value of the result label.
+const (
+	told          verdict = "told"
+	retry         verdict = "retry"
+	ambiguous     verdict = "ambiguous"
+	throttled     verdict = "throttled"
+	permanent     verdict = "permanent"
+	misconfigured verdict = "misconfigured"
+	superseded    verdict = "superseded"
+)
+
+var verdicts = []verdict{told, retry, ambiguous, throttled, permanent, misconfigured, superseded}
+
+type verdictError struct {
+	error
+	verdict verdict
+	after   time.Duration // throttled: how long
+}
+
+func (e verdictError) Unwrap() error { return e.error }
+
+func verdictOf(err error, v verdict, after time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return verdictError{err, v, after}
+}
+
+// judge reads the verdict, and how long the channel asked to be left alone.
+func judge(err error) (verdict, time.Duration) {
+	if err == nil {
+		return told, 0
+	}
+	if e, ok := errors.AsType[verdictError](err); ok {
+		return e.verdict, e.after
+	}
+	return retry, 0
+}
