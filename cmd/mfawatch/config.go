@@ -41,9 +41,10 @@ type JournalConfig struct {
 	Path string `koanf:"path"`
 }
 
-// HTTPConfig says where metrics and health are served.
+// HTTPConfig says where metrics and health are served, and dead letters seen to.
 type HTTPConfig struct {
 	Address string `koanf:"address"` // host:port
+	Admin   bool   `koanf:"admin"`   // let others than this machine change things
 }
 
 // LogConfig says what is logged, and how.

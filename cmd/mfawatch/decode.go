@@ -110,6 +110,17 @@ func convert(from, to reflect.Value) (any, error) {
 			return bad()
 		}
 		return n, nil
+	case reflect.Float64:
+		if isText {
+			f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				return bad()
+			}
+			return f, nil
+		}
+		if k := from.Kind(); k != reflect.Int && k != reflect.Int64 && k != reflect.Float64 {
+			return bad()
+		}
 	}
 	return value, nil
 }
@@ -189,6 +200,8 @@ func kindName(t reflect.Type) string {
 		return "true or false"
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return "a whole number"
+	case reflect.Float64:
+		return "a number"
 	case reflect.Slice:
 		return "a list"
 	case reflect.Struct, reflect.Map:

@@ -116,7 +116,8 @@ func (p *program) demoPipeline(broker, journal string, out *paragraphs) (*pipeli
 			return nil, err
 		}
 		reg := newRegistry()
-		service, err := newPipeline(c, surroundings{p.stdin, out, out.colours, newLogger(c.Log, p.stderr), reg}, reg)
+		log, level := newLogger(c.Log, p.stderr)
+		service, err := newPipeline(c, surroundings{p.stdin, out, out.colours, log, level, reg}, reg)
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return service, err
 		}
@@ -127,7 +128,7 @@ func (p *program) demoPipeline(broker, journal string, out *paragraphs) (*pipeli
 // tellTrail publishes the trail, waits until all of it is told, and closes with
 // a tally of the alerts topic.
 func (p *program) tellTrail(ctx context.Context, service *pipeline, client *kgo.Client, trail []demoRecord, out *paragraphs, once bool) error {
-	if err := waitReady(ctx, service.sources[0]); err != nil {
+	if err := waitReady(ctx, service.sources["trail"]); err != nil {
 		return err
 	}
 	if err := publish(ctx, client, trail, out); err != nil {
@@ -137,7 +138,7 @@ func (p *program) tellTrail(ctx context.Context, service *pipeline, client *kgo.
 	if err := waitRead(ctx, admin); err != nil {
 		return err
 	}
-	if err := service.dispatcher.Idle(ctx); err != nil {
+	if err := service.journal.Idle(ctx); err != nil {
 		return fmt.Errorf("wait for the last alert: %w", err)
 	}
 	alerts, err := readAlerts(ctx, client, admin)

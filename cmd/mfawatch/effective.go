@@ -83,6 +83,16 @@ func valueNode(path string, v reflect.Value) *yaml.Node {
 		}
 		return textNode(hidden)
 	}
+	if v.Kind() == reflect.Map {
+		node := mappingNode()
+		for _, key := range slices.SortedFunc(slices.Values(v.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }) {
+			addPair(node, key.String(), valueNode(join(path, key.String()), v.MapIndex(key)))
+		}
+		if len(node.Content) == 0 {
+			return nil
+		}
+		return node
+	}
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
 		if text, err := m.MarshalText(); err == nil && !v.IsZero() {
 			return textNode(string(text))
@@ -126,6 +136,9 @@ func textNode(text string) *yaml.Node {
 }
 
 func addPair(node *yaml.Node, key string, value *yaml.Node) {
+	if value == nil {
+		value = textNode("")
+	}
 	node.Content = append(node.Content, textNode(key), value)
 }
 
@@ -135,8 +148,11 @@ func addPair(node *yaml.Node, key string, value *yaml.Node) {
 func secretField(path string) bool {
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	name, _, _ = strings.Cut(name, "[")
-	if strings.HasSuffix(name, "_file") {
+	switch {
+	case strings.HasSuffix(name, "_file"), strings.HasSuffix(name, "_files"):
 		return false
+	case strings.Contains(path, ".headers."):
+		return true
 	}
 	for _, word := range []string{"passw", "secret", "token", "passphrase", "credential", "webhook"} {
 		if strings.Contains(name, word) {

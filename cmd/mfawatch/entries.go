@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 
@@ -19,6 +20,7 @@ type surroundings struct {
 	stdout  io.Writer
 	colours bool // stdout is a terminal that wants them
 	log     *slog.Logger
+	level   *slog.LevelVar // of log
 	metrics prometheus.Registerer
 }
 
@@ -32,6 +34,7 @@ type sourceConfig interface {
 type sinkConfig interface {
 	entry
 	build(s surroundings) (sinks.Sink, error)
+	delivery() sinks.DeliveryConfig
 }
 
 // sourceTypes and sinkTypes make the configuration of each type, with its
@@ -42,11 +45,43 @@ var (
 		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
 	}
 	sinkTypes = map[string]func() sinkConfig{
-		"file":   func() sinkConfig { return &fileSink{} },
-		"kafka":  func() sinkConfig { return &kafkaSink{} },
-		"stdout": func() sinkConfig { return &stdoutSink{StdoutConfig: sinks.StdoutConfig{Format: "json"}} },
+		"file":  func() sinkConfig { return &fileSink{sending: inTurn()} },
+		"kafka": func() sinkConfig { return &kafkaSink{sending: atOnce()} },
+		"stdout": func() sinkConfig {
+			return &stdoutSink{StdoutConfig: sinks.StdoutConfig{Format: "json"}, sending: inTurn()}
+		},
+		"webhook": func() sinkConfig { return &webhookSink{sending: atOnce()} },
 	}
 )
+
+// sending is how a sink is sent its alerts. It is a part of the configuration of
+// each.
+type sending struct {
+	sinks.DeliveryConfig `koanf:",squash"`
+	inTurn               bool // one after the other
+}
+
+func atOnce() sending { return sending{DeliveryConfig: sinks.DefaultDeliveryConfig()} }
+
+func inTurn() sending {
+	s := sending{sinks.DefaultDeliveryConfig(), true}
+	s.Concurrency = 1
+	return s
+}
+
+func (s sending) delivery() sinks.DeliveryConfig { return s.DeliveryConfig }
+
+// Validate refuses what would have no effect, too.
+func (s sending) Validate() error {
+	errs := []error{s.DeliveryConfig.Validate()}
+	if s.inTurn && s.Concurrency != 1 {
+		errs = append(errs, fmt.Errorf("concurrency: want 1, since this sink is told in the order of the alerts, got %d", s.Concurrency))
+	}
+	if s.Group.Wait > 0 {
+		errs = append(errs, fmt.Errorf("group.wait: want 0s, since this sink is a machine's and gets each alert by itself, got %s", formatDuration(s.Group.Wait)))
+	}
+	return errors.Join(errs...)
+}
 
 type filesSource struct {
 	Type                string `koanf:"type"`
@@ -83,11 +118,12 @@ func (c *kafkaSource) build(name string, s surroundings) (sources.Source, error)
 type stdoutSink struct {
 	Type               string `koanf:"type"`
 	sinks.StdoutConfig `koanf:",squash"`
+	sending            `koanf:",squash"`
 }
 
 func (c *stdoutSink) Validate() error {
 	_, err := sinks.NewStdout(c.StdoutConfig, io.Discard)
-	return err
+	return errors.Join(err, c.sending.Validate())
 }
 
 func (c *stdoutSink) build(s surroundings) (sinks.Sink, error) {
@@ -102,14 +138,16 @@ func (c *stdoutSink) build(s surroundings) (sinks.Sink, error) {
 type fileSink struct {
 	Type             string `koanf:"type"`
 	sinks.FileConfig `koanf:",squash"`
+	sending          `koanf:",squash"`
 }
 
 // Validate does not open the file: to check a configuration makes nothing.
 func (c *fileSink) Validate() error {
+	var err error
 	if c.Path == "" {
-		return errors.New("path: missing; want the path of a file, such as alerts.jsonl")
+		err = errors.New("path: missing; want the path of a file, such as alerts.jsonl")
 	}
-	return nil
+	return errors.Join(err, c.sending.Validate())
 }
 
 func (c *fileSink) build(surroundings) (sinks.Sink, error) { return sinks.NewFile(c.FileConfig) }
@@ -118,10 +156,11 @@ type kafkaSink struct {
 	Type              string `koanf:"type"`
 	kafka.Config      `koanf:",squash"`
 	sinks.KafkaConfig `koanf:",squash"`
+	sending           `koanf:",squash"`
 }
 
 func (c *kafkaSink) Validate() error {
-	return errors.Join(c.Config.Validate(), c.KafkaConfig.Validate())
+	return errors.Join(c.Config.Validate(), c.KafkaConfig.Validate(), c.sending.Validate())
 }
 
 func (c *kafkaSink) build(surroundings) (sinks.Sink, error) {
@@ -130,4 +169,18 @@ func (c *kafkaSink) build(surroundings) (sinks.Sink, error) {
 		return nil, err
 	}
 	return sinks.NewKafka(c.KafkaConfig, opts)
+}
+
+type webhookSink struct {
+	Type                string `koanf:"type"`
+	sinks.WebhookConfig `koanf:",squash"`
+	sending             `koanf:",squash"`
+}
+
+func (c *webhookSink) Validate() error {
+	return errors.Join(c.WebhookConfig.Validate(), c.sending.Validate())
+}
+
+func (c *webhookSink) build(surroundings) (sinks.Sink, error) {
+	return sinks.NewWebhook(c.WebhookConfig)
 }

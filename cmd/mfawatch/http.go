@@ -22,15 +22,17 @@ type readiness struct {
 	err  func() error // nil: ready
 }
 
-// An httpServer serves metrics and health.
+// An httpServer serves metrics and health, and what people do to a running
+// service.
 type httpServer struct {
 	listener net.Listener
+	mux      *http.ServeMux
 	server   *http.Server
 }
 
 // listenHTTP takes the address, so that one that cannot be had refuses the
 // start, and serves from when Run is called.
-func listenHTTP(address string, metrics prometheus.Gatherer, checks []readiness, logger *slog.Logger) (*httpServer, error) {
+func listenHTTP(address string, metrics prometheus.Gatherer, checks func() []readiness, logger *slog.Logger) (*httpServer, error) {
 	listener, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("http.address: %s is taken by another program; choose another port, or stop that program: %w", address, err)
@@ -45,11 +47,11 @@ func listenHTTP(address string, metrics prometheus.Gatherer, checks []readiness,
 		MaxRequestsInFlight: 8,
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { readyz(w, checks) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { readyz(w, checks()) })
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		plain(w, http.StatusOK, "mfawatch\n\n/metrics\n/healthz\n/readyz\n")
+		plain(w, http.StatusOK, "mfawatch\n\n/metrics\n/healthz\n/readyz\n/api/v1/deadletters\n/api/v1/quarantine\n")
 	})
-	return &httpServer{listener, &http.Server{
+	return &httpServer{listener, mux, &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,

@@ -8,11 +8,15 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/mfawatch/mfawatch/sinks"
 )
 
 func TestReadyzFailsWithEachPart(t *testing.T) {
@@ -36,7 +40,7 @@ func TestReadyzFailsWithEachPart(t *testing.T) {
 }
 
 func TestHTTPServer(t *testing.T) {
-	s, err := listenHTTP("127.0.0.1:0", newRegistry(), nil, slog.New(slog.DiscardHandler))
+	s, err := listenHTTP("127.0.0.1:0", newRegistry(), func() []readiness { return nil }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +99,7 @@ func TestHTTPAddressTaken(t *testing.T) {
 	}
 	defer l.Close()
 	address := l.Addr().String()
-	_, err = listenHTTP(address, newRegistry(), nil, slog.New(slog.DiscardHandler))
+	_, err = listenHTTP(address, newRegistry(), func() []readiness { return nil }, slog.New(slog.DiscardHandler))
 	want := "http.address: " + address + " is taken by another program; choose another port, or stop that program"
 	if !errors.Is(err, syscall.EADDRINUSE) || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
@@ -107,7 +111,13 @@ func TestMetricsLint(t *testing.T) {
 	m := newMetrics(reg)
 	m.sourceUp.WithLabelValues("trail")
 	m.sourceRestarts.WithLabelValues("trail")
-	problems, err := testutil.GatherAndLint(reg, "mfawatch_build_info", "mfawatch_source_up", "mfawatch_source_restarts_total")
+	m.sinkRestarts.WithLabelValues("audit")
+	m.deadLetters.WithLabelValues("audit", actionDrop)
+	sink := &servedSink{name: "audit"}
+	sink.dispatcher.Store(new(sinks.Dispatcher))
+	reg.MustRegister(sinkCollector{&pipeline{sinks: map[string]*servedSink{"audit": sink}}})
+	problems, err := testutil.GatherAndLint(reg)
+	problems = slices.DeleteFunc(problems, func(p promlint.Problem) bool { return !strings.HasPrefix(p.Metric, "mfawatch_") })
 	if err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
 	}

@@ -51,12 +51,15 @@ func TestScripts(t *testing.T) {
 			return os.WriteFile(env.WorkDir+"/trail.jsonl", trail, 0o600)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"ask":     ask,
 			"exits":   exits,
 			"feed":    feed,
+			"first":   first,
 			"free":    free,
 			"fresh":   fresh,
 			"get":     get,
 			"gzip":    gzipFile,
+			"hook":    hook,
 			"hup":     sends(syscall.SIGHUP),
 			"term":    sends(syscall.SIGTERM),
 			"take":    take,

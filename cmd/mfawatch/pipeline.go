@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor"
@@ -21,60 +24,143 @@ import (
 // A pipeline is the service: everything of a configuration, built and joined in
 // the order in which data flows.
 type pipeline struct {
-	journal    *journal.Journal
-	processor  *processor.Processor
-	sources    []*supervised
-	sinks      map[string]sinks.Sink
-	dispatcher *sinks.Dispatcher
-	http       *httpServer
-	log        *slog.Logger
+	around   surroundings
+	log      *slog.Logger
+	registry *prometheus.Registry
+	metrics  *metrics
+	journal  *journal.Journal
+	count    *census
+	folding  atomic.Pointer[folding]
+	http     *httpServer
+
+	changing sync.Mutex // held while parts start, change or stop
+	intake   context.Context
+	working  context.Context
+	fail     context.CancelCauseFunc // ends Run with an error
+	load     func() (*Config, error) // reads the configuration again; nil: there is none to read
+
+	mu      sync.Mutex // guards what follows; never held for long
+	config  *Config    // in effect
+	sources map[string]*supervised
+	sinks   map[string]*servedSink
+}
+
+// A folding is a processor and the registry it counts on, for one policy.
+type folding struct {
+	processor *processor.Processor
+	registry  *prometheus.Registry
+	part
 }
 
 // newPipeline builds what c says, or nothing. It asks nobody on the network, so
 // that one that is away does not keep the others from starting. The caller
 // closes the pipeline.
 func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeline, err error) {
-	p := &pipeline{sinks: make(map[string]sinks.Sink), log: s.log}
+	p := &pipeline{
+		around: s, log: s.log, registry: reg, metrics: newMetrics(reg), count: new(census), config: c,
+		sources: make(map[string]*supervised), sinks: make(map[string]*servedSink),
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	p.journal, err = journal.Open(c.Journal.Path, journal.Options{Logger: s.log, Retention: c.Retention})
+	p.journal, err = journal.Open(c.Journal.Path, journal.Options{Logger: s.log, Registerer: reg, Retention: c.Retention})
 	if err != nil {
 		return nil, err
 	}
-	p.processor = processor.New(p.journal, processor.Options{
-		Logger: s.log, Registerer: reg,
-		Policy: exposure.Policy{EscalateAfter: c.EscalateAfter, Retention: c.Retention},
-	})
-	m := newMetrics(reg)
+	p.folding.Store(p.newFolding(c))
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
-		source, err := c.Sources[name].build(name, s)
-		if err != nil {
-			return nil, fmt.Errorf("sources.%s: %w", name, err)
+		if p.sources[name], err = p.newSource(name, c); err != nil {
+			return nil, err
 		}
-		p.sources = append(p.sources, &supervised{name: name, source: source, log: s.log, metrics: m})
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
-		sink, err := c.Sinks[name].build(s)
-		if err != nil {
-			return nil, fmt.Errorf("sinks.%s: %w", name, err)
+		if p.sinks[name], err = p.newSink(name, c); err != nil {
+			delete(p.sinks, name)
+			return nil, err
 		}
-		p.sinks[name] = sink
 	}
-	p.dispatcher, err = sinks.NewDispatcher(p.journal, p.sinks, sinks.Options{Logger: s.log, Registerer: reg, Drain: c.Drain})
+	reg.MustRegister(sinkCollector{p})
+	p.http, err = listenHTTP(c.HTTP.Address, prometheus.GathererFunc(p.gather), p.readiness, s.log)
 	if err != nil {
 		return nil, err
 	}
-	p.http, err = listenHTTP(c.HTTP.Address, reg, p.readiness(), s.log)
-	return p, err
+	p.http.admit(newAdmin(p.journal, p.metrics), p.Reload, p.adminOpen)
+	return p, nil
+}
+
+func (p *pipeline) newFolding(c *Config) *folding {
+	reg := prometheus.NewRegistry()
+	return &folding{registry: reg, processor: processor.New(p.journal, processor.Options{
+		Logger: p.log, Registerer: reg,
+		Policy: exposure.Policy{EscalateAfter: c.EscalateAfter, Retention: c.Retention},
+	})}
+}
+
+func (p *pipeline) newSource(name string, c *Config) (*supervised, error) {
+	source, err := c.Sources[name].build(name, p.around)
+	if err != nil {
+		return nil, fmt.Errorf("sources.%s: %w", name, err)
+	}
+	return newSupervised(name, source, p.log, p.metrics), nil
+}
+
+func (p *pipeline) newSink(name string, c *Config) (*servedSink, error) {
+	sink, err := c.Sinks[name].build(p.around)
+	if err != nil {
+		return nil, fmt.Errorf("sinks.%s: %w", name, err)
+	}
+	o := sinks.Options{Logger: p.log, Drain: c.Drain, Delivery: map[string]sinks.DeliveryConfig{name: c.Sinks[name].delivery()}}
+	s, err := newServedSink(name, sink, sinkLine{p.journal, name, p.count}, o, p.metrics)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sinks.%s: %w", name, err), s.Close())
+	}
+	return s, nil
+}
+
+// handle is the Handler of every source.
+func (p *pipeline) handle(ctx context.Context, d processor.Delivery) error {
+	return p.folding.Load().processor.Handle(ctx, d)
+}
+
+// served is the sinks as they are now, by name.
+func (p *pipeline) served() []*servedSink {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return inOrder(p.sinks)
+}
+
+func (p *pipeline) read() []*supervised {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return inOrder(p.sources)
+}
+
+func inOrder[T any](parts map[string]T) []T {
+	var all []T
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		all = append(all, parts[name])
+	}
+	return all
+}
+
+// gather joins what every part counts.
+func (p *pipeline) gather() ([]*dto.MetricFamily, error) {
+	all := prometheus.Gatherers{p.registry, p.folding.Load().registry}
+	for _, s := range p.served() {
+		all = append(all, s.registry.Load())
+	}
+	return all.Gather()
 }
 
 // readiness is what /readyz asks.
 func (p *pipeline) readiness() []readiness {
-	checks := []readiness{{"processor", p.processor.Ready}, {"sinks", p.dispatcher.Ready}}
-	for _, s := range p.sources {
+	checks := []readiness{{"processor", func() error { return p.folding.Load().processor.Ready() }}}
+	for _, s := range p.served() {
+		checks = append(checks, readiness{"sink " + s.name, s.Ready})
+	}
+	for _, s := range p.read() {
 		checks = append(checks, readiness{"source " + s.name, s.Ready})
 	}
 	return checks
@@ -90,45 +176,88 @@ func (p *pipeline) Run(ctx context.Context) error {
 	defer stopServing()
 	working, stopWorking := context.WithCancel(last)
 	defer stopWorking()
-	intake, stopIntake := context.WithCancel(ctx)
-	defer stopIntake()
+	intake, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 
 	server := new(errgroup.Group)
 	server.Go(func() error {
-		defer stopIntake()
-		return p.http.Run(serving)
+		err := p.http.Run(serving)
+		fail(err)
+		return err
 	})
-	workers := new(errgroup.Group)
-	workers.Go(func() error { return p.processor.Run(working) })
-	workers.Go(func() error {
-		defer stopIntake() // without the journal there is no use in reading on
-		return p.dispatcher.Run(working)
-	})
-	workers.Go(func() error { return onHangup(working, p.reopen) })
-	sources := new(errgroup.Group)
-	for _, s := range p.sources {
-		sources.Go(func() error { return s.Run(intake, p.processor.Handle) })
+	p.changing.Lock()
+	p.intake, p.working, p.fail = intake, working, fail
+	f := p.folding.Load()
+	f.start(working, func(ctx context.Context) { _ = f.processor.Run(ctx) })
+	for _, s := range p.served() {
+		p.serve(s)
 	}
+	for _, s := range p.read() {
+		p.open(s)
+	}
+	p.changing.Unlock()
+	signals := new(errgroup.Group)
+	signals.Go(func() error { return onHangup(intake, p.hangup) })
 
 	<-intake.Done()
 	p.log.Info("stopping: no more is read, what is under way is finished")
-	err := sources.Wait()
+	p.changing.Lock() // for good: nothing changes from here on
+	p.stopSources(p.read())
 	stopWorking()
-	err = errors.Join(err, workers.Wait())
+	p.folding.Load().stop()
+	for _, s := range p.served() {
+		s.stop()
+	}
+	p.changing.Unlock()
+	err := signals.Wait()
+	if cause := context.Cause(intake); errors.Is(cause, journal.ErrClosed) {
+		err = errors.Join(err, cause)
+	}
 	stopServing()
 	return errors.Join(err, server.Wait())
 }
 
-// reopen opens anew what is written to a file, after it was moved away.
-func (p *pipeline) reopen() {
-	for _, name := range slices.Sorted(maps.Keys(p.sinks)) {
-		if f, ok := p.sinks[name].(interface{ Reopen() error }); ok {
-			if err := f.Reopen(); err != nil {
-				p.log.Error("the sink's file could not be opened anew; the old one stays in use", "sink", name, "err", err)
-				continue
-			}
-			p.log.Info("the sink's file was opened anew", "sink", name)
+// stopSources stops sources, and does not wait for longer than the drain time:
+// one that hangs on its cluster must not keep the rest from going on, or from
+// ending in order. What it may still handle after the journal was closed is
+// refused there, and so not acknowledged.
+func (p *pipeline) stopSources(leaving []*supervised) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		stopAll(leaving)
+	}()
+	limit := time.NewTimer(p.config.Drain)
+	defer limit.Stop()
+	select {
+	case <-ended:
+	case <-limit.C:
+		p.log.Warn("a source did not end within the drain time and is left behind; what it has not acknowledged is offered again")
+	}
+}
+
+// serve starts a sink. Without the journal there is no use in going on.
+func (p *pipeline) serve(s *servedSink) {
+	s.start(p.working, func(ctx context.Context) {
+		if err := s.Run(ctx); err != nil {
+			p.fail(err)
 		}
+	})
+}
+
+// open starts a source.
+func (p *pipeline) open(s *supervised) {
+	s.start(p.intake, func(ctx context.Context) { s.Run(ctx, p.handle) })
+}
+
+// hangup reads the configuration again, and opens anew what is written to a
+// file, after it was moved away.
+func (p *pipeline) hangup() {
+	if p.load != nil {
+		_, _ = p.Reload() // which logs
+	}
+	for _, s := range p.served() {
+		s.reopen()
 	}
 }
 
@@ -138,11 +267,9 @@ func (p *pipeline) Close() error {
 	if p.http != nil {
 		errs = append(errs, p.http.Close())
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.sinks)) {
-		if c, ok := p.sinks[name].(io.Closer); ok {
-			if err := c.Close(); err != nil {
-				errs = append(errs, fmt.Errorf("close sink %s: %w", name, err))
-			}
+	for _, s := range p.served() {
+		if err := s.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close sink %s: %w", s.name, err))
 		}
 	}
 	if p.journal != nil {

@@ -16,7 +16,9 @@ func (p *program) runCommand() *cobra.Command {
 
 SIGINT or SIGTERM ends it in order: no more is read, what was read is finished, and
 what is being sent has the drain time; a second one ends it at once. Either way no
-alert is lost. SIGHUP opens the files of sinks anew, after they were moved away.`,
+alert is lost. SIGHUP reads the configuration again, and opens the files of sinks
+anew, after they were moved away. A configuration with a mistake is refused, and
+the one before stays in effect.`,
 		Example: `  mfawatch run -c mfawatch.yaml
   MFAWATCH_LOG__LEVEL=debug mfawatch run -c mfawatch.yaml --http-address 127.0.0.1:9500`,
 		Args: cobra.NoArgs,
@@ -29,12 +31,13 @@ alert is lost. SIGHUP opens the files of sinks anew, after they were moved away.
 		}
 		ctx, stop := untilSignal(cmd.Context(), p.stderr)
 		defer stop()
-		log := newLogger(c.Log, p.stderr)
+		log, level := newLogger(c.Log, p.stderr)
 		reg := newRegistry()
-		service, err := newPipeline(c, surroundings{p.stdin, p.stdout, p.colours(), log, reg}, reg)
+		service, err := newPipeline(c, surroundings{p.stdin, p.stdout, p.colours(), log, level, reg}, reg)
 		if err != nil {
 			return err
 		}
+		service.load = func() (*Config, error) { return p.loadConfig(*path, cmd.Flags()) }
 		log.Info("mfawatch runs", "version", readBuild().version, "http", service.http.Addr(), "journal", c.Journal.Path,
 			"sources", len(c.Sources), "sinks", len(c.Sinks))
 		err = service.Run(ctx)
@@ -49,12 +52,18 @@ alert is lost. SIGHUP opens the files of sinks anew, after they were moved away.
 	return cmd
 }
 
-func newLogger(c LogConfig, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.Level)) // one of the four that the configuration allows
+// newLogger returns the logger, and its level, which may be set at any time.
+func newLogger(c LogConfig, w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(c.level())
 	options := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(slog.NewJSONHandler(w, options)), level
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(slog.NewTextHandler(w, options)), level
+}
+
+func (c LogConfig) level() (l slog.Level) {
+	_ = l.UnmarshalText([]byte(c.Level)) // one of the four that the configuration allows
+	return l
 }

@@ -5,8 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -117,4 +119,76 @@ func feed(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(func() { _ = pipe.Close() })
 	_, err = io.WriteString(pipe, strings.Repeat(ts.ReadFile(args[1]), 20))
 	ts.Check(err)
+}
+
+// ask makes a request once and wants its status, and a text in the answer: ask
+// method url status text [Header:value…].
+func ask(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 4 {
+		ts.Fatalf("usage: ask method url status text [Header:value...]")
+	}
+	r, err := http.NewRequest(args[0], args[1], nil)
+	ts.Check(err)
+	for _, h := range args[4:] {
+		name, value, _ := strings.Cut(h, ":")
+		if r.Header.Set(name, value); name == "Host" {
+			r.Host = value
+		}
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	answer, err := client.Do(r)
+	ts.Check(err)
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	ts.Check(err)
+	if answer.StatusCode != atoi(ts, args[2]) || !strings.Contains(string(body), args[3]) {
+		ts.Fatalf("%d %s", answer.StatusCode, body)
+	}
+}
+
+// hook starts a channel until the script ends, and sets $HOOK to its URL. It
+// appends the alerts that it is sent to a file, and answers with the status in
+// another: hook file status.
+func hook(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: hook file status")
+	}
+	file, status := ts.MkAbs(args[0]), ts.MkAbs(args[1])
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		text, err := os.ReadFile(status)
+		code, wrong := integer(string(text))
+		if err != nil || wrong != nil {
+			code = http.StatusTeapot
+		}
+		if body, err := io.ReadAll(r.Body); err == nil && code < 300 {
+			f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+			if err == nil {
+				_, err = f.Write(append(body, '\n'))
+				f.Close()
+			}
+			if err != nil {
+				code = http.StatusInternalServerError
+			}
+		}
+		w.WriteHeader(int(code))
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("HOOK", server.URL)
+}
+
+// first sets $ID to the first ID in a file of JSON lines, of a dead letter's
+// alert or of a record kept aside: first file.
+func first(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: first file")
+	}
+	_, rest, found := strings.Cut(ts.ReadFile(args[0]), `"id":"`)
+	id, _, _ := strings.Cut(rest, `"`)
+	if !found {
+		ts.Fatalf("no ID in %s", args[0])
+	}
+	ts.Setenv("ID", id)
 }

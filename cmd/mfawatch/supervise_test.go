@@ -30,10 +30,9 @@ func TestSupervisedSourceIsStartedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMetrics(prometheus.NewRegistry())
 		source := &brokenSource{failures: 3}
-		s := &supervised{name: "trail", source: source, log: slog.New(slog.DiscardHandler), metrics: m}
+		s := newSupervised("trail", source, slog.New(slog.DiscardHandler), m)
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- s.Run(ctx, nil) }()
+		s.start(ctx, func(ctx context.Context) { s.Run(ctx, nil) })
 
 		synctest.Wait()
 		if err := s.Ready(); err == nil || err.Error() != "no such luck" {
@@ -54,17 +53,16 @@ func TestSupervisedSourceIsStartedAgain(t *testing.T) {
 			t.Errorf("%v restarts counted, want 3", n)
 		}
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run: %v", err)
-		}
+		<-s.done
 	})
 }
 
 func TestSupervisedSourceThatEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &supervised{name: "files", source: endingSource{}, log: slog.New(slog.DiscardHandler), metrics: newMetrics(prometheus.NewRegistry())}
-		if err := s.Run(t.Context(), nil); err != nil || s.Ready() != nil {
-			t.Errorf("Run: %v, ready says %v", err, s.Ready())
+		s := newSupervised("files", endingSource{}, slog.New(slog.DiscardHandler), newMetrics(prometheus.NewRegistry()))
+		s.Run(t.Context(), nil)
+		if s.Ready() != nil {
+			t.Errorf("ready says %v", s.Ready())
 		}
 	})
 }
@@ -76,16 +74,14 @@ func (endingSource) Run(context.Context, processor.Handler) error { return nil }
 // While it waits to start a source again, it ends at once.
 func TestSupervisedSourceEndsWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &supervised{name: "trail", source: &brokenSource{failures: 1 << 30}, log: slog.New(slog.DiscardHandler), metrics: newMetrics(prometheus.NewRegistry())}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- s.Run(ctx, nil) }()
+		s := newSupervised("trail", &brokenSource{failures: 1 << 30}, slog.New(slog.DiscardHandler), newMetrics(prometheus.NewRegistry()))
+		s.start(t.Context(), func(ctx context.Context) { s.Run(ctx, nil) })
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		before := time.Now()
-		cancel()
-		if err := <-ended; err != nil || time.Since(before) != 0 {
-			t.Errorf("Run: %v after %v", err, time.Since(before))
+		s.stop()
+		if time.Since(before) != 0 {
+			t.Errorf("ended after %v", time.Since(before))
 		}
 	})
 }

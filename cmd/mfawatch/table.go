@@ -97,11 +97,17 @@ func writeTable(w io.Writer, all []row, colours bool) error {
 		_, err := fmt.Fprintln(w, "nothing found")
 		return err
 	}
-	lines := [][]string{tableHead}
+	return writeCells(w, tableHead, all, 0, colours)
+}
+
+// writeCells writes the rows' cells below a head, those of one column in the
+// colours of their severity.
+func writeCells(w io.Writer, head []string, all []row, coloured int, colours bool) error {
+	lines := [][]string{head}
 	for _, r := range all {
 		lines = append(lines, r.cells)
 	}
-	widths := make([]int, len(tableHead))
+	widths := make([]int, len(head))
 	for _, row := range lines {
 		for i, text := range row {
 			widths[i] = max(widths[i], uniseg.StringWidth(text))
@@ -112,7 +118,7 @@ func writeTable(w io.Writer, all []row, colours bool) error {
 		var out strings.Builder
 		for i, text := range row {
 			padded := text + strings.Repeat(" ", widths[i]-uniseg.StringWidth(text)+2)
-			if colours && i == 0 && n > 0 {
+			if colours && i == coloured && n > 0 {
 				padded = colour(all[n-1].severity) + padded + "\x1b[0m"
 			}
 			out.WriteString(padded)

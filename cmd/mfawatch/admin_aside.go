@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// asides is the records kept aside that are selected, oldest first.
+func (a *admin) asides(s selection) ([]journal.Aside, error) {
+	all, err := a.journal.Asides()
+	all = slices.DeleteFunc(all, func(r journal.Aside) bool { return !s.has(r.ID) })
+	slices.SortFunc(all, func(a, b journal.Aside) int {
+		if c := a.Time.Compare(b.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return all, err
+}
+
+func (a *admin) listAsides(w http.ResponseWriter, r *http.Request) {
+	s, err := selected(r)
+	lines := newLines(w)
+	var all []journal.Aside
+	if err == nil {
+		all, err = a.asides(s)
+	}
+	for _, record := range all {
+		if err == nil {
+			err = lines.write(record)
+		}
+	}
+	lines.end(err)
+}
+
+func (a *admin) dropAsides(_ context.Context, s selection) (any, error) {
+	all, err := a.asides(s)
+	if err != nil {
+		return nil, err
+	}
+	ids := idsOf(all)
+	n, err := a.journal.DropAsides(ids...)
+	if err != nil {
+		return nil, err
+	}
+	a.metrics.quarantine.WithLabelValues(actionDrop).Add(float64(n))
+	return outcome{Done: n, Unknown: missing(s.ids, ids)}, nil
+}
+
+func idsOf(all []journal.Aside) []string {
+	ids := make([]string, len(all))
+	for i, r := range all {
+		ids[i] = r.ID
+	}
+	return ids
+}
+
+// retryAsides scans records again. One that can be read now is journalled and
+// kept aside no more.
+func (a *admin) retryAsides(ctx context.Context, s selection) (any, error) {
+	all, err := a.asides(s)
+	if err != nil {
+		return nil, err
+	}
+	var o outcome
+	scanner := trail.NewScanner()
+	for _, r := range all {
+		var f findings
+		scanner.ScanBytes(trail.Origin{Place: r.Origin, Offset: -1}, r.Raw, &f)
+		if f.bad {
+			o.Still = append(o.Still, r.ID)
+			continue
+		}
+		fresh, err := a.journal.Append(ctx, f.events)
+		if err != nil {
+			return nil, err
+		}
+		n, err := a.journal.DropAsides(r.ID)
+		if err != nil {
+			return nil, err
+		}
+		o.Events += fresh
+		o.Done += n
+	}
+	a.metrics.quarantine.WithLabelValues(actionRetry).Add(float64(o.Done))
+	o.Unknown = missing(s.ids, idsOf(all))
+	return o, nil
+}
+
+// findings is a visitor that keeps the events.
+type findings struct {
+	events []*trail.Event
+	bad    bool
+}
+
+func (f *findings) Event(e *trail.Event)        { f.events = append(f.events, e) }
+func (f *findings) Unreadable(trail.Unreadable) { f.bad = true }

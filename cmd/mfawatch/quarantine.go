@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+func (p *program) quarantineCommand() *cobra.Command {
+	c := &seeing{program: p, path: "/api/v1/quarantine", noun: "record kept aside"}
+	cmd := c.command("quarantine", "See to watched records that could not be read",
+		`See to records that name a watched event and could not be read. The first thousand
+of them, or 16 MiB, are kept aside in the journal for its retention.`)
+	cmd.AddCommand(
+		c.lister("List the records kept aside", p.listAsides),
+		c.shower("Show records kept aside in full", p.showAsides),
+		c.changer("retry", "Read records kept aside again, such as after an upgrade", http.MethodPost, "/retry", func(o outcome) string {
+			return count(int64(o.Done), "record") + " read, " + count(int64(o.Events), "new event")
+		}),
+		c.changer("drop", "Drop records kept aside for good", http.MethodDelete, "", func(o outcome) string {
+			return count(int64(o.Done), "record") + " dropped"
+		}),
+	)
+	return cmd
+}
+
+var asideHead = []string{"ID", "KEPT (UTC)", "REASON", "BYTES", "ORIGIN", "OFFSET", "ERROR"}
+
+func (p *program) listAsides(ctx context.Context, d *desk, c *seeing) error {
+	var rows []row
+	err := list(ctx, d, c.path, c.selection, func(r journal.Aside) error {
+		if c.format == "json" {
+			return writeJSONLine(p.stdout, r)
+		}
+		rows = append(rows, row{exposure.Medium, r.Time, []string{cell(r.ID, 36), r.Time.UTC().Format(time.DateTime), cell(r.Reason, 20),
+			fmt.Sprint(len(r.Raw)), cell(r.Origin, 50), fmt.Sprint(r.Offset), cell(r.Err, 60)}})
+		return nil
+	})
+	if err != nil || c.format == "json" {
+		return err
+	}
+	if len(rows) == 0 {
+		_, err := fmt.Fprintln(p.stdout, "no records kept aside")
+		return err
+	}
+	return writeCells(p.stdout, asideHead, rows, 2, p.colours())
+}
+
+func (p *program) showAsides(ctx context.Context, d *desk, c *seeing) (found []string, err error) {
+	err = list(ctx, d, c.path, c.selection, func(r journal.Aside) error {
+		found = append(found, r.ID)
+		if c.format == "json" {
+			return writeJSONLine(p.stdout, r)
+		}
+		return writeFields(p.stdout, [][2]string{
+			{"id", r.ID}, {"kept", r.Time.UTC().Format(time.RFC3339)}, {"origin", r.Origin}, {"offset", fmt.Sprint(r.Offset)},
+			{"reason", r.Reason}, {"error", r.Err}, {"bytes", fmt.Sprint(len(r.Raw))},
+		}, "record", r.Raw)
+	})
+	return found, err
+}

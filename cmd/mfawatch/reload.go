@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// A changes says what a reload came to, for the log and who asked.
+type changes struct {
+	Started   []string `json:"started,omitempty"` // such as "source trail"
+	Restarted []string `json:"restarted,omitempty"`
+	Stopped   []string `json:"stopped,omitempty"`
+}
+
+func (c changes) String() string {
+	var parts []string
+	for _, p := range []struct {
+		what  string
+		names []string
+	}{{"started", c.Started}, {"started anew", c.Restarted}, {"stopped", c.Stopped}} {
+		if len(p.names) > 0 {
+			slices.Sort(p.names)
+			parts = append(parts, p.what+" "+strings.Join(p.names, ", "))
+		}
+	}
+	if len(parts) == 0 {
+		return "every source and sink goes on"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Reload reads the configuration again. A good one takes effect: sources and
+// sinks that differ are stopped, in order, and started anew; the others go on. A
+// bad one is refused as a whole, and what was in effect stays. It is logged and
+// counted either way.
+func (p *pipeline) Reload() (changes, error) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	c, err := p.reload()
+	p.metrics.reloaded(err)
+	if err != nil {
+		p.log.Error("the configuration was refused; the one before stays in effect", "err", err)
+		return c, err
+	}
+	p.log.Info("the configuration was read again and is in effect", "changes", c.String())
+	return c, nil
+}
+
+func (p *pipeline) reload() (changes, error) {
+	switch {
+	case p.load == nil:
+		return changes{}, errors.New("there is no configuration to read again")
+	case p.intake == nil || p.intake.Err() != nil:
+		return changes{}, errors.New("the service is not running: it starts, or stops")
+	}
+	next, err := p.load()
+	if err != nil {
+		return changes{}, err
+	}
+	if wrong := needRestart(&p.config.settings, &next.settings); len(wrong) > 0 {
+		return changes{}, &configError{"reload", wrong}
+	}
+	return p.apply(next)
+}
+
+// needRestart tells the settings that do not change while the service runs.
+func needRestart(now, next *settings) []mistake {
+	var all []mistake
+	for _, s := range []struct{ field, now, next string }{
+		{"http.address", now.HTTP.Address, next.HTTP.Address},
+		{"journal.path", now.Journal.Path, next.Journal.Path},
+		{"log.format", now.Log.Format, next.Log.Format},
+		{"retention", formatDuration(now.Retention), formatDuration(next.Retention)},
+	} {
+		if s.now != s.next {
+			all = append(all, mistake{s.field, fmt.Sprintf("changed from %s to %s: that takes a restart", bounded(s.now), bounded(s.next))})
+		}
+	}
+	return all
+}
+
+// apply goes from the configuration in effect to the next one. All that can fail
+// comes first; if it does, everything is as before.
+func (p *pipeline) apply(next *Config) (c changes, err error) {
+	now := p.config
+	sources, sinks := map[string]*supervised{}, map[string]*servedSink{}
+	for name, config := range next.Sources {
+		if reflect.DeepEqual(now.Sources[name], config) {
+			sources[name] = p.sources[name]
+			continue
+		}
+		if sources[name], err = p.newSource(name, next); err != nil {
+			return c, err
+		}
+	}
+	for name, config := range next.Sinks {
+		if now.Drain == next.Drain && reflect.DeepEqual(now.Sinks[name], config) {
+			sinks[name] = p.sinks[name]
+		}
+	}
+	// A sink ends before the next of its name is built: both may hold one file.
+	ended := differ(p.sinks, sinks)
+	stopAll(ended)
+	for _, name := range slices.Sorted(maps.Keys(next.Sinks)) {
+		if sinks[name] != nil {
+			continue
+		}
+		if sinks[name], err = p.newSink(name, next); err != nil {
+			p.undo(sinks, ended)
+			return c, err
+		}
+	}
+	for _, s := range ended {
+		if err := s.Close(); err != nil {
+			s.log.Warn("the sink did not close well", "err", err)
+		}
+		if sinks[s.name] == nil {
+			c.Stopped = append(c.Stopped, "sink "+s.name)
+			p.journal.Unregister(s.name)
+			p.metrics.forgetSink(s.name)
+		}
+	}
+	for _, s := range differ(sinks, p.sinks) {
+		c.begun("sink "+s.name, p.sinks[s.name] != nil)
+		p.serve(s)
+	}
+	leaving := differ(p.sources, sources)
+	p.stopSources(leaving)
+	for _, s := range leaving {
+		if sources[s.name] == nil {
+			c.Stopped = append(c.Stopped, "source "+s.name)
+			p.metrics.forgetSource(s.name)
+		}
+	}
+	if !slices.Equal(now.EscalateAfter, next.EscalateAfter) {
+		p.refold(next)
+	}
+	for _, s := range differ(sources, p.sources) {
+		c.begun("source "+s.name, p.sources[s.name] != nil)
+		p.open(s)
+	}
+	p.around.level.Set(next.Log.level())
+	p.mu.Lock()
+	p.config, p.sources, p.sinks = next, sources, sinks
+	p.mu.Unlock()
+	return c, nil
+}
+
+func (c *changes) begun(what string, before bool) {
+	if before {
+		c.Restarted = append(c.Restarted, what)
+	} else {
+		c.Started = append(c.Started, what)
+	}
+}
+
+// undo takes back the sinks that were built and starts those that had ended.
+func (p *pipeline) undo(built map[string]*servedSink, ended []*servedSink) {
+	for name, s := range built {
+		if s == nil || s == p.sinks[name] {
+			continue
+		}
+		_ = s.Close() // it has sent nothing
+		if p.sinks[name] == nil {
+			p.journal.Unregister(name)
+			p.metrics.forgetSink(name)
+		}
+	}
+	for _, s := range ended {
+		p.serve(s)
+	}
+}
+
+// refold goes on with another policy.
+func (p *pipeline) refold(c *Config) {
+	f := p.newFolding(c)
+	p.folding.Load().stop()
+	p.folding.Store(f)
+	f.start(p.working, func(ctx context.Context) { _ = f.processor.Run(ctx) })
+}
+
+// differ is the parts of a that are not the same in b.
+func differ[T comparable](a, b map[string]T) []T {
+	var all []T
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if a[name] != b[name] {
+			all = append(all, a[name])
+		}
+	}
+	return all
+}
+
+// stopAll stops parts at once, and waits for all of them.
+func stopAll[T interface{ stop() }](parts []T) {
+	var all sync.WaitGroup
+	for _, s := range parts {
+		all.Go(s.stop)
+	}
+	all.Wait()
+}
