@@ -1,9 +1,11 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -51,12 +53,36 @@ func (s *Stdout) Send(_ context.Context, a *processor.Alert, _ string) (string, 
 			return "", Permanent(fmt.Errorf("encode alert %s: %w", a.ID, err))
 		}
 	}
+	return "", s.print(out)
+}
+
+var _ GroupSender = (*Stdout)(nil)
+
+// SendGroup prints the alerts as one text with a list, the worst severity in
+// front.
+func (s *Stdout) SendGroup(_ context.Context, alerts []*processor.Alert) error {
+	var b strings.Builder
+	worst := slices.MaxFunc(alerts, func(a, b *processor.Alert) int {
+		return cmp.Compare(slices.Index(exposure.Severities, a.Severity), slices.Index(exposure.Severities, b.Severity))
+	})
+	s.head(&b, worst.Severity, fmt.Sprintf("%d more alerts", len(alerts)))
+	for _, a := range alerts {
+		severity := exposure.Clean(string(a.Severity), severityWidth)
+		lines := wrap(exposure.Clean(a.Title, maxTitle), textWidth-2*len(margin))
+		b.WriteString(margin + s.paint(colors[a.Severity], severity) + margin[len(severity):] + strings.Join(lines, "\n"+margin+margin) + "\n")
+		b.WriteString(margin + margin + s.paint(faint, subject(a)) + "\n")
+	}
+	return s.print([]byte(b.String()))
+}
+
+// print writes what belongs together.
+func (s *Stdout) print(out []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := s.w.Write(out); err != nil {
-		return "", fmt.Errorf("print alert: %w", err)
+		return fmt.Errorf("print alert: %w", err)
 	}
-	return "", nil
+	return nil
 }
 
 // How the text is laid out: the severity, beside it the title, below that the
@@ -69,6 +95,8 @@ const (
 	maxSubject    = 64
 	timeLayout    = "2006-01-02 15:04:05Z"
 )
+
+var margin = strings.Repeat(" ", severityWidth+2)
 
 // colors of the severities, and of what is not the point.
 var colors = map[exposure.Severity]string{
@@ -96,17 +124,19 @@ func (s *Stdout) paint(color, text string) string {
 // the record said.
 func (s *Stdout) render(a *processor.Alert) string {
 	var b strings.Builder
-	severity := strings.ToUpper(exposure.Clean(string(a.Severity), severityWidth))
-	margin := strings.Repeat(" ", severityWidth+2)
-	b.WriteString(s.paint(colors[a.Severity], severity))
-	width := textWidth - len(margin)
-	title := wrap(exposure.Clean(a.Title, maxTitle), width)
-	b.WriteString(margin[len(severity):] + s.paint(bold, strings.Join(title, "\n"+margin)) + "\n")
-	for _, line := range wrap(exposure.Clean(a.Summary, maxSummary), width) {
+	s.head(&b, a.Severity, a.Title)
+	for _, line := range wrap(exposure.Clean(a.Summary, maxSummary), textWidth-len(margin)) {
 		b.WriteString(margin + line + "\n")
 	}
 	b.WriteString(margin + s.paint(faint, subject(a)) + "\n")
 	return b.String()
+}
+
+// head writes the severity, and the title beside it.
+func (s *Stdout) head(b *strings.Builder, v exposure.Severity, title string) {
+	severity := strings.ToUpper(exposure.Clean(string(v), severityWidth))
+	lines := wrap(exposure.Clean(title, maxTitle), textWidth-len(margin))
+	b.WriteString(s.paint(colors[v], severity) + margin[len(severity):] + s.paint(bold, strings.Join(lines, "\n"+margin)) + "\n")
 }
 
 // subject says when it was, and which step of whose story.

@@ -36,6 +36,28 @@ func TestStdoutJSON(t *testing.T) {
 	}
 }
 
+func TestStdoutGroup(t *testing.T) {
+	var b bytes.Buffer
+	s := newStdout(t, "text", &b)
+	bad := testAlert("2")
+	bad.Severity, bad.Title = exposure.Critical, "eve\x1b[2J\nsigned in without MFA"
+	if err := s.SendGroup(t.Context(), []*processor.Alert{testAlert("1"), bad, testAlert("3")}); err != nil {
+		t.Fatal(err)
+	}
+	want := `CRITICAL  3 more alerts
+          high      bob lost MFA <&>
+                    2026-05-01 08:03:11Z  opened  111122223333  bob  x-1
+          critical  eve\uFFFD[2J\uFFFDsigned in without MFA
+                    2026-05-01 08:03:11Z  opened  111122223333  bob  x-2
+          high      bob lost MFA <&>
+                    2026-05-01 08:03:11Z  opened  111122223333  bob  x-3
+`
+	want = strings.ReplaceAll(want, `\uFFFD`, "\uFFFD")
+	if got := b.String(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
 func TestStdoutText(t *testing.T) {
 	var b bytes.Buffer
 	s := newStdout(t, "text", &b)

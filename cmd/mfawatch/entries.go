@@ -59,12 +59,13 @@ var (
 type sending struct {
 	sinks.DeliveryConfig `koanf:",squash"`
 	inTurn               bool // one after the other
+	people               bool // who can be told several alerts in one message
 }
 
 func atOnce() sending { return sending{DeliveryConfig: sinks.DefaultDeliveryConfig()} }
 
 func inTurn() sending {
-	s := sending{sinks.DefaultDeliveryConfig(), true}
+	s := sending{DeliveryConfig: sinks.DefaultDeliveryConfig(), inTurn: true}
 	s.Concurrency = 1
 	return s
 }
@@ -77,7 +78,7 @@ func (s sending) Validate() error {
 	if s.inTurn && s.Concurrency != 1 {
 		errs = append(errs, fmt.Errorf("concurrency: want 1, since this sink is told in the order of the alerts, got %d", s.Concurrency))
 	}
-	if s.Group.Wait > 0 {
+	if s.Group.Wait > 0 && !s.people {
 		errs = append(errs, fmt.Errorf("group.wait: want 0s, since this sink is a machine's and gets each alert by itself, got %s", formatDuration(s.Group.Wait)))
 	}
 	return errors.Join(errs...)
@@ -123,7 +124,9 @@ type stdoutSink struct {
 
 func (c *stdoutSink) Validate() error {
 	_, err := sinks.NewStdout(c.StdoutConfig, io.Discard)
-	return errors.Join(err, c.sending.Validate())
+	sending := c.sending
+	sending.people = c.Format == "text"
+	return errors.Join(err, sending.Validate())
 }
 
 func (c *stdoutSink) build(s surroundings) (sinks.Sink, error) {
