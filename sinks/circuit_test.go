@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,8 +179,11 @@ func TestSupersededStopsTheExposure(t *testing.T) {
 func TestThrottledNeverSooner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
+		var mu sync.Mutex // sends are under way at once
 		var until time.Time
 		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			if until.IsZero() || a.ID == "x0001-1" && time.Now().Before(until) {
 				if until.IsZero() {
 					until = time.Now().Add(time.Hour)
