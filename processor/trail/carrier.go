@@ -25,27 +25,29 @@ func (s *Scanner) carrier(w []byte, i int, final bool) (next int, more bool) {
 		return next, false // seen with the rest of its string
 	}
 	open := stringAround(w, i)
-	if open < 0 {
-		if s.base > 0 {
-			s.unreadable(i, ReasonTooLarge, errCarrierTooLarge, nil)
+	end := -1
+	if open >= 0 {
+		end = stringEnd(w, i)
+	}
+	if end < 0 {
+		if open >= 0 && !final && len(w)-open <= maxRecord {
+			return 0, true
+		}
+		s.unescaped = s.base + int64(len(w))
+		switch {
+		case s.overlong: // told already
+		case open >= 0 && final && len(w)-open <= maxRecord:
+			if s.carried(w, open) {
+				s.cut = true
+				s.unreadable(open, ReasonTruncated, errCutString, w[open:])
+			}
+		case open >= 0 || s.dropped:
+			s.overlong = true
+			s.unreadable(max(open, 0), ReasonTooLarge, errCarrierTooLarge, nil)
 		}
 		return next, false
 	}
-	end := stringEnd(w, i)
-	switch {
-	case end >= 0:
-	case !final && len(w)-open <= maxRecord:
-		return 0, true
-	case final && s.carried(w, open):
-		s.cut = true
-		s.unreadable(open, ReasonTruncated, errCutString, w[open:])
-		s.unescaped = s.base + int64(len(w))
-		return next, false
-	default:
-		s.unreadable(open, ReasonTooLarge, errCarrierTooLarge, nil)
-		s.unescaped = s.base + int64(len(w))
-		return next, false
-	}
+	s.overlong = false
 	s.unescaped = s.base + int64(end)
 	if s.carried(w, open) {
 		s.text = unescape(s.text[:0], w[open+1:end])
@@ -68,8 +70,11 @@ func (s *Scanner) within(doc []byte, at int) int64 {
 	in := s.inner
 	in.begin(s.origin, s.visitor)
 	in.offset = s.offset + s.base + int64(at)
-	in.budget = maxInflatedWithin
+	in.budget, in.raw, in.effort = min(maxInflatedWithin, s.budget), s.raw, 0
+	before := in.budget
 	in.document(doc)
+	s.budget -= before - max(0, in.budget)
+	s.raw = in.raw
 	in.visitor = nil
 	return in.records
 }
@@ -104,6 +109,10 @@ func (s *Scanner) decode(w []byte, from int, final bool) int {
 				break
 			}
 			i += n
+			if escaped(w, i) {
+				i++
+				continue
+			}
 			end := stringEnd(w, i+1)
 			if end < 0 {
 				done = min(done, i)
@@ -118,17 +127,26 @@ func (s *Scanner) decode(w []byte, from int, final bool) int {
 	return done
 }
 
-// base64 decodes b, padded or not, with slashes escaped or not. What it returns
-// is good until the next call.
+// base64 decodes b, padded or not, with escapes or not. What it returns is good
+// until the next call. What only looks like base64, such as a word or a
+// signature, does not decode to gzip or to JSON from end to end.
 func (s *Scanner) base64(b []byte) (doc []byte, ok bool) {
 	if bytes.IndexByte(b, '\\') >= 0 {
-		b = bytes.ReplaceAll(b, []byte(`\/`), []byte("/"))
+		b = unescape(nil, b)
 	}
 	var err error
 	if s.text, err = base64.RawStdEncoding.AppendDecode(s.text[:0], bytes.TrimRight(b, "=")); err != nil {
 		return nil, false
 	}
-	return s.text, true
+	if compression(s.text) == gzipped {
+		return s.text, true
+	}
+	i, end := skipSpace(s.text, 1), spaceBefore(s.text, len(s.text))
+	if i >= end || !opens(s.text[0]) || !closes(s.text[end-1]) || !utf8.Valid(s.text) {
+		return nil, false
+	}
+	c := s.text[i]
+	return s.text, c == '"' || opens(c) || closes(c)
 }
 
 // unescape appends what the JSON string src means to dst.

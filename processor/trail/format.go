@@ -119,8 +119,8 @@ func (s *Scanner) checkEnd(w []byte, h head) {
 		last == '"' && h.opener == '"':
 		return
 	case closes(last):
-		at, ok := openerBefore(w, end-1, end-maxRecord)
-		if !ok && (at > 0 || s.base > 0) {
+		at, ok := s.openerBefore(w, end-1, end-maxRecord, -1)
+		if !ok && (at > 0 || s.dropped) {
 			return // too long to look at: taken at its word
 		}
 		if ok {

@@ -38,6 +38,7 @@ func (s *Scanner) inflateBytes(b []byte, f format) {
 	if f == gzipped && len(b) <= wholeObject && s.inflater.memory.gunzip(b) {
 		doc := s.inflater.memory.out
 		if int64(len(doc)) <= s.budget {
+			s.budget -= int64(len(doc))
 			s.inflatedDocument(doc)
 			return
 		}

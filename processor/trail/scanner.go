@@ -17,6 +17,7 @@ const (
 
 	firstWindow = 256 << 10
 	maxWindow   = 4 << 20
+	context     = 4 << 10 // what is kept before what was looked into
 	readSize    = 32 << 10
 )
 
@@ -41,6 +42,12 @@ type Scanner struct {
 	budget    int64 // how much may yet be inflated
 	inflated  int64
 	unescaped int64     // up to here escaped names have been seen to with their string
+	dropped   bool      // the window no longer begins where the document does
+	overlong  bool      // a string that holds records is too long, which has been told
+	judged    int64     // the element of a list that was found to stand well last; negative: none
+	refused   int64     // the object that could not be read last; negative: none
+	effort    int64     // bytes walked through to find what names stand in
+	raw       int       // how much of what cannot be read may yet be kept
 	records   int64     // in the documents before this one
 	met       [16]int64 // where the last names stood, in turn
 	names     int       // how many were met
@@ -58,11 +65,18 @@ func (s *Scanner) begin(o Origin, v Visitor) {
 	s.origin, s.visitor, s.budget = o, v, maxInflated
 	s.offset, s.inflated, s.damaged = 0, 0, false
 	s.records, s.plain, s.inString, s.decoded = 0, 0, 0, 0
+	s.effort, s.raw = 0, maxRecord
 	s.restart()
 }
 
 // restart forgets where in a document it was.
-func (s *Scanner) restart() { s.base, s.unescaped, s.cut, s.names = 0, 0, false, 0 }
+func (s *Scanner) restart() { s.base = 0; s.forget() }
+
+// forget forgets what is known of a document.
+func (s *Scanner) forget() {
+	s.unescaped, s.cut, s.names, s.dropped, s.overlong = 0, false, 0, false, false
+	s.judged, s.refused = -1, -1
+}
 
 // Scan reads r to its end, plain or compressed, in whatever carrier, and tells
 // v what it finds. Its error is r's own, other than io.EOF; input that cannot
@@ -161,6 +175,11 @@ func (s *Scanner) stream(r io.Reader) error {
 	s.restart()
 	var at window
 	err := s.fill(r, &at, 512) // enough to tell what it is
+	for err == nil && skipSpace(s.buf[:at.n], 0) == at.n {
+		s.base += int64(at.n)
+		at.n = 0
+		err = s.fill(r, &at, 512)
+	}
 	if !s.looksLikeJSON(s.buf[:at.n]) {
 		return ended(err)
 	}
@@ -201,6 +220,9 @@ func (s *Scanner) stream(r io.Reader) error {
 			if !s.room(&at) {
 				// What is waited for cannot be had: white space without end.
 				at.swept = s.sweep(w, at.swept, true)
+				if at.decoded < at.swept {
+					s.unreadable(at.decoded, ReasonTooLarge, errCarrierTooLarge, nil)
+				}
 				at.decoded = at.swept
 				s.room(&at)
 			}
@@ -238,14 +260,15 @@ func (s *Scanner) fill(r io.Reader, at *window, least int) error {
 // or, where that is too little, by growing it up to its bound. A small window
 // stays in the processor's cache.
 func (s *Scanner) room(at *window) bool {
-	drop := min(s.behind(), at.swept, at.decoded)
+	drop := max(0, min(s.behind(), at.swept, at.decoded-context))
 	if drop < len(s.buf)/2 {
 		if len(s.buf) < maxWindow {
 			s.buf = append(s.buf, make([]byte, len(s.buf))...)
 			return true
 		}
-		drop = max(drop, min(at.swept-maxRecord, at.decoded))
+		drop = max(drop, min(at.swept-maxRecord, at.decoded-context))
 	}
+	s.dropped = s.dropped || drop > 0
 	copy(s.buf, s.buf[drop:at.n])
 	s.base += int64(drop)
 	at.n, at.swept, at.decoded = at.n-drop, at.swept-drop, at.decoded-drop
@@ -270,8 +293,8 @@ func ended(err error) error {
 	return err
 }
 
-// surface is how many CloudTrail names have been seen without decoding.
-func (s *Scanner) surface() int64 { return s.plain + s.inString }
+// surface is how many records have been seen that nothing hides.
+func (s *Scanner) surface() int64 { return s.plain }
 
 // lines scans the documents in w[at:], one a line. It returns where the first
 // begins that is not complete.
@@ -286,7 +309,8 @@ func (s *Scanner) lines(w []byte, at int, final bool) int {
 			n = len(w) - at
 		}
 		if line := bytes.TrimSpace(w[at : at+n]); len(line) > 0 {
-			s.base, s.unescaped, s.cut = base+int64(at), 0, false
+			s.base = base + int64(at)
+			s.forget()
 			if s.looksLikeJSON(line) {
 				s.whole(line)
 			}
@@ -364,7 +388,8 @@ func (s *Scanner) unreadable(at int, reason Reason, err error, raw []byte) {
 	u := Unreadable{Origin: s.origin, Offset: s.offset + s.base + int64(at), Reason: reason, Err: err}
 	if raw != nil {
 		u.Watched = true
-		u.Raw = bytes.Clone(raw[:min(len(raw), 64<<10)])
+		u.Raw = bytes.Clone(raw[:min(len(raw), 64<<10, s.raw)])
+		s.raw -= len(u.Raw)
 	}
 	s.visitor.Unreadable(u)
 }

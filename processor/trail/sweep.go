@@ -29,9 +29,11 @@ func (s *Scanner) sweep(w []byte, from int, final bool) int {
 	}
 	for lo := from; lo < limit; {
 		hi := min(lo+block, limit)
-		esc := nextEscape(w, lo, hi)
+		esc, i := nextEscape(w, lo, hi), -1
 		for lo < hi {
-			i := nextName(w, lo, hi)
+			if i < lo {
+				i = nextName(w, lo, hi)
+			}
 			next, more := hi, false
 			switch {
 			case esc < i:
@@ -128,6 +130,9 @@ func (s *Scanner) spelt(w []byte, i int, final bool) (next int, more bool) {
 	// Inside a string, where the digits of an escape may be escaped in turn, it
 	// is the carrier that is unescaped and looked through again.
 	for range maxDepth {
+		if bytes.IndexByte(word, '\\') < 0 && !bytes.Contains(word, []byte(eventName)) {
+			break
+		}
 		if bytes.Contains(word, []byte(eventName)) {
 			if next, more = s.carrier(w, i, final); !more {
 				s.inString++
@@ -227,6 +232,7 @@ func (s *Scanner) keyed(w []byte, q, after int, final bool) (next int, more bool
 	}
 	s.met[s.names%len(s.met)] = s.base + int64(q)
 	s.names++
+	s.overlong = false
 	if !colon { // ObjectCreated:Put, aws:kinesis:record: not CloudTrail's (R39)
 		s.plain++
 	}

@@ -108,6 +108,7 @@ func TestR37_EveryCarrierGivesTheSameEvent(t *testing.T) {
 		"name spelt in a string": `{"message":` + quoted(strings.Replace(minimal, "DeactivateMFADevice", `Deactivate\u004DFADevice`, 1)) + `}`,
 		"key spelt in a string":  `{"message":` + quoted(strings.Replace(minimal, `"eventName"`, `"event\u004eame"`, 1)) + `}`,
 		"white space":            strings.NewReplacer(`":`, "\" \n:\t ", `,"`, ",\r\n\"").Replace(minimal),
+		"white space before":     strings.Repeat(" \n", 40000) + minimal,
 		"unknown wrapper":        `{"cloudtrail_event":{"is":"here","it":` + minimal + `}}`,
 	} {
 		for how, wrap := range map[string]func(string) string{
