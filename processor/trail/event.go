@@ -68,7 +68,7 @@ type Event struct {
 	Exposure string `json:"exposure,omitempty"`
 
 	Origin string          `json:"origin,omitempty"` // where the record came from; shown, never parsed
-	Raw    json.RawMessage `json:"raw,omitempty"`    // the record itself, compact; nil for sign-ins with MFA and for Deadline events
+	Raw    json.RawMessage `json:"raw,omitempty"`    // the record itself, on one line; nil for sign-ins with MFA and for Deadline events
 }
 
 // An Actor is who made the call. Its text is the caller's own and not to be

@@ -22,8 +22,9 @@ const (
 )
 
 // A Scanner finds the watched records in objects. It is made to be used again
-// and again, by one goroutine at a time. Its memory is bounded: some 5 MiB,
-// whatever is scanned.
+// and again, by one goroutine at a time. Its memory is bounded whatever is
+// streamed: a window of 4 MiB at most, and one more for each carrier around
+// another; what lies in memory already may be unescaped or decoded once more.
 type Scanner struct {
 	inner    *Scanner // for what lies inside a carrier
 	depth    int      // of carriers around

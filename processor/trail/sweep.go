@@ -20,8 +20,8 @@ var escapeNeedle = []byte(`\u00`)
 
 // sweep looks at each eventName in w[from:] and reads the records that have a
 // watched one. It returns where to go on from once there are more bytes behind
-// w, which is len(w) if final. What lies before may be dropped, but for the
-// last maxRecord bytes.
+// w, which is len(w) if final. What may be dropped of what lies before is for
+// room to say.
 func (s *Scanner) sweep(w []byte, from int, final bool) int {
 	limit := len(w)
 	if !final { // what might begin here is left to the next sweep as a whole
