@@ -36,3 +36,9 @@ type BatchSender interface {
 type GroupSender interface {
 	SendGroup(ctx context.Context, alerts []*processor.Alert) error
 }
+
+// What else a channel may be able to do: each is asked for where it is used.
+//
+//	To(recipients []string) (Sink, error)             the same channel, for others than those of its configuration
+//	Render(a *processor.Alert) (string, error)        what would be sent of an alert that begins an exposure, with no secret in it
+//	Receipt(ref string) string                        what the channel gave, in words: "ticket 4711"

@@ -28,12 +28,14 @@ type Config struct {
 // settings is what there is one of. The sources and sinks are maps by name,
 // where the type of each decides what else belongs there.
 type settings struct {
-	Journal       JournalConfig   `koanf:"journal"`
-	EscalateAfter []time.Duration `koanf:"escalate_after"` // since the opening, ascending
-	Retention     time.Duration   `koanf:"retention"`
-	Drain         time.Duration   `koanf:"drain"` // how long sends in flight may take at the end
-	HTTP          HTTPConfig      `koanf:"http"`
-	Log           LogConfig       `koanf:"log"`
+	Journal       JournalConfig            `koanf:"journal"`
+	EscalateAfter []time.Duration          `koanf:"escalate_after"` // since the opening, ascending
+	Retention     time.Duration            `koanf:"retention"`
+	Accounts      map[string]accountConfig `koanf:"accounts"`  // by number
+	TimeZone      string                   `koanf:"time_zone"` // in which people are told times, beside UTC
+	Drain         time.Duration            `koanf:"drain"`     // how long sends in flight may take at the end
+	HTTP          HTTPConfig               `koanf:"http"`
+	Log           LogConfig                `koanf:"log"`
 }
 
 // JournalConfig says where the journal is.
@@ -44,6 +46,7 @@ type JournalConfig struct {
 // HTTPConfig says where metrics and health are served, and dead letters seen to.
 type HTTPConfig struct {
 	Address string `koanf:"address"` // host:port
+	URL     string `koanf:"url"`     // under which people reach it; alerts link to it
 	Admin   bool   `koanf:"admin"`   // let others than this machine change things
 }
 
@@ -60,6 +63,7 @@ func defaults() settings {
 		EscalateAfter: []time.Duration{15 * time.Minute, 4 * time.Hour, 24 * time.Hour},
 		Retention:     35 * 24 * time.Hour,
 		Drain:         20 * time.Second,
+		TimeZone:      "UTC",
 		HTTP:          HTTPConfig{Address: "127.0.0.1:9464"},
 		Log:           LogConfig{Level: "info", Format: "text"},
 	}
@@ -98,6 +102,7 @@ func (s *settings) mistakes() []mistake {
 	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		bad("http.address", "want a port from 0 to 65535, got %s", strconv.Quote(bounded(port)))
 	}
+	s.wordingMistakes(bad)
 	all = append(all, oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")...)
 	all = append(all, oneOf("log.format", s.Log.Format, "text", "json")...)
 	return all

@@ -117,7 +117,7 @@ func (p *program) demoPipeline(broker, journal string, out *paragraphs) (*pipeli
 		}
 		reg := newRegistry()
 		log, level := newLogger(c.Log, p.stderr)
-		service, err := newPipeline(c, surroundings{p.stdin, out, out.colours, log, level, reg}, reg)
+		service, err := newPipeline(c, surroundings{stdin: p.stdin, stdout: out, colours: out.colours, log: log, level: level, metrics: reg}, reg)
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return service, err
 		}

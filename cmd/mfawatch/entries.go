@@ -22,6 +22,7 @@ type surroundings struct {
 	log     *slog.Logger
 	level   *slog.LevelVar // of log
 	metrics prometheus.Registerer
+	wording sinks.Wording // of all channels that people read
 }
 
 // A sourceConfig is the configuration of one source.

@@ -107,7 +107,9 @@ func (p *pipeline) newSource(name string, c *Config) (*supervised, error) {
 }
 
 func (p *pipeline) newSink(name string, c *Config) (*servedSink, error) {
-	sink, err := c.Sinks[name].build(p.around)
+	around := p.around
+	around.wording = c.wording()
+	sink, err := c.Sinks[name].build(around)
 	if err != nil {
 		return nil, fmt.Errorf("sinks.%s: %w", name, err)
 	}

@@ -100,7 +100,7 @@ func (p *pipeline) apply(next *Config) (c changes, err error) {
 		}
 	}
 	for name, config := range next.Sinks {
-		if now.Drain == next.Drain && reflect.DeepEqual(now.Sinks[name], config) {
+		if now.Drain == next.Drain && reflect.DeepEqual(now.wording(), next.wording()) && reflect.DeepEqual(now.Sinks[name], config) {
 			sinks[name] = p.sinks[name]
 		}
 	}

@@ -33,7 +33,7 @@ the one before stays in effect.`,
 		defer stop()
 		log, level := newLogger(c.Log, p.stderr)
 		reg := newRegistry()
-		service, err := newPipeline(c, surroundings{p.stdin, p.stdout, p.colours(), log, level, reg}, reg)
+		service, err := newPipeline(c, surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, metrics: reg}, reg)
 		if err != nil {
 			return err
 		}

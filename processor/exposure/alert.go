@@ -51,6 +51,7 @@ type Alert struct {
 	Reasons    []string        `json:"reasons"` // fixed words, never nil
 	Title      string          `json:"title"`
 	Summary    string          `json:"summary"`
+	Advice     string          `json:"advice"`      // what to do now, a part of the summary too; "" where nothing is to be done
 	Time       time.Time       `json:"time"`        // eventTime of the step
 	OpenedAt   *time.Time      `json:"opened_at"`   // eventTime of the first deactivation
 	ResolvedAt *time.Time      `json:"resolved_at"` // nil while open

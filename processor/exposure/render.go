@@ -14,7 +14,7 @@ func (x *Exposure) alert(m *Moment, exposure, id string, more reasons) *Alert {
 	a := &Alert{
 		Schema: Schema, ID: id, Exposure: &exposure,
 		Step: m.Step, Severity: m.Severity, Reasons: (m.reasons | more).words(),
-		Title: x.title(m), Summary: x.summary(m, more),
+		Title: x.title(m), Summary: x.summary(m, more), Advice: sentence(x.advice(m)),
 		Time: m.Time.UTC(), OpenedAt: &opened,
 		Partition: x.Partition, Account: x.Account, User: optional(m.user), Root: x.Root,
 		Protection: m.protection,
@@ -49,7 +49,7 @@ func (a *Attempt) alert(more reasons) *Alert {
 	return &Alert{
 		Schema: Schema, ID: a.ID,
 		Step: Attempted, Severity: a.Severity, Reasons: (a.reasons | more).words(),
-		Title: a.title(), Summary: a.summary(more),
+		Title: a.title(), Summary: a.summary(more), Advice: sentence(a.advice()),
 		Time:      a.First.UTC(),
 		Partition: a.Partition, Account: a.Account, User: optional(a.User), Root: a.Root,
 		Protection: ProtectionUnknown,

@@ -81,9 +81,17 @@ func change(e *trail.Event, user string) string {
 type sentences []string
 
 func (s *sentences) say(parts ...string) {
-	if text := strings.Join(parts, ""); text != "" {
-		*s = append(*s, capital(text)+".")
+	if text := sentence(strings.Join(parts, "")); text != "" {
+		*s = append(*s, text)
 	}
+}
+
+// sentence makes one of text, if there is any.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	return capital(text) + "."
 }
 
 func (s sentences) late(more reasons) string {
@@ -243,6 +251,9 @@ func (x *Exposure) closedBy(m *Moment) bool {
 
 // advice says what to do now; nothing where nothing is to be done.
 func (x *Exposure) advice(m *Moment) string {
+	if m.Step == Resolved {
+		return ""
+	}
 	a := &m.Event.Actor
 	if m.Step == Escalated {
 		a = &x.first.Actor
@@ -301,10 +312,13 @@ func (a *Attempt) summary(more reasons) string {
 		s.say("AWS answered ", Clean(strings.Join(a.Codes, ", "), maxDetail))
 	}
 	s.say(string(a.Severity), " because ", list(append(factors(a.reasons), "nothing was changed")))
-	if a.Actor.Self {
-		s.say("Ask ", who(a.User, a.Root), " if it was meant")
-	} else {
-		s.say("Ask ", actor(&a.Actor), " if it was meant; if not, review what else they did")
-	}
+	s.say(a.advice())
 	return s.late(more)
+}
+
+func (a *Attempt) advice() string {
+	if a.Actor.Self {
+		return "ask " + who(a.User, a.Root) + " if it was meant"
+	}
+	return "ask " + actor(&a.Actor) + " if it was meant; if not, review what else they did"
 }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // so that time_zone means the same on every machine
+
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+// An accountConfig is what people know an AWS account by.
+type accountConfig struct {
+	Name string `koanf:"name"`
+}
+
+// accountNumber is what AWS calls an account.
+var accountNumber = regexp.MustCompile(`^[0-9]{12}$`)
+
+const maxAccountName = 60 // bytes: it stands in titles
+
+// wordingMistakes tells what is wrong with what people are told.
+func (s *settings) wordingMistakes(bad func(field, format string, args ...any)) {
+	for _, number := range slices.Sorted(maps.Keys(s.Accounts)) {
+		field := "accounts." + clean(number)
+		switch name := s.Accounts[number].Name; {
+		case !accountNumber.MatchString(number):
+			bad(field, "want an account's number, 12 digits in quotes")
+		case len(name) > maxAccountName:
+			bad(field+".name", "want at most %d bytes, got %d", maxAccountName, len(name))
+		}
+	}
+	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "Local" {
+		bad("time_zone", "want a name such as Europe/Vienna, or UTC, got %s", strconv.Quote(bounded(s.TimeZone)))
+	}
+	if s.HTTP.URL != "" {
+		u, err := url.Parse(s.HTTP.URL)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			bad("http.url", "want the URL under which people reach http.address, such as https://mfawatch.example.net, got %s", strconv.Quote(bounded(s.HTTP.URL)))
+		}
+	}
+}
+
+// wording is what the configuration adds to the words of an alert. The
+// configuration is sound.
+func (s *settings) wording() sinks.Wording {
+	w := sinks.Wording{Accounts: map[string]string{}, Page: strings.TrimRight(s.HTTP.URL, "/")}
+	for number, account := range s.Accounts {
+		if account.Name != "" {
+			w.Accounts[number] = account.Name
+		}
+	}
+	if zone, err := time.LoadLocation(s.TimeZone); err == nil && zone != time.UTC {
+		w.Zone = zone
+	}
+	return w
+}
