@@ -15,6 +15,9 @@ type DeliveryConfig struct {
 	Concurrency int           `koanf:"concurrency"` // sends at once, for as many exposures; default 8. A sink that keeps an order has 1
 	Rate        float64       `koanf:"rate"`        // bound on alerts (of a group: messages) a second; default 0: none
 	Group       GroupConfig   `koanf:"group"`       // of alerts in a storm
+	// People says that the sink tells people how an exposure stands: what is
+	// unsent when it is over gives way to its end.
+	People bool `koanf:"-"`
 }
 
 // RetryConfig is when an attempt that failed is made again: after a random time

@@ -154,8 +154,10 @@ func (w *worker) retry(a *attempt, now time.Time) {
 		w.log.Warn("the channel is down: one alert is tried at a time, with a wait before each", "err", a.err)
 		w.tellReady()
 	}
+	v, _ := judge(a.err)
 	for _, it := range a.heads() {
 		l := it.line
+		l.perhaps = l.perhaps || v == ambiguous
 		if !l.first.IsZero() && now.Sub(l.first) >= w.config.Retry.Age {
 			w.bury(it, a, now)
 			continue
@@ -229,9 +231,10 @@ func (w *worker) finish(l *line, n note) {
 func (w *worker) skip(l *line) {
 	delete(w.alone, l.queue[0].Number)
 	l.queue = l.queue[1:]
-	l.attempts, l.first, l.due = 0, time.Time{}, time.Time{}
+	l.attempts, l.first, l.due, l.perhaps = 0, time.Time{}, time.Time{}, false
 	if len(l.queue) > 0 {
 		l.attempts, l.first = l.queue[0].Attempts, l.queue[0].First
+		l.perhaps = l.attempts > 0
 	}
 	w.known--
 }

@@ -14,6 +14,7 @@ type line struct {
 	queue []journal.Pending
 
 	attempts int       // at the head of the queue
+	perhaps  bool      // one of them may have arrived
 	first    time.Time // attempt at it
 	due      time.Time // not to be sent before; zero: now
 

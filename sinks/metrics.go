@@ -16,6 +16,7 @@ type metrics struct {
 	done      *prometheus.HistogramVec // by sink
 	retries   *prometheus.CounterVec   // by sink
 	throttled *prometheus.CounterVec   // by sink
+	overtaken *prometheus.CounterVec   // by sink
 	open      *prometheus.GaugeVec     // by sink
 }
 
@@ -36,6 +37,8 @@ func newMetrics(reg prometheus.Registerer, j stock, sinks []string) *metrics {
 			Help: "Attempts to send an alert that failed before."}, []string{"sink"}),
 		throttled: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_throttled_seconds_total",
 			Help: "Time that the channel asked to be left alone."}, []string{"sink"}),
+		overtaken: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_overtaken_total",
+			Help: "Alerts that were not sent, since the exposure was over before they could be."}, []string{"sink"}),
 		open: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_sink_circuit_open",
 			Help: "1 while the channel is down or misconfigured and only tried with one alert at a time, else 0."}, []string{"sink"}),
 	}
@@ -56,6 +59,7 @@ type sinkMetrics struct {
 	done      prometheus.Observer
 	retries   prometheus.Counter
 	throttled prometheus.Counter
+	overtaken prometheus.Counter
 	open      prometheus.Gauge
 }
 
@@ -67,6 +71,7 @@ func (m *metrics) sink(name string) *sinkMetrics {
 		done:      m.done.WithLabelValues(name),
 		retries:   m.retries.WithLabelValues(name),
 		throttled: m.throttled.WithLabelValues(name),
+		overtaken: m.overtaken.WithLabelValues(name),
 		open:      m.open.WithLabelValues(name),
 	}
 	for _, v := range verdicts {

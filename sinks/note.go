@@ -91,7 +91,7 @@ func (w *worker) endNote(err error) {
 		case err != nil && n.failure == nil:
 			w.told++
 		case err == nil && n.failure == nil:
-			if n.dead == nil {
+			if n.dead == nil && !n.result.Unsent {
 				w.metrics.done.Observe(now.Sub(n.since).Seconds())
 			}
 			n.line.unnoted--

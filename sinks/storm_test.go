@@ -169,7 +169,8 @@ func TestGroupThatFails(t *testing.T) {
 	})
 }
 
-// A group keeps the references of its exposures.
+// A group gives its exposures no references, and takes none of those that have a
+// place of their own at the channel: they go on there.
 func TestGroupKeepsRefs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
@@ -180,15 +181,15 @@ func TestGroupKeepsRefs(t *testing.T) {
 		}}}
 		o := grouping(GroupConfig{Wait: time.Minute})
 		r.start(o, map[string]Sink{"a": s})
-		tell(t, r.j, "x-1", "x-2", "y-1")
+		tell(t, r.j, "x-1", "y-1", "x-2", "z-1")
 		r.idle()
 		r.stop()
 		r.start(o, map[string]Sink{"a": s})
-		tell(t, r.j, "x-3")
+		tell(t, r.j, "x-3", "y-2")
 		r.idle()
-		equal(t, "refs", refs, []string{"x-1:", "x-3:thread-x"})
-		if len(s.list()) != 1 || len(s.list()[0]) != 2 {
-			t.Errorf("groups %v", s.list())
+		equal(t, "refs", refs, []string{"x-1:", "x-2:thread-x", "x-3:thread-x", "y-2:"})
+		if groups := s.list(); len(groups) != 1 || !slices.Equal(groups[0], []string{"y-1", "z-1"}) {
+			t.Errorf("groups %v", groups)
 		}
 		r.stop()
 	})

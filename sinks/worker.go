@@ -153,7 +153,7 @@ func (w *worker) look(now time.Time) error {
 		}
 		l.queue = append(l.queue, p)
 		if len(l.queue) == 1 && !l.running {
-			l.attempts, l.first = p.Attempts, p.First
+			l.attempts, l.first, l.perhaps = p.Attempts, p.First, p.Attempts > 0
 			w.offer(l)
 		}
 	}
@@ -218,6 +218,10 @@ func (w *worker) next(now time.Time) *attempt {
 	}
 	for !w.ready.empty() {
 		l := w.ready.take()
+		if w.overtake(l) {
+			w.offer(l)
+			continue
+		}
 		switch {
 		case w.alone[l.queue[0].Number]:
 		case w.storm != nil:
@@ -250,7 +254,7 @@ func (w *worker) probe() *attempt {
 
 // hold keeps the line back if its head is part of a storm.
 func (w *worker) hold(l *line, now time.Time) bool {
-	alert, _, err := w.store.Take(w.name, l.queue[0].Number)
+	alert, ref, err := w.store.Take(w.name, l.queue[0].Number)
 	if errors.Is(err, journal.ErrDone) {
 		w.skip(l)
 		w.offer(l)
@@ -260,6 +264,9 @@ func (w *worker) hold(l *line, now time.Time) bool {
 		w.noteJournal(err)
 		w.rest(l, now.Add(w.backoff(0)))
 		return true
+	}
+	if ref != "" || l.hasRef && l.ref != "" {
+		return false // it goes on where the exposure has a place of its own
 	}
 	return w.storm.hold(w.storm.key(alert), l, now)
 }

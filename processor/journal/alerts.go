@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -18,10 +19,15 @@ type alertEntry struct {
 	number uint64 // set by the transaction
 }
 
-// Flags of an alert.
+// Flags of an alert. The bits above them are its step and its severity, each by
+// its place in the list of all, from 1; 0 is one that was written before they
+// were there.
 const (
 	endsFlag  = 1 << iota // it ends its exposure
 	exactFlag             // the nanoseconds of when follow the line
+
+	stepShift     = 2
+	severityShift = 5
 )
 
 func newAlertEntry(a *exposure.Alert, since time.Time) (alertEntry, error) {
@@ -34,6 +40,7 @@ func newAlertEntry(a *exposure.Alert, since time.Time) (alertEntry, error) {
 	if a.Step == exposure.Resolved {
 		v[8] |= endsFlag
 	}
+	v[8] |= byte(slices.Index(exposure.Steps, a.Step)+1)<<stepShift | byte(slices.Index(exposure.Severities, a.Severity)+1)<<severityShift
 	v = append(binary.BigEndian.AppendUint16(v, uint16(len(line))), line...)
 	v = binary.BigEndian.AppendUint32(v, uint32(since.Nanosecond()))
 	return alertEntry{alert: a, value: append(v, body...)}, nil
@@ -74,9 +81,11 @@ func putAlerts(tx *bolt.Tx, entries []alertEntry) ([]alertEntry, error) {
 
 // A Pending is an alert that a sink has still to be told.
 type Pending struct {
-	Number uint64    // its place among all alerts
-	Line   string    // alerts of one line, which is one exposure, are told in order of their number
-	Since  time.Time // when the first event behind it that was not folded was journalled
+	Number   uint64            // its place among all alerts
+	Line     string            // alerts of one line, which is one exposure, are told in order of their number
+	Step     exposure.Step     // "" for one that was journalled before steps were kept here
+	Severity exposure.Severity // as with Step
+	Since    time.Time         // when the first event behind it that was not folded was journalled
 
 	// How the sink fared with it before this process: see Failed. Zero if it
 	// did not fail.
@@ -112,6 +121,12 @@ func splitAlert(key, sealed []byte) (p Pending, body []byte, err error) {
 		Line:   string(v[alertHeader : alertHeader+line]),
 		Since:  keyTime(v),
 		ends:   v[8]&endsFlag != 0,
+	}
+	if i := int(v[8] >> stepShift & 7); i > 0 && i <= len(exposure.Steps) {
+		p.Step = exposure.Steps[i-1]
+	}
+	if i := int(v[8] >> severityShift & 7); i > 0 && i <= len(exposure.Severities) {
+		p.Severity = exposure.Severities[i-1]
 	}
 	body = v[alertHeader+line:]
 	if exact > 0 {

@@ -89,6 +89,7 @@ func (j *Journal) Take(sink string, number uint64) (a *exposure.Alert, ref strin
 type Result struct {
 	Number uint64
 	Ref    string // what the sink gave for the exposure; it replaces what is kept
+	Unsent bool   // it was passed over: the reference stays as it is
 	Stop   bool   // the sink is to be told no more of the exposure; then an empty Ref replaces nothing
 }
 
@@ -187,6 +188,9 @@ func keepRef(tx *bolt.Tx, b *bolt.Bucket, r Result, now time.Time) error {
 		return err
 	}
 	refs := b.Bucket(refsBucket)
+	if r.Unsent {
+		return nil
+	}
 	if r.Ref == "" && !r.Stop {
 		return refs.Delete([]byte(p.Line))
 	}

@@ -1,0 +1,28 @@
+package sinks
+
+import (
+	"slices"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// overtake passes over what is at the head of the line if the end of its
+// exposure waits behind it and makes it old news to people: an escalation, and
+// whatever else is not critical. What may have arrived already is sent again all
+// the same: nobody could end at the channel what it is thought not to know. It
+// reports whether it passed over anything.
+func (w *worker) overtake(l *line) bool {
+	if !w.config.People {
+		return false
+	}
+	head := l.queue[0]
+	old := head.Step == exposure.Escalated ||
+		head.Step != "" && head.Step != exposure.Resolved && head.Severity != exposure.Critical && !l.perhaps
+	if !old || !slices.ContainsFunc(l.queue[1:], func(p journal.Pending) bool { return p.Step == exposure.Resolved }) {
+		return false
+	}
+	w.metrics.overtaken.Inc()
+	w.finish(l, note{result: journal.Result{Number: head.Number, Unsent: true}})
+	return true
+}
