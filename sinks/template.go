@@ -108,10 +108,10 @@ var _ io.Writer = (*bounded)(nil)
 
 // SampleAlert is an alert about nobody, to try templates and channels with.
 func SampleAlert() *processor.Alert {
-	id, user, serial, no := "4d66617761746368207465737400000", "mfawatch-test", "arn:aws:iam::000000000000:mfa/mfawatch-test", false
+	id, user, serial, no := "4d666177617463682074657374000000", "mfawatch-test", "arn:aws:iam::000000000000:mfa/mfawatch-test", false
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return &processor.Alert{
-		Schema: exposure.Schema, ID: id + "1", Exposure: &id,
+		Schema: exposure.Schema, ID: id + "01", Exposure: &id,
 		Step: exposure.Opened, Severity: exposure.High, Reasons: []string{exposure.ReasonOtherActor},
 		Title:   "Test: MFA removed from mfawatch-test in 000000000000 by tester",
 		Summary: "This is a test of mfawatch: nothing happened. Nothing needs to be done.",
@@ -123,5 +123,6 @@ func SampleAlert() *processor.Alert {
 		Device: exposure.AlertDevice{Serial: &serial, Kind: "virtual"},
 		Event:  exposure.AlertEvent{ID: "00000000-0000-4000-8000-000000000000", Name: "DeactivateMFADevice", Region: "us-east-1"},
 		Attack: []string{"T1556.006"},
+		Test:   true,
 	}
 }

@@ -61,6 +61,13 @@ func verdictOf(err error, v verdict, after time.Duration) error {
 	return verdictError{err, v, after}
 }
 
+// VerdictOf is what the error of a Send says, in a word: told, retry, ambiguous,
+// throttled, permanent, misconfigured or superseded.
+func VerdictOf(err error) string {
+	v, _ := judge(err)
+	return string(v)
+}
+
 // judge reads the verdict, and how long the channel asked to be left alone.
 func judge(err error) (verdict, time.Duration) {
 	if err == nil {

@@ -165,7 +165,7 @@ func TestREADMECommandsExist(t *testing.T) {
 	}
 	visit(root)
 	text := readme(t)
-	command := regexp.MustCompile(`\bmfawatch( [a-z]+)+`)
+	command := regexp.MustCompile(`\bmfawatch( [a-z][a-z-]*)+`)
 	flag := regexp.MustCompile(`(?:^|[\s\[|])--([a-z][a-z-]*)`)
 	var spans []string
 	for _, span := range code.FindAllString(text, -1) {

@@ -64,10 +64,11 @@ type Alert struct {
 	Actor      AlertActor      `json:"actor"`
 	Device     AlertDevice     `json:"device"`
 	Event      AlertEvent      `json:"event"`
-	Escalation *int            `json:"escalation"` // escalated: which delay passed, from 1; else nil
-	Attempts   *AlertAttempts  `json:"attempts"`   // attempted: how often and how it failed; else nil
-	Attack     []string        `json:"attack"`     // MITRE ATT&CK technique IDs
-	Record     json.RawMessage `json:"record"`     // the raw record of the step's event; null where there is none
+	Escalation *int            `json:"escalation"`     // escalated: which delay passed, from 1; else nil
+	Attempts   *AlertAttempts  `json:"attempts"`       // attempted: how often and how it failed; else nil
+	Attack     []string        `json:"attack"`         // MITRE ATT&CK technique IDs
+	Test       bool            `json:"test,omitempty"` // it is about nobody: somebody tries the channels
+	Record     json.RawMessage `json:"record"`         // the raw record of the step's event; null where there is none
 }
 
 // An AlertActor is who caused the step. Its text is the caller's own.

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+func (p *program) renderCommand() *cobra.Command {
+	var name string
+	cmd := &cobra.Command{
+		Use:   "render -c FILE --sink NAME [PATH]",
+		Short: "Show what a sink would send, and send nothing",
+		Long: `Show what a sink of the configuration would send of each alert in PATH: alerts as
+JSON lines, as scan and the file sink write them, or CloudTrail records, of which
+the alerts are made first. Without PATH it is an alert about nobody. Secrets are
+hidden; nobody is asked on the network.`,
+		Example: `  mfawatch render -c mfawatch.yaml --sink mail
+  mfawatch render -c mfawatch.yaml --sink chat alerts.jsonl`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	path := configFlags(cmd.Flags())
+	cmd.Flags().StringVar(&name, "sink", "", "the sink, by its `NAME`")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := p.loadConfig(*path, cmd.Flags())
+		if err != nil {
+			return err
+		}
+		if name == "" && len(c.Sinks) == 1 {
+			for name = range c.Sinks {
+			}
+		}
+		if c.Sinks[name] == nil {
+			return noSuchSink(c, name)
+		}
+		alerts := []*processor.Alert{sinks.SampleAlert()}
+		if len(args) == 1 {
+			if alerts, err = p.alertsIn(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+		}
+		sink, err := c.Sinks[name].build(p.aside(c))
+		if err != nil {
+			return fmt.Errorf("sinks.%s: %w", name, err)
+		}
+		defer closeSink(sink)
+		for i, a := range alerts {
+			if i > 0 {
+				fmt.Fprintln(p.stdout)
+			}
+			text, err := render(sink, a)
+			if err != nil {
+				return fmt.Errorf("render alert %s: %w", a.ID, err)
+			}
+			if _, err := io.WriteString(p.stdout, strings.TrimSuffix(text, "\n")+"\n"); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return cmd
+}
+
+// noSuchSink says which there are.
+func noSuchSink(c *Config, name string) error {
+	var known []string
+	for name := range c.Sinks {
+		known = append(known, name)
+	}
+	slices.Sort(known)
+	if name == "" {
+		return &configError{"--sink", []mistake{{"", "missing; want one of " + strings.Join(known, ", ")}}}
+	}
+	return &configError{"--sink", []mistake{{"", "there is no sink " + clean(name) + suggestion(name, known)}}}
+}
+
+// aside is what sinks are built with beside a running service.
+func (p *program) aside(c *Config) surroundings {
+	log, level := newLogger(c.Log, p.stderr)
+	return surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, wording: c.wording()}
+}
+
+func closeSink(s sinks.Sink) error {
+	if c, ok := s.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// render is what the sink would send, or the alert as machines get it.
+func render(sink sinks.Sink, a *processor.Alert) (string, error) {
+	if r, ok := sink.(interface {
+		Render(a *processor.Alert) (string, error)
+	}); ok {
+		return r.Render(a)
+	}
+	text, err := json.MarshalIndent(a, "", "  ")
+	return string(text), err
+}
+
+// alertsIn reads alerts, or makes them of the records there.
+func (p *program) alertsIn(ctx context.Context, path string) ([]*processor.Alert, error) {
+	var text []byte
+	var err error
+	if path == "-" {
+		text, err = io.ReadAll(io.LimitReader(p.stdin, maxAlertsText))
+	} else if info, statErr := os.Stat(path); statErr == nil && info.Mode().IsRegular() && info.Size() <= maxAlertsText {
+		text, err = os.ReadFile(path)
+	} else {
+		err = statErr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read alerts: %w", err)
+	}
+	if alerts := parseAlerts(text); alerts != nil {
+		return alerts, nil
+	}
+	found := read(ctx, []string{path}, bytes.NewReader(text), runtime.GOMAXPROCS(0), newProgress(io.Discard))
+	alerts := exposure.Fold(found.events).Alerts()
+	if len(alerts) == 0 {
+		return nil, errors.New(clean(path) + " holds no alert, and no record that makes one; want what scan --format json writes, or CloudTrail records")
+	}
+	return alerts, nil
+}
+
+// maxAlertsText is how much a file of alerts may have in it.
+const maxAlertsText = 256 << 20
+
+// parseAlerts is the alerts of a text that is nothing else, or nil.
+func parseAlerts(text []byte) (alerts []*processor.Alert) {
+	for d := json.NewDecoder(bytes.NewReader(text)); ; {
+		a := new(processor.Alert)
+		switch err := d.Decode(a); {
+		case errors.Is(err, io.EOF):
+			return alerts
+		case err != nil, a.Schema != exposure.Schema:
+			return nil
+		}
+		alerts = append(alerts, a)
+	}
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+func (p *program) testAlertCommand() *cobra.Command {
+	var name, severity string
+	var resolve bool
+	cmd := &cobra.Command{
+		Use:   "test-alert -c FILE",
+		Short: "Send a test through the sinks, and say what came back",
+		Long: `Send an alert that is marked as a test, about a user that does not exist, through
+every sink of the configuration, or one, and say what came back: each is tried
+once. People are told: it pages whom an alert of that severity pages. With
+--resolve it is ended at once. A running service is not disturbed.
+
+Exit code 1 when a sink did not take it.`,
+		Example: `  mfawatch test-alert -c mfawatch.yaml --resolve
+  mfawatch test-alert -c mfawatch.yaml --sink pager --severity critical`,
+		Args: cobra.NoArgs,
+	}
+	path := configFlags(cmd.Flags())
+	cmd.Flags().StringVar(&name, "sink", "", "through one sink alone, by its `NAME`")
+	cmd.Flags().StringVar(&severity, "severity", string(exposure.High), "of the test: info, low, medium, high or critical")
+	cmd.Flags().BoolVar(&resolve, "resolve", false, "end it at once")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := p.loadConfig(*path, cmd.Flags())
+		if err != nil {
+			return err
+		}
+		if wrong := oneOf("--severity", severity, "info", "low", "medium", "high", "critical"); wrong != nil {
+			return &configError{"test-alert", wrong}
+		}
+		names := slices.Sorted(maps.Keys(c.Sinks))
+		if name != "" {
+			if c.Sinks[name] == nil {
+				return noSuchSink(c, name)
+			}
+			names = []string{name}
+		}
+		ctx, stop := untilSignal(cmd.Context(), p.stderr)
+		defer stop()
+		alerts := testAlerts(rand.Reader, time.Now(), exposure.Severity(severity), resolve)
+		if !p.testSinks(ctx, c, names, alerts) {
+			return errTold
+		}
+		return nil
+	}
+	return cmd
+}
+
+// testAlerts are the steps of an exposure that there never was.
+func testAlerts(random io.Reader, now time.Time, severity exposure.Severity, resolve bool) []*processor.Alert {
+	var b [16]byte
+	_, _ = io.ReadFull(random, b[:])
+	id, at := hex.EncodeToString(b[:]), now.UTC().Truncate(time.Second)
+	opened := sinks.SampleAlert()
+	opened.ID, opened.Exposure, opened.Severity = id+"-opened", &id, severity
+	opened.Time, opened.OpenedAt = at, &at
+	if !resolve {
+		return []*processor.Alert{opened}
+	}
+	resolved, how := *opened, exposure.Enabled
+	resolved.ID, resolved.Step, resolved.Severity = id+"-resolved", exposure.Resolved, exposure.Info
+	resolved.ResolvedAt, resolved.Resolution = &at, &how
+	resolved.Title, resolved.Advice = "Test: mfawatch-test has MFA again in 000000000000", ""
+	resolved.Summary = "This is the end of a test of mfawatch: nothing happened."
+	return []*processor.Alert{opened, &resolved}
+}
+
+// testSinks sends the alerts through each sink, all sinks at once, and prints
+// what came back. It reports whether all were told.
+func (p *program) testSinks(ctx context.Context, c *Config, names []string, alerts []*processor.Alert) bool {
+	said, told := make([]string, len(names)), make([]bool, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { said[i], told[i] = testSink(ctx, c.Sinks[name], p.aside(c), alerts) })
+	}
+	all.Wait()
+	width := 0
+	for _, name := range names {
+		width = max(width, len(name))
+	}
+	for i, name := range names {
+		for line := range strings.Lines(said[i]) {
+			fmt.Fprintf(p.stdout, "%-*s  %s", width, name, line)
+		}
+	}
+	return !slices.Contains(told, false)
+}
+
+// testSink says what came back from one sink, in lines. What failed is not
+// followed by more.
+func testSink(ctx context.Context, c sinkConfig, s surroundings, alerts []*processor.Alert) (said string, told bool) {
+	sink, err := c.build(s)
+	if err != nil {
+		return fmt.Sprintf("cannot be built: %v\n", err), false
+	}
+	defer closeSink(sink)
+	var lines strings.Builder
+	ref := ""
+	for _, a := range alerts {
+		began := time.Now()
+		trying, cancel := context.WithTimeoutCause(ctx, c.delivery().Timeout, fmt.Errorf("no answer within %s", c.delivery().Timeout))
+		newRef, err := sink.Send(trying, a, ref)
+		cancel()
+		if err != nil {
+			fmt.Fprintf(&lines, "%-8s  NOT told (%s): %s\n", a.Step, sinks.VerdictOf(err), exposure.Clean(err.Error(), 1000))
+			return lines.String(), false
+		}
+		ref = newRef
+		fmt.Fprintf(&lines, "%-8s  told in %s%s\n", a.Step, time.Since(began).Round(time.Millisecond), receipt(sink, ref))
+	}
+	return lines.String(), true
+}
+
+// receipt is what the channel gave, in words.
+func receipt(sink sinks.Sink, ref string) string {
+	if r, ok := sink.(interface{ Receipt(ref string) string }); ok {
+		if text := r.Receipt(ref); text != "" {
+			return ": " + exposure.Clean(text, 300)
+		}
+	}
+	return ""
+}
