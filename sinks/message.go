@@ -83,20 +83,25 @@ func (w Wording) named(title, account string) string {
 	return strings.Replace(title, " in "+account, " in "+name+" ("+account+")", 1)
 }
 
-// account is the account with its name, if it has one.
-func (w Wording) account(a *processor.Alert) string {
-	account := a.Account
-	if name := w.Accounts[account]; name != "" {
-		account = name + " (" + account + ")"
+// Account is the account's number with its name, if it has one.
+func (w Wording) Account(number string) string {
+	if name := w.Accounts[number]; name != "" {
+		return name + " (" + number + ")"
 	}
+	return number
+}
+
+// account is the account, and its partition if it is not the usual one.
+func (w Wording) account(a *processor.Alert) string {
+	account := w.Account(a.Account)
 	if a.Partition != "" && a.Partition != "aws" {
 		account += ", " + a.Partition
 	}
 	return account
 }
 
-// time is t in UTC, and in the zone of the Wording where that is another.
-func (w Wording) time(t time.Time) string {
+// Time is t in UTC, and in the zone of the Wording where that is another.
+func (w Wording) Time(t time.Time) string {
 	text := t.UTC().Format("2006-01-02 15:04:05 UTC")
 	if w.Zone == nil || w.Zone == time.UTC {
 		return text
@@ -126,14 +131,18 @@ func (w Wording) facts(a *processor.Alert) []Fact {
 		add("User", *a.User)
 	}
 	add("Account", w.account(a))
-	if a.OpenedAt != nil {
-		add("Without MFA since", w.time(*a.OpenedAt))
+	switch {
+	case a.OpenedAt == nil:
+	case a.Step == exposure.Reduced: // who is not without MFA
+		add("Time", w.Time(*a.OpenedAt))
+	default:
+		add("Without MFA since", w.Time(*a.OpenedAt))
 	}
 	if a.ResolvedAt != nil {
-		add("Over since", w.time(*a.ResolvedAt))
+		add("Over since", w.Time(*a.ResolvedAt))
 	}
 	if a.OpenedAt == nil || !a.Time.Equal(*a.OpenedAt) && !a.Time.Equal(deref(a.ResolvedAt)) {
-		add("Time", w.time(a.Time))
+		add("Time", w.Time(a.Time))
 	}
 	add("Done by", doneBy(a.Actor))
 	if a.Actor.ARN != "" || a.Actor.Name != "" || a.Actor.Type != "" {

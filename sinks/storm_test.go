@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,8 +175,11 @@ func TestGroupThatFails(t *testing.T) {
 func TestGroupKeepsRefs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
+		var mu sync.Mutex
 		var refs []string
 		s := &groupSink{fakeSink: fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, ref string) (string, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			refs = append(refs, a.ID+":"+ref)
 			return "thread-" + *a.Exposure, nil
 		}}}
@@ -187,6 +191,7 @@ func TestGroupKeepsRefs(t *testing.T) {
 		r.start(o, map[string]Sink{"a": s})
 		tell(t, r.j, "x-3", "y-2")
 		r.idle()
+		slices.Sort(refs)
 		equal(t, "refs", refs, []string{"x-1:", "x-2:thread-x", "x-3:thread-x", "y-2:"})
 		if groups := s.list(); len(groups) != 1 || !slices.Equal(groups[0], []string{"y-1", "z-1"}) {
 			t.Errorf("groups %v", groups)

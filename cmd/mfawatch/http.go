@@ -48,9 +48,6 @@ func listenHTTP(address string, metrics prometheus.Gatherer, checks func() []rea
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { readyz(w, checks()) })
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		plain(w, http.StatusOK, "mfawatch\n\n/metrics\n/healthz\n/readyz\n/api/v1/deadletters\n/api/v1/quarantine\n")
-	})
 	return &httpServer{listener, mux, &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,

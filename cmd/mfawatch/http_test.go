@@ -58,7 +58,6 @@ func TestHTTPServer(t *testing.T) {
 		{"GET", "/metrics", 200, "go_goroutines "},
 		{"GET", "/metrics", 200, `mfawatch_build_info{commit="`},
 		{"GET", "/metrics", 200, "process_start_time_seconds "},
-		{"GET", "/", 200, "/metrics"},
 		{"GET", "/etc/passwd", 404, ""},
 		{"POST", "/metrics", 405, ""},
 	} {

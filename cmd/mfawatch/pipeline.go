@@ -87,6 +87,9 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 		return nil, err
 	}
 	p.http.admit(newAdmin(p.journal, p.metrics), p.Reload, p.adminOpen)
+	pages := p.pages()
+	p.http.mux.Handle("GET /{$}", pages)
+	p.http.mux.Handle("GET /exposures/{id}", pages)
 	return p, nil
 }
 
