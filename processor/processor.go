@@ -141,6 +141,9 @@ func (p *Processor) told(f journal.Folded) {
 	for _, a := range f.Alerts {
 		p.metrics.alerts.WithLabelValues(string(a.Step), string(a.Severity)).Inc()
 		p.metrics.toAlert.Observe(now.Sub(a.Time).Seconds())
+		if a.Step == exposure.Resolved && a.Resolution != nil && a.OpenedAt != nil && a.ResolvedAt != nil {
+			p.metrics.lasted.WithLabelValues(*a.Resolution).Observe(a.ResolvedAt.Sub(*a.OpenedAt).Seconds())
+		}
 	}
 }
 

@@ -17,6 +17,9 @@ const (
 	UserDeleted = "user_deleted" // the user is gone (R23)
 )
 
+// Resolutions lists them all.
+var Resolutions = []string{Enabled, Replaced, MFASeen, UserDeleted}
+
 // What still protects the user.
 const (
 	ProtectionNone        = "none"
