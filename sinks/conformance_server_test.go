@@ -28,7 +28,7 @@ type faultyServer struct {
 	sent   []string
 }
 
-func newFaultyServer(t *testing.T, h http.Handler) *faultyServer {
+func newFaultyServer(t testing.TB, h http.Handler) *faultyServer {
 	s := &faultyServer{}
 	var turn sync.Mutex
 	done := make(chan struct{})
