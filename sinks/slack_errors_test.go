@@ -134,7 +134,7 @@ func TestSlackMistakes(t *testing.T) {
 		"channel and webhook":     {func(c *SlackConfig) { c.Token, c.URL = "", hook }, "channel: an incoming webhook posts to"},
 		"no URL":                  {func(c *SlackConfig) { c.Token, c.Channel, c.URL = "", "", "hooks.slack.com/xyzzy" }, "url: want a URL"},
 		"two URLs":                {func(c *SlackConfig) { c.Token, c.Channel, c.URL, c.URLFile = "", "", hook, "x" }, "url_file: set beside url"},
-		"no API":                  {func(c *SlackConfig) { c.APIURL = "slack.com" }, "api_url: want a URL"},
+		"no API":                  {func(c *SlackConfig) { c.APIURL = "slack.com" }, "api_url: want https://slack.com/api/"},
 		"template":                {func(c *SlackConfig) { c.Templates = Templates{"body": "x"} }, "templates.body: no such part; known are title, text"},
 		"wait":                    {func(c *SlackConfig) { c.ConnectTimeout = time.Hour }, "connect_timeout: want"},
 	}

@@ -29,7 +29,7 @@ func slackConform(hooked, history bool) func(t *testing.T) *conformServer {
 		}
 		return &conformServer{
 			sink: func() (Sink, error) {
-				c := SlackConfig{APIURL: SecretURL(server.URL + "/api"), Token: slackToken, Channel: slackRoom}
+				c := SlackConfig{APIURL: server.URL + "/api", Token: slackToken, Channel: slackRoom}
 				if hooked {
 					c = SlackConfig{URL: SecretURL(server.URL + hushPath)}
 				}
@@ -61,7 +61,7 @@ func newTestSlack(t *testing.T, c SlackConfig) (*Slack, *slackServer, *faultySer
 	t.Helper()
 	fake := &slackServer{token: slackToken, channel: slackRoom, name: "security", refuse: map[string][]string{}}
 	server := newFaultyServer(t, fake)
-	c.APIURL = SecretURL(server.URL + "/api/")
+	c.APIURL = server.URL + "/api/"
 	if c.Token == "" && c.TokenFile == "" {
 		c.Token = slackToken
 	}
