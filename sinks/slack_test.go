@@ -312,3 +312,21 @@ func TestSlackEscape(t *testing.T) {
 		}
 	}
 }
+
+// The library goes through our connections: their authority, their certificate,
+// their bounds.
+func TestSlackOverTLS(t *testing.T) {
+	server := quietServer(t, (&slackServer{token: slackToken, channel: slackRoom}).ServeHTTP)
+	server.StartTLS()
+	for want, tls := range map[verdict]TLSConfig{told: {CAFile: writePEM(t, server)}, misconfigured: {}} {
+		s, err := NewSlack(SlackConfig{Token: slackToken, Channel: slackRoom, APIURL: server.URL + "/api/", HTTPConfig: HTTPConfig{TLS: tls}}, Wording{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Send(t.Context(), conformStory("bob")[0], "")
+		if v, _ := judge(err); v != want {
+			t.Errorf("%s, want %s: %v", v, want, err)
+		}
+		_ = s.Close()
+	}
+}
