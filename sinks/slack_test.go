@@ -330,3 +330,17 @@ func TestSlackOverTLS(t *testing.T) {
 		_ = s.Close()
 	}
 }
+
+// Whatever a ref is, it is read, and what was read is the ref of the next time.
+func FuzzSlackPlaces(f *testing.F) {
+	f.Add("")
+	f.Add("posted")
+	f.Add(`{"C0123456789":{"channel":"C0123456789","ts":"1777622591.000001","told":"x","title":"t","facts":[{"Name":"a","Value":"b"}]}}`)
+	f.Add(`{"":null}`)
+	f.Fuzz(func(t *testing.T, ref string) {
+		once := slackPlaces(ref).ref()
+		if twice := slackPlaces(once).ref(); twice != once {
+			t.Errorf("%q became %q, and then %q", ref, once, twice)
+		}
+	})
+}
