@@ -93,7 +93,7 @@ func (s *Slack) tell(ctx context.Context, c slackClient, channel string, a *proc
 		if err != nil {
 			return err
 		}
-		if posted.thread != place.TS { // what it answers was deleted: it stands by itself
+		if gone && posted.thread != place.TS { // what it answers was deleted: it stands by itself
 			place.TS = posted.ts
 		}
 	}
@@ -155,8 +155,8 @@ type slackSeen struct {
 	possible bool   // it may be there, and could not be looked for
 }
 
-// slackLook is how many messages are looked at.
-const slackLook = 100
+// maxSlackLook is how many messages are looked at.
+const maxSlackLook = 100
 
 // lookUp looks for the message about the alert, in the thread or in the channel,
 // if it may be there already.
@@ -170,12 +170,12 @@ func (s *Slack) lookUp(ctx context.Context, c slackClient, channel, thread strin
 	var err error
 	if thread == "" {
 		var history *slack.GetConversationHistoryResponse
-		history, err = c.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: channel, Oldest: oldest, Limit: slackLook, IncludeAllMetadata: true})
+		history, err = c.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: channel, Oldest: oldest, Limit: maxSlackLook, IncludeAllMetadata: true})
 		if err == nil {
 			messages, more = history.Messages, history.HasMore
 		}
 	} else {
-		messages, more, _, err = c.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: channel, Timestamp: thread, Oldest: oldest, Limit: slackLook, IncludeAllMetadata: true})
+		messages, more, _, err = c.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: channel, Timestamp: thread, Oldest: oldest, Limit: maxSlackLook, IncludeAllMetadata: true})
 	}
 	if _, refused := errors.AsType[slack.SlackErrorResponse](err); refused && !slackCode(err, slackThrottles...) {
 		return slackSeen{possible: true}, nil
