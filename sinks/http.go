@@ -16,7 +16,7 @@ import (
 // followed.
 type HTTPConfig struct {
 	ConnectTimeout time.Duration `koanf:"connect_timeout"`  // of the connection, and of the TLS handshake; default 5s
-	ReplyTimeout   time.Duration `koanf:"reply_timeout"`    // of the answer, once the request is sent; 1default 5s
+	ReplyTimeout   time.Duration `koanf:"reply_timeout"`    // of the answer, once the request is sent; default 15s
 	AllowLinkLocal bool          `koanf:"allow_link_local"` // 169.254.0.0/16 and fe80::/10, where clouds hand out credentials
 	TLS            TLSConfig     `koanf:"tls"`
 }
@@ -115,6 +115,18 @@ func (u SecretURL) problem() string {
 		return "want a URL without a fragment (#)"
 	}
 	return ""
+}
+
+// oneSecret is the secret that stands in text, or in the file of that name, as
+// it is now; "" if there is neither.
+func oneSecret(field, text, path string) (string, error) {
+	switch {
+	case path == "":
+		return text, nil
+	case text != "":
+		return "", fmt.Errorf("%s_file: set beside %s; want one of them", field, field)
+	}
+	return readSecret(field+"_file", path)
 }
 
 // readSecret is the secret that a file holds, without the line end that editors
