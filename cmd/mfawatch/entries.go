@@ -48,10 +48,16 @@ var (
 	sinkTypes = map[string]func() sinkConfig{
 		"file":  func() sinkConfig { return &fileSink{sending: inTurn()} },
 		"kafka": func() sinkConfig { return &kafkaSink{sending: atOnce()} },
+		"servicenow": func() sinkConfig {
+			return &serviceNowSink{ServiceNowConfig: sinks.DefaultServiceNowConfig(), sending: toTickets()}
+		},
 		"stdout": func() sinkConfig {
 			return &stdoutSink{StdoutConfig: sinks.StdoutConfig{Format: "json"}, sending: inTurn()}
 		},
 		"webhook": func() sinkConfig { return &webhookSink{sending: atOnce()} },
+		"zendesk": func() sinkConfig {
+			return &zendeskSink{ZendeskConfig: sinks.DefaultZendeskConfig(), sending: toTickets()}
+		},
 	}
 )
 
