@@ -167,6 +167,7 @@ func NewServiceNow(c ServiceNowConfig, w Wording, log *slog.Logger) (*ServiceNow
 	if len(c.EndedStates) == 0 {
 		c.EndedStates = d.EndedStates
 	}
+	c.EndedStates = append(slices.Clip(c.EndedStates), c.ResolvedState)
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -184,8 +185,8 @@ func NewServiceNow(c ServiceNowConfig, w Wording, log *slog.Logger) (*ServiceNow
 // Close closes the connections that nobody uses.
 func (s *ServiceNow) Close() error { return s.http.Close() }
 
-// To is the sink for another assignment group, given by its sys_id. Events have
-// none. It shares the connections, and is not closed by itself.
+// To is the sink for another assignment group, given by its sys_id; an incident
+// that is open already keeps its own. Events have none. It shares the connections, and is not closed by itself.
 func (s *ServiceNow) To(recipients []string) (Sink, error) {
 	switch {
 	case s.config.Mode == modeEvents:
@@ -225,7 +226,7 @@ func (s *ServiceNow) Send(ctx context.Context, a *processor.Alert, ref string) (
 		if i.tells(a) {
 			return i.ref(), nil
 		}
-		if !slices.Contains(s.config.EndedStates, i.State.Value) {
+		if !s.ended(i.State) {
 			open = append(open, i)
 		}
 	}
@@ -243,9 +244,14 @@ func (s *ServiceNow) Send(ctx context.Context, a *processor.Alert, ref string) (
 	return ref, Superseded(fmt.Errorf("incident %s was resolved, closed or deleted by somebody", lastNumber(known, ref)))
 }
 
+// ended reports whether nobody works any more at an incident in that state.
+func (s *ServiceNow) ended(state snValue) bool {
+	return slices.Contains(s.config.EndedStates, state.Value)
+}
+
 // look finds the incidents of the exposure, the oldest first.
 func (s *ServiceNow) look(ctx context.Context, cred credentials, a *processor.Alert, ref string) ([]snIncident, error) {
-	key, sysID := ticketKey(a), snSysID(ref)
+	key, sysID := ticketKey(a, s.config.AssignmentGroup), snSysID(ref)
 	query := "correlation_id=" + key
 	if sysID != "" {
 		query += "^ORsys_id=" + sysID
@@ -317,9 +323,9 @@ func (s *ServiceNow) update(ctx context.Context, cred credentials, a *processor.
 	if err != nil {
 		return err
 	}
-	if state := got.Result.State.Value; what == snResolve && state != s.config.ResolvedState && !slices.Contains(s.config.EndedStates, state) {
+	if state := got.Result.State; what == snResolve && !s.ended(state) {
 		return Permanent(fmt.Errorf("incident %s was not resolved: its state is still %.20q; let the user write the field state, or set resolved_state to what the instance calls resolved, then retry the dead letter",
-			open[0].Number.Value, state))
+			open[0].Number.Value, state.Value))
 	}
 	return nil
 }

@@ -24,39 +24,13 @@ const (
 	snEvent
 )
 
-// maxTicketReply bounds what is read of the incidents or tickets of an exposure,
-// with all that people wrote there.
-const maxTicketReply = 4 << 20
-
 // call sends a request with body as JSON, and reads the answer into got.
 func (s *ServiceNow) call(ctx context.Context, cred credentials, what snOperation, method, path string, body, got any) (reply, error) {
-	r := request{method: method, url: strings.TrimRight(s.config.URL, "/") + path, header: http.Header{"Accept": {"application/json"}},
-		secrets: cred.secrets, bound: maxTicketReply}
-	r.header.Set(cred.name, cred.value)
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return reply{}, Permanent(err)
-		}
-		r.body = text
-		r.header.Set("Content-Type", "application/json")
-	}
-	answer, err := s.http.post(ctx, r)
-	if err != nil {
-		return answer, snVerdict(what, answer, err, time.Now())
-	}
-	if isPage(answer) {
-		return answer, Misconfigured(fmt.Errorf("%s of ServiceNow answered %s with a page of HTML: the instance hibernates (sign in to wake it), or url is another site's",
-			method, statusText(answer.status)))
-	}
-	if err := json.Unmarshal(answer.body, got); err != nil {
-		err = fmt.Errorf("%s of ServiceNow answered %s with what is no answer of the Table API: %w", method, statusText(answer.status), err)
-		if what == snLook {
-			return answer, err // nothing was written
-		}
-		return answer, Ambiguous(err)
-	}
-	return answer, nil
+	return s.http.call(ctx, s.config.URL, cred, ticketCall{
+		method: method, path: path, body: body, got: got, looks: what == snLook,
+		page:    "the instance hibernates (sign in to wake it), or url is another site's",
+		verdict: func(r reply, err error) error { return snVerdict(what, r, err, time.Now()) },
+	})
 }
 
 // snVerdict is what a failure means where judgeStatus does not know.
@@ -66,8 +40,6 @@ func snVerdict(what snOperation, r reply, err error, now time.Time) error {
 	switch {
 	case v == throttled && after == 0:
 		return Throttled(err, snReset(r, now))
-	case what == snLook && v == ambiguous:
-		return verdictOf(err, retry, 0) // nothing was written
 	case r.status == http.StatusUnauthorized:
 		return Misconfigured(fmt.Errorf("%w; check username and password, token or api_key, and that the user may use the web services", err))
 	case r.status == http.StatusForbidden || r.status == http.StatusBadRequest:

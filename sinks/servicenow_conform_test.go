@@ -32,7 +32,7 @@ func TestServiceNowConforms(t *testing.T) {
 				sink: func() (Sink, error) {
 					return NewServiceNow(ServiceNowConfig{URL: f.URL, Username: "mfawatch", Password: "xyzzy-password"}, Wording{}, slog.New(slog.DiscardHandler))
 				},
-				holds:   func(a *processor.Alert) held { return snHolds(s.of(ticketKey(a))) },
+				holds:   func(a *processor.Alert) held { return snHolds(s.of(ticketKey(a, ""))) },
 				inject:  f.inject,
 				bodies:  f.bodies,
 				secrets: []string{"xyzzy-password", hushBasic},
@@ -72,7 +72,7 @@ func TestServiceNowEventsConform(t *testing.T) {
 				sink: func() (Sink, error) {
 					return NewServiceNow(ServiceNowConfig{URL: f.URL, Mode: "events", APIKey: "xyzzy-api-key"}, Wording{}, slog.New(slog.DiscardHandler))
 				},
-				holds:   func(a *processor.Alert) held { return s.alert(ticketKey(a)) },
+				holds:   func(a *processor.Alert) held { return s.alert(ticketKey(a, "")) },
 				inject:  f.inject,
 				bodies:  f.bodies,
 				secrets: []string{"xyzzy-api-key"},

@@ -18,6 +18,7 @@ import (
 const (
 	maxShortDescription = 160
 	maxEventColumn      = 100
+	maxEventLink        = 1000
 )
 
 // snEcho asks for what was kept of what we set, and no more.
@@ -116,7 +117,7 @@ func (s *ServiceNow) incident(a *processor.Alert, after string) map[string]strin
 	for name, value := range s.config.Fields {
 		sent[name] = value
 	}
-	sent["correlation_id"] = ticketKey(a)
+	sent["correlation_id"] = ticketKey(a, s.config.AssignmentGroup)
 	sent["short_description"] = exposure.Clean(snText(s.texts.or(m.Short, "short_description", m, a, maxTicketText)), maxShortDescription)
 	var before []string
 	if after != "" {
@@ -192,6 +193,9 @@ func (s *ServiceNow) event(a *processor.Alert, unheard bool) map[string]string {
 	}
 	more := map[string]string{"original_severity": string(a.Severity), "step": string(a.Step), "alert": a.ID}
 	for _, l := range m.Links {
+		if len(l.URL) > maxEventLink {
+			continue
+		}
 		more[strings.ToLower(strings.ReplaceAll(l.Text, " ", "_"))] = l.URL
 	}
 	info, _ := json.Marshal(more) // strings cannot fail
@@ -206,7 +210,7 @@ func (s *ServiceNow) event(a *processor.Alert, unheard bool) map[string]string {
 		"resource":         exposure.Clean(snText(user), maxEventColumn),
 		"metric_name":      "MFA",
 		"type":             "MFA removed",
-		"message_key":      ticketKey(a),
+		"message_key":      ticketKey(a, ""),
 		"severity":         severity,
 		"resolution_state": state,
 		"time_of_event":    a.Time.UTC().Format(time.DateTime),

@@ -328,7 +328,7 @@ func (s *snServer) takeEvents(w http.ResponseWriter, body map[string]any) {
 		if !regexp.MustCompile(`^[0-5]$`).MatchString(event["severity"]) || event["resolution_state"] != "New" && event["resolution_state"] != "Closing" {
 			s.t.Errorf("severity %q, state %q", event["severity"], event["resolution_state"])
 		}
-		if len(event["message_key"]) == 0 || len(event["message_key"]) > 100 || len(event["description"]) > 4000 || len(event["node"]) > 100 || len(event["resource"]) > 100 {
+		if len(event["message_key"]) == 0 || len(event["message_key"]) > 100 || len(event["description"]) > 4000 || len(event["additional_info"]) > 4000 || len(event["node"]) > 100 || len(event["resource"]) > 100 {
 			s.t.Errorf("too long, or no key: %v", event)
 		}
 		s.events = append(s.events, event)

@@ -23,21 +23,30 @@ import (
 const maxTicketText = 4000
 
 // ticketKey is what the ticket of an alert is found again by: the exposure, or
-// the alert itself if it belongs to none. It has no character that means
-// something in a query.
-func ticketKey(a *processor.Alert) string {
-	key := a.ID
+// the alert itself if it belongs to none; and who gets it, since others have a
+// ticket of their own. It has no character that means something in a query.
+func ticketKey(a *processor.Alert, who string) string {
 	if a.Exposure != nil {
-		key = *a.Exposure
+		return keyFor(*a.Exposure, who)
 	}
-	if plainKey.MatchString(key) {
-		return key
-	}
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:])
+	return keyFor(a.ID, who)
 }
 
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
+func keyFor(key, who string) string {
+	digest := func(s string) string {
+		sum := sha256.Sum256([]byte(s))
+		return hex.EncodeToString(sum[:])
+	}
+	if !plainKey.MatchString(key) {
+		key = digest(key)
+	}
+	if who != "" {
+		key += "-" + digest(who)[:8]
+	}
+	return key
+}
+
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,90}$`)
 
 // ticketMark ends the text of an alert: where it stands already, the alert was
 // told.
@@ -142,10 +151,4 @@ func choice(severity exposure.Severity, chosen, defaults map[string]string) stri
 		return value
 	}
 	return defaults[string(severity)]
-}
-
-// isPage reports whether a server answered with a page for people: one to log in
-// at, or to say that it is asleep.
-func isPage(r reply) bool {
-	return strings.HasPrefix(r.header.Get("Content-Type"), "text/html") || strings.HasPrefix(strings.TrimSpace(string(r.body)), "<")
 }

@@ -85,6 +85,14 @@ func isAddress(s string) bool {
 	return err == nil && a.Address == s
 }
 
+// who gets the tickets.
+func (c ZendeskConfig) who() string {
+	if c.GroupID == 0 && c.BrandID == 0 && c.AssigneeEmail == "" {
+		return ""
+	}
+	return fmt.Sprint(c.GroupID, c.BrandID, c.AssigneeEmail)
+}
+
 // header is what proves who we are, as it is now.
 func (c ZendeskConfig) header() (credentials, error) {
 	token := secretText{"token", c.Token, c.TokenFile}
@@ -132,7 +140,7 @@ func NewZendesk(c ZendeskConfig, w Wording, log *slog.Logger) (*Zendesk, error) 
 func (z *Zendesk) Close() error { return z.http.Close() }
 
 // To is the sink for others: a group by its number, an agent by mail address, or
-// one of each. It shares the connections, and is not closed by itself.
+// one of each; a ticket that is there already keeps its own. It shares the connections, and is not closed by itself.
 func (z *Zendesk) To(recipients []string) (Sink, error) {
 	other := *z
 	other.config.GroupID, other.config.AssigneeEmail = 0, ""
@@ -215,7 +223,7 @@ func (z *Zendesk) look(ctx context.Context, cred credentials, a *processor.Alert
 	var got struct {
 		Tickets []zdTicket `json:"tickets"`
 	}
-	key := ticketKey(a)
+	key := ticketKey(a, z.config.who())
 	if _, err := z.call(ctx, cred, zdLook, http.MethodGet, "/api/v2/tickets?"+url.Values{"external_id": {key}}.Encode(), "", nil, &got); err != nil {
 		return nil, err
 	}
@@ -258,7 +266,7 @@ func (z *Zendesk) said(ctx context.Context, cred credentials, a *processor.Alert
 func (z *Zendesk) create(ctx context.Context, cred credentials, a *processor.Alert, after int64) (ref string, err error) {
 	sent := z.ticket(a, after)
 	var got zdOne
-	r, err := z.call(ctx, cred, zdCreate, http.MethodPost, "/api/v2/tickets", a.ID, zdOut{sent}, &got)
+	r, err := z.call(ctx, cred, zdCreate, http.MethodPost, "/api/v2/tickets", keyFor(a.ID, z.config.who()), zdOut{sent}, &got)
 	if err != nil {
 		return "", err
 	}

@@ -21,7 +21,7 @@ func TestZendeskConforms(t *testing.T) {
 				sink: func() (Sink, error) {
 					return NewZendesk(ZendeskConfig{URL: f.URL, Email: "bot@example.net", Token: "xyzzy-token"}, Wording{}, slog.New(slog.DiscardHandler))
 				},
-				holds:   func(a *processor.Alert) held { return zdHolds(z.of(ticketKey(a))) },
+				holds:   func(a *processor.Alert) held { return zdHolds(z.of(ticketKey(a, ""))) },
 				inject:  f.inject,
 				bodies:  f.bodies,
 				secrets: []string{"xyzzy-token", "Ym90QGV4YW1wbGUubmV0L3Rva2VuOnh5enp5LXRva2Vu"},

@@ -1,18 +1,13 @@
 package sinks
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
-	"fmt"
 	"html"
 	"maps"
-	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -94,7 +89,7 @@ func (z *Zendesk) ticket(a *processor.Alert, after int64) zdSent {
 		Comment:       zdComment{HTML: zdHTML(ticketText(m, a, z.texts, "comment", zdText))},
 		Priority:      choice(severity, z.config.Priority, zdPriority),
 		Type:          "incident",
-		ExternalID:    ticketKey(a),
+		ExternalID:    ticketKey(a, z.config.who()),
 		Tags:          z.config.Tags,
 		GroupID:       z.config.GroupID,
 		AssigneeEmail: z.config.AssigneeEmail,
@@ -147,125 +142,4 @@ func zdText(s string) string {
 // zdHTML is plain text as HTML, which is not read as Markdown.
 func zdHTML(s string) string {
 	return strings.ReplaceAll(html.EscapeString(s), "\n", "<br>")
-}
-
-// A zdOperation is what a request is for: it decides what a refusal means.
-type zdOperation int
-
-const (
-	zdLook zdOperation = iota
-	zdCreate
-	zdUpdate
-	zdSolve
-)
-
-// call sends a request with body as JSON, under a key against duplicates if
-// there is one, and reads the answer into got.
-func (z *Zendesk) call(ctx context.Context, cred credentials, what zdOperation, method, path, key string, body, got any) (reply, error) {
-	r := request{method: method, url: strings.TrimRight(z.config.URL, "/") + path, header: http.Header{"Accept": {"application/json"}},
-		secrets: cred.secrets, bound: maxTicketReply}
-	r.header.Set(cred.name, cred.value)
-	if key != "" {
-		r.header.Set("Idempotency-Key", key)
-	}
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return reply{}, Permanent(err)
-		}
-		r.body = text
-		r.header.Set("Content-Type", "application/json")
-	}
-	answer, err := z.http.post(ctx, r)
-	if err != nil {
-		return answer, zdVerdict(what, answer, err)
-	}
-	if isPage(answer) {
-		return answer, Misconfigured(fmt.Errorf("%s of Zendesk answered %s with a page of HTML: url is not that of a help desk", method, statusText(answer.status)))
-	}
-	if err := json.Unmarshal(answer.body, got); err != nil {
-		err = fmt.Errorf("%s of Zendesk answered %s with what is no answer of its API: %w", method, statusText(answer.status), err)
-		if what == zdLook {
-			return answer, err // nothing was written
-		}
-		return answer, Ambiguous(err)
-	}
-	return answer, nil
-}
-
-// zdVerdict is what a failure means where judgeStatus does not know.
-func zdVerdict(what zdOperation, r reply, err error) error {
-	v, after := judge(err)
-	said := zdErrors(r)
-	switch {
-	case v == throttled && after == 0:
-		seconds, _ := strconv.Atoi(cmp.Or(r.header.Get("Ratelimit-Reset"), r.header.Get("X-Rate-Limit-Reset")))
-		return Throttled(err, max(0, min(time.Duration(seconds)*time.Second, maxRetryAfter)))
-	case what == zdLook && v == ambiguous:
-		return verdictOf(err, retry, 0) // nothing was written
-	case r.status == http.StatusUnauthorized:
-		return Misconfigured(fmt.Errorf("%w; check email and token (an API token of that agent; without email an OAuth token), and that API tokens are allowed", err))
-	case r.status == http.StatusForbidden:
-		return Misconfigured(fmt.Errorf("%w; the agent may not do that, or is suspended, or the account is", err))
-	case r.status == http.StatusNotFound && (what == zdUpdate || what == zdSolve):
-		return verdictOf(fmt.Errorf("%w; somebody deleted the ticket", err), retry, 0)
-	case r.status == http.StatusNotFound:
-		return Misconfigured(fmt.Errorf("%w; there is no help desk at url", err))
-	case r.status == http.StatusConflict:
-		return verdictOf(err, retry, 0)
-	case r.status == http.StatusBadRequest && said.Error == "IdempotentRequestError":
-		return verdictOf(fmt.Errorf("%w; an attempt with other words or other configuration was made, which Zendesk remembers for two hours", err), retry, 0)
-	case r.status == http.StatusUnprocessableEntity:
-		return zdRefused(what, said, err)
-	}
-	return err
-}
-
-// A zdError is how Zendesk refuses.
-type zdError struct {
-	Error   string
-	Details map[string][]struct {
-		Description string `json:"description"`
-	}
-}
-
-func zdErrors(r reply) (e zdError) {
-	var got struct {
-		Error   any             `json:"error"`
-		Details json.RawMessage `json:"details"`
-	}
-	if json.Unmarshal(r.body, &got) != nil {
-		return e
-	}
-	e.Error, _ = got.Error.(string)
-	_ = json.Unmarshal(got.Details, &e.Details)
-	return e
-}
-
-// zdAlertFields are those of which each alert has its own.
-var zdAlertFields = []string{"subject", "description", "comment", "value", "external_id"}
-
-// zdRefused is what 422 means: the ticket was closed meanwhile, or the help desk
-// has rules of its own.
-func zdRefused(what zdOperation, said zdError, err error) error {
-	var problems []string
-	ours := true // it is about the alert alone
-	for _, field := range slices.Sorted(maps.Keys(said.Details)) {
-		ours = ours && slices.Contains(zdAlertFields, field)
-		for _, d := range said.Details[field] {
-			problems = append(problems, exposure.Clean(d.Description, maxErrorText))
-		}
-	}
-	if len(problems) > 0 {
-		err = fmt.Errorf("%w (%s)", err, strings.Join(problems, "; "))
-	}
-	switch closed := slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, "closed prevents ticket update") }); {
-	case closed:
-		return verdictOf(err, retry, 0) // the next attempt sees it
-	case what == zdCreate && !ours: // it would refuse each alert
-		return Misconfigured(fmt.Errorf("%w; check group_id, assignee_email, brand_id and tags, and set what the help desk wants under fields", err))
-	case what == zdSolve: // others can be made all the same
-		return Permanent(fmt.Errorf("%w; set assignee_email and, under fields, what the help desk wants of a ticket to be solved, then retry the dead letter", err))
-	}
-	return Permanent(err)
 }
