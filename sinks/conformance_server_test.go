@@ -29,7 +29,7 @@ type faultyServer struct {
 	spare  func(r *http.Request) bool // requests that end well whatever is injected, and are not kept: looks
 }
 
-func newFaultyServer(t *testing.T, h http.Handler) *faultyServer {
+func newFaultyServer(t testing.TB, h http.Handler) *faultyServer {
 	s := &faultyServer{}
 	var turn sync.Mutex
 	done := make(chan struct{})
