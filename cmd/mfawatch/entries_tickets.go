@@ -6,12 +6,15 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-// toTickets is how sinks are sent alerts that keep a ticket for each exposure:
-// people read it, and no ticket is about several.
-func toTickets() sending {
-	s := atOnce()
-	s.People = true
-	return s
+// ServiceNow's limits are each instance's own.
+func newServiceNowSink() *serviceNowSink {
+	return &serviceNowSink{ServiceNowConfig: sinks.DefaultServiceNowConfig(), sending: toPeople(0)}
+}
+
+// Zendesk's least plan allows 200 requests a minute, of which an alert takes
+// three.
+func newZendeskSink() *zendeskSink {
+	return &zendeskSink{ZendeskConfig: sinks.DefaultZendeskConfig(), sending: toPeople(1)}
 }
 
 type serviceNowSink struct {
