@@ -186,7 +186,8 @@ func NewServiceNow(c ServiceNowConfig, w Wording, log *slog.Logger) (*ServiceNow
 func (s *ServiceNow) Close() error { return s.http.Close() }
 
 // To is the sink for another assignment group, given by its sys_id; an incident
-// that is open already keeps its own. Events have none. It shares the connections, and is not closed by itself.
+// that is open already keeps its own. Events have none. It shares the
+// connections, and is not closed by itself.
 func (s *ServiceNow) To(recipients []string) (Sink, error) {
 	switch {
 	case s.config.Mode == modeEvents:
@@ -272,7 +273,7 @@ func (s *ServiceNow) look(ctx context.Context, cred credentials, a *processor.Al
 	// What an instance does not understand of a query it leaves out, and
 	// returns more.
 	return slices.DeleteFunc(got.Result, func(i snIncident) bool {
-		return i.CorrelationID.Value != key && (sysID == "" || i.SysID.Value != sysID)
+		return i.CorrelationID.Value != key && i.SysID.Value != sysID || !sysIDText.MatchString(i.SysID.Value)
 	}), nil
 }
 
@@ -287,7 +288,7 @@ func (s *ServiceNow) open(ctx context.Context, cred credentials, a *processor.Al
 		return "", err
 	}
 	i := got.Result
-	if i.SysID.Value == "" {
+	if !sysIDText.MatchString(i.SysID.Value) {
 		return "", Ambiguous(fmt.Errorf("answered %s without the sys_id of an incident", statusText(r.status)))
 	}
 	var lost []string
@@ -350,12 +351,13 @@ func (s *ServiceNow) sendEvent(ctx context.Context, cred credentials, a *process
 	return event["message_key"], nil
 }
 
-// Render is the request that would be sent of an alert.
+// Render is the request that would be sent of an alert, where what begins an
+// exposure has an incident still to be opened and what follows has it.
 func (s *ServiceNow) Render(a *processor.Alert) (string, error) {
 	switch {
 	case s.config.Mode == modeEvents:
 		return renderRequest("POST /api/global/em/jsonv2", map[string]any{"records": []any{s.event(a, false)}})
-	case a.Step == exposure.Resolved:
+	case follows(a.Step):
 		return renderRequest("PATCH /api/now/table/incident/SYS_ID", s.change(a, make([]snIncident, 1)))
 	}
 	return renderRequest("POST /api/now/table/incident", s.incident(a, ""))

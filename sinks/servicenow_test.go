@@ -290,7 +290,7 @@ func TestServiceNowEventNotTaken(t *testing.T) {
 
 func TestServiceNowRender(t *testing.T) {
 	r := newSnRig(t, nil)
-	for i, want := range []string{"POST /api/now/table/incident\n{", "", "", "", "PATCH /api/now/table/incident/SYS_ID\n{"} {
+	for i, want := range []string{"POST /api/now/table/incident\n{", "PATCH /api/now/table/incident/SYS_ID\n{", "PATCH /api/now/table/incident/SYS_ID\n{", "PATCH /api/now/table/incident/SYS_ID\n{", "PATCH /api/now/table/incident/SYS_ID\n{"} {
 		text, err := r.sink.Render(conformStory("bob")[i])
 		if err != nil || !strings.HasPrefix(text, want) || !json.Valid([]byte(text[strings.IndexByte(text, '{'):])) {
 			t.Errorf("%v: %s", err, text)

@@ -116,6 +116,11 @@ func ticketLines(text string, max int) string {
 // if it is over.
 func exploited(a *processor.Alert) bool { return slices.Contains(a.Reasons, exposure.ReasonExploited) }
 
+// follows reports whether a step has others before it, as a rule.
+func follows(step exposure.Step) bool {
+	return step != exposure.Opened && step != exposure.Reduced && step != exposure.Attempted
+}
+
 // siteProblem is what is wrong with the address of a site, "" if nothing.
 func siteProblem(address, example string) string {
 	u, err := url.Parse(address)

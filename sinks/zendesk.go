@@ -140,7 +140,8 @@ func NewZendesk(c ZendeskConfig, w Wording, log *slog.Logger) (*Zendesk, error) 
 func (z *Zendesk) Close() error { return z.http.Close() }
 
 // To is the sink for others: a group by its number, an agent by mail address, or
-// one of each; a ticket that is there already keeps its own. It shares the connections, and is not closed by itself.
+// one of each; a ticket that is there already keeps its own. It shares the
+// connections, and is not closed by itself.
 func (z *Zendesk) To(recipients []string) (Sink, error) {
 	other := *z
 	other.config.GroupID, other.config.AssigneeEmail = 0, ""
@@ -294,9 +295,10 @@ func (z *Zendesk) update(ctx context.Context, cred credentials, a *processor.Ale
 	return err
 }
 
-// Render is the request that would be sent of an alert.
+// Render is the request that would be sent of an alert, where what begins an
+// exposure has a ticket still to be made and what follows has it.
 func (z *Zendesk) Render(a *processor.Alert) (string, error) {
-	if a.Step == exposure.Resolved {
+	if follows(a.Step) {
 		return renderRequest("PUT /api/v2/tickets/NUMBER", zdOut{z.change(a, []zdTicket{{AssigneeID: json.Number("0")}})})
 	}
 	return renderRequest("POST /api/v2/tickets", zdOut{z.ticket(a, 0)})
