@@ -292,10 +292,7 @@ func TestPagerDutyMistakes(t *testing.T) {
 	if err := good.Validate(); err != nil {
 		t.Errorf("nothing is wrong: %v", err)
 	}
-	tests := map[string]struct {
-		spoil func(c *PagerDutyConfig)
-		want  string
-	}{
+	tests := map[string]chatMistake[PagerDutyConfig]{
 		"no key":             {func(c *PagerDutyConfig) { c.RoutingKey = "" }, "routing_key: missing; want the integration key"},
 		"a key of the API":   {func(c *PagerDutyConfig) { c.RoutingKey = "xyzzy+abcdefghijklmnop" }, "routing_key: want the integration key"},
 		"two keys":           {func(c *PagerDutyConfig) { c.RoutingKeyFile = "x" }, "routing_key_file: set beside routing_key"},
@@ -307,6 +304,21 @@ func TestPagerDutyMistakes(t *testing.T) {
 		"template":           {func(c *PagerDutyConfig) { c.Templates = Templates{"body": "x"} }, "templates.body: no such part; known are summary"},
 		"wait":               {func(c *PagerDutyConfig) { c.ReplyTimeout = time.Hour }, "reply_timeout: want"},
 	}
+	chatMistakes(t, good, tests, func(c PagerDutyConfig) error {
+		_, err := NewPagerDuty(c, Wording{})
+		return err
+	})
+}
+
+// A chatMistake is made in a good configuration, and named.
+type chatMistake[C any] struct {
+	spoil func(c *C)
+	want  string
+}
+
+// chatMistakes wants each mistake named, without a secret, and nothing built.
+func chatMistakes[C interface{ Validate() error }](t *testing.T, good C, tests map[string]chatMistake[C], build func(C) error) {
+	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(tests)) {
 		c := good
 		tests[name].spoil(&c)
@@ -316,7 +328,7 @@ func TestPagerDutyMistakes(t *testing.T) {
 			continue
 		}
 		hushed(t, err.Error())
-		if _, made := NewPagerDuty(c, Wording{}); made == nil {
+		if build(c) == nil {
 			t.Errorf("%s: it was made", name)
 		}
 	}

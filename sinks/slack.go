@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 
@@ -18,7 +19,7 @@ type SlackConfig struct {
 	Token      string    `koanf:"token"`      // of the app's bot: xoxb-…
 	TokenFile  string    `koanf:"token_file"` // in the place of token
 	Channel    string    `koanf:"channel"`    // its ID, such as C0123456789, or its name
-	APIURL     SecretURL `koanf:"api_url"`    // default https://slack.com/api/
+	APIURL     string    `koanf:"api_url"`    // default https://slack.com/api/
 	URL        SecretURL `koanf:"url"`        // of an incoming webhook, in the place of token and channel
 	URLFile    string    `koanf:"url_file"`   // in the place of url
 	Templates  Templates `koanf:"templates"`  // title and text
@@ -54,8 +55,8 @@ func (c SlackConfig) Validate() error {
 		_, err := c.token()
 		errs = append(errs, err, slackChannelProblem("channel", c.Channel))
 	}
-	if c.APIURL != "" && c.APIURL.problem() != "" {
-		bad("api_url: " + c.APIURL.problem())
+	if u, err := url.Parse(c.APIURL); c.APIURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "") {
+		bad("api_url: want " + slackAPI + ", or https://slack-gov.com/api/")
 	}
 	_, err := c.Templates.parse("title", "text")
 	return errors.Join(append(errs, err)...)
@@ -122,7 +123,7 @@ var (
 // NewSlack returns a sink that says what it has to say in the words of w. It
 // asks nobody on the network. The caller closes it.
 func NewSlack(c SlackConfig, w Wording) (*Slack, error) {
-	c.APIURL = SecretURL(strings.TrimRight(string(cmp.Or(c.APIURL, slackAPI)), "/") + "/")
+	c.APIURL = strings.TrimRight(cmp.Or(c.APIURL, slackAPI), "/") + "/"
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}

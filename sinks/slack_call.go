@@ -31,7 +31,7 @@ func (s *Slack) client() (slackClient, error) {
 	if err != nil {
 		return slackClient{}, err
 	}
-	return slackClient{slack.New(token, slack.OptionAPIURL(string(s.config.APIURL)), slack.OptionHTTPClient(slackHTTP{s.http, token})), token}, nil
+	return slackClient{slack.New(token, slack.OptionAPIURL(s.config.APIURL), slack.OptionHTTPClient(slackHTTP{s.http, token})), token}, nil
 }
 
 // A slackHTTP is how the library reaches Slack: as every HTTP channel does, so

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func slackHint(r slack.SlackErrorResponse) string {
 	var words []string
 	hint := slackHints[r.Err]
 	if r.Err == "missing_scope" {
-		hint = "add the scope " + exposure.Clean(r.Needed, 100) + " to the app (OAuth & Permissions), and install it again"
+		hint = "add the scope " + exposure.Clean(cmp.Or(r.Needed, "chat:write"), 100) + " to the app (OAuth & Permissions), and install it again"
 	}
 	if hint != "" {
 		words = append(words, hint)

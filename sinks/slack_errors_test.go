@@ -3,7 +3,6 @@ package sinks
 import (
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,10 +116,7 @@ func TestSlackMistakes(t *testing.T) {
 		}
 	}
 	hook := SecretURL("https://hooks.slack.com/services/T0/B0/xyzzy")
-	tests := map[string]struct {
-		spoil func(c *SlackConfig)
-		want  string
-	}{
+	tests := map[string]chatMistake[SlackConfig]{
 		"nothing":                 {func(c *SlackConfig) { *c = SlackConfig{} }, "token: missing; want the bot token"},
 		"a token of another kind": {func(c *SlackConfig) { c.Token = "xapp-xyzzy" }, "token: want the bot token"},
 		"a header's token":        {func(c *SlackConfig) { c.Token = "Bearer xoxb-xyzzy" }, "token: want the bot token"},
@@ -134,21 +130,12 @@ func TestSlackMistakes(t *testing.T) {
 		"channel and webhook":     {func(c *SlackConfig) { c.Token, c.URL = "", hook }, "channel: an incoming webhook posts to"},
 		"no URL":                  {func(c *SlackConfig) { c.Token, c.Channel, c.URL = "", "", "hooks.slack.com/xyzzy" }, "url: want a URL"},
 		"two URLs":                {func(c *SlackConfig) { c.Token, c.Channel, c.URL, c.URLFile = "", "", hook, "x" }, "url_file: set beside url"},
-		"no API":                  {func(c *SlackConfig) { c.APIURL = "slack.com" }, "api_url: want a URL"},
+		"no API":                  {func(c *SlackConfig) { c.APIURL = "slack.com" }, "api_url: want https://slack.com/api/"},
 		"template":                {func(c *SlackConfig) { c.Templates = Templates{"body": "x"} }, "templates.body: no such part; known are title, text"},
 		"wait":                    {func(c *SlackConfig) { c.ConnectTimeout = time.Hour }, "connect_timeout: want"},
 	}
-	for _, name := range slices.Sorted(maps.Keys(tests)) {
-		c := good
-		tests[name].spoil(&c)
-		err := c.Validate()
-		if err == nil || !strings.Contains(err.Error(), tests[name].want) {
-			t.Errorf("%s: %v; want %q", name, err, tests[name].want)
-			continue
-		}
-		hushed(t, err.Error())
-		if _, made := NewSlack(c, Wording{}); made == nil {
-			t.Errorf("%s: it was made", name)
-		}
-	}
+	chatMistakes(t, good, tests, func(c SlackConfig) error {
+		_, err := NewSlack(c, Wording{})
+		return err
+	})
 }

@@ -12,7 +12,7 @@ func TestSlackAgainstSlacktest(t *testing.T) {
 	server := slacktest.NewTestServer()
 	server.Start()
 	defer server.Stop()
-	s, err := NewSlack(SlackConfig{Token: slackToken, Channel: slackRoom, APIURL: SecretURL(server.GetAPIURL())}, Wording{})
+	s, err := NewSlack(SlackConfig{Token: slackToken, Channel: slackRoom, APIURL: server.GetAPIURL()}, Wording{})
 	if err != nil {
 		t.Fatal(err)
 	}

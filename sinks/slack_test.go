@@ -29,7 +29,7 @@ func slackConform(hooked, history bool) func(t *testing.T) *conformServer {
 		}
 		return &conformServer{
 			sink: func() (Sink, error) {
-				c := SlackConfig{APIURL: SecretURL(server.URL + "/api"), Token: slackToken, Channel: slackRoom}
+				c := SlackConfig{APIURL: server.URL + "/api", Token: slackToken, Channel: slackRoom}
 				if hooked {
 					c = SlackConfig{URL: SecretURL(server.URL + hushPath)}
 				}
@@ -61,7 +61,7 @@ func newTestSlack(t *testing.T, c SlackConfig) (*Slack, *slackServer, *faultySer
 	t.Helper()
 	fake := &slackServer{token: slackToken, channel: slackRoom, name: "security", refuse: map[string][]string{}}
 	server := newFaultyServer(t, fake)
-	c.APIURL = SecretURL(server.URL + "/api/")
+	c.APIURL = server.URL + "/api/"
 	if c.Token == "" && c.TokenFile == "" {
 		c.Token = slackToken
 	}
@@ -311,4 +311,36 @@ func TestSlackEscape(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The library goes through our connections: their authority, their certificate,
+// their bounds.
+func TestSlackOverTLS(t *testing.T) {
+	server := quietServer(t, (&slackServer{token: slackToken, channel: slackRoom}).ServeHTTP)
+	server.StartTLS()
+	for want, tls := range map[verdict]TLSConfig{told: {CAFile: writePEM(t, server)}, misconfigured: {}} {
+		s, err := NewSlack(SlackConfig{Token: slackToken, Channel: slackRoom, APIURL: server.URL + "/api/", HTTPConfig: HTTPConfig{TLS: tls}}, Wording{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Send(t.Context(), conformStory("bob")[0], "")
+		if v, _ := judge(err); v != want {
+			t.Errorf("%s, want %s: %v", v, want, err)
+		}
+		_ = s.Close()
+	}
+}
+
+// Whatever a ref is, it is read, and what was read is the ref of the next time.
+func FuzzSlackPlaces(f *testing.F) {
+	f.Add("")
+	f.Add("posted")
+	f.Add(`{"C0123456789":{"channel":"C0123456789","ts":"1777622591.000001","told":"x","title":"t","facts":[{"Name":"a","Value":"b"}]}}`)
+	f.Add(`{"":null}`)
+	f.Fuzz(func(t *testing.T, ref string) {
+		once := slackPlaces(ref).ref()
+		if twice := slackPlaces(once).ref(); twice != once {
+			t.Errorf("%q became %q, and then %q", ref, once, twice)
+		}
+	})
 }
