@@ -1,10 +1,12 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"os"
 	"runtime"
@@ -44,7 +46,9 @@ func (c FilesConfig) Validate() error {
 }
 
 // Files reads files, each once. One file is one delivery of one part, which is
-// read as a stream. Several files are handled at once.
+// read as a stream. Several files are handled at once. Standard input and pipes,
+// which may have no end, are handled as they come: the documents that are there
+// are one delivery.
 type Files struct {
 	// Stdin is read in the place of standard input, if it is set.
 	Stdin io.Reader
@@ -115,24 +119,40 @@ func (f *Files) Run(ctx context.Context, h processor.Handler) error {
 // read offers one file until h takes it. Its error says that the file cannot be
 // read.
 func (f *Files) read(ctx context.Context, file File, h processor.Handler) error {
+	if file.Path == Stdin {
+		return f.endless(ctx, file.Place(), cmp.Or[io.Reader](f.Stdin, os.Stdin), h)
+	}
+	if file.Size < 0 {
+		return f.readPipe(ctx, file, h)
+	}
+	var unread error
+	f.untilTaken(ctx, file.Place(), func() (err error) {
+		if err, unread = f.offer(ctx, file, h); unread != nil {
+			return nil
+		}
+		return err
+	})
+	if unread != nil && ctx.Err() == nil {
+		return unreadable(file.Place(), unread)
+	}
+	return nil
+}
+
+// untilTaken calls offer until it succeeds, or until ctx is done. It reports
+// whether it did succeed.
+func (f *Files) untilTaken(ctx context.Context, place string, offer func() error) bool {
 	waits := f.retry.start()
 	told := ""
 	for try := 0; ctx.Err() == nil; try++ {
 		if try > 0 {
 			f.metrics.retries.WithLabelValues(f.name).Inc()
 		}
-		err, unread := f.offer(ctx, file, h)
-		if unread != nil && ctx.Err() == nil {
-			return unreadable(file.Place(), unread)
-		}
+		err := offer()
 		if err == nil {
-			return nil
-		}
-		if file.Path == Stdin && ctx.Err() == nil {
-			return fmt.Errorf("standard input, which cannot be read again: %w", err)
+			return true
 		}
 		if text := err.Error(); text != told && ctx.Err() == nil {
-			f.log.Warn("delivery failed; it is offered again until it succeeds", "place", file.Place(), "err", err)
+			f.log.Warn("delivery failed; it is offered again until it succeeds", "place", place, "err", err)
 			told = text
 		}
 		wait := time.NewTimer(waits.NextBackOff())
@@ -142,35 +162,37 @@ func (f *Files) read(ctx context.Context, file File, h processor.Handler) error 
 			wait.Stop()
 		}
 	}
-	return nil
+	return false
+}
+
+// deliver hands parts to h once.
+func (f *Files) deliver(ctx context.Context, h processor.Handler, parts iter.Seq2[processor.Part, error]) error {
+	err := h(ctx, processor.Delivery{Source: f.name, Parts: parts})
+	f.count(err)
+	return err
+}
+
+func (f *Files) count(err error) {
+	result := resultAcked
+	if err != nil {
+		result = resultFailed
+	}
+	f.metrics.deliveries.WithLabelValues(f.name, result).Inc()
 }
 
 // offer hands the file to h once. It tells h's error and what it was that could
 // not be read.
 func (f *Files) offer(ctx context.Context, file File, h processor.Handler) (err, unread error) {
-	var r io.Reader
-	if file.Path == Stdin {
-		r = f.Stdin
-		if r == nil {
-			r = os.Stdin
-		}
-	} else {
-		opened, err := os.Open(file.Path)
-		if err != nil {
-			return err, err
-		}
-		defer opened.Close()
-		r = opened
+	opened, err := os.Open(file.Path)
+	if err != nil {
+		return err, err
 	}
-	body := &fileBody{ctx: ctx, r: r}
+	defer opened.Close()
+	body := &fileBody{ctx: ctx, r: opened}
 	err = h(ctx, processor.Delivery{Source: f.name, Parts: func(yield func(processor.Part, error) bool) {
 		yield(processor.Part{Origin: trail.Place(file.Place()), Body: body}, nil)
 	}})
-	result := resultAcked
-	if err != nil || body.err != nil {
-		result = resultFailed
-	}
-	f.metrics.deliveries.WithLabelValues(f.name, result).Inc()
+	f.count(cmp.Or(err, body.err))
 	return err, body.err
 }
 

