@@ -101,6 +101,21 @@ func (f *Files) endless(ctx context.Context, place string, r io.Reader, h proces
 			}
 		}
 	}
+	return e.last()
+}
+
+// last handles what had come by the time that no more was to be read.
+func (e *endless) last() error {
+	for range cap(e.blocks) + 1 {
+		e.take(false)
+	}
+	e.look()
+	if len(e.ends) == 0 {
+		return nil
+	}
+	if err := e.deliver(); err != nil {
+		return fmt.Errorf("%s: what had come at the end could not be handled: %w", e.place, err)
+	}
 	return nil
 }
 
@@ -157,11 +172,15 @@ func (e *endless) end() int {
 
 // offer hands the whole documents to the handler until it takes them.
 func (e *endless) offer() {
-	if e.f.untilTaken(e.ctx, e.place, func() error {
-		return e.f.deliver(e.ctx, e.handle, documents(e.place, e.at, e.held, e.ends))
-	}) {
+	if e.f.untilTaken(e.ctx, e.place, e.deliver) {
 		e.drop(e.end())
 	}
+}
+
+// deliver hands them over once. What has begun goes on to its end when ctx is
+// done.
+func (e *endless) deliver() error {
+	return e.f.deliver(context.WithoutCancel(e.ctx), e.handle, documents(e.place, e.at, e.held, e.ends))
 }
 
 // documents yields each document of b as a part of its own, so that a bad one

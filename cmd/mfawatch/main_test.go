@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ask":     ask,
+			"dry":     dry,
 			"exits":   exits,
 			"feed":    feed,
 			"first":   first,
@@ -63,6 +64,7 @@ func TestScripts(t *testing.T) {
 			"hup":     sends(syscall.SIGHUP),
 			"term":    sends(syscall.SIGTERM),
 			"take":    take,
+			"trickle": trickle,
 			"waitfor": waitFor,
 		},
 	})
