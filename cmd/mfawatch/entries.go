@@ -43,6 +43,7 @@ type sinkConfig interface {
 var (
 	sourceTypes = map[string]func() sourceConfig{
 		"files": func() sourceConfig { return &filesSource{} },
+		"http":  func() sourceConfig { return &httpSource{HTTPConfig: sources.DefaultHTTPConfig()} },
 		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
 	}
 	sinkTypes = map[string]func() sinkConfig{

@@ -63,6 +63,7 @@ func TestScripts(t *testing.T) {
 			"hook":    hook,
 			"hup":     sends(syscall.SIGHUP),
 			"term":    sends(syscall.SIGTERM),
+			"post":    posts,
 			"take":    take,
 			"trickle": trickle,
 			"waitfor": waitFor,
