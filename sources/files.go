@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,7 +22,8 @@ import (
 
 // A FilesConfig says which files are read.
 type FilesConfig struct {
-	Paths []string `koanf:"paths"` // files, folders (see Walk), "-" for standard input
+	Paths  []string `koanf:"paths"`  // files, folders (see Walk), "-" for standard input
+	Follow bool     `koanf:"follow"` // go on with what comes there, and is added to files
 }
 
 // Validate tells every mistake in c. The errors are joined, each of the form
@@ -39,6 +41,9 @@ func (c FilesConfig) Validate() error {
 		if p == Stdin {
 			if stdin++; stdin == 2 {
 				errs = append(errs, fmt.Errorf("paths[%d]: want standard input only once", i))
+			}
+			if c.Follow {
+				errs = append(errs, fmt.Errorf("paths[%d]: standard input is read to its end without follow; want files and folders with it", i))
 			}
 		}
 	}
@@ -59,6 +64,13 @@ type Files struct {
 	metrics *metrics
 	retry   retryWaits
 	atOnce  int
+	places  Bookkeeper            // nil: none are kept
+	trouble atomic.Pointer[error] // with a path that is followed
+
+	// Set otherwise by tests.
+	settle, cutFor, hold, goneFor   time.Duration
+	pollEvery, lookEvery, keepEvery time.Duration
+	noHints                         bool
 }
 
 var _ Source = (*Files)(nil)
@@ -75,8 +87,14 @@ func NewFiles(name string, c FilesConfig, o Options) (*Files, error) {
 		metrics: newMetrics(o.Registerer),
 		retry:   defaultRetryWaits,
 		atOnce:  runtime.GOMAXPROCS(0),
+		places:  o.Places,
+		settle:  settleTime, cutFor: cutTime, hold: holdTime, goneFor: goneTime,
+		pollEvery: pollTime, lookEvery: lookTime, keepEvery: keepTime,
 	}
 	f.metrics.begin(name)
+	if c.Follow {
+		f.metrics.beginFollow(name)
+	}
 	return f, nil
 }
 
@@ -85,7 +103,14 @@ func NewFiles(name string, c FilesConfig, o Options) (*Files, error) {
 // joins one for each, naming it. A delivery that h refuses is offered again
 // until h takes it. If ctx is done first, Run returns nil; what is being read
 // then ends with the context's error.
+//
+// With follow there is no end: Run reads on what comes and grows until ctx is
+// done. Its places are kept where Options say, once their deliveries were taken.
+// A path that is not there is waited for: see Ready.
 func (f *Files) Run(ctx context.Context, h processor.Handler) error {
+	if f.config.Follow {
+		return f.follow(ctx, h)
+	}
 	var (
 		group errgroup.Group
 		mu    sync.Mutex
@@ -114,6 +139,14 @@ func (f *Files) Run(ctx context.Context, h processor.Handler) error {
 	}
 	_ = group.Wait() // each error was kept
 	return errors.Join(errs...)
+}
+
+// Ready is why a path that is followed cannot be read, nil if all can.
+func (f *Files) Ready() error {
+	if err := f.trouble.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // read offers one file until h takes it. Its error says that the file cannot be

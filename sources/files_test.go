@@ -279,7 +279,7 @@ func TestFilesConfig(t *testing.T) {
 		{[]string{"-", "", "-"}, "paths[1]: empty; want a file or folder, or - for standard input\npaths[2]: want standard input only once"},
 	} {
 		got := ""
-		if err := (FilesConfig{tt.paths}).Validate(); err != nil {
+		if err := (FilesConfig{Paths: tt.paths}).Validate(); err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {

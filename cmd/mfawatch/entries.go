@@ -22,6 +22,7 @@ type surroundings struct {
 	log     *slog.Logger
 	level   *slog.LevelVar // of log
 	metrics prometheus.Registerer
+	places  sources.Bookkeeper
 	wording sinks.Wording // of all channels that people read
 }
 
@@ -92,7 +93,7 @@ type filesSource struct {
 }
 
 func (c *filesSource) build(name string, s surroundings) (sources.Source, error) {
-	f, err := sources.NewFiles(name, c.FilesConfig, sources.Options{Logger: s.log, Registerer: s.metrics})
+	f, err := sources.NewFiles(name, c.FilesConfig, sources.Options{Logger: s.log, Registerer: s.metrics, Places: s.places})
 	if err != nil {
 		return nil, err
 	}

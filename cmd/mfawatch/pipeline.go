@@ -69,6 +69,7 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 	if err != nil {
 		return nil, err
 	}
+	p.around.places = p.journal
 	p.folding.Store(p.newFolding(c))
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		if p.sources[name], err = p.newSource(name, c); err != nil {
