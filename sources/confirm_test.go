@@ -53,7 +53,7 @@ func (r *rsyslogTalk) hears(want string) {
 func TestConfirmEachLine(t *testing.T) {
 	x := newTaken()
 	rsyslog, _, end := confirmTalk(t, x)
-	for _, line := range []string{`{"a":1}`, "no JSON", "", strings.Repeat("x", 200_000)} {
+	for _, line := range []string{`{"a":1}`, "no JSON", "", strings.Repeat("x", 70_000)} {
 		rsyslog.says(line)
 		rsyslog.hears("OK")
 		if got := x.all(); !strings.HasSuffix(got[len(got)-1], " "+line+"\n") {

@@ -76,18 +76,18 @@ func (w *follower) watch(path string) {
 		return
 	}
 	w.hints.add(filepath.Dir(path)) // it may go and come
-	_ = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil || d == nil:
-			return nil // told of when its files are listed
-		case name == path || d.IsDir() && !strings.HasPrefix(d.Name(), "."):
-			w.folders[name] = true
-			w.hints.add(name)
-		case d.IsDir():
-			return filepath.SkipDir
+	w.watchFolder(path)
+}
+
+func (w *follower) watchFolder(path string) {
+	w.folders[path] = true
+	w.hints.add(path)
+	entries, _ := os.ReadDir(path) // an error is told of when its files are listed
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			w.watchFolder(filepath.Join(path, e.Name()))
 		}
-		return nil
-	})
+	}
 }
 
 // lookAt looks at a path that a change was told of.
@@ -181,7 +181,7 @@ func (t *followed) saw(info fs.FileInfo, now time.Time) {
 		return
 	}
 	first := t.changed.IsZero()
-	t.size, t.mtime, t.changed, t.waits = info.Size(), info.ModTime(), now, 0
+	t.size, t.mtime, t.changed, t.waits, t.failed = info.Size(), info.ModTime(), now, 0, 0
 	if first && t.mtime.Before(now) {
 		t.changed = t.mtime // it has rested since, as what is renamed into place has
 	}
@@ -201,6 +201,7 @@ func (w *follower) lookAgain(t *followed, now time.Time) {
 		}
 	}
 	if err != nil {
+		t.letGo()
 		w.lost(t)
 		return
 	}

@@ -127,6 +127,8 @@ type HTTP struct {
 	// Set otherwise by tests.
 	waitRoom time.Duration // how long a request waits for room
 	patience time.Duration // for requests that are being handled at the end
+	body     int64         // of one, as it comes
+	inflated int64
 }
 
 var _ Source = (*HTTP)(nil)
@@ -147,6 +149,8 @@ func NewHTTP(name string, c HTTPConfig, o Options) (*HTTP, error) {
 		mention:  rate.Sometimes{First: 10, Interval: 10 * time.Second},
 		waitRoom: time.Second,
 		patience: 15 * time.Second,
+		body:     bodyBytes,
+		inflated: inflatedBytes,
 	}
 	s.metrics.begin(name)
 	s.common.begin(name)

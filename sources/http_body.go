@@ -54,9 +54,9 @@ func (b *rawBody) Read(p []byte) (int, error) {
 }
 
 // openBody begins to read r, which ends with an http.MaxBytesError where it is
-// too large. The caller closes what it gets.
-func openBody(r io.Reader) *body {
-	b := &body{raw: &rawBody{r: r}, left: inflatedBytes}
+// too large, and may inflate to most bytes. The caller closes what it gets.
+func openBody(r io.Reader, most int64) *body {
+	b := &body{raw: &rawBody{r: r}, left: most}
 	b.r = bufio.NewReaderSize(b.raw, 32<<10)
 	for layer := 0; ; layer++ {
 		head, _ := b.r.Peek(4) // an error comes again with the next read

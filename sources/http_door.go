@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -45,6 +46,10 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			d.log.Warn("a request was not taken", "status", rep.status, "why", rep.message, "from", origin(r))
 		})
 	}
+	if rep.status >= 400 && r.Header.Get("Expect") == "" {
+		// Many senders read no answer before all of theirs is sent.
+		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, d.body))
+	}
 	rep.write(w, r)
 }
 
@@ -61,7 +66,7 @@ func (d *door) answer(w http.ResponseWriter, r *http.Request) reply {
 	if coding := unknownCoding(r.Header); coding != "" {
 		return reply{http.StatusUnsupportedMediaType, httpUnreadable, "Content-Encoding " + strconv.Quote(exposure.Clean(coding, 32)) + " is not read; want gzip or zstd", 0}
 	}
-	if r.ContentLength > bodyBytes {
+	if r.ContentLength > d.body {
 		return reply{http.StatusRequestEntityTooLarge, httpTooLarge, errTooLarge.Error(), 0}
 	}
 	room := roomFor(r)
@@ -74,7 +79,7 @@ func (d *door) answer(w http.ResponseWriter, r *http.Request) reply {
 	d.metrics.held.WithLabelValues(d.name).Add(float64(room))
 	defer d.metrics.held.WithLabelValues(d.name).Sub(float64(room))
 
-	b := openBody(http.MaxBytesReader(w, r.Body, bodyBytes))
+	b := openBody(http.MaxBytesReader(w, r.Body, d.body), d.inflated)
 	defer b.Close()
 	if signed {
 		return d.signed(r.Context(), b)

@@ -142,10 +142,11 @@ func TestHTTPTakes(t *testing.T) {
 
 // What can never be read is refused, and never taken for durable.
 func TestHTTPRefuses(t *testing.T) {
-	big := "[" + strings.Repeat(" ", bodyBytes) + "]"
-	bomb := gzipped(strings.Repeat("\"aaaaaaaaaaaaaaa", inflatedBytes/16+1))
+	const most, mostInflated = 1 << 20, 4 << 20
+	big := "[" + strings.Repeat(" ", most) + "]"
+	bomb := gzipped(strings.Repeat("\"aaaaaaaaaaaaaaa", mostInflated/16+1))
 	x := newTaken()
-	s, at := openDoor(t, HTTPConfig{}, x.handle)
+	s, at := openDoor(t, HTTPConfig{}, x.handle, func(s *HTTP) { s.body, s.inflated = most, mostInflated })
 	random := gzipped(strings.Repeat("{\"a\":\"0123\"}\n", 5000))
 	for name, tt := range map[string]struct {
 		body    io.Reader
@@ -159,7 +160,7 @@ func TestHTTPRefuses(t *testing.T) {
 		"cut gzip":               {strings.NewReader(random[:len(random)-20]), 400, "the body is damaged: unexpected EOF", httpUnreadable, nil},
 		"damaged gzip":           {strings.NewReader(random[:40] + "damage" + random[46:]), 400, "the body is damaged", httpUnreadable, nil},
 		"gzip with a tail":       {strings.NewReader(random + "tail"), 400, "the body is damaged", httpUnreadable, nil},
-		"zstd with no bound":     {strings.NewReader(zstandard(t, strings.Repeat("{\"a\":\"0123\"}\n", 2<<20), zstd.WithWindowSize(32<<20))), 400, "the body is damaged: decompressed size exceeds configured limit", httpUnreadable, nil},
+		"zstd with no bound":     {strings.NewReader(zstandard(t, strings.Repeat("{\"a\":\"0123\"}\n", 1<<20), zstd.WithWindowSize(32<<20))), 400, "the body is damaged: decompressed size exceeds configured limit", httpUnreadable, nil},
 		"gzip in gzip and so on": {strings.NewReader(gzipped(gzipped(gzipped(gzipped("{}"))))), 400, "compressed more than 3 times", httpUnreadable, nil},
 		"brotli":                 {strings.NewReader("{}"), 415, `Content-Encoding "br" is not read; want gzip or zstd`, httpUnreadable, []string{"Content-Encoding: br"}},
 		"large":                  {strings.NewReader(big), 413, "the body is larger than 64 MiB", httpTooLarge, nil},
@@ -437,7 +438,7 @@ func TestHTTPFirehose(t *testing.T) {
 		}
 		return nil
 	}
-	_, at := openDoor(t, HTTPConfig{Tokens: []string{doorToken}}, x.handle)
+	_, at := openDoor(t, HTTPConfig{Tokens: []string{doorToken}}, x.handle, func(s *HTTP) { s.body = 1 << 20 })
 	headers := []string{
 		"X-Amz-Firehose-Protocol-Version: 1.0", "X-Amz-Firehose-Request-Id: " + id, "Content-Type: application/json",
 		"X-Amz-Firehose-Source-Arn: arn:aws:firehose:us-east-1:123456789:deliverystream/testStream",
@@ -456,7 +457,7 @@ func TestHTTPFirehose(t *testing.T) {
 		{"not journalled", body, 503, "the records could not be journalled; send them again", []string{key}},
 		{"wrong key", body, 401, "want one of the source's tokens, such as Authorization: Bearer TOKEN", []string{key + "x"}},
 		{"damaged", gzipped(body)[:30], 400, "the body is damaged: unexpected EOF", []string{key, "Content-Encoding: gzip"}},
-		{"too large", "[" + strings.Repeat(" ", bodyBytes) + "]", 413, "the body is larger than 64 MiB", []string{key}},
+		{"too large", "[" + strings.Repeat(" ", 1<<20) + "]", 413, "the body is larger than 64 MiB", []string{key}},
 	} {
 		before := time.Now().UnixMilli()
 		answer, text := post(t, "http://"+at, strings.NewReader(tt.body), append(slices.Clone(headers), tt.more...)...)

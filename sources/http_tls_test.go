@@ -4,7 +4,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -89,14 +88,18 @@ func inPEM(kind string, der []byte) []byte {
 // files writes a certificate and its key.
 func (ca *testCA) files(t *testing.T, dir string, names ...string) (cert, key string) {
 	t.Helper()
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalECPrivateKey(private)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cert, key = filepath.Join(dir, names[0]+".pem"), filepath.Join(dir, names[0]+".key")
 	for path, text := range map[string][]byte{
 		cert: inPEM("CERTIFICATE", ca.issue(t, &private.PublicKey, nil, names...)),
-		key:  inPEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(private)),
+		key:  inPEM("EC PRIVATE KEY", secret),
 	} {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)

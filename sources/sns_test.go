@@ -42,10 +42,13 @@ type fakeSNS struct {
 	down  bool
 }
 
+// snsKey takes its time to be made.
+var snsKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 func newFakeSNS(t *testing.T) *fakeSNS {
 	f := &fakeSNS{t: t, root: newTestCA(t), files: map[string][]byte{}}
 	var err error
-	if f.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+	if f.key, err = snsKey(); err != nil {
 		t.Fatal(err)
 	}
 	// As with the real one: the certificate alone, with the place of its issuer.
@@ -338,7 +341,7 @@ func FuzzSNSMessage(f *testing.F) {
 	f.Add([]byte(`{"Type":"Notification","MessageId":"1","TopicArn":"` + testTopic + `","Message":"x","Timestamp":"t","SignatureVersion":"1","Signature":"eA==","SigningCertURL":"` + testCertURL + `"}`))
 	f.Add([]byte(`{"Type":"SubscriptionConfirmation","MessageId":"1","Timestamp":"t","SignatureVersion":"2","Signature":"eA==","SubscribeURL":"https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn="}`))
 	f.Add([]byte(`{"type":"Notification","Type":null,"Subject":null}`))
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := snsKey()
 	if err != nil {
 		f.Fatal(err)
 	}
