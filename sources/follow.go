@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -56,9 +57,10 @@ type follower struct {
 	soonest  time.Time // that may be, since it takes its time
 	saved    time.Time
 	unsaved  map[string]*followed
-	forget   []string // whose places are no longer wanted
-	told     string   // the last trouble
-	unsaving bool     // the places could not be kept the last time
+	held     atomic.Int32 // files that are held open
+	forget   []string     // whose places are no longer wanted
+	told     string       // the last trouble
+	unsaving bool         // the places could not be kept the last time
 }
 
 // A followed is a file. While it is being read, it belongs to who reads it.
@@ -70,7 +72,8 @@ type followed struct {
 	met      bool          // its place was compared with what it holds
 	waits    time.Duration // it has to rest for so long before it is read on
 	more     bool          // its turn ended before it did
-	file     *os.File      // held open
+	file     *os.File      // open
+	holds    bool          // and one of those that stay so
 	gone     bool          // from its path, and not found at another one
 	round    int           // the look at everything that saw it last
 	failed   int           // the one since which it could not be read
@@ -170,29 +173,38 @@ func (w *follower) read(due []*followed) (more bool) {
 		})
 	}
 	_ = g.Wait()
-	held := 0
-	for _, t := range w.files {
-		if t.file != nil {
-			held++
-		}
-	}
 	for _, t := range due {
 		more = more || t.more
 		if t.place != t.saved {
 			w.unsaved[t.id] = t
 		}
-		if t.file != nil && !t.gone && (t.whole || held > maxHeld || time.Since(t.mtime) > w.f.hold) {
-			t.letGo()
-			held--
-		}
 	}
 	return more
 }
 
-func (t *followed) letGo() {
+// hold keeps a file open that may grow yet, if there is room for one more.
+func (w *follower) hold(t *followed) {
+	switch {
+	case t.gone || t.holds: // for as long as it takes
+	case t.whole, time.Since(t.mtime) > w.f.hold:
+		w.letGo(t)
+	case w.held.Add(1) > maxHeld:
+		w.held.Add(-1)
+		w.letGo(t)
+	default:
+		t.holds = true
+	}
+}
+
+// letGo closes a file.
+func (w *follower) letGo(t *followed) {
 	if t.file != nil {
 		_ = t.file.Close() // it was only read
 		t.file = nil
+	}
+	if t.holds {
+		t.holds = false
+		w.held.Add(-1)
 	}
 }
 
@@ -221,7 +233,7 @@ func (w *follower) wait() {
 func (w *follower) close() {
 	w.save(context.WithoutCancel(w.ctx), true)
 	for _, t := range w.files {
-		t.letGo()
+		w.letGo(t)
 	}
 	w.hints.close()
 	w.f.trouble.Store(nil)

@@ -16,7 +16,7 @@ func (w *follower) look(now time.Time) {
 	w.round++
 	for _, t := range w.files {
 		if t.file != nil && !t.gone && now.Sub(t.mtime) > w.f.hold {
-			t.letGo()
+			w.letGo(t)
 		}
 	}
 	for folder := range w.folders {
@@ -201,7 +201,7 @@ func (w *follower) lookAgain(t *followed, now time.Time) {
 		}
 	}
 	if err != nil {
-		t.letGo()
+		w.letGo(t)
 		w.lost(t)
 		return
 	}
@@ -223,7 +223,7 @@ func (w *follower) lost(t *followed) {
 
 // drop forgets a file and its place.
 func (w *follower) drop(t *followed) {
-	t.letGo()
+	w.letGo(t)
 	if w.byPath[t.path] == t {
 		delete(w.byPath, t.path)
 	}

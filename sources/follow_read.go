@@ -63,17 +63,17 @@ func (w *follower) readOn(t *followed) error {
 	if err == nil && identity(t.path, info) != t.id {
 		err = os.ErrNotExist // another one has its name by now
 	}
+	t.file = file
 	if err != nil {
-		_ = file.Close()
-		t.file = nil
+		w.letGo(t)
 		return err
 	}
 	t.saw(info, time.Now())
-	t.file = file // for as long as it may grow: see read
 	if err := w.readOpen(t, info.Size()); err != nil {
-		t.letGo()
+		w.letGo(t)
 		return err
 	}
+	w.hold(t)
 	if t.met, t.told = true, ""; t.waits == 0 {
 		t.place.Time = info.ModTime().UnixNano()
 	}

@@ -92,9 +92,9 @@ func onlyHere(address string) bool {
 const (
 	bodyBytes     = 64 << 20  // of one body, as it comes; Firehose sends no more
 	inflatedBytes = 256 << 20 // of one body, inflated
-	heldBodies    = 64 << 20  // of all requests that are handled, by what each may take
+	heldBodies    = 128 << 20 // of all requests that are handled, by what each may take
 	leastRoom     = 256 << 10 // so much each takes at least
-	mostRoom      = 8 << 20   // and at most, since bodies are streamed
+	mostRoom      = 8 << 20   // and at most, since bodies are streamed; one that is compressed may take so much
 	headerBytes   = 96 << 10  // Firehose's common attributes alone may have 64 KB
 
 	headerTime = 10 * time.Second
@@ -122,6 +122,7 @@ type HTTP struct {
 	room    *semaphore.Weighted
 	sns     *snsProver
 	mention rate.Sometimes // bounds what strangers can write into the log
+	trouble rate.Sometimes // and what goes wrong here
 	address atomic.Pointer[net.Addr]
 
 	// Set otherwise by tests.
@@ -147,6 +148,7 @@ func NewHTTP(name string, c HTTPConfig, o Options) (*HTTP, error) {
 		room:     semaphore.NewWeighted(heldBodies),
 		sns:      newSNSProver(),
 		mention:  rate.Sometimes{First: 10, Interval: 10 * time.Second},
+		trouble:  rate.Sometimes{First: 10, Interval: 10 * time.Second},
 		waitRoom: time.Second,
 		patience: 15 * time.Second,
 		body:     bodyBytes,

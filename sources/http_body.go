@@ -30,6 +30,7 @@ var (
 type body struct {
 	raw    *rawBody
 	r      *bufio.Reader
+	layers int   // that it is compressed in
 	left   int64 // that it may yet inflate to
 	close  []func()
 	err    error // why it could not be read to its end
@@ -58,13 +59,13 @@ func (b *rawBody) Read(p []byte) (int, error) {
 func openBody(r io.Reader, most int64) *body {
 	b := &body{raw: &rawBody{r: r}, left: most}
 	b.r = bufio.NewReaderSize(b.raw, 32<<10)
-	for layer := 0; ; layer++ {
+	for ; ; b.layers++ {
 		head, _ := b.r.Peek(4) // an error comes again with the next read
 		open := layerOf(head)
 		if open == nil {
 			return b
 		}
-		if layer == maxLayers {
+		if b.layers == maxLayers {
 			b.opened = errLayers
 			return b
 		}
@@ -170,12 +171,8 @@ func unknownCoding(h http.Header) string {
 
 // roomFor is how much memory a request may take.
 func roomFor(r *http.Request) int64 {
-	n := r.ContentLength
-	if n < 0 {
+	if r.ContentLength < 0 || r.Header.Get("Content-Encoding") != "" {
 		return mostRoom
 	}
-	if r.Header.Get("Content-Encoding") != "" {
-		n *= 12 // as trails inflate
-	}
-	return min(max(n, leastRoom), mostRoom)
+	return min(max(r.ContentLength, leastRoom), mostRoom)
 }

@@ -70,17 +70,18 @@ func (d *door) answer(w http.ResponseWriter, r *http.Request) reply {
 		return reply{http.StatusRequestEntityTooLarge, httpTooLarge, errTooLarge.Error(), 0}
 	}
 	room := roomFor(r)
-	wait, cancel := context.WithTimeout(r.Context(), d.waitRoom)
-	defer cancel()
-	if d.room.Acquire(wait, room) != nil {
-		return reply{http.StatusServiceUnavailable, httpBusy, "too much is being handled", 2}
+	if !d.take(r.Context(), room) {
+		return noRoom
 	}
-	defer d.room.Release(room)
-	d.metrics.held.WithLabelValues(d.name).Add(float64(room))
-	defer d.metrics.held.WithLabelValues(d.name).Sub(float64(room))
-
+	defer func() { d.giveBack(room) }()
 	b := openBody(http.MaxBytesReader(w, r.Body, d.body), d.inflated)
 	defer b.Close()
+	if b.layers > 0 && room < mostRoom { // which its headers did not say
+		if !d.take(r.Context(), mostRoom-room) {
+			return noRoom
+		}
+		room = mostRoom
+	}
 	if signed {
 		return d.signed(r.Context(), b)
 	}
@@ -88,6 +89,24 @@ func (d *door) answer(w http.ResponseWriter, r *http.Request) reply {
 		return reply{http.StatusBadRequest, httpUnreadable, errNoRecords.Error(), 0}
 	}
 	return d.deliver(r.Context(), processor.Part{Origin: trail.Place(origin(r)), Body: b}, b)
+}
+
+var noRoom = reply{http.StatusServiceUnavailable, httpBusy, "too much is being handled", 2}
+
+// take waits for room, not for long.
+func (d *door) take(ctx context.Context, room int64) bool {
+	ctx, cancel := context.WithTimeout(ctx, d.waitRoom)
+	defer cancel()
+	if d.room.Acquire(ctx, room) != nil {
+		return false
+	}
+	d.metrics.held.WithLabelValues(d.name).Add(float64(room))
+	return true
+}
+
+func (d *door) giveBack(room int64) {
+	d.room.Release(room)
+	d.metrics.held.WithLabelValues(d.name).Sub(float64(room))
 }
 
 // admit says whether the sender may post, or what to answer if not. SNS shows no
@@ -110,7 +129,7 @@ func (d *door) admit(w http.ResponseWriter, r *http.Request, signed bool) (reply
 	}
 	admitted, err := d.config.admits(r)
 	if err != nil {
-		d.mention.Do(func() { d.log.Error("no token can be read, so that nobody is admitted", "err", err) })
+		d.trouble.Do(func() { d.log.Error("no token can be read, so that nobody is admitted", "err", err) })
 		return later("the tokens cannot be read at the moment"), false
 	}
 	if !admitted {

@@ -32,7 +32,7 @@ func newHTTPMetrics(reg prometheus.Registerer) *httpMetrics {
 		}, []string{"source", "result"})),
 		held: registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "mfawatch_http_held_bytes",
-			Help: "Memory that requests under way may take; 64 MiB is all there is.",
+			Help: "Memory that requests under way may take; 128 MiB is all there is.",
 		}, []string{"source"})),
 	}
 }

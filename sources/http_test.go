@@ -260,11 +260,14 @@ func TestHTTPLater(t *testing.T) {
 	if n := testutil.ToFloat64(s.metrics.held.WithLabelValues("disk")); n != leastRoom {
 		t.Errorf("%v bytes held", n)
 	}
+	if answer, text := post(t, url, strings.NewReader(gzipped("{}"))); answer.StatusCode != 503 || text != "too much is being handled\n" {
+		t.Errorf("gzip without room: %s %q", answer.Status, text)
+	}
 	close(hold)
 	if status := <-first; status != 200 {
 		t.Errorf("the one that had the room: %d", status)
 	}
-	for result, want := range map[string]float64{httpTaken: 2, httpFailed: 1, httpBusy: 1} {
+	for result, want := range map[string]float64{httpTaken: 2, httpFailed: 1, httpBusy: 2} {
 		counter := s.metrics.requests.WithLabelValues("disk", result)
 		eventually(t, func() bool { return testutil.ToFloat64(counter) == want },
 			func() string {

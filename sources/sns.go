@@ -151,7 +151,7 @@ func (d *door) signed(ctx context.Context, b *body) reply {
 	case errors.Is(err, errSNSProof):
 		return reply{http.StatusForbidden, httpForbidden, err.Error(), 0}
 	case err != nil:
-		d.mention.Do(func() {
+		d.trouble.Do(func() {
 			d.log.Warn("an SNS message could not be proven; SNS sends it again", "topic", m.TopicArn, "err", err)
 		})
 		return later("it cannot be proven at the moment; send it again")

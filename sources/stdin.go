@@ -87,8 +87,8 @@ func (f *Files) endless(ctx context.Context, place string, r io.Reader, h proces
 			}
 		}
 		e.look()
-		if e.err != nil && len(bytes.TrimSpace(e.held[e.end():])) > 0 {
-			e.ends = append(e.ends, len(e.held)) // the last line has no end
+		if e.err != nil {
+			e.endLast()
 		}
 		switch {
 		case len(e.ends) > 0:
@@ -110,6 +110,9 @@ func (e *endless) last() error {
 		e.take(false)
 	}
 	e.look()
+	if errors.Is(e.err, io.EOF) {
+		e.endLast()
+	}
 	if len(e.ends) == 0 {
 		return nil
 	}
@@ -159,6 +162,13 @@ func (e *endless) look() {
 		if ended && e.seen > e.end() {
 			e.ends = append(e.ends, e.seen)
 		}
+	}
+}
+
+// endLast takes what has no end, but is the last, for a document.
+func (e *endless) endLast() {
+	if len(bytes.TrimSpace(e.held[e.end():])) > 0 {
+		e.ends = append(e.ends, len(e.held))
 	}
 }
 
