@@ -1,14 +1,17 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,7 +22,8 @@ import (
 
 // A FilesConfig says which files are read.
 type FilesConfig struct {
-	Paths []string `koanf:"paths"` // files, folders (see Walk), "-" for standard input
+	Paths  []string `koanf:"paths"`  // files, folders (see Walk), "-" for standard input
+	Follow bool     `koanf:"follow"` // go on with what comes there, and is added to files
 }
 
 // Validate tells every mistake in c. The errors are joined, each of the form
@@ -38,13 +42,18 @@ func (c FilesConfig) Validate() error {
 			if stdin++; stdin == 2 {
 				errs = append(errs, fmt.Errorf("paths[%d]: want standard input only once", i))
 			}
+			if c.Follow {
+				errs = append(errs, fmt.Errorf("paths[%d]: standard input is read to its end without follow; want files and folders with it", i))
+			}
 		}
 	}
 	return errors.Join(errs...)
 }
 
 // Files reads files, each once. One file is one delivery of one part, which is
-// read as a stream. Several files are handled at once.
+// read as a stream. Several files are handled at once. Standard input and pipes,
+// which may have no end, are handled as they come: the documents that are there
+// are one delivery.
 type Files struct {
 	// Stdin is read in the place of standard input, if it is set.
 	Stdin io.Reader
@@ -55,6 +64,13 @@ type Files struct {
 	metrics *metrics
 	retry   retryWaits
 	atOnce  int
+	places  Bookkeeper            // nil: none are kept
+	trouble atomic.Pointer[error] // with a path that is followed
+
+	// Set otherwise by tests.
+	settle, cutFor, hold, goneFor   time.Duration
+	pollEvery, lookEvery, keepEvery time.Duration
+	noHints                         bool
 }
 
 var _ Source = (*Files)(nil)
@@ -71,8 +87,14 @@ func NewFiles(name string, c FilesConfig, o Options) (*Files, error) {
 		metrics: newMetrics(o.Registerer),
 		retry:   defaultRetryWaits,
 		atOnce:  runtime.GOMAXPROCS(0),
+		places:  o.Places,
+		settle:  settleTime, cutFor: cutTime, hold: holdTime, goneFor: goneTime,
+		pollEvery: pollTime, lookEvery: lookTime, keepEvery: keepTime,
 	}
 	f.metrics.begin(name)
+	if c.Follow {
+		f.metrics.beginFollow(name)
+	}
 	return f, nil
 }
 
@@ -81,7 +103,14 @@ func NewFiles(name string, c FilesConfig, o Options) (*Files, error) {
 // joins one for each, naming it. A delivery that h refuses is offered again
 // until h takes it. If ctx is done first, Run returns nil; what is being read
 // then ends with the context's error.
+//
+// With follow there is no end: Run reads on what comes and grows until ctx is
+// done. Its places are kept where Options say, once their deliveries were taken.
+// A path that is not there is waited for: see Ready.
 func (f *Files) Run(ctx context.Context, h processor.Handler) error {
+	if f.config.Follow {
+		return f.follow(ctx, h)
+	}
 	var (
 		group errgroup.Group
 		mu    sync.Mutex
@@ -112,27 +141,51 @@ func (f *Files) Run(ctx context.Context, h processor.Handler) error {
 	return errors.Join(errs...)
 }
 
+// Ready is why a path that is followed cannot be read, nil if all can.
+func (f *Files) Ready() error {
+	if err := f.trouble.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // read offers one file until h takes it. Its error says that the file cannot be
 // read.
 func (f *Files) read(ctx context.Context, file File, h processor.Handler) error {
+	if file.Path == Stdin {
+		return f.endless(ctx, file.Place(), cmp.Or[io.Reader](f.Stdin, os.Stdin), h)
+	}
+	if file.Size < 0 {
+		return f.readPipe(ctx, file, h)
+	}
+	var unread error
+	f.untilTaken(ctx, file.Place(), func() (err error) {
+		if err, unread = f.offer(ctx, file, h); unread != nil {
+			return nil
+		}
+		return err
+	})
+	if unread != nil && ctx.Err() == nil {
+		return unreadable(file.Place(), unread)
+	}
+	return nil
+}
+
+// untilTaken calls offer until it succeeds, or until ctx is done. It reports
+// whether it did succeed.
+func (f *Files) untilTaken(ctx context.Context, place string, offer func() error) bool {
 	waits := f.retry.start()
 	told := ""
 	for try := 0; ctx.Err() == nil; try++ {
 		if try > 0 {
 			f.metrics.retries.WithLabelValues(f.name).Inc()
 		}
-		err, unread := f.offer(ctx, file, h)
-		if unread != nil && ctx.Err() == nil {
-			return unreadable(file.Place(), unread)
-		}
+		err := offer()
 		if err == nil {
-			return nil
-		}
-		if file.Path == Stdin && ctx.Err() == nil {
-			return fmt.Errorf("standard input, which cannot be read again: %w", err)
+			return true
 		}
 		if text := err.Error(); text != told && ctx.Err() == nil {
-			f.log.Warn("delivery failed; it is offered again until it succeeds", "place", file.Place(), "err", err)
+			f.log.Warn("delivery failed; it is offered again until it succeeds", "place", place, "err", err)
 			told = text
 		}
 		wait := time.NewTimer(waits.NextBackOff())
@@ -142,35 +195,37 @@ func (f *Files) read(ctx context.Context, file File, h processor.Handler) error 
 			wait.Stop()
 		}
 	}
-	return nil
+	return false
+}
+
+// deliver hands parts to h once.
+func (f *Files) deliver(ctx context.Context, h processor.Handler, parts iter.Seq2[processor.Part, error]) error {
+	err := h(ctx, processor.Delivery{Source: f.name, Parts: parts})
+	f.count(err)
+	return err
+}
+
+func (f *Files) count(err error) {
+	result := resultAcked
+	if err != nil {
+		result = resultFailed
+	}
+	f.metrics.deliveries.WithLabelValues(f.name, result).Inc()
 }
 
 // offer hands the file to h once. It tells h's error and what it was that could
 // not be read.
 func (f *Files) offer(ctx context.Context, file File, h processor.Handler) (err, unread error) {
-	var r io.Reader
-	if file.Path == Stdin {
-		r = f.Stdin
-		if r == nil {
-			r = os.Stdin
-		}
-	} else {
-		opened, err := os.Open(file.Path)
-		if err != nil {
-			return err, err
-		}
-		defer opened.Close()
-		r = opened
+	opened, err := os.Open(file.Path)
+	if err != nil {
+		return err, err
 	}
-	body := &fileBody{ctx: ctx, r: r}
+	defer opened.Close()
+	body := &fileBody{ctx: ctx, r: opened}
 	err = h(ctx, processor.Delivery{Source: f.name, Parts: func(yield func(processor.Part, error) bool) {
 		yield(processor.Part{Origin: trail.Place(file.Place()), Body: body}, nil)
 	}})
-	result := resultAcked
-	if err != nil || body.err != nil {
-		result = resultFailed
-	}
-	f.metrics.deliveries.WithLabelValues(f.name, result).Inc()
+	f.count(cmp.Or(err, body.err))
 	return err, body.err
 }
 

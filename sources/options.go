@@ -8,11 +8,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Options are what every source is given besides its configuration. Both may
-// be nil. Several sources may share a Registerer.
+// Options are what every source is given besides its configuration. All may
+// be nil. Several sources may share a Registerer, and what keeps places.
 type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	Places     Bookkeeper // nil: a source that needs it begins anew each time
 }
 
 // log is the logger of the source called name.

@@ -15,6 +15,9 @@ import (
 // Stdin is the path that stands for standard input.
 const Stdin = "-"
 
+// stdinPlace is what origins say of it.
+const stdinPlace = "stdin"
+
 // A File is one that Walk found.
 type File struct {
 	Path string // to open it by; Stdin for standard input
@@ -24,7 +27,7 @@ type File struct {
 // Place is what origins say about the file: its path with forward slashes.
 func (f File) Place() string {
 	if f.Path == Stdin {
-		return "stdin"
+		return stdinPlace
 	}
 	return filepath.ToSlash(f.Path)
 }

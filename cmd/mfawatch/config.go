@@ -43,9 +43,12 @@ type JournalConfig struct {
 	Path string `koanf:"path"`
 }
 
+// httpOff is the address that says that nothing is served.
+const httpOff = "off"
+
 // HTTPConfig says where metrics and health are served, and dead letters seen to.
 type HTTPConfig struct {
-	Address string `koanf:"address"` // host:port
+	Address string `koanf:"address"` // host:port, or off
 	URL     string `koanf:"url"`     // under which people reach it; alerts link to it
 	Admin   bool   `koanf:"admin"`   // let others than this machine change things
 }
@@ -97,8 +100,10 @@ func (s *settings) mistakes() []mistake {
 	if s.Drain <= 0 || s.Drain > time.Hour {
 		bad("drain", "want more than no time and at most 1h, got %s", formatDuration(s.Drain))
 	}
-	if _, port, err := net.SplitHostPort(s.HTTP.Address); err != nil {
-		bad("http.address", "want host:port such as 127.0.0.1:9464, got %s", strconv.Quote(bounded(s.HTTP.Address)))
+	if s.HTTP.Address == httpOff {
+		// nothing is served
+	} else if _, port, err := net.SplitHostPort(s.HTTP.Address); err != nil {
+		bad("http.address", "want host:port such as 127.0.0.1:9464, or off, got %s", strconv.Quote(bounded(s.HTTP.Address)))
 	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		bad("http.address", "want a port from 0 to 65535, got %s", strconv.Quote(bounded(port)))
 	}

@@ -53,7 +53,9 @@ func (p *program) openDesk(f *deskFlags) (*desk, error) {
 		if err != nil {
 			return nil, err
 		}
-		address = c.HTTP.Address
+		if address = c.HTTP.Address; address == httpOff {
+			address = ""
+		}
 		if path == "" {
 			path = c.Journal.Path
 		}

@@ -22,6 +22,7 @@ type surroundings struct {
 	log     *slog.Logger
 	level   *slog.LevelVar // of log
 	metrics prometheus.Registerer
+	places  sources.Bookkeeper
 	wording sinks.Wording // of all channels that people read
 }
 
@@ -43,6 +44,7 @@ type sinkConfig interface {
 var (
 	sourceTypes = map[string]func() sourceConfig{
 		"files": func() sourceConfig { return &filesSource{} },
+		"http":  func() sourceConfig { return &httpSource{HTTPConfig: sources.DefaultHTTPConfig()} },
 		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
 	}
 	sinkTypes = map[string]func() sinkConfig{
@@ -95,7 +97,7 @@ type filesSource struct {
 }
 
 func (c *filesSource) build(name string, s surroundings) (sources.Source, error) {
-	f, err := sources.NewFiles(name, c.FilesConfig, sources.Options{Logger: s.log, Registerer: s.metrics})
+	f, err := sources.NewFiles(name, c.FilesConfig, sources.Options{Logger: s.log, Registerer: s.metrics, Places: s.places})
 	if err != nil {
 		return nil, err
 	}

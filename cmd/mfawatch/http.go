@@ -59,8 +59,13 @@ func listenHTTP(address string, metrics prometheus.Gatherer, checks func() []rea
 	}}, nil
 }
 
-// Addr is where the server listens.
-func (s *httpServer) Addr() string { return s.listener.Addr().String() }
+// Addr is where the server listens, if there is one.
+func (s *httpServer) Addr() string {
+	if s == nil {
+		return httpOff
+	}
+	return s.listener.Addr().String()
+}
 
 // Run serves until ctx is done; requests under way then have a second.
 func (s *httpServer) Run(ctx context.Context) error {

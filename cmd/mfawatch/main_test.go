@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ask":     ask,
+			"dry":     dry,
 			"exits":   exits,
 			"feed":    feed,
 			"first":   first,
@@ -62,7 +63,9 @@ func TestScripts(t *testing.T) {
 			"hook":    hook,
 			"hup":     sends(syscall.SIGHUP),
 			"term":    sends(syscall.SIGTERM),
+			"post":    posts,
 			"take":    take,
+			"trickle": trickle,
 			"waitfor": waitFor,
 		},
 	})

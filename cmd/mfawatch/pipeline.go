@@ -69,6 +69,7 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 	if err != nil {
 		return nil, err
 	}
+	p.around.places = p.journal
 	p.folding.Store(p.newFolding(c))
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		if p.sources[name], err = p.newSource(name, c); err != nil {
@@ -82,6 +83,9 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 		}
 	}
 	reg.MustRegister(sinkCollector{p})
+	if c.HTTP.Address == httpOff {
+		return p, nil
+	}
 	p.http, err = listenHTTP(c.HTTP.Address, prometheus.GathererFunc(p.gather), p.readiness, s.log)
 	if err != nil {
 		return nil, err
@@ -186,6 +190,9 @@ func (p *pipeline) Run(ctx context.Context) error {
 
 	server := new(errgroup.Group)
 	server.Go(func() error {
+		if p.http == nil {
+			return nil
+		}
 		err := p.http.Run(serving)
 		fail(err)
 		return err

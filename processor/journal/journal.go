@@ -129,7 +129,10 @@ func (j *Journal) Idle(ctx context.Context) error {
 }
 
 func (j *Journal) busy() (bool, error) {
-	// Events before alerts: a fold moves work from the one to the other.
+	// A fold moves work from the events on disk to the alerts in memory: not
+	// between the two.
+	j.write.Lock()
+	defer j.write.Unlock()
 	busy := false
 	err := j.view(func(tx *bolt.Tx) error {
 		k, _ := tx.Bucket(dirtyBucket).Cursor().First()

@@ -1,0 +1,42 @@
+package journal
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Idle does not take a fold that is on disk, and not in memory yet, for the end
+// of all work.
+func TestIdleWhileAFoldIsWritten(t *testing.T) {
+	j := temp(t)
+	enlist(t, j, "a")
+	mustAppend(t, j, event("1", "bob", 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	idle := make(chan error, 1)
+	update, asked := j.update, false
+	j.update = func(f func(*bolt.Tx) error) error {
+		err := update(f)
+		if !asked {
+			asked = true
+			go func() { idle <- j.Idle(ctx) }()
+			select {
+			case err := <-idle:
+				t.Errorf("idle, with an alert to be told: %v", err)
+				idle <- err
+			case <-time.After(50 * time.Millisecond): // so long it may wait; a mistake would be seen at once
+			}
+		}
+		return err
+	}
+	mustFold(t, j, each)
+	if got := numbers(t, j, "a"); len(got) != 1 {
+		t.Errorf("pending: %v", got)
+	}
+	cancel()
+	if err := <-idle; err == nil {
+		t.Error("idle, with an alert to be told")
+	}
+}

@@ -1,0 +1,195 @@
+package sources
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/mfawatch/mfawatch/processor"
+)
+
+// An rsyslogTalk is rsyslog's side: it sends lines, and reads answers.
+type rsyslogTalk struct {
+	t   *testing.T
+	out *io.PipeWriter
+	in  *bufio.Reader
+}
+
+func confirmTalk(t *testing.T, x *taken) (*rsyslogTalk, *Confirmed, func() error) {
+	t.Helper()
+	in, out := io.Pipe()
+	answers, answer := io.Pipe()
+	c := NewConfirmed("stdin", in, answer, Options{Logger: testLog(t), Registerer: registry()})
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(t.Context(), x.handle) }()
+	talk := &rsyslogTalk{t, out, bufio.NewReader(answers)}
+	talk.hears("OK") // it is ready
+	return talk, c, func() error { out.Close(); return <-ended }
+}
+
+func (r *rsyslogTalk) says(line string) {
+	r.t.Helper()
+	if _, err := io.WriteString(r.out, line+"\n"); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rsyslogTalk) hears(want string) {
+	r.t.Helper()
+	got, err := r.in.ReadString('\n')
+	if err != nil || got != want+"\n" {
+		r.t.Fatalf("got %q, %v; want %q", got, err, want)
+	}
+}
+
+func TestConfirmEachLine(t *testing.T) {
+	x := newTaken()
+	rsyslog, _, end := confirmTalk(t, x)
+	for _, line := range []string{`{"a":1}`, "no JSON", "", strings.Repeat("x", 70_000)} {
+		rsyslog.says(line)
+		rsyslog.hears("OK")
+		if got := x.all(); !strings.HasSuffix(got[len(got)-1], " "+line+"\n") {
+			t.Errorf("said OK to %.20q before it was handled", line)
+		}
+	}
+	if got := x.all(); got[1] != "stdin@8 no JSON\n" {
+		t.Errorf("got %q", got[1])
+	}
+	if _, err := io.WriteString(rsyslog.out, "half a li"); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(); err != nil || len(x.all()) != 4 {
+		t.Errorf("%v, %d lines", err, len(x.all()))
+	}
+}
+
+// What cannot be journalled is refused, and so sent again.
+func TestConfirmRefuses(t *testing.T) {
+	x := newTaken()
+	x.fail = func(n int) error {
+		if n == 1 {
+			return errors.New("journal: no space\nto write")
+		}
+		return nil
+	}
+	rsyslog, c, end := confirmTalk(t, x)
+	rsyslog.says("{}")
+	rsyslog.hears("Error: journal: no space to write")
+	rsyslog.says("{}")
+	rsyslog.hears("OK")
+	if err := end(); err != nil || len(x.all()) != 1 {
+		t.Errorf("%v, %q", err, x.all())
+	}
+	if n := testutil.ToFloat64(c.metrics.deliveries.WithLabelValues("stdin", resultFailed)); n != 1 {
+		t.Errorf("%v failures counted", n)
+	}
+}
+
+func TestConfirmTransactions(t *testing.T) {
+	x := newTaken()
+	x.fail = func(n int) error {
+		if n == 2 {
+			return errors.New("disk full")
+		}
+		return nil
+	}
+	rsyslog, _, end := confirmTalk(t, x)
+	batch := func(lines []string, want string) {
+		rsyslog.says("BEGIN TRANSACTION")
+		rsyslog.hears("OK")
+		before := x.n
+		for _, line := range lines {
+			rsyslog.says(line)
+			rsyslog.hears("DEFER_COMMIT")
+		}
+		if x.n != before {
+			t.Error("handled before the transaction was whole")
+		}
+		rsyslog.says("COMMIT TRANSACTION")
+		rsyslog.hears(want)
+	}
+	batch([]string{"1", "2"}, "OK")
+	batch([]string{"3"}, "Error: disk full")
+	batch([]string{"3"}, "OK")
+	batch(nil, "OK")
+	rsyslog.says("BEGIN TRANSACTION")
+	rsyslog.hears("OK")
+	rsyslog.says("4")
+	rsyslog.hears("DEFER_COMMIT")
+	// A transaction that was given up is sent again from its begin.
+	batch([]string{"4", "5"}, "OK")
+	if !slices.Equal(x.sizes, []int{2, 1, 2}) {
+		t.Errorf("deliveries of %v", x.sizes)
+	}
+	if err := end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// However long a transaction is, little of it is held.
+func TestConfirmLongTransaction(t *testing.T) {
+	x := newTaken()
+	rsyslog, _, end := confirmTalk(t, x)
+	rsyslog.says("BEGIN TRANSACTION")
+	rsyslog.hears("OK")
+	for range 5 {
+		rsyslog.says(strings.Repeat("x", transactionBytes/2))
+		rsyslog.hears("DEFER_COMMIT")
+	}
+	if x.n != 2 {
+		t.Errorf("%d deliveries by then, want 2", x.n)
+	}
+	rsyslog.says("COMMIT TRANSACTION")
+	rsyslog.hears("OK")
+	if err := end(); err != nil || len(x.all()) != 5 {
+		t.Errorf("%v, %d lines", err, len(x.all()))
+	}
+}
+
+// A message that takes its time is not taken for a program that hangs.
+func TestConfirmSignsOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		in, say := io.Pipe()
+		c := NewConfirmed("stdin", in, &out, Options{})
+		ended := make(chan error)
+		go func() {
+			ended <- c.Run(t.Context(), func(context.Context, processor.Delivery) error {
+				time.Sleep(7 * time.Second)
+				return nil
+			})
+		}()
+		if _, err := io.WriteString(say, "{}\n"); err != nil {
+			t.Fatal(err)
+		}
+		_ = say.Close()
+		if err := <-ended; err != nil || out.String() != "OK\n...OK\n" {
+			t.Errorf("%v, said %q", err, out.String())
+		}
+	})
+}
+
+func TestConfirmEnds(t *testing.T) {
+	// rsyslog is gone.
+	broken, w := io.Pipe()
+	_ = broken.Close()
+	if err := NewConfirmed("stdin", strings.NewReader("{}\n"), w, Options{}).Run(t.Context(), newTaken().handle); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("got %v", err)
+	}
+	// A signal: it ends although the read does not.
+	ctx, cancel := context.WithCancel(t.Context())
+	in, say := io.Pipe()
+	cancel()
+	if err := NewConfirmed("stdin", in, io.Discard, Options{}).Run(ctx, newTaken().handle); err != nil {
+		t.Errorf("got %v", err)
+	}
+	_ = say.Close()
+}
