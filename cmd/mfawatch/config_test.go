@@ -144,6 +144,9 @@ func TestConfigTellsNoSecret(t *testing.T) {
 	hook := func(rest string) string {
 		return "sources: {local: {type: files, paths: [x]}}\nsinks: {hook: {type: webhook, " + rest + "}}\n"
 	}
+	mail := func(rest string) string {
+		return "sources: {local: {type: files, paths: [x]}}\nsinks: {mail: {type: email, host: smtp.example.net, username: u, from: a@example.net, to: [b@example.net], " + rest + "}}\n"
+	}
 	for name, file := range map[string]string{
 		"webhook":           hook("url: 'https://u:" + canary + "@hooks.example.net/" + canary + "?t=" + canary + "', headers: {Authorization: Bearer " + canary + "}"),
 		"webhook's list":    hook("url: 'https://hooks.example.net/" + canary + "', headers: {Authorization: [" + canary + "]}"),
@@ -151,6 +154,10 @@ func TestConfigTellsNoSecret(t *testing.T) {
 		"webhook's secrets": hook("url: 'https://hooks.example.net/" + canary + "', secrets: whsec_" + canary),
 		"webhook's URL":     hook("url: 'htps://hooks.example.net/" + canary + "'"),
 		"webhook's header":  hook("url: 'https://hooks.example.net/', headers: {Content-Type: " + canary + "}"),
+		"mail":              mail("password: " + canary),
+		"mail, twice":       mail("password: " + canary + ", password_file: /dev/null"),
+		"mail, no user":     mail("password: " + canary + ", usernme: x"),
+		"mail, a list":      mail("password: [" + canary + "]"),
 		"sound":             entry("{mechanism: plain, username: u, password: " + canary + "}"),
 		"token":             entry("{mechanism: oauthbearer, token: " + canary + "}"),
 		"a list":            entry("{mechanism: plain, username: u, password: [" + canary + "]}"),

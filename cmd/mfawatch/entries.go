@@ -46,6 +46,7 @@ var (
 		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
 	}
 	sinkTypes = map[string]func() sinkConfig{
+		"email": newEmailSink,
 		"file":  func() sinkConfig { return &fileSink{sending: inTurn()} },
 		"kafka": func() sinkConfig { return &kafkaSink{sending: atOnce()} },
 		"stdout": func() sinkConfig {
