@@ -49,6 +49,7 @@ var (
 		"email": newEmailSink,
 		"file":  func() sinkConfig { return &fileSink{sending: inTurn()} },
 		"kafka": func() sinkConfig { return &kafkaSink{sending: atOnce()} },
+		"sms":   newSMSSink,
 		"stdout": func() sinkConfig {
 			return &stdoutSink{StdoutConfig: sinks.StdoutConfig{Format: "json"}, sending: inTurn()}
 		},

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/aws"
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+type smsSink struct {
+	Type            string `koanf:"type"`
+	sinks.SMSConfig `koanf:",squash"`
+	aws.Config      `koanf:",squash"`
+	sending         `koanf:",squash"`
+}
+
+func newSMSSink() sinkConfig {
+	return &smsSink{SMSConfig: sinks.DefaultSMSConfig(), sending: toPeople()}
+}
+
+func (c *smsSink) Validate() error {
+	errs := []error{c.SMSConfig.Validate(), c.sending.Validate()}
+	switch {
+	case c.AWS():
+		errs = append(errs, c.Config.Validate())
+	case c.Config != aws.Config{}:
+		errs = append(errs, fmt.Errorf("provider: region, credentials and whatever else is AWS's have no effect with %s; want sns or aws-sms-voice-v2, or to take them away", c.Provider))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *smsSink) build(s surroundings) (sinks.Sink, error) {
+	var reached awssdk.Config
+	if c.AWS() {
+		var err error
+		if reached, err = c.Load(context.Background(), ""); err != nil {
+			return nil, err
+		}
+	}
+	return sinks.NewSMS(c.SMSConfig, s.wording, s.log, reached)
+}
