@@ -248,7 +248,10 @@ func (s *SMS) Send(ctx context.Context, a *processor.Alert, ref string) (newRef 
 		return ref, nil
 	}
 	known := p.of(a.ID)
-	blind := perhapsArrived(ctx) && len(known) == 0
+	// A look costs nothing. What is known of the alert is newer than an end of the
+	// program but for the attempt that this one cut, so a copy is marked only where
+	// nothing is known.
+	blind := perhapsArrived(ctx) && (s.canFind() || len(known) == 0)
 	body := s.body(a)
 	var failed []error
 	for _, to := range s.config.To {

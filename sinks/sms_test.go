@@ -222,6 +222,31 @@ func TestSMSLostAnswers(t *testing.T) {
 	}
 }
 
+// The program ends after a message was sent and before that was noted: Twilio is
+// asked even where it is known that another number got it.
+func TestSMSEndsBeforeItIsNoted(t *testing.T) {
+	const other = "+15550000002"
+	p := smsProviders()[2]
+	server := newFaultyServer(t, p)
+	s := newTestSMS(t, p, server.URL, nil, func(c *SMSConfig) { c.To = []string{smsTo, other} })
+	alert := conformStory("bob")[0]
+	p.carrier.refuses(other, "20429")
+	noted, err := s.Send(t.Context(), alert, "")
+	if VerdictOf(err) != string(throttled) {
+		t.Fatal(err)
+	}
+	p.carrier.refuses(other, "")
+	if _, err := s.Send(t.Context(), alert, noted); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Send(perhaps(t.Context()), alert, noted); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.carrier.on(smsTo)) != 1 || len(p.carrier.on(other)) != 1 {
+		t.Errorf("texts %q and %q", p.carrier.on(smsTo), p.carrier.on(other))
+	}
+}
+
 // Twilio's list: a message that failed is none, another's is none, a trial's is
 // ours behind Twilio's words, and while it cannot be read nothing is sent.
 func TestSMSTwilioLooks(t *testing.T) {
