@@ -431,7 +431,7 @@ func TestEmailTemplates(t *testing.T) {
 func TestEmailGroup(t *testing.T) {
 	s := newEmailServer(t)
 	var log strings.Builder
-	e, err := NewEmail(s.config("a@example.net", "b@example.net"), Wording{Accounts: map[string]string{"000000000000": "payments"}},
+	e, err := NewEmail(s.config("a@example.net", "b@example.net"), Wording{Accounts: map[string]string{"000000000000": "payments"}, Page: "https://mfawatch.example.net"},
 		slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -449,7 +449,7 @@ func TestEmailGroup(t *testing.T) {
 		t.Fatalf("got %d mails, %v", len(box), box)
 	}
 	for _, part := range []string{box[0].text, box[0].html} {
-		for _, name := range []string{"bob", "eve", "2026-05-01 08:03:11 UTC", "www[.]evil.example"} {
+		for _, name := range []string{"bob", "eve", "2026-05-01 08:03:11 UTC", "www[.]evil.example", "https://mfawatch.example.net/"} {
 			if !strings.Contains(part, name) {
 				t.Errorf("no %s in\n%s", name, part)
 			}

@@ -243,11 +243,14 @@ func (e *Email) composeGroup(alerts []*processor.Alert) mailing {
 		title = fmt.Sprintf("%d more alerts in %d accounts", len(alerts), len(accounts))
 	}
 	s := sheet{
-		Message: Message{Severity: worst.Severity, Title: title, Summary: "They came at once with another that you were sent by itself."},
+		Message: Message{Severity: worst.Severity, Title: title, Summary: "They came right after one that you were sent by itself."},
 		Footer:  "Sent by mfawatch, which watches AWS CloudTrail for MFA that is taken off.",
 	}
 	s.Word, s.Colour = badge(worst.Severity, false)
 	s.Short = s.Word + ": " + title
+	if e.wording.Page != "" {
+		s.Links = []Link{{"mfawatch", e.wording.Page + "/"}}
+	}
 	var text strings.Builder
 	text.WriteString(s.Short + "\n\n" + s.Summary + "\n\n")
 	for _, a := range alerts {
@@ -257,6 +260,9 @@ func (e *Email) composeGroup(alerts []*processor.Alert) mailing {
 		s.List = append(s.List, item)
 		lines := wrap(item.Title, emailWidth-10)
 		fmt.Fprintf(&text, "%-8s  %s\n          %s\n", item.Word, strings.Join(lines, "\n          "), item.Time)
+	}
+	for _, l := range s.Links {
+		text.WriteString("\n" + l.Text + ":\n  " + l.URL + "\n")
 	}
 	text.WriteString("\n-- \n" + s.Footer + "\n")
 	return mailing{
