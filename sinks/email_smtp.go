@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wneessen/go-mail/smtp"
 
@@ -57,11 +58,12 @@ func (e *Email) deliver(ctx context.Context, text []byte, to []string) (d delive
 // converse has one conversation with the server.
 func (e *Email) converse(ctx context.Context, text []byte, to []string, password string) (d delivered) {
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "tcp", e.config.address())
+	dialled, err := dialer.DialContext(ctx, "tcp", e.config.address())
 	if err != nil {
 		d.err = cause(ctx, err)
 		return d
 	}
+	conn := &shortConn{dialled, maxConversation}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	c, err := e.login(ctx, conn, password)
@@ -81,8 +83,29 @@ func (e *Email) converse(ctx context.Context, text []byte, to []string, password
 			d.refused = append(d.refused, r)
 		}
 	}
+	_ = conn.SetDeadline(time.Now().Add(maxQuit))
 	_ = c.Quit() // what was taken is taken, whatever comes of that
 	return d
+}
+
+const (
+	maxConversation = 1 << 20     // bytes that are read of a server
+	maxQuit         = time.Second // for a server to say goodbye
+)
+
+// A shortConn ends a server's answers that do not end.
+type shortConn struct {
+	net.Conn
+	left int
+}
+
+func (c *shortConn) Read(b []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, errors.New("the server answers without end")
+	}
+	n, err := c.Conn.Read(b[:min(len(b), c.left)])
+	c.left -= n
+	return n, err
 }
 
 // tooMany is what a server answers that takes no more recipients at once. It

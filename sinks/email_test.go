@@ -143,6 +143,8 @@ func TestEmailVerdicts(t *testing.T) {
 		{"reply lost", says(".", ""), ambiguous, "no answer to the mail", ""},
 		{"QUIT fails", says("QUIT", "500 what"), told, "", ""},
 		{"QUIT hangs up", says("QUIT", ""), told, "", ""},
+		{"QUIT is not answered", says("QUIT", "221-and there is more"), told, "", ""},
+		{"an answer without end", says("EHLO", strings.Repeat("250-more\r\n", maxConversation/10)), retry, "without end", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newTestEmail(t, emailScript(t, tt.answers))
