@@ -2,16 +2,10 @@ package main
 
 import (
 	"errors"
+	"time"
 
 	"github.com/mfawatch/mfawatch/sinks"
 )
-
-// toPeople is how sinks are sent alerts that people read.
-func toPeople() sending {
-	s := atOnce()
-	s.DeliveryConfig.People, s.people = true, true
-	return s
-}
 
 type emailSink struct {
 	Type              string `koanf:"type"`
@@ -19,10 +13,10 @@ type emailSink struct {
 	sending           `koanf:",squash"`
 }
 
-// newEmailSink sends two mails at once: servers allow a sender few connections.
+// Servers allow a sender few connections, and nobody reads fifty mails.
 func newEmailSink() sinkConfig {
-	c := &emailSink{EmailConfig: sinks.DefaultEmailConfig(), sending: toPeople()}
-	c.Concurrency = 2
+	c := &emailSink{EmailConfig: sinks.DefaultEmailConfig(), sending: toPeople(0)}
+	c.people, c.Concurrency, c.Group.Wait = true, 2, 30*time.Second
 	return c
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 
@@ -18,8 +19,11 @@ type smsSink struct {
 	sending         `koanf:",squash"`
 }
 
+// Each text costs, and fifty wake nobody better than two.
 func newSMSSink() sinkConfig {
-	return &smsSink{SMSConfig: sinks.DefaultSMSConfig(), sending: toPeople()}
+	c := &smsSink{SMSConfig: sinks.DefaultSMSConfig(), sending: toPeople(0)}
+	c.people, c.Group.Wait = true, 30*time.Second
+	return c
 }
 
 func (c *smsSink) Validate() error {
