@@ -65,14 +65,14 @@ func (e *Email) compose(a *processor.Alert) mailing {
 	}
 	if a.Exposure != nil {
 		l.thread = "exposure-" + digest(*a.Exposure) + "@" + e.domain()
-		l.reply = follows(a)
+		l.reply = isReply(a)
 	}
 	l.html = e.htmlPart(m, a)
 	return l
 }
 
-// follows reports whether the alert is not the first of its exposure.
-func follows(a *processor.Alert) bool {
+// isReply reports whether the alert is not the first of its exposure.
+func isReply(a *processor.Alert) bool {
 	return a.Step != exposure.Opened && a.Step != exposure.Reduced && a.Step != exposure.Attempted
 }
 
@@ -98,7 +98,7 @@ func (e *Email) subject(m Message, a *processor.Alert) string {
 	if a.Test {
 		tag += "Test: "
 	}
-	if follows(a) {
+	if isReply(a) {
 		tag = "Re: " + tag
 	}
 	return tag + "MFA of " + unlink(exposure.Clean(who, 100)) + " in " + unlink(exposure.Clean(e.wording.Account(a.Account), 80))
