@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -202,13 +203,14 @@ var (
 	_ GroupSender = (*Email)(nil)
 )
 
-// NewEmail returns a sink that sends as c says, in the words of w. It asks
-// nobody on the network, and holds no connection between two mails.
+// NewEmail returns a sink that sends as c says, in the words of w. What nobody
+// else is told it logs to log; nil: to slog.Default(). It asks nobody on the
+// network, and holds no connection between two mails.
 func NewEmail(c EmailConfig, w Wording, log *slog.Logger) (*Email, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	e := &Email{config: c, wording: w, log: log}
+	e := &Email{config: c, wording: w, log: cmp.Or(log, slog.Default())}
 	e.from, _ = parseAddress(c.From)
 	for _, to := range c.To {
 		address, _ := parseAddress(to)

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -186,14 +187,15 @@ var (
 	_ GroupSender = (*SMS)(nil)
 )
 
-// NewSMS returns a sink that sends as c says, in the words of w. a says how AWS
-// is reached, and is not looked at for another provider. It asks nobody on the
-// network. The caller closes it.
+// NewSMS returns a sink that sends as c says, in the words of w. What nobody else
+// is told it logs to log; nil: to slog.Default(). a says how AWS is reached, and
+// is not looked at for another provider. NewSMS asks nobody on the network. The
+// caller closes the sink.
 func NewSMS(c SMSConfig, w Wording, log *slog.Logger, a aws.Config) (*SMS, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &SMS{config: c, wording: w, log: log, aws: a}
+	s := &SMS{config: c, wording: w, log: cmp.Or(log, slog.Default()), aws: a}
 	s.texts, _ = c.Templates.parse(smsParts...)
 	switch c.Provider {
 	case smsSNS:
@@ -276,6 +278,9 @@ func (s *SMS) Send(ctx context.Context, a *processor.Alert, ref string) (newRef 
 		}
 	}
 	if err := worstOf(failed); err != nil {
+		if got := len(s.config.To) - len(failed); got > 0 {
+			err = fmt.Errorf("%d of %d got it: %w", got, len(s.config.To), err)
+		}
 		return p.note(a.ID, known, ""), err
 	}
 	var said []string
