@@ -147,6 +147,12 @@ func TestConfigTellsNoSecret(t *testing.T) {
 	ticket := func(rest string) string {
 		return "sources: {local: {type: files, paths: [x]}}\nsinks: {desk: {" + rest + "}}\n"
 	}
+	mail := func(rest string) string {
+		return "sources: {local: {type: files, paths: [x]}}\nsinks: {mail: {type: email, host: smtp.example.net, username: u, from: a@example.net, to: [b@example.net], " + rest + "}}\n"
+	}
+	text := func(provider, rest string) string {
+		return "sources: {local: {type: files, paths: [x]}}\nsinks: {text: {type: sms, provider: " + provider + ", to: ['+15551234567'], " + rest + "}}\n"
+	}
 	for name, file := range map[string]string{
 		"webhook":           hook("url: 'https://u:" + canary + "@hooks.example.net/" + canary + "?t=" + canary + "', headers: {Authorization: Bearer " + canary + "}"),
 		"webhook's list":    hook("url: 'https://hooks.example.net/" + canary + "', headers: {Authorization: [" + canary + "]}"),
@@ -159,6 +165,13 @@ func TestConfigTellsNoSecret(t *testing.T) {
 		"both":              ticket("type: servicenow, url: 'https://acme.example', token: " + canary + ", api_key: " + canary),
 		"zendesk":           ticket("type: zendesk, url: 'https://acme.example', email: a@b.example, token: " + canary),
 		"its desk":          ticket("type: zendesk, url: 'https://u:" + canary + "@acme.example', token: " + canary),
+		"text":              text("sns", "access_key_id: AKIAX, secret_access_key: "+canary+", session_token: "+canary),
+		"text by Twilio":    text("twilio", "from: '+15551234567', account_sid: AC0123456789abcdef0123456789abcdef, auth_token: "+canary),
+		"text, no account":  text("twilio", "account_sid: x, auth_token: "+canary),
+		"mail":              mail("password: " + canary),
+		"mail, twice":       mail("password: " + canary + ", password_file: /dev/null"),
+		"mail, no user":     mail("password: " + canary + ", usernme: x"),
+		"mail, a list":      mail("password: [" + canary + "]"),
 		"sound":             entry("{mechanism: plain, username: u, password: " + canary + "}"),
 		"token":             entry("{mechanism: oauthbearer, token: " + canary + "}"),
 		"a list":            entry("{mechanism: plain, username: u, password: [" + canary + "]}"),

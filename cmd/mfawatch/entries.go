@@ -48,11 +48,13 @@ var (
 		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
 	}
 	sinkTypes = map[string]func() sinkConfig{
+		"email":      newEmailSink,
 		"file":       func() sinkConfig { return &fileSink{sending: inTurn()} },
 		"kafka":      func() sinkConfig { return &kafkaSink{sending: atOnce()} },
 		"pagerduty":  func() sinkConfig { return newPagerDutySink() },
 		"servicenow": func() sinkConfig { return newServiceNowSink() },
 		"slack":      func() sinkConfig { return newSlackSink() },
+		"sms":        newSMSSink,
 		"stdout": func() sinkConfig {
 			return &stdoutSink{StdoutConfig: sinks.StdoutConfig{Format: "json"}, sending: inTurn()}
 		},

@@ -1,0 +1,138 @@
+package sinks
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+)
+
+// A twilio sends through the Messages resource of Twilio's API.
+type twilio struct {
+	config SMSConfig
+	http   *poster
+}
+
+func (t *twilio) Close() error { return t.http.Close() }
+
+// text implements texter. SmartEncoded stays off: the body is of the GSM alphabet
+// already, and a body that Twilio changed could not be found again.
+func (t *twilio) text(ctx context.Context, to, body, _ string) (id string, err error) {
+	form := url.Values{"To": {to}, "Body": {body}, "ValidityPeriod": {strconv.Itoa(smsLives)}}
+	if smsSID.MatchString(t.config.From) {
+		form.Set("MessagingServiceSid", t.config.From)
+	} else {
+		form.Set("From", t.config.From)
+	}
+	got, err := t.call(ctx, http.MethodPost, "", form.Encode())
+	if err != nil {
+		return "", err
+	}
+	var message struct{ SID string }
+	if err := json.Unmarshal(got.body, &message); err != nil || message.SID == "" {
+		return "", Ambiguous(fmt.Errorf("answered %s without the message's SID; check url", statusText(got.status)))
+	}
+	return exposure.Clean(message.SID, 64), nil
+}
+
+// find implements finder. Twilio lists the newest first. A message that failed
+// did not arrive; an account on trial has a text of Twilio's before ours.
+func (t *twilio) find(ctx context.Context, to, body string) (id string, err error) {
+	got, err := t.call(ctx, http.MethodGet, "?"+url.Values{"To": {to}, "PageSize": {"20"}}.Encode(), "")
+	if err != nil {
+		if v, _ := judge(err); v == ambiguous { // nothing was sent
+			err = errors.New(err.Error())
+		}
+		return "", fmt.Errorf("look for the message before it is sent again: %w", err)
+	}
+	var list struct {
+		Messages []struct{ SID, Body, Status string }
+	}
+	if err := json.Unmarshal(got.body, &list); err != nil {
+		return "", fmt.Errorf("look for the message before it is sent again: %w", err)
+	}
+	for _, m := range list.Messages {
+		if strings.HasSuffix(m.Body, body) && m.SID != "" && !slices.Contains([]string{"failed", "undelivered", "canceled"}, m.Status) {
+			return exposure.Clean(m.SID, 64), nil
+		}
+	}
+	return "", nil
+}
+
+func (t *twilio) call(ctx context.Context, method, query, form string) (reply, error) {
+	token, err := t.config.token()
+	if err != nil {
+		return reply{}, Misconfigured(err)
+	}
+	basic := base64.StdEncoding.EncodeToString([]byte(cmp.Or(t.config.APIKey, t.config.AccountSID) + ":" + token))
+	r := request{
+		method:  method,
+		url:     strings.TrimRight(cmp.Or(t.config.URL, twilioURL), "/") + "/2010-04-01/Accounts/" + t.config.AccountSID + "/Messages.json" + query,
+		header:  http.Header{"Authorization": {"Basic " + basic}, "Accept": {"application/json"}},
+		body:    []byte(form),
+		secrets: []string{token, basic},
+	}
+	if form != "" {
+		r.header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	got, err := t.http.post(ctx, r)
+	if err == nil {
+		return got, nil
+	}
+	return got, judgeTwilio(got, err)
+}
+
+// twilioCodes are the errors of Twilio that mean something else than their
+// status, and what to do about it where it is about the account.
+// https://www.twilio.com/docs/api/errors
+var twilioCodes = map[int]struct {
+	verdict verdict
+	hint    string
+}{
+	20003: {misconfigured, "check account_sid, api_key and the token"},
+	20404: {misconfigured, "check account_sid and url"},
+	20429: {throttled, ""},
+	21211: {permanent, "it is no number"},
+	21408: {misconfigured, "let the account send to that country (geographic permissions)"},
+	21603: {misconfigured, "check from"},
+	21606: {misconfigured, "check from: it is no number that can send there"},
+	21608: {misconfigured, "an account on trial sends to verified numbers alone: verify it, or upgrade"},
+	21610: {permanent, "who has the number asked for no more messages; START lets them in again"},
+	21612: {permanent, "from cannot reach the number"},
+	21614: {permanent, "it is no mobile number"},
+	21635: {permanent, "it is a landline"},
+	21659: {misconfigured, "check from: it is no number of the account"},
+	21660: {misconfigured, "check from: it is no number of the account"},
+	21703: {misconfigured, "the messaging service has no sender"},
+	21705: {misconfigured, "check from: there is no such messaging service"},
+}
+
+// judgeTwilio reads the code that Twilio gives beside its status. Any 5xx, 503
+// too, may be of a message that is sent: Twilio says so. A status that is not
+// about the number is about the account.
+func judgeTwilio(got reply, err error) error {
+	var problem struct{ Code int }
+	_ = json.Unmarshal(got.body, &problem)
+	known, ok := twilioCodes[problem.Code]
+	switch {
+	case got.status >= 500:
+		return verdictOf(err, ambiguous, 0)
+	case ok && got.status >= 400 && got.status != http.StatusTooManyRequests:
+		if known.hint != "" {
+			err = fmt.Errorf("%w; %s", err, known.hint)
+		}
+		return verdictOf(err, known.verdict, 0)
+	case got.status == http.StatusNotFound:
+		return Misconfigured(fmt.Errorf("%w; check account_sid and url", err))
+	}
+	return err
+}
