@@ -238,7 +238,7 @@ func TestExpectedOverdue(t *testing.T) {
 	}
 }
 
-func TestLeaveTaking(t *testing.T) {
+func TestOffboarding(t *testing.T) {
 	p := DefaultPolicy()
 	gone := "bob resolved@5 info user_deleted"
 	for _, c := range []struct{ name, first, then string }{
@@ -304,8 +304,8 @@ func TestCampaign(t *testing.T) {
 		arrival{70, "60 deactivate dan serial=C", "dan opened@60 critical (machines); bob+eve+dan campaign@60 critical"},
 		arrival{80, "70 deactivate al serial=D", "al opened@70 critical (machines)"},
 		arrival{500, "400 deactivate zoe serial=E", "zoe opened@400 critical (machines)"},
-		arrival{900, "", "bob escalated@900 critical #1; bob+eve+dan+al+zoe escalated@900 critical #1"},
-		arrival{1000, "", "eve escalated@915 critical #1; dan escalated@960 critical #1 (machines); al escalated@970 critical #1 (machines)"},
+		arrival{900, "", "bob escalated@900 critical #1 (machines); bob+eve+dan+al+zoe escalated@900 critical #1"},
+		arrival{1000, "", "eve escalated@915 critical #1 (machines); dan escalated@960 critical #1 (machines); al escalated@970 critical #1 (machines)"},
 		arrival{1299, "", ""},
 		arrival{1300, "", "bob+eve+dan+al+zoe campaign@400 critical; zoe escalated@1300 critical #1 (machines)"}, // it has settled
 		arrival{1400, "1350 deactivate cy serial=F", "cy opened@1350 critical (machines)"},
@@ -362,7 +362,7 @@ func TestWhatIsNoCampaign(t *testing.T) {
 		{"over hours", "0 deactivate bob; 3500 deactivate eve; 7000 deactivate dan", "bob opened@0 high; bob escalated@900 high #1; eve opened@3500 high; eve escalated@4400 high #1; dan opened@7000 high"},
 		{"who kept a device", "0 enable bob serial=B; 1 enable eve serial=E; 2 deactivate bob serial=A; 3 deactivate eve serial=C; 4 deactivate dan serial=F",
 			"bob reduced@2 low; eve reduced@3 low; dan opened@4 high"},
-		{"leave-takings", `0 deletelogin bob; 1 deactivate bob serial=A; 2 deleteuser bob; 3 deletelogin eve; 4 deactivate eve serial=B; 5 deleteuser eve
+		{"off-boardings", `0 deletelogin bob; 1 deactivate bob serial=A; 2 deleteuser bob; 3 deletelogin eve; 4 deactivate eve serial=B; 5 deleteuser eve
 			6 deactivate dan serial=C; 7 deletelogin dan; 8 deleteuser dan; 9 deletelogin al; 10 deactivate al serial=D`,
 			"bob resolved@2 info user_deleted; eve resolved@5 info user_deleted; dan resolved@8 info user_deleted"},
 	} {
