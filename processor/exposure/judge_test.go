@@ -340,7 +340,7 @@ func TestCampaignAtOnceIsOneMessage(t *testing.T) {
 	}
 	a := people[0]
 	if a.Title != "alice removed MFA from 40 users in 111122223333" ||
-		!strings.HasPrefix(a.Summary, "User00, user01, user02, user03, user04 and 35 more lost their MFA within 39 seconds by IAM user alice, session with MFA. Critical because several users were hit. Find out at once if alice was meant to") {
+		!strings.HasPrefix(a.Summary, "MFA was taken from user00, user01, user02, user03, user04 and 35 more within 39 seconds by IAM user alice, session with MFA. Critical because several users were hit. Find out at once if alice was meant to") {
 		t.Errorf("%s: %s", a.Title, a.Summary)
 	}
 	checkReadable(t, a)
@@ -431,7 +431,7 @@ func TestCampaignWords(t *testing.T) {
 		}
 	}
 	want := [][2]string{
-		{"alice removed MFA from 3 users in 111122223333", "Bob, the root user and dan lost their MFA within 1 minute by IAM user alice, session without MFA, from 198.51.100.7 with aws-cli/2.31.4. " +
+		{"alice removed MFA from 3 users in 111122223333", "MFA was taken from bob, the root user and dan within 1 minute by IAM user alice, session without MFA, from 198.51.100.7 with aws-cli/2.31.4. " +
 			"2 of them have none now. Critical because this is the root user, several users were hit and somebody signed in without MFA. " +
 			"Find out at once if alice was meant to; if not, cut alice off, then disable the passwords and keys of these users."},
 		{"Still no MFA for 2 of 3 users in 111122223333 after 15 minutes, removed by alice", ""},
