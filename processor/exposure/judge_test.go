@@ -267,8 +267,27 @@ func TestOffboarding(t *testing.T) {
 	judge(t, p, arrival{10, "0 deactivate bob serial=A; 5 deletelogin bob by=bob self", "bob opened@0 high; bob updated@5 low"})
 	judge(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 critical"}, arrival{20, "5 deletelogin root", "root updated@5 medium"})
 	judge(t, p, arrival{10, "0 deactivate root serial=A; 5 deletelogin root", "root opened@0 medium"})
-	judge(t, p, arrival{4000, "0 deletelogin bob; 3700 deactivate bob serial=A", "bob opened@3700 high"})
+	judge(t, p, arrival{4000, "0 deletelogin bob; 3700 deactivate bob serial=A", "bob opened@3700 low"}) // at once, but low: there is no password
 	judge(t, p, arrival{10, "0 deletelogin bob; 5 createlogin bob; 9 deactivate bob serial=A", "bob opened@9 high"})
+	judge(t, p, arrival{4000, "0 deletelogin bob; 1 login+ bob; 3700 deactivate bob serial=A", "bob opened@3700 high"})
+}
+
+// A password deleted is remembered when its event is dropped, until there is one
+// again or the user is another.
+func TestDeletedPasswordsOutliveTheirEvents(t *testing.T) {
+	day := 24 * 3600
+	d := judge(t, DefaultPolicy(), arrival{10, "0 deletelogin bob; 0 deletelogin eve; 0 deletelogin dan; 0 deletelogin zoe; 1 createlogin eve; 2 rename dan new=don; 3 deleteuser zoe", ""})
+	for i := 1; i < 12; i++ {
+		d.arrive(at(i * 10 * day))
+	}
+	if n := len(d.events); n > 0 {
+		t.Errorf("%d events are kept", n)
+	}
+	s := 120 * day
+	got := marked(d.arrive(at(s+60), script(t, fmt.Sprintf("%d deactivate bob by=1; %d deactivate eve by=2; %d deactivate don by=3; %d deactivate zoe by=4", s, s+1, s+2, s+3))...))
+	if want := fmt.Sprintf("bob opened@%d low; eve opened@%d high; don opened@%d low; zoe opened@%d high", s, s+1, s+2, s+3); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 }
 
 // Whoever makes use of an exposure and then takes the user away leaves it
