@@ -71,7 +71,7 @@ func (t *teller) waves(waves []*Wave, all []*toldWave) {
 // it is once it has settled; escalates it while an exposure of it is open; and
 // ends it.
 func (t *teller) wave(w *Wave, said *toldWave) {
-	open, waits := w.open() > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.quieted() })
+	open, waits := w.Open > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.quieted() })
 	last := w.latest()
 	grown := w.Users > said.Users
 	if grown && said.Users > 0 && w.Users < 2*said.Users {
@@ -126,7 +126,7 @@ func (w *Wave) latest() *Moment {
 
 // Over is when its last exposure was over; nil while one is open.
 func (w *Wave) Over() *time.Time {
-	if w.open() > 0 {
+	if w.Open > 0 {
 		return nil
 	}
 	at := w.end().Time
