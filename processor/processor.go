@@ -26,6 +26,7 @@ type (
 		Fold(ctx context.Context, now time.Time, f journal.Folder, told func(journal.Folded)) (next time.Time, err error)
 		Prune(ctx context.Context, now time.Time) error
 		Appended() <-chan struct{}
+		Announced() (map[string]bool, error)
 	}
 	line interface {
 		appender
@@ -45,10 +46,12 @@ type Options struct {
 // to its alerts (Run).
 type Processor struct {
 	journal line
-	policy  exposure.Policy
+	policy  atomic.Pointer[exposure.Policy]
+	judged  chan struct{} // holds one while Run has not seen the policy
 	log     *slog.Logger
 	metrics *metrics
 	scans   sync.Pool // of *scan
+	changes announced
 
 	appendErr, foldErr atomic.Pointer[error] // nil while all is well
 }
@@ -62,12 +65,23 @@ func newProcessor(j line, o Options) *Processor {
 	}
 	p := &Processor{
 		journal: j,
-		policy:  o.Policy,
+		judged:  make(chan struct{}, 1),
 		log:     o.Logger,
 		metrics: newMetrics(o.Registerer, j),
 	}
+	p.Judge(o.Policy)
 	p.scans.New = func() any { return &scan{p: p, scanner: trail.NewScanner()} }
 	return p
+}
+
+// Judge goes on with another policy: what is folded from now on is judged by it.
+// It may be called at any time.
+func (p *Processor) Judge(policy exposure.Policy) {
+	p.policy.Store(&policy)
+	select {
+	case p.judged <- struct{}{}:
+	default:
+	}
 }
 
 // Ready reports why events cannot be journalled or folded at the moment, nil if
@@ -121,10 +135,12 @@ func (p *Processor) Run(ctx context.Context) error {
 				p.log.Error("the journal could not be pruned; it grows until it can", "err", err)
 			}
 		}
+		p.reportExpected(now)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-appended:
+		case <-p.judged:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -133,7 +149,7 @@ func (p *Processor) Run(ctx context.Context) error {
 }
 
 func (p *Processor) tell(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-	return exposure.Tell(events, st, now, p.policy)
+	return exposure.Tell(events, st, now, *p.policy.Load())
 }
 
 func (p *Processor) told(f journal.Folded) {
@@ -141,7 +157,8 @@ func (p *Processor) told(f journal.Folded) {
 	for _, a := range f.Alerts {
 		p.metrics.alerts.WithLabelValues(string(a.Step), string(a.Severity)).Inc()
 		p.metrics.toAlert.Observe(now.Sub(a.Time).Seconds())
-		if a.Step == exposure.Resolved && a.Resolution != nil && a.OpenedAt != nil && a.ResolvedAt != nil {
+		p.noteExpected(a)
+		if a.Step == exposure.Resolved && a.Users == nil && a.Resolution != nil && a.OpenedAt != nil && a.ResolvedAt != nil {
 			p.metrics.lasted.WithLabelValues(*a.Resolution).Observe(a.ResolvedAt.Sub(*a.OpenedAt).Seconds())
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -30,7 +28,7 @@ type pipeline struct {
 	metrics  *metrics
 	journal  *journal.Journal
 	count    *census
-	folding  atomic.Pointer[folding]
+	folding  *folding
 	http     *httpServer
 
 	changing sync.Mutex // held while parts start, change or stop
@@ -45,10 +43,9 @@ type pipeline struct {
 	sinks   map[string]*servedSink
 }
 
-// A folding is a processor and the registry it counts on, for one policy.
+// A folding is the processor as a part that is started and stopped.
 type folding struct {
 	processor *processor.Processor
-	registry  *prometheus.Registry
 	part
 }
 
@@ -70,7 +67,7 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 		return nil, err
 	}
 	p.around.places = p.journal
-	p.folding.Store(p.newFolding(c))
+	p.folding = &folding{processor: processor.New(p.journal, processor.Options{Logger: s.log, Registerer: reg, Policy: c.policy()})}
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		if p.sources[name], err = p.newSource(name, c); err != nil {
 			return nil, err
@@ -95,14 +92,6 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 	p.http.mux.Handle("GET /{$}", pages)
 	p.http.mux.Handle("GET /exposures/{id}", pages)
 	return p, nil
-}
-
-func (p *pipeline) newFolding(c *Config) *folding {
-	reg := prometheus.NewRegistry()
-	return &folding{registry: reg, processor: processor.New(p.journal, processor.Options{
-		Logger: p.log, Registerer: reg,
-		Policy: exposure.Policy{EscalateAfter: c.EscalateAfter, Retention: c.Retention},
-	})}
 }
 
 func (p *pipeline) newSource(name string, c *Config) (*supervised, error) {
@@ -130,7 +119,7 @@ func (p *pipeline) newSink(name string, c *Config) (*servedSink, error) {
 
 // handle is the Handler of every source.
 func (p *pipeline) handle(ctx context.Context, d processor.Delivery) error {
-	return p.folding.Load().processor.Handle(ctx, d)
+	return p.folding.processor.Handle(ctx, d)
 }
 
 // served is the sinks as they are now, by name.
@@ -156,7 +145,7 @@ func inOrder[T any](parts map[string]T) []T {
 
 // gather joins what every part counts.
 func (p *pipeline) gather() ([]*dto.MetricFamily, error) {
-	all := prometheus.Gatherers{p.registry, p.folding.Load().registry}
+	all := prometheus.Gatherers{p.registry}
 	for _, s := range p.served() {
 		all = append(all, s.registry.Load())
 	}
@@ -165,7 +154,7 @@ func (p *pipeline) gather() ([]*dto.MetricFamily, error) {
 
 // readiness is what /readyz asks.
 func (p *pipeline) readiness() []readiness {
-	checks := []readiness{{"processor", func() error { return p.folding.Load().processor.Ready() }}}
+	checks := []readiness{{"processor", func() error { return p.folding.processor.Ready() }}}
 	for _, s := range p.served() {
 		checks = append(checks, readiness{"sink " + s.name, s.Ready})
 	}
@@ -199,7 +188,7 @@ func (p *pipeline) Run(ctx context.Context) error {
 	})
 	p.changing.Lock()
 	p.intake, p.working, p.fail = intake, working, fail
-	f := p.folding.Load()
+	f := p.folding
 	f.start(working, func(ctx context.Context) { _ = f.processor.Run(ctx) })
 	for _, s := range p.served() {
 		p.serve(s)
@@ -210,13 +199,14 @@ func (p *pipeline) Run(ctx context.Context) error {
 	p.changing.Unlock()
 	signals := new(errgroup.Group)
 	signals.Go(func() error { return onHangup(intake, p.hangup) })
+	signals.Go(func() error { p.watchAnnounced(intake); return nil })
 
 	<-intake.Done()
 	p.log.Info("stopping: no more is read, what is under way is finished")
 	p.changing.Lock() // for good: nothing changes from here on
 	p.stopSources(p.read())
 	stopWorking()
-	p.folding.Load().stop()
+	p.folding.stop()
 	for _, s := range p.served() {
 		s.stop()
 	}
