@@ -232,15 +232,16 @@ func TestHandleFailures(t *testing.T) {
 		parts     iter.Seq2[Part, error]
 		appendErr error
 		appends   int
+		told      string
 	}{
 		{"a part that cannot be fetched", func(yield func(Part, error) bool) {
 			if yield(inBytes("a", match), nil) {
 				yield(Part{}, injected)
 			}
-		}, nil, 0},
-		{"a body that breaks off", delivery(Part{Origin: trail.Place("a"), Body: io.MultiReader(strings.NewReader(match[:600]), errReader{injected})}).Parts, nil, 0},
-		{"a journal that is full", delivery(inBytes("a", match)).Parts, injected, 1},
-		{"a journal that is full, and a huge object", delivery(Part{Origin: trail.Place("a"), Body: strings.NewReader(object(huge...))}).Parts, injected, 1},
+		}, nil, 1, "[opened bob opened eve]"}, // what came before it is told
+		{"a body that breaks off", delivery(Part{Origin: trail.Place("a"), Body: io.MultiReader(strings.NewReader(match[:600]), errReader{injected})}).Parts, nil, 0, "[opened eve]"},
+		{"a journal that is full", delivery(inBytes("a", match)).Parts, injected, 1, "[opened eve]"},
+		{"a journal that is full, and a huge object", delivery(Part{Origin: trail.Place("a"), Body: strings.NewReader(object(huge...))}).Parts, injected, 1, "[opened eve]"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -264,10 +265,68 @@ func TestHandleFailures(t *testing.T) {
 			if err := r.Ready(); err != nil {
 				t.Errorf("after an append that worked: %v", err)
 			}
-			if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened eve]" {
-				t.Errorf("told %v", got)
+			if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != tt.told {
+				t.Errorf("told %v, want %s", got, tt.told)
+			}
+			if asides, err := r.line.Asides(); err != nil || len(asides) > 0 {
+				t.Errorf("kept aside what comes again: %+v, %v", asides, err)
 			}
 		})
+	}
+}
+
+// A part that is given up is kept aside with its cause, once, and not looked
+// into; its neighbours are read. Without room for it the delivery fails.
+func TestHandleGivenUp(t *testing.T) {
+	r := newRig(t)
+	given := Part{
+		Origin: trail.Place("sqs://trail/m"), Bytes: []byte(object(record("DeactivateMFADevice", "al", 1))),
+		GivenUp: &GivenUp{Reason: "missing", Err: errors.New("no such key")},
+	}
+	for range 2 {
+		if err := r.Handle(t.Context(), delivery(inBytes("a", object(record("DeactivateMFADevice", "bob", 2))), given)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened bob]" {
+		t.Errorf("told %v", got)
+	}
+	asides, err := r.line.Asides()
+	if err != nil || len(asides) != 1 {
+		t.Fatalf("kept aside %+v, %v", asides, err)
+	}
+	if a := asides[0]; a.Source != "files" || a.Reason != "missing" || a.Err != "no such key" || a.Origin != "sqs://trail/m" || !bytes.Equal(a.Raw, given.Bytes) {
+		t.Errorf("kept aside %+v", a)
+	}
+
+	var full []journal.Aside
+	for i := range 1000 {
+		full = append(full, journal.Aside{Origin: "x", Offset: int64(i)})
+	}
+	if left, err := r.line.KeepAside(t.Context(), full); err != nil || left != 1 {
+		t.Fatalf("%d left out, %v", left, err)
+	}
+	given.Origin.Place = "sqs://trail/n"
+	if err := r.Handle(t.Context(), delivery(given)); !errors.Is(err, errNoRoom) {
+		t.Errorf("without room: %v", err)
+	}
+	if err := r.Ready(); err != nil {
+		t.Errorf("a full quarantine is no failure of the journal: %v", err)
+	}
+	if err := r.Handle(t.Context(), delivery(inBytes("a", "{}"))); err != nil {
+		t.Errorf("the next delivery: %v", err)
+	}
+}
+
+// Whoever wants to know is told what was left behind, but not what is kept aside.
+func TestHandleTellsDamage(t *testing.T) {
+	r := newRig(t)
+	var damage []trail.Reason
+	noTime := strings.Replace(record("DeactivateMFADevice", "al", 1), `"eventTime"`, `"eventTimes"`, 1)
+	d := delivery(inBytes("a", object(noTime)), inBytes("b", "\x1f\x8b broken"), inBytes("c", "{}"))
+	d.Damaged = func(u trail.Unreadable) { damage = append(damage, u.Reason) }
+	if err := r.Handle(t.Context(), d); err != nil || fmt.Sprint(damage) != "[truncated]" {
+		t.Errorf("told of %v, %v", damage, err)
 	}
 }
 

@@ -156,7 +156,7 @@ func TestAdminQuarantineRetry(t *testing.T) {
 	for way := range desks(t, newJournal(t)) {
 		t.Run(way, func(t *testing.T) {
 			j := newJournal(t)
-			err := j.KeepAside(t.Context(), []journal.Aside{
+			_, err := j.KeepAside(t.Context(), []journal.Aside{
 				{Origin: "kafka://t/0@7", Reason: "syntax", Err: "too new", Raw: []byte(good)},
 				{Origin: "kafka://t/0@8", Reason: "syntax", Err: "too new", Raw: []byte(strings.Replace(good, "2026-05-01T", "tomorrow", 1))},
 			})
