@@ -48,9 +48,8 @@ type GivenUp struct {
 // means that everything worth keeping is durable, so that the source may delete
 // the message or commit the offset; an error means that the source has to offer
 // the delivery again. What cannot be read is no error: it is counted, named and
-// left behind, so that a bad record never stops its neighbours. Where a part
-// could not be fetched, the parts before it are durable all the same. A Handler
-// may be called from several goroutines at once.
+// left behind, so that a bad record never stops its neighbours. A Handler may
+// be called from several goroutines at once.
 type Handler func(ctx context.Context, d Delivery) error
 
 // An Alert is what sinks send; it is declared where it is made.

@@ -71,7 +71,6 @@ func (s *scan) run(d Delivery) error {
 			err = s.part(part)
 		}
 		if err != nil {
-			s.append()
 			return err
 		}
 	}
@@ -85,7 +84,6 @@ func (s *scan) part(part Part) error {
 	}
 	var st trail.Stats
 	var err error
-	kept := len(s.asides)
 	if part.Body != nil {
 		s.body = part.Body
 		st, err = s.scanner.Scan(part.Origin, s, s)
@@ -97,8 +95,6 @@ func (s *scan) part(part Part) error {
 	case s.err != nil:
 		return s.err
 	case err != nil:
-		// What was cut off is unreadable for that alone, and comes again.
-		s.asides = s.asides[:min(kept, len(s.asides))]
 		return fmt.Errorf("read %s: %w", part.Origin, err)
 	}
 	return s.ctx.Err()
