@@ -114,6 +114,11 @@ func (a *benchAWS) read(b *testing.B, n, concurrency int) time.Duration {
 	}
 	defer j.Close()
 	p := processor.New(j, processor.Options{Logger: slog.New(slog.DiscardHandler)})
+	return a.readInto(b, n, concurrency, p.Handle)
+}
+
+func (a *benchAWS) readInto(b testing.TB, n, concurrency int, h processor.Handler) time.Duration {
+	b.Helper()
 	c := DefaultS3Config()
 	c.QueueURL, c.Concurrency = "https://sqs.us-east-1.amazonaws.com/111122223333/trail", concurrency
 	objects := &Objects{get: a, retry: defaultRetryWaits, home: "us-east-1", hints: true, regions: map[string]string{}}
@@ -125,7 +130,7 @@ func (a *benchAWS) read(b *testing.B, n, concurrency int) time.Duration {
 	a.total, a.done = int64(n), func() { took = time.Since(began); cancel() }
 	a.deleted.Store(0)
 	a.left.Store(int64(n))
-	if err := s.Run(ctx, p.Handle); err != nil || took == 0 {
+	if err := s.Run(ctx, h); err != nil || took == 0 {
 		b.Fatalf("%d of %d deleted, %v", a.deleted.Load(), n, err)
 	}
 	return took
