@@ -13,6 +13,7 @@ const (
 // ones for every source of a process.
 type s3Metrics struct {
 	acked, failed     prometheus.Counter
+	retries           prometheus.Counter
 	received, deleted prometheus.Counter
 	returned          prometheus.Counter
 	extended          prometheus.Counter
@@ -37,6 +38,7 @@ func newS3Metrics(source string, reg prometheus.Registerer) *s3Metrics {
 	s := &s3Metrics{
 		acked:    m.deliveries.WithLabelValues(source, resultAcked),
 		failed:   m.deliveries.WithLabelValues(source, resultFailed),
+		retries:  m.retries.WithLabelValues(source),
 		received: one("mfawatch_sqs_received_total", "Messages received from the queue, those that came before included."),
 		deleted:  one("mfawatch_sqs_deleted_total", "Messages deleted from the queue, since all they name is done."),
 		returned: one("mfawatch_sqs_returned_total", "Messages put back into the queue, to come again after a wait."),

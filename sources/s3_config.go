@@ -78,7 +78,7 @@ func (c S3Config) Validate() error {
 	}
 	seconds := func(field string, d, least, most time.Duration) {
 		if d < least || d > most || d%time.Second != 0 {
-			bad(field, "want whole seconds from %s to %s, got %s", brief(least), brief(most), brief(d))
+			bad(field, "want whole seconds from %s to %s, got %s", least, most, d)
 		}
 	}
 	seconds("visibility_timeout", c.VisibilityTimeout, 10*time.Second, maxVisibility)
@@ -110,18 +110,6 @@ func (c S3Config) Validate() error {
 		bad("audit_every", "want 1 or more, or 0 for no audit, got %d", c.AuditEvery)
 	}
 	return errors.Join(errs...)
-}
-
-// brief leaves out the zeros that Go puts behind a duration.
-func brief(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }
 
 func queueProblem(address string) string {

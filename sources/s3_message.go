@@ -57,6 +57,9 @@ func (w *worker) message(ctx context.Context, m *message) {
 		w.done <- m
 		return
 	}
+	if m.receives > 1 {
+		w.metrics.retries.Inc()
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	w.held.begin(m, stop)

@@ -277,28 +277,38 @@ func gzipped(text string) []byte {
 // Of what a filter skips one of so many is looked into: if it holds a record of
 // IAM, that is an alarm, and it is read.
 func TestS3Audit(t *testing.T) {
-	s := awsServer(t)
 	filler := strings.Repeat(" ", 150_000)
-	iam := string(gzipped(`{"Records":[` + filler + strings.Replace(aRecord, "eventVersion", "x", 1) + `]}`))
-	other := string(gzipped(`{"Records":[{"eventSource":"ec2.amazonaws.com","x":"{\"eventSource\":\"iam.amazonaws.com\"}"}]}`))
-	for i := range 30 {
-		key := accountKey("111122223333", "CloudTrail", "eu-west-1", fmt.Sprint("k", i))
-		body := other
-		if i == 20 {
-			body = iam
-		}
-		s.Put("trail", key, []byte(body))
-		s.Send(s3Event(s3Item("ObjectCreated:Put", key)))
-	}
-	r := newS3Rig(t, s, func(c *S3Config) {
-		c.Regions, c.AuditEvery, c.Concurrency = []string{"us-east-1"}, 10, 1
-	})
-	r.run(t, r.drained)
-	if r.value(t, "mfawatch_s3_audited_total") != 3 || r.value(t, "mfawatch_s3_audit_alarms_total") != 1 || r.value(t, "mfawatch_s3_skipped_total", "region") != 29 {
-		t.Errorf("audited %v, alarms %v, skipped %v", r.value(t, "mfawatch_s3_audited_total"), r.value(t, "mfawatch_s3_audit_alarms_total"), r.value(t, "mfawatch_s3_skipped_total", "region"))
-	}
-	if len(r.taken) != 1 || !strings.Contains(r.log.String(), "a filter skips objects that hold records of IAM") {
-		t.Errorf("took %d, log:\n%s", len(r.taken), r.log)
+	for name, test := range map[string]struct {
+		body   []byte
+		alarms float64
+	}{
+		"IAM, compressed": {gzipped(`{"Records":[` + filler + aRecord + `]}`), 3},
+		"IAM, plain":      {[]byte(`{"Records":[` + filler + aRecord + `]}`), 3},
+		"another service": {gzipped(`{"Records":[{"eventSource":"ec2.amazonaws.com","x":"{\"eventSource\":\"iam.amazonaws.com\"}"}]}`), 0},
+		"damaged":         {[]byte("\x1f\x8b damaged"), 0},
+		"empty":           {nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := awsServer(t)
+			for i := range 30 {
+				key := accountKey("111122223333", "CloudTrail", "eu-west-1", fmt.Sprint("k", i))
+				s.Put("trail", key, test.body)
+				s.Send(s3Event(s3Item("ObjectCreated:Put", key)))
+			}
+			r := newS3Rig(t, s, func(c *S3Config) { c.Regions, c.AuditEvery = []string{"us-east-1"}, 10 })
+			r.run(t, r.drained)
+			for metric, want := range map[string]float64{"mfawatch_s3_audited_total": 3, "mfawatch_s3_audit_alarms_total": test.alarms} {
+				if got := r.value(t, metric); got != want {
+					t.Errorf("%s is %v, want %v", metric, got, want)
+				}
+			}
+			if got := r.value(t, "mfawatch_s3_skipped_total", "region"); got != 30-test.alarms || len(r.taken) != int(test.alarms) {
+				t.Errorf("skipped %v, took %d", got, len(r.taken))
+			}
+			if strings.Contains(r.log.String(), "a filter skips objects that hold records of IAM") != (test.alarms > 0) {
+				t.Errorf("log:\n%s", r.log)
+			}
+		})
 	}
 }
 
