@@ -579,8 +579,11 @@ func TestS3Stop(t *testing.T) {
 	go func() { ended <- r.Run(ctx, r.take) }()
 	<-busy
 	<-busy
+	for testutil.ToFloat64(r.metrics.inFlight) < 20 { // two receives of ten
+		time.Sleep(time.Millisecond)
+	}
 	cancel()
-	for back := 0; back < 18; { // two receives were of ten; two are being handled
+	for back := 0; back < 18; { // two are being handled
 		back = 0
 		for _, m := range s.Messages() {
 			if len(m.Waits) == 1 && m.Waits[0] >= time.Second {
