@@ -46,6 +46,7 @@ var (
 		"files": func() sourceConfig { return &filesSource{} },
 		"http":  func() sourceConfig { return &httpSource{HTTPConfig: sources.DefaultHTTPConfig()} },
 		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
+		"s3":    func() sourceConfig { return &s3Source{S3Config: sources.DefaultS3Config()} },
 	}
 	sinkTypes = map[string]func() sinkConfig{
 		"email":      newEmailSink,

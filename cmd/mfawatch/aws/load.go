@@ -23,6 +23,9 @@ const (
 	// renewBefore is how long before a role's session ends a new one is asked
 	// for.
 	renewBefore = 5 * time.Minute
+	// silence is how long a server may send nothing before the connection is
+	// given up. SQS's long poll is silent for 20 seconds.
+	silence = 45 * time.Second
 )
 
 // Load makes of c what the SDK's clients are made with. The region is c's, else
@@ -37,7 +40,7 @@ func (c Config) Load(ctx context.Context, region string) (aws.Config, error) {
 	}
 	options := []func(*awsconfig.LoadOptions) error{
 		awsconfig.WithAppID("mfawatch"),
-		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithReadTimeout(silence).WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, idleConnections
 		})),
 	}
