@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -34,4 +35,16 @@ func (w retryWaits) start() *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval, b.MaxInterval, b.Multiplier = w.first, w.longest, 2
 	return b
+}
+
+// sleep waits, or returns ctx's error if that is done first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
