@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -23,46 +22,95 @@ type found struct {
 	files      int64
 	stats      trail.Stats
 	events     []*trail.Event
-	unreadable bad // parts that were no CloudTrail, or damaged
-	failures   bad // files that could not be opened or read
+	unreadable bad    // parts that were no CloudTrail, or damaged
+	failures   bad    // files that could not be opened or read
+	passed     passed // what was not wanted
 }
+
+// A reading is what is to be read, and how.
+type reading struct {
+	paths   []string // files, folders, - and s3://…
+	wanted  sources.Wanted
+	stdin   io.Reader
+	workers int
+	bar     *progress
+	kept    *keptScan // what was read before, and where it is noted; nil: nowhere
+}
+
+// objectsAtOnce is how many objects of a bucket are read at once: most of the
+// time of each is waiting.
+const objectsAtOnce = 64
+
+// inputsAhead is how many inputs are found before the first of them is read, so
+// that the progress knows its end early.
+const inputsAhead = 1 << 16
 
 // read reads what lies at paths, several files at once, until it is done or ctx
 // is.
 func read(ctx context.Context, paths []string, stdin io.Reader, workers int, bar *progress) *found {
+	return (&reading{paths: paths, stdin: stdin, workers: workers, bar: bar}).run(ctx)
+}
+
+func (r *reading) run(ctx context.Context) *found {
 	all := &found{}
-	bar.expect(paths)
-	files := make(chan sources.File)
+	if r.kept != nil {
+		all.merge(&r.kept.found)
+	}
+	workers := r.workers
+	if slices.ContainsFunc(r.paths, isBucket) {
+		workers = max(workers, objectsAtOnce)
+	}
+	queue := make(chan input, inputsAhead)
 	var mu sync.Mutex // guards all
 	g := new(errgroup.Group)
 	g.Go(func() error {
-		defer close(files)
-		for f, err := range sources.Walk(paths) {
-			if err != nil {
+		defer close(queue)
+		defer r.bar.known()
+		search := inputs{
+			paths: r.paths, wanted: r.wanted, stdin: r.stdin,
+			found: func(i input) {
+				if r.kept.has(i) {
+					return
+				}
+				r.bar.expect(i.size)
+				select {
+				case queue <- i:
+				case <-ctx.Done():
+				}
+			},
+			passed: func(why sources.PassedOver, folder bool) {
 				mu.Lock()
+				defer mu.Unlock()
+				all.passed.add(passedOver{why, folder}, 1)
+			},
+			failed: func(err error) {
+				mu.Lock()
+				defer mu.Unlock()
 				all.failures.add(err.Error())
-				mu.Unlock()
-				continue
-			}
-			select {
-			case files <- f:
-			case <-ctx.Done():
-				return nil
-			}
+			},
 		}
+		search.find(ctx)
 		return nil
 	})
 	for range workers {
 		g.Go(func() error {
-			r := reader{ctx: ctx, stdin: stdin, scanner: trail.NewScanner(), bar: bar}
-			for f := range files {
-				if err := r.file(f); err != nil && ctx.Err() == nil {
-					r.failures.add(err.Error())
+			w := reader{ctx: ctx, scanner: trail.NewScanner(), bar: r.bar}
+			for i := range queue {
+				if ctx.Err() != nil {
+					continue
 				}
+				err := w.read(i)
+				if err != nil && ctx.Err() == nil {
+					w.failures.add(err.Error())
+				}
+				if err == nil {
+					r.kept.add(i, &w.one)
+				}
+				w.found.merge(&w.one)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			all.merge(&r.found)
+			all.merge(&w.found)
 			return nil
 		})
 	}
@@ -76,70 +124,75 @@ func (f *found) merge(g *found) {
 	f.events = append(f.events, g.events...)
 	f.unreadable.merge(&g.unreadable)
 	f.failures.merge(&g.failures)
+	for why, n := range g.passed {
+		f.passed.add(why, n)
+	}
 }
 
-// A reader reads one file after the other. It is its scanner's visitor, and its
+// passed counts what was not wanted, by why.
+type passed map[passedOver]int64
+
+type passedOver struct {
+	why    sources.PassedOver
+	folder bool
+}
+
+func (p *passed) add(over passedOver, n int64) {
+	if *p == nil {
+		*p = passed{}
+	}
+	(*p)[over] += n
+}
+
+// String lists them: "12 objects (digest), 3 folders (other accounts)".
+func (p passed) String() string {
+	var texts []string
+	for over, n := range p {
+		noun := "object"
+		if over.folder {
+			noun = "folder"
+		}
+		texts = append(texts, fmt.Sprintf("%s (%s)", count(n, noun), over.why))
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, ", ")
+}
+
+// A reader reads one input after the other. It is its scanner's visitor, and its
 // reader, which ends with the context and moves the progress.
 type reader struct {
-	found
+	found   // in all that was read
+	one     found
 	ctx     context.Context
-	stdin   io.Reader
 	scanner *trail.Scanner
 	bar     *progress
 	body    io.Reader
 }
 
-// file reads one file to its end. Its error is about the file; what lies in it
-// and cannot be read is no error.
-func (r *reader) file(f sources.File) error {
-	open := func() (io.ReadCloser, error) {
-		if f.Path == sources.Stdin {
-			return io.NopCloser(r.stdin), nil
-		}
-		return os.Open(f.Path)
-	}
-	if f.Size < 0 { // a terminal or a pipe, which may have nothing to say for long
-		open = interruptible(r.ctx, open)
-	}
-	body, err := open()
+// read reads one input to its end, into r.one. Its error is about the file; what
+// lies in it and cannot be read is no error.
+func (r *reader) read(i input) error {
+	r.one = found{}
+	body, err := i.open(r.ctx)
 	if err != nil {
-		return fmt.Errorf("cannot read %q: %w", f.Path, withoutPath(err))
+		return err
 	}
 	defer body.Close()
-	r.files++
+	r.one.files++
 	r.body = body
-	stats, err := r.scanner.Scan(trail.Place(f.Place()), r, r)
-	r.stats.Add(stats)
-	if err != nil {
-		return fmt.Errorf("cannot read %q: %w", f.Path, withoutPath(err))
+	stats, err := r.scanner.Scan(trail.Place(i.place), r, r)
+	r.one.stats.Add(stats)
+	var oe *sources.ObjectError
+	if err != nil && !errors.As(err, &oe) { // which names it
+		err = fmt.Errorf("cannot read %q: %w", i.place, withoutPath(err))
 	}
-	return nil
+	return err
 }
 
-// interruptible opens and reads in a goroutine of its own, since neither can be
-// ended by a context: when ctx is done the reader ends, and whoever waits in the
-// read is left behind.
-func interruptible(ctx context.Context, open func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) {
-		out, in := io.Pipe()
-		stop := context.AfterFunc(ctx, func() { _ = in.CloseWithError(ctx.Err()) })
-		go func() {
-			defer stop()
-			body, err := open()
-			if err == nil {
-				_, err = io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{body}, make([]byte, 256<<10))
-				err = errors.Join(err, body.Close())
-			}
-			_ = in.CloseWithError(err) // nil is the end
-		}()
-		return out, nil
-	}
-}
-
-func (r *reader) Event(e *trail.Event) { r.events = append(r.events, e) }
+func (r *reader) Event(e *trail.Event) { r.one.events = append(r.one.events, e) }
 
 func (r *reader) Unreadable(u trail.Unreadable) {
-	r.unreadable.add(exposure.Clean(fmt.Sprintf("unreadable: %s at byte %d: %s: %v", u.Origin, u.Offset, u.Reason, u.Err), 400))
+	r.one.unreadable.add(exposure.Clean(fmt.Sprintf("unreadable: %s at byte %d: %s: %v", u.Origin, u.Offset, u.Reason, u.Err), 400))
 }
 
 func (r *reader) Read(b []byte) (int, error) {
