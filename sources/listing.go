@@ -86,8 +86,9 @@ func (e *ListError) Unwrap() error { return e.Err }
 // are listed as they are. The place may lie inside of the tree, or name one
 // object; where it ends without a slash and there is a folder of that name, it
 // is that folder. List returns when all is listed, or ctx is done; l is told
-// what went wrong, and the rest is listed all the same.
-func (o *Objects) List(ctx context.Context, place Bucket, l Listing) {
+// what went wrong, and the rest is listed all the same. There is false if nothing
+// at all lies at the place, whatever is wanted, as far as was looked.
+func (o *Objects) List(ctx context.Context, place Bucket, l Listing) (there bool) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	w := &lister{objects: o, bucket: place.Name, Listing: l, stop: stop}
@@ -99,6 +100,7 @@ func (o *Objects) List(ctx context.Context, place Bucket, l Listing) {
 		workers.Go(func() { w.work(ctx) })
 	}
 	workers.Wait()
+	return w.there
 }
 
 // A lister works a stack of tasks down. The last task pushed is the first done,
@@ -114,6 +116,7 @@ type lister struct {
 	idle   *sync.Cond
 	tasks  []task
 	active int
+	there  bool // something lies at the place
 
 	telling sync.Mutex // held while one of the Listing's functions is called
 }
@@ -228,10 +231,19 @@ func (w *lister) ask(ctx context.Context, prefix, after, delimiter, token string
 	for _, f := range out.CommonPrefixes {
 		p.folders = append(p.folders, aws.ToString(f.Prefix))
 	}
+	if len(p.objects)+len(p.folders) > 0 {
+		w.isThere()
+	}
 	if aws.ToBool(out.IsTruncated) {
 		p.more = aws.ToString(out.NextContinuationToken)
 	}
 	return p, nil
+}
+
+func (w *lister) isThere() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.there = true
 }
 
 func optional(s string) *string {

@@ -30,6 +30,7 @@ type listed struct {
 	keys   []string // sorted
 	passed map[string]int
 	errs   []string
+	there  bool
 }
 
 func listAll(ctx context.Context, t *testing.T, o *Objects, place string, wanted Wanted) listed {
@@ -39,7 +40,7 @@ func listAll(ctx context.Context, t *testing.T, o *Objects, place string, wanted
 		t.Fatal(err)
 	}
 	got := listed{passed: map[string]int{}}
-	o.List(ctx, b, Listing{
+	got.there = o.List(ctx, b, Listing{
 		Wanted: wanted,
 		Found:  func(l Listed) { got.keys = append(got.keys, l.Key) },
 		Passed: func(why PassedOver, folder bool) {
@@ -116,7 +117,7 @@ func TestListFindsTheTree(t *testing.T) {
 		{"s3://logs/AWSLogs/111122223333/CloudTrail-Digest/", nil},
 		{"s3://logs/nothing/", nil},
 	} {
-		if got := listAll(t.Context(), t, o, tt.place, Wanted{}); !slices.Equal(got.keys, tt.want) || got.errs != nil {
+		if got := listAll(t.Context(), t, o, tt.place, Wanted{}); !slices.Equal(got.keys, tt.want) || got.errs != nil || got.there != (tt.place != "s3://logs/nothing/") {
 			t.Errorf("%s:\n got %q, errors %q\nwant %q", tt.place, got.keys, got.errs, tt.want)
 		}
 	}

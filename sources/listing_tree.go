@@ -212,7 +212,11 @@ func (w *lister) region(folder, region string) task {
 			last = end
 		}
 		if first.After(last) {
-			return func(context.Context) error { w.passFolder(PassedDay); return nil }
+			return func(context.Context) error {
+				w.isThere()
+				w.passFolder(PassedDay)
+				return nil
+			}
 		}
 		whole.before = DayFolder(region, last.AddDate(0, 0, 1))
 		if first.After(begin) {
@@ -226,6 +230,7 @@ func (w *lister) region(folder, region string) task {
 			whole.before = DayFolder(region, last.AddDate(0, 0, 1))
 		}
 	}
+	bounded := whole.after != "" || whole.before != ""
 	if d := region + sharedFolder(first, last); len(d) > len(folder) {
 		whole.prefix = d
 		if d == whole.after { // a day, all of it
@@ -233,6 +238,9 @@ func (w *lister) region(folder, region string) task {
 		}
 	}
 	return func(ctx context.Context) error {
+		if bounded {
+			w.isThere() // perhaps on other days
+		}
 		more, key, err := w.page(ctx, whole, "")
 		if err != nil || more == "" {
 			return err

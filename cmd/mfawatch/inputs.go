@@ -87,13 +87,7 @@ func (in *inputs) file(f sources.File) input {
 	if f.Path == sources.Stdin {
 		i.open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(in.stdin), nil }
 	} else {
-		i.open = func(context.Context) (io.ReadCloser, error) {
-			file, err := os.Open(f.Path)
-			if err != nil {
-				return nil, fmt.Errorf("cannot read %q: %w", f.Path, withoutPath(err))
-			}
-			return file, nil
-		}
+		i.open = func(context.Context) (io.ReadCloser, error) { return os.Open(f.Path) }
 		if info, err := os.Stat(f.Path); err == nil && info.Mode().IsRegular() {
 			i.id = fmt.Sprintf("%s %d %d", f.Path, info.Size(), info.ModTime().UnixNano())
 		}
@@ -111,11 +105,10 @@ func (in *inputs) bucket(ctx context.Context, objects *sources.Objects, path str
 		in.failed(err)
 		return
 	}
-	anything := false
-	objects.List(ctx, place, sources.Listing{
+	failed := false
+	there := objects.List(ctx, place, sources.Listing{
 		Wanted: in.wanted,
 		Found: func(l sources.Listed) {
-			anything = true
 			in.found(input{
 				place: l.String(), id: l.String() + " " + l.ETag, size: l.Size,
 				open: func(ctx context.Context) (io.ReadCloser, error) {
@@ -127,11 +120,11 @@ func (in *inputs) bucket(ctx context.Context, objects *sources.Objects, path str
 				},
 			})
 		},
-		Passed: func(why sources.PassedOver, folder bool) { anything = true; in.passed(why, folder) },
-		Failed: func(err error) { anything = true; in.failed(err) },
+		Passed: in.passed,
+		Failed: func(err error) { failed = true; in.failed(err) },
 	})
-	if !anything && ctx.Err() == nil {
-		in.failed(fmt.Errorf("nothing lies at %q that is wanted; check bucket, prefix and range", path))
+	if !there && !failed && ctx.Err() == nil {
+		in.failed(fmt.Errorf("nothing lies at %q; check bucket and prefix", path))
 	}
 }
 

@@ -56,12 +56,38 @@ func (r *reading) run(ctx context.Context) *found {
 	if r.kept != nil {
 		all.merge(&r.kept.found)
 	}
+	var mu sync.Mutex // guards all
+	r.each(ctx, all, &mu, func(queue <-chan input) {
+		w := reader{ctx: ctx, scanner: trail.NewScanner(), bar: r.bar}
+		for i := range queue {
+			err := w.read(i)
+			if err != nil && ctx.Err() == nil {
+				w.failures.add(err.Error())
+			}
+			if err == nil {
+				r.kept.add(i, &w.one)
+			}
+			w.found.merge(&w.one)
+			if ctx.Err() != nil {
+				break
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		all.merge(&w.found)
+	})
+	return all
+}
+
+// each finds the inputs and has several calls of work take them from a queue,
+// until all are taken or ctx is done. What is not wanted and what cannot be found
+// goes into all, which mu guards meanwhile.
+func (r *reading) each(ctx context.Context, all *found, mu *sync.Mutex, work func(queue <-chan input)) {
 	workers := r.workers
 	if slices.ContainsFunc(r.paths, isBucket) {
 		workers = max(workers, objectsAtOnce)
 	}
 	queue := make(chan input, inputsAhead)
-	var mu sync.Mutex // guards all
 	g := new(errgroup.Group)
 	g.Go(func() error {
 		defer close(queue)
@@ -93,29 +119,9 @@ func (r *reading) run(ctx context.Context) *found {
 		return nil
 	})
 	for range workers {
-		g.Go(func() error {
-			w := reader{ctx: ctx, scanner: trail.NewScanner(), bar: r.bar}
-			for i := range queue {
-				if ctx.Err() != nil {
-					continue
-				}
-				err := w.read(i)
-				if err != nil && ctx.Err() == nil {
-					w.failures.add(err.Error())
-				}
-				if err == nil {
-					r.kept.add(i, &w.one)
-				}
-				w.found.merge(&w.one)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			all.merge(&w.found)
-			return nil
-		})
+		g.Go(func() error { work(queue); return nil })
 	}
-	_ = g.Wait()
-	return all
+	_ = g.Wait() // none fails
 }
 
 func (f *found) merge(g *found) {
@@ -175,18 +181,26 @@ func (r *reader) read(i input) error {
 	r.one = found{}
 	body, err := i.open(r.ctx)
 	if err != nil {
-		return err
+		return unreadableInput(i, err)
 	}
 	defer body.Close()
 	r.one.files++
 	r.body = body
 	stats, err := r.scanner.Scan(trail.Place(i.place), r, r)
 	r.one.stats.Add(stats)
-	var oe *sources.ObjectError
-	if err != nil && !errors.As(err, &oe) { // which names it
-		err = fmt.Errorf("cannot read %q: %w", i.place, withoutPath(err))
+	if err != nil {
+		return unreadableInput(i, err)
 	}
-	return err
+	return nil
+}
+
+// unreadableInput names the input that could not be read.
+func unreadableInput(i input, err error) error {
+	var oe *sources.ObjectError
+	if errors.As(err, &oe) { // it does
+		return err
+	}
+	return fmt.Errorf("cannot read %q: %w", i.place, withoutPath(err))
 }
 
 func (r *reader) Event(e *trail.Event) { r.one.events = append(r.one.events, e) }

@@ -161,6 +161,11 @@ func (f *found) summary(w io.Writer, alerts int, took time.Duration) {
 		count(f.unreadable.total+f.failures.total, "part"))
 	fmt.Fprintf(w, "%s, %.1f MB/s inflated, %s records/s\n", took.Round(time.Millisecond), rate/1e6,
 		grouped(int64(float64(f.stats.Records)/seconds)))
+	f.failed(w)
+}
+
+// failed names what was not read, and why.
+func (f *found) failed(w io.Writer) {
 	if text := f.passed.String(); text != "" {
 		fmt.Fprintf(w, "passed over: %s\n", text)
 	}
