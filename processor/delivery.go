@@ -20,6 +20,9 @@ type Delivery struct {
 	// next one is yielded. An error says that a part could not be fetched; the
 	// delivery then fails as a whole.
 	Parts iter.Seq2[Part, error]
+	// Damaged, if it is set, is told of what could not be read and was left
+	// behind without being kept aside.
+	Damaged func(trail.Unreadable)
 }
 
 // A Part is one object or one message value: Bytes if it lies in memory, else
@@ -28,6 +31,17 @@ type Part struct {
 	Origin trail.Origin
 	Bytes  []byte
 	Body   io.Reader
+	// GivenUp, if it is set, says why the source will not offer this part again.
+	// Bytes are not looked into then but kept aside with the cause, once,
+	// however often the part is given up. Where there is no room for it, the
+	// delivery fails.
+	GivenUp *GivenUp
+}
+
+// GivenUp is why a source gave a part up.
+type GivenUp struct {
+	Reason string // of a closed set
+	Err    error
 }
 
 // A Handler consumes one delivery. The return value is the acknowledgement: nil

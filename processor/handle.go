@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ const (
 	maxAsides     = 100
 )
 
+var errNoRoom = errors.New("there is no room to keep what is given up aside: see to what is there with 'mfawatch quarantine'")
+
 // Handle is the Handler: it scans every part and journals the events it finds.
 // nil means that they are durable. An error means that a part could not be read
 // from its source, or that the journal could not be written, and says what to
@@ -26,7 +29,7 @@ const (
 // again.
 func (p *Processor) Handle(ctx context.Context, d Delivery) error {
 	s := p.scans.Get().(*scan)
-	s.ctx, s.source = ctx, p.metrics.source(d.Source)
+	s.ctx, s.name, s.source, s.damaged = ctx, d.Source, p.metrics.source(d.Source), d.Damaged
 	err := s.run(d)
 	s.report(d.Source)
 	s.reset()
@@ -43,12 +46,15 @@ type scan struct {
 	p       *Processor
 	scanner *trail.Scanner
 	ctx     context.Context
+	name    string // of the source
 	source  *sourceMetrics
+	damaged func(trail.Unreadable)
 
 	body   io.Reader
 	events []*trail.Event
 	raw    int // bytes of raw records in events
 	asides []journal.Aside
+	last   bool // in asides is what there is no other copy of
 	bad    []badness
 	err    error // of an append; nothing more is journalled after it
 }
@@ -73,6 +79,9 @@ func (s *scan) run(d Delivery) error {
 }
 
 func (s *scan) part(part Part) error {
+	if part.GivenUp != nil {
+		return s.giveUp(part)
+	}
 	var st trail.Stats
 	var err error
 	if part.Body != nil {
@@ -89,6 +98,16 @@ func (s *scan) part(part Part) error {
 		return fmt.Errorf("read %s: %w", part.Origin, err)
 	}
 	return s.ctx.Err()
+}
+
+// giveUp keeps a part aside that is not offered again.
+func (s *scan) giveUp(part Part) error {
+	s.asides = append(s.asides, journal.Aside{
+		Origin: part.Origin.String(), Reason: part.GivenUp.Reason, Err: part.GivenUp.Err.Error(), Raw: bytes.Clone(part.Bytes), Source: s.name,
+	})
+	s.last = true
+	s.append()
+	return s.err
 }
 
 // Read reads the body that is being scanned, until there is no more use in it.
@@ -118,6 +137,9 @@ func (s *scan) Event(e *trail.Event) {
 // Unreadable implements trail.Visitor.
 func (s *scan) Unreadable(u trail.Unreadable) {
 	s.source.unreadable(u.Reason)
+	if s.damaged != nil && !u.Watched {
+		s.damaged(u)
+	}
 	if u.Watched && s.err == nil {
 		a := journal.Aside{Origin: u.Origin.String(), Offset: u.Offset, Reason: string(u.Reason), Raw: u.Raw}
 		if u.Err != nil {
@@ -144,8 +166,9 @@ func (s *scan) append() {
 		return
 	}
 	_, err := s.p.journal.Append(s.ctx, s.events)
+	left := 0
 	if err == nil {
-		err = s.p.journal.KeepAside(s.ctx, s.asides)
+		left, err = s.p.journal.KeepAside(s.ctx, s.asides)
 	}
 	if err != nil {
 		s.err = err
@@ -153,6 +176,9 @@ func (s *scan) append() {
 		return
 	}
 	s.p.noteAppend(nil)
+	if left > 0 && s.last {
+		s.err = errNoRoom
+	}
 	now := time.Now()
 	for _, e := range s.events {
 		s.p.metrics.toSeen.Observe(now.Sub(e.Time).Seconds())
@@ -163,14 +189,14 @@ func (s *scan) append() {
 func (s *scan) forget() {
 	clear(s.events)
 	clear(s.asides)
-	s.events, s.asides, s.raw = s.events[:0], s.asides[:0], 0
+	s.events, s.asides, s.raw, s.last = s.events[:0], s.asides[:0], 0, false
 }
 
 func (s *scan) reset() {
 	s.forget()
 	clear(s.bad)
 	s.bad = s.bad[:0]
-	s.ctx, s.source, s.body, s.err = nil, nil, nil, nil
+	s.ctx, s.source, s.damaged, s.body, s.err = nil, nil, nil, nil, nil
 }
 
 // report logs what could not be read: once for each reason, whatever its

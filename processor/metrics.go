@@ -127,7 +127,7 @@ var (
 	journalUnfoldedDesc = prometheus.NewDesc("mfawatch_journal_unfolded_accounts",
 		"Accounts with events that are not folded yet.", nil, nil)
 	journalAsidesDesc = prometheus.NewDesc("mfawatch_journal_kept_aside_records",
-		"Watched records that could not be read and are kept aside.", nil, nil)
+		"Watched records that could not be read, and messages given up, that are kept aside.", nil, nil)
 )
 
 // A stockCollector asks the journal when it is scraped.

@@ -20,7 +20,7 @@ import (
 type (
 	appender interface {
 		Append(ctx context.Context, events []*trail.Event) (fresh int, err error)
-		KeepAside(ctx context.Context, records []journal.Aside) error
+		KeepAside(ctx context.Context, records []journal.Aside) (left int, err error)
 	}
 	folder interface {
 		Fold(ctx context.Context, now time.Time, f journal.Folder, told func(journal.Folded)) (next time.Time, err error)

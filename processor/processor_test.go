@@ -271,6 +271,61 @@ func TestHandleFailures(t *testing.T) {
 	}
 }
 
+// A part that is given up is kept aside with its cause, once, and not looked
+// into; its neighbours are read. Without room for it the delivery fails.
+func TestHandleGivenUp(t *testing.T) {
+	r := newRig(t)
+	given := Part{
+		Origin: trail.Place("sqs://trail/m"), Bytes: []byte(object(record("DeactivateMFADevice", "al", 1))),
+		GivenUp: &GivenUp{Reason: "missing", Err: errors.New("no such key")},
+	}
+	for range 2 {
+		if err := r.Handle(t.Context(), delivery(inBytes("a", object(record("DeactivateMFADevice", "bob", 2))), given)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened bob]" {
+		t.Errorf("told %v", got)
+	}
+	asides, err := r.line.Asides()
+	if err != nil || len(asides) != 1 {
+		t.Fatalf("kept aside %+v, %v", asides, err)
+	}
+	if a := asides[0]; a.Source != "files" || a.Reason != "missing" || a.Err != "no such key" || a.Origin != "sqs://trail/m" || !bytes.Equal(a.Raw, given.Bytes) {
+		t.Errorf("kept aside %+v", a)
+	}
+
+	var full []journal.Aside
+	for i := range 1000 {
+		full = append(full, journal.Aside{Origin: "x", Offset: int64(i)})
+	}
+	if left, err := r.line.KeepAside(t.Context(), full); err != nil || left != 1 {
+		t.Fatalf("%d left out, %v", left, err)
+	}
+	given.Origin.Place = "sqs://trail/n"
+	if err := r.Handle(t.Context(), delivery(given)); !errors.Is(err, errNoRoom) {
+		t.Errorf("without room: %v", err)
+	}
+	if err := r.Ready(); err != nil {
+		t.Errorf("a full quarantine is no failure of the journal: %v", err)
+	}
+	if err := r.Handle(t.Context(), delivery(inBytes("a", "{}"))); err != nil {
+		t.Errorf("the next delivery: %v", err)
+	}
+}
+
+// Whoever wants to know is told what was left behind, but not what is kept aside.
+func TestHandleTellsDamage(t *testing.T) {
+	r := newRig(t)
+	var damage []trail.Reason
+	noTime := strings.Replace(record("DeactivateMFADevice", "al", 1), `"eventTime"`, `"eventTimes"`, 1)
+	d := delivery(inBytes("a", object(noTime)), inBytes("b", "\x1f\x8b broken"), inBytes("c", "{}"))
+	d.Damaged = func(u trail.Unreadable) { damage = append(damage, u.Reason) }
+	if err := r.Handle(t.Context(), d); err != nil || fmt.Sprint(damage) != "[truncated]" {
+		t.Errorf("told of %v, %v", damage, err)
+	}
+}
+
 type errReader struct{ error }
 
 func (r errReader) Read([]byte) (int, error) { return 0, r.error }

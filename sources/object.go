@@ -195,6 +195,18 @@ func (b *ObjectBody) Read(p []byte) (int, error) {
 	return 0, b.err
 }
 
+// Size is how many bytes there are, negative where the server did not say.
+func (b *ObjectBody) Size() int64 { return b.size }
+
+// Err is why the object could not be read to its end, nil if nothing went wrong
+// so far.
+func (b *ObjectBody) Err() error {
+	if errors.Is(b.err, io.EOF) {
+		return nil
+	}
+	return b.err
+}
+
 // Resumed is how often the connection broke and the rest was asked for.
 func (b *ObjectBody) Resumed() int { return b.resumed }
 

@@ -16,13 +16,14 @@ import (
 type admin struct {
 	journal *journal.Journal
 	metrics *metrics
+	again   func(ctx context.Context, source, message string) error // nil: no source runs
 }
 
 // How much is taken from or put into the journal in one step.
 const adminStep = 200
 
-func newAdmin(j *journal.Journal, m *metrics) http.Handler {
-	a := &admin{j, m}
+func newAdmin(j *journal.Journal, m *metrics, again func(ctx context.Context, source, message string) error) http.Handler {
+	a := &admin{j, m, again}
 	mux := http.NewServeMux()
 	handle := func(pattern string, f func(context.Context, selection) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {

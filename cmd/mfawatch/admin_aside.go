@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -60,16 +61,31 @@ func idsOf(all []journal.Aside) []string {
 	return ids
 }
 
-// retryAsides scans records again. One that can be read now is journalled and
-// kept aside no more.
+// retryAsides scans records again, and has messages read again. One that can be
+// read now is journalled and kept aside no more.
 func (a *admin) retryAsides(ctx context.Context, s selection) (any, error) {
 	all, err := a.asides(s)
 	if err != nil {
 		return nil, err
 	}
+	if a.again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r journal.Aside) bool { return r.Source == "" }) {
+		return nil, refused{http.StatusConflict, fmt.Sprintf("only source %s can read again what it gave up, and it does not run: start the service first", all[0].Source)}
+	}
 	var o outcome
 	scanner := trail.NewScanner()
 	for _, r := range all {
+		if r.Source != "" {
+			done, err := a.retryMessage(ctx, r)
+			switch {
+			case err != nil:
+				return nil, err
+			case done:
+				o.Done++
+			default:
+				o.Still = append(o.Still, r.ID)
+			}
+			continue
+		}
 		var f findings
 		scanner.ScanBytes(trail.Origin{Place: r.Origin, Offset: -1}, r.Raw, &f)
 		if f.bad {
@@ -90,6 +106,15 @@ func (a *admin) retryAsides(ctx context.Context, s selection) (any, error) {
 	a.metrics.quarantine.WithLabelValues(actionRetry).Add(float64(o.Done))
 	o.Unknown = missing(s.ids, idsOf(all))
 	return o, nil
+}
+
+// retryMessage has the source that gave a message up read what it names again.
+func (a *admin) retryMessage(ctx context.Context, r journal.Aside) (done bool, err error) {
+	if a.again == nil || a.again(ctx, r.Source, string(r.Raw)) != nil { // which logs
+		return false, nil
+	}
+	n, err := a.journal.DropAsides(r.ID)
+	return n > 0, err
 }
 
 // findings is a visitor that keeps the events.

@@ -23,7 +23,7 @@ import (
 
 // desks is the two ways to one journal: over the network, and within.
 func desks(t *testing.T, j *journal.Journal) map[string]*desk {
-	h := newAdmin(j, newMetrics(prometheus.NewRegistry()))
+	h := newAdmin(j, newMetrics(prometheus.NewRegistry()), nil)
 	server := httptest.NewServer(guarded(func() bool { return true }, h))
 	t.Cleanup(server.Close)
 	network, err := dial(strings.TrimPrefix(server.URL, "http://"))
@@ -156,7 +156,7 @@ func TestAdminQuarantineRetry(t *testing.T) {
 	for way := range desks(t, newJournal(t)) {
 		t.Run(way, func(t *testing.T) {
 			j := newJournal(t)
-			err := j.KeepAside(t.Context(), []journal.Aside{
+			_, err := j.KeepAside(t.Context(), []journal.Aside{
 				{Origin: "kafka://t/0@7", Reason: "syntax", Err: "too new", Raw: []byte(good)},
 				{Origin: "kafka://t/0@8", Reason: "syntax", Err: "too new", Raw: []byte(strings.Replace(good, "2026-05-01T", "tomorrow", 1))},
 			})
@@ -184,6 +184,43 @@ func TestAdminQuarantineRetry(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// A message that a source gave up is read again by that source, and by nobody
+// where it does not run.
+func TestAdminQuarantineRetryMessage(t *testing.T) {
+	j := newJournal(t)
+	_, err := j.KeepAside(t.Context(), []journal.Aside{
+		{Origin: "sqs://trail/1", Reason: "denied", Err: "no", Raw: []byte("mended"), Source: "bucket"},
+		{Origin: "sqs://trail/2", Reason: "denied", Err: "no", Raw: []byte("broken"), Source: "bucket"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	retry := func(d *desk) (outcome, error) {
+		return d.change(t.Context(), http.MethodPost, "/api/v1/quarantine/retry", selection{all: true})
+	}
+	for way, d := range desks(t, j) {
+		if o, err := retry(d); err == nil || !strings.Contains(err.Error(), "only source bucket can read again what it gave up") {
+			t.Errorf("%s: %+v, %v", way, o, err)
+		}
+	}
+	var asked []string
+	h := newAdmin(j, newMetrics(prometheus.NewRegistry()), func(_ context.Context, source, message string) error {
+		asked = append(asked, source+" "+message)
+		if message == "broken" {
+			return errors.New("still denied")
+		}
+		return nil
+	})
+	o, err := retry(&desk{client: &http.Client{Transport: within{h}}, journal: j})
+	if err != nil || o.Done != 1 || len(o.Still) != 1 || len(asked) != 2 || !strings.HasPrefix(asked[0], "bucket ") {
+		t.Errorf("%+v, %v, asked %v", o, err, asked)
+	}
+	left, err := j.Asides()
+	if err != nil || len(left) != 1 || string(left[0].Raw) != "broken" {
+		t.Errorf("left %+v, %v", left, err)
 	}
 }
 

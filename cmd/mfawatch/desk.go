@@ -73,7 +73,7 @@ func (p *program) openDesk(f *deskFlags) (*desk, error) {
 	case err != nil:
 		return nil, err
 	}
-	h := newAdmin(j, newMetrics(prometheus.NewRegistry()))
+	h := newAdmin(j, newMetrics(prometheus.NewRegistry()), nil)
 	return &desk{client: &http.Client{Transport: within{h}}, journal: j}, nil
 }
 

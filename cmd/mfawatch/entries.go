@@ -44,6 +44,7 @@ var (
 	sourceTypes = map[string]func() sourceConfig{
 		"files": func() sourceConfig { return &filesSource{} },
 		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
+		"s3":    func() sourceConfig { return &s3Source{S3Config: sources.DefaultS3Config()} },
 	}
 	sinkTypes = map[string]func() sinkConfig{
 		"file":  func() sinkConfig { return &fileSink{sending: inTurn()} },

@@ -85,7 +85,7 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 	if err != nil {
 		return nil, err
 	}
-	p.http.admit(newAdmin(p.journal, p.metrics), p.Reload, p.adminOpen)
+	p.http.admit(newAdmin(p.journal, p.metrics, p.again), p.Reload, p.adminOpen)
 	pages := p.pages()
 	p.http.mux.Handle("GET /{$}", pages)
 	p.http.mux.Handle("GET /exposures/{id}", pages)
@@ -126,6 +126,25 @@ func (p *pipeline) newSink(name string, c *Config) (*servedSink, error) {
 // handle is the Handler of every source.
 func (p *pipeline) handle(ctx context.Context, d processor.Delivery) error {
 	return p.folding.Load().processor.Handle(ctx, d)
+}
+
+// again has a source read what a message names that it gave up.
+func (p *pipeline) again(ctx context.Context, source, message string) error {
+	p.mu.Lock()
+	s := p.sources[source]
+	p.mu.Unlock()
+	err := errors.New("no such source is in the configuration any more")
+	if s != nil {
+		if r, ok := s.source.(interface {
+			Again(ctx context.Context, h processor.Handler, message string) error
+		}); ok {
+			err = r.Again(ctx, p.handle, message)
+		}
+	}
+	if err != nil {
+		p.log.Warn("message that was given up still cannot be read", "source", source, "err", err)
+	}
+	return err
 }
 
 // served is the sinks as they are now, by name.

@@ -15,8 +15,9 @@ import (
 func (p *program) quarantineCommand() *cobra.Command {
 	c := &seeing{program: p, path: "/api/v1/quarantine", noun: "record kept aside"}
 	cmd := c.command("quarantine", "See to watched records that could not be read",
-		`See to records that name a watched event and could not be read. The first thousand
-of them, or 16 MiB, are kept aside in the journal for its retention.`)
+		`See to records that name a watched event and could not be read, and to messages that
+a source gave up. The first thousand of them, or 16 MiB, are kept aside in the
+journal for its retention.`)
 	cmd.AddCommand(
 		c.lister("List the records kept aside", p.listAsides),
 		c.shower("Show records kept aside in full", p.showAsides),
@@ -60,7 +61,7 @@ func (p *program) showAsides(ctx context.Context, d *desk, c *seeing) (found []s
 		}
 		return writeFields(p.stdout, [][2]string{
 			{"id", r.ID}, {"kept", r.Time.UTC().Format(time.RFC3339)}, {"origin", r.Origin}, {"offset", fmt.Sprint(r.Offset)},
-			{"reason", r.Reason}, {"error", r.Err}, {"bytes", fmt.Sprint(len(r.Raw))},
+			{"source", r.Source}, {"reason", r.Reason}, {"error", r.Err}, {"bytes", fmt.Sprint(len(r.Raw))},
 		}, "record", r.Raw)
 	})
 	return found, err

@@ -117,7 +117,8 @@ func TestREADMENamesEveryMetric(t *testing.T) {
 
 	// What a service shows is declared where the search above finds it.
 	c, err := load("test", []byte(`
-sources: {trail: {type: kafka, brokers: ['127.0.0.1:1'], topics: [t]}, local: {type: files, paths: [none]}}
+sources: {trail: {type: kafka, brokers: ['127.0.0.1:1'], topics: [t]}, local: {type: files, paths: [none]},
+  bucket: {type: s3, queue_url: 'https://sqs.us-east-1.amazonaws.com/111122223333/trail'}}
 sinks: {console: {type: stdout}, hook: {type: webhook, url: 'http://127.0.0.1:1/'}}
 http: {address: '127.0.0.1:0'}
 `), []string{"MFAWATCH_JOURNAL__PATH=" + filepath.Join(t.TempDir(), "mfawatch.db")}, nil)

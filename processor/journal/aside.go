@@ -19,8 +19,8 @@ const (
 	maxAsideBytes = 16 << 20 // in the file
 )
 
-// An Aside is a record that names a watched event but could not be read, kept
-// for a person to look at.
+// An Aside is a record that names a watched event but could not be read, or a
+// message that a source gave up, kept for a person to look at.
 type Aside struct {
 	ID     string    `json:"id,omitempty"` // of origin, offset and raw; set by Asides
 	Origin string    `json:"origin"`
@@ -28,15 +28,16 @@ type Aside struct {
 	Reason string    `json:"reason"`
 	Err    string    `json:"err"`
 	Raw    []byte    `json:"raw"`
-	Time   time.Time `json:"time"` // when it was kept
+	Source string    `json:"source,omitempty"` // of a message: which source gave it up
+	Time   time.Time `json:"time"`             // when it was kept
 }
 
-// KeepAside keeps records that could not be read, for the retention. One that is
-// kept already is skipped, and so are those that would make it more than a
-// thousand, or 16 MiB.
-func (j *Journal) KeepAside(ctx context.Context, records []Aside) error {
+// KeepAside keeps what could not be read, for the retention. What is kept
+// already is skipped, and so are those that would make it more than a thousand,
+// or 16 MiB: how many they were is returned.
+func (j *Journal) KeepAside(ctx context.Context, records []Aside) (left int, err error) {
 	if err := ctx.Err(); err != nil || len(records) == 0 {
-		return err
+		return 0, err
 	}
 	now := time.Now().UTC()
 	keys, values := make([][]byte, len(records)), make([][]byte, len(records))
@@ -47,13 +48,12 @@ func (j *Journal) KeepAside(ctx context.Context, records []Aside) error {
 		h.Write(r.Raw)
 		value, err := encode(r)
 		if err != nil {
-			return fmt.Errorf("keep aside a record of %s: %w", r.Origin, err)
+			return 0, fmt.Errorf("keep aside a record of %s: %w", r.Origin, err)
 		}
 		keys[i] = h.Sum(nil)
 		values[i] = seal(keys[i], value)
 	}
-	left := 0
-	return j.commit(change{
+	err = j.commit(change{
 		do: func(tx *bolt.Tx) error {
 			b := tx.Bucket(asideBucket)
 			kept, size := 0, 0
@@ -83,6 +83,10 @@ func (j *Journal) KeepAside(ctx context.Context, records []Aside) error {
 			}
 		},
 	})
+	if err != nil {
+		return 0, err
+	}
+	return left, nil
 }
 
 // Asides returns the records that are kept aside, in no order.

@@ -190,7 +190,7 @@ func TestPrune(t *testing.T) {
 	}
 	mustAppend(t, j, event("1", "bob", 1), event("1", "eve", 2), event("1", "ann", 2), event("1", "al", 4))
 	mustFold(t, j, over)
-	if err := j.KeepAside(t.Context(), []Aside{{Origin: "a", Raw: []byte("{")}}); err != nil {
+	if _, err := j.KeepAside(t.Context(), []Aside{{Origin: "a", Raw: []byte("{")}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Bury("b", DeadLetter{Number: 1, Cause: "no"}); err != nil {
@@ -264,8 +264,8 @@ func TestAsidesAreBounded(t *testing.T) {
 		records = append(records, Aside{Origin: "s3://b/k", Offset: int64(i), Reason: "syntax", Err: "bad", Raw: []byte("\xff<")})
 	}
 	for range 2 {
-		if err := j.KeepAside(t.Context(), append(records, records[0])); err != nil {
-			t.Fatal(err)
+		if left, err := j.KeepAside(t.Context(), append(records, records[0])); err != nil || left != 10 {
+			t.Fatalf("%d left out, %v", left, err)
 		}
 	}
 	got, err := j.Asides()

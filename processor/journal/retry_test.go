@@ -179,7 +179,7 @@ func TestAsidesDropAndSize(t *testing.T) {
 	for i := range 300 {
 		records = append(records, Aside{Origin: "s3://b/k", Offset: int64(i), Raw: big})
 	}
-	if err := j.KeepAside(t.Context(), records); err != nil {
+	if _, err := j.KeepAside(t.Context(), records); err != nil {
 		t.Fatal(err)
 	}
 	kept, err := j.Asides()

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/aws"
+	"github.com/mfawatch/mfawatch/sources"
+)
+
+type s3Source struct {
+	Type             string `koanf:"type"`
+	aws.Config       `koanf:",squash"`
+	sources.S3Config `koanf:",squash"`
+}
+
+func (c *s3Source) Validate() error {
+	return errors.Join(c.Config.Validate(), c.S3Config.Validate())
+}
+
+// build needs a region for buckets: that of the queue, where nothing else is
+// said. An emulator takes any.
+func (c *s3Source) build(name string, s surroundings) (sources.Source, error) {
+	region := sources.QueueRegion(c.QueueURL)
+	if region == "" && c.Endpoint != "" {
+		region = "us-east-1"
+	}
+	reach, err := c.Load(context.Background(), region)
+	if err != nil {
+		return nil, err
+	}
+	return sources.NewS3(name, c.S3Config, reach, sources.Options{Logger: s.log, Registerer: s.metrics})
+}
