@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,10 +20,24 @@ import (
 
 // An input is a file or an object to read.
 type input struct {
-	place string // as origins and errors name it
-	id    string // by which it is known again, and that it is still the same; "" where it cannot be
-	size  int64  // in bytes, as it lies there; -1 where that cannot be known
-	open  func(ctx context.Context) (io.ReadCloser, error)
+	place  string // as origins and errors name it
+	id     string // by which it is known again, and that it is still the same; "" where it cannot be
+	size   int64  // in bytes, as it lies there; -1 where that cannot be known
+	remote bool   // an object
+	open   func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// fetch is the input in memory, or why it cannot be read.
+func (i input) fetch(ctx context.Context) input {
+	body, err := i.open(ctx)
+	var all bytes.Buffer
+	if err == nil {
+		all.Grow(int(i.size) + bytes.MinRead)
+		_, err = all.ReadFrom(body)
+		_ = body.Close() // read only
+	}
+	i.open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(all.Bytes())), err }
+	return i
 }
 
 // isBucket reports whether a path is a place in S3.
@@ -110,7 +125,7 @@ func (in *inputs) bucket(ctx context.Context, objects *sources.Objects, path str
 		Wanted: in.wanted,
 		Found: func(l sources.Listed) {
 			in.found(input{
-				place: l.String(), id: l.String() + " " + l.ETag, size: l.Size,
+				place: l.String(), id: l.String() + " " + l.ETag, size: l.Size, remote: true,
 				open: func(ctx context.Context) (io.ReadCloser, error) {
 					body, err := objects.Open(ctx, l.Object)
 					if err != nil {

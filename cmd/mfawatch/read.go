@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sources"
@@ -37,9 +35,12 @@ type reading struct {
 	kept    *keptScan // what was read before, and where it is noted; nil: nowhere
 }
 
-// objectsAtOnce is how many objects of a bucket are read at once: most of the
-// time of each is waiting.
-const objectsAtOnce = 64
+// Small objects of a bucket are fetched many at once, since most of the time of
+// each is waiting, and then read from memory by as few as keep the cores busy.
+const (
+	objectsAtOnce = 64
+	smallObject   = 256 << 10
+)
 
 // inputsAhead is how many inputs are found before the first of them is read, so
 // that the progress knows its end early.
@@ -83,45 +84,71 @@ func (r *reading) run(ctx context.Context) *found {
 // until all are taken or ctx is done. What is not wanted and what cannot be found
 // goes into all, which mu guards meanwhile.
 func (r *reading) each(ctx context.Context, all *found, mu *sync.Mutex, work func(queue <-chan input)) {
-	workers := r.workers
-	if slices.ContainsFunc(r.paths, isBucket) {
-		workers = max(workers, objectsAtOnce)
+	inputs := inputs{
+		paths: r.paths, wanted: r.wanted, stdin: r.stdin,
+		passed: func(why sources.PassedOver, folder bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			all.passed.add(passedOver{why, folder}, 1)
+		},
+		failed: func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			all.failures.add(err.Error())
+		},
 	}
-	queue := make(chan input, inputsAhead)
-	g := new(errgroup.Group)
-	g.Go(func() error {
-		defer close(queue)
+	found := make(chan input, inputsAhead)
+	finding := make(chan struct{})
+	inputs.found = func(i input) {
+		if r.kept.has(i) {
+			return
+		}
+		r.bar.expect(i.size)
+		select {
+		case found <- i:
+		case <-ctx.Done():
+		}
+	}
+	go func() {
+		defer close(finding)
+		defer close(found)
 		defer r.bar.known()
-		search := inputs{
-			paths: r.paths, wanted: r.wanted, stdin: r.stdin,
-			found: func(i input) {
-				if r.kept.has(i) {
-					return
+		inputs.find(ctx)
+	}()
+	workers, queue := r.workers, (<-chan input)(found)
+	if slices.ContainsFunc(r.paths, isBucket) {
+		workers, queue = 2*workers, fetched(ctx, found)
+	}
+	var working sync.WaitGroup
+	for range workers {
+		working.Go(func() { work(queue) })
+	}
+	working.Wait()
+	<-finding
+}
+
+// fetched hands inputs on, small objects once they lie in memory.
+func fetched(ctx context.Context, found <-chan input) <-chan input {
+	ready := make(chan input)
+	var fetching sync.WaitGroup
+	for range objectsAtOnce {
+		fetching.Go(func() {
+			for i := range found {
+				if i.remote && i.size <= smallObject {
+					i = i.fetch(ctx)
 				}
-				r.bar.expect(i.size)
 				select {
-				case queue <- i:
+				case ready <- i:
 				case <-ctx.Done():
 				}
-			},
-			passed: func(why sources.PassedOver, folder bool) {
-				mu.Lock()
-				defer mu.Unlock()
-				all.passed.add(passedOver{why, folder}, 1)
-			},
-			failed: func(err error) {
-				mu.Lock()
-				defer mu.Unlock()
-				all.failures.add(err.Error())
-			},
-		}
-		search.find(ctx)
-		return nil
-	})
-	for range workers {
-		g.Go(func() error { work(queue); return nil })
+			}
+		})
 	}
-	_ = g.Wait() // none fails
+	go func() {
+		fetching.Wait()
+		close(ready)
+	}()
+	return ready
 }
 
 func (f *found) merge(g *found) {

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mfawatch/mfawatch/sources"
@@ -287,6 +291,53 @@ func TestMoment(t *testing.T) {
 	for _, text := range []string{"yesterday", "2026-5-1", "-7d", "2026-05-01 08:00", "7"} {
 		if got, ok := moment(text, now, false); ok {
 			t.Errorf("%q is %s", text, got)
+		}
+	}
+}
+
+// The same with an S3 that nobody here wrote.
+func TestScanOnMoto(t *testing.T) {
+	address := os.Getenv("MFAWATCH_TEST_AWS")
+	if address == "" {
+		t.Skip("no AWS: run deploy/integration/aws.sh run -- go test ./cmd/mfawatch")
+	}
+	for name, value := range s3Settings(address) {
+		t.Setenv(name, value)
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	client := s3.New(s3.Options{
+		Region: "us-east-1", BaseEndpoint: &address, UsePathStyle: true, HTTPClient: &http.Client{Transport: transport},
+		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{AccessKeyID: "AKIATEST", SecretAccessKey: "test"}, nil
+		}),
+	})
+	name := fmt.Sprintf("trail-%d", time.Now().UnixNano())
+	if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name}); err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	n := 0
+	for line := range bytes.Lines(demoLines) {
+		n++
+		key := fmt.Sprintf("AWSLogs/111122223333/CloudTrail/us-east-1/2026/05/01/111122223333_CloudTrail_us-east-1_20260501T0900Z_%016d.json", n)
+		if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &name, Key: &key, Body: bytes.NewReader(line)}); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(root, key)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, line, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, _, err := scanned(t.Context(), t, "", sources.Wanted{}, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := filepath.Join(t.TempDir(), "scan")
+	for range 2 {
+		got, said, err := scanned(t.Context(), t, notes, sources.Wanted{}, "s3://"+name+"/AWSLogs")
+		if got = strings.ReplaceAll(got, "s3://"+name, root); err != nil || got != want {
+			t.Errorf("%v\n%s\ngot\n%s\nwant\n%s", err, said, got, want)
 		}
 	}
 }
