@@ -132,7 +132,7 @@ func rehearsalStory(random *rand.Rand, n int) []*trail.Event {
 func TestRehearsalIsWhatTheJournalTells(t *testing.T) {
 	random := rand.New(rand.NewPCG(11, 12))
 	policy := exposure.DefaultPolicy()
-	for try := range 12 {
+	for try := range 8 {
 		events := rehearsalStory(random, 10+random.IntN(60))
 		until := rehearsalStart.AddDate(0, 0, 30+random.IntN(20))
 		text := func(at time.Time, a *exposure.Alert) string {

@@ -150,7 +150,7 @@ func TestScanResumes(t *testing.T) {
 		return strings.Join(kept, "")
 	}
 	random := rand.New(rand.NewPCG(7, 8))
-	for try := range 12 {
+	for try := range 6 {
 		path := filepath.Join(t.TempDir(), "scan")
 		for range random.IntN(3) + 1 {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -203,7 +203,7 @@ func TestScanResumesAfterAKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	random := rand.New(rand.NewPCG(9, 10))
-	for try := range 25 {
+	for try := range 10 {
 		cut := slices.Clone(notes[:random.IntN(len(notes)+1)])
 		if try%5 == 4 { // and a disk that came back with zeros
 			cut = append(cut, make([]byte, 512)...)
@@ -255,7 +255,7 @@ func TestScanOutlivesFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Fault = func(c awstest.Call) awstest.Fault {
-		switch c.Number % 10 {
+		switch c.Number % 25 {
 		case 3:
 			return awstest.Fault{Status: 503, Code: "SlowDown"}
 		case 5:
