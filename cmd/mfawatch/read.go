@@ -61,17 +61,16 @@ func (r *reading) run(ctx context.Context) *found {
 	r.each(ctx, all, &mu, func(queue <-chan input) {
 		w := reader{ctx: ctx, scanner: trail.NewScanner(), bar: r.bar}
 		for i := range queue {
-			err := w.read(i)
-			if err != nil && ctx.Err() == nil {
+			if ctx.Err() != nil {
+				continue
+			}
+			switch err := w.read(i); {
+			case err == nil:
+				r.kept.add(i, &w.one)
+			case ctx.Err() == nil:
 				w.failures.add(err.Error())
 			}
-			if err == nil {
-				r.kept.add(i, &w.one)
-			}
 			w.found.merge(&w.one)
-			if ctx.Err() != nil {
-				break
-			}
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -80,9 +79,9 @@ func (r *reading) run(ctx context.Context) *found {
 	return all
 }
 
-// each finds the inputs and has several calls of work take them from a queue,
-// until all are taken or ctx is done. What is not wanted and what cannot be found
-// goes into all, which mu guards meanwhile.
+// each finds the inputs and has several calls of work take them from a queue to
+// its end, which comes early if ctx is done. What is not wanted and what cannot be
+// found goes into all, which mu guards meanwhile.
 func (r *reading) each(ctx context.Context, all *found, mu *sync.Mutex, work func(queue <-chan input)) {
 	inputs := inputs{
 		paths: r.paths, wanted: r.wanted, stdin: r.stdin,

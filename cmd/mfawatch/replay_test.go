@@ -73,18 +73,18 @@ func TestReplayTellsOnce(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var left atomic.Int64
 		left.Store(int64(random.IntN(objects)) + 1)
-		s.Fault = func(awstest.Call) awstest.Fault {
+		s.fail(func(awstest.Call) awstest.Fault {
 			if left.Add(-1) == 0 {
 				cancel()
 			}
 			return awstest.Fault{}
-		}
+		})
 		said, err := replayed(ctx, t, dir)
 		if err == nil || !strings.Contains(said, "interrupted: what was read is journalled") {
 			t.Errorf("try %d: %v, %s", try, err, said)
 		}
 		cancel()
-		s.Fault = nil
+		s.heal()
 		if said, err := replayed(t.Context(), t, dir); err != nil {
 			t.Fatal(err, said)
 		}

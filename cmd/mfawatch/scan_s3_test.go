@@ -32,11 +32,27 @@ func s3Settings(url string) map[string]string {
 	}
 }
 
+// A faultyS3 is a server whose faults may change while it runs.
+type faultyS3 struct {
+	*awstest.Server
+	faults atomic.Pointer[func(awstest.Call) awstest.Fault]
+}
+
+func (s *faultyS3) fail(f func(awstest.Call) awstest.Fault) { s.faults.Store(&f) }
+
+func (s *faultyS3) heal() { s.faults.Store(nil) }
+
 // s3Bucket is a bucket "logs" in the process, which scans reach.
-func s3Bucket(t *testing.T) *awstest.Server {
+func s3Bucket(t *testing.T) *faultyS3 {
 	t.Helper()
-	s := awstest.New()
+	s := &faultyS3{Server: awstest.New()}
 	t.Cleanup(s.Close)
+	s.Fault = func(c awstest.Call) awstest.Fault {
+		if f := s.faults.Load(); f != nil {
+			return (*f)(c)
+		}
+		return awstest.Fault{}
+	}
 	for name, value := range s3Settings(s.URL) {
 		t.Setenv(name, value)
 	}
@@ -51,6 +67,15 @@ func bucket(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	s := awstest.New()
 	ts.Defer(s.Close)
+	s.Fault = func(c awstest.Call) awstest.Fault {
+		switch {
+		case strings.Contains(c.Key, "denied"), strings.Contains(c.Query.Get("prefix"), "denied"):
+			return awstest.Fault{Status: 403, Code: "AccessDenied", Message: "Access Denied"}
+		case strings.Contains(c.Key, "locked"):
+			return awstest.Fault{Status: 403, Code: "AccessDenied", Message: "not authorized to perform: kms:Decrypt on the resource"}
+		}
+		return awstest.Fault{}
+	}
 	root := ts.MkAbs(args[0])
 	ts.Check(filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -61,15 +86,6 @@ func bucket(ts *testscript.TestScript, neg bool, args []string) {
 		s.Put("logs", filepath.ToSlash(key), text)
 		return err
 	}))
-	s.Fault = func(c awstest.Call) awstest.Fault {
-		switch {
-		case strings.Contains(c.Key, "denied"), strings.Contains(c.Query.Get("prefix"), "denied"):
-			return awstest.Fault{Status: 403, Code: "AccessDenied", Message: "Access Denied"}
-		case strings.Contains(c.Key, "locked"):
-			return awstest.Fault{Status: 403, Code: "AccessDenied", Message: "not authorized to perform: kms:Decrypt on the resource"}
-		}
-		return awstest.Fault{}
-	}
 	for name, value := range s3Settings(s.URL) {
 		ts.Setenv(name, value)
 	}
@@ -123,7 +139,7 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 
 // demoBucket spreads the demo's trail over objects of one record each, as an
 // organisation's trail would.
-func demoBucket(t *testing.T, s *awstest.Server) (objects int) {
+func demoBucket(t *testing.T, s *faultyS3) (objects int) {
 	t.Helper()
 	for line := range bytes.Lines(demoLines) {
 		objects++
@@ -156,19 +172,19 @@ func TestScanResumes(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var left atomic.Int64
 			left.Store(int64(random.IntN(objects)))
-			s.Fault = func(c awstest.Call) awstest.Fault {
+			s.fail(func(awstest.Call) awstest.Fault {
 				if left.Add(-1) == 0 {
 					cancel()
 				}
 				return awstest.Fault{}
-			}
+			})
 			_, text, err := scanned(ctx, t, path, sources.Wanted{}, "s3://logs/")
 			if ctx.Err() != nil && (err == nil || !strings.Contains(text, "the same command goes on from here")) {
 				t.Fatalf("try %d: %v, %s", try, err, text)
 			}
 			cancel()
 		}
-		s.Fault = nil
+		s.heal()
 		notes, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -254,7 +270,7 @@ func TestScanOutlivesFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Fault = func(c awstest.Call) awstest.Fault {
+	s.fail(func(c awstest.Call) awstest.Fault {
 		switch c.Number % 25 {
 		case 3:
 			return awstest.Fault{Status: 503, Code: "SlowDown"}
@@ -266,7 +282,7 @@ func TestScanOutlivesFaults(t *testing.T) {
 			return awstest.Fault{Cut: 100}
 		}
 		return awstest.Fault{}
-	}
+	})
 	if got, said, err := scanned(t.Context(), t, "", sources.Wanted{}, "s3://logs/"); err != nil || got != want {
 		t.Errorf("%v\n%s\n%d alerts, want %d", err, said, strings.Count(got, "\n"), strings.Count(want, "\n"))
 	}
