@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
 // ObjectScheme is how the place of an object, or of many, begins.
@@ -209,7 +211,8 @@ type page struct {
 
 // ask lists the keys behind prefix and after after, up to the delimiter.
 func (w *lister) ask(ctx context.Context, prefix, after, delimiter, token string) (page, error) {
-	in := s3.ListObjectsV2Input{Bucket: &w.bucket, Prefix: optional(prefix), Delimiter: optional(delimiter)}
+	// Encoded, since a key may hold what XML cannot.
+	in := s3.ListObjectsV2Input{Bucket: &w.bucket, Prefix: optional(prefix), Delimiter: optional(delimiter), EncodingType: types.EncodingTypeUrl}
 	if in.ContinuationToken = optional(token); token == "" {
 		in.StartAfter = optional(after)
 	}
@@ -222,14 +225,23 @@ func (w *lister) ask(ctx context.Context, prefix, after, delimiter, token string
 		return page{}, &ListError{awsFault(err), Bucket{w.bucket, prefix}, err}
 	}
 	var p page
+	key := func(s *string) string {
+		text := aws.ToString(s)
+		if out.EncodingType == types.EncodingTypeUrl {
+			if plain, err := url.QueryUnescape(text); err == nil {
+				return plain
+			}
+		}
+		return text
+	}
 	for _, o := range out.Contents {
 		p.objects = append(p.objects, Listed{
-			Object: Object{Bucket: w.bucket, Key: aws.ToString(o.Key)},
+			Object: Object{Bucket: w.bucket, Key: key(o.Key)},
 			Size:   aws.ToInt64(o.Size), ETag: aws.ToString(o.ETag), Modified: aws.ToTime(o.LastModified),
 		})
 	}
 	for _, f := range out.CommonPrefixes {
-		p.folders = append(p.folders, aws.ToString(f.Prefix))
+		p.folders = append(p.folders, key(f.Prefix))
 	}
 	if len(p.objects)+len(p.folders) > 0 {
 		w.isThere()

@@ -241,12 +241,13 @@ func TestListOfAnotherForm(t *testing.T) {
 	for n := range 300 {
 		keys = append(keys, fmt.Sprintf("hosts/host-%d/trail.json", n))
 	}
+	odd := "hosts/a b+c%20&\x01\n<ü>/trail.json"
 	copied := "flat/111122223333_CloudTrail_us-east-1_20260501T0805Z_A6kvhMoVeCsc7v8U.json.gz"
 	old := "hosts/old.json"
-	keys = append(keys, copied, old)
+	keys = append(keys, copied, old, odd)
 	s, o := listingBucket(t, keys...)
 	got := listAll(t.Context(), t, o, "s3://logs/", Wanted{})
-	if len(got.keys) != len(keys) || got.errs != nil {
+	if len(got.keys) != len(keys) || got.errs != nil || !slices.Contains(got.keys, odd) {
 		t.Errorf("found %d of %d, errors %q", len(got.keys), len(keys), got.errs)
 	}
 	if asked := s.Calls("ListObjectsV2"); asked > 12 {

@@ -68,7 +68,7 @@ func (r *reading) run(ctx context.Context) *found {
 			case err == nil:
 				r.kept.add(i, &w.one)
 			case ctx.Err() == nil:
-				w.failures.add(err.Error())
+				w.fail(err)
 			}
 			w.found.merge(&w.one)
 		}
@@ -93,7 +93,7 @@ func (r *reading) each(ctx context.Context, all *found, mu *sync.Mutex, work fun
 		failed: func(err error) {
 			mu.Lock()
 			defer mu.Unlock()
-			all.failures.add(err.Error())
+			all.fail(err)
 		},
 	}
 	found := make(chan input, inputsAhead)
@@ -149,6 +149,9 @@ func fetched(ctx context.Context, found <-chan input) <-chan input {
 	}()
 	return ready
 }
+
+// fail keeps why a file could not be read. The names in it are anybody's.
+func (f *found) fail(err error) { f.failures.add(exposure.Clean(err.Error(), 1000)) }
 
 func (f *found) merge(g *found) {
 	f.files += g.files

@@ -146,7 +146,7 @@ func (s *replayFeed) note(f found, err error) {
 	defer s.mu.Unlock()
 	s.found.merge(&f)
 	if err != nil {
-		s.found.failures.add(err.Error())
+		s.found.fail(err)
 	}
 }
 

@@ -105,7 +105,7 @@ func (p *program) scan(ctx context.Context, s *scanRun, wanted sources.Wanted) e
 	found := r.run(ctx)
 	r.bar.finish()
 	if err := r.kept.Close(); err != nil {
-		found.failures.add(err.Error())
+		found.fail(err)
 	}
 	history := touching(exposure.Fold(eventsWanted(found.events, r.wanted)), r.wanted)
 	alerts := history.Alerts()
