@@ -91,9 +91,9 @@ func (s *S3) Run(ctx context.Context, h processor.Handler) error {
 	working, giveUp := context.WithCancel(last)
 	defer giveUp()
 
-	// As many ask and delete as keep the workers busy when all of that takes as
-	// long as to read an object.
-	sides := (s.config.Concurrency + perReceive - 1) / perReceive
+	// As many ask and delete as keep the workers busy where to ask takes as long
+	// as to read an object.
+	sides := s.config.Concurrency/perReceive + 2
 	var pollers, workers, deleters, extender sync.WaitGroup
 	for range sides {
 		pollers.Go(func() { r.poll(ctx) })

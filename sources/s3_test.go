@@ -570,7 +570,7 @@ func TestS3Stop(t *testing.T) {
 	<-busy
 	<-busy
 	cancel()
-	for back := 0; back < 8; { // one receive was of ten; two are being handled
+	for back := 0; back < 18; { // two receives were of ten; two are being handled
 		back = 0
 		for _, m := range s.Messages() {
 			if len(m.Waits) == 1 && m.Waits[0] >= time.Second {
@@ -642,6 +642,27 @@ func TestS3HandlerFails(t *testing.T) {
 			t.Errorf("given up %v, took %v", r.given, r.taken)
 		}
 	})
+}
+
+// Where every answer takes 20 ms, the throughput grows with what is in flight.
+func TestS3ThroughputGrows(t *testing.T) {
+	const each = 50
+	a := newBenchAWS()
+	a.delay = 20 * time.Millisecond
+	for _, concurrency := range []int{1, 8, 64} {
+		synctest.Test(t, func(t *testing.T) {
+			took := a.readInto(t, each*concurrency, concurrency, func(_ context.Context, d processor.Delivery) error {
+				for range d.Parts {
+				}
+				return nil
+			})
+			// An ideal worker would take 20 ms for each; asking for messages is to
+			// cost little of that.
+			if ideal := each * a.delay; took > ideal*13/10 {
+				t.Errorf("%d in flight: %s, want little more than %s", concurrency, took, ideal)
+			}
+		})
+	}
 }
 
 func TestQueueRegion(t *testing.T) {

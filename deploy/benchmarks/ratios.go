@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// rows are what is compared: the rates of two benchmarks, or a ratio that a
-// benchmark reports itself.
+// rows are what is compared: the rates of two benchmarks, or a ratio or rate that
+// a benchmark reports itself.
 var rows = []struct {
 	what, of, to string
 	atLeast      float64 // 0: at most
@@ -31,7 +31,15 @@ var rows = []struct {
 	{"gzip without matches, to one match in a hundred", "default:Matches/gzip/none", "default:Matches/gzip/hundredth", 0, 1.25},
 	{"inflated without matches, to one match in a hundred", "default:Matches/plain/none", "default:Matches/plain/hundredth", 0, 0},
 	{"two cores, to one", "default:Cores-2", "default:Cores", 1.6, 0},
-	{"Kafka, to a bare client that throws all away", "scan/bare", "", 0.9, 0},
+	{"Kafka, to a bare client that throws all away", "default:scan/bare", "", 0.9, 0},
+	{"S3, objects of eight records, one in flight, to a bare gunzip of them", "default:s3-1/bare", "", 0, 0},
+	{"S3, 16 in flight, likewise", "default:s3-16/bare", "", 0, 0},
+	{"S3, 256 in flight, likewise", "default:s3-256/bare", "", 0, 0},
+	{"libdeflate build, S3, 16 in flight, likewise", "libdeflate:s3-16/bare", "", 0, 0},
+	{"S3, 1 in flight, records a second on each core", "default:S3/inflight=1 records/s/core", "", 120_000, 0},
+	{"S3, 16 in flight, likewise", "default:S3/inflight=16 records/s/core", "", 120_000, 0},
+	{"S3, 256 in flight, likewise", "default:S3/inflight=256 records/s/core", "", 120_000, 0},
+	{"libdeflate build, S3, 16 in flight, likewise", "libdeflate:S3/inflight=16 records/s/core", "", 220_000, 0},
 }
 
 func main() {
@@ -53,7 +61,10 @@ func main() {
 			case unit == "ns/op":
 				rates[name] = append(rates[name], 1e9/v)
 			case strings.HasSuffix(unit, "/bare"):
-				rates[unit] = append(rates[unit], v)
+				tag, _, _ := strings.Cut(name, ":")
+				rates[tag+":"+unit] = append(rates[tag+":"+unit], v)
+			case strings.HasSuffix(unit, "/core"):
+				rates[name+" "+unit] = append(rates[name+" "+unit], v)
 			}
 		}
 	}
@@ -69,12 +80,19 @@ func main() {
 		}
 		want := ""
 		if r.atLeast > 0 {
-			want = fmt.Sprintf("≥ %.2f", r.atLeast)
+			want = "≥ " + number(r.atLeast)
 		} else if r.atMost > 0 {
-			want = fmt.Sprintf("≤ %.2f", r.atMost)
+			want = "≤ " + number(r.atMost)
 		}
-		fmt.Printf("| %s | %.2f | %s |\n", r.what, of/to, want)
+		fmt.Printf("| %s | %s | %s |\n", r.what, number(of/to), want)
 	}
+}
+
+func number(v float64) string {
+	if v >= 1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
 }
 
 func median(v []float64) float64 {

@@ -19,8 +19,10 @@ for _ in $(seq "$rounds"); do
 	bench default -cpu 1 -bench 'Sweep|Gzip|Matches' ./processor/trail
 	bench default -cpu 1,2 -bench 'Cores' ./processor/trail
 	bench default -bench '^BenchmarkKafka$' ./sources
+	bench default -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources
 	if has_libdeflate; then
 		bench libdeflate -tags libdeflate -cpu 1 -bench 'Gzip' ./processor/trail
+		bench libdeflate -tags libdeflate -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources
 	fi
 	echo "round done" >&2
 done

@@ -56,6 +56,17 @@ func (s *Server) Messages() []Message {
 	return all
 }
 
+// Expire ends the visibility of all messages that somebody has, as time would if
+// he died.
+func (s *Server) Expire() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.queue.live {
+		m.Visible = time.Time{}
+	}
+	s.wake()
+}
+
 // Left is how many messages are not deleted.
 func (s *Server) Left() int {
 	s.mu.Lock()
