@@ -91,7 +91,7 @@ func TestRehearse(t *testing.T) {
 			}
 		})
 	}
-	late := rehearse([]*trail.Event{rehearsalEvent("a", off, "bob", 0, 90)}, exposure.DefaultPolicy(), rehearsalStart.Add(100*time.Minute))
+	late := rehearse([]*trail.Event{rehearsalEvent("a", off, "bob", 0, 4320)}, exposure.DefaultPolicy(), rehearsalStart.AddDate(0, 0, 4))
 	if len(late) == 0 || !slices.Contains(late[0].Alert.Reasons, "late") {
 		t.Errorf("got %v, want it late", late)
 	}

@@ -44,10 +44,10 @@ severe as they are: as a table on a terminal, else as one JSON object a line. Re
 count as read when their object was delivered, as its key says, else as they happened.
 
 Without it PEOPLE ARE TOLD, now: what is open is told as open, what is over by now once,
-with its end, and all that is older than an hour is marked late. What the journal knows
-already is not told again. It ends when all is told. The service has to be stopped
-meanwhile, since two processes cannot share a journal; interrupted, the rest is told by
-the next start of either.
+with its end, and what happened long ago is marked late. What the journal knows already is
+not told again. It ends when all is told. The service has to be stopped meanwhile, since
+two processes cannot share a journal; interrupted, the rest is told by the next start of
+either.
 
 ` + rangeHelp + `
 A file that was chosen is fed whole.`,
