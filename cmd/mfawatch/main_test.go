@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ask":     ask,
+			"bucket":  bucket,
 			"dry":     dry,
 			"exits":   exits,
 			"feed":    feed,

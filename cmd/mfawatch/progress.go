@@ -2,22 +2,27 @@ package main
 
 import (
 	"io"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-
-	"github.com/mfawatch/mfawatch/sources"
 )
 
 // A progress shows on a terminal how far a scan has come; anywhere else it
 // shows nothing. It may be used from several goroutines at once.
-type progress struct{ bar *progressbar.ProgressBar }
+type progress struct {
+	bar *progressbar.ProgressBar
+
+	mu      sync.Mutex
+	total   int64
+	endless bool // something is read whose size nobody knows
+}
 
 func newProgress(stderr io.Writer) *progress {
 	if !isTerminal(stderr) {
 		return &progress{}
 	}
-	return &progress{progressbar.NewOptions64(-1,
+	return &progress{bar: progressbar.NewOptions64(-1,
 		progressbar.OptionSetWriter(stderr),
 		progressbar.OptionSetDescription("scanning"),
 		progressbar.OptionShowBytes(true),
@@ -29,24 +34,33 @@ func newProgress(stderr io.Writer) *progress {
 	)}
 }
 
-// expect adds up the files at paths, where that can be known, so that the bar
-// knows its end.
-func (p *progress) expect(paths []string) {
+// expect makes the way longer by so many bytes, or endless if n is negative.
+func (p *progress) expect(n int64) {
 	if p.bar == nil {
 		return
 	}
-	var total int64
-	for f, err := range sources.Walk(paths) {
-		switch {
-		case err != nil: // told when it is to be read
-		case f.Size < 0:
-			return
-		default:
-			total += f.Size
-		}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.endless:
+	case n < 0:
+		p.endless = true
+		p.bar.ChangeMax64(-1)
+	default:
+		p.total += n
+		p.bar.ChangeMax64(p.total + 1) // not at the end while there may be more
 	}
-	if total > 0 {
-		p.bar.ChangeMax64(total)
+}
+
+// known says that no more is to be expected.
+func (p *progress) known() {
+	if p.bar == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.endless && p.total > 0 {
+		p.bar.ChangeMax64(p.total)
 	}
 }
 

@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -23,52 +20,138 @@ type found struct {
 	files      int64
 	stats      trail.Stats
 	events     []*trail.Event
-	unreadable bad // parts that were no CloudTrail, or damaged
-	failures   bad // files that could not be opened or read
+	unreadable bad    // parts that were no CloudTrail, or damaged
+	failures   bad    // files that could not be opened or read
+	passed     passed // what was not wanted
 }
+
+// A reading is what is to be read, and how.
+type reading struct {
+	paths   []string // files, folders, - and s3://…
+	wanted  sources.Wanted
+	stdin   io.Reader
+	workers int
+	bar     *progress
+	kept    *keptScan // what was read before, and where it is noted; nil: nowhere
+}
+
+// Small objects of a bucket are fetched many at once, since most of the time of
+// each is waiting, and then read from memory by as few as keep the cores busy.
+const (
+	objectsAtOnce = 64
+	smallObject   = 256 << 10
+)
+
+// inputsAhead is how many inputs are found before the first of them is read, so
+// that the progress knows its end early.
+const inputsAhead = 1 << 16
 
 // read reads what lies at paths, several files at once, until it is done or ctx
 // is.
 func read(ctx context.Context, paths []string, stdin io.Reader, workers int, bar *progress) *found {
+	return (&reading{paths: paths, stdin: stdin, workers: workers, bar: bar}).run(ctx)
+}
+
+func (r *reading) run(ctx context.Context) *found {
 	all := &found{}
-	bar.expect(paths)
-	files := make(chan sources.File)
+	if r.kept != nil {
+		all.merge(&r.kept.found)
+	}
 	var mu sync.Mutex // guards all
-	g := new(errgroup.Group)
-	g.Go(func() error {
-		defer close(files)
-		for f, err := range sources.Walk(paths) {
-			if err != nil {
-				mu.Lock()
-				all.failures.add(err.Error())
-				mu.Unlock()
+	r.each(ctx, all, &mu, func(queue <-chan input) {
+		w := reader{ctx: ctx, scanner: trail.NewScanner(), bar: r.bar}
+		for i := range queue {
+			if ctx.Err() != nil {
 				continue
 			}
-			select {
-			case files <- f:
-			case <-ctx.Done():
-				return nil
+			switch err := w.read(i); {
+			case err == nil:
+				r.kept.add(i, &w.one)
+			case ctx.Err() == nil:
+				w.fail(err)
 			}
+			w.found.merge(&w.one)
 		}
-		return nil
+		mu.Lock()
+		defer mu.Unlock()
+		all.merge(&w.found)
 	})
-	for range workers {
-		g.Go(func() error {
-			r := reader{ctx: ctx, stdin: stdin, scanner: trail.NewScanner(), bar: bar}
-			for f := range files {
-				if err := r.file(f); err != nil && ctx.Err() == nil {
-					r.failures.add(err.Error())
-				}
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			all.merge(&r.found)
-			return nil
-		})
-	}
-	_ = g.Wait()
 	return all
 }
+
+// each finds the inputs and has several calls of work take them from a queue to
+// its end, which comes early if ctx is done. What is not wanted and what cannot be
+// found goes into all, which mu guards meanwhile.
+func (r *reading) each(ctx context.Context, all *found, mu *sync.Mutex, work func(queue <-chan input)) {
+	inputs := inputs{
+		paths: r.paths, wanted: r.wanted, stdin: r.stdin,
+		passed: func(why sources.PassedOver, folder bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			all.passed.add(passedOver{why, folder}, 1)
+		},
+		failed: func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			all.fail(err)
+		},
+	}
+	found := make(chan input, inputsAhead)
+	finding := make(chan struct{})
+	inputs.found = func(i input) {
+		if r.kept.has(i) {
+			return
+		}
+		r.bar.expect(i.size)
+		select {
+		case found <- i:
+		case <-ctx.Done():
+		}
+	}
+	go func() {
+		defer close(finding)
+		defer close(found)
+		defer r.bar.known()
+		inputs.find(ctx)
+	}()
+	workers, queue := r.workers, (<-chan input)(found)
+	if slices.ContainsFunc(r.paths, isBucket) {
+		workers, queue = 2*workers, fetched(ctx, found)
+	}
+	var working sync.WaitGroup
+	for range workers {
+		working.Go(func() { work(queue) })
+	}
+	working.Wait()
+	<-finding
+}
+
+// fetched hands inputs on, small objects once they lie in memory.
+func fetched(ctx context.Context, found <-chan input) <-chan input {
+	ready := make(chan input)
+	var fetching sync.WaitGroup
+	for range objectsAtOnce {
+		fetching.Go(func() {
+			for i := range found {
+				if i.remote && i.size <= smallObject {
+					i = i.fetch(ctx)
+				}
+				select {
+				case ready <- i:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	go func() {
+		fetching.Wait()
+		close(ready)
+	}()
+	return ready
+}
+
+// fail keeps why a file could not be read. The names in it are anybody's.
+func (f *found) fail(err error) { f.failures.add(exposure.Clean(err.Error(), 1000)) }
 
 func (f *found) merge(g *found) {
 	f.files += g.files
@@ -76,70 +159,83 @@ func (f *found) merge(g *found) {
 	f.events = append(f.events, g.events...)
 	f.unreadable.merge(&g.unreadable)
 	f.failures.merge(&g.failures)
+	for why, n := range g.passed {
+		f.passed.add(why, n)
+	}
 }
 
-// A reader reads one file after the other. It is its scanner's visitor, and its
+// passed counts what was not wanted, by why.
+type passed map[passedOver]int64
+
+type passedOver struct {
+	why    sources.PassedOver
+	folder bool
+}
+
+func (p *passed) add(over passedOver, n int64) {
+	if *p == nil {
+		*p = passed{}
+	}
+	(*p)[over] += n
+}
+
+// String lists them: "12 objects (digest), 3 folders (other accounts)".
+func (p passed) String() string {
+	var texts []string
+	for over, n := range p {
+		noun := "object"
+		if over.folder {
+			noun = "folder"
+		}
+		texts = append(texts, fmt.Sprintf("%s (%s)", count(n, noun), over.why))
+	}
+	slices.Sort(texts)
+	return strings.Join(texts, ", ")
+}
+
+// A reader reads one input after the other. It is its scanner's visitor, and its
 // reader, which ends with the context and moves the progress.
 type reader struct {
-	found
+	found   // in all that was read
+	one     found
 	ctx     context.Context
-	stdin   io.Reader
 	scanner *trail.Scanner
 	bar     *progress
 	body    io.Reader
 }
 
-// file reads one file to its end. Its error is about the file; what lies in it
-// and cannot be read is no error.
-func (r *reader) file(f sources.File) error {
-	open := func() (io.ReadCloser, error) {
-		if f.Path == sources.Stdin {
-			return io.NopCloser(r.stdin), nil
-		}
-		return os.Open(f.Path)
-	}
-	if f.Size < 0 { // a terminal or a pipe, which may have nothing to say for long
-		open = interruptible(r.ctx, open)
-	}
-	body, err := open()
+// read reads one input to its end, into r.one. Its error is about the file; what
+// lies in it and cannot be read is no error.
+func (r *reader) read(i input) error {
+	r.one = found{}
+	body, err := i.open(r.ctx)
 	if err != nil {
-		return fmt.Errorf("cannot read %q: %w", f.Path, withoutPath(err))
+		return unreadableInput(i, err)
 	}
 	defer body.Close()
-	r.files++
+	r.one.files++
 	r.body = body
-	stats, err := r.scanner.Scan(trail.Place(f.Place()), r, r)
-	r.stats.Add(stats)
+	stats, err := r.scanner.Scan(trail.Place(i.place), r, r)
+	r.one.stats.Add(stats)
 	if err != nil {
-		return fmt.Errorf("cannot read %q: %w", f.Path, withoutPath(err))
+		return unreadableInput(i, err)
 	}
 	return nil
 }
 
-// interruptible opens and reads in a goroutine of its own, since neither can be
-// ended by a context: when ctx is done the reader ends, and whoever waits in the
-// read is left behind.
-func interruptible(ctx context.Context, open func() (io.ReadCloser, error)) func() (io.ReadCloser, error) {
-	return func() (io.ReadCloser, error) {
-		out, in := io.Pipe()
-		stop := context.AfterFunc(ctx, func() { _ = in.CloseWithError(ctx.Err()) })
-		go func() {
-			defer stop()
-			body, err := open()
-			if err == nil {
-				_, err = io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{body}, make([]byte, 256<<10))
-				err = errors.Join(err, body.Close())
-			}
-			_ = in.CloseWithError(err) // nil is the end
-		}()
-		return out, nil
+// unreadableInput names the input that could not be read.
+func unreadableInput(i input, err error) error {
+	var oe *sources.ObjectError
+	if errors.As(err, &oe) { // it does
+		return err
 	}
+	return fmt.Errorf("cannot read %q: %w", i.place, withoutPath(err))
 }
 
-func (r *reader) Event(e *trail.Event) { r.events = append(r.events, e) }
+func (r *reader) Event(e *trail.Event) { r.one.events = append(r.one.events, e) }
 
 func (r *reader) Unreadable(u trail.Unreadable) {
-	r.unreadable.add(exposure.Clean(fmt.Sprintf("unreadable: %s at byte %d: %s: %v", u.Origin, u.Offset, u.Reason, u.Err), 400))
+	r.one.unreadable.add(exposure.Clean(fmt.Sprintf("unreadable: %s at byte %d: %s: %v", u.Origin, u.Offset, u.Reason, u.Err), 400))
 }
 
 func (r *reader) Read(b []byte) (int, error) {

@@ -117,10 +117,10 @@ func TestDemoTrail(t *testing.T) {
 	}
 	var v struct{ reader }
 	stats := trail.NewScanner().ScanBytes(trail.Place("demo"), demoLines, &v)
-	if stats.Records != int64(len(records)) || v.unreadable.total != 0 {
-		t.Errorf("%d of %d records read, unreadable: %q", stats.Records, len(records), v.unreadable.first)
+	if stats.Records != int64(len(records)) || v.one.unreadable.total != 0 {
+		t.Errorf("%d of %d records read, unreadable: %q", stats.Records, len(records), v.one.unreadable.first)
 	}
-	for _, e := range v.events {
+	for _, e := range v.one.events {
 		if ip := e.Actor.SourceIP; e.Account != "111122223333" || !strings.HasPrefix(ip, "192.0.2.") &&
 			!strings.HasPrefix(ip, "198.51.100.") && !strings.HasPrefix(ip, "203.0.113.") && ip != "AWS Internal" {
 			t.Errorf("event %s: account %s, address %s", e.ID, e.Account, ip)

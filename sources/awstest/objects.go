@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // An object is bytes, or what makes them anew for each request.
@@ -16,6 +17,8 @@ type object struct {
 	open func() io.Reader
 	size int64
 	etag string
+
+	written time.Time
 }
 
 // Put keeps an object.
@@ -29,7 +32,14 @@ func (s *Server) Put(bucket, key string, body []byte) {
 func (s *Server) PutStream(bucket, key, etag string, size int64, open func() io.Reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.objects[bucket+"/"+key] = &object{open: open, size: size, etag: `"` + etag + `"`}
+	s.objects[bucket+"/"+key] = &object{open: open, size: size, etag: `"` + etag + `"`, written: time.Now()}
+}
+
+// Date sets when an object was written.
+func (s *Server) Date(bucket, key string, written time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.objects[bucket+"/"+key].written = written
 }
 
 // Remove takes an object away.

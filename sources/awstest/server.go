@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ type Call struct {
 	Operation string // GetObject, ReceiveMessage, …
 	Bucket    string
 	Key       string
+	Query     url.Values
 	Number    int // of the operation, from 1
 	Header    http.Header
 	Body      []byte // of a request to SQS
@@ -44,6 +46,9 @@ type Server struct {
 	// Fault decides what goes wrong, if it is set. It is set before the first
 	// request, and may be called by several goroutines at once.
 	Fault func(Call) Fault
+	// PageSize is how many keys a list's page has at most; 1000 if it is zero. It
+	// is set before the first request.
+	PageSize int
 
 	server  *http.Server
 	dial    func(ctx context.Context) (net.Conn, error)
@@ -118,6 +123,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		call.Operation = "GetObject"
 		call.Bucket, call.Key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		call.Query = r.URL.Query()
+		if call.Query.Has("list-type") {
+			call.Operation = "ListObjectsV2"
+		}
 	}
 	s.mu.Lock()
 	s.calls[call.Operation]++
@@ -150,7 +159,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		deny(w, f.Status, f.Code, f.Message)
 		return
 	}
-	if call.Bucket != "" {
+	if call.Operation == "ListObjectsV2" {
+		s.serveList(w, call.Bucket, call.Query)
+	} else if call.Bucket != "" {
 		s.serveObject(w, r, call, f)
 	} else {
 		s.serveQueue(w, r, call)

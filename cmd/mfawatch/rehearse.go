@@ -1,0 +1,157 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources"
+)
+
+// A telling is an alert as the service would have told it at its time.
+type telling struct {
+	At    time.Time        `json:"at"`
+	Sinks []string         `json:"sinks"` // who would have been told, by name
+	Alert *processor.Alert `json:"alert"`
+}
+
+// An arrival is an event and when the service would have read it.
+type arrival struct {
+	at    time.Time
+	event *trail.Event
+}
+
+// rehearse tells what the service would have told until a time, had it read the
+// events as they were delivered: at the time that the key of their object names,
+// else as they happened. It is the service's own fold, with a clock that steps
+// from each arrival and each deadline to the next. What is told at one time is in
+// the order of the service.
+func rehearse(events []*trail.Event, p exposure.Policy, until time.Time) []telling {
+	var all []telling
+	for _, account := range arrivals(events) {
+		all = append(all, rehearseAccount(concerned(account), p, until)...)
+	}
+	slices.SortStableFunc(all, func(a, b telling) int {
+		return cmp.Or(a.At.Compare(b.At), a.Alert.Time.Compare(b.Alert.Time),
+			strings.Compare(a.Alert.Partition, b.Alert.Partition), strings.Compare(a.Alert.Account, b.Alert.Account))
+	})
+	return all
+}
+
+// arrivals sorts events by account, and within it by arrival. Of an event that
+// came several times the first arrival counts, and the origin that sorts first is
+// shown, as in the journal (R29, R30).
+func arrivals(events []*trail.Event) map[[2]string][]arrival {
+	first := map[[3]string]int{}
+	accounts := map[[2]string][]arrival{}
+	for _, e := range events {
+		account := [2]string{e.Partition, e.Account}
+		id := [3]string{e.Partition, e.Account, e.ID}
+		a := arrival{delivered(e), e}
+		i, again := first[id]
+		if !again {
+			first[id] = len(accounts[account])
+			accounts[account] = append(accounts[account], a)
+			continue
+		}
+		known := &accounts[account][i]
+		if a.at.Before(known.at) {
+			known.at = a.at
+		}
+		if e.Origin < known.event.Origin {
+			known.event = e
+		}
+	}
+	for _, list := range accounts {
+		slices.SortFunc(list, func(a, b arrival) int {
+			return cmp.Or(a.at.Compare(b.at), a.event.Time.Compare(b.event.Time), strings.Compare(a.event.ID, b.event.ID))
+		})
+	}
+	return accounts
+}
+
+// delivered is when the service would have read the event.
+func delivered(e *trail.Event) time.Time {
+	if k, ok := sources.ParseKey(e.Origin); ok && k.Delivered.After(e.Time) {
+		return k.Delivered
+	}
+	return e.Time
+}
+
+// concerned leaves out the events of users of whom there is nothing to tell:
+// nobody took a device from them, or tried, under any of their names. Those are
+// most of a busy account's, and what the service tells of the others does not
+// depend on them.
+func concerned(list []arrival) []arrival {
+	of := map[string]string{} // a name to one that it was renamed from or to
+	var root func(string) string
+	root = func(name string) string {
+		if up, ok := of[name]; ok {
+			return root(up)
+		}
+		return name
+	}
+	for _, a := range list {
+		if e := a.event; e.NewUser != "" {
+			if from, to := root(strings.ToLower(e.User)), root(strings.ToLower(e.NewUser)); from != to {
+				of[from] = to
+			}
+		}
+	}
+	touched := map[string]bool{}
+	for _, a := range list {
+		if e := a.event; e.Name == trail.DeactivateMFADevice || e.Failed() {
+			touched[root(strings.ToLower(e.User))] = true
+		}
+	}
+	return slices.DeleteFunc(list, func(a arrival) bool {
+		return len(touched) == 0 || a.event.User != "" && !touched[root(strings.ToLower(a.event.User))]
+	})
+}
+
+// rehearseAccount steps through one account.
+func rehearseAccount(list []arrival, p exposure.Policy, until time.Time) []telling {
+	var (
+		all    []telling
+		events []*trail.Event
+		state  exposure.State
+		next   time.Time // when to look again; zero: never
+		told   = map[string]bool{}
+	)
+	for {
+		now := next
+		if len(list) > 0 && (now.IsZero() || !list[0].at.After(now)) {
+			now = list[0].at
+		}
+		if now.IsZero() || !now.Before(until) {
+			return all
+		}
+		for len(list) > 0 && !list[0].at.After(now) {
+			events = append(events, list[0].event)
+			list = list[1:]
+		}
+		out := exposure.Tell(events, state, now, p)
+		state = out.State
+		if len(out.Drop) > 0 {
+			gone := make(map[string]bool, len(out.Drop))
+			for _, id := range out.Drop {
+				gone[id] = true
+			}
+			events = slices.DeleteFunc(events, func(e *trail.Event) bool { return gone[e.ID] })
+		}
+		events = append(events, out.Deadlines...)
+		if next = out.Next; !next.IsZero() && !next.After(now) {
+			next = now.Add(time.Second)
+		}
+		for _, a := range out.Alerts {
+			if !told[a.ID] {
+				told[a.ID] = true
+				all = append(all, telling{At: now, Alert: a})
+			}
+		}
+	}
+}
