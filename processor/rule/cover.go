@@ -1,0 +1,153 @@
+package rule
+
+import "slices"
+
+// The fields of which one implies the other.
+var (
+	rootField       = place("root")
+	privilegedField = place("privileged")
+	userField       = place("user")
+)
+
+var rootOnly = value{pattern: "aws root user"}
+
+const (
+	isFalse = uint16(1) << iota
+	isTrue
+)
+
+// imply adds what follows: root has one name and is privileged, and whoever is
+// not root has another.
+func imply(conditions []condition) []condition {
+	all := slices.Clone(conditions)
+	root, privileged, user := find(all, rootField), find(all, privilegedField), find(all, userField)
+	var isRoot, noRoot bool
+	if root != nil {
+		isRoot, noRoot = root.words&isFalse == 0, root.words&isTrue == 0
+	}
+	if user != nil && len(user.is) > 0 && !slices.ContainsFunc(user.is, func(v value) bool { return v != rootOnly }) {
+		isRoot = true
+	}
+	if user != nil && !user.match(&Facts{User: RootUser}) || privileged != nil && privileged.words&isTrue == 0 {
+		noRoot = true
+	}
+	if isRoot {
+		all = with(all, condition{field: rootField, words: isTrue})
+		all = with(all, condition{field: privilegedField, words: isTrue})
+		all = with(all, condition{field: userField, is: []value{rootOnly}})
+	}
+	if noRoot {
+		all = with(all, condition{field: rootField, words: isFalse})
+		all = with(all, condition{field: userField, not: []value{rootOnly}})
+	}
+	return all
+}
+
+func find(conditions []condition, field int) *condition {
+	for i := range conditions {
+		if conditions[i].field == field {
+			return &conditions[i]
+		}
+	}
+	return nil
+}
+
+// with makes c hold, too.
+func with(conditions []condition, c condition) []condition {
+	had := find(conditions, c.field)
+	if had == nil {
+		return append(conditions, c)
+	}
+	had.words &= c.words
+	switch {
+	case len(had.is) == 0:
+		had.is = c.is
+	case len(c.is) > 0 && had.match(&Facts{User: RootUser}): // the one pattern that is ever added
+		had.is = c.is
+	case len(c.is) > 0:
+		had.not = append(slices.Clone(had.not), had.is...)
+	}
+	had.not = append(slices.Clone(had.not), c.not...)
+	return conditions
+}
+
+// empty reports whether nothing is as c says.
+func (c *condition) empty() bool {
+	if f := &fields[c.field]; f.words != nil {
+		return c.words&(1<<len(f.words)-1) == 0
+	}
+	if len(c.is) == 0 {
+		return slices.ContainsFunc(c.not, value.any)
+	}
+	for _, v := range c.is {
+		if !slices.ContainsFunc(c.not, func(n value) bool { return n.covers(v) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// Never says why the matcher can mean no alert at all, "" if it can.
+func (m *Matcher) Never() string {
+	for i := range m.conditions {
+		if c := &m.conditions[i]; c.empty() {
+			return fields[c.field].name + " cannot be " + c.String()
+		}
+	}
+	if c := find(m.implied, privilegedField); c != nil && c.empty() {
+		return "root is always privileged"
+	}
+	if slices.ContainsFunc(m.implied, func(c condition) bool { return c.empty() }) {
+		return "root is " + RootUser + " and nobody else is"
+	}
+	return ""
+}
+
+// Covers reports whether m means every alert that o means. It says yes only
+// where that is certain.
+func (m *Matcher) Covers(o *Matcher) bool {
+	if o.Never() != "" {
+		return true
+	}
+	for i := range m.conditions {
+		c := &m.conditions[i]
+		if !c.covers(find(o.implied, c.field)) {
+			return false
+		}
+	}
+	return true
+}
+
+// covers reports whether c holds wherever o does; o is nil where nothing is
+// said of the field.
+func (c *condition) covers(o *condition) bool {
+	if f := &fields[c.field]; f.words != nil {
+		set := uint16(1)<<len(f.words) - 1
+		if o != nil {
+			set &= o.words
+		}
+		return set&^c.words == 0
+	}
+	if o == nil {
+		o = &condition{}
+	}
+	is := o.is
+	if len(is) == 0 {
+		is = []value{{pattern: "*"}}
+	}
+	for _, v := range is {
+		covers := func(w value) bool { return w.covers(v) }
+		if slices.ContainsFunc(o.not, covers) {
+			continue // nothing is left of it
+		}
+		if len(c.is) > 0 && !slices.ContainsFunc(c.is, covers) {
+			return false
+		}
+		for _, n := range c.not {
+			if !n.apart(v) && !slices.ContainsFunc(o.not, func(w value) bool { return w.covers(n) }) {
+				return false
+			}
+		}
+	}
+	return true
+}
