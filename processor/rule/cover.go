@@ -151,3 +151,63 @@ func (c *condition) covers(o *condition) bool {
 	}
 	return true
 }
+
+// maxSplits bounds how far Covered looks.
+const maxSplits = 4096
+
+// Covered reports which of the matchers, together, mean every alert that m
+// means, by their places; nil where that is not certain.
+func (m *Matcher) Covered(by []*Matcher) []int {
+	left := maxSplits
+	all, ok := m.covered(by, &left)
+	if !ok {
+		return nil
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// covered looks for one that covers m, or else for several that each cover a
+// part of it: the alerts with one word in a field where they differ.
+func (m *Matcher) covered(by []*Matcher, left *int) (all []int, ok bool) {
+	if *left--; *left < 0 {
+		return nil, false
+	}
+	if m.Never() != "" {
+		return nil, true
+	}
+	for i, o := range by {
+		if o.Covers(m) {
+			return []int{i}, true
+		}
+	}
+	for i := range fields {
+		if fields[i].words == nil || !slices.ContainsFunc(by, func(o *Matcher) bool {
+			c := find(o.conditions, i)
+			return c != nil && !c.covers(find(m.implied, i))
+		}) {
+			continue
+		}
+		set := uint16(1)<<len(fields[i].words) - 1
+		if c := find(m.implied, i); c != nil {
+			set &= c.words
+		}
+		if set&(set-1) == 0 {
+			continue // one word is all there is
+		}
+		for bit := uint16(1); bit <= set; bit <<= 1 {
+			if set&bit == 0 {
+				continue
+			}
+			part := &Matcher{conditions: with(slices.Clone(m.conditions), condition{field: i, words: bit})}
+			part.implied = imply(part.conditions)
+			some, ok := part.covered(by, left)
+			if !ok {
+				return nil, false
+			}
+			all = append(all, some...)
+		}
+		return all, true
+	}
+	return nil, false
+}

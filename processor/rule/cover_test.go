@@ -2,6 +2,7 @@ package rule
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -71,7 +72,33 @@ func TestCovers(t *testing.T) {
 	}
 }
 
-// What Covers and Never say has to hold for any alert.
+func TestCovered(t *testing.T) {
+	for _, tt := range []struct {
+		matcher string
+		by      []string
+		want    []int
+	}{
+		{`user: bob`, []string{`user: al`, `user: b*`}, []int{1}},
+		{``, []string{`root: true`, `root: false`}, []int{0, 1}},
+		{``, []string{`root: true`, `privileged: false`}, nil},
+		{``, []string{`privileged: true`, `account: "1"`, `privileged: false`}, []int{0, 2}},
+		{`severity: ">= medium"`, []string{`severity: critical`, `severity: [high, low], self: true`, `severity: medium`, `severity: high, self: false`}, []int{0, 1, 2, 3}},
+		{`severity: ">= low"`, []string{`severity: critical`, `severity: high`, `severity: medium`}, nil},
+		{`user: AWS ROOT USER`, []string{`root: true`}, []int{0}},
+		{`mfa: [true, false]`, []string{`mfa: false`, `mfa: {not: false}`}, []int{0, 1}},
+		{``, nil, nil},
+	} {
+		var by []*Matcher
+		for _, text := range tt.by {
+			by = append(by, read(t, text))
+		}
+		if got := read(t, tt.matcher).Covered(by); !slices.Equal(got, tt.want) {
+			t.Errorf("%s by %q: got %v, want %v", tt.matcher, tt.by, got, tt.want)
+		}
+	}
+}
+
+// What Covers, Covered and Never say has to hold for any alert.
 func TestCoversProperty(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	texts := []string{"*", "a", "b", "ab", "a*", "*b", "?", "a?", "*a*", "aws root user", "aws*"}
@@ -124,9 +151,13 @@ func TestCoversProperty(t *testing.T) {
 		}
 		return f
 	}
-	covered, nevers := 0, 0
+	covered, together, nevers := 0, 0, 0
 	for range 20000 {
-		a, b := random(), random()
+		a, b, c := random(), random(), random()
+		both := len(b.Covered([]*Matcher{a, c})) > 1
+		if both {
+			together++
+		}
 		covers := a.Covers(b)
 		if covers {
 			covered++
@@ -136,12 +167,15 @@ func TestCoversProperty(t *testing.T) {
 		}
 		for range 20 {
 			f := fact()
+			if both && f.Severity != "" && b.Match(f) && !a.Match(f) && !c.Match(f) {
+				t.Fatalf("%s and %s do not cover %s: %+v", a, c, b, f)
+			}
 			if b.Match(f) && (b.Never() != "" && f.Severity != "" || covers && f.Severity != "" && !a.Match(f)) {
 				t.Fatalf("%s covers %s: %v, never %q; not so for %+v", a, b, covers, b.Never(), f)
 			}
 		}
 	}
-	if covered < 1000 || nevers < 100 {
-		t.Errorf("covers %d, nevers %d: nothing was tested", covered, nevers)
+	if covered < 1000 || together < 10 || nevers < 100 {
+		t.Errorf("covers %d, together %d, nevers %d: nothing was tested", covered, together, nevers)
 	}
 }

@@ -352,3 +352,8 @@ func quoted(text string) string {
 	}
 	return strconv.Quote(text)
 }
+
+// Asks reports whether the matcher says anything of the field of that name.
+func (m *Matcher) Asks(field string) bool {
+	return slices.ContainsFunc(m.conditions, func(c condition) bool { return fields[c.field].name == field })
+}
