@@ -460,6 +460,46 @@ func TestNewAlertOfABusyExposure(t *testing.T) {
 	})
 }
 
+// How far a channel got is kept when it fails, over a restart too; an empty
+// reference beside an error takes nothing away.
+func TestRefBesideAnErrorIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var refs []string
+		answers := []struct {
+			ref string
+			err error
+		}{
+			{"first of two", errors.New("the second is busy")},
+			{"", errors.New("down")},
+			{"first of two, again", Ambiguous(errors.New("the answer was lost"))},
+			{"both", nil},
+			{"refused", Permanent(errors.New("no"))},
+			{"all", nil},
+		}
+		block := make(chan struct{}, 1)
+		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, ref string) (string, error) {
+			refs = append(refs, a.ID+":"+ref)
+			answer := answers[len(refs)-1]
+			if len(refs) == 3 {
+				block <- struct{}{}
+			}
+			return answer.ref, answer.err
+		}}
+		o := Options{Delivery: map[string]DeliveryConfig{"a": {Retry: RetryConfig{Min: time.Minute, Max: time.Hour}}}}
+		r.start(o, map[string]Sink{"a": s})
+		tell(t, r.j, "x-1", "x-2", "x-3")
+		<-block
+		r.stop()
+		r.start(o, map[string]Sink{"a": s})
+		r.idle()
+		equal(t, "sent, with ref", refs, []string{"x-1:", "x-1:first of two", "x-1:first of two", "x-1:first of two, again", "x-2:both", "x-3:refused"})
+		_, told := s.lists()
+		equal(t, "told", told, []string{"x-1", "x-3"})
+		r.stop()
+	})
+}
+
 func TestReadyAndPanic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

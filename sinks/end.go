@@ -33,6 +33,9 @@ func (w *worker) end(a *attempt) {
 	}
 	v, after := judge(a.err)
 	w.metrics.sent(v, len(a.items), now.Sub(a.began))
+	if v != told {
+		w.keepRef(a)
+	}
 	switch v {
 	case told:
 		w.tellDone(a, now)
@@ -100,6 +103,17 @@ func (w *worker) tellDone(a *attempt, now time.Time) {
 		it.line.ref, it.line.hasRef = ref, true
 		w.finish(it.line, note{result: journal.Result{Number: it.pending.Number, Ref: ref}})
 	}
+}
+
+// keepRef keeps the reference that came beside an error: how far the channel
+// got. The next attempt goes on from there.
+func (w *worker) keepRef(a *attempt) {
+	if len(a.items) != 1 || a.newRef == "" || a.newRef == a.items[0].ref {
+		return
+	}
+	it := a.items[0]
+	it.line.ref, it.line.hasRef = a.newRef, true
+	w.addNote(note{result: journal.Result{Number: it.pending.Number, Ref: a.newRef, Open: true}})
 }
 
 // bury gives the alert of the item up.

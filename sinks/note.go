@@ -7,14 +7,18 @@ import (
 )
 
 // A note is what the journal has to know of an alert: that it was told, that it
-// never will be, or that it failed and is tried again.
+// never will be, or that it failed and is tried again, with the reference that
+// came back all the same.
 type note struct {
-	line    *line // nil with failure
+	line    *line // nil where it is tried again
 	since   time.Time
 	result  journal.Result
 	dead    *journal.DeadLetter // nil: it was told
-	failure *journal.Failure    // nil: the sink is done with it
+	failure *journal.Failure    // nil: the sink is done with it, or result says that it is open
 }
+
+// ends reports whether the sink is done with the alert.
+func (n note) ends() bool { return n.failure == nil && !n.result.Open }
 
 // While a sink is busy, what it was told is journalled in groups, so that a
 // burst of alerts is not a burst of fsyncs. What failed can wait longer: a crash
@@ -28,7 +32,7 @@ const (
 // addNote puts a note with those that wait for the journal.
 func (w *worker) addNote(n note) {
 	due := time.Now().Add(noteTime)
-	if n.failure != nil {
+	if !n.ends() {
 		due = due.Add(failureTime)
 	} else {
 		w.told++
@@ -88,9 +92,9 @@ func (w *worker) endNote(err error) {
 	now := time.Now()
 	for _, n := range notes {
 		switch {
-		case err != nil && n.failure == nil:
+		case err != nil && n.ends():
 			w.told++
-		case err == nil && n.failure == nil:
+		case err == nil && n.ends():
 			if n.dead == nil && !n.result.Unsent {
 				w.metrics.done.Observe(now.Sub(n.since).Seconds())
 			}

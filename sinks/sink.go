@@ -12,7 +12,8 @@ import (
 // that it already delivered, so it passes the alert's ID on as the channel's
 // key against duplicates. ref is what the channel gave for this exposure
 // before (a ticket, a message to thread under), "" the first time; newRef is
-// kept in its place. An error is tried again unless it says otherwise: see
+// kept in its place, beside an error too unless it is "" there: it says how far
+// the sink got. An error is tried again unless it says otherwise: see
 // Permanent, Throttled, Misconfigured, Superseded and Ambiguous. Send is called
 // for one exposure at a time in order; for different exposures it may be called
 // at once. It returns soon after ctx is done.

@@ -91,6 +91,7 @@ type Result struct {
 	Ref    string // what the sink gave for the exposure; it replaces what is kept
 	Unsent bool   // it was passed over: the reference stays as it is
 	Stop   bool   // the sink is to be told no more of the exposure; then an empty Ref replaces nothing
+	Open   bool   // it was not told yet: only the reference is kept
 }
 
 // Done notes that the sink was told the alerts. To note one twice is no error.
@@ -100,6 +101,9 @@ func (j *Journal) Done(sink string, results ...Result) error {
 		for _, r := range results {
 			if err := keepRef(tx, b, r, now); err != nil {
 				return 0, err
+			}
+			if r.Open {
+				continue
 			}
 			if err := mark(r.Number); err != nil {
 				return 0, err
@@ -194,7 +198,7 @@ func keepRef(tx *bolt.Tx, b *bolt.Bucket, r Result, now time.Time) error {
 	if r.Ref == "" && !r.Stop {
 		return refs.Delete([]byte(p.Line))
 	}
-	keep := ref{Ref: r.Ref, Time: now, Over: p.ends, Stop: r.Stop}
+	keep := ref{Ref: r.Ref, Time: now, Over: p.ends && !r.Open, Stop: r.Stop}
 	if keep.Ref == "" {
 		keep.Ref = getRef(b, p.Line).Ref
 	}

@@ -146,6 +146,29 @@ func TestRefIsKeptPerExposureAndSink(t *testing.T) {
 	}
 }
 
+// The reference of an alert that is still to be told is kept, and nothing else
+// changes.
+func TestRefOfAnOpenResult(t *testing.T) {
+	j := temp(t)
+	enlist(t, j, "a")
+	tell(t, j, event("1", "bob", 1), event("1", "bob", 2))
+	if err := j.Done("a", Result{Number: 1, Ref: "half", Open: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, restart := range []bool{false, true} {
+		if restart {
+			j = reopen(t, j)
+			enlist(t, j, "a")
+		}
+		if got := numbers(t, j, "a"); !slices.Equal(got, []uint64{1, 2}) {
+			t.Errorf("restart %v: still to be told %v, want both", restart, got)
+		}
+		if _, ref, err := j.Take("a", 1); err != nil || ref != "half" {
+			t.Errorf("restart %v: ref %q, %v", restart, ref, err)
+		}
+	}
+}
+
 func TestBury(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")

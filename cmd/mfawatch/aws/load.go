@@ -1,0 +1,101 @@
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+)
+
+const (
+	// idleConnections are kept to each host, so that many requests at once do
+	// not each shake hands anew.
+	idleConnections = 256
+	// keysFor is how long keys from a file are used before it is read again.
+	keysFor = 5 * time.Minute
+	// renewBefore is how long before a role's session ends a new one is asked
+	// for.
+	renewBefore = 5 * time.Minute
+)
+
+// Load makes of c what the SDK's clients are made with. The region is c's, else
+// that of the environment or the profile, else the one given, which may be "";
+// it is never empty: without any it is an error. Load reads files and asks
+// nobody: credentials are looked for at the first request, and a wrong one is an
+// error there. Requests are retried as the SDK does, three attempts unless the
+// environment says otherwise.
+func (c Config) Load(ctx context.Context, region string) (aws.Config, error) {
+	if err := c.Validate(); err != nil {
+		return aws.Config{}, err
+	}
+	options := []func(*awsconfig.LoadOptions) error{
+		awsconfig.WithAppID("mfawatch"),
+		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, idleConnections
+		})),
+	}
+	if c.Region != "" {
+		options = append(options, awsconfig.WithRegion(c.Region))
+	}
+	if c.Profile != "" {
+		options = append(options, awsconfig.WithSharedConfigProfile(c.Profile))
+	}
+	if c.Endpoint != "" {
+		options = append(options, awsconfig.WithBaseEndpoint(c.Endpoint))
+	}
+	if c.AccessKeyID != "" {
+		options = append(options, awsconfig.WithCredentialsProvider(aws.CredentialsProviderFunc(c.keys)))
+	}
+	config, err := awsconfig.LoadDefaultConfig(ctx, options...)
+	var unknown awsconfig.SharedConfigProfileNotExistError
+	switch {
+	case errors.As(err, &unknown):
+		return aws.Config{}, fmt.Errorf("profile: the shared files of AWS, such as ~/.aws/config, have no profile %q", unknown.Profile)
+	case err != nil:
+		return aws.Config{}, fmt.Errorf("settings of AWS: %w", err)
+	}
+	if config.Region == "" {
+		config.Region = region
+	}
+	if config.Region == "" {
+		return aws.Config{}, errors.New("region: missing; want one such as us-east-1, here or in the environment as AWS_REGION")
+	}
+	if c.RoleARN != "" {
+		config.Credentials = c.role(config)
+	}
+	return config, nil
+}
+
+// keys are those of c, good until the file is to be read again.
+func (c Config) keys(context.Context) (aws.Credentials, error) {
+	secret, err := c.secretAccessKey()
+	if err != nil {
+		return aws.Credentials{}, fmt.Errorf("secret_access_key_file: %w", err)
+	}
+	return aws.Credentials{
+		AccessKeyID:     c.AccessKeyID,
+		SecretAccessKey: secret,
+		SessionToken:    string(c.SessionToken),
+		Source:          "mfawatch's configuration",
+		CanExpire:       c.SecretAccessKeyFile != "",
+		Expires:         time.Now().Add(keysFor),
+	}, nil
+}
+
+// role assumes c's role with the credentials of config.
+func (c Config) role(config aws.Config) aws.CredentialsProvider {
+	role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(config), c.RoleARN, func(o *stscreds.AssumeRoleOptions) {
+		o.RoleSessionName = "mfawatch"
+		if c.ExternalID != "" {
+			o.ExternalID = aws.String(c.ExternalID)
+		}
+	})
+	return aws.NewCredentialsCache(role, func(o *aws.CredentialsCacheOptions) { o.ExpiryWindow = renewBefore })
+}
