@@ -51,6 +51,7 @@ type item struct {
 	alert   *processor.Alert
 	ref     string // that the sink gave for the exposure before
 	hasRef  bool   // it is newer than the journal's
+	perhaps bool   // it may have arrived already
 }
 
 // single is an attempt to send the head of the line.
@@ -112,6 +113,9 @@ func (a *attempt) send(ctx context.Context, w *worker) {
 			a.err = fmt.Errorf("the sink panicked: %v\n%s", r, debug.Stack())
 		}
 	}()
+	if slices.ContainsFunc(a.items, func(it item) bool { return it.perhaps }) {
+		ctx = perhaps(ctx)
+	}
 	if len(a.items) == 1 {
 		a.newRef, a.err = w.sink.Send(ctx, a.items[0].alert, a.items[0].ref)
 		return

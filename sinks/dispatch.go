@@ -74,7 +74,15 @@ func NewDispatcher(j store, sinks map[string]Sink, o Options) (*Dispatcher, erro
 	m := newMetrics(o.Registerer, j, names)
 	d := &Dispatcher{store: j, log: o.Logger}
 	for _, name := range names {
-		d.workers = append(d.workers, newWorker(name, sinks[name], j, m, o.Delivery[name], o))
+		w := newWorker(name, sinks[name], j, m, o.Delivery[name], o)
+		left, err := j.Pending(name, 0, lookAhead)
+		if err != nil {
+			return nil, err
+		}
+		if len(left) > 0 {
+			w.before = left[len(left)-1].Number
+		}
+		d.workers = append(d.workers, w)
 	}
 	return d, nil
 }

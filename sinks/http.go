@@ -16,7 +16,7 @@ import (
 // followed.
 type HTTPConfig struct {
 	ConnectTimeout time.Duration `koanf:"connect_timeout"`  // of the connection, and of the TLS handshake; default 5s
-	ReplyTimeout   time.Duration `koanf:"reply_timeout"`    // of the answer, once the request is sent; 1default 5s
+	ReplyTimeout   time.Duration `koanf:"reply_timeout"`    // of the answer, once the request is sent; default 15s
 	AllowLinkLocal bool          `koanf:"allow_link_local"` // 169.254.0.0/16 and fe80::/10, where clouds hand out credentials
 	TLS            TLSConfig     `koanf:"tls"`
 }

@@ -47,6 +47,7 @@ type worker struct {
 	stopped map[string]bool // lines that were superseded, until the journal knows
 	known   int             // alerts in lines
 	after   uint64          // the newest alert that was ever in lines
+	before  uint64          // the newest of those that were left by the run before: it may have sent them
 	more    bool            // the journal may hold more after it
 	running int             // attempts
 	paused  time.Time       // the channel wants nothing before
@@ -185,6 +186,8 @@ func (w *worker) begin(ctx context.Context, now time.Time) {
 		a.began, a.probe = now, w.circuit.open
 		for i, it := range a.items {
 			a.items[i].ref, a.items[i].hasRef = it.line.ref, it.line.hasRef
+			head := it.pending.Number == it.line.queue[0].Number
+			a.items[i].perhaps = head && (it.line.perhaps || it.pending.Number <= w.before)
 		}
 		for _, l := range a.lines {
 			l.running = true
