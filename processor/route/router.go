@@ -59,6 +59,8 @@ func (c *compiled) tells(sink string) bool {
 type Case struct {
 	Known bool     // it was told of it
 	To    []string // through these recipients; nil: its own
+	// Orphan says that a sink which is gone, or was renamed, knows it.
+	Orphan bool
 }
 
 // A Decision is what becomes of an alert at one sink.
@@ -79,7 +81,9 @@ type Decision struct {
 // announced, which is for machines alone, what a campaign's own alerts tell of,
 // and what is late, which calls nobody: unless a route takes it by the field
 // expected, campaign or late. The end of a case that the sink does not know, nor
-// should have known, is not told, unless somebody made use of the exposure.
+// should have known, is not told, unless somebody made use of the exposure. Where a
+// sink that is gone knew the case, those who would be told of such a case now are
+// told its end.
 func (r *Router) Decide(sink string, a *exposure.Alert, c Case, now time.Time) Decision {
 	f := r.Facts(a)
 	taken := r.take(&f)
@@ -104,15 +108,14 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Case, now time.Time) D
 	}
 	telling, why := r.telling(sink, taken, &f)
 	if why == "" {
-		why = r.soft(sink, kind, taken, telling, a, &f)
+		why = r.soft(kind, taken, telling, a, &f)
 	}
-	if why == "" && a.Step == exposure.Resolved && !slices.Contains(a.Reasons, exposure.ReasonExploited) {
-		begin := f
-		begin.Step, begin.Severity = string(exposure.Opened), string(exposure.High)
-		if f.Privileged {
-			begin.Severity = string(exposure.Critical)
-		}
-		if _, missed := r.telling(sink, r.take(&begin), &begin); missed != "" {
+	if a.Step == exposure.Resolved {
+		begun, missed := r.begin(sink, f)
+		switch {
+		case c.Orphan && missed == "":
+			telling, why = begun, ""
+		case why == "" && missed != "" && !slices.Contains(a.Reasons, exposure.ReasonExploited):
 			why = "it was not told how it began: " + missed
 		}
 	}
@@ -175,8 +178,17 @@ func (r *Router) telling(sink string, taken []int, f *rule.Facts) (telling []int
 	return telling, why
 }
 
+// begin is which routes would tell the sink how a case began, or why none does.
+func (r *Router) begin(sink string, f rule.Facts) (telling []int, why string) {
+	f.Step, f.Severity = string(exposure.Opened), string(exposure.High)
+	if f.Privileged {
+		f.Severity = string(exposure.Critical)
+	}
+	return r.telling(sink, r.take(&f), &f)
+}
+
 // soft says why people, or those who are called, are left alone by default.
-func (r *Router) soft(sink string, kind Kind, taken, telling []int, a *exposure.Alert, f *rule.Facts) string {
+func (r *Router) soft(kind Kind, taken, telling []int, a *exposure.Alert, f *rule.Facts) string {
 	asked := func(field string) bool {
 		return slices.ContainsFunc(telling, func(i int) bool { return r.routes[i].match.Asks(field) })
 	}

@@ -155,6 +155,8 @@ func TestDecide(t *testing.T) {
 			known: map[string]Case{"chat": {Known: true}, "pager": {Known: true, To: []string{"old"}}}, want: "audit chat pager(old)"},
 		{name: "an end known, in quiet hours", routes: quiet, alert: resolved, now: night,
 			known: map[string]Case{"pager": {Known: true}}, want: "audit chat@Tue 07:00 pager"},
+		{name: "the end of a case that a sink knew which is gone", routes: `[{sinks: [pager], min_severity: high, recipients: {pager: [k]}}]`, alert: resolved,
+			known: map[string]Case{"chat": {Orphan: true}, "pager": {Orphan: true}}, want: "audit pager(k)"},
 		{name: "a step of a known case, in quiet hours", routes: quiet, alert: alertOf(exposure.Updated, exposure.Low), now: night,
 			known: map[string]Case{"pager": {Known: true, To: []string{"k"}}}, want: "audit chat@Tue 07:00 pager(k)@Tue 07:00"},
 		{name: "a known case, announced later", alert: alertOf(exposure.Updated, exposure.High, "expected"),
