@@ -116,7 +116,9 @@ func (r *rig) alerts(t testing.TB, now time.Time) (steps []string) {
 	_, err := r.line.Journal.Fold(t.Context(), now, r.tell, func(f journal.Folded) {
 		r.told(f)
 		for _, a := range f.Alerts {
-			steps = append(steps, string(a.Step)+" "+*a.User)
+			if a.Step != exposure.Campaign {
+				steps = append(steps, string(a.Step)+" "+*a.User)
+			}
 		}
 	})
 	if err != nil {

@@ -123,6 +123,8 @@ func (w Wording) facts(a *processor.Alert) []Fact {
 		}
 	}
 	switch {
+	case a.Users != nil:
+		add("Users", fmt.Sprintf("%d, of whom %d are without MFA: %s", a.Users.Count, a.Users.Open, strings.Join(a.Users.Names, ", ")))
 	case a.Root:
 		add("User", "the root user")
 	case a.User == nil:

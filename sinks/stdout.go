@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -143,6 +144,8 @@ func (s *Stdout) head(b *strings.Builder, v exposure.Severity, title string) {
 func subject(a *processor.Alert) string {
 	user := "unknown user"
 	switch {
+	case a.Users != nil:
+		user = strconv.Itoa(a.Users.Count) + " users"
 	case a.Root:
 		user = "root user"
 	case a.User != nil:

@@ -16,7 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -97,7 +96,7 @@ func (p *pipeline) newFolding(c *Config) *folding {
 	reg := prometheus.NewRegistry()
 	return &folding{registry: reg, processor: processor.New(p.journal, processor.Options{
 		Logger: p.log, Registerer: reg,
-		Policy: exposure.Policy{EscalateAfter: c.EscalateAfter, Retention: c.Retention},
+		Policy: c.policy(),
 	})}
 }
 

@@ -65,7 +65,7 @@ func (p *program) scan(ctx context.Context, paths []string, format string) error
 	bar := newProgress(p.stderr)
 	found := read(ctx, paths, p.stdin, runtime.GOMAXPROCS(0), bar)
 	bar.finish()
-	history := exposure.Fold(found.events)
+	history := exposure.DefaultPolicy().Fold(found.events)
 	alerts := history.Alerts()
 	var err error
 	if format == "table" {

@@ -36,6 +36,13 @@ func rows(h exposure.History) []row {
 		all = append(all, newRow(x.Severity, x.OpenedAt, x.Account, userName(x.User, x.Root), happened(x),
 			actorName(&x.Actor), lasted, ended))
 	}
+	for _, w := range h.Campaigns {
+		lasted := "open"
+		if at := w.Over(); at != nil {
+			lasted = span(at.Sub(w.First))
+		}
+		all = append(all, newRow(w.Severity, w.First, w.Account, fmt.Sprintf("(%s users)", grouped(int64(w.Users))), "campaign: MFA off", actorName(&w.Actor), lasted, ""))
+	}
 	for _, a := range h.Attempts {
 		what := "attempt failed"
 		if a.Count > 1 {

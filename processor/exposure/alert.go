@@ -2,6 +2,7 @@ package exposure
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -20,10 +21,11 @@ const (
 	Escalated Step = "escalated"
 	Resolved  Step = "resolved"
 	Attempted Step = "attempted"
+	Campaign  Step = "campaign" // one actor hit several users: told as one
 )
 
 // Steps lists them all, in the order a story may take them.
-var Steps = []Step{Attempted, Opened, Reduced, Updated, Exploited, Escalated, Resolved}
+var Steps = []Step{Attempted, Opened, Reduced, Updated, Exploited, Campaign, Escalated, Resolved}
 
 // A Severity says how loudly a step is told.
 type Severity string
@@ -45,7 +47,7 @@ var Severities = []Severity{Info, Low, Medium, High, Critical}
 type Alert struct {
 	Schema     string          `json:"schema"`
 	ID         string          `json:"id"`       // depends on what happened alone: a key to tell duplicates by
-	Exposure   *string         `json:"exposure"` // nil for attempted, which belongs to none
+	Exposure   *string         `json:"exposure"` // nil for attempted, which belongs to none; of a campaign's own steps the campaign
 	Step       Step            `json:"step"`
 	Severity   Severity        `json:"severity"`
 	Reasons    []string        `json:"reasons"` // fixed words, never nil
@@ -55,7 +57,7 @@ type Alert struct {
 	Time       time.Time       `json:"time"`        // eventTime of the step
 	OpenedAt   *time.Time      `json:"opened_at"`   // eventTime of the first deactivation
 	ResolvedAt *time.Time      `json:"resolved_at"` // nil while open
-	Resolution *string         `json:"resolution"`  // enabled, replaced, mfa_seen or user_deleted; nil while open
+	Resolution *string         `json:"resolution"`  // enabled, replaced, mfa_seen or user_deleted, of a campaign ended; nil while open
 	Partition  string          `json:"partition"`
 	Account    string          `json:"account"`
 	User       *string         `json:"user"` // nil when it cannot be known
@@ -64,11 +66,15 @@ type Alert struct {
 	Actor      AlertActor      `json:"actor"`
 	Device     AlertDevice     `json:"device"`
 	Event      AlertEvent      `json:"event"`
-	Escalation *int            `json:"escalation"`     // escalated: which delay passed, from 1; else nil
-	Attempts   *AlertAttempts  `json:"attempts"`       // attempted: how often and how it failed; else nil
-	Attack     []string        `json:"attack"`         // MITRE ATT&CK technique IDs
-	Test       bool            `json:"test,omitempty"` // it is about nobody: somebody tries the channels
-	Record     json.RawMessage `json:"record"`         // the raw record of the step's event; null where there is none
+	Escalation *int            `json:"escalation"`         // escalated: which delay passed, from 1; else nil
+	Attempts   *AlertAttempts  `json:"attempts"`           // attempted: how often and how it failed; else nil
+	Attack     []string        `json:"attack"`             // MITRE ATT&CK technique IDs
+	Rule       string          `json:"rule,omitempty"`     // the reason of the severity rule that made the severity what it is
+	Campaign   string          `json:"campaign,omitempty"` // people are told of it by the alerts of this campaign, and not by this one
+	Users      *AlertUsers     `json:"users,omitempty"`    // of a campaign's own steps: who was hit; else nil
+	Expected   *AlertExpected  `json:"expected,omitempty"` // what announced it, with the reason expected or overdue; else nil
+	Test       bool            `json:"test,omitempty"`     // it is about nobody: somebody tries the channels
+	Record     json.RawMessage `json:"record"`             // the raw record of the step's event; null where there is none
 }
 
 // An AlertActor is who caused the step. Its text is the caller's own.
@@ -102,4 +108,25 @@ type AlertEvent struct {
 type AlertAttempts struct {
 	Count      int      `json:"count"`
 	ErrorCodes []string `json:"error_codes"`
+}
+
+// AlertUsers are the users that a campaign hit.
+type AlertUsers struct {
+	Count int      `json:"count"`
+	Open  int      `json:"open"`  // of how many the exposure is open
+	Names []string `json:"names"` // in the order they were hit, at most 100; those that cannot be known are not in it
+}
+
+// An AlertExpected is the entry of the configuration that announced a change.
+type AlertExpected struct {
+	Entry    string    `json:"entry"` // stays the same for as long as the entry does
+	Ticket   string    `json:"ticket"`
+	Approver string    `json:"approver"`
+	Until    time.Time `json:"until"`
+}
+
+// ForMachines reports whether people are not to be told of the alert: it was
+// announced, or a campaign's alerts tell them in its place.
+func (a *Alert) ForMachines() bool {
+	return a.Campaign != "" || slices.Contains(a.Reasons, ReasonExpected)
 }

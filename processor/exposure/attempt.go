@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/rule"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -32,6 +33,11 @@ type Attempt struct {
 	First     time.Time
 	Last      time.Time
 
+	policy      *Policy
+	path        string
+	expected    *Expected
+	base        Severity // before the policy's rules
+	rule        string
 	reasons     reasons
 	first, last *trail.Event
 }
@@ -58,6 +64,7 @@ func (f *folder) attempted(it *item) {
 	a := f.trying[k]
 	if a == nil || e.Time.Sub(a.Last) >= attemptGap {
 		a = &Attempt{
+			policy: f.policy, expected: f.policy.expect(e, e.User, ""),
 			Partition: e.Partition, Account: e.Account, User: e.User, Severity: Medium,
 			Actor: e.Actor, Serial: e.Serial, First: e.Time, first: e,
 		}
@@ -68,7 +75,9 @@ func (f *folder) attempted(it *item) {
 		if p == nil {
 			a.reasons |= unknownTarget
 		} else {
-			a.Root = p.root
+			f.weigh(p, e)
+			a.Root, a.path = p.root, p.path
+			a.expected = f.policy.expect(e, p.name, p.path)
 			a.reasons |= p.reasons()
 			if p.privileged() {
 				a.Severity = a.Severity.up()
@@ -97,6 +106,18 @@ func (a *Attempt) code(c string) {
 func (a *Attempt) finish() {
 	a.ID = attemptID(a.first)
 	a.Reasons = a.reasons.words()
+	a.base = a.Severity
+	a.Severity, a.rule = a.judge(0)
+}
+
+// judge asks the policy how loudly an attempt is told.
+func (a *Attempt) judge(more reasons) (Severity, string) {
+	return a.policy.weigh(a.base, Attempted, func() rule.Facts {
+		f := factsOf(a.first)
+		f.User, f.Path, f.Root = a.User, a.path, a.Root
+		f.know(a.reasons | more)
+		return f.Facts
+	})
 }
 
 // attempts tells those that share no event with one that was told.

@@ -1,6 +1,10 @@
 package exposure
 
-import "github.com/mfawatch/mfawatch/processor/trail"
+import (
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
 
 // numbers finds the highest deadline stored of each exposure.
 func numbers(events []*trail.Event) map[string]int {
@@ -16,43 +20,53 @@ func numbers(events []*trail.Event) map[string]int {
 	return n
 }
 
-// escalate notes what is open, and tells the latest delay that passed.
-func (t *teller) escalate(x *Exposure, said *told) {
+// listed adds x to what is open, if it is.
+func (x *Exposure) listed(open []Open) []Open {
 	if !x.Open() {
-		return
+		return open
 	}
-	t.out.Open = append(t.out.Open, Open{
-		ID: x.ID, Account: x.Account, User: x.User, Root: x.Root, Severity: x.severity(Escalated), OpenedAt: x.OpenedAt,
+	return append(open, Open{
+		ID: x.ID, Account: x.Account, User: x.User, Root: x.Root, Severity: x.stands(), OpenedAt: x.OpenedAt,
 	})
-	if x.quieted() {
+}
+
+// escalate tells the latest delay that passed. What was announced waits for
+// nobody.
+func (t *teller) escalate(x *Exposure, said *told) {
+	if !x.Open() || x.quieted() || said.Expected != "" {
 		return
 	}
-	done := max(said.Escalated, t.deadlines[x.ID])
-	passed := done
+	base := trail.Event{Name: trail.Deadline, Partition: x.Partition, Account: x.Account, User: x.User, Exposure: x.ID}
+	number, e := t.passed(base, x.openSince, said.Escalated)
+	if e != nil && !t.silent {
+		m := x.moment(Escalated, e)
+		m.reasons |= x.reasons & inCampaign
+		m.escalation = number
+		t.alert(x, said, &m, x.ID, e.ID)
+	}
+	said.Escalated = number
+}
+
+// passed is the highest escalation delay since that time that has passed, and
+// its event if it is higher than what was told. Each one that passed is a
+// deadline, made of base.
+func (t *teller) passed(base trail.Event, since time.Time, told int) (number int, last *trail.Event) {
+	done := max(told, t.deadlines[base.Exposure])
+	number = done
 	for i, delay := range t.policy.EscalateAfter {
-		number, at := i+1, x.openSince.Add(delay)
-		if number <= done {
+		at := since.Add(delay)
+		if i < done {
 			continue
 		}
 		if at.After(t.now) {
-			if t.out.Next.IsZero() || at.Before(t.out.Next) {
-				t.out.Next = at
-			}
+			t.look(at)
 			break
 		}
-		passed = number
-		t.out.Deadlines = append(t.out.Deadlines, &trail.Event{
-			ID: deadlineID(x.ID, number), Time: at, Name: trail.Deadline, Partition: x.Partition, Account: x.Account,
-			User: x.User, Exposure: x.ID, Deadline: number,
-		})
+		number = i + 1
+		e := base
+		e.ID, e.Time, e.Deadline = deadlineID(base.Exposure, number), at, number
+		last = &e
+		t.out.Deadlines = append(t.out.Deadlines, last)
 	}
-	if passed > done {
-		e := t.out.Deadlines[len(t.out.Deadlines)-1]
-		m := x.moment(Escalated, e)
-		m.escalation = passed
-		a := x.alert(&m, x.ID, e.ID, t.late(m.Time))
-		t.out.Alerts = append(t.out.Alerts, a)
-		said.At = t.now
-	}
-	said.Escalated = passed
+	return number, last
 }

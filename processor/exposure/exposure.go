@@ -15,6 +15,7 @@ const (
 	Replaced    = "replaced"     // it was told as opened, and is seen now never to have been (R19)
 	MFASeen     = "mfa_seen"     // a sign-in proved a device (R27)
 	UserDeleted = "user_deleted" // the user is gone (R23)
+	Ended       = "ended"        // of a campaign: the last of its exposures is over
 )
 
 // What still protects the user.
@@ -46,9 +47,15 @@ type Exposure struct {
 	Device     string // its kind
 	Steps      []Moment
 
+	policy        *Policy
+	person        *person
+	path          string // of the user within IAM, as far as is known
 	reasons       reasons
 	changes       changes
 	consoleClosed bool      // the password was deleted (R23)
+	leaving       bool      // by who removed MFA, too: the user is about to be deleted
+	expected      *Expected // what announced every deactivation; nil: nothing did
+	wave          *Wave     // of which it is one; nil: none
 	openSince     time.Time // when it became open; zero if it never was
 	deactivations []string  // event IDs, in order
 	first         *trail.Event
@@ -63,7 +70,9 @@ type Moment struct {
 	Severity Severity
 	Event    *trail.Event // what caused it; never nil
 
+	rule       string // the reason of the rule that made the severity
 	user       string
+	closed     bool // the password was deleted
 	reasons    reasons
 	changes    changes
 	protection string
@@ -78,8 +87,9 @@ func (x *Exposure) Open() bool { return !x.openSince.IsZero() && x.ResolvedAt ==
 func (x *Exposure) end() time.Time { return x.Steps[len(x.Steps)-1].Time }
 
 // begin is the exposure that a deactivation begins.
-func begin(p *person, e *trail.Event) *Exposure {
+func begin(p *person, e *trail.Event, policy *Policy) *Exposure {
 	x := &Exposure{
+		policy: policy, person: p, path: p.path,
 		Partition: e.Partition, Account: e.Account, User: e.User, Root: p.root,
 		OpenedAt: e.Time, Protection: ProtectionUnknown,
 		Actor: e.Actor, Serial: e.Serial, Device: trail.DeviceKind(e.Serial),
@@ -97,20 +107,22 @@ func begin(p *person, e *trail.Event) *Exposure {
 
 // take adds a step to the story.
 func (x *Exposure) take(s Step, e *trail.Event) {
-	m := x.moment(s, e)
-	x.Steps = append(x.Steps, m)
-	if s != Resolved && m.Severity.level() > x.Severity.level() {
-		x.Severity = m.Severity
+	x.Steps = append(x.Steps, x.moment(s, e))
+}
+
+// moment is a step as things stand, not judged yet.
+func (x *Exposure) moment(s Step, e *trail.Event) Moment {
+	return Moment{
+		Step: s, Time: e.Time, Event: e,
+		user: x.User, closed: x.consoleClosed, reasons: x.reasons, changes: x.changes,
+		protection: x.Protection, resolution: x.Resolution,
 	}
 }
 
-// moment is a step as things stand.
-func (x *Exposure) moment(s Step, e *trail.Event) Moment {
-	return Moment{
-		Step: s, Time: e.Time, Severity: x.severity(s), Event: e,
-		user: x.User, reasons: x.reasons, changes: x.changes,
-		protection: x.Protection, resolution: x.Resolution,
-	}
+// asClosed is the same with the password deleted, which was to follow.
+func (m Moment) asClosed() *Moment {
+	m.closed = true
+	return &m
 }
 
 // as is the same told as another step.
@@ -123,7 +135,7 @@ func (m Moment) as(s Step) *Moment {
 func (x *Exposure) close(resolution string, e *trail.Event) {
 	t := e.Time
 	x.ResolvedAt, x.Resolution = &t, resolution
-	if resolution == UserDeleted && !x.Exploited && !x.Changed {
+	if resolution == UserDeleted && !x.used() {
 		x.reasons |= offboarding
 	}
 	x.take(Resolved, e)
@@ -132,13 +144,34 @@ func (x *Exposure) close(resolution string, e *trail.Event) {
 // finish fills in what depends on the whole story.
 func (x *Exposure) finish() {
 	x.ID = exposureID(x.first)
+	if x.wave != nil {
+		x.reasons |= inCampaign
+	}
 	x.Reasons = x.reasons.words()
+	for i := range x.Steps {
+		m := &x.Steps[i]
+		m.reasons |= x.reasons & inCampaign
+		m.Severity, m.rule = x.judge(m, 0)
+		if m.Step != Resolved && m.Severity.level() > x.Severity.level() {
+			x.Severity = m.Severity
+		}
+	}
 	x.deactivations = slices.Clip(x.deactivations)
 }
 
 // quieted reports whether nobody needs to be waited for any more, though it is
 // open.
-func (x *Exposure) quieted() bool { return x.consoleClosed && !x.Exploited && !x.Changed }
+func (x *Exposure) quieted() bool { return x.consoleClosed && !x.used() }
+
+// used reports whether somebody made use of it.
+func (x *Exposure) used() bool { return x.Exploited || x.Changed }
+
+// stands is how severe it is now.
+func (x *Exposure) stands() Severity {
+	m := x.moment(Escalated, x.first)
+	v, _ := x.judge(&m, 0)
+	return v
+}
 
 // replaced ends what was told as opened, once another device is known to have
 // been active all the time.

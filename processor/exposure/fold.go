@@ -2,6 +2,7 @@ package exposure
 
 import (
 	"strings"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -9,26 +10,37 @@ import (
 // A folder folds the events of one account.
 type folder struct {
 	directory
+	policy    *Policy
+	known     map[string]string // paths of users that there still are, by name
 	items     []item
 	exposures []*Exposure          // in order of their beginning
 	attempts  []*Attempt           // in order of their beginning
+	waves     []*Wave              // in order of their beginning
 	lost      map[string]*Exposure // by serial: what lost it
 	trying    map[tries]*Attempt   // the last of each kind
 }
 
-// fold folds the events of one account, after what dropped ones had proved.
-func fold(events []*trail.Event, marks []mark) *folder {
+// fold folds the events of one account, after what dropped ones had proved. What
+// only waits until now counts for no campaign yet; now zero: nothing waits.
+func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folder {
 	f := &folder{
-		directory: newDirectory(),
-		items:     arrange(events, marks),
-		lost:      map[string]*Exposure{},
-		trying:    map[tries]*Attempt{},
+		policy: policy,
+		items:  arrange(events, st.marks),
+		lost:   map[string]*Exposure{},
+		trying: map[tries]*Attempt{},
 	}
+	var paths map[string]string
+	paths, f.known = pathsOf(f.items, st.paths)
+	f.directory = newDirectory(paths)
 	for i := range f.items {
 		f.apply(&f.items[i])
 	}
+	f.findWaves(now)
 	for _, x := range f.exposures {
 		x.finish()
+	}
+	for _, w := range f.waves {
+		w.Severity, _ = w.judge(Campaign, w.latest(), 0)
 	}
 	for _, a := range f.attempts {
 		a.finish()
@@ -98,9 +110,14 @@ func (f *folder) deactivated(it *item) {
 	x := p.open
 	joins := x != nil
 	if !joins {
-		x = begin(p, e)
+		f.weigh(p, e)
+		x = begin(p, e, f.policy)
 		f.exposures = append(f.exposures, x)
+		if c := p.closing; c != nil && e.Time.Sub(c.Time) < leavingWithin {
+			x.passwordDeleted(c)
+		}
 	}
+	f.expect(x, e, joins)
 	it.x = x
 	x.deactivations = append(x.deactivations, e.ID)
 	x.reasons |= actorReasons(&e.Actor)
@@ -175,6 +192,7 @@ func (f *folder) signedIn(it *item) {
 	}
 	p := f.named(e.User)
 	it.p = p
+	p.closing = nil // for there is a password
 	switch {
 	case e.Name == trail.CheckMfa, e.MFAUsed != nil && *e.MFAUsed:
 		f.proved(it, MFASeen)
@@ -208,6 +226,12 @@ func (f *folder) signedIn(it *item) {
 func (f *folder) changed(it *item) {
 	e := it.ev
 	it.p = f.named(e.User)
+	switch e.Name {
+	case trail.DeleteLoginProfile:
+		it.p.closing = e
+	case trail.CreateLoginProfile, trail.UpdateLoginProfile:
+		it.p.closing = nil
+	}
 	x := it.p.open
 	if x == nil {
 		return
@@ -217,11 +241,14 @@ func (f *folder) changed(it *item) {
 	case trail.DeleteAccessKey, trail.UpdateAccessKey:
 		return
 	case trail.DeleteLoginProfile:
-		x.consoleClosed = true
+		x.passwordDeleted(e)
 		x.take(Updated, e)
 		return
 	case trail.CreateAccessKey:
 		x.changes |= keyCreated
+	case trail.CreateLoginProfile:
+		x.consoleClosed = false
+		x.changes |= otherChange
 	default:
 		x.changes |= otherChange
 	}
@@ -271,4 +298,14 @@ func (f *folder) renamed(it *item) {
 		f.gone(it, f.vacate(e.NewUser))
 	}
 	f.rename(p, e.NewUser)
+	f.weigh(p, e)
+	if x := p.open; x != nil && p.counts {
+		x.privileged = true
+		x.reasons |= p.reasons()
+	}
+}
+
+// weigh asks the policy whether p counts for more than others.
+func (f *folder) weigh(p *person, e *trail.Event) {
+	p.counts = !p.root && f.policy.privileged(e.Partition, e.Account, p.name, p.path)
 }

@@ -13,12 +13,18 @@ import (
 type History struct {
 	Exposures []*Exposure // in order of opening
 	Attempts  []*Attempt  // in order of their first event
+	Campaigns []*Wave     // in order of their first exposure
 }
 
 // Fold shows what happened in any number of accounts. One set of events has one
 // History, whatever their order and however often each is there (R29, R30). The
-// events are not changed, but the History shares their memory.
-func Fold(events []*trail.Event) History {
+// events are not changed, but the History shares their memory. It knows no
+// campaigns and no rules: a Policy does.
+func Fold(events []*trail.Event) History { return Policy{}.Fold(events) }
+
+// Fold shows what happened in any number of accounts, as the Policy judges it
+// without regard to time: nothing waits, and nothing is late.
+func (p Policy) Fold(events []*trail.Event) History {
 	type account struct{ partition, id string }
 	of := map[account][]*trail.Event{}
 	for _, e := range events {
@@ -29,13 +35,15 @@ func Fold(events []*trail.Event) History {
 	}
 	var h History
 	for _, events := range of {
-		f := fold(events, nil)
+		f := fold(events, State{}, &p, time.Time{})
+		h.Campaigns = append(h.Campaigns, f.waves...)
 		h.Exposures = append(h.Exposures, f.exposures...)
 		h.Attempts = append(h.Attempts, f.attempts...)
 	}
 	slices.SortFunc(h.Exposures, func(a, b *Exposure) int {
 		return inOrder(a.OpenedAt, b.OpenedAt, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
 	})
+	sortWaves(h.Campaigns)
 	slices.SortFunc(h.Attempts, func(a, b *Attempt) int {
 		return inOrder(a.First, b.First, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
 	})
@@ -58,7 +66,17 @@ func (h History) Alerts() []*Alert {
 	for _, x := range h.Exposures {
 		for i := range x.Steps {
 			m := &x.Steps[i]
-			alerts = append(alerts, x.alert(m, x.ID, stepID(x.ID, m.Step, m.Event.ID, 0), 0))
+			a := x.alert(m, x.ID, stepID(x.ID, m.Step, m.Event.ID, 0), x.announced())
+			if x.wave != nil && !x.used() {
+				a.Campaign = x.wave.ID
+			}
+			alerts = append(alerts, a)
+		}
+	}
+	for _, w := range h.Campaigns {
+		alerts = append(alerts, w.alert(Campaign, w.latest(), stepID(w.ID, Campaign, waveKey(w.Users, 0), 0), 0))
+		if w.open() == 0 {
+			alerts = append(alerts, w.alert(Resolved, w.end(), stepID(w.ID, Resolved, waveKey(w.Users, 0), 0), 0))
 		}
 	}
 	for _, a := range h.Attempts {

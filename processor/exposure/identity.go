@@ -38,6 +38,11 @@ func attemptID(first *trail.Event) string {
 	return id("attempt", first.Partition, first.Account, first.ID)
 }
 
+// waveID names a campaign by the first deactivation in it.
+func waveID(first *trail.Event) string {
+	return id("campaign", first.Partition, first.Account, first.ID)
+}
+
 // deadlineID names an escalation delay that passed.
 func deadlineID(exposure string, number int) string {
 	return id("deadline", exposure, strconv.Itoa(number))

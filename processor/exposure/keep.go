@@ -11,7 +11,7 @@ import (
 // keep says what is remembered: the events that lie within the retention or
 // belong to an exposure that does or is open, what was told of those, and a mark
 // of each event that proved something about a device which is still of use.
-func keep(f *folder, events []*trail.Event, n names, all []*told, attempts []toldAttempt, now time.Time, retention time.Duration) (State, []string) {
+func keep(f *folder, events []*trail.Event, n names, all []*told, waves []*toldWave, attempts []toldAttempt, now time.Time, retention time.Duration) (State, []string) {
 	k := keeper{kept: map[*person]bool{}}
 	if retention > 0 {
 		k.horizon, k.dim = now.Add(-retention), now.Add(-2*retention)
@@ -22,12 +22,17 @@ func keep(f *folder, events []*trail.Event, n names, all []*told, attempts []tol
 	for _, x := range f.exposures {
 		t := n.of[x]
 		here[t] = true
-		if x.Open() || !x.end().Before(k.horizon) || !t.At.Before(k.horizon) {
+		if x.Open() || !x.end().Before(k.horizon) || !t.At.Before(k.horizon) || x.wave != nil && x.wave.open() > 0 {
 			kept[x], ids[x.ID] = true, true
 		}
 	}
 
-	var st State
+	st := State{paths: f.known}
+	for _, w := range waves {
+		if !w.Closed || !w.At.Before(k.horizon) {
+			st.waves, ids[w.ID] = append(st.waves, *w), true
+		}
+	}
 	for _, t := range all {
 		if here[t] && ids[t.ID] || !t.At.Before(k.horizon) {
 			st.told = append(st.told, *t)

@@ -12,11 +12,14 @@ import (
 type person struct {
 	key     string // the name it has now, folded
 	name    string // the same as written
+	path    string // within IAM, as far as is known
 	root    bool
-	active  []device  // devices known active, oldest first
-	open    *Exposure // nil: none
-	reduced *Exposure // the last one since a device was last proved, if not open
-	ended   *item     // what ended the life
+	counts  bool         // for more than others, by the policy
+	closing *trail.Event // what deleted the password last; nil: nothing, or there is one again
+	active  []device     // devices known active, oldest first
+	open    *Exposure    // nil: none
+	reduced *Exposure    // the last one since a device was last proved, if not open
+	ended   *item        // what ended the life
 }
 
 // A device is one known active, and what proved it.
@@ -27,7 +30,7 @@ type device struct {
 
 // privileged reports whether p counts for more than others, which puts its
 // severities one level up. Root does (R28).
-func (p *person) privileged() bool { return p.root }
+func (p *person) privileged() bool { return p.root || p.counts }
 
 // reasons are the factors that lie in who it is.
 func (p *person) reasons() reasons {
@@ -63,12 +66,13 @@ func (p *person) forget(serial string) bool {
 // A directory knows the persons of one account by the names they have at the
 // time that the fold has come to.
 type directory struct {
+	paths   map[string]string // by name, of those that have one
 	names   map[string]*person
 	holders map[string]*person // by serial: who was last seen with it
 }
 
-func newDirectory() directory {
-	return directory{names: map[string]*person{}, holders: map[string]*person{}}
+func newDirectory(paths map[string]string) directory {
+	return directory{paths: paths, names: map[string]*person{}, holders: map[string]*person{}}
 }
 
 func newPerson(name string) *person {
@@ -84,6 +88,7 @@ func (d *directory) named(name string) *person {
 	p := d.names[key]
 	if p == nil || p.ended != nil {
 		p = newPerson(name)
+		p.path = d.paths[key]
 		d.names[key] = p
 	}
 	return p
@@ -128,5 +133,8 @@ func (d *directory) vacate(name string) *person {
 // that began before the rename go on under them, until somebody else gets them.
 func (d *directory) rename(p *person, name string) {
 	p.key, p.name = foldName(name), name
+	if path := d.paths[p.key]; path != "" {
+		p.path = path
+	}
 	d.names[p.key] = p
 }

@@ -150,8 +150,8 @@ func TestTellAnyArrival(t *testing.T) {
 	for seed := range uint64(600) {
 		r := rand.New(rand.NewPCG(seed, 32))
 		events := randomEvents(t, r, 3+r.IntN(25), 1)
-		h := Fold(events)
 		d := newDesk(t)
+		h := d.policy.Fold(events)
 		rest := shuffle(r, doubled(r, events))
 		now := at(0)
 		for len(rest) > 0 {
@@ -191,7 +191,7 @@ func checkEnd(t testing.TB, d *desk, h History) {
 	}
 	for _, x := range h.Exposures {
 		if x.Open() {
-			want = append(want, fmt.Sprint(x.User, x.OpenedAt, x.severity(Escalated)))
+			want = append(want, fmt.Sprint(x.User, x.OpenedAt, x.stands()))
 		}
 		s := named[x.first.ID]
 		if s == nil {

@@ -8,13 +8,16 @@ import (
 )
 
 // alert is a step as it is told, under the name of its exposure.
-func (x *Exposure) alert(m *Moment, exposure, id string, more reasons) *Alert {
-	e := m.Event
+func (x *Exposure) alert(as *Moment, exposure, id string, more reasons) *Alert {
+	judged := *as
+	m, e := &judged, as.Event
+	m.Severity, m.rule = x.judge(m, more)
 	opened := x.OpenedAt.UTC()
 	a := &Alert{
 		Schema: Schema, ID: id, Exposure: &exposure,
 		Step: m.Step, Severity: m.Severity, Reasons: (m.reasons | more).words(),
 		Title: x.title(m), Summary: x.summary(m, more), Advice: sentence(x.advice(m)),
+		Rule: Clean(m.rule, maxDetail), Expected: x.expected.alert(more),
 		Time: m.Time.UTC(), OpenedAt: &opened,
 		Partition: x.Partition, Account: x.Account, User: optional(m.user), Root: x.Root,
 		Protection: m.protection,
@@ -42,14 +45,19 @@ func (x *Exposure) alert(m *Moment, exposure, id string, more reasons) *Alert {
 // alert is the attempt as it is told.
 func (a *Attempt) alert(more reasons) *Alert {
 	e := a.first
+	if a.expected != nil {
+		more |= expected
+	}
+	severity, because := a.judge(more)
 	codes := a.Codes
 	if codes == nil {
 		codes = []string{}
 	}
 	return &Alert{
 		Schema: Schema, ID: a.ID,
-		Step: Attempted, Severity: a.Severity, Reasons: (a.reasons | more).words(),
-		Title: a.title(), Summary: a.summary(more), Advice: sentence(a.advice()),
+		Step: Attempted, Severity: severity, Reasons: (a.reasons | more).words(),
+		Title: a.title(), Summary: a.summary(severity, because, more), Advice: sentence(a.advice()),
+		Rule: Clean(because, maxDetail), Expected: a.expected.alert(more),
 		Time:      a.First.UTC(),
 		Partition: a.Partition, Account: a.Account, User: optional(a.User), Root: a.Root,
 		Protection: ProtectionUnknown,
@@ -60,6 +68,42 @@ func (a *Attempt) alert(more reasons) *Alert {
 		Attack:     techniques(0, 0),
 		Record:     record(e),
 	}
+}
+
+// alert is a step of the campaign as it is told.
+func (w *Wave) alert(s Step, m *Moment, id string, more reasons) *Alert {
+	e := m.Event
+	r := inCampaign | more | actorReasons(&w.Actor)
+	var c changes
+	for _, x := range w.Exposures {
+		r |= x.reasons & (root | privileged | exploited | changed)
+		c |= x.changes
+	}
+	severity, because := w.judge(s, m, more)
+	opened := w.First.UTC()
+	a := &Alert{
+		Schema: Schema, ID: id, Exposure: &w.ID,
+		Step: s, Severity: severity, Reasons: r.words(), Rule: Clean(because, maxDetail),
+		Title: w.title(s, m), Summary: w.summary(s, m, severity, because, r), Advice: sentence(w.advice(s)),
+		Time: m.Time.UTC(), OpenedAt: &opened,
+		Partition: w.Partition, Account: w.Account, Root: w.root(),
+		Protection: ProtectionUnknown,
+		Users:      w.users(),
+		Actor:      alertActor(&w.Actor),
+		Device:     alertDevice(""),
+		Event:      alertEvent(e),
+		Attack:     techniques(r, c),
+		Record:     record(e),
+	}
+	switch s {
+	case Resolved:
+		at, how := m.Time.UTC(), Ended
+		a.ResolvedAt, a.Resolution = &at, &how
+	case Escalated: // which nobody did
+		a.Event.Region = w.latest().Event.Region
+		a.Escalation = &m.escalation
+	}
+	return a
 }
 
 func alertActor(a *trail.Actor) AlertActor {

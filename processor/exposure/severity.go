@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mfawatch/mfawatch/processor/rule"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -26,12 +27,13 @@ const (
 	ReasonCampaign      = "campaign"       // one of several persons
 	ReasonExpected      = "expected"       // announced beforehand
 	ReasonUnknownTarget = "unknown_target" // the record does not say whom it hit
+	ReasonOverdue       = "overdue"        // announced, and still open when that time was over
 )
 
 // ReasonWords lists them all, in their order.
 var ReasonWords = []string{ReasonRoot, ReasonPrivileged, ReasonOtherActor, ReasonAssumedRoot, ReasonNoMFASession,
 	ReasonMFAUnknown, ReasonLongTermKey, ReasonLastDevice, ReasonOtherDevice, ReasonExploited, ReasonChanged, ReasonLate,
-	ReasonOffboarding, ReasonCampaign, ReasonExpected, ReasonUnknownTarget}
+	ReasonOffboarding, ReasonCampaign, ReasonExpected, ReasonUnknownTarget, ReasonOverdue}
 
 // reasons is a set of them: bit i is ReasonWords[i].
 type reasons uint32
@@ -50,9 +52,10 @@ const (
 	changed
 	late
 	offboarding
-	_ // campaign
-	_ // expected
+	inCampaign
+	expected
 	unknownTarget
+	overdue
 )
 
 // words is the set as an alert shows it, never nil.
@@ -124,23 +127,42 @@ func (s Severity) level() int { return slices.Index(Severities, s) }
 // up is one level more, at most critical.
 func (s Severity) up() Severity { return Severities[min(s.level()+1, len(Severities)-1)] }
 
-// severity is how loudly a step is told as things stand. A password that is
-// gone makes it quiet (R23), but not once somebody has made use of the
-// exposure: else an intruder could silence it.
-func (x *Exposure) severity(s Step) Severity {
-	var v Severity
+// judge is how loudly a step is told, and by the reason of which rule of the
+// policy. A password that is gone makes it quiet (R23), but not once somebody has
+// made use of the exposure: else an intruder could silence it. An end is quiet,
+// but not where it takes away whom somebody made use of.
+func (x *Exposure) judge(m *Moment, more reasons) (v Severity, because string) {
+	r := m.reasons | more
+	used := r&(exploited|changed) != 0
 	switch {
-	case s == Resolved:
-		return Info
-	case x.Exploited || x.Changed:
-		return Critical
-	case s == Reduced || x.consoleClosed:
-		v = Low
+	case m.Step == Resolved && m.resolution == UserDeleted && used:
+		v = Critical
+	case m.Step == Resolved:
+		v = Info
+	case used:
+		v = Critical
 	default:
 		v = High
+		if m.Step == Reduced || m.closed {
+			v = Low
+		}
+		if x.privileged {
+			v = v.up()
+		}
+		if r&inCampaign != 0 {
+			v = v.up()
+		}
 	}
-	if x.privileged {
-		v = v.up()
-	}
-	return v
+	return x.policy.weigh(v, m.Step, func() rule.Facts {
+		f := factsOf(m.Event)
+		if m.Step == Escalated { // which nobody did
+			f = factsOf(x.first)
+		}
+		f.User, f.Path, f.Root, f.Protection = m.user, x.path, x.Root, m.protection
+		if m.Event.Serial == "" {
+			f.DeviceKind = x.Device
+		}
+		f.know(r)
+		return f.Facts
+	})
 }

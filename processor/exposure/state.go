@@ -9,16 +9,18 @@ import (
 )
 
 // stateVersion is the form in which a State is written.
-const stateVersion = 1
+const stateVersion = 2
 
 // A State is what is kept of one account between two calls of Tell besides its
 // events: what was told, so that it keeps its name, and what events that are no
 // longer kept had proved. It is immutable, encodes as JSON, and the zero State
 // is that of an account never heard of.
 type State struct {
-	told     []told        // in order of their opening
-	attempts []toldAttempt // in order of their telling
-	marks    []mark        // in order of time
+	told     []told            // in order of their opening
+	attempts []toldAttempt     // in order of their telling
+	marks    []mark            // in order of time
+	waves    []toldWave        // in order of their first telling
+	paths    map[string]string // of users within IAM, by folded name; never changed
 }
 
 // told is what was said of one exposure.
@@ -33,7 +35,10 @@ type told struct {
 	Closed        bool      `json:"closed,omitempty"`
 	Events        []string  `json:"events,omitempty"`    // the IDs of the events told as what happened
 	Escalated     int       `json:"escalated,omitempty"` // the highest number told
-	Round         int       `json:"round,omitempty"`     // how often it was open again after it was told as resolved
+	Round         int       `json:"round,omitempty"`     // how often it was told as open again
+	Campaign      string    `json:"campaign,omitempty"`  // of which it is one
+	Covered       bool      `json:"covered,omitempty"`   // people are told of it by that campaign's alerts
+	Expected      string    `json:"expected,omitempty"`  // the entry that announced it, and keeps it from people
 }
 
 // alive reports whether somebody was told that it is open, and not that it is
@@ -46,6 +51,20 @@ type toldAttempt struct {
 	First string    `json:"first"`
 	Last  string    `json:"last"`
 	At    time.Time `json:"at"`
+}
+
+// toldWave is what was said of a campaign.
+type toldWave struct {
+	ID        string      `json:"id"`
+	Actor     trail.Actor `json:"actor"`
+	First     time.Time   `json:"first"` // when the first user was hit
+	Last      time.Time   `json:"last"`
+	Event     string      `json:"event"` // that hit the last
+	Users     int         `json:"users"` // as told last
+	Closed    bool        `json:"closed,omitempty"`
+	Escalated int         `json:"escalated,omitempty"`
+	Round     int         `json:"round,omitempty"`
+	At        time.Time   `json:"at"`
 }
 
 // A mark stands for an event that is no longer kept: what it proved about
@@ -85,31 +104,35 @@ func (m mark) event() *trail.Event {
 }
 
 type stateJSON struct {
-	Version  int           `json:"version"`
-	Told     []told        `json:"told,omitempty"`
-	Attempts []toldAttempt `json:"attempts,omitempty"`
-	Marks    []mark        `json:"marks,omitempty"`
+	Version  int               `json:"version"`
+	Told     []told            `json:"told,omitempty"`
+	Attempts []toldAttempt     `json:"attempts,omitempty"`
+	Marks    []mark            `json:"marks,omitempty"`
+	Waves    []toldWave        `json:"campaigns,omitempty"`
+	Paths    map[string]string `json:"paths,omitempty"`
 }
 
 // MarshalJSON writes the State with its version.
 func (s State) MarshalJSON() ([]byte, error) {
-	return json.Marshal(stateJSON{stateVersion, s.told, s.attempts, s.marks})
+	return json.Marshal(stateJSON{stateVersion, s.told, s.attempts, s.marks, s.waves, s.paths})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote. A State of a version that is not
-// known is an error.
+// UnmarshalJSON reads what MarshalJSON wrote, in this version or version 1, which
+// has less. A State of a version that is not known is an error.
 func (s *State) UnmarshalJSON(b []byte) error {
 	var j stateJSON
 	if err := json.Unmarshal(b, &j); err != nil {
 		return fmt.Errorf("read an account's state: %w", err)
 	}
-	if j.Version != stateVersion {
+	if j.Version < 1 || j.Version > stateVersion {
 		return fmt.Errorf("read an account's state: its version is %d, this program knows %d: run the program that wrote it, or a newer one",
 			j.Version, stateVersion)
 	}
-	*s = State{j.Told, j.Attempts, j.Marks}
+	*s = State{j.Told, j.Attempts, j.Marks, j.Waves, j.Paths}
 	return nil
 }
 
 // IsZero reports whether nothing is kept.
-func (s State) IsZero() bool { return len(s.told) == 0 && len(s.attempts) == 0 && len(s.marks) == 0 }
+func (s State) IsZero() bool {
+	return len(s.told) == 0 && len(s.attempts) == 0 && len(s.marks) == 0 && len(s.waves) == 0 && len(s.paths) == 0
+}

@@ -1,34 +1,12 @@
 package exposure
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
-
-// lateAfter is how long after it happened a step is told as late: CloudTrail
-// needs ten minutes at most when nothing is wrong.
-const lateAfter = time.Hour
-
-// A Policy says when to tell again, and how long to remember.
-type Policy struct {
-	// EscalateAfter are the delays, ascending, after which an exposure that is
-	// still open is escalated.
-	EscalateAfter []time.Duration
-	// Retention is how long events are kept. It has to outlast the 30 days for
-	// which CloudTrail redelivers. 0 keeps them for ever.
-	Retention time.Duration
-}
-
-// DefaultPolicy escalates after 15 minutes, 4 hours and a day, and remembers
-// for 35 days.
-func DefaultPolicy() Policy {
-	return Policy{
-		EscalateAfter: []time.Duration{15 * time.Minute, 4 * time.Hour, 24 * time.Hour},
-		Retention:     35 * 24 * time.Hour,
-	}
-}
 
 // An Open is an exposure that is open.
 type Open struct {
@@ -68,8 +46,11 @@ type Outcome struct {
 // memory.
 func Tell(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 	now = now.UTC().Round(0)
-	f := fold(events, st.marks)
-	t := &teller{now: now, policy: p, deadlines: numbers(events)}
+	f := fold(events, st, &p, now)
+	t := &teller{now: now, policy: &p, deadlines: numbers(events)}
+	if i := slices.IndexFunc(events, func(e *trail.Event) bool { return e != nil }); i >= 0 {
+		t.partition, t.account = events[i].Partition, events[i].Account
+	}
 
 	before := make([]*told, len(st.told))
 	for i := range st.told {
@@ -78,6 +59,7 @@ func Tell(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 		before[i] = &c
 	}
 	n := name(f.exposures, before)
+	waves := nameWaves(f.waves, n.of, st.waves)
 	for _, o := range n.orphans {
 		t.orphan(o)
 	}
@@ -89,21 +71,35 @@ func Tell(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 			before = append(before, said)
 		}
 		said.OpenedAt, said.Deactivations = x.OpenedAt, x.deactivations
+		t.out.Open = x.listed(t.out.Open)
+		t.cover(x, said)
+		if until := t.wait(x, said); !until.IsZero() {
+			t.look(until)
+			continue
+		}
 		t.tell(x, said)
 		t.escalate(x, said)
 	}
+	t.waves(f.waves, waves)
 	attempts := t.attempts(f, st.attempts)
 	sortAlerts(t.out.Alerts)
-	t.out.State, t.out.Drop = keep(f, events, n, before, attempts, now, p.Retention)
+	t.out.State, t.out.Drop = keep(f, events, n, before, waves, attempts, now, p.Retention)
 	return t.out
 }
 
 // A teller gathers an Outcome.
 type teller struct {
 	now       time.Time
-	policy    Policy
+	policy    *Policy
 	deadlines map[string]int // by exposure: the highest number stored
+	partition string         // of the account
+	account   string
 	out       Outcome
+
+	// Of the exposure that is being told:
+	again  string  // why it is opened once more, as a sentence before all others
+	more   reasons // that lie in the telling
+	silent bool    // escalations that are due by now are not told: it is
 }
 
 // tell says what was not yet said of an exposure.
@@ -127,6 +123,7 @@ func (t *teller) tell(x *Exposure, said *told) {
 	// What is over before anybody heard of it is one alert, and one more if it
 	// was exploited (R32).
 	quiet := x.ResolvedAt != nil && !said.alive()
+	leaving := x.leaving && x.quieted() && !quiet && !said.Opened // told as it stands
 	heard := make(map[string]bool, len(said.Events))
 	for _, id := range said.Events {
 		heard[id] = true
@@ -141,6 +138,9 @@ func (t *teller) tell(x *Exposure, said *told) {
 			if said.Opened { // it began earlier than was told
 				m = m.as(Updated)
 			}
+			if leaving {
+				m = m.asClosed()
+			}
 			said.Opened = true
 		case Reduced:
 			if quiet || said.Reduced || said.Opened || said.Exploited || said.Round > 0 {
@@ -149,6 +149,10 @@ func (t *teller) tell(x *Exposure, said *told) {
 			said.Reduced = true
 		case Updated:
 			if quiet || heard[m.Event.ID] {
+				continue
+			}
+			if leaving && m.Event.Name == trail.DeleteLoginProfile { // said already
+				said.Events = append(said.Events, m.Event.ID)
 				continue
 			}
 		case Exploited:
@@ -182,17 +186,30 @@ func (t *teller) say(x *Exposure, said *told, m *Moment) {
 	case Opened, Exploited, Resolved:
 		round = said.Round
 	}
-	a := x.alert(m, x.ID, stepID(x.ID, m.Step, cause, round), t.late(m.Time))
+	a := t.alert(x, said, m, x.ID, stepID(x.ID, m.Step, cause, round))
 	if m.Step == Opened && round > 0 {
-		a.Summary = "A record that came late shows that it did not end when that was told. " + a.Summary
+		a.Summary = cmp.Or(t.again, "A record that came late shows that it did not end when that was told. ") + a.Summary
+	}
+}
+
+// alert adds an alert as it has to be told: whether people hear of it, too.
+func (t *teller) alert(x *Exposure, said *told, m *Moment, exposure, id string) *Alert {
+	more := t.more | t.late(m.Time)
+	if said.Expected != "" {
+		more |= expected
+	}
+	a := x.alert(m, exposure, id, more)
+	if said.Covered {
+		a.Campaign = said.Campaign
 	}
 	said.At = t.now
 	t.out.Alerts = append(t.out.Alerts, a)
+	return a
 }
 
 // late is the reason of that name, if it is one.
 func (t *teller) late(happened time.Time) reasons {
-	if t.now.Sub(happened) >= lateAfter {
+	if after := t.policy.LateAfter; after > 0 && t.now.Sub(happened) >= after {
 		return late
 	}
 	return 0
@@ -202,9 +219,8 @@ func (t *teller) late(happened time.Time) reasons {
 func (t *teller) orphan(o orphan) {
 	if o.told.alive() {
 		m := o.in.partOf(o.told.OpenedAt)
-		a := o.in.alert(m, o.told.ID, stepID(o.told.ID, Resolved, m.Event.ID, o.told.Round), t.late(m.Time))
+		a := t.alert(o.in, o.told, m, o.told.ID, stepID(o.told.ID, Resolved, m.Event.ID, o.told.Round))
 		a.OpenedAt = &o.told.OpenedAt
-		t.out.Alerts = append(t.out.Alerts, a)
 	}
 	o.told.Closed = true
 	o.told.Deactivations = nil // they are the other's

@@ -94,9 +94,17 @@ func sentence(text string) string {
 	return capital(text) + "."
 }
 
-func (s sentences) late(more reasons) string {
+// end says what lies in the telling.
+func (s sentences) end(p *Policy, e *Expected, more reasons) string {
+	if more&(expected|overdue) != 0 && e != nil {
+		by := ""
+		if e.Approver != "" {
+			by = ", approved by " + Clean(e.Approver, maxName)
+		}
+		s.say("Announced in ", Clean(e.Ticket, maxName), by)
+	}
 	if more&late != 0 {
-		s.say("Told more than an hour after it happened")
+		s.say("Told more than ", span(p.LateAfter), " after it happened")
 	}
 	return strings.Join(s, " ")
 }
@@ -110,7 +118,7 @@ func (x *Exposure) summary(m *Moment, more reasons) string {
 	switch m.Step {
 	case Resolved:
 		x.ending(m, &s)
-		return s.late(more)
+		return s.end(x.policy, x.expected, more)
 	case Opened, Reduced:
 		s.say(theDevice(e.Serial), " was removed", doer(&e.Actor))
 	case Updated:
@@ -139,7 +147,7 @@ func (x *Exposure) summary(m *Moment, more reasons) string {
 	}
 	s.say(x.because(m))
 	s.say(x.advice(m))
-	return s.late(more)
+	return s.end(x.policy, x.expected, more)
 }
 
 // ending says how it came to its end, who ended it, and how long it lasted.
@@ -188,6 +196,9 @@ func (x *Exposure) ending(m *Moment, s *sentences) {
 // because says how it stands and thereby why the severity is what it is: the
 // factors that really raise or lower it (see severity).
 func (x *Exposure) because(m *Moment) string {
+	if m.rule != "" {
+		return byRule(m.Severity, m.rule)
+	}
 	why := factors(m.reasons)
 	switch {
 	case m.Step == Exploited:
@@ -199,7 +210,7 @@ func (x *Exposure) because(m *Moment) string {
 		why = append(why, "access was changed")
 	}
 	whom := them(m.user, x.Root)
-	switch closed := x.closedBy(m); {
+	switch closed := m.closed; {
 	case m.reasons&exploited != 0, closed && m.reasons&changed != 0:
 	case closed:
 		why = append(why, "the password is deleted: only access keys may still work")
@@ -216,7 +227,12 @@ func (x *Exposure) because(m *Moment) string {
 // phrases say, in the order of ReasonWords, the reasons that move a severity and
 // lie in whom it hit. The others are told in sentences of their own, or move none.
 var phrases = [...]string{
-	0: "this is the root user", 1: "the user is privileged", 13: "several users were hit", 14: "it was announced", 15: "",
+	0: "this is the root user", 1: "the user is privileged", 13: "several users were hit", 16: "",
+}
+
+// byRule is the reason where a rule of the policy made the severity.
+func byRule(v Severity, rule string) string {
+	return string(v) + " because a rule says so: " + strings.TrimRight(Clean(rule, maxDetail), ". ")
 }
 
 // factors are the phrases of r.
@@ -228,25 +244,6 @@ func factors(r reasons) []string {
 		}
 	}
 	return why
-}
-
-// closedBy reports whether the password was deleted by the time of m, and no
-// new one given.
-func (x *Exposure) closedBy(m *Moment) bool {
-	closed := false
-	for i := range x.Steps {
-		e := x.Steps[i].Event
-		switch e.Name {
-		case trail.DeleteLoginProfile:
-			closed = true
-		case trail.CreateLoginProfile:
-			closed = false
-		}
-		if e == m.Event {
-			break
-		}
-	}
-	return closed
 }
 
 // advice says what to do now; nothing where nothing is to be done.
@@ -276,7 +273,7 @@ func (x *Exposure) advice(m *Moment) string {
 		return ask + " if it was meant"
 	case x.Root:
 		return "ask who holds root if it was meant; if not, recover the account now"
-	case x.closedBy(m):
+	case m.closed:
 		return "if it was not meant, disable the access keys of " + whose
 	}
 	return ask + " if it was meant; if not, disable the password and access keys of " + whose
@@ -298,7 +295,7 @@ func (a *Attempt) title() string {
 	return upper(actor(&a.Actor)) + " failed to " + what + place(a.Partition, a.Account)
 }
 
-func (a *Attempt) summary(more reasons) string {
+func (a *Attempt) summary(v Severity, rule string, more reasons) string {
 	var s sentences
 	tries := "1 try"
 	if a.Count > 1 {
@@ -311,9 +308,13 @@ func (a *Attempt) summary(more reasons) string {
 	if len(a.Codes) > 0 {
 		s.say("AWS answered ", Clean(strings.Join(a.Codes, ", "), maxDetail))
 	}
-	s.say(string(a.Severity), " because ", list(append(factors(a.reasons), "nothing was changed")))
+	if rule != "" {
+		s.say(byRule(v, rule))
+	} else {
+		s.say(string(v), " because ", list(append(factors(a.reasons), "nothing was changed")))
+	}
 	s.say(a.advice())
-	return s.late(more)
+	return s.end(a.policy, a.expected, more)
 }
 
 func (a *Attempt) advice() string {

@@ -19,9 +19,9 @@ type alertEntry struct {
 	number uint64 // set by the transaction
 }
 
-// Flags of an alert. The bits above them are its step and its severity, each by
-// its place in the list of all, from 1; 0 is one that was written before they
-// were there.
+// Flags of an alert. The bits above them are its step by its place in steps and
+// its severity by that in the list of all, from 1; 0 is one that was written
+// before they were there, or a step that has no place.
 const (
 	endsFlag  = 1 << iota // it ends its exposure
 	exactFlag             // the nanoseconds of when follow the line
@@ -29,6 +29,10 @@ const (
 	stepShift     = 2
 	severityShift = 5
 )
+
+// steps are those that are kept beside an alert, seven at most. Their places are
+// written to the file.
+var steps = []exposure.Step{exposure.Attempted, exposure.Opened, exposure.Reduced, exposure.Updated, exposure.Exploited, exposure.Escalated, exposure.Resolved}
 
 func newAlertEntry(a *exposure.Alert, since time.Time) (alertEntry, error) {
 	body, err := encode(a)
@@ -40,7 +44,7 @@ func newAlertEntry(a *exposure.Alert, since time.Time) (alertEntry, error) {
 	if a.Step == exposure.Resolved {
 		v[8] |= endsFlag
 	}
-	v[8] |= byte(slices.Index(exposure.Steps, a.Step)+1)<<stepShift | byte(slices.Index(exposure.Severities, a.Severity)+1)<<severityShift
+	v[8] |= byte(slices.Index(steps, a.Step)+1)<<stepShift | byte(slices.Index(exposure.Severities, a.Severity)+1)<<severityShift
 	v = append(binary.BigEndian.AppendUint16(v, uint16(len(line))), line...)
 	v = binary.BigEndian.AppendUint32(v, uint32(since.Nanosecond()))
 	return alertEntry{alert: a, value: append(v, body...)}, nil
@@ -83,8 +87,8 @@ func putAlerts(tx *bolt.Tx, entries []alertEntry) ([]alertEntry, error) {
 type Pending struct {
 	Number   uint64            // its place among all alerts
 	Line     string            // alerts of one line, which is one exposure, are told in order of their number
-	Step     exposure.Step     // "" for one that was journalled before steps were kept here
-	Severity exposure.Severity // as with Step
+	Step     exposure.Step     // "" for a campaign, and for one that was journalled before steps were kept here
+	Severity exposure.Severity // "" for one that was journalled before severities were kept here
 	Since    time.Time         // when the first event behind it that was not folded was journalled
 
 	// How the sink fared with it before this process: see Failed. Zero if it
@@ -128,8 +132,8 @@ func splitAlert(key, sealed []byte) (p Pending, body []byte, err error) {
 		Since:  keyTime(v),
 		ends:   v[8]&endsFlag != 0,
 	}
-	if i := int(v[8] >> stepShift & 7); i > 0 && i <= len(exposure.Steps) {
-		p.Step = exposure.Steps[i-1]
+	if i := int(v[8] >> stepShift & 7); i > 0 && i <= len(steps) {
+		p.Step = steps[i-1]
 	}
 	if i := int(v[8] >> severityShift & 7); i > 0 && i <= len(exposure.Severities) {
 		p.Severity = exposure.Severities[i-1]

@@ -273,7 +273,7 @@ func TestOpenRefuses(t *testing.T) {
 			write(t, path, func(tx *bolt.Tx) error {
 				return tx.Bucket(metaBucket).Put(formatKey, []byte("mfawatch.journal/99"))
 			})
-		}, ErrFormat, `"mfawatch.journal/99", of a later version; this one knows "mfawatch.journal/2": start the mfawatch that wrote it`},
+		}, ErrFormat, `"mfawatch.journal/99", of a later version; this one knows "mfawatch.journal/3": start the mfawatch that wrote it`},
 		{"somebody else's store", func(t *testing.T, path string) {
 			os.Remove(path)
 			write(t, path, func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err })

@@ -16,6 +16,7 @@ const formatName = "mfawatch.journal/"
 // last one leads to this version's format. Version 0 was never released.
 var upgrades = []func(tx *bolt.Tx) error{
 	1: addTries,
+	2: addJudgement,
 }
 
 // version is that of the format that is written.
@@ -65,6 +66,10 @@ func (j *Journal) upgrade(found int) error {
 	j.log.Info("the journal was upgraded: an older mfawatch can no longer read it", "from", found, "to", version)
 	return nil
 }
+
+// addJudgement leaves everything as it is: what was told of an account may hold
+// campaigns and announcements from here on, which older programs would drop.
+func addJudgement(*bolt.Tx) error { return nil }
 
 // addTries gives every sink its bucket of tries, and the dirty marks their time.
 // Alerts without the exact time can be read as they are.

@@ -1,0 +1,186 @@
+package exposure
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/rule"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+func sortWaves(waves []*Wave) {
+	slices.SortFunc(waves, func(a, b *Wave) int {
+		return inOrder(a.First, b.First, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
+	})
+}
+
+// nameWaves gives each campaign the name under which it was told, known by the
+// exposures that were told as its own, else a new one. It returns what was told of
+// all campaigns, old and new.
+func nameWaves(waves []*Wave, of map[*Exposure]*told, before []toldWave) []*toldWave {
+	if len(waves)+len(before) == 0 {
+		return nil
+	}
+	all := make([]*toldWave, 0, len(before)+len(waves))
+	free := make(map[string]*toldWave, len(before))
+	used := make(map[string]bool, len(before))
+	for i := range before {
+		t := before[i]
+		all = append(all, &t)
+		free[t.ID], used[t.ID] = &t, true
+	}
+	for _, w := range waves {
+		for _, x := range w.Exposures {
+			if said := of[x]; said != nil && free[said.Campaign] != nil {
+				w.told = free[said.Campaign]
+				delete(free, said.Campaign)
+				break
+			}
+		}
+		if w.told == nil {
+			for used[w.ID] {
+				w.ID = id("campaign", w.ID, w.Exposures[0].first.ID)
+			}
+			w.told = &toldWave{ID: w.ID}
+			used[w.ID] = true
+			all = append(all, w.told)
+		}
+		w.ID = w.told.ID
+	}
+	return all
+}
+
+// waves tells what has to be told of campaigns. Those that were told and are no
+// more are over: of their exposures people are told one by one (see cover).
+func (t *teller) waves(waves []*Wave, all []*toldWave) {
+	now := make(map[*toldWave]bool, len(waves))
+	for _, w := range waves {
+		now[w.told] = true
+		t.wave(w, w.told)
+	}
+	for _, said := range all {
+		if !now[said] && !said.Closed {
+			said.Closed = true
+			t.sayWave(waveOf(said, t), said, Resolved, &Moment{Time: said.Last, Event: waveEvent(said, t)}, said.key())
+		}
+	}
+}
+
+// wave tells a campaign when it is first known, each time it has doubled, and as
+// it is once it has settled; escalates it while an exposure of it is open; and
+// ends it.
+func (t *teller) wave(w *Wave, said *toldWave) {
+	open, waits := w.open() > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.quieted() })
+	last := w.latest()
+	grown := w.Users > said.Users
+	if grown && said.Users > 0 && w.Users < 2*said.Users {
+		if at := w.Last.Add(settle); at.After(t.now) {
+			t.look(at)
+			grown = false
+		}
+	}
+	said.Actor, said.First, said.Last, said.Event = w.Actor, w.First, last.Time, last.Event.ID
+	if grown || said.Closed && open {
+		if said.Closed {
+			said.Round++
+			said.Closed = false
+		}
+		said.Users = max(said.Users, w.Users)
+		t.sayWave(w, said, Campaign, last, said.key())
+	}
+	switch {
+	case waits:
+		base := trail.Event{Name: trail.Deadline, Partition: w.Partition, Account: w.Account, Exposure: w.ID}
+		number, e := t.passed(base, w.First, said.Escalated)
+		if e != nil {
+			t.sayWave(w, said, Escalated, &Moment{Time: e.Time, Event: e, escalation: number}, e.ID)
+		}
+		said.Escalated = number
+	case !open && !said.Closed:
+		said.Closed = true
+		t.sayWave(w, said, Resolved, w.end(), said.key())
+	}
+}
+
+// waveKey tells the steps of one kind apart: by how many users were hit by then,
+// and how often it was told as open again.
+func waveKey(users, round int) string { return strconv.Itoa(users) + "/" + strconv.Itoa(round) }
+
+func (s *toldWave) key() string { return waveKey(s.Users, s.Round) }
+
+func (t *teller) sayWave(w *Wave, said *toldWave, s Step, m *Moment, key string) {
+	id := key // of a deadline
+	if s != Escalated {
+		id = stepID(w.ID, s, key, 0)
+	}
+	said.At = t.now
+	t.out.Alerts = append(t.out.Alerts, w.alert(s, m, id, t.late(m.Time)))
+}
+
+// latest is what hit the last user.
+func (w *Wave) latest() *Moment {
+	x := w.Exposures[len(w.Exposures)-1]
+	return &Moment{Time: x.OpenedAt, Event: x.first}
+}
+
+// Over is when its last exposure was over; nil while one is open.
+func (w *Wave) Over() *time.Time {
+	if w.open() > 0 {
+		return nil
+	}
+	at := w.end().Time
+	return &at
+}
+
+// end is what ended the last exposure that was open.
+func (w *Wave) end() *Moment {
+	var last *Moment
+	for _, x := range w.Exposures {
+		if m := &x.Steps[len(x.Steps)-1]; m.Step == Resolved && (last == nil || !m.Time.Before(last.Time)) {
+			last = m
+		}
+	}
+	if last == nil {
+		return w.latest()
+	}
+	m := &Moment{Time: last.Time, Event: last.Event}
+	if m.Time.Before(w.Last) {
+		m.Time = w.Last
+	}
+	return m
+}
+
+// waveOf is what is left of a campaign that was told and is no more.
+func waveOf(said *toldWave, t *teller) *Wave {
+	return &Wave{
+		ID: said.ID, Partition: t.partition, Account: t.account, Actor: said.Actor, Users: said.Users,
+		First: said.First, Last: said.Last, policy: t.policy,
+	}
+}
+
+func waveEvent(said *toldWave, t *teller) *trail.Event {
+	return &trail.Event{
+		ID: said.Event, Name: trail.DeactivateMFADevice, Time: said.Last, Partition: t.partition, Account: t.account, Actor: said.Actor,
+	}
+}
+
+// judge is how loudly a step of it is told: as the worst of its exposures.
+func (w *Wave) judge(s Step, m *Moment, more reasons) (Severity, string) {
+	v := Info
+	if s != Resolved {
+		v = High
+		for _, x := range w.Exposures {
+			if at := x.stands(); at.level() > v.level() {
+				v = at
+			}
+		}
+	}
+	return w.policy.weigh(v, s, func() rule.Facts {
+		f := factsOf(m.Event)
+		f.Actor, f.ActorType, f.MFA = w.Actor.Name, w.Actor.Type, w.Actor.MFA
+		f.User, f.Root, f.Self, f.DeviceKind = "", w.root(), false, "unknown"
+		f.know(inCampaign | more)
+		return f.Facts
+	})
+}
