@@ -120,31 +120,52 @@ func (w *worker) address(a *attempt) {
 
 // channel is the sink for recipients. One that takes none tells its own.
 func (w *worker) channel(to []string) (Sink, error) {
-	sink, ok := w.sink.(addressed)
-	if !ok || len(to) == 0 {
+	if _, ok := w.sink.(addressed); !ok || len(to) == 0 {
 		return w.sink, nil
 	}
-	to, err := ReadRecipients(to)
+	to, err := readRecipients(to)
 	if err != nil {
 		return nil, Misconfigured(err)
 	}
 	key := strings.Join(to, "\x00")
 	if w.others[key] == nil {
-		s, err := sink.To(to)
+		s, err := address(w.sink, to)
 		if err != nil {
-			return nil, Misconfigured(fmt.Errorf("recipients: %w", err))
+			return nil, Misconfigured(err)
 		}
 		w.others[key] = s
 	}
 	return w.others[key], nil
 }
 
+// Address is the sink for recipients in place of its own. Its error says that it
+// takes none, or not these.
+func Address(s Sink, recipients []string) (Sink, error) {
+	to, err := readRecipients(recipients)
+	if err != nil {
+		return nil, err
+	}
+	return address(s, to)
+}
+
+func address(s Sink, to []string) (Sink, error) {
+	sink, ok := s.(addressed)
+	if !ok {
+		return nil, errors.New("recipients: this sink has none to choose")
+	}
+	other, err := sink.To(to)
+	if err != nil {
+		return nil, fmt.Errorf("recipients: %w", err)
+	}
+	return other, nil
+}
+
 // recipientFile begins a recipient that stands in a file.
 const recipientFile = "file:"
 
-// ReadRecipients is whom a list means: one such as file:/run/secrets/pager-key
+// readRecipients is whom a list means: one such as file:/run/secrets/pager-key
 // stands in that file, which is read each time.
-func ReadRecipients(list []string) ([]string, error) {
+func readRecipients(list []string) ([]string, error) {
 	to := slices.Clone(list)
 	for i, r := range list {
 		path, ok := strings.CutPrefix(r, recipientFile)

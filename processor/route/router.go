@@ -111,6 +111,11 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Case, now time.Time) D
 		why = r.soft(kind, taken, telling, a, &f)
 	}
 	if a.Step == exposure.Resolved {
+		if a.Users != nil {
+			f.Step = string(exposure.Campaign)
+		} else {
+			f.Step = string(exposure.Opened)
+		}
 		begun, missed := r.begin(sink, f)
 		switch {
 		case c.Orphan && missed == "":
@@ -178,10 +183,11 @@ func (r *Router) telling(sink string, taken []int, f *rule.Facts) (telling []int
 	return telling, why
 }
 
-// begin is which routes would tell the sink how a case began, or why none does.
+// begin is which routes would tell the sink of the step that a case began with,
+// or why none does.
 func (r *Router) begin(sink string, f rule.Facts) (telling []int, why string) {
-	f.Step, f.Severity = string(exposure.Opened), string(exposure.High)
-	if f.Privileged {
+	f.Severity = string(exposure.High)
+	if f.Privileged || f.Campaign {
 		f.Severity = string(exposure.Critical)
 	}
 	return r.telling(sink, r.take(&f), &f)
@@ -195,6 +201,8 @@ func (r *Router) soft(kind Kind, taken, telling []int, a *exposure.Alert, f *rul
 	switch {
 	case f.Expected && !asked("expected"):
 		return "it was announced, which is for machines"
+	case a.Campaign != "" && !asked("campaign"):
+		return "the alerts of its campaign tell it"
 	case f.Late && kind == Pager && !asked("late"):
 		if a.Severity != exposure.Critical || r.read(taken, f) {
 			return "it is late, which calls nobody"

@@ -106,6 +106,10 @@ func TestDecide(t *testing.T) {
 	resolved := alertOf(exposure.Resolved, exposure.Info)
 	sandbox := alertOf(exposure.Opened, exposure.High)
 	sandbox.Account = "444455556666"
+	member := alertOf(exposure.Opened, exposure.Critical, "campaign")
+	member.Campaign = "c"
+	campaign := alertOf(exposure.Campaign, exposure.Critical, "campaign")
+	campaign.Users = &exposure.AlertUsers{Count: 3}
 	night := monday.Add(10 * time.Hour) // 22:00
 	const quiet = `[{match: {account_class: production}, sinks: [chat, pager], quiet: [{hours: "20:00-07:00"}, {days: [sat, sun]}]}, {sinks: [mail]}]`
 	const severe = `[{match: {severity: ">= high"}, sinks: [pager]}, {sinks: [chat]}]`
@@ -147,6 +151,10 @@ func TestDecide(t *testing.T) {
 		{name: "late, asked for", routes: `[{match: {late: true}, sinks: [pager]}]`, alert: alertOf(exposure.Opened, exposure.High, "late"), want: "audit pager"},
 		{name: "announced", alert: alertOf(exposure.Opened, exposure.High, "expected"), want: "audit"},
 		{name: "announced, asked for", routes: `[{match: {expected: true}, sinks: [chat]}]`, alert: alertOf(exposure.Opened, exposure.High, "expected"), want: "audit chat"},
+		{name: "one of a campaign", alert: member, want: "audit"},
+		{name: "one of a campaign, of a case that is known", alert: member, known: map[string]Case{"mail": {Known: true}}, want: "audit mail"},
+		{name: "one of a campaign, asked for", routes: `[{match: {campaign: true}, sinks: [mail]}]`, alert: member, want: "audit mail"},
+		{name: "a campaign", alert: campaign, want: "audit chat mail pager"},
 		{name: "an end alone", routes: severe, alert: resolved, want: "audit"},
 		{name: "an end alone, of a case that would have been told", routes: `[{sinks: [chat]}]`, alert: resolved, want: "audit chat"},
 		{name: "an end alone, below the least", routes: `[{sinks: [chat], min_severity: low}]`, alert: resolved, want: "audit"},
