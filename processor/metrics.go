@@ -31,6 +31,8 @@ type metrics struct {
 	alerts                   *prometheus.CounterVec // by step and severity
 	toSeen, toAlert          prometheus.Histogram
 	appendErrors, foldErrors prometheus.Counter
+	expected                 *prometheus.GaugeVec // by state
+	overdue                  prometheus.Counter
 
 	mu      sync.RWMutex
 	sources map[string]*sourceMetrics
@@ -59,7 +61,14 @@ func newMetrics(reg prometheus.Registerer, j stock) *metrics {
 			Help: "Appends to the journal that failed."}),
 		foldErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_fold_errors_total",
 			Help: "Folds that failed."}),
+		expected: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_expected_changes",
+			Help: "Entries of expected changes, by state: ahead, running, used, or unused though their time is over."}, []string{"state"}),
+		overdue: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_expected_overdue_total",
+			Help: "Exposures that had been announced and were still open when that time was over."}),
 		sources: map[string]*sourceMetrics{},
+	}
+	for _, state := range expectedStates {
+		m.expected.WithLabelValues(state)
 	}
 	for _, name := range watched {
 		m.matches.WithLabelValues(name)

@@ -26,6 +26,7 @@ type (
 		Fold(ctx context.Context, now time.Time, f journal.Folder, told func(journal.Folded)) (next time.Time, err error)
 		Prune(ctx context.Context, now time.Time) error
 		Appended() <-chan struct{}
+		Announced() (map[string]bool, error)
 	}
 	line interface {
 		appender
@@ -45,10 +46,11 @@ type Options struct {
 // to its alerts (Run).
 type Processor struct {
 	journal line
-	policy  exposure.Policy
+	policy  atomic.Pointer[exposure.Policy]
 	log     *slog.Logger
 	metrics *metrics
 	scans   sync.Pool // of *scan
+	changes announced
 
 	appendErr, foldErr atomic.Pointer[error] // nil while all is well
 }
@@ -62,13 +64,17 @@ func newProcessor(j line, o Options) *Processor {
 	}
 	p := &Processor{
 		journal: j,
-		policy:  o.Policy,
 		log:     o.Logger,
 		metrics: newMetrics(o.Registerer, j),
 	}
+	p.Judge(o.Policy)
 	p.scans.New = func() any { return &scan{p: p, scanner: trail.NewScanner()} }
 	return p
 }
+
+// Judge goes on with another policy: what is folded from now on is judged by it.
+// It may be called at any time.
+func (p *Processor) Judge(policy exposure.Policy) { p.policy.Store(&policy) }
 
 // Ready reports why events cannot be journalled or folded at the moment, nil if
 // they can, as far as is known from the last try.
@@ -121,6 +127,7 @@ func (p *Processor) Run(ctx context.Context) error {
 				p.log.Error("the journal could not be pruned; it grows until it can", "err", err)
 			}
 		}
+		p.reportExpected(now)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -133,7 +140,7 @@ func (p *Processor) Run(ctx context.Context) error {
 }
 
 func (p *Processor) tell(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-	return exposure.Tell(events, st, now, p.policy)
+	return exposure.Tell(events, st, now, *p.policy.Load())
 }
 
 func (p *Processor) told(f journal.Folded) {
@@ -141,6 +148,7 @@ func (p *Processor) told(f journal.Folded) {
 	for _, a := range f.Alerts {
 		p.metrics.alerts.WithLabelValues(string(a.Step), string(a.Severity)).Inc()
 		p.metrics.toAlert.Observe(now.Sub(a.Time).Seconds())
+		p.noteExpected(a)
 	}
 }
 

@@ -28,14 +28,14 @@ type Config struct {
 // settings is what there is one of. The sources and sinks are maps by name,
 // where the type of each decides what else belongs there.
 type settings struct {
-	Journal       JournalConfig            `koanf:"journal"`
-	EscalateAfter []time.Duration          `koanf:"escalate_after"` // since the opening, ascending
-	Retention     time.Duration            `koanf:"retention"`
-	Accounts      map[string]accountConfig `koanf:"accounts"`  // by number
-	TimeZone      string                   `koanf:"time_zone"` // in which people are told times, beside UTC
-	Drain         time.Duration            `koanf:"drain"`     // how long sends in flight may take at the end
-	HTTP          HTTPConfig               `koanf:"http"`
-	Log           LogConfig                `koanf:"log"`
+	Journal   JournalConfig `koanf:"journal"`
+	Judgement `koanf:",squash"`
+	Retention time.Duration            `koanf:"retention"`
+	Accounts  map[string]accountConfig `koanf:"accounts"`  // by number
+	TimeZone  string                   `koanf:"time_zone"` // in which people are told times, beside UTC
+	Drain     time.Duration            `koanf:"drain"`     // how long sends in flight may take at the end
+	HTTP      HTTPConfig               `koanf:"http"`
+	Log       LogConfig                `koanf:"log"`
 }
 
 // JournalConfig says where the journal is.
@@ -59,13 +59,13 @@ type LogConfig struct {
 // defaults is what holds where nothing else is said.
 func defaults() settings {
 	return settings{
-		Journal:       JournalConfig{Path: "mfawatch.db"},
-		EscalateAfter: []time.Duration{15 * time.Minute, 4 * time.Hour, 24 * time.Hour},
-		Retention:     35 * 24 * time.Hour,
-		Drain:         20 * time.Second,
-		TimeZone:      "UTC",
-		HTTP:          HTTPConfig{Address: "127.0.0.1:9464"},
-		Log:           LogConfig{Level: "info", Format: "text"},
+		Journal:   JournalConfig{Path: "mfawatch.db"},
+		Judgement: defaultJudgement(),
+		Retention: 35 * 24 * time.Hour,
+		Drain:     20 * time.Second,
+		TimeZone:  "UTC",
+		HTTP:      HTTPConfig{Address: "127.0.0.1:9464"},
+		Log:       LogConfig{Level: "info", Format: "text"},
 	}
 }
 
@@ -79,20 +79,8 @@ func (s *settings) mistakes() []mistake {
 	if s.Journal.Path == "" {
 		bad("journal.path", "missing; want the path of a file, such as mfawatch.db")
 	}
-	for i, d := range s.EscalateAfter {
-		field := fmt.Sprintf("escalate_after[%d]", i)
-		switch {
-		case d <= 0:
-			bad(field, "want more than no time, got %s", formatDuration(d))
-		case i > 0 && d <= s.EscalateAfter[i-1]:
-			bad(field, "want the delays in ascending order, got %s after %s", formatDuration(d), formatDuration(s.EscalateAfter[i-1]))
-		}
-	}
 	if s.Retention < minRetention {
 		bad("retention", "want at least %s, since CloudTrail delivers again for up to 30 days, got %s", formatDuration(minRetention), formatDuration(s.Retention))
-	}
-	if n := len(s.EscalateAfter); n > 0 && s.Retention < s.EscalateAfter[n-1] {
-		bad("retention", "want at least the last of escalate_after, %s, got %s", formatDuration(s.EscalateAfter[n-1]), formatDuration(s.Retention))
 	}
 	if s.Drain <= 0 || s.Drain > time.Hour {
 		bad("drain", "want more than no time and at most 1h, got %s", formatDuration(s.Drain))
@@ -103,6 +91,7 @@ func (s *settings) mistakes() []mistake {
 		bad("http.address", "want a port from 0 to 65535, got %s", strconv.Quote(bounded(port)))
 	}
 	s.wordingMistakes(bad)
+	all = append(all, s.judgementMistakes()...)
 	all = append(all, oneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")...)
 	all = append(all, oneOf("log.format", s.Log.Format, "text", "json")...)
 	return all

@@ -42,6 +42,7 @@ func decode(k *koanf.Koanf, path string, into any) []mistake {
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
+	timeType     = reflect.TypeFor[time.Time]()
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
@@ -67,6 +68,15 @@ func convert(from, to reflect.Value) (any, error) {
 			return bad()
 		}
 		return d, nil
+	case want == timeType:
+		if !isText {
+			return bad()
+		}
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return bad()
+		}
+		return at.UTC(), nil
 	case reflect.PointerTo(want).Implements(textType):
 		if !isText {
 			return bad()
@@ -192,6 +202,9 @@ func (e wrongKind) Error() string { return "want " + kindName(e.want) }
 func kindName(t reflect.Type) string {
 	if t == durationType {
 		return "a duration such as 90s, 15m or 35d"
+	}
+	if t == timeType {
+		return "a time such as 2026-05-01T18:00:00Z"
 	}
 	switch t.Kind() {
 	case reflect.String:

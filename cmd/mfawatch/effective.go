@@ -68,7 +68,7 @@ func addFields(node *yaml.Node, path string, v reflect.Value) {
 }
 
 func valueNode(path string, v reflect.Value) *yaml.Node {
-	if v.Kind() == reflect.Pointer {
+	if v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {
 			return nil
 		}

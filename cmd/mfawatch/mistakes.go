@@ -113,6 +113,13 @@ func unknownKeys(prefix string, raw map[string]any, t reflect.Type) []mistake {
 		if sub, isMap := value.(map[string]any); isMap && field.Kind() == reflect.Struct {
 			all = append(all, unknownKeys(join(prefix, key), sub, field)...)
 		}
+		if list, isList := value.([]any); isList && field.Kind() == reflect.Slice && field.Elem().Kind() == reflect.Struct {
+			for i, item := range list {
+				if sub, isMap := item.(map[string]any); isMap {
+					all = append(all, unknownKeys(fmt.Sprintf("%s[%d]", join(prefix, key), i), sub, field.Elem())...)
+				}
+			}
+		}
 	}
 	return all
 }

@@ -202,6 +202,7 @@ func (p *pipeline) Run(ctx context.Context) error {
 	p.changing.Unlock()
 	signals := new(errgroup.Group)
 	signals.Go(func() error { return onHangup(intake, p.hangup) })
+	signals.Go(func() error { p.watchAnnounced(intake); return nil })
 
 	<-intake.Done()
 	p.log.Info("stopping: no more is read, what is under way is finished")

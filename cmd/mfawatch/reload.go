@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -138,9 +137,7 @@ func (p *pipeline) apply(next *Config) (c changes, err error) {
 			p.metrics.forgetSource(s.name)
 		}
 	}
-	if !slices.Equal(now.EscalateAfter, next.EscalateAfter) {
-		p.refold(next)
-	}
+	p.folding.Load().processor.Judge(next.policy())
 	for _, s := range differ(sources, p.sources) {
 		c.begun("source "+s.name, p.sources[s.name] != nil)
 		p.open(s)
@@ -175,14 +172,6 @@ func (p *pipeline) undo(built map[string]*servedSink, ended []*servedSink) {
 	for _, s := range ended {
 		p.serve(s)
 	}
-}
-
-// refold goes on with another policy.
-func (p *pipeline) refold(c *Config) {
-	f := p.newFolding(c)
-	p.folding.Load().stop()
-	p.folding.Store(f)
-	f.start(p.working, func(ctx context.Context) { _ = f.processor.Run(ctx) })
 }
 
 // differ is the parts of a that are not the same in b.

@@ -66,6 +66,7 @@ sinks: {steady: {type: webhook, url: '%[4]s/steady'}, changing: {type: webhook, 
 journal: {path: %q}
 http: {address: '127.0.0.1:0'}
 escalate_after: [%[5]dh]
+campaign: {users: 0}
 `, cluster.ListenAddrs()[0], topic, n%2, server.URL, 12+n%3, path), nil, nil)
 	}
 	c, err := config(0)

@@ -15,7 +15,8 @@ import (
 
 // An accountConfig is what people know an AWS account by.
 type accountConfig struct {
-	Name string `koanf:"name"`
+	Name  string `koanf:"name"`
+	Class string `koanf:"class"` // such as production or sandbox
 }
 
 // accountNumber is what AWS calls an account.
@@ -32,6 +33,9 @@ func (s *settings) wordingMistakes(bad func(field, format string, args ...any)) 
 			bad(field, "want an account's number, 12 digits in quotes")
 		case len(name) > maxAccountName:
 			bad(field+".name", "want at most %d bytes, got %d", maxAccountName, len(name))
+		}
+		if class := s.Accounts[number].Class; class != "" && (!validName.MatchString(class) || len(class) > maxAccountName) {
+			bad(field+".class", "want a word of lower-case letters, digits and single - or _, such as production, got %s", strconv.Quote(bounded(class)))
 		}
 	}
 	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "Local" {

@@ -69,6 +69,7 @@ type Alert struct {
 	Escalation *int            `json:"escalation"`         // escalated: which delay passed, from 1; else nil
 	Attempts   *AlertAttempts  `json:"attempts"`           // attempted: how often and how it failed; else nil
 	Attack     []string        `json:"attack"`             // MITRE ATT&CK technique IDs
+	Path       string          `json:"path,omitempty"`     // the user's within IAM, where a record showed one: /admins/
 	Rule       string          `json:"rule,omitempty"`     // the reason of the severity rule that made the severity what it is
 	Campaign   string          `json:"campaign,omitempty"` // people are told of it by the alerts of this campaign, and not by this one
 	Users      *AlertUsers     `json:"users,omitempty"`    // of a campaign's own steps: who was hit; else nil

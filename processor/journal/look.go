@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -49,4 +50,32 @@ func (j *Journal) look(limit int, want func(Pending) bool) ([]*exposure.Alert, e
 		alerts = append(alerts, a)
 	}
 	return alerts, nil
+}
+
+// Announced returns the entries of expected changes that alerts which are kept
+// name. It reads through all of them.
+func (j *Journal) Announced() (map[string]bool, error) {
+	entries := map[string]bool{}
+	err := j.view(func(tx *bolt.Tx) error {
+		return tx.Bucket(alertsBucket).ForEach(func(k, v []byte) error {
+			_, body, err := splitAlert(k, v)
+			if err != nil || !bytes.Contains(body, []byte(`"expected":{`)) {
+				return err
+			}
+			var a struct {
+				Expected *exposure.AlertExpected `json:"expected"`
+			}
+			if err := json.Unmarshal(body, &a); err != nil {
+				return fmt.Errorf("%w: alert %x: %w", ErrDamaged, k, err)
+			}
+			if a.Expected != nil {
+				entries[a.Expected.Entry] = true
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look at alerts: %w", err)
+	}
+	return entries, nil
 }
