@@ -2,7 +2,6 @@ package route
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/rule"
@@ -14,7 +13,7 @@ func (r *Router) Facts(a *exposure.Alert) rule.Facts {
 	account := r.accounts[a.Account]
 	f := rule.Facts{
 		Account: a.Account, AccountName: account.Name, AccountClass: account.Class, Partition: a.Partition,
-		Root: a.Root, Privileged: a.Root || has(exposure.ReasonPrivileged),
+		Path: a.Path, Root: a.Root, Privileged: a.Root || has(exposure.ReasonPrivileged),
 		Actor: a.Actor.Name, ActorType: a.Actor.Type, Self: a.Actor.Self, MFA: a.Actor.MFA,
 		SourceIP: a.Actor.SourceIP, UserAgent: a.Actor.UserAgent,
 		DeviceKind: a.Device.Kind, Protection: a.Protection, Step: string(a.Step), Severity: string(a.Severity),
@@ -24,17 +23,5 @@ func (r *Router) Facts(a *exposure.Alert) rule.Facts {
 	if a.User != nil {
 		f.User = *a.User
 	}
-	if a.Actor.Self {
-		f.Path = pathOf(a.Actor.ARN)
-	}
 	return f
-}
-
-// pathOf is the path in a user's ARN: arn:aws:iam::111122223333:user/admins/bob.
-func pathOf(arn string) string {
-	_, path, ok := strings.Cut(arn, ":user/")
-	if !ok {
-		return ""
-	}
-	return "/" + path[:strings.LastIndexByte(path, '/')+1]
 }

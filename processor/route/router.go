@@ -13,7 +13,7 @@ import (
 type Router struct {
 	routes   []compiled
 	sinks    map[string]Kind
-	accounts map[string]Account
+	accounts map[string]exposure.Account
 }
 
 // compiled is a Route, read.
@@ -24,13 +24,10 @@ type compiled struct {
 	windows []window
 }
 
-// An Account is what matchers see of an account besides its number.
-type Account struct{ Name, Class string }
-
 // New makes a Router of routes that Validate found sound, for the sinks of those
-// names. zone is where quiet hours are if they do not say. Without routes every
+// names. accounts are what matchers see of accounts besides their number. zone is where quiet hours are if they do not say. Without routes every
 // sink is told everything that is for it.
-func New(routes []Route, sinks map[string]Kind, accounts map[string]Account, zone *time.Location) (*Router, error) {
+func New(routes []Route, sinks map[string]Kind, accounts map[string]exposure.Account, zone *time.Location) (*Router, error) {
 	r := &Router{sinks: sinks, accounts: accounts}
 	for i, route := range routes {
 		m, err := rule.Compile(route.Match)
