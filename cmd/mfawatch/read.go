@@ -23,13 +23,19 @@ type found struct {
 	files      int64
 	stats      trail.Stats
 	events     []*trail.Event
-	unreadable bad // parts that were no CloudTrail, or damaged
-	failures   bad // files that could not be opened or read
+	unreadable bad             // parts that were no CloudTrail, or damaged
+	failures   bad             // files that could not be opened or read
+	ignored    []trail.Ignored // records of a watched name that are none, if asked for
 }
 
 // read reads what lies at paths, several files at once, until it is done or ctx
 // is.
 func read(ctx context.Context, paths []string, stdin io.Reader, workers int, bar *progress) *found {
+	return readAll(ctx, paths, stdin, workers, bar, false)
+}
+
+// readAll is read, which keeps what was ignored, too, if that is asked for.
+func readAll(ctx context.Context, paths []string, stdin io.Reader, workers int, bar *progress, ignored bool) *found {
 	all := &found{}
 	bar.expect(paths)
 	files := make(chan sources.File)
@@ -55,6 +61,10 @@ func read(ctx context.Context, paths []string, stdin io.Reader, workers int, bar
 	for range workers {
 		g.Go(func() error {
 			r := reader{ctx: ctx, stdin: stdin, scanner: trail.NewScanner(), bar: bar}
+			r.visitor = &r
+			if ignored {
+				r.visitor = explaining{&r}
+			}
 			for f := range files {
 				if err := r.file(f); err != nil && ctx.Err() == nil {
 					r.failures.add(err.Error())
@@ -76,6 +86,7 @@ func (f *found) merge(g *found) {
 	f.events = append(f.events, g.events...)
 	f.unreadable.merge(&g.unreadable)
 	f.failures.merge(&g.failures)
+	f.ignored = append(f.ignored, g.ignored...)
 }
 
 // A reader reads one file after the other. It is its scanner's visitor, and its
@@ -87,7 +98,13 @@ type reader struct {
 	scanner *trail.Scanner
 	bar     *progress
 	body    io.Reader
+	visitor trail.Visitor
 }
+
+// explaining is a reader that keeps what is ignored, too.
+type explaining struct{ *reader }
+
+func (r explaining) Ignored(i trail.Ignored) { r.ignored = append(r.ignored, i) }
 
 // file reads one file to its end. Its error is about the file; what lies in it
 // and cannot be read is no error.
@@ -108,7 +125,7 @@ func (r *reader) file(f sources.File) error {
 	defer body.Close()
 	r.files++
 	r.body = body
-	stats, err := r.scanner.Scan(trail.Place(f.Place()), r, r)
+	stats, err := r.scanner.Scan(trail.Place(f.Place()), r, r.visitor)
 	r.stats.Add(stats)
 	if err != nil {
 		return fmt.Errorf("cannot read %q: %w", f.Path, withoutPath(err))
@@ -166,6 +183,16 @@ func (b *bad) add(text string) {
 	if i < maxBad {
 		b.first = slices.Insert(b.first, i, text)
 		b.first = b.first[:min(len(b.first), maxBad)]
+	}
+}
+
+// write names them on w.
+func (b *bad) write(w io.Writer) {
+	for _, text := range b.first {
+		fmt.Fprintf(w, "mfawatch: %s\n", text)
+	}
+	if more := b.total - int64(len(b.first)); more > 0 {
+		fmt.Fprintf(w, "mfawatch: and %s more\n", grouped(more))
 	}
 }
 

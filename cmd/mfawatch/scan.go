@@ -114,12 +114,7 @@ func (f *found) summary(w io.Writer, alerts int, took time.Duration) {
 	fmt.Fprintf(w, "%s, %.1f MB/s inflated, %s records/s\n", took.Round(time.Millisecond), rate/1e6,
 		grouped(int64(float64(f.stats.Records)/seconds)))
 	for _, list := range []*bad{&f.failures, &f.unreadable} {
-		for _, text := range list.first {
-			fmt.Fprintf(w, "mfawatch: %s\n", text)
-		}
-		if more := list.total - int64(len(list.first)); more > 0 {
-			fmt.Fprintf(w, "mfawatch: and %s more\n", grouped(more))
-		}
+		list.write(w)
 	}
 }
 
