@@ -97,8 +97,8 @@ func (e *Expected) alert(r reasons) *AlertExpected {
 
 // cover decides, before anything is said of x, whether people are told of it by
 // something else: what announced it, or a campaign. What people were told once
-// they are told to its end; and what is no longer covered they are told, by
-// another opened if it is open.
+// they are told to its end, and what machines alone were told of ends with them;
+// but what is open and no longer covered people are told, by another opened.
 func (t *teller) cover(x *Exposure, said *told) {
 	fresh := !said.Opened && !said.Reduced && !said.Exploited && !said.Closed
 	due := x.announced() != 0 && x.Open() && x.expected.Over(t.now)
@@ -110,6 +110,10 @@ func (t *teller) cover(x *Exposure, said *told) {
 	switch {
 	case x.used():
 		said.Expected, said.Covered = "", false
+	case !fresh && !x.Open():
+		if wave == "" {
+			return
+		}
 	case fresh && due:
 		t.more = overdue
 	case fresh:
@@ -127,7 +131,7 @@ func (t *teller) cover(x *Exposure, said *told) {
 	said.Campaign = wave
 	if t.again != "" {
 		said.Expected, said.Covered = "", false
-		if x.Open() && said.Opened {
+		if said.Opened {
 			said.Round++
 			said.Opened, t.silent = false, true
 		}

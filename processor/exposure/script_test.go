@@ -26,7 +26,7 @@ var verbs = map[string]string{
 }
 
 // script reads events, one a line or semicolon: seconds, verb, user (- for none,
-// root for root), then serial=, new=, by=, fail=, id=, mfa=, type=, account=,
+// root for root), then serial=, new=, by=, fail=, id=, mfa=, type=, account=, name=,
 // key=, origin=, assumedroot.
 func script(t testing.TB, text string) []*trail.Event {
 	t.Helper()
@@ -67,6 +67,8 @@ func script(t testing.TB, text string) []*trail.Event {
 				e.NewUser = v
 			case "by":
 				e.Actor.Name, e.Actor.ARN = v, "arn:aws:iam::111122223333:user/"+v
+			case "name":
+				e.Actor.Name = v
 			case "self":
 				e.Actor.Self = true
 			case "fail":

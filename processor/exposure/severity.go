@@ -146,7 +146,7 @@ func (x *Exposure) judge(m *Moment, more reasons) (v Severity, because string) {
 		if m.Step == Reduced || m.closed {
 			v = Low
 		}
-		if x.privileged {
+		if r&(root|privileged) != 0 {
 			v = v.up()
 		}
 		if r&inCampaign != 0 {

@@ -90,8 +90,11 @@ func (d *desk) invariant() {
 	for _, w := range mustState(d.t, d.state).waves {
 		open[w.ID] = !w.Closed
 	}
-	waits := map[string]bool{}
+	waits, campaign := map[string]bool{}, map[string]string{}
 	for _, s := range mustState(d.t, d.state).told {
+		if s.Covered {
+			campaign[s.ID] = s.Campaign
+		}
 		waits[s.ID] = !s.Opened && !s.Exploited && s.Round == 0 && d.next.After(d.now)
 	}
 	ends := func(a *Alert) bool { return a == nil || a.Step == Resolved || a.Step == Reduced }
@@ -101,7 +104,7 @@ func (d *desk) invariant() {
 		if ends(a) && !waits[o.ID] {
 			d.t.Errorf("%s is open, the last told is %v", o.ID, a)
 		}
-		if !ends(a) && ends(d.people[o.ID]) && !contains(a.Reasons, ReasonExpected) && (a.Campaign == "" || ends(d.people[a.Campaign])) {
+		if !ends(a) && ends(d.people[o.ID]) && !contains(a.Reasons, ReasonExpected) && ends(d.people[campaign[o.ID]]) {
 			d.t.Errorf("%s is open, and people were not told", o.ID)
 		}
 	}
