@@ -41,7 +41,7 @@ func newMetrics(reg prometheus.Registerer, j stock, sinks []string) *metrics {
 		throttled: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_throttled_seconds_total",
 			Help: "Time that the channel asked to be left alone."}, []string{"sink"}),
 		overtaken: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_overtaken_total",
-			Help: "Alerts that were not sent, since the exposure was over before they could be."}, []string{"sink"}),
+			Help: "Alerts that were not sent, since a later step made them old news before they could be."}, []string{"sink"}),
 		leftOut: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_left_out_total",
 			Help: "Alerts that the sink was not told, since the routes keep them from it."}, []string{"sink"}),
 		untaken: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_untaken_total",

@@ -66,7 +66,7 @@ func routedTell(t *testing.T, j *journal.Journal, alerts ...string) {
 		for _, text := range alerts {
 			id, severity, _ := strings.Cut(text, " ")
 			x, step, _ := strings.Cut(id, "-")
-			a := &exposure.Alert{ID: id, Exposure: &x, Step: exposure.Step(step), Severity: exposure.Severity(severity), Time: time.Now(), Account: "1"}
+			a := &exposure.Alert{ID: id, Exposure: &x, Step: exposure.Step(strings.TrimSuffix(step, "2")), Severity: exposure.Severity(severity), Time: time.Now(), Account: "1"}
 			if a.Step == exposure.Attempted {
 				a.Exposure = nil
 			}
@@ -176,6 +176,17 @@ func TestRouting(t *testing.T) {
 			routedTell(t, r.j, "x-resolved info") // of a case that is known: at once
 			in(5 * time.Hour)
 		}, []string{"x-opened Sat 01:00", "x-exploited Sat 01:00", "y-opened Sat 07:00", "x-resolved Sat 07:00"}},
+
+		{"of several escalations the last is told", func(t *testing.T, r *rig, s routedSink) {
+			r.start(routedBy(t, route.Reader, routedNight), map[string]Sink{"a": s})
+			routedTell(t, r.j, "x-opened high")
+			in(time.Hour)
+			routedTell(t, r.j, "x-escalated high")
+			in(time.Hour)
+			routedTell(t, r.j, "x-updated high")
+			routedTell(t, r.j, "x-escalated2 high")
+			in(6 * time.Hour)
+		}, []string{"x-opened Sat 07:00", "x-updated Sat 07:00", "x-escalated2 Sat 07:00"}},
 
 		{"the end of a known case is not held back", func(t *testing.T, r *rig, s routedSink) {
 			time.Sleep(19 * time.Hour)

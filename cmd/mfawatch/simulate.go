@@ -139,8 +139,10 @@ func (b *board) release(now time.Time) {
 func (b *board) flush(line string, now time.Time) {
 	queue := b.held[line]
 	delete(b.held, line)
-	over := slices.ContainsFunc(queue, func(d *delivery) bool { return d.alert.Step == exposure.Resolved })
-	for _, d := range queue {
+	for i, d := range queue {
+		waits := func(s exposure.Step) bool {
+			return slices.ContainsFunc(queue[i+1:], func(d *delivery) bool { return d.alert.Step == s })
+		}
 		until := d.Until
 		d.Decision = b.router.Decide(b.sink, d.alert, b.cases[line], now)
 		d.Until = until
@@ -150,8 +152,9 @@ func (b *board) flush(line string, now time.Time) {
 		if !b.plain {
 			b.cases[line] = route.Case{Known: true, To: d.To}
 		}
-		if step := d.alert.Step; b.people && over && step != exposure.Resolved && (step == exposure.Escalated || d.alert.Severity != exposure.Critical) {
-			d.Tell, d.Why = false, "it was over before it was told"
+		escalated := d.alert.Step == exposure.Escalated
+		if b.people && (waits(exposure.Resolved) && (escalated || d.alert.Severity != exposure.Critical) || escalated && waits(exposure.Escalated)) {
+			d.Tell, d.Why = false, "what followed before it could be told says it all"
 			continue
 		}
 		d.at = now
