@@ -256,7 +256,7 @@ func TestLeaveTaking(t *testing.T) {
 		})
 	}
 	// It does not come to that: told as it stands.
-	d := judge(t, p, arrival{10, "0 deactivate bob serial=A; 5 deletelogin bob", ""}, arrival{599, "", ""}, arrival{600, "", "bob opened@0 low"}, arrival{90000, "", ""},
+	d := judge(t, p, arrival{10, "0 deactivate bob serial=A; 5 deletelogin bob", ""}, arrival{899, "", ""}, arrival{900, "", "bob opened@0 low"}, arrival{90000, "", ""},
 		arrival{90010, "90001 deleteuser bob", "bob resolved@90001 info user_deleted"})
 	if len(d.ids) != 2 {
 		t.Errorf("%d alerts", len(d.ids))

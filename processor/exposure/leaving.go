@@ -9,11 +9,12 @@ import (
 // Users are taken leave of in many calls: their password is deleted, then or
 // before that their MFA, their keys, and in the end they are. Whoever deletes the
 // password within leavingWithin of removing MFA is given leavingTime from the
-// removal on to finish, so that it is told once, as over. An intruder gains little
-// by it: the console is closed, and any use is told at once.
+// removal on to finish, for so long CloudTrail may take to say so: then it is told
+// once, as over. An intruder gains little by it: the console is closed, and any
+// use is told at once.
 const (
 	leavingWithin = time.Hour
-	leavingTime   = 10 * time.Minute
+	leavingTime   = 15 * time.Minute
 )
 
 // passwordDeleted closes the console part (R23).

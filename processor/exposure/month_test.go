@@ -1,0 +1,463 @@
+package exposure
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// The organisation of the simulated month.
+const (
+	monthAccounts = 200
+	monthUsers    = 100 // of each account
+)
+
+// What happens in the month, each a case of its own.
+const (
+	caseRotation   = "rotation, the new device first"
+	caseSwap       = "rotation, the old device first, within the grace"
+	caseLost       = "lost phone, reset by the help desk"
+	caseJoiner     = "joiner"
+	caseLeaver     = "leaver"
+	caseHalfLeaver = "leaver whose user stays for days"
+	caseKeys       = "user who changes keys"
+	caseTypo       = "call that was denied"
+	caseAnnounced  = "announced change"
+	caseAttack     = "attack"
+)
+
+// A month is what CloudTrail would say of one, by account.
+type month struct {
+	r       *rand.Rand
+	events  [monthAccounts][]arriving
+	id      int
+	cases   map[string]int
+	kind    map[string]string // by event ID: the case it belongs to
+	attack  map[string]string // by event ID: the step of an attack that it is
+	files   map[string]time.Time
+	records int
+}
+
+// arriving is an event with when its file is there.
+type arriving struct {
+	*trail.Event
+	at time.Time
+}
+
+// A scene gathers the events of one case.
+type scene struct {
+	m       *month
+	account int
+	kind    string
+	actor   trail.Actor
+	file    time.Time // when all that follows is delivered; zero: each in the file of its time
+}
+
+func (m *month) scene(account int, kind string) *scene {
+	m.cases[kind]++
+	return &scene{m: m, account: account, kind: kind}
+}
+
+func monthAccount(n int) string { return fmt.Sprintf("%012d", 100000000000+n) }
+
+// as goes on as another actor.
+func (s *scene) as(a trail.Actor) *scene {
+	c := *s
+	c.actor = a
+	return &c
+}
+
+func (s *scene) user(name string) trail.Actor {
+	yes := true
+	return trail.Actor{Type: "IAMUser", Name: name, ARN: "arn:aws:iam::" + monthAccount(s.account) + ":user/" + name, MFA: &yes, SourceIP: "198.51.100.7"}
+}
+
+func (s *scene) role(role, session string) trail.Actor {
+	yes := true
+	return trail.Actor{Type: "AssumedRole", Name: role + "/" + session, ARN: "arn:aws:sts::" + monthAccount(s.account) + ":assumed-role/" + role + "/" + session, MFA: &yes, SourceIP: "198.51.100.9"}
+}
+
+// delivered is when the file of that time is there: some minutes after the five
+// that it covers, and one in a hundred up to two hours late.
+func (m *month) delivered(account int, at time.Time) time.Time {
+	window := at.Truncate(5 * time.Minute)
+	key := fmt.Sprint(account, window.Unix())
+	come, ok := m.files[key]
+	if !ok {
+		come = window.Add(5*time.Minute + time.Duration(60+m.r.IntN(240))*time.Second)
+		if m.r.IntN(100) == 0 && account != 17 && account != 99 {
+			come = come.Add(time.Duration(m.r.IntN(120)) * time.Minute)
+		}
+		m.files[key] = come
+	}
+	return come
+}
+
+// twice gives one record in twenty once more, from another trail.
+func (m *month) twice() {
+	for account := range m.events {
+		for _, e := range m.events[account] {
+			m.records++
+			if m.r.IntN(20) == 0 {
+				c := *e.Event
+				c.Origin = "s3://other-trail/" + monthAccount(account)
+				m.events[account] = append(m.events[account], arriving{&c, e.at.Add(time.Duration(m.r.IntN(3600)) * time.Second)})
+				m.records++
+			}
+		}
+	}
+}
+
+// does adds an event, in the file of its time.
+func (s *scene) does(at time.Time, name, user, serial string) *trail.Event {
+	m := s.m
+	m.id++
+	e := &trail.Event{
+		ID: fmt.Sprintf("%08x-%06d", m.r.Uint32(), m.id), Time: at, Source: trail.SourceIAM, Name: name, Partition: "aws", Account: monthAccount(s.account),
+		Region: "us-east-1", User: user, Serial: serial, Actor: s.actor, Origin: "s3://trail/" + monthAccount(s.account),
+	}
+	e.Actor.Self = strings.EqualFold(e.Actor.Name, user) || user == trail.RootUser && e.Actor.Type == "Root"
+	e.Raw = json.RawMessage(`{"eventID":"` + e.ID + `"}`)
+	come := s.file
+	if come.IsZero() {
+		come = m.delivered(s.account, at)
+	}
+	m.events[s.account] = append(m.events[s.account], arriving{e, come})
+	m.kind[e.ID] = s.kind
+	return e
+}
+
+// signs in, with a device or without.
+func (s *scene) signsIn(at time.Time, user string, mfa bool) *trail.Event {
+	a := s.user(user)
+	if user == trail.RootUser {
+		a = trail.Actor{Type: "Root", Name: "root", ARN: "arn:aws:iam::" + monthAccount(s.account) + ":root"}
+	}
+	e := s.as(a).does(at, trail.ConsoleLogin, user, "")
+	e.Source, e.MFAUsed = trail.SourceSignin, &mfa
+	if mfa {
+		e.Raw = nil
+	}
+	return e
+}
+
+// step notes that an event is a step of an attack.
+func (s *scene) step(e *trail.Event, what string) { s.m.attack[e.ID] = what }
+
+func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
+
+// simulate makes the month of the seed.
+func simulate(seed uint64) *month {
+	m := &month{r: rand.New(rand.NewPCG(seed, 7)), cases: map[string]int{}, kind: map[string]string{}, attack: map[string]string{}, files: map[string]time.Time{}}
+	begin := t0.Truncate(24 * time.Hour)
+	used := map[string]bool{}
+	next := 0
+	// somebody whom nothing else happens to, in some account, or in that one.
+	somebody := func(in int) (int, string) {
+		for {
+			account := m.r.IntN(monthAccounts)
+			if in >= 0 {
+				account = in
+			}
+			name := fmt.Sprintf("user%02d", m.r.IntN(monthUsers))
+			if key := fmt.Sprint(account, name); !used[key] {
+				used[key] = true
+				return account, name
+			}
+		}
+	}
+	day := func() time.Time { return begin.AddDate(0, 0, m.r.IntN(30)) }
+	office := func() time.Time { return day().Add(8*time.Hour + time.Duration(m.r.IntN(9*3600))*time.Second) }
+	serial := func(account int, user string) string {
+		next++
+		return fmt.Sprintf("arn:aws:iam::%s:mfa/%s-%d", monthAccount(account), user, next)
+	}
+
+	for account := range monthAccounts { // nearly all sign in, which proves nothing new
+		s := &scene{m: m, account: account, kind: "sign-in"}
+		for i := range monthUsers {
+			at := office()
+			s.file = at.Truncate(24 * time.Hour).Add(24 * time.Hour)
+			s.signsIn(at, fmt.Sprintf("staff%02d", i), true)
+		}
+	}
+	for range 200 {
+		account, user := somebody(-1)
+		s, at := m.scene(account, caseRotation), office()
+		s.actor = s.user(user)
+		s.does(at, trail.EnableMFADevice, user, serial(account, user))
+		s.does(at.Add(minutes(1+m.r.IntN(60))), trail.DeactivateMFADevice, user, serial(account, user))
+	}
+	for range 200 {
+		account, user := somebody(-1)
+		s, at := m.scene(account, caseSwap), office()
+		s.actor = s.user(user)
+		s.does(at, trail.DeactivateMFADevice, user, serial(account, user))
+		s.does(at.Add(minutes(1+m.r.IntN(4))), trail.EnableMFADevice, user, serial(account, user))
+	}
+	for range 100 {
+		account, user := somebody(-1)
+		s, at := m.scene(account, caseLost), office()
+		s.as(s.role("HelpDesk", fmt.Sprintf("agent%d-%d", m.r.IntN(9), next))).does(at, trail.DeactivateMFADevice, user, serial(account, user))
+		s.as(s.user(user)).does(at.Add(minutes(30+m.r.IntN(60))), trail.EnableMFADevice, user, serial(account, user))
+	}
+	for i := range 300 {
+		account, _ := somebody(-1)
+		user := fmt.Sprintf("new%d", i)
+		s, at := m.scene(account, caseJoiner), office()
+		s.actor = s.role("Onboarding", "hr")
+		s.does(at, trail.CreateUser, user, "")
+		s.does(at.Add(time.Second), trail.CreateLoginProfile, user, "")
+		s.does(at.Add(2*time.Second), trail.AddUserToGroup, user, "")
+		s.as(s.user(user)).does(at.Add(minutes(20)), trail.EnableMFADevice, user, serial(account, user))
+	}
+	leave := func(s *scene, at time.Time, user string, gone time.Time) {
+		s.actor = s.role("Offboarding", "hr")
+		device := serial(s.account, user)
+		steps := []string{trail.DeleteLoginProfile, trail.DeleteAccessKey, trail.DeactivateMFADevice, trail.DeleteVirtualMFADevice}
+		if m.r.IntN(2) == 0 { // as Terraform does it
+			steps = []string{trail.DeleteAccessKey, trail.DeactivateMFADevice, trail.DeleteVirtualMFADevice, trail.DeleteLoginProfile}
+		}
+		for i, name := range steps {
+			target, of := user, ""
+			switch name {
+			case trail.DeactivateMFADevice:
+				of = device
+			case trail.DeleteVirtualMFADevice:
+				target, of = "", device
+			}
+			s.does(at.Add(time.Duration(i)*time.Second), name, target, of)
+		}
+		s.does(gone, trail.DeleteUser, user, "")
+	}
+	for range 200 {
+		account, user := somebody(-1)
+		at := office()
+		leave(m.scene(account, caseLeaver), at, user, at.Add(4*time.Second))
+	}
+	for bulk := range 4 { // a project ends
+		at := office()
+		for i := range 25 {
+			_, user := somebody(50 + bulk)
+			at := at.Add(time.Duration(40*i) * time.Second)
+			leave(m.scene(50+bulk, caseLeaver), at, user, at.Add(4*time.Second))
+		}
+	}
+	for range 20 {
+		account, user := somebody(-1)
+		at := begin.AddDate(0, 0, m.r.IntN(25)).Add(10 * time.Hour)
+		leave(m.scene(account, caseHalfLeaver), at, user, at.AddDate(0, 0, 3))
+	}
+	for range 300 {
+		account, user := somebody(-1)
+		s := m.scene(account, caseKeys)
+		s.actor = s.user(user)
+		for week := range 4 {
+			at := begin.AddDate(0, 0, 7*week).Add(time.Duration(9*3600+m.r.IntN(3600)) * time.Second)
+			s.does(at, trail.CreateAccessKey, user, "")
+			s.does(at.Add(minutes(10)), trail.DeleteAccessKey, user, "")
+		}
+	}
+	for range 40 {
+		account, user := somebody(-1)
+		s := m.scene(account, caseTypo)
+		s.actor = s.user(user)
+		s.does(office(), trail.DeactivateMFADevice, user, serial(account, user)).ErrorCode = "AccessDenied"
+	}
+	for i := range 30 { // a migration, with a ticket
+		account, user := somebody(60)
+		s, at := m.scene(account, caseAnnounced), begin.AddDate(0, 0, 12).Add(18*time.Hour+minutes(i))
+		s.actor = s.role("terraform", "migration")
+		s.does(at, trail.DeactivateMFADevice, user, serial(account, user))
+		s.does(at.Add(minutes(90)), trail.EnableMFADevice, user, serial(account, user))
+	}
+
+	// The first attacker has an administrator's session: takes nine devices within
+	// four minutes, makes use of three, and does away with one.
+	at := begin.AddDate(0, 0, 9).Add(2*time.Hour + minutes(1))
+	s := m.scene(17, caseAttack)
+	mallory := s.role("Admin", "mallory")
+	mallory.MFA = new(bool)
+	s.actor = mallory
+	var victims []string
+	for i := range 9 {
+		_, user := somebody(17)
+		victims = append(victims, user)
+		s.step(s.does(at.Add(time.Duration(25*i)*time.Second), trail.DeactivateMFADevice, user, serial(17, user)), "device taken")
+	}
+	s.step(s.signsIn(at.Add(minutes(30)), victims[0], false), "signed in")
+	s.step(s.does(at.Add(minutes(40)), trail.CreateLoginProfile, victims[1], ""), "password made")
+	s.step(s.signsIn(at.Add(minutes(41)), victims[1], false), "signed in")
+	s.step(s.does(at.Add(minutes(50)), trail.CreateAccessKey, victims[2], ""), "key made")
+	s.step(s.does(at.Add(minutes(51)), trail.AttachUserPolicy, victims[2], ""), "rights given")
+	s.step(s.does(at.Add(minutes(60)), trail.DeleteUser, victims[0], ""), "user deleted after use")
+	for _, user := range victims[1:] {
+		s.as(s.role("IncidentResponse", "ann")).does(at.Add(12*time.Hour), trail.EnableMFADevice, user, serial(17, user))
+	}
+
+	// The second is patient: root of one account, and two days later an
+	// administrator whose path is known.
+	at = begin.AddDate(0, 0, 20).Add(3 * time.Hour)
+	s = m.scene(99, caseAttack)
+	s.actor = trail.Actor{Type: "Root", Name: "root", ARN: "arn:aws:iam::" + monthAccount(99) + ":root", SourceIP: "203.0.113.66"}
+	s.step(s.does(at, trail.DeactivateMFADevice, trail.RootUser, "arn:aws:iam::"+monthAccount(99)+":mfa/root-account-mfa-device"), "root's device taken")
+	s.step(s.signsIn(at.Add(minutes(20)), trail.RootUser, false), "root signed in")
+	s.step(s.does(at.Add(minutes(25)), trail.CreateAccessKey, trail.RootUser, ""), "root's key made")
+	_, admin := somebody(99)
+	known := s.user(admin)
+	known.ARN = "arn:aws:iam::" + monthAccount(99) + ":user/admins/" + admin
+	seen := s.as(known).does(begin.Add(9*time.Hour), trail.ResyncMFADevice, admin, serial(99, admin))
+	s.step(s.as(s.user("user-of-old")).does(at.AddDate(0, 0, 2), trail.DeactivateMFADevice, admin, seen.Serial), "administrator's device taken")
+	s.step(s.signsIn(at.AddDate(0, 0, 2).Add(minutes(3)), admin, false), "signed in")
+	s.step(s.does(at.AddDate(0, 0, 3), trail.DeleteUser, admin, ""), "user deleted after use")
+	s.as(trail.Actor{Type: "Root", Name: "root", ARN: s.actor.ARN}).does(at.AddDate(0, 0, 3), trail.EnableMFADevice, trail.RootUser, "GAHT00112233")
+	m.twice()
+	return m
+}
+
+// A month of an organisation of 200 accounts and 20,000 users, as it would have
+// been told: every step of the attacks as critical, with the record that proves
+// it; and people, who read from medium on, get at most one message of whatever
+// else really happened.
+func TestSimulatedMonth(t *testing.T) {
+	begun := time.Now()
+	m := simulate(1)
+	p := DefaultPolicy()
+	p.Grace = 15 * time.Minute
+	p.EscalateAfter = []time.Duration{4 * time.Hour, 24 * time.Hour}
+	p.Privileged = append(p.Privileged, match(t, map[string]any{"path": "/admins/*"}))
+	p.Expected = []*Expected{{
+		Match: match(t, map[string]any{"account": monthAccount(60), "actor": "terraform/*"}),
+		From:  t0.Truncate(24*time.Hour).AddDate(0, 0, 12).Add(18 * time.Hour), Until: t0.Truncate(24*time.Hour).AddDate(0, 0, 12).Add(22 * time.Hour),
+		Ticket: "CHG-1042", Approver: "ann",
+	}}
+	if digest, again := monthDigest(m), monthDigest(simulate(1)); digest != again {
+		t.Fatal("one seed makes two months")
+	}
+
+	looks := 0
+	steps := map[Step]int{}
+	proved := map[string]*Alert{} // by event: the critical alert about it
+	messages := map[string]int{}  // to people, by kind of case
+	perCase := map[string]int{}   // to people, by exposure or attempt
+	kinds := map[string]string{}  // by exposure or attempt
+	ends, machines := 0, 0
+	for account := range monthAccounts {
+		events := m.events[account]
+		slices.SortStableFunc(events, func(a, b arriving) int { return cmp.Or(a.at.Compare(b.at), strings.Compare(a.ID, b.ID)) })
+		var have []*trail.Event
+		var st State
+		var next time.Time
+		look := func(now time.Time) {
+			looks++
+			out := Tell(have, st, now, p)
+			b, err := json.Marshal(out.State) // a restart after each
+			if err != nil {
+				t.Fatal(err)
+			}
+			st = State{}
+			if err := json.Unmarshal(b, &st); err != nil {
+				t.Fatal(err)
+			}
+			have = append(have, out.Deadlines...)
+			next = out.Next
+			for _, a := range out.Alerts {
+				steps[a.Step]++
+				name := a.ID
+				if a.Exposure != nil {
+					name = *a.Exposure
+				}
+				kind := m.kind[a.Event.ID]
+				if kind == "" || kinds[name] != "" {
+					kind = kinds[name]
+				}
+				kinds[name] = kind
+				if a.Severity == Critical {
+					if was := proved[a.Event.ID]; was == nil || was.Step == Campaign {
+						proved[a.Event.ID] = a
+					}
+				}
+				switch {
+				case a.ForMachines():
+					machines++
+				case a.Step == Resolved && a.Severity == Info:
+					ends++
+				case a.Severity.level() >= Medium.level():
+					messages[kind]++
+					perCase[name]++
+				}
+			}
+		}
+		for len(events) > 0 {
+			now := events[0].at
+			for !next.IsZero() && next.Before(now) {
+				look(next)
+			}
+			for len(events) > 0 && events[0].at.Equal(now) {
+				have = append(have, events[0].Event)
+				events = events[1:]
+			}
+			look(now)
+		}
+		for !next.IsZero() && next.Before(t0.AddDate(0, 0, 40)) {
+			look(next)
+		}
+	}
+
+	for id, what := range m.attack {
+		a := proved[id]
+		switch {
+		case a == nil:
+			t.Errorf("an attack's step is not told as critical: %s", what)
+		case !strings.Contains(string(a.Record), id):
+			t.Errorf("%s: the record of %q does not prove it: %s", what, a.Title, a.Record)
+		}
+	}
+	for name, n := range perCase {
+		if n > 1 && kinds[name] != caseAttack {
+			t.Errorf("people get %d messages of one %s", n, kinds[name])
+		}
+	}
+	for kind, n := range messages {
+		if kind != caseAttack && n > m.cases[kind] {
+			t.Errorf("people get %d messages of %d of: %s", n, m.cases[kind], kind)
+		}
+	}
+	for _, kind := range []string{caseRotation, caseJoiner, caseLeaver, caseHalfLeaver, caseKeys, caseAnnounced} {
+		if n := messages[kind]; n > m.cases[kind]/50 { // what came late may have to be told
+			t.Errorf("people get %d messages of %d of: %s", n, m.cases[kind], kind)
+		}
+	}
+	if n := messages[caseLost]; n < m.cases[caseLost]*95/100 {
+		t.Errorf("people get %d messages of %d lost phones", n, m.cases[caseLost])
+	}
+	t.Logf("%d accounts, %d users, %d records; %d looks in %s", monthAccounts, monthAccounts*monthUsers, m.records, looks, time.Since(begun).Round(time.Millisecond))
+	all := 0
+	for _, s := range Steps {
+		all += steps[s]
+		t.Logf("%6d alerts %s", steps[s], s)
+	}
+	t.Logf("%6d alerts in all, %d of them for machines alone, %d ends of severity info", all, machines, ends)
+	for _, kind := range []string{caseRotation, caseSwap, caseLost, caseJoiner, caseLeaver, caseHalfLeaver, caseKeys, caseTypo, caseAnnounced, caseAttack} {
+		t.Logf("%6d of: %s; %d messages to people", m.cases[kind], kind, messages[kind])
+	}
+	t.Logf("%6d steps of attacks, all told as critical", len(m.attack))
+}
+
+// monthDigest is what the month is made of, for comparison.
+func monthDigest(m *month) string {
+	var b strings.Builder
+	for _, events := range m.events {
+		for _, e := range events {
+			b.WriteString(e.ID + e.at.String() + e.Name)
+		}
+	}
+	return id("month", b.String())
+}
