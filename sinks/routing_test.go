@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,11 +24,10 @@ import (
 
 // A routedSink remembers what it was told, when, and for whom.
 type routedSink struct {
-	start time.Time
-	said  *[]string
-	to    string
-	ref   string
-	fail  func(to string, a *processor.Alert) error
+	said *[]string
+	to   string
+	ref  string
+	fail func(to string, a *processor.Alert) error
 }
 
 func (s routedSink) Send(_ context.Context, a *processor.Alert, ref string) (string, error) {
@@ -197,9 +197,9 @@ func TestRouting(t *testing.T) {
 		}, []string{"x-opened Sat 19:00", "x-resolved Sat 23:00"}},
 
 		{"a wrong recipient keeps nobody else from being told", func(t *testing.T, r *rig, s routedSink) {
-			down := true
+			var mended atomic.Bool
 			s.fail = func(to string, _ *processor.Alert) error {
-				if to == "bad" && down {
+				if to == "bad" && !mended.Load() {
 					return Misconfigured(errors.New("no such key"))
 				}
 				return nil
@@ -208,7 +208,7 @@ func TestRouting(t *testing.T) {
 			routedTell(t, r.j, "x-opened low", "y-opened high")
 			routedTell(t, r.j, "z-opened high")
 			in(50*time.Hour + 5*time.Minute) // which would make a dead letter of an alert that ages
-			down = false
+			mended.Store(true)
 			in(10 * time.Minute)
 		}, []string{"y-opened Sat 00:00 to good", "z-opened Sat 00:00 to good", "x-opened Mon 02:10 to bad"}},
 
