@@ -47,6 +47,7 @@ type Options struct {
 type Processor struct {
 	journal line
 	policy  atomic.Pointer[exposure.Policy]
+	judged  chan struct{} // holds one while Run has not seen the policy
 	log     *slog.Logger
 	metrics *metrics
 	scans   sync.Pool // of *scan
@@ -64,6 +65,7 @@ func newProcessor(j line, o Options) *Processor {
 	}
 	p := &Processor{
 		journal: j,
+		judged:  make(chan struct{}, 1),
 		log:     o.Logger,
 		metrics: newMetrics(o.Registerer, j),
 	}
@@ -74,7 +76,13 @@ func newProcessor(j line, o Options) *Processor {
 
 // Judge goes on with another policy: what is folded from now on is judged by it.
 // It may be called at any time.
-func (p *Processor) Judge(policy exposure.Policy) { p.policy.Store(&policy) }
+func (p *Processor) Judge(policy exposure.Policy) {
+	p.policy.Store(&policy)
+	select {
+	case p.judged <- struct{}{}:
+	default:
+	}
+}
 
 // Ready reports why events cannot be journalled or folded at the moment, nil if
 // they can, as far as is known from the last try.
@@ -132,6 +140,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-appended:
+		case <-p.judged:
 		case <-timer.C:
 		}
 		timer.Stop()

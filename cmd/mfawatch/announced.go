@@ -120,7 +120,7 @@ func readBounded(path string, limit int64) ([]byte, error) {
 
 // announcedEvery is how often the file of expected changes is looked at. It is
 // read, not watched: mounted files are changed in ways that no watcher sees.
-const announcedEvery = 10 * time.Second
+const announcedEvery = 5 * time.Second
 
 // watchAnnounced reloads the configuration when the file of expected changes is
 // another, once for each, until ctx is done.

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,7 +28,7 @@ type pipeline struct {
 	metrics  *metrics
 	journal  *journal.Journal
 	count    *census
-	folding  atomic.Pointer[folding]
+	folding  *folding
 	http     *httpServer
 
 	changing sync.Mutex // held while parts start, change or stop
@@ -44,10 +43,9 @@ type pipeline struct {
 	sinks   map[string]*servedSink
 }
 
-// A folding is a processor and the registry it counts on, for one policy.
+// A folding is the processor as a part that is started and stopped.
 type folding struct {
 	processor *processor.Processor
-	registry  *prometheus.Registry
 	part
 }
 
@@ -68,7 +66,7 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 	if err != nil {
 		return nil, err
 	}
-	p.folding.Store(p.newFolding(c))
+	p.folding = &folding{processor: processor.New(p.journal, processor.Options{Logger: s.log, Registerer: reg, Policy: c.policy()})}
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		if p.sources[name], err = p.newSource(name, c); err != nil {
 			return nil, err
@@ -90,14 +88,6 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 	p.http.mux.Handle("GET /{$}", pages)
 	p.http.mux.Handle("GET /exposures/{id}", pages)
 	return p, nil
-}
-
-func (p *pipeline) newFolding(c *Config) *folding {
-	reg := prometheus.NewRegistry()
-	return &folding{registry: reg, processor: processor.New(p.journal, processor.Options{
-		Logger: p.log, Registerer: reg,
-		Policy: c.policy(),
-	})}
 }
 
 func (p *pipeline) newSource(name string, c *Config) (*supervised, error) {
@@ -133,7 +123,7 @@ func (p *pipeline) newSink(name string, c *Config) (*servedSink, error) {
 
 // handle is the Handler of every source.
 func (p *pipeline) handle(ctx context.Context, d processor.Delivery) error {
-	return p.folding.Load().processor.Handle(ctx, d)
+	return p.folding.processor.Handle(ctx, d)
 }
 
 // served is the sinks as they are now, by name.
@@ -159,7 +149,7 @@ func inOrder[T any](parts map[string]T) []T {
 
 // gather joins what every part counts.
 func (p *pipeline) gather() ([]*dto.MetricFamily, error) {
-	all := prometheus.Gatherers{p.registry, p.folding.Load().registry}
+	all := prometheus.Gatherers{p.registry}
 	for _, s := range p.served() {
 		all = append(all, s.registry.Load())
 	}
@@ -168,7 +158,7 @@ func (p *pipeline) gather() ([]*dto.MetricFamily, error) {
 
 // readiness is what /readyz asks.
 func (p *pipeline) readiness() []readiness {
-	checks := []readiness{{"processor", func() error { return p.folding.Load().processor.Ready() }}}
+	checks := []readiness{{"processor", func() error { return p.folding.processor.Ready() }}}
 	for _, s := range p.served() {
 		checks = append(checks, readiness{"sink " + s.name, s.Ready})
 	}
@@ -199,7 +189,7 @@ func (p *pipeline) Run(ctx context.Context) error {
 	})
 	p.changing.Lock()
 	p.intake, p.working, p.fail = intake, working, fail
-	f := p.folding.Load()
+	f := p.folding
 	f.start(working, func(ctx context.Context) { _ = f.processor.Run(ctx) })
 	for _, s := range p.served() {
 		p.serve(s)
@@ -217,7 +207,7 @@ func (p *pipeline) Run(ctx context.Context) error {
 	p.changing.Lock() // for good: nothing changes from here on
 	p.stopSources(p.read())
 	stopWorking()
-	p.folding.Load().stop()
+	p.folding.stop()
 	for _, s := range p.served() {
 		s.stop()
 	}

@@ -137,7 +137,7 @@ func (p *pipeline) apply(next *Config) (c changes, err error) {
 			p.metrics.forgetSource(s.name)
 		}
 	}
-	p.folding.Load().processor.Judge(next.policy())
+	p.folding.processor.Judge(next.policy())
 	for _, s := range differ(sources, p.sources) {
 		c.begun("source "+s.name, p.sources[s.name] != nil)
 		p.open(s)

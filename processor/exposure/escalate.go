@@ -42,7 +42,9 @@ func (t *teller) escalate(x *Exposure, said *told) {
 		m := x.moment(Escalated, e)
 		m.reasons |= x.reasons & inCampaign
 		m.escalation = number
-		t.alert(x, said, &m, x.ID, e.ID)
+		if a := t.alert(x, said, &m, x.ID, e.ID); x.wave != nil { // which is escalated itself
+			a.Campaign = x.wave.ID
+		}
 	}
 	said.Escalated = number
 }

@@ -113,8 +113,8 @@ func (f *folder) deactivated(it *item) {
 		f.weigh(p, e)
 		x = begin(p, e, f.policy)
 		f.exposures = append(f.exposures, x)
-		if c := p.closing; c != nil && e.Time.Sub(c.Time) < leavingWithin {
-			x.passwordDeleted(c)
+		if p.closing != nil {
+			x.passwordDeleted(p.closing)
 		}
 	}
 	f.expect(x, e, joins)
@@ -233,7 +233,7 @@ func (f *folder) changed(it *item) {
 		it.p.closing = nil
 	}
 	x := it.p.open
-	if x == nil {
+	if x == nil || it.mark {
 		return
 	}
 	it.x = x

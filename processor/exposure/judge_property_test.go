@@ -45,7 +45,7 @@ func randomPolicy(t testing.TB, r *rand.Rand) Policy {
 	return p
 }
 
-// stir makes some of the events those of a leave-taking or a campaign.
+// stir makes some of the events those of a off-boarding or a campaign.
 func stir(t testing.TB, r *rand.Rand, events []*trail.Event) []*trail.Event {
 	for i := range r.IntN(3) {
 		s, by := r.IntN(50000), []string{"ann", "dan"}[r.IntN(2)]

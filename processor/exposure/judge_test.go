@@ -238,7 +238,7 @@ func TestExpectedOverdue(t *testing.T) {
 	}
 }
 
-func TestLeaveTaking(t *testing.T) {
+func TestOffboarding(t *testing.T) {
 	p := DefaultPolicy()
 	gone := "bob resolved@5 info user_deleted"
 	for _, c := range []struct{ name, first, then string }{
@@ -267,8 +267,27 @@ func TestLeaveTaking(t *testing.T) {
 	judge(t, p, arrival{10, "0 deactivate bob serial=A; 5 deletelogin bob by=bob self", "bob opened@0 high; bob updated@5 low"})
 	judge(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 critical"}, arrival{20, "5 deletelogin root", "root updated@5 medium"})
 	judge(t, p, arrival{10, "0 deactivate root serial=A; 5 deletelogin root", "root opened@0 medium"})
-	judge(t, p, arrival{4000, "0 deletelogin bob; 3700 deactivate bob serial=A", "bob opened@3700 high"})
+	judge(t, p, arrival{4000, "0 deletelogin bob; 3700 deactivate bob serial=A", "bob opened@3700 low"}) // at once, but low: there is no password
 	judge(t, p, arrival{10, "0 deletelogin bob; 5 createlogin bob; 9 deactivate bob serial=A", "bob opened@9 high"})
+	judge(t, p, arrival{4000, "0 deletelogin bob; 1 login+ bob; 3700 deactivate bob serial=A", "bob opened@3700 high"})
+}
+
+// A password deleted is remembered when its event is dropped, until there is one
+// again or the user is another.
+func TestDeletedPasswordsOutliveTheirEvents(t *testing.T) {
+	day := 24 * 3600
+	d := judge(t, DefaultPolicy(), arrival{10, "0 deletelogin bob; 0 deletelogin eve; 0 deletelogin dan; 0 deletelogin zoe; 1 createlogin eve; 2 rename dan new=don; 3 deleteuser zoe", ""})
+	for i := 1; i < 12; i++ {
+		d.arrive(at(i * 10 * day))
+	}
+	if n := len(d.events); n > 0 {
+		t.Errorf("%d events are kept", n)
+	}
+	s := 120 * day
+	got := marked(d.arrive(at(s+60), script(t, fmt.Sprintf("%d deactivate bob by=1; %d deactivate eve by=2; %d deactivate don by=3; %d deactivate zoe by=4", s, s+1, s+2, s+3))...))
+	if want := fmt.Sprintf("bob opened@%d low; eve opened@%d high; don opened@%d low; zoe opened@%d high", s, s+1, s+2, s+3); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 }
 
 // Whoever makes use of an exposure and then takes the user away leaves it
@@ -304,8 +323,8 @@ func TestCampaign(t *testing.T) {
 		arrival{70, "60 deactivate dan serial=C", "dan opened@60 critical (machines); bob+eve+dan campaign@60 critical"},
 		arrival{80, "70 deactivate al serial=D", "al opened@70 critical (machines)"},
 		arrival{500, "400 deactivate zoe serial=E", "zoe opened@400 critical (machines)"},
-		arrival{900, "", "bob escalated@900 critical #1; bob+eve+dan+al+zoe escalated@900 critical #1"},
-		arrival{1000, "", "eve escalated@915 critical #1; dan escalated@960 critical #1 (machines); al escalated@970 critical #1 (machines)"},
+		arrival{900, "", "bob escalated@900 critical #1 (machines); bob+eve+dan+al+zoe escalated@900 critical #1"},
+		arrival{1000, "", "eve escalated@915 critical #1 (machines); dan escalated@960 critical #1 (machines); al escalated@970 critical #1 (machines)"},
 		arrival{1299, "", ""},
 		arrival{1300, "", "bob+eve+dan+al+zoe campaign@400 critical; zoe escalated@1300 critical #1 (machines)"}, // it has settled
 		arrival{1400, "1350 deactivate cy serial=F", "cy opened@1350 critical (machines)"},
@@ -340,7 +359,7 @@ func TestCampaignAtOnceIsOneMessage(t *testing.T) {
 	}
 	a := people[0]
 	if a.Title != "alice removed MFA from 40 users in 111122223333" ||
-		!strings.HasPrefix(a.Summary, "User00, user01, user02, user03, user04 and 35 more lost their MFA within 39 seconds by IAM user alice, session with MFA. Critical because several users were hit. Find out at once if alice was meant to") {
+		!strings.HasPrefix(a.Summary, "MFA was taken from user00, user01, user02, user03, user04 and 35 more within 39 seconds by IAM user alice, session with MFA. Critical because several users were hit. Find out at once if alice was meant to") {
 		t.Errorf("%s: %s", a.Title, a.Summary)
 	}
 	checkReadable(t, a)
@@ -362,7 +381,7 @@ func TestWhatIsNoCampaign(t *testing.T) {
 		{"over hours", "0 deactivate bob; 3500 deactivate eve; 7000 deactivate dan", "bob opened@0 high; bob escalated@900 high #1; eve opened@3500 high; eve escalated@4400 high #1; dan opened@7000 high"},
 		{"who kept a device", "0 enable bob serial=B; 1 enable eve serial=E; 2 deactivate bob serial=A; 3 deactivate eve serial=C; 4 deactivate dan serial=F",
 			"bob reduced@2 low; eve reduced@3 low; dan opened@4 high"},
-		{"leave-takings", `0 deletelogin bob; 1 deactivate bob serial=A; 2 deleteuser bob; 3 deletelogin eve; 4 deactivate eve serial=B; 5 deleteuser eve
+		{"off-boardings", `0 deletelogin bob; 1 deactivate bob serial=A; 2 deleteuser bob; 3 deletelogin eve; 4 deactivate eve serial=B; 5 deleteuser eve
 			6 deactivate dan serial=C; 7 deletelogin dan; 8 deleteuser dan; 9 deletelogin al; 10 deactivate al serial=D`,
 			"bob resolved@2 info user_deleted; eve resolved@5 info user_deleted; dan resolved@8 info user_deleted"},
 	} {
@@ -431,7 +450,7 @@ func TestCampaignWords(t *testing.T) {
 		}
 	}
 	want := [][2]string{
-		{"alice removed MFA from 3 users in 111122223333", "Bob, the root user and dan lost their MFA within 1 minute by IAM user alice, session without MFA, from 198.51.100.7 with aws-cli/2.31.4. " +
+		{"alice removed MFA from 3 users in 111122223333", "MFA was taken from bob, the root user and dan within 1 minute by IAM user alice, session without MFA, from 198.51.100.7 with aws-cli/2.31.4. " +
 			"2 of them have none now. Critical because this is the root user, several users were hit and somebody signed in without MFA. " +
 			"Find out at once if alice was meant to; if not, cut alice off, then disable the passwords and keys of these users."},
 		{"Still no MFA for 2 of 3 users in 111122223333 after 15 minutes, removed by alice", ""},

@@ -46,29 +46,43 @@ func (k *keeper) leave(it *item) {
 	if !ok && it.x != nil && it.ev.Name == trail.ConsoleLogin { // no device was active
 		m, ok = mark{ID: it.ev.ID, Time: it.ev.Time, Name: trail.DeactivateMFADevice, User: it.ev.User}, true
 	}
-	if !ok {
-		return
-	}
 	if m.User == "" {
 		m.User = it.name
 	}
-	k.marks = append(k.marks, placed{mark: m, p: it.p})
+	if ok {
+		k.marks = append(k.marks, placed{mark: m, p: it.p})
+	}
+	if !it.ev.Failed() && hasPassword(it.ev) {
+		m = mark{ID: it.ev.ID, Time: it.ev.Time, Name: trail.UpdateLoginProfile, User: it.ev.User}
+		k.marks = append(k.marks, placed{mark: m, p: it.p})
+	}
+}
+
+// hasPassword reports whether a success shows that the user has a password.
+func hasPassword(e *trail.Event) bool {
+	switch e.Name {
+	case trail.CreateLoginProfile, trail.UpdateLoginProfile, trail.ConsoleLogin, trail.CheckMfa:
+		return true
+	}
+	return false
 }
 
 // compact leaves, of each device, what was proved last, now and when each
 // exposure that is kept began, and of each person what still matters: devices
-// known active for as long as the person lives, all else for as long as a late
+// known active and a password deleted for as long as the person lives, all else for as long as a late
 // record could be about it. It is called once.
 func (k *keeper) compact(gone map[string]bool) []mark {
 	proved := map[*person]bool{}
 	cleared := map[*person]bool{}
-	known := map[string]bool{} // by serial: a device is one person's at a time
+	closed := map[*person]bool{} // it is known whether there is a password
+	known := map[string]bool{}   // by serial: a device is one person's at a time
 	left := make([]placed, 0, len(k.marks))
 	for i := len(k.marks) - 1; i >= 0; i-- {
 		m := k.marks[i]
 		if m.begins {
 			clear(proved)
 			clear(cleared)
+			clear(closed)
 			clear(known)
 			continue
 		}
@@ -76,6 +90,9 @@ func (k *keeper) compact(gone map[string]bool) []mark {
 		old := m.Time.Before(k.dim)
 		stays := true
 		switch m.Name {
+		case trail.DeleteLoginProfile, trail.UpdateLoginProfile:
+			stays = !ended && !closed[m.p]
+			closed[m.p] = true
 		case trail.CheckMfa:
 			stays = !ended && !old && !proved[m.p]
 			proved[m.p] = true
@@ -118,6 +135,7 @@ func (k *keeper) settle(left []placed) []mark {
 	needed := false
 	active := map[string]bool{}   // what the marks say so far, by serial
 	actives := map[*person]bool{} // and of whom
+	closed := map[*person]bool{}  // the password is deleted
 	ends := map[string]bool{}
 	for p := range k.kept {
 		if p.ended != nil {
@@ -149,6 +167,13 @@ func (k *keeper) settle(left []placed) []mark {
 				continue
 			}
 			needed = true
+		case trail.DeleteLoginProfile:
+			closed[m.p] = true
+		case trail.UpdateLoginProfile:
+			if !closed[m.p] {
+				continue
+			}
+			closed[m.p] = false
 		case trail.EnableMFADevice, trail.ResyncMFADevice:
 			active[m.Serial], actives[m.p] = true, true
 		case trail.DeactivateMFADevice:

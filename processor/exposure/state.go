@@ -68,7 +68,7 @@ type toldWave struct {
 }
 
 // A mark stands for an event that is no longer kept: what it proved about
-// devices and names, in its place in time.
+// devices, names and passwords, in its place in time.
 type mark struct {
 	ID      string    `json:"id"`
 	Time    time.Time `json:"time"`
@@ -89,7 +89,7 @@ func markOf(e *trail.Event) (m mark, ok bool) {
 		m.Name = trail.DeactivateMFADevice
 		return m, true
 	case trail.EnableMFADevice, trail.ResyncMFADevice, trail.DeactivateMFADevice,
-		trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.CheckMfa:
+		trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.CheckMfa, trail.DeleteLoginProfile:
 		return m, true
 	case trail.ConsoleLogin:
 		m.Name = trail.CheckMfa

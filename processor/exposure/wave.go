@@ -42,7 +42,7 @@ func (w *Wave) open() int {
 }
 
 // counts reports whether x is one of those that make a campaign: the user lost
-// the last device known, nobody had announced it, and it was no leave-taking, no
+// the last device known, nobody had announced it, and it was no off-boarding, no
 // replacement within the grace, and does not wait to be seen as either.
 func (x *Exposure) counts(now time.Time) bool {
 	switch {

@@ -169,7 +169,7 @@ func waveEvent(said *toldWave, t *teller) *trail.Event {
 func (w *Wave) judge(s Step, m *Moment, more reasons) (Severity, string) {
 	v := Info
 	if s != Resolved {
-		v = High
+		v = Low
 		for _, x := range w.Exposures {
 			if at := x.stands(); at.level() > v.level() {
 				v = at

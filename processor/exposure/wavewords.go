@@ -43,7 +43,7 @@ func (w *Wave) summary(step Step, m *Moment, v Severity, rule string, r reasons)
 	if d := w.Last.Sub(w.First); d > 0 {
 		within = " within " + span(d)
 	}
-	s.say(w.names(), " lost their MFA", within, doer(&w.Actor))
+	s.say("MFA was taken from ", w.names(), within, doer(&w.Actor))
 	if open := w.open(); open < w.Users {
 		s.say(strconv.Itoa(open), " of them have none now")
 	}

@@ -6,9 +6,9 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// Users are taken leave of in many calls: their password is deleted, then or
-// before that their MFA, their keys, and in the end they are. Whoever deletes the
-// password within leavingWithin of removing MFA is given leavingTime from the
+// A user is off-boarded in many calls: password, MFA and keys are deleted in some
+// order, and in the end the user is. Whoever deletes the password within
+// leavingWithin of removing MFA is given leavingTime from the
 // removal on to finish, for so long CloudTrail may take to say so: then it is told
 // once, as over. An intruder gains little by it: the console is closed, and any
 // use is told at once.

@@ -1,0 +1,90 @@
+package processor
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/rule"
+)
+
+func announcing(t *testing.T, user, ticket string, from, until time.Duration) *exposure.Expected {
+	t.Helper()
+	m, err := rule.Compile(map[string]any{"user": user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	return &exposure.Expected{Match: m, From: begin.Add(from), Until: begin.Add(until), Ticket: ticket, Approver: "ann"}
+}
+
+// What was announced and did not happen, and what is not over when it should be,
+// is logged once and counted, over restarts too.
+func TestExpectedChangesAreReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		policy := exposure.DefaultPolicy()
+		policy.Expected = []*exposure.Expected{
+			announcing(t, "bob", "CHG-1", 0, time.Hour),
+			announcing(t, "eve", "CHG-2", 0, time.Hour),
+			announcing(t, "dan", "CHG-3", 24*time.Hour, 48*time.Hour),
+		}
+		r.Judge(policy)
+		states := func() string {
+			var s []string
+			for _, state := range expectedStates {
+				s = append(s, strings.Repeat(state[:3]+" ", int(testutil.ToFloat64(r.metrics.expected.WithLabelValues(state)))))
+			}
+			return strings.TrimSpace(strings.Join(s, ""))
+		}
+		run := func(d time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			defer cancel()
+			if err := r.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := r.Handle(t.Context(), delivery(inBytes("a", object(record("DeactivateMFADevice", "bob", 1))))); err != nil {
+			t.Fatal(err)
+		}
+		run(30 * time.Minute)
+		if got := states(); got != "ahe run use" {
+			t.Errorf("at first: %s", got)
+		}
+		if s := r.log.String(); strings.Contains(s, "expected change") {
+			t.Errorf("reported before its time: %s", s)
+		}
+		run(2 * time.Hour)
+		if got := states(); got != "ahe use unu" {
+			t.Errorf("in the end: %s", got)
+		}
+		if n := testutil.ToFloat64(r.metrics.overdue); n != 1 {
+			t.Errorf("%v overdue", n)
+		}
+		log := r.log.String()
+		for _, want := range []string{
+			`msg="an expected change is overdue: the exposure is still open, and people are told of it now" ticket=CHG-1 approver=ann`,
+			`msg="an expected change did not happen and its time is over: remove the entry, or find out why" ticket=CHG-2 approver=ann`,
+		} {
+			if strings.Count(log, want) != 1 {
+				t.Errorf("%q is not there once: %s", want, log)
+			}
+		}
+		if strings.Contains(log, "CHG-3") {
+			t.Errorf("reported before its time: %s", log)
+		}
+
+		// After a restart the journal knows what was used.
+		again := newProcessor(r.line, Options{Logger: slog.New(slog.DiscardHandler), Policy: policy})
+		again.reportExpected(time.Now())
+		if n := testutil.ToFloat64(again.metrics.expected.WithLabelValues(expectedUsed)); n != 1 {
+			t.Errorf("%v used after a restart", n)
+		}
+	})
+}
