@@ -117,6 +117,18 @@ func (u SecretURL) problem() string {
 	return ""
 }
 
+// oneSecret is the secret that stands in text, or in the file of that name, as
+// it is now; "" if there is neither.
+func oneSecret(field, text, path string) (string, error) {
+	switch {
+	case path == "":
+		return text, nil
+	case text != "":
+		return "", fmt.Errorf("%s_file: set beside %s; want one of them", field, field)
+	}
+	return readSecret(field+"_file", path)
+}
+
 // readSecret is the secret that a file holds, without the line end that editors
 // leave.
 func readSecret(field, path string) (string, error) {

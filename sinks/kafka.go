@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor"
 )
@@ -49,6 +51,7 @@ const (
 type Kafka struct {
 	topic  string
 	client *kgo.Client
+	writes *kafkaWrites
 }
 
 var _ Sink = (*Kafka)(nil)
@@ -62,7 +65,9 @@ func newKafka(c KafkaConfig, opts []kgo.Opt, timeout time.Duration) (*Kafka, err
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	writes := &kafkaWrites{}
 	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.WithHooks(writes),
 		kgo.DefaultProduceTopic(c.Topic),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordDeliveryTimeout(timeout),
@@ -74,15 +79,15 @@ func newKafka(c KafkaConfig, opts []kgo.Opt, timeout time.Duration) (*Kafka, err
 	if err != nil {
 		return nil, fmt.Errorf("kafka sink: %w", err)
 	}
-	return &Kafka{topic: c.Topic, client: client}, nil
+	return &Kafka{topic: c.Topic, client: client, writes: writes}, nil
 }
 
 // Send produces the alert and returns when all in-sync replicas have it. An
 // alert that the topic refuses for its size or its form is Permanent. Where the
 // topic is not there or we may not write to it, that is not the alert's fault:
-// the sink is Throttled, so that no alert is given up for it. When the brokers
-// do not answer in time, the alert may have been written all the same; its id
-// tells the copies apart.
+// we are Misconfigured. When a broker was written to and does not answer in
+// time, it is Ambiguous: the alert may be there all the same, and its id tells
+// the copies apart.
 func (k *Kafka) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	value, err := encode(a)
 	if err != nil {
@@ -99,6 +104,7 @@ func (k *Kafka) Send(ctx context.Context, a *processor.Alert, ref string) (newRe
 			{Key: "content-type", Value: []byte("application/json")},
 		},
 	}
+	before := k.writes.n.Load()
 	answered := make(chan error, 1)
 	k.client.Produce(ctx, record, func(_ *kgo.Record, err error) { answered <- err })
 	select {
@@ -107,7 +113,7 @@ func (k *Kafka) Send(ctx context.Context, a *processor.Alert, ref string) (newRe
 		err = ctx.Err() // what is under way cannot be called back
 	}
 	if err != nil {
-		return ref, k.verdict(err)
+		return ref, k.verdict(err, k.writes.n.Load() != before)
 	}
 	return ref, nil
 }
@@ -124,22 +130,39 @@ func kafkaKey(a *processor.Alert) string {
 	return a.Account + "/" + strings.ToLower(*a.User)
 }
 
-// verdict says what the error means and what to do about it.
-func (k *Kafka) verdict(err error) error {
+// verdict says what the error means and what to do about it. written says that
+// a broker was sent something since.
+func (k *Kafka) verdict(err error, written bool) error {
 	wrap := func(hint string) error { return fmt.Errorf("kafka topic %s: %w%s", k.topic, err, hint) }
 	switch {
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge), errors.Is(err, kerr.InvalidRecord):
 		return Permanent(wrap(""))
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-		return Throttled(wrap("; create the topic, or correct topic"), 0)
+		return Misconfigured(wrap("; create the topic, or correct topic"))
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed):
-		return Throttled(wrap("; allow the user to WRITE to the topic"), 0)
+		return Misconfigured(wrap("; allow the user to WRITE to the topic"))
 	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism):
-		return Throttled(wrap("; check sasl: mechanism, username and secret"), 0)
-	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, context.DeadlineExceeded):
-		return wrap("; check brokers and the network between")
+		return Misconfigured(wrap("; check sasl: mechanism, username and secret"))
+	case errors.Is(err, kgo.ErrRecordTimeout), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		err = wrap("; check brokers and the network between")
+		if written {
+			return Ambiguous(err)
+		}
+		return err
 	}
 	return wrap("")
+}
+
+// kafkaWrites counts the produce requests that brokers were sent.
+type kafkaWrites struct{ n atomic.Int64 }
+
+var _ kgo.HookBrokerWrite = (*kafkaWrites)(nil)
+
+// OnBrokerWrite implements [kgo.HookBrokerWrite].
+func (w *kafkaWrites) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time.Duration, err error) {
+	if err == nil && key == int16(kmsg.Produce) {
+		w.n.Add(1)
+	}
 }
 
 // Close waits a while for what is under way, then closes the connections.

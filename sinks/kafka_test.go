@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -171,7 +172,7 @@ func TestKafkaSendUnknownTopic(t *testing.T) {
 	everyKafka(t, func(t *testing.T, _ *kfake.Cluster, seeds []string) {
 		k := kafkaSink(t, seeds, "nowhere", 10*time.Second)
 		_, err := k.Send(t.Context(), kafkaAlert("a", nil), "")
-		if v, _ := judge(err); v != throttled || !strings.Contains(err.Error(), "kafka topic nowhere: ") || !strings.Contains(err.Error(), "create the topic") {
+		if v, _ := judge(err); v != misconfigured || !strings.Contains(err.Error(), "kafka topic nowhere: ") || !strings.Contains(err.Error(), "create the topic") {
 			t.Errorf("%s: %v", v, err)
 		}
 	})
@@ -185,8 +186,8 @@ func TestKafkaSendRefused(t *testing.T) {
 	}{
 		{kerr.InvalidRecord, permanent, "INVALID_RECORD"},
 		{kerr.RecordListTooLarge, permanent, "RECORD_LIST_TOO_LARGE"},
-		{kerr.TopicAuthorizationFailed, throttled, "allow the user to WRITE to the topic"},
-		{kerr.ClusterAuthorizationFailed, throttled, "allow the user to WRITE to the topic"},
+		{kerr.TopicAuthorizationFailed, misconfigured, "allow the user to WRITE to the topic"},
+		{kerr.ClusterAuthorizationFailed, misconfigured, "allow the user to WRITE to the topic"},
 		{kerr.UnknownServerError, retry, "UNKNOWN_SERVER_ERROR"},
 		{kerr.PolicyViolation, retry, "POLICY_VIOLATION"},
 	} {
@@ -236,14 +237,19 @@ func TestKafkaSendSilentBroker(t *testing.T) {
 	acks := make(chan int16, 1)
 	fake.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		acks <- r.(*kmsg.ProduceRequest).Acks
-		cancel()
+		go func() {
+			for k.writes.n.Load() == 0 { // until the client knows that it has written
+				runtime.Gosched()
+			}
+			cancel()
+		}()
 		fake.SleepControl(func() { <-wake })
 		return nil, nil, false
 	})
 	began := time.Now()
 	_, err := k.Send(ctx, kafkaAlert("a", nil), "")
-	if !errors.Is(err, context.Canceled) || time.Since(began) > 5*time.Second {
-		t.Errorf("%v after %v", err, time.Since(began))
+	if v, _ := judge(err); v != ambiguous || !errors.Is(err, context.Canceled) || time.Since(began) > 5*time.Second {
+		t.Errorf("%s: %v after %v", v, err, time.Since(began))
 	}
 	if got := <-acks; got != -1 {
 		t.Errorf("acks %d, want all (-1)", got)

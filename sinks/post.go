@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	maxReply       = 64 << 10 // bytes that are read of a reply, and of its headers
+	maxReply       = 64 << 10 // bytes that are read of a reply if nothing else is said, and of its headers
 	maxErrorText   = 300      // bytes
 	maxExcerpt     = 200      // bytes of a reply that are shown
 	idleConnection = 90 * time.Second
@@ -90,13 +90,14 @@ type request struct {
 	header  http.Header
 	body    []byte
 	secrets []string // what besides the URL must not be seen in an error
+	bound   int64    // bytes that are read of the reply; 0: 64 KiB
 }
 
 // A reply is what came back.
 type reply struct {
 	status int
 	header http.Header
-	body   []byte // the first 64 KiB of it
+	body   []byte // as far as the bound of the request
 }
 
 // post sends r once and returns what came back, also beside an error where
@@ -125,7 +126,7 @@ func (p *poster) post(ctx context.Context, r request) (reply, error) {
 		return reply{}, fail(unanswered(ctx, err, sent.Load()))
 	}
 	defer resp.Body.Close()
-	body, cut := io.ReadAll(io.LimitReader(resp.Body, maxReply))
+	body, cut := io.ReadAll(io.LimitReader(resp.Body, cmp.Or(r.bound, maxReply)))
 	got := reply{resp.StatusCode, resp.Header, body}
 	err = judgeStatus(resp.StatusCode, resp.Header, time.Now())
 	switch {

@@ -46,8 +46,10 @@ var (
 		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
 	}
 	sinkTypes = map[string]func() sinkConfig{
-		"file":  func() sinkConfig { return &fileSink{sending: inTurn()} },
-		"kafka": func() sinkConfig { return &kafkaSink{sending: atOnce()} },
+		"file":      func() sinkConfig { return &fileSink{sending: inTurn()} },
+		"kafka":     func() sinkConfig { return &kafkaSink{sending: atOnce()} },
+		"pagerduty": func() sinkConfig { return newPagerDutySink() },
+		"slack":     func() sinkConfig { return newSlackSink() },
 		"stdout": func() sinkConfig {
 			return &stdoutSink{StdoutConfig: sinks.StdoutConfig{Format: "json"}, sending: inTurn()}
 		},
@@ -80,7 +82,7 @@ func (s sending) Validate() error {
 		errs = append(errs, fmt.Errorf("concurrency: want 1, since this sink is told in the order of the alerts, got %d", s.Concurrency))
 	}
 	if s.Group.Wait > 0 && !s.people {
-		errs = append(errs, fmt.Errorf("group.wait: want 0s, since this sink is a machine's and gets each alert by itself, got %s", formatDuration(s.Group.Wait)))
+		errs = append(errs, fmt.Errorf("group.wait: want 0s, since this sink gets each alert by itself, got %s", formatDuration(s.Group.Wait)))
 	}
 	return errors.Join(errs...)
 }

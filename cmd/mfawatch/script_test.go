@@ -147,8 +147,8 @@ func ask(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // hook starts a channel until the script ends, and sets $HOOK to its URL. It
-// appends the alerts that it is sent to a file, and answers with the status in
-// another: hook file status.
+// appends what it is sent to a file, and answers with the status in another, and
+// with the text behind it there: hook file status.
 func hook(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: hook file status")
@@ -159,7 +159,8 @@ func hook(ts *testscript.TestScript, neg bool, args []string) {
 		mu.Lock()
 		defer mu.Unlock()
 		text, err := os.ReadFile(status)
-		code, wrong := integer(string(text))
+		word, answer, _ := strings.Cut(string(text), " ")
+		code, wrong := integer(word)
 		if err != nil || wrong != nil {
 			code = http.StatusTeapot
 		}
@@ -174,6 +175,7 @@ func hook(ts *testscript.TestScript, neg bool, args []string) {
 			}
 		}
 		w.WriteHeader(int(code))
+		_, _ = io.WriteString(w, answer)
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv("HOOK", server.URL)

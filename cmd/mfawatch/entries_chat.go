@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+// toPeople is how a channel that people read is sent its alerts: what is unsent
+// when an exposure is over gives way to its end, and no more than so many a
+// second.
+func toPeople(rate float64) sending {
+	s := atOnce()
+	s.People, s.Rate = true, rate
+	return s
+}
+
+type pagerdutySink struct {
+	Type                  string `koanf:"type"`
+	sinks.PagerDutyConfig `koanf:",squash"`
+	sending               `koanf:",squash"`
+}
+
+// PagerDuty takes about 120 events a minute under one key, and has an incident
+// for each exposure: there is no message for several.
+func newPagerDutySink() *pagerdutySink {
+	return &pagerdutySink{PagerDutyConfig: sinks.DefaultPagerDutyConfig(), sending: toPeople(2)}
+}
+
+func (c *pagerdutySink) Validate() error {
+	return errors.Join(c.PagerDutyConfig.Validate(), c.sending.Validate())
+}
+
+func (c *pagerdutySink) build(s surroundings) (sinks.Sink, error) {
+	return sinks.NewPagerDuty(c.PagerDutyConfig, s.wording)
+}
+
+type slackSink struct {
+	Type              string `koanf:"type"`
+	sinks.SlackConfig `koanf:",squash"`
+	sending           `koanf:",squash"`
+}
+
+// Slack wants about one message a second in a channel.
+func newSlackSink() *slackSink {
+	c := &slackSink{SlackConfig: sinks.DefaultSlackConfig(), sending: toPeople(1)}
+	c.people, c.Group.Wait = true, 30*time.Second
+	return c
+}
+
+func (c *slackSink) Validate() error {
+	errs := []error{c.SlackConfig.Validate(), c.sending.Validate()}
+	if c.Group.Max > sinks.MaxSlackGroup {
+		errs = append(errs, fmt.Errorf("group.max: want at most %d, which is what one message can list, got %d", sinks.MaxSlackGroup, c.Group.Max))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *slackSink) build(s surroundings) (sinks.Sink, error) {
+	return sinks.NewSlack(c.SlackConfig, s.wording)
+}

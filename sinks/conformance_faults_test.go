@@ -1,0 +1,236 @@
+package sinks
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+)
+
+// Every status has its verdict, whatever stands in the answer, and no answer
+// makes a secret seen.
+func (c conformant) statuses(t *testing.T) {
+	if !c.http {
+		t.Skip("the channel has no HTTP statuses")
+	}
+	s := c.start(t)
+	repeats := strings.Join(s.secrets, " ")
+	check := func(what string, f fault, want verdict, wait time.Duration) {
+		t.Helper()
+		if !s.inject(f) {
+			t.Fatalf("%s: cannot be injected", what)
+		}
+		_, err := s.open(t).Send(t.Context(), conformStory("bob")[0], "")
+		v, after := judge(err)
+		if v != want || after != wait {
+			t.Errorf("%s: %s after %s, want %s after %s: %v", what, v, after, want, wait, err)
+		}
+		if err != nil {
+			s.hushed(t, err.Error())
+		}
+	}
+	for _, status := range []int{301, 302, 307, 400, 401, 402, 403, 404, 405, 408, 409, 410, 411, 413, 415, 418, 422, 425, 429, 451, 500, 501, 502, 503, 504, 507, 529} {
+		want, _ := judge(judgeStatus(status, http.Header{}, time.Now()))
+		if v, ok := c.verdicts[status]; ok {
+			want = v
+		}
+		wait := time.Duration(0)
+		if want == throttled {
+			wait = c.throttle
+		}
+		for _, body := range []string{"", repeats, `{"error":"` + repeats + `"}`, "<html><body>Sign in</body></html>"} {
+			check(fmt.Sprintf("%d %.20q", status, body), fault{status: status, body: body}, want, wait)
+		}
+	}
+	for value, wait := range map[string]time.Duration{
+		"7": 7 * time.Second, "86400": time.Hour, "0": c.throttle, "-5": c.throttle, "soon": c.throttle, "": c.throttle,
+	} {
+		check("429 with Retry-After "+value, fault{status: 429, header: http.Header{"Retry-After": {value}}}, throttled, wait)
+	}
+	s.is(t, conformStory("bob")[0], 0, "", 0)
+	if !s.inject(fault{reset: true}) {
+		t.Fatal("reset: cannot be injected")
+	}
+	_, err := s.open(t).Send(t.Context(), conformStory("bob")[0], "")
+	if v, _ := judge(err); v != ambiguous && (v != told || c.copies != "") { // net/http sends again by itself what has an Idempotency-Key
+		t.Errorf("reset: %s, want ambiguous: %v", v, err)
+	}
+}
+
+// Whatever the attacker is called, in every field, the channel takes it, and
+// people see text that is clean, and marked where it was cut.
+func (c conformant) hostile(t *testing.T) {
+	s := c.start(t)
+	sink := s.open(t)
+	for i, text := range hostileTexts {
+		if !c.people { // who get all of it: a record has 256 KB at most, its texts together
+			text = strings.ToValidUTF8(text[:min(len(text), 8000)], "")
+		}
+		ref := ""
+		story := conformStory(fmt.Sprint("bob", i))
+		for _, a := range []*processor.Alert{story[0], story[2], story[4]} {
+			conformSpoil(a, text)
+			newRef, err := sink.Send(t.Context(), a, ref)
+			if err != nil {
+				t.Fatalf("%.40q, %s: %v", text, a.Step, err)
+			}
+			ref = newRef
+		}
+		got := s.holds(story[4])
+		if got.state != "resolved" {
+			t.Errorf("%.40q: state %s", text, got.state)
+		}
+		if !c.people {
+			continue
+		}
+		if len(got.texts) == 0 {
+			t.Errorf("%.40q: people read nothing", text)
+		}
+		marked := false
+		for _, shown := range got.texts {
+			marked = marked || strings.Contains(shown, "…") || strings.Contains(shown, "...")
+			if !utf8.ValidString(shown) || strings.ContainsAny(shown, "\x00\x1b\x07\u202e\u2066\u2028\u2029\u200b\ufeff") {
+				t.Errorf("%.40q is shown as %.200q", text, shown)
+			}
+			if utf8.ValidString(text) && strings.HasPrefix(text, "é€") && strings.Contains(shown, "\ufffd") {
+				t.Errorf("%.40q is cut within a character: %.200q", text, shown)
+			}
+			if s.wrong != nil {
+				if problem := s.wrong(shown); problem != "" {
+					t.Errorf("%.40q: %s: %.300q", text, problem, shown)
+				}
+			}
+		}
+		if len(text) > 10_000 && !marked {
+			t.Errorf("%.40q was cut without a mark", text)
+		}
+	}
+}
+
+// conformSpoil fills every field with the text that a record fills.
+func conformSpoil(a *processor.Alert, text string) {
+	a.Title, a.Summary = "MFA removed from "+text, text+" lost MFA. "+a.Advice
+	a.Account, a.User, a.Device.Serial, a.Event.ErrorCode = text, &text, &text, &text
+	a.Partition = "aws"
+	a.Actor = exposure.AlertActor{Type: text, ARN: text, Name: text, AccessKeyID: text, SourceIP: text, UserAgent: text}
+	a.Event.ID, a.Event.Name, a.Event.Region, a.Event.Origin = text, text, text, text
+	a.Record = nil
+}
+
+// A send whose context ends returns, and the alert may be sent again.
+func (c conformant) cancel(t *testing.T) {
+	s := c.start(t)
+	sink := s.open(t)
+	arrived := make(chan struct{})
+	if !s.inject(fault{hang: arrived}) {
+		t.Skip("the channel cannot hang")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	a := conformStory("bob")[0]
+	go func() {
+		_, err := sink.Send(ctx, a, "")
+		ended <- err
+	}()
+	<-arrived
+	cancel()
+	select {
+	case err := <-ended:
+		if v, _ := judge(err); v != retry && v != ambiguous {
+			t.Errorf("%s: %v", v, err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("it does not return")
+	}
+	s.told(t.Context(), t, sink, a, "")
+	s.is(t, a, 1, "open", 1)
+}
+
+// What is sent is made of the alert and the configuration alone: no clock.
+func (c conformant) sameBytes(t *testing.T) {
+	s := c.start(t)
+	if !s.inject(fault{status: http.StatusServiceUnavailable}) {
+		t.Skip("the channel cannot refuse so")
+	}
+	a := conformStory("bob")[0]
+	if _, err := s.open(t).Send(t.Context(), a, ""); err == nil {
+		t.Fatal("told")
+	}
+	before := len(s.bodies())
+	s.told(t.Context(), t, s.open(t), a, "")
+	bodies := s.bodies()
+	if bodies == nil {
+		t.Skip("the channel does not show what it refused")
+	}
+	if bodies[0] != bodies[before] {
+		t.Errorf("sent first\n%s\nand then\n%s", bodies[0], bodies[before])
+	}
+}
+
+// Through the dispatcher and the journal, over restarts and faults, the channel
+// ends up knowing the whole story.
+func (c conformant) dispatched(t *testing.T) {
+	s := c.start(t)
+	path := filepath.Join(t.TempDir(), "mfawatch.db")
+	story := conformStory("bob")
+	var log strings.Builder
+	run := func(f *fault, alerts ...*processor.Alert) {
+		t.Helper()
+		j := openJournal(t, path)
+		sink := s.open(t)
+		d, err := NewDispatcher(j, map[string]Sink{"a": sink}, Options{
+			Logger:   slog.New(slog.NewTextHandler(&log, nil)),
+			Delivery: map[string]DeliveryConfig{"a": {People: c.people, Retry: RetryConfig{Min: time.Millisecond, Max: 2 * time.Millisecond}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f != nil {
+			s.inject(*f)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		conformTell(t, j, alerts...)
+		if err := d.Idle(t.Context()); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if letters, err := j.DeadLetters("a"); err != nil || len(letters) > 0 {
+			t.Errorf("dead letters %v, %v", letters, err)
+		}
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	run(&fault{status: http.StatusServiceUnavailable}, story[0])
+	s.is(t, story[0], 1, "open", 1)
+	run(nil, story[1])
+	s.is(t, story[1], 1, "escalated", 2)
+	run(&fault{after: true}, story[2])
+	run(nil, story[3:]...)
+	notes := -1
+	if c.copies != "" {
+		notes = s.holds(story[4]).notes
+		if notes > 6 {
+			t.Errorf("%d notes", notes)
+		}
+	}
+	got := s.holds(story[4])
+	s.is(t, story[4], got.cases, "resolved", notes)
+	if got.cases > 1 && c.copies == "" {
+		t.Errorf("%d cases", got.cases)
+	}
+	s.hushed(t, log.String())
+}
