@@ -1,7 +1,12 @@
 package processor
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -14,6 +19,10 @@ import (
 // delays are bucket bounds in seconds, from live to a week of backlog: trails
 // deliver within minutes, and what is read again is days old.
 var delays = []float64{1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}
+
+// lengths are bucket bounds in seconds, from a device exchanged at once to a case
+// that somebody forgot.
+var lengths = []float64{60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600, 3 * 24 * 3600, 7 * 24 * 3600, 30 * 24 * 3600}
 
 // watched lists the event names, so that each series starts at zero.
 var watched = []string{
@@ -30,6 +39,7 @@ type metrics struct {
 	matches                  *prometheus.CounterVec // by event
 	alerts                   *prometheus.CounterVec // by step and severity
 	toSeen, toAlert          prometheus.Histogram
+	lasted                   *prometheus.HistogramVec // by resolution
 	appendErrors, foldErrors prometheus.Counter
 	expected                 *prometheus.GaugeVec // by state
 	overdue                  prometheus.Counter
@@ -57,6 +67,8 @@ func newMetrics(reg prometheus.Registerer, j stock) *metrics {
 			Help: "Time from eventTime until a watched record was journalled.", Buckets: delays}),
 		toAlert: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_alert_seconds",
 			Help: "Time from eventTime until its alert was journalled.", Buckets: delays}),
+		lasted: f.NewHistogramVec(prometheus.HistogramOpts{Name: "mfawatch_exposure_seconds",
+			Help: "Time from an exposure's opening until it was over, by how it ended.", Buckets: lengths}, []string{"resolution"}),
 		appendErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_append_errors_total",
 			Help: "Appends to the journal that failed."}),
 		foldErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_fold_errors_total",
@@ -72,6 +84,9 @@ func newMetrics(reg prometheus.Registerer, j stock) *metrics {
 	}
 	for _, name := range watched {
 		m.matches.WithLabelValues(name)
+	}
+	for _, resolution := range exposure.Resolutions {
+		m.lasted.WithLabelValues(resolution)
 	}
 	for _, step := range exposure.Steps {
 		for _, severity := range exposure.Severities {
@@ -129,6 +144,10 @@ type stock interface {
 var (
 	openDesc = prometheus.NewDesc("mfawatch_open_exposures",
 		"Exposures that are open.", []string{"severity"}, nil)
+	openByAccountDesc = prometheus.NewDesc("mfawatch_account_open_exposures",
+		"Exposures that are open, of each account that has any: the hundred with the most.", []string{"account"}, nil)
+	oldestOpenDesc = prometheus.NewDesc("mfawatch_oldest_open_exposure_seconds",
+		"Time since the opening of the exposure that is open the longest; 0 where none is.", []string{"severity"}, nil)
 	journalBytesDesc = prometheus.NewDesc("mfawatch_journal_bytes",
 		"Size of the journal file.", nil, nil)
 	journalAccountsDesc = prometheus.NewDesc("mfawatch_journal_accounts",
@@ -143,18 +162,35 @@ var (
 type stockCollector struct{ stock }
 
 func (c stockCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{openDesc, journalBytesDesc, journalAccountsDesc, journalUnfoldedDesc, journalAsidesDesc} {
+	for _, d := range []*prometheus.Desc{openDesc, openByAccountDesc, oldestOpenDesc,
+		journalBytesDesc, journalAccountsDesc, journalUnfoldedDesc, journalAsidesDesc} {
 		ch <- d
 	}
 }
 
+// maxAccountSeries bounds the series by account: what they show is where to look
+// first.
+const maxAccountSeries = 100
+
 func (c stockCollector) Collect(ch chan<- prometheus.Metric) {
 	open := map[exposure.Severity]int{}
+	oldest := map[exposure.Severity]time.Duration{}
+	byAccount := map[string]int{}
+	now := time.Now()
 	for _, o := range c.Open() {
 		open[o.Severity]++
+		oldest[o.Severity] = max(oldest[o.Severity], now.Sub(o.OpenedAt))
+		byAccount[o.Account]++
 	}
 	for _, s := range exposure.Severities {
 		ch <- prometheus.MustNewConstMetric(openDesc, prometheus.GaugeValue, float64(open[s]), string(s))
+		ch <- prometheus.MustNewConstMetric(oldestOpenDesc, prometheus.GaugeValue, oldest[s].Seconds(), string(s))
+	}
+	accounts := slices.SortedFunc(maps.Keys(byAccount), func(a, b string) int {
+		return cmp.Or(cmp.Compare(byAccount[b], byAccount[a]), strings.Compare(a, b))
+	})
+	for _, a := range accounts[:min(len(accounts), maxAccountSeries)] {
+		ch <- prometheus.MustNewConstMetric(openByAccountDesc, prometheus.GaugeValue, float64(byAccount[a]), a)
 	}
 	st, err := c.Stats()
 	if err != nil {

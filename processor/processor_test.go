@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -382,6 +383,37 @@ mfawatch_journal_unfolded_accounts 0
 		}
 		if open != 1 {
 			t.Errorf("%v open exposures, want 1", open)
+		}
+		if n := gauge(t, r.reg, "mfawatch_account_open_exposures", "111122223333"); n != 1 {
+			t.Errorf("%v open in the account, want 1", n)
+		}
+		if age := gauge(t, r.reg, "mfawatch_oldest_open_exposure_seconds", string(exposure.High)); age != 15*60+1 {
+			t.Errorf("the oldest is open for %v s, want 15 minutes and a second", age)
+		}
+		if err := r.Handle(ctx, delivery(inBytes("b", object(record("EnableMFADevice", "bob", 10*60))))); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.line.Idle(ctx); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := testutil.GatherAndCompare(r.reg, strings.NewReader(`
+# HELP mfawatch_oldest_open_exposure_seconds Time since the opening of the exposure that is open the longest; 0 where none is.
+# TYPE mfawatch_oldest_open_exposure_seconds gauge
+mfawatch_oldest_open_exposure_seconds{severity="critical"} 0
+mfawatch_oldest_open_exposure_seconds{severity="high"} 0
+mfawatch_oldest_open_exposure_seconds{severity="info"} 0
+mfawatch_oldest_open_exposure_seconds{severity="low"} 0
+mfawatch_oldest_open_exposure_seconds{severity="medium"} 0
+`), "mfawatch_oldest_open_exposure_seconds", "mfawatch_account_open_exposures"); err != nil {
+			t.Error(err)
+		}
+		var m dto.Metric
+		if err := r.metrics.lasted.WithLabelValues(exposure.Enabled).(prometheus.Metric).Write(&m); err != nil {
+			t.Fatal(err)
+		}
+		if h := m.GetHistogram(); h.GetSampleCount() != 1 || h.GetSampleSum() != 600 {
+			t.Errorf("%d exposures of %v s, want one of 600", h.GetSampleCount(), h.GetSampleSum())
 		}
 		cancel()
 		if err := <-ended; err != nil {

@@ -48,8 +48,10 @@ func (w *worker) end(a *attempt) {
 		} else if v == permanent {
 			w.bury(a.items[0], a, now)
 		} else {
-			w.log.Info("the exposure was ended at the channel, which is told no more of it", "alert", a.items[0].alert.ID, "err", a.err)
-			w.stopped[a.lines[0].name] = true
+			w.log.Info("the exposure was ended at the channel, which is told no more of it but what is critical", "alert", a.items[0].alert.ID, "err", a.err)
+			l := a.lines[0]
+			w.stopped[l.name] = true
+			w.finish(l, note{result: journal.Result{Number: l.queue[0].Number, Ref: l.ref, Stop: true}})
 		}
 	case throttled:
 		w.answered()
@@ -111,6 +113,9 @@ func (w *worker) tellDone(a *attempt, now time.Time) {
 			ref = a.newRef
 		}
 		it.line.ref, it.line.hasRef = ref, true
+		if w.stopped[it.line.name] || it.pending.Stopped {
+			w.stopped[it.line.name] = false // it goes on
+		}
 		if it.line.all {
 			w.metrics.untaken.Inc()
 		}
@@ -226,9 +231,9 @@ func (w *worker) rest(l *line, due time.Time) {
 }
 
 // offer makes the head of the line ready to be sent. Of an exposure that was
-// superseded nothing is.
+// superseded only what is insistent is.
 func (w *worker) offer(l *line) {
-	for len(l.queue) > 0 && (l.queue[0].Stopped || w.stopped[l.name]) {
+	for len(l.queue) > 0 && w.stoppedAt(l) {
 		w.finish(l, note{result: journal.Result{Number: l.queue[0].Number, Ref: l.ref, Stop: true}})
 	}
 	if len(l.queue) > 0 {

@@ -30,3 +30,27 @@ func (w *worker) overtake(l *line) bool {
 	w.finish(l, note{result: w.knows(l, journal.Result{Number: head.Number, Unsent: true})})
 	return true
 }
+
+// insistent reports whether a step is told although somebody ended the exposure
+// at the channel: it began, or began again; somebody came in; or an intruder's
+// work goes on.
+func insistent(step exposure.Step, severity exposure.Severity) bool {
+	switch step {
+	case exposure.Opened, exposure.Exploited:
+		return true
+	case exposure.Updated:
+		return severity == exposure.Critical
+	}
+	return false
+}
+
+// stoppedAt reports whether the head of the line is not to be told, since the
+// exposure was superseded.
+func (w *worker) stoppedAt(l *line) bool {
+	head := l.queue[0]
+	stopped, known := w.stopped[l.name]
+	if !known {
+		stopped = head.Stopped
+	}
+	return stopped && !insistent(head.Step, head.Severity)
+}

@@ -22,7 +22,7 @@ func Misconfigured(err error) error { return verdictOf(err, misconfigured, 0) }
 
 // Superseded says that somebody ended the exposure at the channel: a ticket
 // that was closed, a conversation that was deleted. The sink counts as told,
-// and is told no more of this exposure.
+// and is told no more of this exposure, unless it begins anew or turns critical.
 func Superseded(err error) error { return verdictOf(err, superseded, 0) }
 
 // Ambiguous says that the alert may have arrived: the answer to it was lost. It

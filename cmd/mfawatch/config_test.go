@@ -144,6 +144,9 @@ func TestConfigTellsNoSecret(t *testing.T) {
 	hook := func(rest string) string {
 		return "sources: {local: {type: files, paths: [x]}}\nsinks: {hook: {type: webhook, " + rest + "}}\n"
 	}
+	ticket := func(rest string) string {
+		return "sources: {local: {type: files, paths: [x]}}\nsinks: {desk: {" + rest + "}}\n"
+	}
 	for name, file := range map[string]string{
 		"webhook":           hook("url: 'https://u:" + canary + "@hooks.example.net/" + canary + "?t=" + canary + "', headers: {Authorization: Bearer " + canary + "}"),
 		"webhook's list":    hook("url: 'https://hooks.example.net/" + canary + "', headers: {Authorization: [" + canary + "]}"),
@@ -151,6 +154,11 @@ func TestConfigTellsNoSecret(t *testing.T) {
 		"webhook's secrets": hook("url: 'https://hooks.example.net/" + canary + "', secrets: whsec_" + canary),
 		"webhook's URL":     hook("url: 'htps://hooks.example.net/" + canary + "'"),
 		"webhook's header":  hook("url: 'https://hooks.example.net/', headers: {Content-Type: " + canary + "}"),
+		"servicenow":        ticket("type: servicenow, url: 'https://acme.example', username: u, password: " + canary),
+		"its key":           ticket("type: servicenow, url: 'https://acme.example', api_key: " + canary),
+		"both":              ticket("type: servicenow, url: 'https://acme.example', token: " + canary + ", api_key: " + canary),
+		"zendesk":           ticket("type: zendesk, url: 'https://acme.example', email: a@b.example, token: " + canary),
+		"its desk":          ticket("type: zendesk, url: 'https://u:" + canary + "@acme.example', token: " + canary),
 		"sound":             entry("{mechanism: plain, username: u, password: " + canary + "}"),
 		"token":             entry("{mechanism: oauthbearer, token: " + canary + "}"),
 		"a list":            entry("{mechanism: plain, username: u, password: [" + canary + "]}"),

@@ -46,14 +46,16 @@ var (
 		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
 	}
 	sinkTypes = map[string]func() sinkConfig{
-		"file":      func() sinkConfig { return &fileSink{sending: inTurn()} },
-		"kafka":     func() sinkConfig { return &kafkaSink{sending: atOnce()} },
-		"pagerduty": func() sinkConfig { return newPagerDutySink() },
-		"slack":     func() sinkConfig { return newSlackSink() },
+		"file":       func() sinkConfig { return &fileSink{sending: inTurn()} },
+		"kafka":      func() sinkConfig { return &kafkaSink{sending: atOnce()} },
+		"pagerduty":  func() sinkConfig { return newPagerDutySink() },
+		"servicenow": func() sinkConfig { return newServiceNowSink() },
+		"slack":      func() sinkConfig { return newSlackSink() },
 		"stdout": func() sinkConfig {
 			return &stdoutSink{StdoutConfig: sinks.StdoutConfig{Format: "json"}, sending: inTurn()}
 		},
 		"webhook": func() sinkConfig { return &webhookSink{sending: atOnce()} },
+		"zendesk": func() sinkConfig { return newZendeskSink() },
 	}
 )
 

@@ -18,6 +18,9 @@ const (
 	Ended       = "ended"        // of a campaign: the last of its exposures is over
 )
 
+// Resolutions lists them all.
+var Resolutions = []string{Enabled, Replaced, MFASeen, UserDeleted}
+
 // What still protects the user.
 const (
 	ProtectionNone        = "none"

@@ -1,0 +1,344 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
+)
+
+// patience is how long a test waits for what has to come.
+const patience = 2 * time.Minute
+
+func TestPrometheusRules(t *testing.T) {
+	tool(t, "promtool", "check", "rules", "prometheus/rules.yaml")
+	tool(t, "promtool", "test", "rules", "prometheus/rules_test.yaml")
+}
+
+func TestEveryRuleHasItsRunbookSection(t *testing.T) {
+	runbook, err := os.ReadFile("prometheus/runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for name := range ruleExpressions(t) {
+		names = append(names, name)
+		if !strings.Contains(string(runbook), "\n## "+name+"\n") {
+			t.Errorf("the runbook has no section %s", name)
+		}
+	}
+	for _, m := range regexp.MustCompile(`(?m)^## (Mfawatch\w+)$`).FindAllStringSubmatch(string(runbook), -1) {
+		if !slices.Contains(names, m[1]) {
+			t.Errorf("the runbook has a section %s, which is no rule", m[1])
+		}
+	}
+}
+
+// ruleExpressions are the rules' expressions by their names.
+func ruleExpressions(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("prometheus/rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			all[r.Alert] = r.Expr
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("no rules")
+	}
+	return all
+}
+
+// panelExpressions are the dashboard's expressions by the titles of their
+// panels, with the variables as they are when all is chosen.
+func panelExpressions(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("grafana/mfawatch.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr, RefID string }
+		}
+	}
+	if err := json.Unmarshal(text, &board); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	chosen := strings.NewReplacer("$job", ".*", "$instance", ".*", "$account", ".*", "$sink", ".*", "$__rate_interval", "15s", "$__range", "1m")
+	for _, p := range board.Panels {
+		for _, target := range p.Targets {
+			all[fmt.Sprintf("%s (%s)", p.Title, target.RefID)] = chosen.Replace(target.Expr)
+		}
+	}
+	if len(all) == 0 {
+		t.Fatal("no panels")
+	}
+	return all
+}
+
+// Every expression of the dashboard and the rules gives a series from a real
+// Prometheus that scrapes a service at work.
+func TestExpressionsAgainstPrometheus(t *testing.T) {
+	if _, err := exec.LookPath("prometheus"); err != nil {
+		t.Skip("prometheus is not on this machine; CI has it")
+	}
+	b := newBusy(t)
+	api := startPrometheus(t, b.metrics)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	go b.work(ctx)
+
+	expressions := panelExpressions(t)
+	for name, expr := range ruleExpressions(t) {
+		expressions["rule "+name] = quiet(expr)
+	}
+	for len(expressions) > 0 && ctx.Err() == nil {
+		for name, expr := range expressions {
+			if n, err := series(ctx, api, expr); err != nil && ctx.Err() == nil {
+				t.Errorf("%s: %v", name, err)
+				delete(expressions, name)
+			} else if n > 0 {
+				delete(expressions, name)
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second): // the interval at which Prometheus scrapes
+		}
+	}
+	for name, expr := range expressions {
+		t.Errorf("%s gives no series: %s", name, expr)
+	}
+}
+
+// quiet is a rule's expression without what it is compared with, which gives
+// series also where all is well. Windows are those of a test.
+func quiet(expr string) string {
+	expr = regexp.MustCompile(`\[(1h|15m|5m)\]`).ReplaceAllString(expr, "[15s]")
+	if strings.HasPrefix(expr, "absent(") {
+		return "mfawatch_build_info"
+	}
+	return regexp.MustCompile(` (==|>|<) [0-9.]+( |$)`).ReplaceAllString(expr, "$2")
+}
+
+// series counts what an expression gives now.
+func series(ctx context.Context, api, expr string) (int, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/api/v1/query?query="+url.QueryEscape(expr), nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	var answer struct {
+		Status, Error string
+		Data          struct {
+			Result []struct{ Value [2]any }
+		}
+	}
+	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
+		return 0, err
+	}
+	if answer.Status != "success" {
+		return 0, fmt.Errorf("%s: %s", expr, answer.Error)
+	}
+	n := 0
+	for _, s := range answer.Data.Result {
+		if s.Value[1] != "NaN" {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// A busy service reads a topic in which something happens all the time, and
+// tells sinks of which one throttles and one refuses.
+type busy struct {
+	t       *testing.T
+	client  *kgo.Client
+	metrics string // host:port
+}
+
+func newBusy(t *testing.T) *busy {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "cloudtrail"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.DefaultProduceTopic("cloudtrail"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	var asked atomic.Int64
+	throttles := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		if asked.Add(1)%3 == 0 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+	}))
+	t.Cleanup(throttles.Close)
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusUnprocessableEntity) }))
+	t.Cleanup(refuses.Close)
+
+	dir := t.TempDir()
+	config := filepath.Join(dir, "mfawatch.yaml")
+	address := freeAddress(t)
+	text := fmt.Sprintf(`
+sources: {trail: {type: kafka, brokers: [%q], topics: [cloudtrail]}}
+sinks:
+  log: {type: file, path: %q}
+  slow: {type: webhook, url: %q, concurrency: 2}
+  refusing: {type: webhook, url: %q}
+journal: {path: %q}
+http: {address: %q}
+escalate_after: [2s, 10s]
+`, cluster.ListenAddrs()[0], filepath.Join(dir, "alerts.jsonl"), throttles.URL, refuses.URL, filepath.Join(dir, "journal.db"), address)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, binary, "run", "-c", config)
+	return &busy{t: t, client: client, metrics: address}
+}
+
+// work publishes what happens: noise, removals, a device enabled again, a case
+// that somebody makes use of, and rubbish.
+func (b *busy) work(ctx context.Context) {
+	noise := trailtest.New(1)
+	for n := 0; ctx.Err() == nil; n++ {
+		user := fmt.Sprintf("user-%d", n)
+		var values []string
+		for range 20 {
+			values = append(values, string(noise.Record()))
+		}
+		values = append(values, happened("DeactivateMFADevice", user, n))
+		if n > 3 {
+			values = append(values, happened("EnableMFADevice", fmt.Sprintf("user-%d", n-3), n))
+		}
+		if n%5 == 0 {
+			values = append(values, happened("CreateAccessKey", user, n), `{"eventName":"DeactivateMFADevice","eventSource":"iam.amazonaws.com","eventTime":"never"}`, "\x1f\x8bno gzip")
+		}
+		for _, v := range values {
+			b.client.Produce(ctx, kgo.StringRecord(v), nil)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second / 2):
+		}
+	}
+}
+
+func happened(name, user string, n int) string {
+	return fmt.Sprintf(`{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","userName":"alice","arn":"arn:aws:iam::111122223333:user/alice","accountId":"111122223333"},`+
+		`"eventTime":%q,"eventSource":"iam.amazonaws.com","eventName":%q,"awsRegion":"us-east-1","sourceIPAddress":"203.0.113.7","userAgent":"aws-cli",`+
+		`"requestParameters":{"userName":%q,"serialNumber":"arn:aws:iam::111122223333:mfa/%s"},"responseElements":null,"eventID":"%s-%s-%d","recipientAccountId":"111122223333"}`,
+		time.Now().UTC().Format(time.RFC3339), name, user, user, name, user, n)
+}
+
+// startPrometheus starts a Prometheus that scrapes target each second, and
+// returns its URL.
+func startPrometheus(t *testing.T, target string) string {
+	t.Helper()
+	dir := t.TempDir()
+	rules, err := filepath.Abs("prometheus/rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "prometheus.yml")
+	text := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%q]\n"+
+		"scrape_configs: [{job_name: mfawatch, static_configs: [{targets: [%q]}]}]\n", rules, target)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := freeAddress(t)
+	said := start(t, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	api := "http://" + address
+	for deadline := time.Now().Add(patience); ; {
+		if n, err := series(t.Context(), api, "mfawatch_build_info"); err == nil && n > 0 {
+			return api
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("Prometheus does not scrape:\n%s", said())
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// start runs a program until the test ends, and tells what it said so far.
+func start(t *testing.T, name string, args ...string) (said func() string) {
+	t.Helper()
+	log := filepath.Join(t.TempDir(), "log")
+	file, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = file, file
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		file.Close()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(name), tail(log))
+		}
+	})
+	return func() string { return tail(log) }
+}
+
+func tail(path string) string {
+	text, _ := os.ReadFile(path)
+	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+	return string(bytes.Join(lines[max(0, len(lines)-30):], []byte("\n")))
+}
+
+// freeAddress is one on loopback that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

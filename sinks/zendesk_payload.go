@@ -1,0 +1,145 @@
+package sinks
+
+import (
+	"encoding/json"
+	"html"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+)
+
+const maxTicketSubject = 150 // bytes
+
+// zdPriorities are Zendesk's, the lowest first.
+var zdPriorities = []string{"low", "normal", "high", "urgent"}
+
+var zdPriority = map[string]string{"critical": "urgent", "high": "high", "medium": "normal", "low": "low", "info": "low"}
+
+// A zdTicket is what the help desk says of a ticket.
+type zdTicket struct {
+	ID          int64       `json:"id"`
+	ExternalID  string      `json:"external_id"`
+	Status      string      `json:"status"` // new, open, pending, hold, solved, closed or deleted
+	Priority    string      `json:"priority"`
+	Description string      `json:"description"` // its first comment
+	AssigneeID  json.Number `json:"assignee_id"`
+	SubmitterID json.Number `json:"submitter_id"`
+}
+
+func (t zdTicket) ref() string { return strconv.FormatInt(t.ID, 10) }
+
+func othersOf(open []zdTicket) string {
+	var all []string
+	for _, t := range open[1:] {
+		all = append(all, "#"+t.ref())
+	}
+	return strings.Join(all, ", ")
+}
+
+type zdOne struct {
+	Ticket zdTicket `json:"ticket"`
+}
+
+type zdOut struct {
+	Ticket zdSent `json:"ticket"`
+}
+
+// A zdSent is what we say of a ticket. What is empty stays as it is.
+type zdSent struct {
+	Subject       string      `json:"subject,omitempty"`
+	Comment       zdComment   `json:"comment"`
+	Priority      string      `json:"priority,omitempty"`
+	Status        string      `json:"status,omitempty"`
+	Type          string      `json:"type,omitempty"`
+	ExternalID    string      `json:"external_id,omitempty"`
+	Tags          []string    `json:"tags,omitempty"`
+	GroupID       int64       `json:"group_id,omitempty"`
+	AssigneeEmail string      `json:"assignee_email,omitempty"`
+	AssigneeID    json.Number `json:"assignee_id,omitempty"`
+	BrandID       int64       `json:"brand_id,omitempty"`
+	CustomFields  []zdField   `json:"custom_fields,omitempty"`
+	FollowUpOf    int64       `json:"via_followup_source_id,omitempty"`
+}
+
+// A zdComment is internal: no mail goes out to a requester.
+type zdComment struct {
+	HTML   string `json:"html_body"`
+	Public bool   `json:"public"`
+}
+
+type zdField struct {
+	ID    json.Number `json:"id"`
+	Value string      `json:"value"`
+}
+
+// ticket is what makes one, after one that was closed if it has a number.
+func (z *Zendesk) ticket(a *processor.Alert, after int64) zdSent {
+	m := z.wording.Message(a)
+	severity := urgent(a)
+	if a.Step == exposure.Resolved { // somebody came in, and nobody was told
+		severity = exposure.Critical
+	}
+	sent := zdSent{
+		Subject:       exposure.Clean(zdText(z.texts.or(m.Short, "subject", m, a, maxTicketText)), maxTicketSubject),
+		Comment:       zdComment{HTML: zdHTML(ticketText(m, a, z.texts, "comment", zdText))},
+		Priority:      choice(severity, z.config.Priority, zdPriority),
+		Type:          "incident",
+		ExternalID:    ticketKey(a, z.config.who()),
+		Tags:          z.config.Tags,
+		GroupID:       z.config.GroupID,
+		AssigneeEmail: z.config.AssigneeEmail,
+		BrandID:       z.config.BrandID,
+		FollowUpOf:    after,
+	}
+	for _, id := range slices.Sorted(maps.Keys(z.config.Fields)) {
+		sent.CustomFields = append(sent.CustomFields, zdField{json.Number(id), z.config.Fields[id]})
+	}
+	return sent
+}
+
+// change is what updates or solves the first of the tickets.
+func (z *Zendesk) change(a *processor.Alert, open []zdTicket) zdSent {
+	m, t := z.wording.Message(a), open[0]
+	before := []string{m.Short}
+	if len(open) > 1 {
+		before = append(before, "There are several open tickets of this exposure. mfawatch keeps to this one: "+othersOf(open)+" can be closed.")
+	}
+	sent := zdSent{Comment: zdComment{HTML: zdHTML(ticketText(m, a, z.texts, "comment", zdText, before...))}}
+	if a.Step == exposure.Resolved {
+		sent.Status = "solved"
+		if t.AssigneeID == "" { // nobody took it, and none is solved without an assignee
+			sent.AssigneeID = t.SubmitterID
+		}
+		return sent
+	}
+	if t.Status == "solved" {
+		sent.Status = "open"
+	}
+	priority := choice(urgent(a), z.config.Priority, zdPriority)
+	if slices.Index(zdPriorities, priority) > slices.Index(zdPriorities, t.Priority) {
+		sent.Priority = priority
+	}
+	return sent
+}
+
+// placeholder begins what Zendesk replaces in a comment of an agent: it could
+// give away what the reader may not see.
+var placeholder = regexp.MustCompile(`\{(\s*[{%])`)
+
+// zdText takes the meaning from placeholders.
+func zdText(s string) string {
+	for placeholder.MatchString(s) { // {{{ is two
+		s = placeholder.ReplaceAllString(s, "(${1}")
+	}
+	return s
+}
+
+// zdHTML is plain text as HTML, which is not read as Markdown.
+func zdHTML(s string) string {
+	return strings.ReplaceAll(html.EscapeString(s), "\n", "<br>")
+}
