@@ -50,25 +50,29 @@ func simulate(arrivals []arrival, policy exposure.Policy, router *route.Router, 
 	for _, k := range slices.SortedFunc(maps.Keys(of), func(a, b account) int {
 		return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.id, b.id))
 	}) {
-		all = append(all, step(of[k], policy, until)...)
+		all = append(all, steps(of[k], policy, until)...)
 	}
 	slices.SortStableFunc(all, func(a, b *saying) int { return a.at.Compare(b.at) })
 	for _, sink := range slices.Sorted(maps.Keys(kinds)) {
-		b := board{sink: sink, people: kinds[sink] != route.Machine, plain: router.Plain(sink), router: router, cases: map[string]route.Case{}, held: map[string][]*delivery{}}
+		b := board{
+			sink: sink, people: kinds[sink] != route.Machine, plain: router.Plain(sink), router: router,
+			cases: map[string]route.Case{}, queues: map[string][]*delivery{}, due: map[string]time.Time{},
+		}
 		for _, s := range all {
 			s.sinks = append(s.sinks, delivery{alert: s.alert, sink: sink})
 		}
-		for _, s := range all {
-			b.release(s.at)
-			b.take(s, &s.sinks[len(s.sinks)-1])
+		for from, to := 0, 0; from < len(all); from = to {
+			for to = from; to < len(all) && all[to].at.Equal(all[from].at); to++ {
+			}
+			b.tell(all[from:to])
 		}
 		b.release(until)
 	}
 	return all
 }
 
-// step is what one account's events come to.
-func step(arrivals []arrival, policy exposure.Policy, until time.Time) (all []*saying) {
+// steps is what one account's events come to.
+func steps(arrivals []arrival, policy exposure.Policy, until time.Time) (all []*saying) {
 	slices.SortStableFunc(arrivals, func(a, b arrival) int { return a.at.Compare(b.at) })
 	var events []*trail.Event
 	var st exposure.State
@@ -102,7 +106,8 @@ type board struct {
 	plain  bool // it is told everything, and nothing of it is remembered
 	router *route.Router
 	cases  map[string]route.Case
-	held   map[string][]*delivery // by exposure, in order
+	queues map[string][]*delivery // by exposure: what is to be told, in order
+	due    map[string]time.Time   // until when a queue is held back
 }
 
 func lineOf(a *processor.Alert) string {
@@ -112,51 +117,74 @@ func lineOf(a *processor.Alert) string {
 	return a.ID
 }
 
-// take decides about an alert. What may not wait takes what waits before it along.
-func (b *board) take(s *saying, d *delivery) {
-	line := lineOf(s.alert)
-	d.Decision = b.router.Decide(b.sink, s.alert, b.cases[line], s.at)
-	waits := len(b.held[line]) > 0
-	if !d.Tell && !waits {
-		return
+// tell is told what is journalled at one time.
+func (b *board) tell(group []*saying) {
+	now := group[0].at
+	b.release(now)
+	for _, s := range group {
+		line := lineOf(s.alert)
+		b.queues[line] = append(b.queues[line], &s.sinks[len(s.sinks)-1])
 	}
-	b.held[line] = append(b.held[line], d)
-	if d.Tell && !d.Until.After(s.at) && (!waits || s.alert.Step != exposure.Resolved) {
-		b.flush(line, s.at)
+	for _, s := range group {
+		b.settle(lineOf(s.alert), now)
 	}
 }
 
-// release tells what waited until now.
+// release tells what is held back until now, or was until before.
 func (b *board) release(now time.Time) {
-	for _, line := range slices.Sorted(maps.Keys(b.held)) {
-		if due := b.held[line][0].Until; !due.After(now) {
-			b.flush(line, due)
+	for _, line := range slices.Sorted(maps.Keys(b.due)) {
+		if due := b.due[line]; !due.After(now) {
+			b.settle(line, due)
 		}
 	}
 }
 
-// flush tells what is held of a line, but for what its end makes old news.
-func (b *board) flush(line string, now time.Time) {
-	queue := b.held[line]
-	delete(b.held, line)
-	for i, d := range queue {
-		waits := func(s exposure.Step) bool {
-			return slices.ContainsFunc(queue[i+1:], func(d *delivery) bool { return d.alert.Step == s })
-		}
-		until := d.Until
+// settle tells what may be told of a line.
+func (b *board) settle(line string, now time.Time) {
+	delete(b.due, line)
+	for len(b.queues[line]) > 0 {
+		queue := b.queues[line]
+		d, held := queue[0], queue[0].Until
 		d.Decision = b.router.Decide(b.sink, d.alert, b.cases[line], now)
-		d.Until = until
-		if !d.Tell {
-			continue
+		switch {
+		case !d.Tell:
+		case d.Until.After(now) && !b.urgent(line, queue[1:], now):
+			b.due[line] = d.Until
+			return
+		default:
+			if d.Until.IsZero() {
+				d.Until = held
+			}
+			if !b.plain {
+				b.cases[line] = route.Case{Known: true, To: d.To}
+			}
+			if d.at = now; b.people && old(d.alert, queue[1:]) {
+				d.at, d.Tell, d.Why = time.Time{}, false, "what followed before it could be told says it all"
+			}
 		}
-		if !b.plain {
-			b.cases[line] = route.Case{Known: true, To: d.To}
-		}
-		escalated := d.alert.Step == exposure.Escalated
-		if b.people && (waits(exposure.Resolved) && (escalated || d.alert.Severity != exposure.Critical) || escalated && waits(exposure.Escalated)) {
-			d.Tell, d.Why = false, "what followed before it could be told says it all"
-			continue
-		}
-		d.at = now
+		b.queues[line] = queue[1:]
 	}
+	delete(b.queues, line)
+}
+
+// urgent reports whether something behind the head may not wait.
+func (b *board) urgent(line string, behind []*delivery, now time.Time) bool {
+	return slices.ContainsFunc(behind, func(d *delivery) bool {
+		next := b.router.Decide(b.sink, d.alert, b.cases[line], now)
+		return d.alert.Step != exposure.Resolved && next.Tell && !next.Until.After(now)
+	})
+}
+
+// old reports whether what waits behind an alert makes it old news to people.
+func old(a *processor.Alert, behind []*delivery) bool {
+	waits := func(s exposure.Step) bool {
+		return slices.ContainsFunc(behind, func(d *delivery) bool { return d.alert.Step == s })
+	}
+	switch a.Step {
+	case exposure.Resolved:
+		return false
+	case exposure.Escalated:
+		return waits(exposure.Resolved) || waits(exposure.Escalated)
+	}
+	return a.Severity != exposure.Critical && waits(exposure.Resolved)
 }

@@ -96,19 +96,29 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// tell runs the records through scanner, fold, policy and routes.
+// tell is what play comes to, as the stories write it.
 func (s *story) tell(shuffled bool) (string, error) {
+	all, _, err := s.play(shuffled)
+	var b strings.Builder
+	for _, said := range all {
+		b.WriteString(said.show() + "\n")
+	}
+	return b.String(), err
+}
+
+// play runs the records through scanner, fold, policy and routes.
+func (s *story) play(shuffled bool) ([]*saying, *route.Router, error) {
 	policy, err := os.ReadFile("../../testdata/stories/policies/" + s.policy + ".yaml")
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	c, err := load(s.policy+".yaml", append(policy, storySinks...), nil, nil)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	router, err := route.New(c.Routes, storyKinds, c.policy().Accounts, time.UTC)
 	if err != nil {
-		return "", err
+		return nil, nil, err
 	}
 	lines := slices.Clone(s.lines)
 	if shuffled {
@@ -119,24 +129,20 @@ func (s *story) tell(shuffled bool) (string, error) {
 	for _, l := range lines {
 		record, err := json.Marshal(map[string]any{"Records": []any{l.record}})
 		if err != nil {
-			return "", err
+			return nil, nil, err
 		}
 		var found storyVisitor
 		if _, err := trail.NewScanner().Scan(trail.Place("story"), bytes.NewReader(record), &found); err != nil {
-			return "", err
+			return nil, nil, err
 		}
 		if found.unreadable != "" {
-			return "", fmt.Errorf("unreadable: %s: %s", found.unreadable, record)
+			return nil, nil, fmt.Errorf("unreadable: %s: %s", found.unreadable, record)
 		}
 		for _, e := range found.events {
 			arrivals = append(arrivals, arrival{e, l.seen})
 		}
 	}
-	var b strings.Builder
-	for _, said := range simulate(arrivals, c.policy(), router, storyKinds, s.until) {
-		b.WriteString(said.show() + "\n")
-	}
-	return b.String(), nil
+	return simulate(arrivals, c.policy(), router, storyKinds, s.until), router, nil
 }
 
 type storyVisitor struct {
