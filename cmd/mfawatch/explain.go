@@ -163,7 +163,11 @@ func explainAll(found *found, c *Config, router *route.Router) []explained {
 	if n := len(policy.EscalateAfter); n > 0 {
 		until = last.Add(policy.EscalateAfter[n-1] + time.Minute)
 	}
-	for _, s := range simulate(arrivals, policy, router, c.kinds(), until) {
+	people := make(map[string]bool, len(c.Sinks))
+	for name, sink := range c.Sinks {
+		people[name] = sink.delivery().People
+	}
+	for _, s := range simulate(arrivals, policy, router, people, until) {
 		i, ok := index[s.alert.Event.ID]
 		if !ok { // a deadline
 			i = len(all)

@@ -36,9 +36,9 @@ type delivery struct {
 }
 
 // simulate says what would have been told of events that arrive as they do, by
-// the time until: time steps from one arrival or deadline to the next, as in the
-// service, where sends take none.
-func simulate(arrivals []arrival, policy exposure.Policy, router *route.Router, kinds map[string]route.Kind, until time.Time) []*saying {
+// the time until, to sinks by their names, which are told for people or not. Time
+// steps from one arrival or deadline to the next, and sends take none.
+func simulate(arrivals []arrival, policy exposure.Policy, router *route.Router, people map[string]bool, until time.Time) []*saying {
 	policy.Retention = 0 // all of it is here
 	type account struct{ partition, id string }
 	of := map[account][]arrival{}
@@ -53,9 +53,9 @@ func simulate(arrivals []arrival, policy exposure.Policy, router *route.Router, 
 		all = append(all, steps(of[k], policy, until)...)
 	}
 	slices.SortStableFunc(all, func(a, b *saying) int { return a.at.Compare(b.at) })
-	for _, sink := range slices.Sorted(maps.Keys(kinds)) {
+	for _, sink := range slices.Sorted(maps.Keys(people)) {
 		b := board{
-			sink: sink, people: kinds[sink] != route.Machine, plain: router.Plain(sink), router: router,
+			sink: sink, people: people[sink], plain: router.Plain(sink), router: router,
 			cases: map[string]route.Case{}, queues: map[string][]*delivery{}, due: map[string]time.Time{},
 		}
 		for _, s := range all {

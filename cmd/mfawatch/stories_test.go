@@ -142,7 +142,11 @@ func (s *story) play(shuffled bool) ([]*saying, *route.Router, error) {
 			arrivals = append(arrivals, arrival{e, l.seen})
 		}
 	}
-	return simulate(arrivals, c.policy(), router, storyKinds, s.until), router, nil
+	people := map[string]bool{}
+	for name, kind := range storyKinds {
+		people[name] = kind != route.Machine
+	}
+	return simulate(arrivals, c.policy(), router, people, s.until), router, nil
 }
 
 type storyVisitor struct {
