@@ -40,7 +40,12 @@ type routed struct {
 // those that rest until quiet hours are over. What is not for the sink is passed
 // over.
 func (w *worker) enter(l *line, now time.Time) {
-	w.heldNow(l, false)
+	if l.held { // what people asked for is no delay of ours
+		for i := range l.queue {
+			l.queue[i].Since = now
+		}
+		w.heldNow(l, false)
+	}
 	if w.router == nil {
 		w.ready.add(l)
 		return
