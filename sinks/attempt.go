@@ -37,6 +37,9 @@ type attempt struct {
 	probe bool
 	began time.Time
 
+	sink    Sink  // for whom the alerts are
+	sinkErr error // why there is none
+
 	gone   []item // in front of others of their line, that the sink is done with already
 	unread bool   // the journal could not give the alerts: err says why
 	newRef string
@@ -52,6 +55,8 @@ type item struct {
 	ref     string // that the sink gave for the exposure before
 	hasRef  bool   // it is newer than the journal's
 	perhaps bool   // it may have arrived already
+
+	to []string // recipients; nil: the sink's own
 }
 
 // single is an attempt to send the head of the line.
@@ -105,6 +110,9 @@ func (a *attempt) send(ctx context.Context, w *worker) {
 	if len(a.items) == 0 {
 		return
 	}
+	if a.err = a.sinkErr; a.err != nil {
+		return
+	}
 	timeout := w.config.Timeout
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
 	defer cancel()
@@ -117,7 +125,7 @@ func (a *attempt) send(ctx context.Context, w *worker) {
 		ctx = perhaps(ctx)
 	}
 	if len(a.items) == 1 {
-		a.newRef, a.err = w.sink.Send(ctx, a.items[0].alert, a.items[0].ref)
+		a.newRef, a.err = a.sink.Send(ctx, a.items[0].alert, a.items[0].ref)
 		return
 	}
 	alerts := make([]*processor.Alert, len(a.items))
@@ -125,9 +133,9 @@ func (a *attempt) send(ctx context.Context, w *worker) {
 		alerts[i] = it.alert
 	}
 	if a.how == grouped {
-		a.err = w.sink.(GroupSender).SendGroup(ctx, alerts)
+		a.err = a.sink.(GroupSender).SendGroup(ctx, alerts)
 	} else {
-		a.err = w.sink.(BatchSender).SendBatch(ctx, alerts)
+		a.err = a.sink.(BatchSender).SendBatch(ctx, alerts)
 	}
 }
 
@@ -158,7 +166,7 @@ func (a *attempt) load(w *worker) error {
 		if !it.hasRef {
 			it.ref = ref
 		}
-		if a.how == grouped && w.storm.key(it.alert) != a.key {
+		if a.how == grouped && groupKey(w.storm, it.alert, it.to) != a.key {
 			cut[it.line] = true
 			continue
 		}

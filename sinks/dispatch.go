@@ -15,6 +15,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/route"
 )
 
 // A store is the journal, as the dispatcher calls it.
@@ -38,6 +39,9 @@ type Options struct {
 	// Delivery is how each sink is sent its alerts, by its name; default: as the
 	// zero DeliveryConfig says.
 	Delivery map[string]DeliveryConfig
+	// Router says what is for which sink, when, and for whom; nil: everything for
+	// everybody at once.
+	Router *route.Router
 }
 
 // parallel is implemented by sinks that need a number of sends at once that is

@@ -59,6 +59,16 @@ func (w *worker) end(a *attempt) {
 		return
 	case misconfigured:
 		w.failed(a, w.config.Retry.Max)
+		if len(a.items[0].to) > 0 { // which says nothing of other recipients
+			w.answered()
+			for _, it := range a.heads() {
+				w.count(it, time.Time{})
+			}
+			for _, l := range a.lines {
+				w.rest(l, now.Add(w.config.Retry.Max))
+			}
+			return
+		}
 		if w.circuit.refuse(a.err, now.Add(w.config.Retry.Max)) {
 			w.log.Error("the sink is misconfigured: it is sent nothing until that is set right, but for an alert now and then to see",
 				"every", w.config.Retry.Max, "err", a.err)
@@ -106,7 +116,10 @@ func (w *worker) tellDone(a *attempt, now time.Time) {
 		if w.stopped[it.line.name] || it.pending.Stopped {
 			w.stopped[it.line.name] = false // it goes on
 		}
-		w.finish(it.line, note{result: journal.Result{Number: it.pending.Number, Ref: ref}})
+		if it.line.all {
+			w.metrics.untaken.Inc()
+		}
+		w.finish(it.line, note{result: w.knows(it.line, journal.Result{Number: it.pending.Number, Ref: ref})})
 	}
 }
 
@@ -118,7 +131,7 @@ func (w *worker) keepRef(a *attempt) {
 	}
 	it := a.items[0]
 	it.line.ref, it.line.hasRef = a.newRef, true
-	w.addNote(note{result: journal.Result{Number: it.pending.Number, Ref: a.newRef, Open: true}})
+	w.addNote(note{result: w.knows(it.line, journal.Result{Number: it.pending.Number, Ref: a.newRef, Open: true})})
 }
 
 // bury gives the alert of the item up.
@@ -133,7 +146,7 @@ func (w *worker) bury(it item, a *attempt, now time.Time) {
 		"attempts", l.attempts, "first", first, "err", a.err)
 	w.finish(l, note{dead: &journal.DeadLetter{
 		Number: it.pending.Number, Cause: a.err.Error(), Attempts: l.attempts, First: first.UTC(), Last: now.UTC(),
-	}})
+	}, result: w.knows(l, journal.Result{Number: it.pending.Number, Unsent: true})})
 }
 
 // leaveAlone leaves the channel alone for as long as it asked.
@@ -224,7 +237,7 @@ func (w *worker) offer(l *line) {
 		w.finish(l, note{result: journal.Result{Number: l.queue[0].Number, Ref: l.ref, Stop: true}})
 	}
 	if len(l.queue) > 0 {
-		w.ready.add(l)
+		w.enter(l, time.Now())
 	} else {
 		w.forget(l)
 	}
@@ -276,8 +289,10 @@ func (w *worker) answered() {
 	}
 	w.log.Info("the channel answers again")
 	w.tellReady()
-	for !w.resting.empty() {
-		w.ready.add(w.resting.take())
+	rested := w.resting.lines
+	w.resting.lines = nil
+	for _, l := range rested {
+		w.enter(l, time.Now())
 	}
 }
 

@@ -22,6 +22,7 @@ type line struct {
 	ref     string // what the sink gave last, which the journal may not have yet
 	hasRef  bool
 	unnoted int // alerts that the journal does not yet know to be done
+	routed
 }
 
 // A lineHeap is a heap of lines by less.

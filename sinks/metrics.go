@@ -17,6 +17,9 @@ type metrics struct {
 	retries   *prometheus.CounterVec   // by sink
 	throttled *prometheus.CounterVec   // by sink
 	overtaken *prometheus.CounterVec   // by sink
+	leftOut   *prometheus.CounterVec   // by sink
+	untaken   *prometheus.CounterVec   // by sink
+	held      *prometheus.GaugeVec     // by sink
 	open      *prometheus.GaugeVec     // by sink
 }
 
@@ -38,7 +41,13 @@ func newMetrics(reg prometheus.Registerer, j stock, sinks []string) *metrics {
 		throttled: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_throttled_seconds_total",
 			Help: "Time that the channel asked to be left alone."}, []string{"sink"}),
 		overtaken: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_overtaken_total",
-			Help: "Alerts that were not sent, since the exposure was over before they could be."}, []string{"sink"}),
+			Help: "Alerts that were not sent, since a later step made them old news before they could be."}, []string{"sink"}),
+		leftOut: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_left_out_total",
+			Help: "Alerts that the sink was not told, since the routes keep them from it."}, []string{"sink"}),
+		untaken: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_untaken_total",
+			Help: "Alerts that the sink was told as all are, since no route takes them."}, []string{"sink"}),
+		held: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_sink_held_exposures",
+			Help: "Exposures of which the sink is told at the end of quiet hours."}, []string{"sink"}),
 		open: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_sink_circuit_open",
 			Help: "1 while the channel is down or misconfigured and only tried with one alert at a time, else 0."}, []string{"sink"}),
 	}
@@ -60,6 +69,9 @@ type sinkMetrics struct {
 	retries   prometheus.Counter
 	throttled prometheus.Counter
 	overtaken prometheus.Counter
+	leftOut   prometheus.Counter
+	untaken   prometheus.Counter
+	held      prometheus.Gauge
 	open      prometheus.Gauge
 }
 
@@ -72,6 +84,9 @@ func (m *metrics) sink(name string) *sinkMetrics {
 		retries:   m.retries.WithLabelValues(name),
 		throttled: m.throttled.WithLabelValues(name),
 		overtaken: m.overtaken.WithLabelValues(name),
+		leftOut:   m.leftOut.WithLabelValues(name),
+		untaken:   m.untaken.WithLabelValues(name),
+		held:      m.held.WithLabelValues(name),
 		open:      m.open.WithLabelValues(name),
 	}
 	for _, v := range verdicts {

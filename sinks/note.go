@@ -69,6 +69,9 @@ func (w *worker) journal(notes []note) error {
 			if err := w.store.Bury(w.name, *n.dead); err != nil {
 				return err
 			}
+			if n.result.Known {
+				results = append(results, n.result)
+			}
 		default:
 			results = append(results, n.result)
 		}

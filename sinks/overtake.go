@@ -9,7 +9,8 @@ import (
 
 // overtake passes over what is at the head of the line if the end of its
 // exposure waits behind it and makes it old news to people: an escalation, and
-// whatever else is not critical. What may have arrived already is sent again all
+// whatever else is not critical; or if a later escalation makes an earlier one so.
+// What may have arrived already is sent again all
 // the same: nobody could end at the channel what it is thought not to know. It
 // reports whether it passed over anything.
 func (w *worker) overtake(l *line) bool {
@@ -17,13 +18,16 @@ func (w *worker) overtake(l *line) bool {
 		return false
 	}
 	head := l.queue[0]
+	waits := func(s exposure.Step) bool {
+		return slices.ContainsFunc(l.queue[1:], func(p journal.Pending) bool { return p.Step == s })
+	}
 	old := head.Step == exposure.Escalated ||
 		head.Step != "" && head.Step != exposure.Resolved && head.Severity != exposure.Critical && !l.perhaps
-	if !old || !slices.ContainsFunc(l.queue[1:], func(p journal.Pending) bool { return p.Step == exposure.Resolved }) {
+	if (!old || !waits(exposure.Resolved)) && (head.Step != exposure.Escalated || !waits(exposure.Escalated)) {
 		return false
 	}
 	w.metrics.overtaken.Inc()
-	w.finish(l, note{result: journal.Result{Number: head.Number, Unsent: true}})
+	w.finish(l, note{result: w.knows(l, journal.Result{Number: head.Number, Unsent: true})})
 	return true
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/route"
 )
 
 // Bounds on how many pending alerts a worker knows of, without their contents:
@@ -38,12 +39,14 @@ type worker struct {
 	drainTime time.Duration
 	batches   bool          // the sink is a BatchSender
 	storm     *storm        // nil: alerts are not grouped
+	router    router        // nil: the sink is told every alert
 	limiter   *rate.Limiter // nil: no bound
 
 	lines   map[string]*line
 	ready   lineHeap        // may be sent
 	resting lineHeap        // wait for their next attempt
 	alone   map[uint64]bool // alerts that are to be sent by themselves
+	others  map[string]Sink // the sink for others than its own, by recipients
 	stopped map[string]bool // lines that were superseded, until the journal knows
 	known   int             // alerts in lines
 	after   uint64          // the newest alert that was ever in lines
@@ -78,11 +81,15 @@ func newWorker(name string, s Sink, j store, m *metrics, c DeliveryConfig, o Opt
 		resting: lineHeap{less: byDue},
 		alone:   map[uint64]bool{},
 		stopped: map[string]bool{},
+		others:  map[string]Sink{},
 		noted:   make(chan error, 1),
 	}
 	_, w.batches = s.(BatchSender)
 	if p, ok := s.(parallel); ok {
 		w.config.Concurrency = p.Parallel()
+	}
+	if o.Router != nil && !o.Router.Plain(name) {
+		w.router = o.Router
 	}
 	w.storm = newStorm(s, w.config.Group)
 	if r := w.config.Rate; r > 0 {
@@ -149,13 +156,15 @@ func (w *worker) look(now time.Time) error {
 		w.known++
 		l := w.lines[p.Line]
 		if l == nil {
-			l = &line{name: p.Line}
+			l = &line{name: p.Line, routed: routed{known: route.Case{Known: p.Known, To: p.To, Orphan: p.Orphan}}}
 			w.lines[p.Line] = l
 		}
 		l.queue = append(l.queue, p)
 		if len(l.queue) == 1 && !l.running {
 			l.attempts, l.first, l.perhaps = p.Attempts, p.First, p.Attempts > 0
 			w.offer(l)
+		} else if l.held {
+			w.wake(l)
 		}
 	}
 	return nil
@@ -175,7 +184,7 @@ func (w *worker) idle(now time.Time) bool {
 // begin sends what may be sent now, the oldest first.
 func (w *worker) begin(ctx context.Context, now time.Time) {
 	for !w.resting.empty() && !w.resting.first().due.After(now) {
-		w.ready.add(w.resting.take())
+		w.enter(w.resting.take(), now)
 	}
 	for !w.full(now) {
 		a := w.next(now)
@@ -184,6 +193,7 @@ func (w *worker) begin(ctx context.Context, now time.Time) {
 		}
 		w.running++
 		a.began, a.probe = now, w.circuit.open
+		w.address(a)
 		for i, it := range a.items {
 			a.items[i].ref, a.items[i].hasRef = it.line.ref, it.line.hasRef
 			head := it.pending.Number == it.line.queue[0].Number
@@ -271,7 +281,7 @@ func (w *worker) hold(l *line, now time.Time) bool {
 	if ref != "" || l.hasRef && l.ref != "" {
 		return false // it goes on where the exposure has a place of its own
 	}
-	return w.storm.hold(w.storm.key(alert), l, now)
+	return w.storm.hold(groupKey(w.storm, alert, l.to), l, now)
 }
 
 // wait is how long nothing will happen by itself.

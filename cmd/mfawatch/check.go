@@ -21,6 +21,9 @@ hidden. Exit code 2 and a line for each mistake where run would refuse to start.
 		if err != nil {
 			return err
 		}
+		if err := c.tryAll(p.aside(c)); err != nil {
+			return err
+		}
 		text, err := effective(c)
 		if err != nil {
 			return err

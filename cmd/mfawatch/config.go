@@ -16,6 +16,8 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"github.com/mfawatch/mfawatch/processor/route"
 )
 
 // A Config is a whole configuration, read and found sound.
@@ -33,6 +35,7 @@ type settings struct {
 	Retention time.Duration            `koanf:"retention"`
 	Accounts  map[string]accountConfig `koanf:"accounts"`  // by number
 	TimeZone  string                   `koanf:"time_zone"` // in which people are told times, beside UTC
+	Routes    []route.Route            `koanf:"routes"`    // who is told of what
 	Drain     time.Duration            `koanf:"drain"`     // how long sends in flight may take at the end
 	HTTP      HTTPConfig               `koanf:"http"`
 	Log       LogConfig                `koanf:"log"`
@@ -186,6 +189,9 @@ func build(k *koanf.Koanf) (*Config, []mistake) {
 	wrong := decode(rest, "", &c.settings)
 	if len(wrong) == 0 {
 		wrong = c.settings.mistakes()
+	}
+	if len(more) == 0 {
+		wrong = append(wrong, c.routeMistakes()...)
 	}
 	return c, append(mistakes, wrong...)
 }

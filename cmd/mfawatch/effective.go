@@ -151,7 +151,7 @@ func secretField(path string) bool {
 	switch {
 	case strings.HasSuffix(name, "_file"), strings.HasSuffix(name, "_files"):
 		return false
-	case strings.Contains(path, ".headers."):
+	case strings.Contains(path, ".headers."), strings.Contains(path, ".recipients"):
 		return true
 	}
 	for _, word := range []string{"passw", "secret", "token", "passphrase", "credential", "webhook"} {

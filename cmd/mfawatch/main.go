@@ -84,7 +84,8 @@ To look through a log that you have:           mfawatch scan PATH`,
 			return errors.New("no command given")
 		},
 	}
-	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.runCommand(), p.pipeCommand(), p.checkCommand(), p.renderCommand(), p.testAlertCommand(),
+	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.runCommand(), p.pipeCommand(), p.checkCommand(),
+		p.routesCommand(), p.renderCommand(), p.testAlertCommand(),
 		p.deadLettersCommand(), p.quarantineCommand(), p.versionCommand())
 	return root
 }

@@ -109,7 +109,15 @@ func (p *pipeline) newSink(name string, c *Config) (*servedSink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sinks.%s: %w", name, err)
 	}
-	o := sinks.Options{Logger: p.log, Drain: c.Drain, Delivery: map[string]sinks.DeliveryConfig{name: c.Sinks[name].delivery()}}
+	router, err := c.router()
+	if err == nil {
+		err = c.tryRecipients(name, sink)
+	}
+	if err != nil {
+		closeSink(sink)
+		return nil, err
+	}
+	o := sinks.Options{Logger: p.log, Drain: c.Drain, Router: router, Delivery: map[string]sinks.DeliveryConfig{name: c.Sinks[name].delivery()}}
 	s, err := newServedSink(name, sink, sinkLine{p.journal, name, p.count}, o, p.metrics)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sinks.%s: %w", name, err), s.Close())

@@ -20,9 +20,10 @@ type found struct {
 	files      int64
 	stats      trail.Stats
 	events     []*trail.Event
-	unreadable bad    // parts that were no CloudTrail, or damaged
-	failures   bad    // files that could not be opened or read
-	passed     passed // what was not wanted
+	unreadable bad             // parts that were no CloudTrail, or damaged
+	failures   bad             // files that could not be opened or read
+	passed     passed          // what was not wanted
+	ignored    []trail.Ignored // records of a watched name that are none, if asked for
 }
 
 // A reading is what is to be read, and how.
@@ -33,6 +34,7 @@ type reading struct {
 	workers int
 	bar     *progress
 	kept    *keptScan // what was read before, and where it is noted; nil: nowhere
+	ignored bool      // keep what is ignored, too
 }
 
 // Small objects of a bucket are fetched many at once, since most of the time of
@@ -59,7 +61,11 @@ func (r *reading) run(ctx context.Context) *found {
 	}
 	var mu sync.Mutex // guards all
 	r.each(ctx, all, &mu, func(queue <-chan input) {
-		w := reader{ctx: ctx, scanner: trail.NewScanner(), bar: r.bar}
+		w := &reader{ctx: ctx, scanner: trail.NewScanner(), bar: r.bar}
+		w.visitor = w
+		if r.ignored {
+			w.visitor = explaining{w}
+		}
 		for i := range queue {
 			if ctx.Err() != nil {
 				continue
@@ -162,6 +168,7 @@ func (f *found) merge(g *found) {
 	for why, n := range g.passed {
 		f.passed.add(why, n)
 	}
+	f.ignored = append(f.ignored, g.ignored...)
 }
 
 // passed counts what was not wanted, by why.
@@ -202,7 +209,13 @@ type reader struct {
 	scanner *trail.Scanner
 	bar     *progress
 	body    io.Reader
+	visitor trail.Visitor
 }
+
+// explaining is a reader that keeps what is ignored, too.
+type explaining struct{ *reader }
+
+func (r explaining) Ignored(i trail.Ignored) { r.one.ignored = append(r.one.ignored, i) }
 
 // read reads one input to its end, into r.one. Its error is about the file; what
 // lies in it and cannot be read is no error.
@@ -215,7 +228,7 @@ func (r *reader) read(i input) error {
 	defer body.Close()
 	r.one.files++
 	r.body = body
-	stats, err := r.scanner.Scan(trail.Place(i.place), r, r)
+	stats, err := r.scanner.Scan(trail.Place(i.place), r, r.visitor)
 	r.one.stats.Add(stats)
 	if err != nil {
 		return unreadableInput(i, err)
@@ -262,6 +275,16 @@ func (b *bad) add(text string) {
 	if i < maxBad {
 		b.first = slices.Insert(b.first, i, text)
 		b.first = b.first[:min(len(b.first), maxBad)]
+	}
+}
+
+// write names them on w.
+func (b *bad) write(w io.Writer) {
+	for _, text := range b.first {
+		fmt.Fprintf(w, "mfawatch: %s\n", text)
+	}
+	if more := b.total - int64(len(b.first)); more > 0 {
+		fmt.Fprintf(w, "mfawatch: and %s more\n", grouped(more))
 	}
 }
 

@@ -6,18 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sources"
 )
-
-// A telling is an alert as the service would have told it at its time.
-type telling struct {
-	At    time.Time        `json:"at"`
-	Sinks []string         `json:"sinks"` // who would have been told, by name
-	Alert *processor.Alert `json:"alert"`
-}
 
 // An arrival is an event and when the service would have read it.
 type arrival struct {
@@ -25,33 +17,40 @@ type arrival struct {
 	event *trail.Event
 }
 
-// rehearse tells what the service would have told until a time, had it read the
-// events as they were delivered: at the time that the key of their object names,
-// else as they happened. It is the service's own fold, with a clock that steps
-// from each arrival and each deadline to the next. What is told at one time is in
-// the order of the service.
-func rehearse(events []*trail.Event, p exposure.Policy, until time.Time) []telling {
-	var all []telling
-	for _, account := range arrivals(events) {
-		all = append(all, rehearseAccount(concerned(account), p, until)...)
+// rehearse says what the service would have journalled until a time, had it read
+// the events as they arrived. It is the service's own fold, with a clock that
+// steps from each arrival and each deadline to the next. What is said at one time
+// is in the order of the service.
+func rehearse(accounts map[[2]string][]arrival, p exposure.Policy, until time.Time) []*saying {
+	var all []*saying
+	for _, list := range accounts {
+		all = append(all, rehearseAccount(list, p, until)...)
 	}
-	slices.SortStableFunc(all, func(a, b telling) int {
-		return cmp.Or(a.At.Compare(b.At), a.Alert.Time.Compare(b.Alert.Time),
-			strings.Compare(a.Alert.Partition, b.Alert.Partition), strings.Compare(a.Alert.Account, b.Alert.Account))
+	slices.SortStableFunc(all, func(a, b *saying) int {
+		return cmp.Or(a.at.Compare(b.at), a.alert.Time.Compare(b.alert.Time),
+			strings.Compare(a.alert.Partition, b.alert.Partition), strings.Compare(a.alert.Account, b.alert.Account))
 	})
 	return all
 }
 
-// arrivals sorts events by account, and within it by arrival. Of an event that
-// came several times the first arrival counts, and the origin that sorts first is
-// shown, as in the journal (R29, R30).
-func arrivals(events []*trail.Event) map[[2]string][]arrival {
-	first := map[[3]string]int{}
-	accounts := map[[2]string][]arrival{}
+// arrivals sorts events by account, and within it by arrival: seen says when each
+// is read. Of an event that came several times the first arrival counts, and the
+// origin that sorts first is shown, as in the journal (R29, R30).
+func arrivals(events []*trail.Event, seen func(*trail.Event) time.Time) map[[2]string][]arrival {
+	var list []arrival
 	for _, e := range events {
+		list = append(list, arrival{seen(e), e})
+	}
+	return byAccount(list)
+}
+
+func byAccount(list []arrival) map[[2]string][]arrival {
+	first := map[[4]string]int{}
+	accounts := map[[2]string][]arrival{}
+	for _, a := range list {
+		e := a.event
 		account := [2]string{e.Partition, e.Account}
-		id := [3]string{e.Partition, e.Account, e.ID}
-		a := arrival{delivered(e), e}
+		id := [4]string{e.Partition, e.Account, e.ID, e.Name}
 		i, again := first[id]
 		if !again {
 			first[id] = len(accounts[account])
@@ -74,7 +73,8 @@ func arrivals(events []*trail.Event) map[[2]string][]arrival {
 	return accounts
 }
 
-// delivered is when the service would have read the event.
+// delivered is when the service would have read the event: at the time that the
+// key of its object names, else as it happened.
 func delivered(e *trail.Event) time.Time {
 	if k, ok := sources.ParseKey(e.Origin); ok && k.Delivered.After(e.Time) {
 		return k.Delivered
@@ -114,9 +114,10 @@ func concerned(list []arrival) []arrival {
 }
 
 // rehearseAccount steps through one account.
-func rehearseAccount(list []arrival, p exposure.Policy, until time.Time) []telling {
+func rehearseAccount(list []arrival, p exposure.Policy, until time.Time) []*saying {
+	list = concerned(list)
 	var (
-		all    []telling
+		all    []*saying
 		events []*trail.Event
 		state  exposure.State
 		next   time.Time // when to look again; zero: never
@@ -150,7 +151,7 @@ func rehearseAccount(list []arrival, p exposure.Policy, until time.Time) []telli
 		for _, a := range out.Alerts {
 			if !told[a.ID] {
 				told[a.ID] = true
-				all = append(all, telling{At: now, Alert: a})
+				all = append(all, &saying{alert: a, at: now})
 			}
 		}
 	}

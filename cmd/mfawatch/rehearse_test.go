@@ -42,14 +42,14 @@ func rehearsalEvent(id, name, user string, minute, delay int) *trail.Event {
 }
 
 // lines is who was told what, and when.
-func rehearsalLines(all []telling) []string {
+func rehearsalLines(all []*saying) []string {
 	var lines []string
 	for _, t := range all {
-		step := string(t.Alert.Step)
-		if t.Alert.Escalation != nil {
-			step += fmt.Sprint(*t.Alert.Escalation)
+		step := string(t.alert.Step)
+		if t.alert.Escalation != nil {
+			step += fmt.Sprint(*t.alert.Escalation)
 		}
-		lines = append(lines, fmt.Sprintf("%s %s %s", t.At.Format("02 15:04"), *t.Alert.User, step))
+		lines = append(lines, fmt.Sprintf("%s %s %s", t.at.Format("02 15:04"), *t.alert.User, step))
 	}
 	return lines
 }
@@ -85,14 +85,14 @@ func TestRehearse(t *testing.T) {
 		{"nothing", []*trail.Event{rehearsalEvent("a", on, "bob", 0, 6), rehearsalEvent("b", login, "bob", 0, 6)}, never, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := rehearsalLines(rehearse(tt.events, exposure.DefaultPolicy(), tt.until))
+			got := rehearsalLines(rehearse(arrivals(tt.events, delivered), exposure.DefaultPolicy(), tt.until))
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
 		})
 	}
-	late := rehearse([]*trail.Event{rehearsalEvent("a", off, "bob", 0, 4320)}, exposure.DefaultPolicy(), rehearsalStart.AddDate(0, 0, 4))
-	if len(late) == 0 || !slices.Contains(late[0].Alert.Reasons, "late") {
+	late := rehearse(arrivals([]*trail.Event{rehearsalEvent("a", off, "bob", 0, 4320)}, delivered), exposure.DefaultPolicy(), rehearsalStart.AddDate(0, 0, 4))
+	if len(late) == 0 || !slices.Contains(late[0].alert.Reasons, "late") {
 		t.Errorf("got %v, want it late", late)
 	}
 }
@@ -139,8 +139,8 @@ func TestRehearsalIsWhatTheJournalTells(t *testing.T) {
 			return at.Format(time.RFC3339) + " " + a.ID + " " + string(a.Step) + " " + a.Summary
 		}
 		var got, want []string
-		for _, told := range rehearse(events, policy, until) {
-			got = append(got, text(told.At, told.Alert))
+		for _, told := range rehearse(arrivals(events, delivered), policy, until) {
+			got = append(got, text(told.at, told.alert))
 		}
 
 		j, err := journal.Open(filepath.Join(t.TempDir(), "mfawatch.db"), journal.Options{})
@@ -199,7 +199,7 @@ func TestRehearsalLeavesOutTheUnconcerned(t *testing.T) {
 	events = append(events, rehearsalEvent("a", trail.DeactivateMFADevice, "user7", 10, 5), rehearsalEvent("r", trail.UpdateUser, "USER8", 20, 5),
 		rehearsalEvent("n", trail.CreateVirtualMFADevice, "", 20, 5))
 	events[len(events)-2].NewUser = "User7"
-	for _, list := range arrivals(events) {
+	for _, list := range arrivals(events, delivered) {
 		if kept := len(concerned(list)); kept != 6+6+3 {
 			t.Errorf("%d events are kept", kept)
 		}
@@ -210,12 +210,14 @@ func TestRehearsalLeavesOutTheUnconcerned(t *testing.T) {
 func TestRehearsalTable(t *testing.T) {
 	var v reader
 	trail.NewScanner().ScanBytes(trail.Place("demo"), demoLines, &v)
-	all := rehearse(v.one.events, exposure.DefaultPolicy(), time.Date(2026, 5, 1, 9, 0, 0, 0, time.UTC))
+	all := rehearse(arrivals(v.one.events, delivered), exposure.DefaultPolicy(), time.Date(2026, 5, 1, 9, 0, 0, 0, time.UTC))
 	for i := range all {
-		all[i].Sinks = []string{"alerts", "chat"}
+		for _, name := range []string{"alerts", "chat"} {
+			all[i].sinks = append(all[i].sinks, delivery{sink: name, at: all[i].at})
+		}
 	}
 	var out bytes.Buffer
-	if err := writeTellingTable(&out, all, false); err != nil {
+	if err := writeSayingTable(&out, all, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -227,7 +229,7 @@ func TestRehearsalTable(t *testing.T) {
 		}
 	}
 	out.Reset()
-	if err := writeTellingTable(&out, nil, false); err != nil || out.String() != "nothing would have been sent\n" {
+	if err := writeSayingTable(&out, nil, false); err != nil || out.String() != "nothing would have been sent\n" {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }

@@ -99,7 +99,7 @@ func (p *pipeline) apply(next *Config) (c changes, err error) {
 		}
 	}
 	for name, config := range next.Sinks {
-		if now.Drain == next.Drain && reflect.DeepEqual(now.wording(), next.wording()) && reflect.DeepEqual(now.Sinks[name], config) {
+		if now.Drain == next.Drain && reflect.DeepEqual(now.wording(), next.wording()) && reflect.DeepEqual(now.Sinks[name], config) && routedAlike(name, now, next) {
 			sinks[name] = p.sinks[name]
 		}
 	}

@@ -2,12 +2,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -95,11 +94,6 @@ A file that was chosen is fed whole.`,
 	return cmd
 }
 
-// addressees says which sinks would be told of an alert at a time: all of them.
-func (c *Config) addressees(*processor.Alert, time.Time) []string {
-	return slices.Sorted(maps.Keys(c.Sinks))
-}
-
 // rehearsal shows what would have been sent.
 func (p *program) rehearsal(ctx context.Context, c *Config, r *replayRun, now time.Time) error {
 	started := time.Now()
@@ -111,16 +105,20 @@ func (p *program) rehearsal(ctx context.Context, c *Config, r *replayRun, now ti
 	if !r.wanted.Until.IsZero() && r.wanted.Until.Before(now) {
 		until = r.wanted.Until
 	}
-	all := slices.DeleteFunc(rehearse(found.events, c.policy(), until),
-		func(t telling) bool { return t.At.Before(r.wanted.Since) })
-	sends := 0
-	for i := range all {
-		all[i].Sinks = c.addressees(all[i].Alert, all[i].At)
-		sends += len(all[i].Sinks)
+	router, err := c.router()
+	if err != nil {
+		return err
 	}
-	write := writeTellings
+	all := rehearse(arrivals(found.events, delivered), c.policy(), until)
+	simulate(all, router, c.people(), until)
+	all = slices.DeleteFunc(all, func(s *saying) bool { return s.at.Before(r.wanted.Since) })
+	sends := 0
+	for _, s := range all {
+		sends += len(s.to())
+	}
+	write := writeSayings
 	if r.format == "table" {
-		write = func(w io.Writer, all []telling) error { return writeTellingTable(w, all, p.colours()) }
+		write = func(w io.Writer, all []*saying) error { return writeSayingTable(w, all, p.colours()) }
 	}
 	if err := write(p.stdout, all); err != nil {
 		return fmt.Errorf("write the rehearsal: %w", err)
@@ -140,27 +138,40 @@ func (p *program) rehearsal(ctx context.Context, c *Config, r *replayRun, now ti
 	return nil
 }
 
-// writeTellings writes one JSON object a line.
-func writeTellings(w io.Writer, all []telling) error {
+// to is the sinks that would have been told, by name.
+func (s *saying) to() (names []string) {
+	for _, d := range s.sinks {
+		if !d.at.IsZero() {
+			names = append(names, d.sink)
+		}
+	}
+	return names
+}
+
+// writeSayings writes one JSON object a line: when the alert would have been
+// journalled, who told of it and when, and the alert.
+func writeSayings(w io.Writer, all []*saying) error {
 	b := bufio.NewWriter(w)
-	lines := json.NewEncoder(b)
-	lines.SetEscapeHTML(false)
-	for _, t := range all {
-		if err := lines.Encode(t); err != nil {
+	for _, s := range all {
+		if err := writeLine(b, struct {
+			At    time.Time        `json:"at"`
+			Told  []toldTo         `json:"told"`
+			Alert *processor.Alert `json:"alert"`
+		}{s.at, s.told(), s.alert}); err != nil {
 			return err
 		}
 	}
 	return b.Flush()
 }
 
-func writeTellingTable(w io.Writer, all []telling, colours bool) error {
+func writeSayingTable(w io.Writer, all []*saying, colours bool) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "nothing would have been sent")
 		return err
 	}
 	var lines []row
 	for _, t := range all {
-		a, user := t.Alert, ""
+		a, user := t.alert, ""
 		if a.User != nil {
 			user = *a.User
 		}
@@ -168,9 +179,9 @@ func writeTellingTable(w io.Writer, all []telling, colours bool) error {
 		if a.Escalation != nil {
 			step += fmt.Sprintf(" (%d)", *a.Escalation)
 		}
-		lines = append(lines, row{severity: a.Severity, since: t.At, cells: []string{
-			t.At.UTC().Format(time.DateTime), string(a.Severity), step, cell(a.Account, 20), userName(user, a.Root),
-			strings.Join(t.Sinks, ", "), strings.Join(a.Reasons, ", "),
+		lines = append(lines, row{severity: a.Severity, since: t.at, cells: []string{
+			t.at.UTC().Format(time.DateTime), string(a.Severity), step, cell(a.Account, 20), userName(user, a.Root),
+			cmp.Or(strings.Join(t.to(), ", "), "nobody"), strings.Join(a.Reasons, ", "),
 		}})
 	}
 	return writeCells(w, []string{"TOLD (UTC)", "SEVERITY", "STEP", "ACCOUNT", "USER", "TO", "WHY"}, lines, 1, colours)

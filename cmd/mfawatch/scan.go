@@ -170,12 +170,7 @@ func (f *found) failed(w io.Writer) {
 		fmt.Fprintf(w, "passed over: %s\n", text)
 	}
 	for _, list := range []*bad{&f.failures, &f.unreadable} {
-		for _, text := range list.first {
-			fmt.Fprintf(w, "mfawatch: %s\n", text)
-		}
-		if more := list.total - int64(len(list.first)); more > 0 {
-			fmt.Fprintf(w, "mfawatch: and %s more\n", grouped(more))
-		}
+		list.write(w)
 	}
 }
 

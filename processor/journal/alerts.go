@@ -98,6 +98,12 @@ type Pending struct {
 
 	// Stopped says that the sink is to be told no more of the exposure.
 	Stopped bool
+	// Known says that the sink knows the exposure, through the recipients To.
+	Known bool
+	To    []string
+	// Orphan says that a sink knows the exposure that is not registered: it went
+	// away, or has another name now.
+	Orphan bool
 
 	ends bool // the exposure
 }

@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -22,6 +23,10 @@ func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, erro
 	var pending []Pending
 	err := j.view(func(tx *bolt.Tx) error {
 		b := sinkBucket(tx, sink)
+		gone, err := j.unregistered(tx)
+		if err != nil {
+			return err
+		}
 		done := b.Bucket(doneBucket)
 		c := tx.Bucket(alertsBucket).Cursor()
 		for k, v := c.Seek(numberKey(first)); k != nil && len(pending) < limit; k, v = c.Next() {
@@ -33,7 +38,9 @@ func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, erro
 				return err
 			}
 			p.Attempts, p.First = tried(b, k)
-			p.Stopped = getRef(b, p.Line).Stop
+			r := getRef(b, p.Line)
+			p.Stopped, p.Known, p.To = r.Stop, r.Known, r.To
+			p.Orphan = slices.ContainsFunc(gone, func(b *bolt.Bucket) bool { return getRef(b, p.Line).Known })
 			pending = append(pending, p)
 		}
 		return nil
@@ -92,6 +99,10 @@ type Result struct {
 	Unsent bool   // it was passed over: the reference stays as it is
 	Stop   bool   // the sink is to be told no more of the exposure; then an empty Ref replaces nothing
 	Open   bool   // it was not told yet: only the reference is kept
+	// Known notes that the sink knows the exposure, through the recipients To;
+	// nil: its own. Pending says so for as long as the reference is kept.
+	Known bool
+	To    []string
 }
 
 // Done notes that the sink was told the alerts. To note one twice is no error.
@@ -171,6 +182,9 @@ type ref struct {
 	Time time.Time `json:"time"`           // when it was kept last
 	Over bool      `json:"over,omitempty"` // the exposure is resolved
 	Stop bool      `json:"stop,omitempty"` // the sink is to be told no more of it
+
+	Known bool     `json:"known,omitempty"` // the sink was told of it, or would have been
+	To    []string `json:"to,omitempty"`    // through these recipients
 }
 
 // getRef returns the zero ref where there is none.
@@ -192,15 +206,22 @@ func keepRef(tx *bolt.Tx, b *bolt.Bucket, r Result, now time.Time) error {
 		return err
 	}
 	refs := b.Bucket(refsBucket)
-	if r.Unsent {
+	if r.Unsent && !r.Known {
 		return nil
 	}
-	if r.Ref == "" && !r.Stop {
-		return refs.Delete([]byte(p.Line))
+	before := getRef(b, p.Line)
+	keep := ref{Ref: r.Ref, Time: now, Over: p.ends && !r.Open, Stop: r.Stop, Known: before.Known, To: before.To}
+	switch {
+	case r.Unsent:
+		keep.Ref, keep.Over, keep.Stop = before.Ref, before.Over || p.ends, before.Stop
+	case r.Stop && r.Ref == "":
+		keep.Ref = before.Ref
 	}
-	keep := ref{Ref: r.Ref, Time: now, Over: p.ends && !r.Open, Stop: r.Stop}
-	if keep.Ref == "" {
-		keep.Ref = getRef(b, p.Line).Ref
+	if r.Known {
+		keep.Known, keep.To = true, r.To
+	}
+	if keep.Ref == "" && !keep.Stop && !keep.Known {
+		return refs.Delete([]byte(p.Line))
 	}
 	v, err := encode(keep)
 	if err != nil {

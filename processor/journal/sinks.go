@@ -136,6 +136,20 @@ func sinkBucket(tx *bolt.Tx, sink string) *bolt.Bucket {
 	return tx.Bucket(sinksBucket).Bucket([]byte(sink))
 }
 
+// unregistered are the buckets of sinks that were registered once, and are not.
+func (j *Journal) unregistered(tx *bolt.Tx) (gone []*bolt.Bucket, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	sinks := tx.Bucket(sinksBucket)
+	err = sinks.ForEachBucket(func(name []byte) error {
+		if j.places[string(name)] == nil {
+			gone = append(gone, sinks.Bucket(name))
+		}
+		return nil
+	})
+	return gone, err
+}
+
 func (j *Journal) registered(sink string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -184,7 +184,7 @@ func (f *field) bits(item any) (uint16, error) {
 // wanted is what belongs in the field.
 func (f *field) wanted() string {
 	switch {
-	case f.words != nil && len(f.words) == 2:
+	case len(f.words) == 2:
 		return "true or false"
 	case f.words != nil:
 		return "one of " + strings.Join(f.words, ", ")

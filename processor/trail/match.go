@@ -149,28 +149,46 @@ func (r *record) isRecord() bool {
 	return r.name != "" && r.source != "" && !strings.HasPrefix(r.source, "aws:") && r.dated()
 }
 
-// matters reports whether the record is to become an Event.
-func (r *record) matters() bool {
+// A test is the first one that a record of a watched name did not pass.
+type test uint8
+
+const (
+	passed test = iota
+	isCall
+	isSource
+	isOfSource
+	succeeded
+	isUser
+	letIn
+)
+
+// fails is the test that keeps the record from becoming an Event.
+func (r *record) fails() test {
 	failed := r.errorCode != "" || r.errorMessage != ""
-	switch r.source {
-	case SourceIAM:
+	switch {
+	case r.category == "Insight" || r.category == "Aggregated":
+		return isCall
+	case r.source != SourceIAM && r.source != SourceSignin:
+		return isSource
+	case (r.source == SourceSignin) != (r.name == ConsoleLogin || r.name == CheckMfa):
+		return isOfSource
+	case r.source == SourceIAM:
 		switch r.name {
 		case DeactivateMFADevice, DeleteVirtualMFADevice, EnableMFADevice:
-			return true // a failed one is an attempt
-		case ConsoleLogin, CheckMfa:
-			return false // these are the sign-in service's
+			return passed // a failed one is an attempt
 		}
-		return !failed
-	case SourceSignin:
-		if failed || r.name != ConsoleLogin && r.name != CheckMfa {
-			return false
+		if failed {
+			return succeeded
 		}
-		if kind := r.identity.kind; kind != "IAMUser" && kind != "Root" {
-			return false // MFAUsed is always No for roles and federated sign-ins (R26)
-		}
-		return strings.EqualFold(r.response.Get(r.name).Str, "Success")
+		return passed
+	case failed:
+		return succeeded
+	case r.identity.kind != "IAMUser" && r.identity.kind != "Root":
+		return isUser // MFAUsed is always No for roles and federated sign-ins (R26)
+	case !strings.EqualFold(r.response.Get(r.name).Str, "Success"):
+		return letIn
 	}
-	return false
+	return passed
 }
 
 // record reads the object b, which has a watched eventName at its top level and
@@ -188,7 +206,10 @@ func (s *Scanner) record(b []byte, at int) bool {
 	if !r.isRecord() {
 		return false
 	}
-	if r.category == "Insight" || r.category == "Aggregated" || !r.matters() {
+	if t := r.fails(); t != passed {
+		if x, ok := s.visitor.(Explainer); ok {
+			x.Ignored(r.ignored(t, s.origin))
+		}
 		return true
 	}
 	if !gjson.ValidBytes(b) {

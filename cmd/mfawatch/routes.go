@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/route"
+	"github.com/mfawatch/mfawatch/processor/rule"
+)
+
+func (p *program) routesCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "routes -c FILE",
+		Short: "Show who is told what, and which routes have no effect",
+		Long: `Show who is told what by the routes of a configuration, in the order in which they
+are asked, recipients only by their number. Exit code 1 where a route can never
+match or tell anybody, or no route tells a sink that people read: each is named.`,
+		Example: `  mfawatch routes -c mfawatch.yaml`,
+		Args:    cobra.NoArgs,
+	}
+	path := configFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := p.loadConfig(*path, cmd.Flags())
+		if err != nil {
+			return err
+		}
+		if err := c.tryAll(p.aside(c)); err != nil {
+			return err
+		}
+		router, err := c.router()
+		if err != nil {
+			return err
+		}
+		if err := writeRoutes(p.stdout, c, router); err != nil {
+			return err
+		}
+		found := router.Findings()
+		for _, text := range found {
+			fmt.Fprintf(p.stderr, "mfawatch: %s\n", text)
+		}
+		if len(found) > 0 {
+			return errTold
+		}
+		return nil
+	}
+	return cmd
+}
+
+// writeRoutes writes a line for each route, and what holds besides.
+func writeRoutes(w io.Writer, c *Config, router *route.Router) error {
+	kinds := c.kinds()
+	var people, machines, pagers []string
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		switch kinds[name] {
+		case route.Machine:
+			machines = append(machines, name)
+			continue
+		case route.Pager:
+			pagers = append(pagers, name)
+		}
+		people = append(people, name)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ROUTE\tTAKES\tTELLS\tFROM\tQUIET\tTHEN")
+	for i, r := range c.Routes {
+		m, err := rule.Compile(r.Match)
+		if err != nil {
+			return err
+		}
+		then := "done"
+		if r.Continue {
+			then = "on"
+		}
+		from := r.MinSeverity
+		if from == "" {
+			from = "any"
+		}
+		fmt.Fprintf(t, "routes[%d]\t%s\t%s\t%s\t%s\t%s\n", i, exposure.Clean(m.String(), 200), tells(r, people), from, quietText(r.Quiet), then)
+	}
+	if len(c.Routes) == 0 {
+		fmt.Fprintf(t, "none\tanything\t%s\tany\t-\tdone\n", named(people))
+	} else if router.Rest() {
+		fmt.Fprintf(t, "no route\twhat none takes\t%s\tany\t-\tdone\n", named(people))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if len(machines) > 0 {
+		fmt.Fprintf(w, "\n%s told everything, unless a route excepts it.\n", areOrIs(machines))
+	}
+	if len(people) > 0 {
+		fmt.Fprintf(w, "%s not told what was announced, nor each user of a campaign, unless a route matches expected or campaign.\n", areOrIs(people))
+	}
+	if len(pagers) > 0 {
+		fmt.Fprintf(w, "%s not told what is late, unless it is critical and nobody else is told, or a route matches late.\n", areOrIs(pagers))
+	}
+	_, err := fmt.Fprintln(w, "Whoever was told of a case is told the rest of it.")
+	return err
+}
+
+func areOrIs(names []string) string {
+	if len(names) == 1 {
+		return names[0] + " is"
+	}
+	return named(names) + " are"
+}
+
+func named(names []string) string {
+	if len(names) == 0 {
+		return "nobody"
+	}
+	return strings.Join(names, ", ")
+}
+
+// tells is the people that a route tells, with the number of its recipients, and
+// what it excepts.
+func tells(r route.Route, people []string) string {
+	var told []string
+	for _, name := range people {
+		if len(r.Sinks) > 0 && !slices.Contains(r.Sinks, name) || slices.Contains(r.Except, name) {
+			continue
+		}
+		if n := len(r.Recipients[name]); n > 0 {
+			name += " (" + count(int64(n), "recipient") + ")"
+		}
+		told = append(told, name)
+	}
+	text := named(told)
+	for _, name := range r.Except {
+		if !slices.Contains(people, name) {
+			text += ", not " + name
+		}
+	}
+	return text
+}
+
+func quietText(quiet []route.Quiet) string {
+	var all []string
+	for _, q := range quiet {
+		parts := slices.DeleteFunc([]string{strings.Join(q.Days, " "), q.Hours, q.TimeZone}, func(s string) bool { return s == "" })
+		if q.Critical {
+			parts = append(parts, "critical, too")
+		}
+		all = append(all, exposure.Clean(strings.Join(parts, " "), 60))
+	}
+	if len(all) == 0 {
+		return "-"
+	}
+	return strings.Join(all, "; ")
+}

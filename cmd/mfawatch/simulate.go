@@ -1,0 +1,139 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/route"
+)
+
+// A saying is an alert at the time at which it is journalled, and what becomes of
+// it at each sink.
+type saying struct {
+	alert *processor.Alert
+	at    time.Time
+	sinks []delivery // in order of their names
+}
+
+// A delivery is one alert at one sink: what was decided, and when it was told in
+// the end.
+type delivery struct {
+	alert *processor.Alert
+	sink  string
+	route.Decision
+	at time.Time // zero: it was not told
+}
+
+// simulate fills in what becomes of alerts, which are in order of their times, by
+// the time until: at sinks by their names, which are told for people or not. Sends
+// take no time.
+func simulate(all []*saying, router *route.Router, people map[string]bool, until time.Time) {
+	for _, sink := range slices.Sorted(maps.Keys(people)) {
+		b := board{
+			sink: sink, people: people[sink], plain: router.Plain(sink), router: router,
+			cases: map[string]route.Case{}, queues: map[string][]*delivery{}, due: map[string]time.Time{},
+		}
+		for _, s := range all {
+			s.sinks = append(s.sinks, delivery{alert: s.alert, sink: sink})
+		}
+		for from, to := 0, 0; from < len(all); from = to {
+			for to = from; to < len(all) && all[to].at.Equal(all[from].at); to++ {
+			}
+			b.tell(all[from:to])
+		}
+		b.release(until)
+	}
+}
+
+// A board is one sink, as its dispatcher sees it.
+type board struct {
+	sink   string
+	people bool
+	plain  bool // it is told everything, and nothing of it is remembered
+	router *route.Router
+	cases  map[string]route.Case
+	queues map[string][]*delivery // by exposure: what is to be told, in order
+	due    map[string]time.Time   // until when a queue is held back
+}
+
+func lineOf(a *processor.Alert) string {
+	if a.Exposure != nil {
+		return *a.Exposure
+	}
+	return a.ID
+}
+
+// tell is told what is journalled at one time.
+func (b *board) tell(group []*saying) {
+	now := group[0].at
+	b.release(now)
+	for _, s := range group {
+		line := lineOf(s.alert)
+		b.queues[line] = append(b.queues[line], &s.sinks[len(s.sinks)-1])
+	}
+	for _, s := range group {
+		b.settle(lineOf(s.alert), now)
+	}
+}
+
+// release tells what is held back until now, or was until before.
+func (b *board) release(now time.Time) {
+	for _, line := range slices.Sorted(maps.Keys(b.due)) {
+		if due := b.due[line]; !due.After(now) {
+			b.settle(line, due)
+		}
+	}
+}
+
+// settle tells what may be told of a line.
+func (b *board) settle(line string, now time.Time) {
+	delete(b.due, line)
+	for len(b.queues[line]) > 0 {
+		queue := b.queues[line]
+		d, held := queue[0], queue[0].Until
+		d.Decision = b.router.Decide(b.sink, d.alert, b.cases[line], now)
+		switch {
+		case !d.Tell:
+		case d.Until.After(now) && !b.urgent(line, queue[1:], now):
+			b.due[line] = d.Until
+			return
+		default:
+			if d.Until.IsZero() {
+				d.Until = held
+			}
+			if !b.plain {
+				b.cases[line] = route.Case{Known: true, To: d.To}
+			}
+			if d.at = now; b.people && old(d.alert, queue[1:]) {
+				d.at, d.Tell, d.Why = time.Time{}, false, "what followed before it could be told says it all"
+			}
+		}
+		b.queues[line] = queue[1:]
+	}
+	delete(b.queues, line)
+}
+
+// urgent reports whether something behind the head may not wait.
+func (b *board) urgent(line string, behind []*delivery, now time.Time) bool {
+	return slices.ContainsFunc(behind, func(d *delivery) bool {
+		next := b.router.Decide(b.sink, d.alert, b.cases[line], now)
+		return d.alert.Step != exposure.Resolved && next.Tell && !next.Until.After(now)
+	})
+}
+
+// old reports whether what waits behind an alert makes it old news to people.
+func old(a *processor.Alert, behind []*delivery) bool {
+	waits := func(s exposure.Step) bool {
+		return slices.ContainsFunc(behind, func(d *delivery) bool { return d.alert.Step == s })
+	}
+	switch a.Step {
+	case exposure.Resolved:
+		return false
+	case exposure.Escalated:
+		return waits(exposure.Resolved) || waits(exposure.Escalated)
+	}
+	return a.Severity != exposure.Critical && waits(exposure.Resolved)
+}

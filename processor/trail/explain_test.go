@@ -1,0 +1,41 @@
+package trail
+
+import (
+	"strings"
+	"testing"
+)
+
+type explainVisitor struct {
+	events  []string
+	ignored []Ignored
+}
+
+func (v *explainVisitor) Event(e *Event)        { v.events = append(v.events, e.ID) }
+func (v *explainVisitor) Unreadable(Unreadable) {}
+func (v *explainVisitor) Ignored(i Ignored)     { v.ignored = append(v.ignored, i) }
+
+// What is told of a record that becomes no event is the first test it failed.
+func TestIgnored(t *testing.T) {
+	for _, tt := range []struct{ name, with, want string }{
+		{"R1", `"eventSource":"workmail.amazonaws.com","eventName":"DeleteUser"`, `eventSource is "workmail.amazonaws.com"; want iam.amazonaws.com, or of a sign-in signin.amazonaws.com`},
+		{"a sign-in of another service", `"eventSource":"iam.amazonaws.com","eventName":"ConsoleLogin"`, `eventSource is "iam.amazonaws.com", which has no ConsoleLogin that is watched`},
+		{"R2", `"eventSource":"iam.amazonaws.com","eventName":"DeleteUser","errorCode":"AccessDenied"`, `it failed ("AccessDenied"): of what failed only DeactivateMFADevice, `},
+		{"R2, by its message", `"eventSource":"signin.amazonaws.com","eventName":"ConsoleLogin","errorMessage":"Failed authentication"`, `it failed ("Failed authentication"): `},
+		{"R26", `"eventSource":"signin.amazonaws.com","eventName":"ConsoleLogin","userIdentity":{"type":"AssumedRole"}`, `userIdentity.type is "AssumedRole"; want IAMUser or Root: `},
+		{"not let in", `"eventSource":"signin.amazonaws.com","eventName":"ConsoleLogin","userIdentity":{"type":"Root"},"responseElements":{"ConsoleLogin":"Failure"}`, `responseElements.ConsoleLogin is "Failure"; want Success`},
+		{"an insight", `"eventSource":"iam.amazonaws.com","eventName":"DeleteUser","eventCategory":"Insight"`, `eventCategory is "Insight": a summary, not a call`},
+	} {
+		record := `{"eventID":"e1","eventTime":"2026-05-01T08:00:00Z","recipientAccountId":"111122223333",` + tt.with + `}`
+		var v explainVisitor
+		if _, err := NewScanner().Scan(At("topic", 7), strings.NewReader(`{"Records":[`+record+`]}`), &v); err != nil {
+			t.Fatal(err)
+		}
+		if len(v.events) != 0 || len(v.ignored) != 1 || !strings.HasPrefix(v.ignored[0].Why, tt.want) {
+			t.Errorf("%s: got %+v, events %v", tt.name, v.ignored, v.events)
+			continue
+		}
+		if i := v.ignored[0]; i.ID != "e1" || i.Account != "111122223333" || i.Origin != "topic@7" || i.Time != "2026-05-01T08:00:00Z" || i.Name == "" {
+			t.Errorf("%s: got %+v", tt.name, i)
+		}
+	}
+}
