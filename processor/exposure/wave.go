@@ -6,8 +6,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// settle is how long after the last user was hit a campaign that grew is told
-// again, if it has not doubled before.
+// settle is how long after one more user was hit a campaign is told again at the
+// latest; sooner if it has doubled.
 const settle = 15 * time.Minute
 
 // maxUsers bounds the users that a campaign's alert lists.

@@ -67,15 +67,15 @@ func (t *teller) waves(waves []*Wave, all []*toldWave) {
 	}
 }
 
-// wave tells a campaign when it is first known, each time it has doubled, and as
-// it is once it has settled; escalates it while an exposure of it is open; and
+// wave tells a campaign when it is first known, each time it has doubled, and some
+// time after it has grown; escalates it while an exposure of it is open; and
 // ends it.
 func (t *teller) wave(w *Wave, said *toldWave) {
 	open, waits := w.Open > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.quieted() })
 	last := w.latest()
 	grown := w.Users > said.Users
 	if grown && said.Users > 0 && w.Users < 2*said.Users {
-		if at := w.Last.Add(settle); at.After(t.now) {
+		if at := w.hit(said.Users + 1).Add(settle); at.After(t.now) {
 			t.look(at)
 			grown = false
 		}
@@ -116,6 +116,17 @@ func (t *teller) sayWave(w *Wave, said *toldWave, s Step, m *Moment, key string)
 	}
 	said.At = t.now
 	t.out.Alerts = append(t.out.Alerts, w.alert(s, m, id, t.late(m.Time)))
+}
+
+// hit is when the nth user was.
+func (w *Wave) hit(n int) time.Time {
+	persons := make(map[*person]bool, n)
+	for _, x := range w.Exposures {
+		if persons[x.person] = true; len(persons) == n {
+			return x.OpenedAt
+		}
+	}
+	return w.Last
 }
 
 // latest is what hit the last user.
