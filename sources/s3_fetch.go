@@ -28,12 +28,11 @@ type fetched struct {
 func (a *attempt) fetch(o namedObject) *fetched {
 	f := &fetched{object: o.Object}
 	f.body, f.err = a.s3Run.objects.Open(a.ctx, f.object)
-	var oe *ObjectError
-	if o.other != "" && errors.As(f.err, &oe) && oe.Fault == FaultMissing {
+	if o.other != "" && isAbsent(f.err) {
 		other := o.Object
 		other.Key = o.other
-		if body, err := a.s3Run.objects.Open(a.ctx, other); err == nil {
-			f.object, f.body, f.err = other, body, nil
+		if body, err := a.s3Run.objects.Open(a.ctx, other); !isAbsent(err) {
+			f.object, f.body, f.err = other, body, err
 		}
 	}
 	if f.err != nil {
@@ -61,6 +60,13 @@ func (a *attempt) fetch(o namedObject) *fetched {
 	a.metrics.resumed.Add(float64(f.body.Resumed()))
 	f.body = nil
 	return f
+}
+
+// isAbsent reports whether an object may not be there: who may not list a bucket
+// is denied what is not in it.
+func isAbsent(err error) bool {
+	var oe *ObjectError
+	return errors.As(err, &oe) && (oe.Fault == FaultMissing || oe.Fault == FaultDenied)
 }
 
 // Why objects are not read, beside the KeyKinds that are not records.

@@ -225,6 +225,34 @@ func TestS3OtherReadingOfAKey(t *testing.T) {
 	}
 }
 
+// Who may not list a bucket is denied what is not there; and an outage at the
+// other reading is no proof that the object is missing.
+func TestS3OtherReadingDenied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := awstest.NewInMemory()
+		defer s.Close()
+		s.Put("trail", "a b", []byte("decoded"))
+		slow := 0
+		s.Fault = func(c awstest.Call) awstest.Fault {
+			switch {
+			case c.Key == "a+b":
+				return awstest.Fault{Status: 403, Code: "AccessDenied"}
+			case c.Key == "a b":
+				if slow++; slow <= 3 {
+					return awstest.Fault{Status: 503, Code: "SlowDown"}
+				}
+			}
+			return awstest.Fault{}
+		}
+		s.Send(cloudTrailMessage("a+b"))
+		r := newS3Rig(t, s, func(c *S3Config) { c.MaxReceives = 1 })
+		r.run(t, r.drained)
+		if r.taken["s3://trail/a b"] != "decoded" || len(r.given) > 0 || slow != 4 {
+			t.Errorf("took %v, given up %v, asked %d times", r.taken, r.given, slow)
+		}
+	})
+}
+
 // R33, R34: what a key says is not worth reading is not read, but counted.
 func TestS3Skips(t *testing.T) {
 	s := awsServer(t)
