@@ -68,7 +68,7 @@ func (e *ListError) Error() string {
 	case FaultMissing:
 		text += "there is no such bucket: "
 	case FaultDenied:
-		text += "access denied: allow s3:ListBucket on arn:aws:s3:::" + e.Place.Name + " in the role's policy and in the bucket's: "
+		text += "access denied: allow s3:ListBucket on the bucket " + e.Place.Name + " in the role's policy and in the bucket's: "
 	case FaultCredentials:
 		text += "no credentials that AWS knows: set AWS_PROFILE, or sign in again: "
 	case FaultThrottled:

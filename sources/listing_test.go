@@ -346,7 +346,7 @@ func TestListFails(t *testing.T) {
 		want     string
 		found    int
 	}{
-		"denied":  {awstest.Fault{Status: 403, Code: "AccessDenied", Message: "no"}, 1, 0, "list s3://logs/AWSLogs/111122223333/: access denied: allow s3:ListBucket on arn:aws:s3:::logs in the role's policy and in the bucket's: ", 1},
+		"denied":  {awstest.Fault{Status: 403, Code: "AccessDenied", Message: "no"}, 1, 0, "list s3://logs/AWSLogs/111122223333/: access denied: allow s3:ListBucket on the bucket logs in the role's policy and in the bucket's: ", 1},
 		"down":    {awstest.Fault{Status: 500, Code: "InternalError"}, 1, 0, "list s3://logs/AWSLogs/111122223333/: ", 1},
 		"retried": {awstest.Fault{Status: 503, Code: "SlowDown"}, 3, 2, "", 2},
 		"reset":   {awstest.Fault{Reset: true}, 3, 2, "", 2},
