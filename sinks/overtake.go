@@ -9,10 +9,10 @@ import (
 
 // overtake passes over what is at the head of the line if the end of its
 // exposure waits behind it and makes it old news to people: an escalation, and
-// whatever else is not critical; or if a later escalation makes an earlier one so.
-// What may have arrived already is sent again all
-// the same: nobody could end at the channel what it is thought not to know. It
-// reports whether it passed over anything.
+// whatever else is not critical. So does a later escalation with an earlier one.
+// What may have arrived already is sent again all the same: nobody could end at
+// the channel what it is thought not to know. It reports whether it passed over
+// anything.
 func (w *worker) overtake(l *line) bool {
 	if !w.config.People {
 		return false

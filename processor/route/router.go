@@ -25,8 +25,9 @@ type compiled struct {
 }
 
 // New makes a Router of routes that Validate found sound, for the sinks of those
-// names. accounts are what matchers see of accounts besides their number. zone is where quiet hours are if they do not say. Without routes every
-// sink is told everything that is for it.
+// names. accounts are what matchers see of accounts besides their number, by it;
+// zone is where quiet hours are if they do not say. Without routes every sink is
+// told everything that is for it.
 func New(routes []Route, sinks map[string]Kind, accounts map[string]exposure.Account, zone *time.Location) (*Router, error) {
 	r := &Router{sinks: sinks, accounts: accounts}
 	for i, route := range routes {
@@ -108,12 +109,7 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Case, now time.Time) D
 		why = r.soft(kind, taken, telling, a, &f)
 	}
 	if a.Step == exposure.Resolved {
-		if a.Users != nil {
-			f.Step = string(exposure.Campaign)
-		} else {
-			f.Step = string(exposure.Opened)
-		}
-		begun, missed := r.begin(sink, f)
+		begun, missed := r.begin(sink, a, f)
 		switch {
 		case c.Orphan && missed == "":
 			telling, why = begun, ""
@@ -182,8 +178,11 @@ func (r *Router) telling(sink string, taken []int, f *rule.Facts) (telling []int
 
 // begin is which routes would tell the sink of the step that a case began with,
 // or why none does.
-func (r *Router) begin(sink string, f rule.Facts) (telling []int, why string) {
-	f.Severity = string(exposure.High)
+func (r *Router) begin(sink string, a *exposure.Alert, f rule.Facts) (telling []int, why string) {
+	f.Step, f.Severity = string(exposure.Opened), string(exposure.High)
+	if a.Users != nil {
+		f.Step = string(exposure.Campaign)
+	}
 	if f.Privileged || f.Campaign {
 		f.Severity = string(exposure.Critical)
 	}
