@@ -77,5 +77,43 @@ func TestSystemdUnit(t *testing.T) {
 }
 
 func TestCloudFormation(t *testing.T) {
-	tool(t, "cfn-lint", "cloudformation/trail.yaml")
+	tool(t, "cfn-lint", "cloudformation/trail.yaml", "recipes/firehose/firehose.yaml", "recipes/eventbridge/eventbridge.yaml")
+}
+
+func TestComposeConfigurationsLoad(t *testing.T) {
+	text, err := os.ReadFile("compose/mfawatch.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks(t, string(text), "/run/secrets/mfawatch")
+}
+
+// What compose mounts is there.
+func TestComposeMounts(t *testing.T) {
+	compose := documents(t, "compose/compose.yaml")[0]
+	mounts := 0
+	for name, service := range compose["services"].(map[string]any) {
+		volumes, _ := service.(map[string]any)["volumes"].([]any)
+		for _, v := range volumes {
+			from, _, _ := strings.Cut(v.(string), ":")
+			if !strings.HasPrefix(from, ".") {
+				continue
+			}
+			mounts++
+			if _, err := os.Stat("compose/" + from); err != nil {
+				t.Errorf("service %s: %v", name, err)
+			}
+		}
+	}
+	if mounts == 0 {
+		t.Error("no mounts found")
+	}
+}
+
+func TestComposeSchema(t *testing.T) {
+	tool(t, "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose/compose.yaml")
+}
+
+func TestComposePrometheus(t *testing.T) {
+	tool(t, "promtool", "check", "config", "--syntax-only", "compose/prometheus.yml")
 }
