@@ -125,3 +125,17 @@ func TestTemplateThatFails(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// A campaign is told by whom it hit, not as one of an unknown user.
+func TestMessageOfACampaign(t *testing.T) {
+	a := SampleAlert()
+	a.Step, a.User, a.Root = exposure.Campaign, nil, true
+	a.Users = &exposure.AlertUsers{Count: 3, Open: 2, Names: []string{"bob", "e\u202eve"}}
+	facts := Wording{}.Message(a).Facts
+	if len(facts) == 0 || facts[0] != (Fact{"Users", "3, of whom 2 are without MFA: bob, e\ufffdve"}) {
+		t.Errorf("facts %q", facts)
+	}
+	if s := subject(a); !strings.Contains(s, "campaign  000000000000  3 users") {
+		t.Errorf("subject %q", s)
+	}
+}

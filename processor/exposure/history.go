@@ -75,7 +75,7 @@ func (h History) Alerts() []*Alert {
 	}
 	for _, w := range h.Campaigns {
 		alerts = append(alerts, w.alert(Campaign, w.latest(), stepID(w.ID, Campaign, waveKey(w.Users, 0), 0), 0))
-		if w.open() == 0 {
+		if w.Open == 0 {
 			alerts = append(alerts, w.alert(Resolved, w.end(), stepID(w.ID, Resolved, waveKey(w.Users, 0), 0), 0))
 		}
 	}

@@ -12,20 +12,7 @@ import (
 // with (machines).
 func judge(t *testing.T, p Policy, arrivals ...arrival) *desk {
 	t.Helper()
-	d := newDesk(t)
-	d.policy = p
-	for i, a := range arrivals {
-		events := script(t, a.events)
-		for _, e := range events {
-			if strings.HasPrefix(e.ID, "e") {
-				e.ID = fmt.Sprintf("%d-%s", i, e.ID)
-			}
-		}
-		if got := marked(d.arrive(at(a.now), events...)); got != a.want {
-			t.Errorf("arrival %d\ngot  %s\nwant %s", i, got, a.want)
-		}
-	}
-	return d
+	return playUnder(t, p, marked, arrivals)
 }
 
 func marked(alerts []*Alert) string {
@@ -324,9 +311,9 @@ func TestCampaign(t *testing.T) {
 		arrival{80, "70 deactivate al serial=D", "al opened@70 critical (machines)"},
 		arrival{500, "400 deactivate zoe serial=E", "zoe opened@400 critical (machines)"},
 		arrival{900, "", "bob escalated@900 critical #1 (machines); bob+eve+dan+al+zoe escalated@900 critical #1"},
-		arrival{1000, "", "eve escalated@915 critical #1 (machines); dan escalated@960 critical #1 (machines); al escalated@970 critical #1 (machines)"},
+		arrival{1000, "", "bob+eve+dan+al+zoe campaign@400 critical; eve escalated@915 critical #1 (machines); dan escalated@960 critical #1 (machines); al escalated@970 critical #1 (machines)"},
 		arrival{1299, "", ""},
-		arrival{1300, "", "bob+eve+dan+al+zoe campaign@400 critical; zoe escalated@1300 critical #1 (machines)"}, // it has settled
+		arrival{1300, "", "zoe escalated@1300 critical #1 (machines)"},
 		arrival{1400, "1350 deactivate cy serial=F", "cy opened@1350 critical (machines)"},
 		arrival{1500, "1410 enable bob serial=X; 1420 enable eve serial=X; 1430 login+ dan; 1440 deleteuser al; 1450 login- zoe",
 			"bob resolved@1410 info enabled; eve resolved@1420 info enabled; dan resolved@1430 info mfa_seen (machines); al resolved@1440 info user_deleted (machines); zoe exploited@1450 critical"},
@@ -367,15 +354,8 @@ func TestCampaignAtOnceIsOneMessage(t *testing.T) {
 }
 
 func TestWhatIsNoCampaign(t *testing.T) {
-	open := func(users ...string) string {
-		var parts []string
-		for _, u := range users {
-			parts = append(parts, u)
-		}
-		return strings.Join(parts, "; ")
-	}
 	for _, c := range []struct{ name, events, want string }{
-		{"by three actors", "0 deactivate bob by=x; 1 deactivate eve by=y; 2 deactivate dan by=z", open("bob opened@0 high", "eve opened@1 high", "dan opened@2 high")},
+		{"by three actors", "0 deactivate bob by=x; 1 deactivate eve by=y; 2 deactivate dan by=z", "bob opened@0 high; eve opened@1 high; dan opened@2 high"},
 		{"one user thrice", "0 deactivate bob; 1 enable bob serial=A; 2 deactivate bob serial=A; 3 enable bob serial=A; 4 deactivate bob serial=A; 5 deactivate eve",
 			"bob resolved@1 info enabled; bob resolved@3 info enabled; bob opened@4 high; eve opened@5 high"},
 		{"over hours", "0 deactivate bob; 3500 deactivate eve; 7000 deactivate dan", "bob opened@0 high; bob escalated@900 high #1; eve opened@3500 high; eve escalated@4400 high #1; dan opened@7000 high"},

@@ -22,7 +22,7 @@ func keep(f *folder, events []*trail.Event, n names, all []*told, waves []*toldW
 	for _, x := range f.exposures {
 		t := n.of[x]
 		here[t] = true
-		if x.Open() || !x.end().Before(k.horizon) || !t.At.Before(k.horizon) || x.wave != nil && x.wave.open() > 0 {
+		if x.Open() || !x.end().Before(k.horizon) || !t.At.Before(k.horizon) || x.wave != nil && x.wave.Open > 0 {
 			kept[x], ids[x.ID] = true, true
 		}
 	}

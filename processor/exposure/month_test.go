@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -449,6 +450,21 @@ func TestSimulatedMonth(t *testing.T) {
 		t.Logf("%6d of: %s; %d messages to people", m.cases[kind], kind, messages[kind])
 	}
 	t.Logf("%6d steps of attacks, all told as critical", len(m.attack))
+
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		fmt.Sprintf("%d,%03d records", m.records/1000, m.records%1000),
+		fmt.Sprintf("| lost phones, reset by the help desk | %d | %d;", m.cases[caseLost], messages[caseLost]),
+		fmt.Sprintf("| calls that were denied | %d | %d |", m.cases[caseTypo], messages[caseTypo]),
+		fmt.Sprintf("| attacks, in %d steps, each told as critical with the record that proves it | %d | %d |", len(m.attack), m.cases[caseAttack], messages[caseAttack]),
+	} {
+		if !strings.Contains(string(readme), want) {
+			t.Errorf("the README does not say %q", want)
+		}
+	}
 }
 
 // monthDigest is what the month is made of, for comparison.

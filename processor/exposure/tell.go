@@ -41,9 +41,9 @@ type Outcome struct {
 // last Outcome, if there was one. State, Deadlines and Drop are to be stored
 // together with Alerts: a call that repeats one whose Outcome is stored tells
 // nothing new. The alerts' IDs, and which steps are told in the end, depend on
-// the events and the policy alone; now decides what still waits, when an escalation
-// is due, what is late and what is past its retention. The events are not changed, but alerts share their
-// memory.
+// the events and the policy alone; now decides what still waits, when an
+// escalation is due, what is late and what is past its retention. The events are
+// not changed, but alerts share their memory.
 func Tell(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 	now = now.UTC().Round(0)
 	f := fold(events, st, &p, now)

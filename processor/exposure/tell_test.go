@@ -134,7 +134,13 @@ type arrival struct {
 
 func play(t *testing.T, arrivals ...arrival) *desk {
 	t.Helper()
+	return playUnder(t, DefaultPolicy(), show, arrivals)
+}
+
+func playUnder(t *testing.T, p Policy, show func([]*Alert) string, arrivals []arrival) *desk {
+	t.Helper()
 	d := newDesk(t)
+	d.policy = p
 	for i, a := range arrivals {
 		events := script(t, a.events)
 		for _, e := range events {

@@ -6,8 +6,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// settle is how long after the last user was hit a campaign that grew is told
-// again, if it has not doubled before.
+// settle is how long after one more user was hit a campaign is told again at the
+// latest; sooner if it has doubled.
 const settle = 15 * time.Minute
 
 // maxUsers bounds the users that a campaign's alert lists.
@@ -22,23 +22,13 @@ type Wave struct {
 	Actor     trail.Actor // as in the last of them
 	Exposures []*Exposure // in order of their beginning
 	Users     int         // how many different ones
+	Open      int         // of how many an exposure is open
 	Severity  Severity    // the highest of them
 	First     time.Time
 	Last      time.Time
 
 	policy *Policy
 	told   *toldWave // what was said of it; set by nameWaves
-}
-
-// open counts the users of whom an exposure is open.
-func (w *Wave) open() int {
-	persons := map[*person]bool{}
-	for _, x := range w.Exposures {
-		if x.Open() {
-			persons[x.person] = true
-		}
-	}
-	return len(persons)
 }
 
 // counts reports whether x is one of those that make a campaign: the user lost
@@ -121,18 +111,23 @@ func newWave(of []*Exposure, p *Policy) *Wave {
 		ID: waveID(first.first), Partition: first.Partition, Account: first.Account, Actor: last.Actor,
 		Exposures: of, First: first.OpenedAt, Last: last.OpenedAt, policy: p,
 	}
-	persons := make(map[*person]bool, len(of))
+	persons := make(map[*person]bool, len(of)) // whether one is open
 	for _, x := range of {
 		x.wave = w
-		persons[x.person] = true
+		persons[x.person] = persons[x.person] || x.Open()
 	}
 	w.Users = len(persons)
+	for _, open := range persons {
+		if open {
+			w.Open++
+		}
+	}
 	return w
 }
 
 // users lists who was hit.
 func (w *Wave) users() *AlertUsers {
-	u := &AlertUsers{Count: w.Users, Open: w.open(), Names: []string{}}
+	u := &AlertUsers{Count: w.Users, Open: w.Open, Names: []string{}}
 	persons := make(map[*person]bool, w.Users)
 	for _, x := range w.Exposures {
 		if name := x.User; name != "" && !persons[x.person] && len(u.Names) < maxUsers {

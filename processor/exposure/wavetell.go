@@ -67,15 +67,15 @@ func (t *teller) waves(waves []*Wave, all []*toldWave) {
 	}
 }
 
-// wave tells a campaign when it is first known, each time it has doubled, and as
-// it is once it has settled; escalates it while an exposure of it is open; and
+// wave tells a campaign when it is first known, each time it has doubled, and some
+// time after it has grown; escalates it while an exposure of it is open; and
 // ends it.
 func (t *teller) wave(w *Wave, said *toldWave) {
-	open, waits := w.open() > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.quieted() })
+	open, waits := w.Open > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.quieted() })
 	last := w.latest()
 	grown := w.Users > said.Users
 	if grown && said.Users > 0 && w.Users < 2*said.Users {
-		if at := w.Last.Add(settle); at.After(t.now) {
+		if at := w.hit(said.Users + 1).Add(settle); at.After(t.now) {
 			t.look(at)
 			grown = false
 		}
@@ -118,6 +118,17 @@ func (t *teller) sayWave(w *Wave, said *toldWave, s Step, m *Moment, key string)
 	t.out.Alerts = append(t.out.Alerts, w.alert(s, m, id, t.late(m.Time)))
 }
 
+// hit is when the nth user was.
+func (w *Wave) hit(n int) time.Time {
+	persons := make(map[*person]bool, n)
+	for _, x := range w.Exposures {
+		if persons[x.person] = true; len(persons) == n {
+			return x.OpenedAt
+		}
+	}
+	return w.Last
+}
+
 // latest is what hit the last user.
 func (w *Wave) latest() *Moment {
 	x := w.Exposures[len(w.Exposures)-1]
@@ -126,7 +137,7 @@ func (w *Wave) latest() *Moment {
 
 // Over is when its last exposure was over; nil while one is open.
 func (w *Wave) Over() *time.Time {
-	if w.open() > 0 {
+	if w.Open > 0 {
 		return nil
 	}
 	at := w.end().Time

@@ -20,7 +20,7 @@ func (w *Wave) title(s Step, m *Moment) string {
 	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), place(w.Partition, w.Account)
 	switch s {
 	case Escalated:
-		return "Still no MFA for " + strconv.Itoa(w.open()) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who
+		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who
 	case Resolved:
 		return "The campaign of " + who + " against " + users + in + " is over"
 	}
@@ -44,7 +44,7 @@ func (w *Wave) summary(step Step, m *Moment, v Severity, rule string, r reasons)
 		within = " within " + span(d)
 	}
 	s.say("MFA was taken from ", w.names(), within, doer(&w.Actor))
-	if open := w.open(); open < w.Users {
+	if open := w.Open; open < w.Users {
 		s.say(strconv.Itoa(open), " of them have none now")
 	}
 	if rule != "" {

@@ -1,0 +1,49 @@
+package journal
+
+import (
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// Every step and severity keeps its place beside the alert, but for a campaign,
+// which has none; and each entry of expected changes that an alert names is
+// found, until the alert is pruned.
+func TestStepsAndEntriesOfAlerts(t *testing.T) {
+	j := temp(t)
+	enlist(t, j, "a")
+	mustAppend(t, j, event("1", "bob", 1))
+	var alerts []*exposure.Alert
+	for _, step := range exposure.Steps {
+		for _, severity := range exposure.Severities {
+			a := alert(event("1", "bob", len(alerts)))
+			a.Step, a.Severity = step, severity
+			if step == exposure.Reduced {
+				a.Expected = &exposure.AlertExpected{Entry: "entry-" + string(severity), Ticket: `"expected":{`}
+			}
+			alerts = append(alerts, a)
+		}
+	}
+	mustFold(t, j, func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
+		return exposure.Outcome{Alerts: alerts}
+	})
+	pending, err := j.Pending("a", 0, 100)
+	if err != nil || len(pending) != len(alerts) {
+		t.Fatalf("%d pending, %v", len(pending), err)
+	}
+	for i, p := range pending {
+		want := alerts[i].Step
+		if want == exposure.Campaign {
+			want = ""
+		}
+		if p.Step != want || p.Severity != alerts[i].Severity || p.ends != (want == exposure.Resolved) {
+			t.Errorf("%s %s is pending as %q %s, ends %v", alerts[i].Step, alerts[i].Severity, p.Step, p.Severity, p.ends)
+		}
+	}
+	entries, err := j.Announced()
+	if err != nil || len(entries) != len(exposure.Severities) || !entries["entry-critical"] {
+		t.Errorf("entries %v, %v", entries, err)
+	}
+}
