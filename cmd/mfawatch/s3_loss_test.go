@@ -264,6 +264,7 @@ sinks: {hook: {type: webhook, secrets: [%s], concurrency: %d}}
 journal: {path: %s}
 http: {address: "127.0.0.1:0"}
 escalate_after: [12h]
+campaign: {users: 0}
 `, awstest.QueueURL, killSecret, killConcurrency, v.journal)
 	if err := os.WriteFile(v.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
