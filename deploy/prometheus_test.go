@@ -25,6 +25,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
+	"github.com/mfawatch/mfawatch/sources/awstest"
 )
 
 // patience is how long a test waits for what has to come.
@@ -188,11 +189,15 @@ func series(ctx context.Context, api, expr string) (int, error) {
 	return n, nil
 }
 
-// A busy service reads a topic in which something happens all the time, and
-// tells sinks of which one throttles and one refuses.
+// A busy service reads a topic, a bucket, a folder and what is posted, where
+// something happens all the time, and tells sinks of which one throttles and one
+// refuses.
 type busy struct {
 	t       *testing.T
 	client  *kgo.Client
+	bucket  *awstest.Server
+	folder  string
+	door    string // host:port
 	metrics string // host:port
 }
 
@@ -219,11 +224,24 @@ func newBusy(t *testing.T) *busy {
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusUnprocessableEntity) }))
 	t.Cleanup(refuses.Close)
 
-	dir := t.TempDir()
+	bucket := awstest.New()
+	t.Cleanup(bucket.Close)
+	dir, folder := t.TempDir(), t.TempDir()
 	config := filepath.Join(dir, "mfawatch.yaml")
-	address := freeAddress(t)
+	address, door := freeAddress(t), freeAddress(t)
 	text := fmt.Sprintf(`
-sources: {trail: {type: kafka, brokers: [%q], topics: [cloudtrail]}}
+sources:
+  trail: {type: kafka, brokers: [%q], topics: [cloudtrail]}
+  bucket:
+    type: s3
+    queue_url: %q
+    endpoint: %q
+    region: us-east-1
+    access_key_id: AKIDEXAMPLE
+    secret_access_key: nothing-to-hide
+    retry: {min: 1s}
+  folder: {type: files, paths: [%q], follow: true}
+  door: {type: http, address: %q}
 sinks:
   log: {type: file, path: %q}
   slow: {type: webhook, url: %q, concurrency: 2}
@@ -231,12 +249,14 @@ sinks:
 journal: {path: %q}
 http: {address: %q}
 escalate_after: [2s, 10s]
-`, cluster.ListenAddrs()[0], filepath.Join(dir, "alerts.jsonl"), throttles.URL, refuses.URL, filepath.Join(dir, "journal.db"), address)
+expected: [{account: "111122223333", user: leaver-*, until: 2030-01-01T00:00:00Z, approver: carol, ticket: T-1}]
+routes: [{match: {severity: high}}]
+`, cluster.ListenAddrs()[0], awstest.QueueURL, bucket.URL, folder, door, filepath.Join(dir, "alerts.jsonl"), throttles.URL, refuses.URL, filepath.Join(dir, "journal.db"), address)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	start(t, binary, "run", "-c", config)
-	return &busy{t: t, client: client, metrics: address}
+	return &busy{t: t, client: client, bucket: bucket, folder: folder, door: door, metrics: address}
 }
 
 // work publishes what happens: noise, removals, a device enabled again, a case
@@ -259,10 +279,39 @@ func (b *busy) work(ctx context.Context) {
 		for _, v := range values {
 			b.client.Produce(ctx, kgo.StringRecord(v), nil)
 		}
+		b.elsewhere(ctx, noise, n)
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second / 2):
 		}
+	}
+}
+
+// elsewhere is what comes by the other ways: an object and its notification, now
+// and then of one that is not there, a line of a file, and a post.
+func (b *busy) elsewhere(ctx context.Context, noise *trailtest.Maker, n int) {
+	key := fmt.Sprintf("AWSLogs/111122223333/CloudTrail/us-east-1/2026/05/01/111122223333_CloudTrail_us-east-1_20260501T0805Z_%016d.json.gz", n)
+	if n%5 != 4 {
+		b.bucket.Put("trail", key, trailtest.Gzip(noise.Object(8, 8)))
+	}
+	b.bucket.Send(fmt.Sprintf(`{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","awsRegion":"us-east-1","eventName":"ObjectCreated:Put",`+
+		`"s3":{"bucket":{"name":"trail"},"object":{"key":%q,"size":4096}}}]}`, key))
+	file, err := os.OpenFile(filepath.Join(b.folder, "trail.jsonl"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	defer file.Close()
+	if _, err := file.Write(append(noise.Record(), '\n')); err != nil {
+		b.t.Error(err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+b.door+"/", bytes.NewReader(noise.Record()))
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	if response, err := http.DefaultClient.Do(r); err == nil { // else it does not listen yet
+		response.Body.Close()
 	}
 }
 
