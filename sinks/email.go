@@ -259,7 +259,7 @@ func (e *Email) Send(ctx context.Context, a *processor.Alert, ref string) (newRe
 	if err != nil {
 		return ref, Permanent(fmt.Errorf("write the mail of alert %s: %w", a.ID, err))
 	}
-	d := e.deliver(ctx, text, left)
+	d := e.deliver(ctx, text, left, len(left) < len(e.to))
 	if d.err != nil {
 		for _, to := range d.told {
 			known[to] = "told"
@@ -281,7 +281,7 @@ func (e *Email) SendGroup(ctx context.Context, alerts []*processor.Alert) error 
 	for _, address := range e.to {
 		to = append(to, address.Address)
 	}
-	d := e.deliver(ctx, text, to)
+	d := e.deliver(ctx, text, to, false)
 	if d.err != nil && len(d.told) > 0 {
 		e.log.Error("a mail about several alerts did not reach everybody", "alerts", len(alerts), "err", d.err)
 		return nil

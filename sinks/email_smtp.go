@@ -41,15 +41,16 @@ type refusal struct {
 
 // deliver hands the mail to the server, in as few transactions as it takes: a
 // server that takes only so many recipients at once is asked again for those
-// that are left. The error, which is nil if all were told, names the server.
-func (e *Email) deliver(ctx context.Context, text []byte, to []string) (d delivered) {
+// that are left. before says that others got it. The error, which is nil if all
+// were told, names the server.
+func (e *Email) deliver(ctx context.Context, text []byte, to []string, before bool) (d delivered) {
 	password, err := e.config.password()
 	if err != nil {
 		d.err = Misconfigured(err)
 		return d
 	}
 	d = e.converse(ctx, text, to, password)
-	if err := d.verdict(len(to)); err != nil {
+	if err := d.verdict(len(to), before); err != nil {
 		d.err = &mailError{e.config.address(), hideLogin(e.config.Username, password), err}
 	}
 	return d
@@ -254,8 +255,9 @@ func wideAddress(address string) bool {
 	return strings.ContainsFunc(address, func(r rune) bool { return r >= 0x80 })
 }
 
-// verdict sums up what became of n recipients. It is nil if all were told.
-func (d delivered) verdict(n int) error {
+// verdict sums up what became of n recipients, beside those who got it before. It
+// is nil if all were told.
+func (d delivered) verdict(n int, before bool) error {
 	if len(d.told) == n {
 		return nil
 	}
@@ -273,7 +275,7 @@ func (d delivered) verdict(n int) error {
 	if err == nil {
 		err = errors.New(strings.Join(said, "; "))
 		switch {
-		case worst == permanent || worst == misconfigured && len(d.told) > 0:
+		case worst == permanent || worst == misconfigured && (before || len(d.told) > 0):
 			err = Permanent(err)
 		case worst == misconfigured:
 			err = Misconfigured(err)

@@ -65,15 +65,10 @@ func (e *Email) compose(a *processor.Alert) mailing {
 	}
 	if a.Exposure != nil {
 		l.thread = "exposure-" + digest(*a.Exposure) + "@" + e.domain()
-		l.reply = isReply(a)
+		l.reply = follows(a.Step)
 	}
 	l.html = e.htmlPart(m, a)
 	return l
-}
-
-// isReply reports whether the alert is not the first of its exposure.
-func isReply(a *processor.Alert) bool {
-	return a.Step != exposure.Opened && a.Step != exposure.Reduced && a.Step != exposure.Attempted
 }
 
 // subject begins with how bad it is, in brackets; behind that, and the Re: of
@@ -90,6 +85,8 @@ func (e *Email) subject(m Message, a *processor.Alert) string {
 	}
 	who := "an unknown user"
 	switch {
+	case a.Users != nil: // how many changes from mail to mail
+		who = "several users"
 	case a.Root:
 		who = "the root user"
 	case a.User != nil:
@@ -98,7 +95,7 @@ func (e *Email) subject(m Message, a *processor.Alert) string {
 	if a.Test {
 		tag += "Test: "
 	}
-	if isReply(a) {
+	if follows(a.Step) {
 		tag = "Re: " + tag
 	}
 	return tag + "MFA of " + unlink(exposure.Clean(who, 100)) + " in " + unlink(exposure.Clean(e.wording.Account(a.Account), 80))

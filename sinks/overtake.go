@@ -36,7 +36,7 @@ func (w *worker) overtake(l *line) bool {
 // work goes on.
 func insistent(step exposure.Step, severity exposure.Severity) bool {
 	switch step {
-	case exposure.Opened, exposure.Exploited:
+	case exposure.Opened, exposure.Exploited, exposure.Campaign: // which has grown, or is open again
 		return true
 	case exposure.Updated:
 		return severity == exposure.Critical

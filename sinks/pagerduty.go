@@ -146,32 +146,37 @@ const (
 // Send triggers or resolves the incident that has the exposure as its dedup_key.
 // A copy adds a line to the incident's log and opens nothing. PagerDuty opens a
 // new incident for a trigger that follows a resolve, so once an exposure is over
-// only what begins it anew, or shows that somebody came in, is sent. A resolve
+// only what has to be heard nevertheless (see insistent) is sent. A resolve
 // of what it was not told of is dropped there. An attempt, and a device less
 // where another is left, have no end that mfawatch would see: a person resolves
-// them, or the service after its time.
+// them, or the service after its time. That one service cannot be told keeps it
+// from no other; the others get a copy with the next attempt.
 func (p *PagerDuty) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	newRef = pagerOpen
-	switch a.Step {
-	case exposure.Resolved:
+	switch {
+	case a.Step == exposure.Resolved:
 		newRef = pagerOver
-	case exposure.Opened, exposure.Exploited:
-	default:
-		if ref == pagerOver {
-			return ref, nil
-		}
+	case ref == pagerOver && !insistent(a.Step, a.Severity):
+		return ref, nil
 	}
 	keys, err := p.keys()
 	if err != nil {
 		return ref, Misconfigured(err)
 	}
+	var failed []error
+	told := false
 	for i, key := range keys {
 		if i > 0 && p.recipients == nil && !pagerEscalates(a.Step) {
 			break
 		}
 		if err := p.enqueue(ctx, key, a, keys); err != nil {
-			return ref, err
+			failed = append(failed, err)
+		} else {
+			told = true
 		}
+	}
+	if err := worstOf(failed, told); err != nil {
+		return ref, err
 	}
 	return newRef, nil
 }
@@ -234,7 +239,7 @@ func pagerVerdict(got reply, err error) error {
 	case got.status == http.StatusNotFound, got.status == http.StatusMethodNotAllowed:
 		return Misconfigured(fmt.Errorf("%w; check url", err))
 	case got.status == http.StatusBadRequest && pagerAboutKey(got.body):
-		return Misconfigured(fmt.Errorf("%w; check routing_key (of an integration of type Events API v2), and region: an account under eu.pagerduty.com needs region: eu", err))
+		return Misconfigured(ofOne{fmt.Errorf("%w; check routing_key (of an integration of type Events API v2), and region: an account under eu.pagerduty.com needs region: eu", err)})
 	}
 	return err
 }

@@ -19,7 +19,8 @@ import (
 // a resolve do. As the real one, it accepts events for keys that nobody has, and
 // drops them.
 type pagerServer struct {
-	keys []string // of services
+	keys    []string // of services
+	refused string   // a key that it does not take
 
 	mu        sync.Mutex
 	incidents []*pagerIncident
@@ -97,6 +98,9 @@ func (s *pagerServer) take(r *http.Request) (dedup string, problems []string) {
 		bad("'routing_key' is missing or blank")
 	case len(e.Key) != 32:
 		bad("'routing_key' is invalid")
+	}
+	if s.refused != "" && e.Key == s.refused {
+		bad("Invalid routing key")
 	}
 	if !slices.Contains([]string{"trigger", "acknowledge", "resolve"}, e.Action) {
 		bad("'event_action' is %q", e.Action)

@@ -102,10 +102,15 @@ func TestPagerDutyEscalates(t *testing.T) {
 }
 
 // Once it is over, nothing opens an incident but what begins it anew, or shows
-// that somebody came in.
+// that somebody came in or goes on: a campaign has no other step to begin anew with.
 func TestPagerDutyAfterTheEnd(t *testing.T) {
 	story := conformStory("bob")
-	for i, incidents := range map[int]int{0: 2, 1: 1, 2: 2, 3: 1} {
+	mild, campaign := *story[3], *story[3]
+	mild.Severity = exposure.High
+	campaign.Step, campaign.User, campaign.Severity = exposure.Campaign, nil, exposure.High
+	campaign.Users = &exposure.AlertUsers{Count: 4, Open: 1, Names: []string{"bob"}}
+	story = append(story, &mild, &campaign)
+	for i, incidents := range map[int]int{0: 2, 1: 1, 2: 2, 3: 2, 5: 1, 6: 2} {
 		p, fake, _ := newTestPagerDuty(t, PagerDutyConfig{RoutingKey: pagerFirst, EscalationRoutingKey: pagerSecond})
 		ref := tellAll(t, p, "", story[0], story[4])
 		ref = tellAll(t, p, ref, story[i])

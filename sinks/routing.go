@@ -64,6 +64,11 @@ func (w *worker) enter(l *line, now time.Time) {
 		w.finish(l, note{result: journal.Result{Number: head.Number, Unsent: true}})
 		w.offer(l)
 	case d.Until.After(now) && !w.urgent(l, now):
+		l.to = d.To
+		if l.known.Known && l.attempts == 0 && w.overtake(l) { // the end of a case that was told does not wait
+			w.offer(l)
+			return
+		}
 		w.heldNow(l, true)
 		l.first = time.Time{} // time in which it is not tried makes no dead letter
 		w.rest(l, d.Until)

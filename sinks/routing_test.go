@@ -175,7 +175,22 @@ func TestRouting(t *testing.T) {
 			routedTell(t, r.j, "x-updated high")
 			routedTell(t, r.j, "x-resolved info") // of a case that is known: at once
 			in(5 * time.Hour)
-		}, []string{"x-opened Sat 01:00", "x-exploited Sat 01:00", "y-opened Sat 07:00", "x-resolved Sat 07:00"}},
+		}, []string{"x-opened Sat 01:00", "x-exploited Sat 01:00", "x-resolved Sat 02:00", "y-opened Sat 07:00"}},
+
+		{"nor is the end behind what is", func(t *testing.T, r *rig, s routedSink) {
+			time.Sleep(19 * time.Hour)
+			night := routedNight
+			night.Recipients = routedTo("k1").Recipients
+			r.start(routedBy(t, route.Pager, night), map[string]Sink{"a": s})
+			routedTell(t, r.j, "x-opened high")
+			in(2 * time.Hour)
+			routedTell(t, r.j, "x-escalated high")
+			in(time.Hour)
+			r.stop()
+			r.start(routedBy(t, route.Pager, night), map[string]Sink{"a": s})
+			in(time.Hour)
+			routedTell(t, r.j, "x-resolved info")
+		}, []string{"x-opened Sat 19:00 to k1", "x-resolved Sat 23:00 to k1"}},
 
 		{"of several escalations the last is told", func(t *testing.T, r *rig, s routedSink) {
 			r.start(routedBy(t, route.Reader, routedNight), map[string]Sink{"a": s})

@@ -200,7 +200,10 @@ func (s *ServiceNow) event(a *processor.Alert, unheard bool) map[string]string {
 	}
 	info, _ := json.Marshal(more) // strings cannot fail
 	user := "unknown"
-	if a.User != nil && *a.User != "" {
+	switch {
+	case a.Users != nil:
+		user = "several users"
+	case a.User != nil && *a.User != "":
 		user = *a.User
 	}
 	return map[string]string{

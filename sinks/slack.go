@@ -174,7 +174,8 @@ func (s *Slack) channels() []string {
 // looked through for the message first if the app is allowed to, and else the
 // message says that it may be there twice. The ref holds where the messages
 // are, what they told of the beginning, and what each channel was told last;
-// beside an error it is how far the channels got.
+// beside an error it is how far the channels got: one that cannot be told keeps
+// it from no other.
 func (s *Slack) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	if s.config.hooked() {
 		return s.hook(ctx, a, ref)
@@ -184,17 +185,23 @@ func (s *Slack) Send(ctx context.Context, a *processor.Alert, ref string) (newRe
 		return ref, Misconfigured(err)
 	}
 	places := slackPlaces(ref)
+	var failed []error
+	told := false
 	for _, channel := range s.channels() {
 		place := places[channel]
 		err := s.tell(ctx, c, channel, a, &place)
 		if place.TS != "" {
 			places[channel] = place
 		}
+		told = told || err == nil
 		if err != nil {
-			return places.ref(), err
+			failed = append(failed, err)
+		}
+		if v, _ := judge(err); v == throttled {
+			break // the app is, whatever the channel
 		}
 	}
-	return places.ref(), nil
+	return places.ref(), worstOf(failed, told)
 }
 
 // SendGroup posts one message with a list.

@@ -104,7 +104,7 @@ func (s *Slack) tell(ctx context.Context, c slackClient, channel string, a *proc
 // slackLoud reports whether a step is shown in the channel, not in the thread
 // alone: an edit tells nobody.
 func slackLoud(s exposure.Step) bool {
-	return s == exposure.Opened || s == exposure.Escalated || s == exposure.Exploited
+	return s == exposure.Opened || s == exposure.Escalated || s == exposure.Exploited || s == exposure.Campaign
 }
 
 // begin posts a message by itself.

@@ -60,8 +60,7 @@ func slackCode(err error, codes ...string) bool {
 }
 
 // verdict gives the verdict on what a method came to. What Slack has against the
-// channel is the configuration's fault, which costs no alert; against one of
-// other recipients, it is the alert that cannot be told there.
+// channel is the configuration's fault, which costs no alert.
 func (s *Slack) verdict(method string, err error) error {
 	if err == nil {
 		return nil
@@ -82,9 +81,9 @@ func (s *Slack) verdict(method string, err error) error {
 		return Ambiguous(said)
 	case slices.Contains(slackRefusals, code):
 		return Misconfigured(said)
-	case slices.Contains(slackNoChannels, code) && s.recipients == nil:
-		return Misconfigured(said)
-	case slices.Contains(slackNoChannels, code), slices.Contains(slackNoMessages, code):
+	case slices.Contains(slackNoChannels, code):
+		return Misconfigured(ofOne{said})
+	case slices.Contains(slackNoMessages, code):
 		return Permanent(said)
 	}
 	return said

@@ -20,9 +20,9 @@ func TestSlackErrors(t *testing.T) {
 		"invalid_auth not_authed":                                   {misconfigured, misconfigured, "check token"},
 		"token_revoked account_inactive":                            {misconfigured, misconfigured, "install it again"},
 		"token_expired missing_scope no_permission access_denied":   {misconfigured, misconfigured, ""},
-		"channel_not_found":                                         {misconfigured, permanent, "check channel"},
-		"not_in_channel":                                            {misconfigured, permanent, "/invite"},
-		"is_archived restricted_action":                             {misconfigured, permanent, "channel"},
+		"channel_not_found":                                         {misconfigured, misconfigured, "check channel"},
+		"not_in_channel":                                            {misconfigured, misconfigured, "/invite"},
+		"is_archived restricted_action":                             {misconfigured, misconfigured, "channel"},
 		"msg_too_long msg_blocks_too_long invalid_blocks no_text":   {permanent, permanent, ""},
 	} {
 		for code := range strings.FieldsSeq(codes) {

@@ -235,7 +235,8 @@ const (
 
 // Send texts the alert to each number that did not get it yet: that one is
 // refused keeps it from no other, and who got it is in the reference. The error
-// is Permanent where all that is left are numbers that are refused for good.
+// is Permanent where all that is left are numbers that are refused for good, or
+// that the account may not send to while it may to others.
 //
 // No provider knows a copy by a key, so nothing is sent again blindly. Where an
 // answer was lost, or the program ended before it was noted, Twilio is asked
@@ -272,13 +273,14 @@ func (s *SMS) Send(ctx context.Context, a *processor.Alert, ref string) (newRef 
 			failed = append(failed, err)
 		default:
 			failed = append(failed, err)
-			if v != permanent || ctx.Err() != nil {
+			if v != permanent && !isOfOne(err) || ctx.Err() != nil {
 				return p.note(a.ID, known, ""), err // it would be no other for the rest
 			}
 		}
 	}
-	if err := worstOf(failed); err != nil {
-		if got := len(s.config.To) - len(failed); got > 0 {
+	got := len(s.config.To) - len(failed)
+	if err := worstOf(failed, got > 0); err != nil {
+		if got > 0 {
 			err = fmt.Errorf("%d of %d got it: %w", got, len(s.config.To), err)
 		}
 		return p.note(a.ID, known, ""), err
@@ -312,30 +314,6 @@ func (s *SMS) canFind() bool {
 	return ok
 }
 
-// worstOf joins failures of numbers: what may be tried again is before what may
-// not, and what may have arrived before both.
-func worstOf(errs []error) error {
-	if len(errs) < 2 {
-		return errors.Join(errs...)
-	}
-	order := []verdict{permanent, retry, ambiguous}
-	worst := slices.MaxFunc(errs, func(a, b error) int {
-		va, _ := judge(a)
-		vb, _ := judge(b)
-		return slices.Index(order, va) - slices.Index(order, vb)
-	})
-	v, _ := judge(worst)
-	var said []string
-	for _, err := range errs {
-		said = append(said, err.Error())
-	}
-	err := errors.New(exposure.Clean(strings.Join(said, "; "), 1000))
-	if v == retry {
-		return err
-	}
-	return verdictOf(err, v, 0)
-}
-
 // SendGroup texts the alerts as one message with a list. It is told once
 // somebody got it: who did not is logged, since nobody can be told a group in
 // parts. Where the answer was lost it is sent once more, as with Send.
@@ -351,7 +329,7 @@ func (s *SMS) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 		case v == ambiguous && perhapsArrived(ctx):
 			got++
 			failed = append(failed, err)
-		case v == permanent || v == ambiguous:
+		case v == permanent || v == ambiguous || isOfOne(err):
 			failed = append(failed, err)
 		case got == 0:
 			return err
@@ -359,7 +337,7 @@ func (s *SMS) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 			failed = append(failed, err)
 		}
 	}
-	err := worstOf(failed)
+	err := worstOf(failed, got > 0)
 	if err != nil && got > 0 {
 		s.log.Error("a text message about several alerts may not have reached everybody", "alerts", len(alerts), "err", err)
 		return nil

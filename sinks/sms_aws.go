@@ -151,7 +151,11 @@ func judgeAWS(ctx context.Context, service string, err error) error {
 			if slices.Contains(voiceNumbers, conflict.Reason) {
 				return Permanent(said(text, ""))
 			}
-			return Misconfigured(said(text, "check from, and what the account may send"))
+			err := said(text, "check from, and what the account may send")
+			if slices.Contains(voiceOthers, conflict.Reason) {
+				err = ofOne{err}
+			}
+			return Misconfigured(err)
 		case slices.Contains(awsPermanent, code):
 			return Permanent(said(text, ""))
 		case slices.Contains(awsClock, code):
@@ -186,6 +190,13 @@ func judgeAWS(ctx context.Context, service string, err error) error {
 var voiceNumbers = []voicetypes.ConflictExceptionReason{
 	voicetypes.ConflictExceptionReasonDestinationPhoneNumberOptedOut,
 	voicetypes.ConflictExceptionReasonDestinationPhoneNumberBlockedByProtectNumberOverride,
+}
+
+// voiceOthers are those that the account could mend, while it may send to other
+// numbers.
+var voiceOthers = []voicetypes.ConflictExceptionReason{
+	voicetypes.ConflictExceptionReasonDestinationPhoneNumberNotVerified,
+	voicetypes.ConflictExceptionReasonDestinationCountryBlockedByProtectConfiguration,
 }
 
 // judgeUnanswered tells what did not reach the other side from what may have.

@@ -62,6 +62,8 @@ func (s *SMS) groupBody(alerts []*processor.Alert) string {
 		}
 		who := "unknown"
 		switch {
+		case a.Users != nil:
+			who = fmt.Sprintf("%d users", a.Users.Count)
 		case a.Root:
 			who = "root"
 		case a.User != nil:

@@ -97,23 +97,24 @@ func (t *twilio) call(ctx context.Context, method, query, form string) (reply, e
 var twilioCodes = map[int]struct {
 	verdict verdict
 	hint    string
+	number  bool // another number may well be sent to
 }{
-	20003: {misconfigured, "check account_sid, api_key and the token"},
-	20404: {misconfigured, "check account_sid and url"},
-	20429: {throttled, ""},
-	21211: {permanent, "it is no number"},
-	21408: {misconfigured, "let the account send to that country (geographic permissions)"},
-	21603: {misconfigured, "check from"},
-	21606: {misconfigured, "check from: it is no number that can send there"},
-	21608: {misconfigured, "an account on trial sends to verified numbers alone: verify it, or upgrade"},
-	21610: {permanent, "who has the number asked for no more messages; START lets them in again"},
-	21612: {permanent, "from cannot reach the number"},
-	21614: {permanent, "it is no mobile number"},
-	21635: {permanent, "it is a landline"},
-	21659: {misconfigured, "check from: it is no number of the account"},
-	21660: {misconfigured, "check from: it is no number of the account"},
-	21703: {misconfigured, "the messaging service has no sender"},
-	21705: {misconfigured, "check from: there is no such messaging service"},
+	20003: {misconfigured, "check account_sid, api_key and the token", false},
+	20404: {misconfigured, "check account_sid and url", false},
+	20429: {throttled, "", false},
+	21211: {permanent, "it is no number", false},
+	21408: {misconfigured, "let the account send to that country (geographic permissions)", true},
+	21603: {misconfigured, "check from", false},
+	21606: {misconfigured, "check from: it is no number that can send there", true},
+	21608: {misconfigured, "an account on trial sends to verified numbers alone: verify it, or upgrade", true},
+	21610: {permanent, "who has the number asked for no more messages; START lets them in again", false},
+	21612: {permanent, "from cannot reach the number", false},
+	21614: {permanent, "it is no mobile number", false},
+	21635: {permanent, "it is a landline", false},
+	21659: {misconfigured, "check from: it is no number of the account", false},
+	21660: {misconfigured, "check from: it is no number of the account", false},
+	21703: {misconfigured, "the messaging service has no sender", false},
+	21705: {misconfigured, "check from: there is no such messaging service", false},
 }
 
 // judgeTwilio reads the code that Twilio gives beside its status. Any 5xx, 503
@@ -129,6 +130,9 @@ func judgeTwilio(got reply, err error) error {
 	case ok && got.status >= 400 && got.status != http.StatusTooManyRequests:
 		if known.hint != "" {
 			err = fmt.Errorf("%w; %s", err, known.hint)
+		}
+		if known.number {
+			err = ofOne{err}
 		}
 		return verdictOf(err, known.verdict, 0)
 	case got.status == http.StatusNotFound:

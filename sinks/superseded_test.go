@@ -23,6 +23,7 @@ func TestSupersededHearsWhatIsCritical(t *testing.T) {
 		{"somebody came in", []string{"a updated high", "a exploited critical", "a resolved info"}, []string{"a-exploited", "a-resolved"}},
 		{"an intruder's work", []string{"a updated critical", "a resolved info"}, []string{"a-updated", "a-resolved"}},
 		{"it begins anew", []string{"a opened high", "a updated high"}, []string{"a-opened", "a-updated"}},
+		{"a campaign grows", []string{"a campaign high", "a resolved info"}, []string{"a-campaign", "a-resolved"}},
 		{"not of others", []string{"b opened high", "b escalated high", "a resolved info"}, []string{"b-opened"}},
 	} {
 		for _, restart := range []bool{false, true} {

@@ -118,7 +118,11 @@ func exploited(a *processor.Alert) bool { return slices.Contains(a.Reasons, expo
 
 // follows reports whether a step has others before it, as a rule.
 func follows(step exposure.Step) bool {
-	return step != exposure.Opened && step != exposure.Reduced && step != exposure.Attempted
+	switch step {
+	case exposure.Opened, exposure.Reduced, exposure.Attempted, exposure.Campaign:
+		return false
+	}
+	return true
 }
 
 // siteProblem is what is wrong with the address of a site, "" if nothing.

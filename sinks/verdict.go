@@ -2,7 +2,11 @@ package sinks
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
 // Permanent says that the channel will never take this alert: it becomes a dead
@@ -77,4 +81,44 @@ func judge(err error) (verdict, time.Duration) {
 		return e.verdict, e.after
 	}
 	return retry, 0
+}
+
+// An ofOne is a failure that is about one of several who are told, such as a
+// channel that is archived: the others may well be told.
+type ofOne struct{ error }
+
+func (e ofOne) Unwrap() error { return e.error }
+
+func isOfOne(err error) bool {
+	_, is := errors.AsType[ofOne](err)
+	return is
+}
+
+// worstOf joins the failures of several who are told the same alert, nil if there
+// are none. Its verdict is the one that has most to be heeded. Where others were
+// told, what is set up wrong for one of them is Permanent: for them the exposure
+// has to go on.
+func worstOf(errs []error, told bool) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	order := []verdict{permanent, superseded, misconfigured, retry, ambiguous, throttled}
+	worst, after, level := permanent, time.Duration(0), 0
+	var said []string
+	for _, err := range errs {
+		v, wait := judge(err)
+		if v == misconfigured && told && isOfOne(err) {
+			v = permanent
+		}
+		if i := slices.Index(order, v); i > level {
+			worst, level = v, i
+		}
+		after = max(after, wait)
+		said = append(said, err.Error())
+	}
+	err := errs[0]
+	if len(errs) > 1 {
+		err = errors.New(exposure.Clean(strings.Join(said, "; "), 1000))
+	}
+	return verdictOf(err, worst, after)
 }

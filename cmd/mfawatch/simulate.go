@@ -97,7 +97,7 @@ func (b *board) settle(line string, now time.Time) {
 		d.Decision = b.router.Decide(b.sink, d.alert, b.cases[line], now)
 		switch {
 		case !d.Tell:
-		case d.Until.After(now) && !b.urgent(line, queue[1:], now):
+		case d.Until.After(now) && !b.urgent(line, queue[1:], now) && !(b.cases[line].Known && b.people && old(d.alert, queue[1:])):
 			b.due[line] = d.Until
 			return
 		default:

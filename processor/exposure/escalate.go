@@ -25,9 +25,11 @@ func (x *Exposure) listed(open []Open) []Open {
 	if !x.Open() {
 		return open
 	}
-	return append(open, Open{
-		ID: x.ID, Account: x.Account, User: x.User, Root: x.Root, Severity: x.stands(), OpenedAt: x.OpenedAt,
-	})
+	o := Open{ID: x.ID, Account: x.Account, User: x.User, Root: x.Root, Severity: x.stands(), OpenedAt: x.OpenedAt}
+	if x.wave != nil {
+		o.Campaign = x.wave.ID
+	}
+	return append(open, o)
 }
 
 // escalate tells the latest delay that passed. What was announced waits for

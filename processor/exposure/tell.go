@@ -16,6 +16,7 @@ type Open struct {
 	Root     bool
 	Severity Severity // as things stand
 	OpenedAt time.Time
+	Campaign string `json:",omitempty"` // that it is one of
 }
 
 // An Outcome is what follows from what an account has seen so far.

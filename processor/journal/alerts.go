@@ -21,7 +21,8 @@ type alertEntry struct {
 
 // Flags of an alert. The bits above them are its step by its place in steps and
 // its severity by that in the list of all, from 1; 0 is one that was written
-// before they were there, or a step that has no place.
+// before they were there. A step of 0 beside a severity is the one that has no
+// place in steps, a campaign.
 const (
 	endsFlag  = 1 << iota // it ends its exposure
 	exactFlag             // the nanoseconds of when follow the line
@@ -87,7 +88,7 @@ func putAlerts(tx *bolt.Tx, entries []alertEntry) ([]alertEntry, error) {
 type Pending struct {
 	Number   uint64            // its place among all alerts
 	Line     string            // alerts of one line, which is one exposure, are told in order of their number
-	Step     exposure.Step     // "" for a campaign, and for one that was journalled before steps were kept here
+	Step     exposure.Step     // "" for one that was journalled before steps were kept here
 	Severity exposure.Severity // "" for one that was journalled before severities were kept here
 	Since    time.Time         // when the first event behind it that was not folded was journalled
 
@@ -132,11 +133,14 @@ func splitAlert(key, sealed []byte) (p Pending, body []byte, err error) {
 		Since:  keyTime(v),
 		ends:   v[8]&endsFlag != 0,
 	}
-	if i := int(v[8] >> stepShift & 7); i > 0 && i <= len(steps) {
-		p.Step = steps[i-1]
-	}
 	if i := int(v[8] >> severityShift & 7); i > 0 && i <= len(exposure.Severities) {
 		p.Severity = exposure.Severities[i-1]
+	}
+	switch i := int(v[8] >> stepShift & 7); {
+	case i > 0 && i <= len(steps):
+		p.Step = steps[i-1]
+	case p.Severity != "":
+		p.Step = exposure.Campaign
 	}
 	body = v[alertHeader+line:]
 	if exact > 0 {

@@ -39,7 +39,7 @@ func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, erro
 			}
 			p.Attempts, p.First = tried(b, k)
 			r := getRef(b, p.Line)
-			p.Stopped, p.Known, p.To = r.Stop, r.Known, r.To
+			p.Stopped, p.Known, p.To = r.Stop, r.Known || r.Ref != "", r.To
 			p.Orphan = slices.ContainsFunc(gone, func(b *bolt.Bucket) bool { return getRef(b, p.Line).Known })
 			pending = append(pending, p)
 		}

@@ -134,6 +134,11 @@ func TestRefIsKeptPerExposureAndSink(t *testing.T) {
 			t.Errorf("%s, alert %d: ref %q, %v, alert %+v", tt.sink, tt.number, ref, err, a)
 		}
 	}
+	// Whoever gave a reference was told, be it before anybody noted who knows what.
+	pending, err := j.Pending("a", 0, 10)
+	if err != nil || len(pending) != 2 || !pending[0].Known || pending[1].Known {
+		t.Errorf("pending %+v, %v", pending, err)
+	}
 	if err := j.Done("a", Result{Number: 2}); err != nil {
 		t.Fatal(err)
 	}
@@ -277,6 +282,36 @@ func TestPrune(t *testing.T) {
 	}
 	if s := stats(t, j, "gone"); s.Pending != 4 || s.Oldest.IsZero() {
 		t.Errorf("a sink that was away: %+v", s)
+	}
+}
+
+// What a sink gave for a campaign is kept for as long as one of its exposures is
+// open: its end has to go where its beginning went.
+func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
+	j := temp(t)
+	enlist(t, j, "a")
+	mustAppend(t, j, event("1", "wave", 1), event("1", "other", 2))
+	mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+		out := each(events, st, now)
+		out.Open = []exposure.Open{{ID: "1/bob", Account: "1", User: "bob", Campaign: "1/wave"}}
+		return out
+	})
+	for n := range uint64(2) {
+		if err := j.Done("a", Result{Number: n + 1, Ref: "ticket", Known: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Prune(t.Context(), time.Now().Add(36*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, j, event("1", "zoe", 9))
+	mustFold(t, j, func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
+		return exposure.Outcome{Alerts: []*exposure.Alert{alert(event("1", "wave", 3)), alert(event("1", "other", 4))}}
+	})
+	for number, want := range map[uint64]string{3: "ticket", 4: ""} {
+		if a, ref, err := j.Load("a", number); err != nil || ref != want {
+			t.Errorf("%v: ref %q, %v, want %q", a, ref, err, want)
+		}
 	}
 }
 

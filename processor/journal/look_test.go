@@ -8,8 +8,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// Every step and severity keeps its place beside the alert, but for a campaign,
-// which has none; and each entry of expected changes that an alert names is
+// Every step and severity is kept beside the alert; and each entry of expected changes that an alert names is
 // found, until the alert is pruned.
 func TestStepsAndEntriesOfAlerts(t *testing.T) {
 	j := temp(t)
@@ -34,11 +33,7 @@ func TestStepsAndEntriesOfAlerts(t *testing.T) {
 		t.Fatalf("%d pending, %v", len(pending), err)
 	}
 	for i, p := range pending {
-		want := alerts[i].Step
-		if want == exposure.Campaign {
-			want = ""
-		}
-		if p.Step != want || p.Severity != alerts[i].Severity || p.ends != (want == exposure.Resolved) {
+		if want := alerts[i].Step; p.Step != want || p.Severity != alerts[i].Severity || p.ends != (want == exposure.Resolved) {
 			t.Errorf("%s %s is pending as %q %s, ends %v", alerts[i].Step, alerts[i].Severity, p.Step, p.Severity, p.ends)
 		}
 	}

@@ -114,12 +114,12 @@ func oldSeen(before time.Time) finder {
 }
 
 // oldRefs finds references that were kept last before the time. An exposure that
-// is open keeps its own, however long; of one that is not, resolved or never,
+// is open keeps its own and that of its campaign, however long; of one that is not, resolved or never,
 // an alert may still be pending.
 func (j *Journal) oldRefs(before time.Time) finder {
 	needed := map[string]bool{}
 	for _, o := range j.Open() {
-		needed[string(nameKey(o.ID))] = true
+		needed[string(nameKey(o.ID))], needed[string(nameKey(o.Campaign))] = true, true
 	}
 	return func(tx *bolt.Tx, add func([]byte, ...[]byte)) error {
 		alerts := tx.Bucket(alertsBucket).Cursor()
