@@ -27,6 +27,7 @@ type (
 		Prune(ctx context.Context, now time.Time) error
 		Appended() <-chan struct{}
 		Announced() (map[string]bool, error)
+		Anew()
 	}
 	line interface {
 		appender
@@ -74,10 +75,11 @@ func newProcessor(j line, o Options) *Processor {
 	return p
 }
 
-// Judge goes on with another policy: what is folded from now on is judged by it.
-// It may be called at any time.
+// Judge goes on with another policy: what is folded from now on is judged by it,
+// and so is, at once, what is open. It may be called at any time.
 func (p *Processor) Judge(policy exposure.Policy) {
 	p.policy.Store(&policy)
+	p.journal.Anew()
 	select {
 	case p.judged <- struct{}{}:
 	default:

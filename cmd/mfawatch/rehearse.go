@@ -85,7 +85,7 @@ func delivered(e *trail.Event) time.Time {
 // concerned leaves out the events of users of whom there is nothing to tell:
 // nobody took a device from them, or tried, under any of their names. Those are
 // most of a busy account's, and what the service tells of the others does not
-// depend on them.
+// depend on them. What the others did themselves stays: it shows their paths.
 func concerned(list []arrival) []arrival {
 	of := map[string]string{} // a name to one that it was renamed from or to
 	var root func(string) string
@@ -108,8 +108,9 @@ func concerned(list []arrival) []arrival {
 			touched[root(strings.ToLower(e.User))] = true
 		}
 	}
+	concerns := func(name string) bool { return name != "" && touched[root(strings.ToLower(name))] }
 	return slices.DeleteFunc(list, func(a arrival) bool {
-		return len(touched) == 0 || a.event.User != "" && !touched[root(strings.ToLower(a.event.User))]
+		return len(touched) == 0 || a.event.User != "" && !concerns(a.event.User) && !concerns(a.event.Actor.Name)
 	})
 }
 

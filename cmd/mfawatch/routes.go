@@ -20,8 +20,9 @@ func (p *program) routesCommand() *cobra.Command {
 		Use:   "routes -c FILE",
 		Short: "Show who is told what, and which routes have no effect",
 		Long: `Show who is told what by the routes of a configuration, in the order in which they
-are asked, recipients only by their number. Exit code 1 where a route can never
-match or tell anybody, or no route tells a sink that people read: each is named.`,
+are asked, recipients only by their number. Exit code 1 where a route or a rule of
+severity can never match, a route can never tell anybody, or no route tells a sink
+that people read: each is named.`,
 		Example: `  mfawatch routes -c mfawatch.yaml`,
 		Args:    cobra.NoArgs,
 	}
@@ -41,7 +42,7 @@ match or tell anybody, or no route tells a sink that people read: each is named.
 		if err := writeRoutes(p.stdout, c, router); err != nil {
 			return err
 		}
-		found := router.Findings()
+		found := append(router.Findings(), c.shadowed()...)
 		for _, text := range found {
 			fmt.Fprintf(p.stderr, "mfawatch: %s\n", text)
 		}

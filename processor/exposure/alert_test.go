@@ -58,7 +58,7 @@ func TestAlertGolden(t *testing.T) {
 	d := newDesk(t)
 	d.arrive(at(10), events[0])
 	write(d.arrive(at(15000)))
-	write(d.arrive(at(15001), script(t, "-60 enable bob serial=B id=late")...))
+	write(d.arrive(at(15001), script(t, "-60 enable bob serial=B id=late by=alice")...))
 
 	const file = "testdata/alerts.json"
 	if *update {

@@ -44,8 +44,9 @@ type Attempt struct {
 
 // tries is what attempts that count as one have in common.
 type tries struct {
-	actor  string
-	target *person // nil: cannot be known
+	actor    string
+	target   *person   // nil: cannot be known
+	expected *Expected // what was not announced is not part of what was; nil: nothing did
 }
 
 // actorKey tells actors apart.
@@ -59,16 +60,20 @@ func actorKey(a *trail.Actor) string {
 // attempted adds a failed call to an attempt.
 func (f *folder) attempted(it *item) {
 	e := it.ev
-	k := tries{actorKey(&e.Actor), f.target(e)}
-	it.p = k.target
+	p := f.target(e)
+	it.p = p
+	user, path := e.User, ""
+	if p != nil {
+		user, path = p.name, p.path
+	}
+	k := tries{actorKey(&e.Actor), p, f.policy.expect(e, user, path)}
 	a := f.trying[k]
 	if a == nil || e.Time.Sub(a.Last) >= attemptGap {
 		a = &Attempt{
-			policy: f.policy, expected: f.policy.expect(e, e.User, ""),
+			policy: f.policy, expected: k.expected,
 			Partition: e.Partition, Account: e.Account, User: e.User, Severity: Medium,
 			Actor: e.Actor, Serial: e.Serial, First: e.Time, first: e,
 		}
-		p := k.target
 		if p != nil && a.User == "" {
 			a.User = p.name
 		}
@@ -77,7 +82,6 @@ func (f *folder) attempted(it *item) {
 		} else {
 			f.weigh(p, e)
 			a.Root, a.path = p.root, p.path
-			a.expected = f.policy.expect(e, p.name, p.path)
 			a.reasons |= p.reasons()
 			if p.privileged() {
 				a.Severity = a.Severity.up()
@@ -112,7 +116,7 @@ func (a *Attempt) finish() {
 
 // judge asks the policy how loudly an attempt is told.
 func (a *Attempt) judge(more reasons) (Severity, string) {
-	return a.policy.weigh(a.base, Attempted, func() rule.Facts {
+	return a.policy.weigh(a.base, Attempted, false, func() rule.Facts {
 		f := factsOf(a.first)
 		f.User, f.Path, f.Root = a.User, a.path, a.Root
 		f.know(a.reasons | more)

@@ -44,8 +44,12 @@ func (t *teller) escalate(x *Exposure, said *told) {
 		m := x.moment(Escalated, e)
 		m.reasons |= x.reasons & inCampaign
 		m.escalation = number
-		if a := t.alert(x, said, &m, x.ID, e.ID); x.wave != nil { // which is escalated itself
-			a.Campaign = x.wave.ID
+		last := t.policy.EscalateAfter[len(t.policy.EscalateAfter)-1]
+		if w := x.wave; w == nil || x.openSince.After(w.First.Add(last)) { // nothing escalates it but itself
+			said.Covered = false
+			t.alert(x, said, &m, x.ID, e.ID)
+		} else {
+			t.alert(x, said, &m, x.ID, e.ID).Campaign = w.ID
 		}
 	}
 	said.Escalated = number

@@ -37,9 +37,18 @@ func (e *Expected) ID() string {
 // Over reports whether everything that it announced is known.
 func (e *Expected) Over(now time.Time) bool { return !now.Before(e.Until.Add(overdueAfter)) }
 
-// covers reports whether it announced the event.
+// covers reports whether it announced the event. Root is only announced by name,
+// not by an entry that means anybody.
 func (e *Expected) covers(at time.Time, f *rule.Facts) bool {
-	return !at.Before(e.From) && !at.After(e.Until) && e.Match.Match(f)
+	if at.Before(e.From) || at.After(e.Until) || !e.Match.Match(f) {
+		return false
+	}
+	if f.Root {
+		anybody := *f
+		anybody.User = "\x00" // nobody's name
+		return !e.Match.Match(&anybody)
+	}
+	return true
 }
 
 // expect finds what announced the event, nil if nothing did.
@@ -123,10 +132,13 @@ func (t *teller) cover(x *Exposure, said *told) {
 		said.Covered = wave != ""
 	case said.Expected != "" && due:
 		t.more, t.again = overdue, "It was announced, and is still open now that that time is over. "
-	case said.Expected != "" && (x.announced() == 0 || x.expected.ID() != said.Expected):
+	case said.Expected != "" && x.announced() == 0:
 		t.again = "What had announced it is no longer there, or does not announce all of it. "
 	case said.Covered && wave == "":
 		t.again = "It was told as part of a campaign, and is known now to be none. "
+	}
+	if said.Expected != "" && x.announced() != 0 { // by another entry now, or the same one changed
+		said.Expected = x.expected.ID()
 	}
 	said.Campaign = wave
 	if t.again != "" {

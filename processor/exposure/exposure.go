@@ -80,7 +80,8 @@ type Moment struct {
 	changes    changes
 	protection string
 	resolution string
-	escalation int // which delay passed
+	escalation int  // which delay passed
+	foreign    bool // the end of what nobody heard of, with a device that another enabled
 }
 
 // Open reports whether the user is waited for.
@@ -128,6 +129,13 @@ func (m Moment) asClosed() *Moment {
 	return &m
 }
 
+// asForeign is the same as loud as its beginning, which was not told, would have
+// been.
+func (m Moment) asForeign() *Moment {
+	m.foreign = true
+	return &m
+}
+
 // as is the same told as another step.
 func (m Moment) as(s Step) *Moment {
 	m.Step = s
@@ -165,6 +173,16 @@ func (x *Exposure) finish() {
 // quieted reports whether nobody needs to be waited for any more, though it is
 // open.
 func (x *Exposure) quieted() bool { return x.consoleClosed && !x.used() }
+
+// foreign reports whether it ended with a device that somebody else than the user
+// enabled, which may be an intruder's.
+func (x *Exposure) foreign() bool {
+	if x.ResolvedAt == nil || x.Resolution != Enabled {
+		return false
+	}
+	a := &x.Steps[len(x.Steps)-1].Event.Actor
+	return !a.Self && *a != (trail.Actor{})
+}
 
 // used reports whether somebody made use of it.
 func (x *Exposure) used() bool { return x.Exploited || x.Changed }

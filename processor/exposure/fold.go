@@ -35,7 +35,7 @@ func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folde
 	for i := range f.items {
 		f.apply(&f.items[i])
 	}
-	f.findWaves(now)
+	f.findWaves(st.told, now)
 	for _, x := range f.exposures {
 		x.finish()
 	}
@@ -297,6 +297,7 @@ func (f *folder) renamed(it *item) {
 	if q := f.names[foldName(e.NewUser)]; q != p {
 		f.gone(it, f.vacate(e.NewUser))
 	}
+	f.weigh(p, e)
 	f.rename(p, e.NewUser)
 	f.weigh(p, e)
 	if x := p.open; x != nil && p.counts {
@@ -305,7 +306,8 @@ func (f *folder) renamed(it *item) {
 	}
 }
 
-// weigh asks the policy whether p counts for more than others.
+// weigh asks the policy whether p counts for more than others. Who did under a
+// former name still does: else an intruder would rename first.
 func (f *folder) weigh(p *person, e *trail.Event) {
-	p.counts = !p.root && f.policy.privileged(e.Partition, e.Account, p.name, p.path)
+	p.counts = p.counts || !p.root && f.policy.privileged(e.Partition, e.Account, p.name, p.path)
 }

@@ -331,7 +331,7 @@ func TestReasons(t *testing.T) {
 		{"0 enable bob serial=B self; 1 deactivate bob serial=B self", "last_device"},
 		{"0 deactivate bob self; 1 createkey bob self; 2 login- bob", "exploited changed"},
 		{"0 deactivate - self", "unknown_target"},
-		{"0 deactivate bob self; 1 enable bob serial=X", "other_actor"},
+		{"0 deactivate bob self; 1 enable bob serial=X by=alice", "other_actor"},
 	} {
 		if got := strings.Join(Fold(script(t, c.events)).Exposures[0].Reasons, " "); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.events, got, c.want)

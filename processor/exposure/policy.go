@@ -52,10 +52,12 @@ type Account struct {
 }
 
 // A SeverityRule gives the steps that it means another severity. It does not see
-// a step's end, resolved, unless Ends is set.
+// a step's end, resolved, unless Ends is set. It makes root quieter only where it
+// names that field, and what somebody makes use of only where it names the step:
+// a rule for a whole account is no place for an intruder to hide.
 type SeverityRule struct {
 	Match    *rule.Matcher
-	Ends     bool // it names the step, so resolved is meant, too
+	Ends     bool // it names the step, so resolved is meant, too, and what is exploited
 	Severity Severity
 	Reason   string // why, in the words of whoever made the rule
 }
@@ -88,8 +90,8 @@ func (p *Policy) privileged(partition, account, user, path string) bool {
 }
 
 // weigh is the severity of the first rule that means the step, and that rule's
-// reason; v and "" if none does. f is filled in by whoever is asked.
-func (p *Policy) weigh(v Severity, s Step, facts func() rule.Facts) (Severity, string) {
+// reason; v and "" if none does. used says that somebody makes use of it.
+func (p *Policy) weigh(v Severity, s Step, used bool, facts func() rule.Facts) (Severity, string) {
 	if len(p.Severity) == 0 {
 		return v, ""
 	}
@@ -98,11 +100,16 @@ func (p *Policy) weigh(v Severity, s Step, facts func() rule.Facts) (Severity, s
 	a := p.Accounts[f.Account]
 	f.AccountName, f.AccountClass = a.Name, a.Class
 	for i := range p.Severity {
-		if r := &p.Severity[i]; (s != Resolved || r.Ends) && r.Match.Match(&f) {
+		if r := &p.Severity[i]; (s != Resolved || r.Ends) && r.Match.Match(&f) && !r.hushes(v, f.Root, used) {
 			return r.Severity, r.Reason
 		}
 	}
 	return v, ""
+}
+
+// hushes reports whether the rule would make quieter what it does not name.
+func (r *SeverityRule) hushes(v Severity, root, used bool) bool {
+	return r.Severity.level() < v.level() && (root && !r.Match.Asks("root") || used && !r.Ends)
 }
 
 // facts are what a matcher sees of a step.

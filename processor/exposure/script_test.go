@@ -47,6 +47,8 @@ func script(t testing.TB, text string) []*trail.Event {
 			Actor: trail.Actor{Type: "IAMUser", Name: "alice", ARN: "arn:aws:iam::111122223333:user/alice", MFA: &yes},
 		}
 		switch w[1] {
+		case "enable", "resync": // the user's own doing, unless by= says otherwise
+			e.Actor.Self = true
 		case "login+":
 			e.MFAUsed = &yes
 		case "login-":
@@ -67,6 +69,7 @@ func script(t testing.TB, text string) []*trail.Event {
 				e.NewUser = v
 			case "by":
 				e.Actor.Name, e.Actor.ARN = v, "arn:aws:iam::111122223333:user/"+v
+				e.Actor.Self = false
 			case "name":
 				e.Actor.Name = v
 			case "self":

@@ -130,14 +130,15 @@ func (s Severity) up() Severity { return Severities[min(s.level()+1, len(Severit
 // judge is how loudly a step is told, and by the reason of which rule of the
 // policy. A password that is gone makes it quiet (R23), but not once somebody has
 // made use of the exposure: else an intruder could silence it. An end is quiet,
-// but not where it takes away whom somebody made use of.
+// but not where it takes away whom somebody made use of, nor where it is all that
+// is told and somebody else than the user enabled the device.
 func (x *Exposure) judge(m *Moment, more reasons) (v Severity, because string) {
 	r := m.reasons | more
 	used := r&(exploited|changed) != 0
 	switch {
 	case m.Step == Resolved && m.resolution == UserDeleted && used:
 		v = Critical
-	case m.Step == Resolved:
+	case m.Step == Resolved && !m.foreign:
 		v = Info
 	case used:
 		v = Critical
@@ -153,7 +154,7 @@ func (x *Exposure) judge(m *Moment, more reasons) (v Severity, because string) {
 			v = v.up()
 		}
 	}
-	return x.policy.weigh(v, m.Step, func() rule.Facts {
+	return x.policy.weigh(v, m.Step, used, func() rule.Facts {
 		f := factsOf(m.Event)
 		if m.Step == Escalated { // which nobody did
 			f = factsOf(x.first)

@@ -172,6 +172,9 @@ func (t *teller) tell(x *Exposure, said *told) {
 				continue
 			}
 			said.Closed = true
+			if quiet && x.foreign() && !said.Exploited {
+				m = m.asForeign()
+			}
 		}
 		if (m.Step == Opened || m.Step == Reduced || m.Step == Updated) && !heard[m.Event.ID] {
 			said.Events = append(said.Events, m.Event.ID)

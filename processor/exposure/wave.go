@@ -33,30 +33,40 @@ type Wave struct {
 
 // counts reports whether x is one of those that make a campaign: the user lost
 // the last device known, nobody had announced it, and it was no off-boarding, no
-// replacement within the grace, and does not wait to be seen as either.
-func (x *Exposure) counts(now time.Time) bool {
+// replacement within the grace, and does not wait to be seen as either. What was
+// told waits no longer: else whoever deletes passwords would undo a campaign.
+func (x *Exposure) counts(told bool, now time.Time) bool {
 	switch {
 	case x.openSince.IsZero() || x.announced() != 0 || x.Actor == (trail.Actor{}):
 		return false
 	case x.used():
 		return true
-	case x.Resolution == UserDeleted, x.ResolvedAt != nil && x.ResolvedAt.Sub(x.openSince) <= x.policy.Grace:
+	case x.Resolution == UserDeleted, x.ResolvedAt != nil && x.ResolvedAt.Sub(x.openSince) <= x.policy.Grace && !x.foreign():
 		return false
 	}
-	return !x.leaving || !x.Open() || now.IsZero() || !now.Before(x.OpenedAt.Add(leavingTime))
+	waits := x.leaving && x.Open() && !told && !x.privileged && x.User != ""
+	return !waits || now.IsZero() || !now.Before(x.OpenedAt.Add(leavingTime))
 }
 
 // findWaves finds the campaigns: exposures by one actor, each within the time of
 // the one before, of which enough users lie within it at some point.
-func (f *folder) findWaves(now time.Time) {
+func (f *folder) findWaves(before []told, now time.Time) {
 	p := &f.policy.Campaign
 	if p.Users <= 0 || len(f.exposures) < p.Users {
 		return
 	}
+	known := map[string]bool{} // deactivations that were told
+	for i := range before {
+		if t := &before[i]; t.Opened || t.Exploited || t.Round > 0 {
+			for _, id := range t.Deactivations {
+				known[id] = true
+			}
+		}
+	}
 	by := map[string][]*Exposure{}
 	var order []string
 	for _, x := range f.exposures {
-		if !x.counts(now) {
+		if !x.counts(known[x.first.ID], now) {
 			continue
 		}
 		k := actorKey(&x.Actor)

@@ -43,6 +43,10 @@ func nameWaves(waves []*Wave, of map[*Exposure]*told, before []toldWave) []*told
 				w.ID = id("campaign", w.ID, w.Exposures[0].first.ID)
 			}
 			w.told = &toldWave{ID: w.ID}
+			if w.Open == 0 && !slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return of[x] == nil || !of[x].Closed }) {
+				// Each was told from beginning to end before a policy made them one.
+				*w.told = toldWave{ID: w.ID, Users: w.Users, Closed: true}
+			}
 			used[w.ID] = true
 			all = append(all, w.told)
 		}
@@ -69,17 +73,19 @@ func (t *teller) waves(waves []*Wave, all []*toldWave) {
 
 // wave tells a campaign when it is first known, each time it has doubled, and some
 // time after it has grown; escalates it while an exposure of it is open; and
-// ends it.
+// ends it. The delays that had passed when it is first known are not told beside
+// it, unless it is late, which calls nobody.
 func (t *teller) wave(w *Wave, said *toldWave) {
 	open, waits := w.Open > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.quieted() })
 	last := w.latest()
 	grown := w.Users > said.Users
-	if grown && said.Users > 0 && w.Users < 2*said.Users {
+	if grown && said.Users > 0 && w.Users < 2*said.Users && !w.worse(said.Users) {
 		if at := w.hit(said.Users + 1).Add(settle); at.After(t.now) {
 			t.look(at)
 			grown = false
 		}
 	}
+	first := said.Users == 0 && t.late(last.Time) == 0
 	said.Actor, said.First, said.Last, said.Event = w.Actor, w.First, last.Time, last.Event.ID
 	if grown || said.Closed && open {
 		if said.Closed {
@@ -93,7 +99,7 @@ func (t *teller) wave(w *Wave, said *toldWave) {
 	case waits:
 		base := trail.Event{Name: trail.Deadline, Partition: w.Partition, Account: w.Account, Exposure: w.ID}
 		number, e := t.passed(base, w.First, said.Escalated)
-		if e != nil {
+		if e != nil && !first {
 			t.sayWave(w, said, Escalated, &Moment{Time: e.Time, Event: e, escalation: number}, e.ID)
 		}
 		said.Escalated = number
@@ -127,6 +133,22 @@ func (w *Wave) hit(n int) time.Time {
 		}
 	}
 	return w.Last
+}
+
+// worse reports whether the users after the first n count for more than those: the
+// first privileged one, and root, wait for nobody (R28).
+func (w *Wave) worse(n int) bool {
+	var before, since reasons
+	persons := make(map[*person]bool, w.Users)
+	for _, x := range w.Exposures {
+		persons[x.person] = true
+		if r := x.reasons & (root | privileged); len(persons) > n {
+			since |= r
+		} else {
+			before |= r
+		}
+	}
+	return since&root > before&root || before == 0 && since != 0
 }
 
 // latest is what hit the last user.
@@ -187,11 +209,12 @@ func (w *Wave) judge(s Step, m *Moment, more reasons) (Severity, string) {
 			}
 		}
 	}
-	return w.policy.weigh(v, s, func() rule.Facts {
+	used := slices.ContainsFunc(w.Exposures, (*Exposure).used)
+	return w.policy.weigh(v, s, used, func() rule.Facts {
 		f := factsOf(m.Event)
 		f.Actor, f.ActorType, f.MFA = w.Actor.Name, w.Actor.Type, w.Actor.MFA
 		f.User, f.Root, f.Self, f.DeviceKind = "", w.root(), false, "unknown"
-		f.know(inCampaign | more)
+		f.know(inCampaign | more | w.whom())
 		return f.Facts
 	})
 }

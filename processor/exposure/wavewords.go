@@ -16,6 +16,14 @@ func (w *Wave) root() bool {
 	return false
 }
 
+// whom are the reasons that lie in who was hit.
+func (w *Wave) whom() (r reasons) {
+	for _, x := range w.Exposures {
+		r |= x.reasons & (root | privileged)
+	}
+	return r
+}
+
 func (w *Wave) title(s Step, m *Moment) string {
 	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), place(w.Partition, w.Account)
 	switch s {

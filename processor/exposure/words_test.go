@@ -76,7 +76,7 @@ func TestSummaryFacts(t *testing.T) {
 			[]string{"Critical because this is the root user and", "recover root"}, "keys"},
 		{"R20 enabled", "0 deactivate bob serial=" + phone + "; 90 enable bob by=bob self serial=" + spare, "bob has MFA again in 111122223333",
 			[]string{"Security key spare-KEY was enabled by the user from 198.51.100.7", "lasted 1 minute 30 seconds", "virtual device bob-phone", "IAM user alice"}, "Check"},
-		{"by another, after use", "0 deactivate bob; 5 login- bob; 6 createkey bob; 90 enable bob", "bob has MFA again in 111122223333",
+		{"by another, after use", "0 deactivate bob; 5 login- bob; 6 createkey bob; 90 enable bob by=alice", "bob has MFA again in 111122223333",
 			[]string{"enabled by IAM user alice", "Check that it is really the user's", "lasted", "Meanwhile somebody signed in without MFA and access was changed"}, ""},
 		{"R20 resync", "0 deactivate bob serial=A; 5 resync bob serial=B by=bob self", "bob has MFA again in 111122223333", []string{"Hardware device B was shown to work by the user"}, ""},
 		{"R27 seen", "0 deactivate bob; 60 login+ bob by=bob self", "bob signed in with MFA in 111122223333: a device remains", []string{"198.51.100.7", "lasted 1 minute"}, ""},

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -46,7 +48,9 @@ func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, told func(F
 	}
 	begin := time.Now()
 	defer func() { j.folded, j.foldTime = time.Now(), time.Since(begin) }()
-	names, since, err := j.ripe(now)
+	anew := j.takeAnew()
+	defer func() { j.putAnew(anew) }() // what is left of them
+	names, since, err := j.ripe(now, anew)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("fold: %w", err)
 	}
@@ -55,7 +59,13 @@ func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, told func(F
 	size := 0
 	flush := func() {
 		if len(batch) > 0 {
-			errs = append(errs, j.store(batch, now, told))
+			err := j.store(batch, now, told)
+			errs = append(errs, err)
+			for _, o := range batch {
+				if err == nil {
+					delete(anew, o.account.name)
+				}
+			}
 		}
 		batch, size = nil, 0
 	}
@@ -86,6 +96,36 @@ func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, told func(F
 // maxBreath bounds how long Fold holds off.
 const maxBreath = 250 * time.Millisecond
 
+// Anew has the next Fold fold every account in which an exposure is open, too,
+// since what f says of them may be another from now on.
+func (j *Journal) Anew() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.anew = make(map[string]bool, len(j.open))
+	for name := range j.open {
+		j.anew[name] = true
+	}
+}
+
+// takeAnew takes those before any of them is folded: what f was before is not
+// what Anew asked for.
+func (j *Journal) takeAnew() map[string]bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	anew := j.anew
+	j.anew = nil
+	return anew
+}
+
+func (j *Journal) putAnew(left map[string]bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(left) > 0 {
+		maps.Copy(left, j.anew)
+		j.anew = left
+	}
+}
+
 // breathe keeps Fold from taking more than half of the time: an account in a
 // burst is folded as a whole again and again, and the more events each fold
 // takes up, the sooner all are told.
@@ -105,8 +145,8 @@ func (j *Journal) breathe(ctx context.Context) error {
 }
 
 // ripe lists the accounts to fold: those whose time has come, then those with
-// new events, and since when they have them.
-func (j *Journal) ripe(now time.Time) (names []string, since map[string]time.Time, err error) {
+// new events, and since when they have them, then those that are to be folded anew.
+func (j *Journal) ripe(now time.Time, anew map[string]bool) (names []string, since map[string]time.Time, err error) {
 	listed := map[string]bool{}
 	since = map[string]time.Time{}
 	list := func(name []byte) {
@@ -126,6 +166,9 @@ func (j *Journal) ripe(now time.Time) (names []string, since map[string]time.Tim
 			return nil
 		})
 	})
+	for _, name := range slices.Sorted(maps.Keys(anew)) {
+		list([]byte(name))
+	}
 	return names, since, err
 }
 

@@ -80,6 +80,7 @@ type Journal struct {
 	places map[string]*place          // by registered sink
 	last   uint64                     // the number of the newest alert
 	open   map[string][]exposure.Open // by account, without those that have none
+	anew   map[string]bool            // those that are to be folded, whatever their time
 
 	appended signal // events were appended
 	alerted  signal // alerts were added
