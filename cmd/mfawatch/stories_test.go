@@ -147,7 +147,7 @@ func (s *story) play(shuffled bool) ([]*saying, *route.Router, error) {
 		people[name] = kind != route.Machine
 	}
 	judgement := c.policy()
-	judgement.Retention = 0 // all of it is here
+	judgement.Retention = 0                                      // all of it is here
 	said := rehearse(byAccount(seen), judgement, s.until.Add(1)) // what happens then belongs to it
 	simulate(said, router, people, s.until)
 	return said, router, nil
