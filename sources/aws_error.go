@@ -47,7 +47,7 @@ var faultCodes = map[string]AWSFault{
 	"InvalidAccessKeyId": FaultCredentials, "SignatureDoesNotMatch": FaultCredentials, "ExpiredToken": FaultCredentials,
 	"ExpiredTokenException": FaultCredentials, "InvalidToken": FaultCredentials, "TokenRefreshRequired": FaultCredentials,
 	"InvalidClientTokenId": FaultCredentials, "UnrecognizedClientException": FaultCredentials, "MissingAuthenticationToken": FaultCredentials,
-	"RequestTimeTooSkewed": FaultCredentials, "IncompleteSignature": FaultCredentials, "InvalidSignatureException": FaultCredentials,
+	"RequestTimeTooSkewed": FaultCredentials, "RequestExpired": FaultCredentials, "IncompleteSignature": FaultCredentials, "InvalidSignatureException": FaultCredentials,
 
 	"SlowDown": FaultThrottled, "Throttling": FaultThrottled, "ThrottlingException": FaultThrottled, "ThrottledException": FaultThrottled,
 	"RequestThrottled": FaultThrottled, "RequestLimitExceeded": FaultThrottled, "TooManyRequestsException": FaultThrottled,
@@ -57,6 +57,8 @@ var faultCodes = map[string]AWSFault{
 	"IllegalLocationConstraintException": FaultRegion,
 
 	"PreconditionFailed": FaultChanged, "InvalidRange": FaultChanged,
+
+	"RequestTimeout": FaultNetwork, // a 400
 
 	"KMS.ThrottlingException": FaultThrottled, "KmsThrottled": FaultThrottled,
 }

@@ -17,9 +17,10 @@ import (
 // What rsyslog's omprog and its programs say to each other, where confirmMessages
 // is on: the program says confirmed when it is ready, and for each line when that
 // is durable; anything else has rsyslog send the line again later. Where
-// useTransactions is on too, the lines between two marks are durable at the second
-// one, and answered with deferred until then.
-// (rsyslog: plugins/external/INTERFACE.md)
+// useTransactions is on too, the lines between two marks are answered with
+// deferred. They have to be durable by then all the same: of a transaction that
+// breaks before its end, rsyslog sends only the line again that had no answer.
+// (rsyslog: plugins/external/INTERFACE.md, issue 2420)
 const (
 	beginMark  = "BEGIN TRANSACTION"
 	commitMark = "COMMIT TRANSACTION"
@@ -28,11 +29,9 @@ const (
 	alive      = "." // in front of an answer that takes its time
 )
 
-// Bounds on what is held of rsyslog's messages.
-const (
-	lineBytes        = 16 << 20 // of one; what is behind is left out, and told as cut off
-	transactionBytes = 8 << 20  // what is more is handled before the mark, which does no harm
-)
+// lineBytes bounds what is held of one message; what is behind is left out, and
+// told as cut off.
+const lineBytes = 16 << 20
 
 // A Confirmed reads messages, one a line, from an rsyslog that wants to be told
 // when each is durable. What it refuses, rsyslog keeps in its queue and sends
@@ -44,6 +43,9 @@ type Confirmed struct {
 	log     *slog.Logger
 	metrics *metrics
 	every   time.Duration // a sign of life while a message is handled; rsyslog waits for 10 s by default
+
+	begun bool  // a transaction
+	at    int64 // where the line begins among all that was read
 }
 
 var _ Source = (*Confirmed)(nil)
@@ -57,15 +59,14 @@ func NewConfirmed(name string, r io.Reader, w io.Writer, o Options) *Confirmed {
 }
 
 // Run answers until r ends or ctx is done; then what is being handled is
-// finished and answered. A line without an end is not handled, nor a transaction
-// without its mark: rsyslog has not been told that they are durable and sends
-// them again.
+// finished and answered. A line without an end is not handled: rsyslog has not
+// been told that it is durable, and sends it again.
 func (c *Confirmed) Run(ctx context.Context, h processor.Handler) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	lines := make(chan line)
 	go readLines(reading, c.r, lines)
-	t := transaction{c: c, ctx: context.WithoutCancel(ctx), handle: h}
+	handling := context.WithoutCancel(ctx)
 	if err := c.answer(confirmed); err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (c *Confirmed) Run(ctx context.Context, h processor.Handler) error {
 			if l.err != nil {
 				return fmt.Errorf("read messages: %w", l.err)
 			}
-			if err := c.answer(t.line(l.b)); err != nil {
+			if err := c.answer(c.line(handling, h, l.b)); err != nil {
 				return err
 			}
 		}
@@ -123,41 +124,30 @@ func readLines(ctx context.Context, r io.Reader, lines chan<- line) {
 	}
 }
 
-// A transaction is the messages between two marks; outside of marks, one
-// message.
-type transaction struct {
-	c      *Confirmed
-	ctx    context.Context
-	handle processor.Handler
-	begun  bool
-	held   []byte
-	ends   []int
-	at     int64 // where held begins among all that was read
-}
-
 // line takes a message or a mark, and returns the answer.
-func (t *transaction) line(b []byte) string {
+func (c *Confirmed) line(ctx context.Context, h processor.Handler, b []byte) string {
+	defer func() { c.at += int64(len(b)) }()
 	switch string(trimLine(b)) {
 	case beginMark:
-		t.drop()
-		t.begun = true
-		t.at += int64(len(b))
+		c.begun = true
 		return confirmed
 	case commitMark:
-		answer := t.flush()
-		t.begun = false
-		t.at += int64(len(b))
-		return answer
+		c.begun = false
+		return confirmed
 	}
-	t.held = append(t.held, b...)
-	t.ends = append(t.ends, len(t.held))
-	if t.begun && len(t.held) < transactionBytes {
+	stop := c.signsOfLife()
+	err := h(ctx, processor.Delivery{Source: c.name, Parts: documents(stdinPlace, c.at, b, []int{len(b)})})
+	stop()
+	if err != nil {
+		c.metrics.deliveries.WithLabelValues(c.name, resultFailed).Inc()
+		c.log.Warn("a message could not be handled; rsyslog sends it again", "err", err)
+		return "Error: " + exposure.Clean(strings.Join(strings.Fields(err.Error()), " "), 400)
+	}
+	c.metrics.deliveries.WithLabelValues(c.name, resultAcked).Inc()
+	if c.begun {
 		return deferred
 	}
-	if answer := t.flush(); answer != confirmed || !t.begun {
-		return answer
-	}
-	return deferred
+	return confirmed
 }
 
 func trimLine(b []byte) []byte {
@@ -165,32 +155,6 @@ func trimLine(b []byte) []byte {
 		b = b[:len(b)-1]
 	}
 	return b
-}
-
-func (t *transaction) drop() {
-	t.at += int64(len(t.held))
-	t.held, t.ends = t.held[:0], t.ends[:0]
-	if cap(t.held) > transactionBytes {
-		t.held = nil
-	}
-}
-
-// flush hands over what is held, and returns what rsyslog is to be told.
-func (t *transaction) flush() string {
-	defer t.drop()
-	if len(t.ends) == 0 {
-		return confirmed
-	}
-	stop := t.c.signsOfLife()
-	err := t.handle(t.ctx, processor.Delivery{Source: t.c.name, Parts: documents(stdinPlace, t.at, t.held, t.ends)})
-	stop()
-	result, answer := resultAcked, confirmed
-	if err != nil {
-		result, answer = resultFailed, "Error: "+exposure.Clean(strings.Join(strings.Fields(err.Error()), " "), 400)
-		t.c.log.Warn("messages could not be handled; rsyslog sends them again", "err", err)
-	}
-	t.c.metrics.deliveries.WithLabelValues(t.c.name, result).Inc()
-	return answer
 }
 
 // signsOfLife writes one now and then until stop is called, which waits for the

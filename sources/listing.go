@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -217,8 +218,8 @@ func (w *lister) ask(ctx context.Context, prefix, after, delimiter, token string
 		in.StartAfter = optional(after)
 	}
 	var out *s3.ListObjectsV2Output
-	err := w.objects.InRegion(w.bucket, func(client *s3.Client, region func(*s3.Options)) (err error) {
-		out, err = client.ListObjectsV2(ctx, &in, region)
+	err := w.objects.inRegion(Object{Bucket: w.bucket}, func(region string) (err error) {
+		out, err = w.objects.list(ctx, &in, func(o *s3.Options) { o.Region = cmp.Or(region, o.Region) })
 		return err
 	})
 	if err != nil {

@@ -263,7 +263,8 @@ func TestListOfAnotherForm(t *testing.T) {
 }
 
 // R30 for lists: whatever the tree and the bounds, exactly the objects that Pass
-// lets through are found, each once, however large the pages are.
+// lets through are found, each once, however large the pages are, and though
+// some are empty.
 func TestListIsExact(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	pick := func(of ...string) string { return of[random.IntN(len(of))] }
@@ -299,7 +300,7 @@ func TestListIsExact(t *testing.T) {
 			wanted.Regions = []string{pick("us-*", "eu-west-1")}
 		}
 		s, o := listingBucket(t, keys...)
-		s.PageSize = random.IntN(12) + 1
+		s.PageSize, s.EmptyPages = random.IntN(12)+1, random.IntN(3) == 0
 		var want []string
 		for _, k := range keys {
 			if _, ok := wanted.Pass(k); ok {
@@ -319,7 +320,7 @@ func TestListIsExact(t *testing.T) {
 		}
 		for _, k := range strict {
 			if !slices.Contains(got.keys, k) {
-				t.Fatalf("try %d: %q is missing (%+v, pages of %d)", try, k, wanted, s.PageSize)
+				t.Fatalf("try %d: %q is missing (%+v, pages of %d, empty ones: %t)", try, k, wanted, s.PageSize, s.EmptyPages)
 			}
 		}
 		for i, k := range got.keys {

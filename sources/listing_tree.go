@@ -179,11 +179,11 @@ func (w *lister) from(s span, token string) task {
 }
 
 // page lists one page of a span, and returns the token of the next, "" at the
-// end of the span, and the last key.
+// end of the span, and the last key, "" if there was none.
 func (w *lister) page(ctx context.Context, s span, token string) (more, last string, err error) {
 	p, err := w.ask(ctx, s.prefix, s.after, "", token)
-	if err != nil || len(p.objects) == 0 {
-		return "", "", err
+	if err != nil || len(p.objects) == 0 { // S3 may say that there is more and name none, as behind many that were deleted
+		return p.more, "", err
 	}
 	more, last = p.more, p.objects[len(p.objects)-1].Key
 	if s.before != "" && last >= s.before {
@@ -242,8 +242,12 @@ func (w *lister) region(folder, region string) task {
 			w.isThere() // perhaps on other days
 		}
 		more, key, err := w.page(ctx, whole, "")
-		if err != nil || more == "" {
+		switch {
+		case err != nil || more == "":
 			return err
+		case key == "":
+			w.push(w.from(whole, more))
+			return nil
 		}
 		for _, s := range divide(whole, region, key, last) {
 			w.push(w.pages(s))

@@ -70,19 +70,16 @@ func (e *ObjectError) help() string {
 // Objects reads objects of S3 as streams, from whatever region their bucket is
 // in. It may be used by several goroutines at once.
 type Objects struct {
-	client *s3.Client
-	get    objectGetter
-	retry  retryWaits
-	home   string // the client's region
-	hints  bool   // whether an Object's region is to be believed
+	// The two methods that are called of the client.
+	get  func(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+	list func(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error)
+
+	retry retryWaits
+	home  string // the client's region
+	hints bool   // whether an Object's region is to be believed
 
 	mu      sync.RWMutex
 	regions map[string]string // of buckets that were looked for in the wrong one
-}
-
-// An objectGetter is an S3 client, as it is called here.
-type objectGetter interface {
-	GetObject(ctx context.Context, in *s3.GetObjectInput, options ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 }
 
 // NewObjects returns a reader that reaches S3 as config says. It asks nothing
@@ -94,24 +91,14 @@ func NewObjects(config aws.Config) *Objects {
 		o.DisableLogOutputChecksumValidationSkipped = true // an object need not have one
 	})
 	return &Objects{
-		client: client, get: client, retry: defaultRetryWaits, regions: make(map[string]string),
+		get: client.GetObject, list: client.ListObjectsV2, retry: defaultRetryWaits, regions: make(map[string]string),
 		home: config.Region, hints: client.Options().BaseEndpoint == nil,
 	}
 }
 
-// InRegion calls f with the client, and with the option of the region that the
-// bucket is known to be in. If the answer is that it is in another, that is kept
-// in mind and f called again, once. The error is f's.
-func (o *Objects) InRegion(bucket string, f func(client *s3.Client, region func(*s3.Options)) error) error {
-	return o.inRegion(Object{Bucket: bucket}, func(region string) error {
-		return f(o.client, func(o *s3.Options) {
-			if region != "" {
-				o.Region = region
-			}
-		})
-	})
-}
-
+// inRegion calls f with the region that the object's bucket is known to be in, ""
+// for the client's own. If the answer is that it is in another, that is kept in
+// mind and f called again, once. The error is f's.
 func (o *Objects) inRegion(object Object, f func(region string) error) error {
 	o.mu.RLock()
 	region := o.regions[object.Bucket]
@@ -262,10 +249,10 @@ func (b *ObjectBody) ask() error {
 	var out *s3.GetObjectOutput
 	err := b.objects.inRegion(b.object, func(region string) (err error) {
 		if region == "" && !rest {
-			out, err = b.objects.get.GetObject(b.ctx, &in)
+			out, err = b.objects.get(b.ctx, &in)
 			return err
 		}
-		out, err = b.objects.get.GetObject(b.ctx, &in, func(o *s3.Options) {
+		out, err = b.objects.get(b.ctx, &in, func(o *s3.Options) {
 			if region != "" {
 				o.Region = region
 			}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,13 +116,13 @@ func TestObjectChangedHalfWay(t *testing.T) {
 func TestObjectRangeIgnored(t *testing.T) {
 	o := &Objects{retry: retryWaits{time.Millisecond, time.Millisecond}, regions: map[string]string{}}
 	calls := 0
-	o.get = getterFunc(func() (*s3.GetObjectOutput, error) {
+	o.get = func(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
 		calls++
 		return &s3.GetObjectOutput{
 			ContentLength: aws.Int64(10), ETag: aws.String("e"),
 			Body: io.NopCloser(io.MultiReader(strings.NewReader("begin"), brokenReader{})),
 		}, nil
-	})
+	}
 	body, err := o.Open(t.Context(), Object{Bucket: "trail", Key: "k"})
 	if err != nil {
 		t.Fatal(err)
@@ -135,12 +136,6 @@ func TestObjectRangeIgnored(t *testing.T) {
 type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("reset") }
-
-type getterFunc func() (*s3.GetObjectOutput, error)
-
-func (f getterFunc) GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
-	return f()
-}
 
 // What S3 says decides which class it is, and what the operator is told to do.
 func TestObjectFaults(t *testing.T) {
@@ -158,6 +153,7 @@ func TestObjectFaults(t *testing.T) {
 		"kms disabled":   {awstest.Fault{Status: 400, Code: "KMS.DisabledException"}, FaultKMS, "key is enabled"},
 		"kms throttled":  {awstest.Fault{Status: 400, Code: "KMS.ThrottlingException"}, FaultThrottled, "slow down"},
 		"archived":       {awstest.Fault{Status: 403, Code: "InvalidObjectState"}, FaultArchived, "restore"},
+		"time-out":       {awstest.Fault{Status: 400, Code: "RequestTimeout"}, FaultNetwork, "RequestTimeout"},
 		"slow down":      {awstest.Fault{Status: 503, Code: "SlowDown"}, FaultThrottled, "slow down"},
 		"too many":       {awstest.Fault{Status: 429}, FaultThrottled, "slow down"},
 		"internal":       {awstest.Fault{Status: 500, Code: "InternalError"}, FaultServer, "InternalError"},
@@ -213,12 +209,8 @@ func TestObjectInAnotherRegion(t *testing.T) {
 	if wrong != 1 {
 		t.Errorf("asked in the wrong region %d times", wrong)
 	}
-	err := o.InRegion("trail", func(client *s3.Client, region func(*s3.Options)) error {
-		_, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("trail"), Key: aws.String("k")}, region)
-		return err
-	})
-	if err != nil || wrong != 1 {
-		t.Errorf("got %v, asked in the wrong region %d times", err, wrong)
+	if got := listAll(t.Context(), t, o, "s3://trail/", Wanted{}); !slices.Equal(got.keys, []string{"k"}) || got.errs != nil || wrong != 1 {
+		t.Errorf("listed %q, %q, asked in the wrong region %d times", got.keys, got.errs, wrong)
 	}
 }
 

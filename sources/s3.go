@@ -25,7 +25,7 @@ type S3 struct {
 	log      *slog.Logger
 	metrics  *s3Metrics
 	objects  *Objects
-	queue    queueClient
+	queue    queueCalls
 	place    string // of the queue, as origins name it
 	retry    retryWaits
 	patience time.Duration // how long what runs may take when it has to end
@@ -37,11 +37,12 @@ type S3 struct {
 
 var _ Source = (*S3)(nil)
 
-// A queueClient is an SQS client, as it is called here.
-type queueClient interface {
-	ReceiveMessage(ctx context.Context, in *sqs.ReceiveMessageInput, options ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
-	DeleteMessageBatch(ctx context.Context, in *sqs.DeleteMessageBatchInput, options ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error)
-	ChangeMessageVisibilityBatch(ctx context.Context, in *sqs.ChangeMessageVisibilityBatchInput, options ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
+// queueCalls are the methods that are called of an SQS client: with the client
+// itself here, which reflection could reach, the linker would keep all of them.
+type queueCalls struct {
+	receive func(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
+	delete  func(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error)
+	change  func(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
 }
 
 // NewS3 returns the source called name, which reaches AWS as reach says. The
@@ -55,10 +56,10 @@ func NewS3(name string, c S3Config, reach aws.Config, o Options) (*S3, error) {
 			o.Region = region
 		}
 	})
-	return newS3(name, c, client, NewObjects(reach), o), nil
+	return newS3(name, c, queueCalls{client.ReceiveMessage, client.DeleteMessageBatch, client.ChangeMessageVisibilityBatch}, NewObjects(reach), o), nil
 }
 
-func newS3(name string, c S3Config, queue queueClient, objects *Objects, o Options) *S3 {
+func newS3(name string, c S3Config, queue queueCalls, objects *Objects, o Options) *S3 {
 	return &S3{
 		name: name, config: c, log: o.log(name), metrics: newS3Metrics(name, o.Registerer), objects: objects, queue: queue,
 		place:    "sqs://" + c.QueueURL[strings.LastIndexByte(c.QueueURL, '/')+1:] + "/",

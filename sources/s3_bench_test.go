@@ -121,8 +121,8 @@ func (a *benchAWS) readInto(b testing.TB, n, concurrency int, h processor.Handle
 	b.Helper()
 	c := DefaultS3Config()
 	c.QueueURL, c.Concurrency = "https://sqs.us-east-1.amazonaws.com/111122223333/trail", concurrency
-	objects := &Objects{get: a, retry: defaultRetryWaits, home: "us-east-1", hints: true, regions: map[string]string{}}
-	s := newS3("bench", c, a, objects, Options{})
+	objects := &Objects{get: a.GetObject, retry: defaultRetryWaits, home: "us-east-1", hints: true, regions: map[string]string{}}
+	s := newS3("bench", c, queueCalls{a.ReceiveMessage, a.DeleteMessageBatch, a.ChangeMessageVisibilityBatch}, objects, Options{})
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	var took time.Duration

@@ -72,7 +72,7 @@ func (s *S3) failed(action string, err error) error {
 // receive waits for messages.
 func (r *s3Run) receive(ctx context.Context) ([]*message, error) {
 	asked := time.Now()
-	out, err := r.queue.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
+	out, err := r.queue.receive(ctx, &sqs.ReceiveMessageInput{
 		QueueUrl:                    &r.config.QueueURL,
 		MaxNumberOfMessages:         perReceive,
 		WaitTimeSeconds:             longPoll,
@@ -194,7 +194,7 @@ func (r *s3Run) tryDelete(ctx context.Context, messages []*message) (left []*mes
 	}
 	within, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	out, err := r.queue.DeleteMessageBatch(within, &sqs.DeleteMessageBatchInput{QueueUrl: &r.config.QueueURL, Entries: entries})
+	out, err := r.queue.delete(within, &sqs.DeleteMessageBatchInput{QueueUrl: &r.config.QueueURL, Entries: entries})
 	if err != nil {
 		return messages, r.failed(actionDelete, err)
 	}

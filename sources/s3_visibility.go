@@ -97,7 +97,7 @@ func (r *s3Run) changeVisibility(ctx context.Context, messages []*message, wait 
 	for i, m := range messages {
 		entries[i] = types.ChangeMessageVisibilityBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: &m.receipt, VisibilityTimeout: seconds(wait)}
 	}
-	out, err := r.queue.ChangeMessageVisibilityBatch(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &r.config.QueueURL, Entries: entries})
+	out, err := r.queue.change(ctx, &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &r.config.QueueURL, Entries: entries})
 	if err != nil {
 		return nil, r.failed(actionVisibility, err)
 	}

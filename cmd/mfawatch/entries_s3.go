@@ -25,7 +25,7 @@ func (c *s3Source) build(name string, s surroundings) (sources.Source, error) {
 	if region == "" && c.Endpoint != "" {
 		region = "us-east-1"
 	}
-	reach, err := c.Load(context.Background(), region)
+	reach, err := c.Load(context.Background(), region, s.log.With("source", name))
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (c *smsSink) build(s surroundings) (sinks.Sink, error) {
 	var reached awssdk.Config
 	if c.AWS() {
 		var err error
-		if reached, err = c.Load(context.Background(), ""); err != nil {
+		if reached, err = c.Load(context.Background(), "", s.log); err != nil {
 			return nil, err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -149,7 +150,7 @@ const attempts = 8
 
 // reachS3 reaches S3 as AWS's own tools do.
 func reachS3(ctx context.Context) (*sources.Objects, error) {
-	config, err := aws.Config{}.Load(ctx, "us-east-1") // S3 names the bucket's own
+	config, err := aws.Config{}.Load(ctx, "us-east-1", slog.New(slog.DiscardHandler)) // S3 names the bucket's own
 	if err != nil {
 		return nil, fmt.Errorf("reach S3: %w", err)
 	}

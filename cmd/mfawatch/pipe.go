@@ -40,7 +40,7 @@ if it has sinks they are told, in the place of standard output. It has no source
 
 With --confirm it is a program for rsyslog's omprog with confirmMessages="on": it says
 OK on standard output for each line once that is durable, so the alerts go elsewhere:
-to --output FILE, or to the configuration's sinks. useTransactions="on" makes it faster.
+to --output FILE, or to the configuration's sinks.
 
 It ends with its input, or with SIGINT or SIGTERM, once all is told.`,
 		Example: `  zcat *.json.gz | mfawatch pipe | jq -r .title

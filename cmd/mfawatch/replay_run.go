@@ -52,11 +52,15 @@ func (p *program) replay(ctx context.Context, c *Config, r *replayRun) error {
 	fmt.Fprintf(p.stderr, "%s replayed, %s in, %s; %s\n", count(found.files, "file"), byteSize(found.stats.Bytes),
 		time.Since(started).Round(time.Millisecond), count(found.failures.total, "failure"))
 	found.failed(p.stderr)
+	unread := int64(unreadableParts(service)) // which the log names
+	if unread > 0 {
+		fmt.Fprintf(p.stderr, "mfawatch: %s could not be read; the rest was\n", count(unread, "part"))
+	}
 	switch {
 	case !told:
 		fmt.Fprintln(p.stderr, "mfawatch: interrupted: what was read is journalled, and told by the next start; the same command reads the rest")
 		return errTold
-	case found.failures.total > 0:
+	case found.failures.total > 0 || unread > 0:
 		return errTold
 	}
 	fmt.Fprintln(p.stderr, "all of it is told")

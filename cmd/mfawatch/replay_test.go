@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -91,5 +92,20 @@ func TestReplayTellsOnce(t *testing.T) {
 		if got := alertIDs(t, dir); !slices.Equal(got, want) {
 			t.Errorf("try %d: told\n%q\nwant\n%q", try, got, want)
 		}
+	}
+}
+
+// What could not be read is told at the end, as scan does; the rest is replayed.
+func TestReplayTellsOfWhatIsUnreadable(t *testing.T) {
+	s := s3Bucket(t)
+	demoBucket(t, s)
+	s.Put("logs", "AWSLogs/damaged.json.gz", []byte("\x1f\x8b no gzip"))
+	dir := t.TempDir()
+	said, err := replayed(t.Context(), t, dir)
+	if !errors.Is(err, errTold) || !strings.Contains(said, "mfawatch: 1 part could not be read; the rest was\n") {
+		t.Errorf("%v: %s", err, said)
+	}
+	if got := alertIDs(t, dir); len(got) != 9 {
+		t.Errorf("%d alerts, want 9", len(got))
 	}
 }

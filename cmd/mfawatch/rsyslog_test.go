@@ -24,12 +24,19 @@ func rsyslogRecord(user string) string {
 }
 
 // A real rsyslog with the recipe: every message comes out as an alert, although
-// mfawatch is killed in between.
+// mfawatch is killed in between. So it does with transactions, of which rsyslog
+// does not repeat what was answered before the kill.
 func TestRsyslogRecipe(t *testing.T) {
 	rsyslogd, err := exec.LookPath("rsyslogd")
 	if err != nil {
 		t.Skip("needs rsyslogd: apt-get install rsyslog")
 	}
+	const line = `confirmMessages="on"`
+	t.Run("as it is", func(t *testing.T) { rsyslogKill(t, rsyslogd, line) })
+	t.Run("transactions", func(t *testing.T) { rsyslogKill(t, rsyslogd, line+` useTransactions="on"`) })
+}
+
+func rsyslogKill(t *testing.T, rsyslogd, confirm string) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	read := func(name string) string {
@@ -48,7 +55,7 @@ func TestRsyslogRecipe(t *testing.T) {
 	}
 	// The recipe as it is, but for where things are, and how long rsyslog waits.
 	places := strings.NewReplacer("/usr/local/bin/mfawatch", path("mfawatch"), "/etc/mfawatch", dir, "/var/lib/mfawatch", dir, "/var/log", dir,
-		`resumeInterval="5"`, `resumeInterval="1"`)
+		`resumeInterval="5"`, `resumeInterval="1"`, `confirmMessages="on"`, confirm)
 	config := fmt.Sprintf("global(maxMessageSize=\"1m\" workDirectory=%q)\nmodule(load=\"imtcp\")\ninput(type=\"imtcp\" address=\"127.0.0.1\" port=\"0\" listenPortFileName=%q)\n",
 		dir, path("port")) + places.Replace(read(rsyslogRecipe+"mfawatch.conf"))
 	for name, text := range map[string]string{"rsyslog.conf": config, "pipe.yaml": places.Replace(read(rsyslogRecipe + "pipe.yaml"))} {

@@ -71,6 +71,10 @@ func (s *Server) serveList(w http.ResponseWriter, bucket string, query url.Value
 		encode = func(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "%2F", "/") }
 	}
 	out.Prefix = encode(prefix)
+	if s.EmptyPages && query.Get("continuation-token") == "" {
+		keys, out.IsTruncated = nil, true
+		out.NextContinuationToken = base64.StdEncoding.EncodeToString([]byte(max(after, " "))) // no key of ours begins before it
+	}
 	for _, key := range keys {
 		if !strings.HasPrefix(key, prefix) || key <= after {
 			continue

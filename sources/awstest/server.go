@@ -49,6 +49,9 @@ type Server struct {
 	// PageSize is how many keys a list's page has at most; 1000 if it is zero. It
 	// is set before the first request.
 	PageSize int
+	// EmptyPages has every list begin with a page of nothing, and say that there
+	// is more. It is set before the first request.
+	EmptyPages bool
 
 	server  *http.Server
 	dial    func(ctx context.Context) (net.Conn, error)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -31,6 +32,8 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m)
 }
+
+var quiet = slog.New(slog.DiscardHandler)
 
 const secretWord = "correct-horse-battery"
 
@@ -111,7 +114,7 @@ func TestRegion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("AWS_REGION", test.environment)
-			config, err := Config{Region: test.ours}.Load(t.Context(), test.known)
+			config, err := Config{Region: test.ours}.Load(t.Context(), test.known, quiet)
 			if test.want == "" {
 				if err == nil || err.Error() != "region: missing; want one such as us-east-1, here or in the environment as AWS_REGION" {
 					t.Errorf("got %v", err)
@@ -127,14 +130,14 @@ func TestRegion(t *testing.T) {
 
 func TestProfile(t *testing.T) {
 	t.Setenv("AWS_CONFIG_FILE", write(t, "config", "[profile work]\nregion = ap-south-1\naws_access_key_id = AKIAWORK\naws_secret_access_key = x\n"))
-	config, err := Config{Profile: "work"}.Load(t.Context(), "")
+	config, err := Config{Profile: "work"}.Load(t.Context(), "", quiet)
 	if err != nil || config.Region != "ap-south-1" {
 		t.Fatalf("got %q, %v", config.Region, err)
 	}
 	if keys, err := config.Credentials.Retrieve(t.Context()); err != nil || keys.AccessKeyID != "AKIAWORK" {
 		t.Errorf("got %s, %v", keys.AccessKeyID, err)
 	}
-	_, err = Config{Profile: "wrok"}.Load(t.Context(), "")
+	_, err = Config{Profile: "wrok"}.Load(t.Context(), "", quiet)
 	if err == nil || err.Error() != `profile: the shared files of AWS, such as ~/.aws/config, have no profile "wrok"` {
 		t.Errorf("got %v", err)
 	}
@@ -148,15 +151,44 @@ func TestLoadDoesNotWait(t *testing.T) {
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", silent.URL)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // what would ask could not
-	if _, err := (Config{RoleARN: "arn:aws:iam::111122223333:role/x"}).Load(ctx, "us-east-1"); err != nil {
+	if _, err := (Config{RoleARN: "arn:aws:iam::111122223333:role/x"}).Load(ctx, "us-east-1", quiet); err != nil {
 		t.Error(err)
+	}
+}
+
+// What the SDK has to say is in the log, and not beside it.
+func TestSDKLogs(t *testing.T) {
+	machine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPut: // IMDSv2
+			w.WriteHeader(http.StatusForbidden)
+		case strings.HasSuffix(r.URL.Path, "/security-credentials/"):
+			_, _ = io.WriteString(w, "role")
+		default:
+			_, _ = fmt.Fprintf(w, `{"Code":"Success","AccessKeyId":"ASIAMACHINE","SecretAccessKey":%q,"Token":"t","Expiration":%q}`,
+				secretWord, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		}
+	}))
+	defer machine.Close()
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "false")
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", machine.URL)
+	var said strings.Builder
+	config, err := Config{}.Load(t.Context(), "us-east-1", slog.New(slog.NewTextHandler(&said, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys, err := config.Credentials.Retrieve(t.Context()); err != nil || keys.AccessKeyID != "ASIAMACHINE" {
+		t.Fatalf("got %s, %v", keys.AccessKeyID, err)
+	}
+	if text := said.String(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "falling back to IMDSv1") || strings.Contains(text, secretWord) {
+		t.Errorf("logged %q", text)
 	}
 }
 
 // A key that changes in its file is the new one when the old is not used any more.
 func TestKeyFile(t *testing.T) {
 	path := write(t, "key", "first\r\n")
-	config, err := Config{AccessKeyID: "AKIA", SecretAccessKeyFile: path}.Load(t.Context(), "us-east-1")
+	config, err := Config{AccessKeyID: "AKIA", SecretAccessKeyFile: path}.Load(t.Context(), "us-east-1", quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +230,7 @@ func TestRole(t *testing.T) {
 	config, err := Config{
 		Endpoint: server.URL, AccessKeyID: "AKIAOURS", SecretAccessKey: secretWord,
 		RoleARN: "arn:aws:iam::111122223333:role/reader", ExternalID: "ours",
-	}.Load(t.Context(), "eu-west-1")
+	}.Load(t.Context(), "eu-west-1", quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 )
 
 const (
@@ -33,13 +35,20 @@ const (
 // it is never empty: without any it is an error. Load reads files and asks
 // nobody: credentials are looked for at the first request, and a wrong one is an
 // error there. Requests are retried as the SDK does, three attempts unless the
-// environment says otherwise.
-func (c Config) Load(ctx context.Context, region string) (aws.Config, error) {
+// environment says otherwise. What the SDK has to say goes to log.
+func (c Config) Load(ctx context.Context, region string, log *slog.Logger) (aws.Config, error) {
 	if err := c.Validate(); err != nil {
 		return aws.Config{}, err
 	}
 	options := []func(*awsconfig.LoadOptions) error{
 		awsconfig.WithAppID("mfawatch"),
+		awsconfig.WithLogger(logging.LoggerFunc(func(kind logging.Classification, format string, values ...any) {
+			level := slog.LevelDebug
+			if kind == logging.Warn {
+				level = slog.LevelWarn
+			}
+			log.Log(context.Background(), level, "AWS's SDK: "+fmt.Sprintf(format, values...))
+		})),
 		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithReadTimeout(silence).WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, idleConnections
 		})),
