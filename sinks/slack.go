@@ -113,6 +113,7 @@ type Slack struct {
 	words      Wording
 	texts      texts
 	http       *poster
+	listed     *slackListed
 }
 
 var (
@@ -135,7 +136,7 @@ func NewSlack(c SlackConfig, w Wording) (*Slack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Slack{config: c, words: w, texts: texts, http: p}, nil
+	return &Slack{config: c, words: w, texts: texts, http: p, listed: &slackListed{told: map[[2]string]bool{}}}, nil
 }
 
 // Close closes the connections that nobody uses.
@@ -188,6 +189,10 @@ func (s *Slack) Send(ctx context.Context, a *processor.Alert, ref string) (newRe
 	var failed []error
 	told := false
 	for _, channel := range s.channels() {
+		if s.listed.has(channel, a) {
+			told = true
+			continue
+		}
 		place := places[channel]
 		err := s.tell(ctx, c, channel, a, &place)
 		if place.TS != "" {
@@ -202,24 +207,6 @@ func (s *Slack) Send(ctx context.Context, a *processor.Alert, ref string) (newRe
 		}
 	}
 	return places.ref(), worstOf(failed, told)
-}
-
-// SendGroup posts one message with a list.
-func (s *Slack) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
-	m := s.group(alerts, perhapsArrived(ctx))
-	if s.config.hooked() {
-		return s.postHook(ctx, m)
-	}
-	c, err := s.client()
-	if err != nil {
-		return Misconfigured(err)
-	}
-	for _, channel := range s.channels() {
-		if _, err := s.post(ctx, c, channel, m); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Receipt names the messages.
