@@ -80,16 +80,7 @@ func (c SlackConfig) token() (string, error) {
 }
 
 // address is the webhook's as it is now.
-func (c SlackConfig) address() (string, error) {
-	address, err := oneSecret("url", string(c.URL), c.URLFile)
-	if err != nil {
-		return "", err
-	}
-	if problem := SecretURL(address).problem(); problem != "" {
-		return "", errors.New("url: " + problem)
-	}
-	return address, nil
-}
+func (c SlackConfig) address() (string, error) { return secretAddress(c.URL, c.URLFile) }
 
 // slackChannel is the ID or the name of a channel; names have no capitals, but
 // may have letters of any script.
