@@ -122,11 +122,9 @@ func (c EmailConfig) validateLogin() error {
 	case c.Username == "" && c.Auth != "" && c.Auth != "auto":
 		bad("username: missing; auth needs it")
 	case c.Username == "":
-	case c.Password != "" && c.PasswordFile != "":
-		bad("password_file: set beside password; want one of them")
 	case c.Password == "" && c.PasswordFile == "":
 		bad("password_file: missing; want the path of a file that holds the password of username")
-	case c.PasswordFile != "":
+	default:
 		_, err := c.password()
 		errs = append(errs, err)
 	}
@@ -135,10 +133,7 @@ func (c EmailConfig) validateLogin() error {
 
 // password is the password as it is now.
 func (c EmailConfig) password() (string, error) {
-	if c.PasswordFile == "" {
-		return c.Password, nil
-	}
-	return readSecret("password_file", c.PasswordFile)
+	return oneSecret("password", c.Password, c.PasswordFile)
 }
 
 // page is the operator's template for the HTML part, nil if there is none.

@@ -129,6 +129,23 @@ func oneSecret(field, text, path string) (string, error) {
 	return readSecret(field+"_file", path)
 }
 
+// secretAddress is the URL that stands in text, or in the file of that name, as it
+// is now.
+func secretAddress(text SecretURL, path string) (string, error) {
+	address, err := oneSecret("url", string(text), path)
+	if err != nil {
+		return "", err
+	}
+	field := "url"
+	if path != "" {
+		field = "url_file"
+	}
+	if problem := SecretURL(address).problem(); problem != "" {
+		return "", fmt.Errorf("%s: %s", field, problem)
+	}
+	return address, nil
+}
+
 // readSecret is the secret that a file holds, without the line end that editors
 // leave.
 func readSecret(field, path string) (string, error) {

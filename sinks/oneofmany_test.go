@@ -47,6 +47,51 @@ func TestSlackOneOfSeveral(t *testing.T) {
 	}
 }
 
+// A list that one channel got and another did not is not posted to the first
+// again, be it as a list or alert by alert.
+func TestSlackGroupOneOfSeveral(t *testing.T) {
+	s, fake, _ := newTestSlack(t, SlackConfig{})
+	sink, err := s.To([]string{slackRoom, "#security"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, three := sink.(GroupSender), []*processor.Alert{conformStory("bob")[0], conformStory("eve")[0], conformStory("dan")[0]}
+	fake.refuse["chat.postMessage"] = []string{"", "service_unavailable"}
+	err = both.SendGroup(t.Context(), three[:2])
+	if v, _ := judge(err); v != retry || len(fake.list()) != 1 {
+		t.Errorf("%d messages, %v", len(fake.list()), err)
+	}
+	if err := both.SendGroup(t.Context(), three); err != nil {
+		t.Error(err)
+	}
+	all := fake.list()
+	if len(all) != 3 {
+		t.Fatalf("%d messages, want 3", len(all))
+	}
+	for i, title := range []string{"2 more alerts", "MFA removed from dan", "3 more alerts"} {
+		if !strings.Contains(all[i].Text, title) {
+			t.Errorf("message %d: %q, want %s", i, all[i].Text, title)
+		}
+	}
+	if sink, err = s.To([]string{slackRoom, "#gone"}); err != nil {
+		t.Fatal(err)
+	}
+	three = []*processor.Alert{conformStory("ann")[0], conformStory("zoe")[0]}
+	err = sink.(GroupSender).SendGroup(t.Context(), three)
+	if v, _ := judge(err); v != permanent {
+		t.Errorf("%s: %v", v, err)
+	}
+	for _, a := range three { // as the dispatcher does with what is Permanent of several
+		_, err := sink.Send(t.Context(), a, "")
+		if v, _ := judge(err); v != permanent {
+			t.Errorf("%s: %v", v, err)
+		}
+	}
+	if n := len(fake.list()) - len(all); n != 1 {
+		t.Errorf("the channel that is there was told %d times, want once", n)
+	}
+}
+
 // A service whose key is wrong keeps no other from being paged.
 func TestPagerDutyOneOfSeveral(t *testing.T) {
 	story := conformStory("bob")

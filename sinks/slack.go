@@ -80,16 +80,7 @@ func (c SlackConfig) token() (string, error) {
 }
 
 // address is the webhook's as it is now.
-func (c SlackConfig) address() (string, error) {
-	address, err := oneSecret("url", string(c.URL), c.URLFile)
-	if err != nil {
-		return "", err
-	}
-	if problem := SecretURL(address).problem(); problem != "" {
-		return "", errors.New("url: " + problem)
-	}
-	return address, nil
-}
+func (c SlackConfig) address() (string, error) { return secretAddress(c.URL, c.URLFile) }
 
 // slackChannel is the ID or the name of a channel; names have no capitals, but
 // may have letters of any script.
@@ -113,6 +104,7 @@ type Slack struct {
 	words      Wording
 	texts      texts
 	http       *poster
+	listed     *slackListed
 }
 
 var (
@@ -135,7 +127,7 @@ func NewSlack(c SlackConfig, w Wording) (*Slack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Slack{config: c, words: w, texts: texts, http: p}, nil
+	return &Slack{config: c, words: w, texts: texts, http: p, listed: &slackListed{told: map[[2]string]bool{}}}, nil
 }
 
 // Close closes the connections that nobody uses.
@@ -188,6 +180,10 @@ func (s *Slack) Send(ctx context.Context, a *processor.Alert, ref string) (newRe
 	var failed []error
 	told := false
 	for _, channel := range s.channels() {
+		if s.listed.has(channel, a) {
+			told = true
+			continue
+		}
 		place := places[channel]
 		err := s.tell(ctx, c, channel, a, &place)
 		if place.TS != "" {
@@ -202,24 +198,6 @@ func (s *Slack) Send(ctx context.Context, a *processor.Alert, ref string) (newRe
 		}
 	}
 	return places.ref(), worstOf(failed, told)
-}
-
-// SendGroup posts one message with a list.
-func (s *Slack) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
-	m := s.group(alerts, perhapsArrived(ctx))
-	if s.config.hooked() {
-		return s.postHook(ctx, m)
-	}
-	c, err := s.client()
-	if err != nil {
-		return Misconfigured(err)
-	}
-	for _, channel := range s.channels() {
-		if _, err := s.post(ctx, c, channel, m); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Receipt names the messages.

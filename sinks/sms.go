@@ -132,9 +132,7 @@ func (c SMSConfig) validateTwilio() error {
 	switch {
 	case c.AuthToken == "" && c.AuthTokenFile == "":
 		bad("auth_token_file: missing; want the path of a file that holds the account's auth token, or the secret of api_key")
-	case c.AuthToken != "" && c.AuthTokenFile != "":
-		bad("auth_token_file: set beside auth_token; want one of them")
-	case c.AuthTokenFile != "":
+	default:
 		_, err := c.token()
 		errs = append(errs, err)
 	}
@@ -152,10 +150,7 @@ func (c SMSConfig) validateTwilio() error {
 
 // token is Twilio's secret as it is now.
 func (c SMSConfig) token() (string, error) {
-	if c.AuthTokenFile == "" {
-		return c.AuthToken, nil
-	}
-	return readSecret("auth_token_file", c.AuthTokenFile)
+	return oneSecret("auth_token", c.AuthToken, c.AuthTokenFile)
 }
 
 // A texter is a provider. Its errors carry verdicts, and no secret.

@@ -45,19 +45,23 @@ func (s *Stdout) Parallel() int { return 1 }
 
 // Send prints the alert. It has no use for a ref.
 func (s *Stdout) Send(_ context.Context, a *processor.Alert, _ string) (string, error) {
-	var out []byte
-	if s.text {
-		out = []byte(s.render(a))
-	} else {
-		var err error
-		if out, err = encode(a); err != nil {
-			return "", Permanent(fmt.Errorf("encode alert %s: %w", a.ID, err))
-		}
+	out, err := s.Render(a)
+	if err != nil {
+		return "", Permanent(fmt.Errorf("encode alert %s: %w", a.ID, err))
 	}
-	return "", s.print(out)
+	return "", s.print([]byte(out))
 }
 
 var _ GroupSender = (*Stdout)(nil)
+
+// Render is what would be printed of the alert.
+func (s *Stdout) Render(a *processor.Alert) (string, error) {
+	if s.text {
+		return s.render(a), nil
+	}
+	out, err := encode(a)
+	return string(out), err
+}
 
 // SendGroup prints the alerts as one text with a list, the worst severity in
 // front.

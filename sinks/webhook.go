@@ -67,36 +67,19 @@ func (h HeaderFiles) MarshalText() ([]byte, error) {
 // and readable.
 func (c WebhookConfig) Validate() error {
 	errs := []error{c.HTTPConfig.Validate()}
-	switch {
-	case c.URL == "" && c.URLFile == "":
-		errs = append(errs, errors.New("url: missing; want the URL that alerts are posted to, or url_file"))
-	case c.URL != "" && c.URLFile != "":
-		errs = append(errs, errors.New("url_file: set beside url; want one of them"))
-	default:
-		_, err := c.address()
-		errs = append(errs, err)
+	_, err := c.address()
+	if c.URL == "" && c.URLFile == "" {
+		err = errors.New("url: missing; want the URL that alerts are posted to, or url_file")
 	}
-	_, err := c.keys()
+	errs = append(errs, err)
+	_, err = c.keys()
 	errs = append(errs, err)
 	_, err = c.header()
 	return errors.Join(append(errs, err)...)
 }
 
 // address is the URL as it is now.
-func (c WebhookConfig) address() (string, error) {
-	field, address := "url", string(c.URL)
-	if c.URLFile != "" {
-		field = "url_file"
-		var err error
-		if address, err = readSecret(field, c.URLFile); err != nil {
-			return "", err
-		}
-	}
-	if problem := SecretURL(address).problem(); problem != "" {
-		return "", fmt.Errorf("%s: %s", field, problem)
-	}
-	return address, nil
-}
+func (c WebhookConfig) address() (string, error) { return secretAddress(c.URL, c.URLFile) }
 
 // A signingKey signs. The text is how it stands in the configuration.
 type signingKey struct {
