@@ -164,7 +164,7 @@ func explainAll(found *found, c *Config, router *route.Router) []explained {
 	var last time.Time
 	seen := map[string]bool{}
 	var all []explained
-	index := map[string]int{} // of what is explained, by event
+	index := map[string]int{} // of what is explained, by event: records made by hand share IDs
 	for _, e := range events {
 		id := e.ID + "/" + e.Name
 		if seen[id] {
@@ -177,7 +177,7 @@ func explainAll(found *found, c *Config, router *route.Router) []explained {
 		if e.Failed() {
 			verdict = "attempt"
 		}
-		index[e.ID] = len(all)
+		index[id] = len(all)
 		all = append(all, explained{Time: e.Time, Event: e.Name, ID: e.ID, Origin: e.Origin, Account: e.Account, User: e.User, Actor: e.Actor.Name, Verdict: verdict})
 	}
 	policy := c.policy()
@@ -189,10 +189,11 @@ func explainAll(found *found, c *Config, router *route.Router) []explained {
 	said := rehearse(arrivals(taken, func(e *trail.Event) time.Time { return e.Time }), policy, until)
 	simulate(said, router, c.people(), until)
 	for _, s := range said {
-		i, ok := index[s.alert.Event.ID]
+		id := s.alert.Event.ID + "/" + s.alert.Event.Name
+		i, ok := index[id]
 		if !ok { // a deadline
 			i = len(all)
-			index[s.alert.Event.ID] = i
+			index[id] = i
 			all = append(all, explained{Time: s.at, Event: string(s.alert.Step), ID: s.alert.Event.ID, Account: s.alert.Account, User: userOf(s.alert), Verdict: "deadline"})
 		}
 		all[i].Steps = append(all[i].Steps, stepOf(s, policy))
