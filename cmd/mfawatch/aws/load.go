@@ -12,6 +12,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 )
 
 const (
@@ -40,6 +41,7 @@ func (c Config) Load(ctx context.Context, region string) (aws.Config, error) {
 	}
 	options := []func(*awsconfig.LoadOptions) error{
 		awsconfig.WithAppID("mfawatch"),
+		awsconfig.WithLogger(logging.Nop{}), // else it writes to standard error beside our log
 		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithReadTimeout(silence).WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, idleConnections
 		})),
@@ -64,6 +66,7 @@ func (c Config) Load(ctx context.Context, region string) (aws.Config, error) {
 	case err != nil:
 		return aws.Config{}, fmt.Errorf("settings of AWS: %w", err)
 	}
+	config.HTTPClient = quiet{config.HTTPClient}
 	if config.Region == "" {
 		config.Region = region
 	}
