@@ -18,6 +18,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // Whoever configures no address is reached by nobody else: each listener's
@@ -154,3 +157,50 @@ func (l pipeListener) Close() error {
 }
 
 func (l pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+// Scrapes that are more than eight at once are refused: they cannot pile up.
+func TestScrapesAreBounded(t *testing.T) {
+	reg := newRegistry()
+	scraping, release := make(chan struct{}), make(chan struct{})
+	gather := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		scraping <- struct{}{}
+		<-release
+		return reg.Gather()
+	})
+	s, err := listenHTTP("127.0.0.1:0", gather, func() []readiness { return nil }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	scrape := func() int {
+		answer, err := client.Get("http://" + s.Addr() + "/metrics")
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		defer answer.Body.Close()
+		_, _ = io.Copy(io.Discard, answer.Body)
+		return answer.StatusCode
+	}
+	statuses := make(chan int, 8)
+	for range 8 {
+		go func() { statuses <- scrape() }()
+		<-scraping
+	}
+	if status := scrape(); status != http.StatusServiceUnavailable {
+		t.Errorf("the ninth: %d", status)
+	}
+	close(release)
+	for range 8 {
+		if status := <-statuses; status != http.StatusOK {
+			t.Errorf("one of eight: %d", status)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
