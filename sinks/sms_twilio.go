@@ -79,7 +79,7 @@ func (t *twilio) call(ctx context.Context, method, query, form string) (reply, e
 		url:     strings.TrimRight(cmp.Or(t.config.URL, twilioURL), "/") + "/2010-04-01/Accounts/" + t.config.AccountSID + "/Messages.json" + query,
 		header:  http.Header{"Authorization": {"Basic " + basic}, "Accept": {"application/json"}},
 		body:    []byte(form),
-		secrets: []string{token, basic},
+		secrets: []string{token, basic, t.config.APIKey},
 	}
 	if form != "" {
 		r.header.Set("Content-Type", "application/x-www-form-urlencoded")

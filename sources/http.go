@@ -173,16 +173,7 @@ func (s *HTTP) Run(ctx context.Context, h processor.Handler) error {
 	s.address.Store(&at)
 	defer s.address.Store(nil)
 	defer s.sns.rest()
-	server := &http.Server{
-		Handler:           &door{HTTP: s, handle: h},
-		ReadHeaderTimeout: headerTime,
-		ReadTimeout:       bodyTime,
-		WriteTimeout:      answerTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    headerBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		TLSConfig:         s.config.TLS.serving(),
-	}
+	server := s.server(h)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience)
@@ -202,6 +193,20 @@ func (s *HTTP) Run(ctx context.Context, h processor.Handler) error {
 		return fmt.Errorf("serve %s: %w", at, errors.Join(err, server.Close()))
 	}
 	return <-stopped
+}
+
+// server is what serves requests, and ends those that take too long.
+func (s *HTTP) server(h processor.Handler) *http.Server {
+	return &http.Server{
+		Handler:           &door{HTTP: s, handle: h},
+		ReadHeaderTimeout: headerTime,
+		ReadTimeout:       bodyTime,
+		WriteTimeout:      answerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    headerBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		TLSConfig:         s.config.TLS.serving(),
+	}
 }
 
 // Ready is why nothing can be posted, nil if it can.

@@ -149,10 +149,10 @@ func secretField(path string) bool {
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	name, _, _ = strings.Cut(name, "[")
 	switch {
+	case strings.Contains(path+".", ".headers."), strings.Contains(path, ".recipients"):
+		return true // whatever the header or the sink is called
 	case strings.HasSuffix(name, "_file"), strings.HasSuffix(name, "_files"):
 		return false
-	case strings.Contains(path, ".headers."), strings.Contains(path, ".recipients"):
-		return true
 	}
 	for _, word := range []string{"passw", "secret", "token", "passphrase", "credential", "webhook"} {
 		if strings.Contains(name, word) {

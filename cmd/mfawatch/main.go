@@ -77,7 +77,7 @@ To look through a log that you have:           mfawatch scan PATH`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		DisableAutoGenTag: true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // there is one of our own
 		PersistentPreRun:  func(*cobra.Command, []string) { p.started = true },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p.started = false
@@ -86,6 +86,7 @@ To look through a log that you have:           mfawatch scan PATH`,
 	}
 	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.runCommand(), p.pipeCommand(), p.checkCommand(),
 		p.routesCommand(), p.renderCommand(), p.testAlertCommand(),
-		p.deadLettersCommand(), p.quarantineCommand(), p.versionCommand())
+		p.deadLettersCommand(), p.quarantineCommand(), p.completionCommand(), p.versionCommand())
+	completeFlags(root)
 	return root
 }

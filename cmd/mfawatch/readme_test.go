@@ -150,14 +150,18 @@ http: {address: '127.0.0.1:0'}
 // code is what stands in a Markdown text as code.
 var code = regexp.MustCompile("(?s)```.*?```|(?m)^    .*$|`[^`\n]+`")
 
-func TestREADMECommandsExist(t *testing.T) {
+func TestREADMENamesEveryCommandAndFlag(t *testing.T) {
 	root := new(program).command()
 	flags := map[string]bool{"help": true}
+	named := map[string]bool{"help": true}
 	var commands []string
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
 		for _, set := range []*pflag.FlagSet{c.Flags(), c.PersistentFlags()} {
-			set.VisitAll(func(f *pflag.Flag) { flags[f.Name] = true })
+			set.VisitAll(func(f *pflag.Flag) {
+				flags[f.Name] = true
+				named[f.Name] = named[f.Name] || f.Shorthand != "" && strings.Contains(readme(t), "-"+f.Shorthand+" ")
+			})
 		}
 		for _, sub := range c.Commands() {
 			commands = append(commands, sub.CommandPath())
@@ -167,7 +171,7 @@ func TestREADMECommandsExist(t *testing.T) {
 	visit(root)
 	text := readme(t)
 	command := regexp.MustCompile(`\bmfawatch( [a-z][a-z-]*)+`)
-	flag := regexp.MustCompile(`(?:^|[\s\[|])--([a-z][a-z-]*)`)
+	flag := regexp.MustCompile(`(?:^|[\s\[|\x60])--([a-z][a-z-]*)`)
 	var spans []string
 	for _, span := range code.FindAllString(text, -1) {
 		spans = append(spans, span)
@@ -179,7 +183,7 @@ func TestREADMECommandsExist(t *testing.T) {
 			}
 		}
 		for _, m := range flag.FindAllStringSubmatch(span, -1) {
-			if !flags[m[1]] {
+			if named[m[1]] = true; !flags[m[1]] {
 				t.Errorf("the README names a flag that there is not: --%s, in %s", m[1], strings.TrimSpace(span))
 			}
 		}
@@ -190,6 +194,11 @@ func TestREADMECommandsExist(t *testing.T) {
 		parent, last, below := strings.Cut(name, " ")
 		if below && !strings.Contains(said, parent) || !regexp.MustCompile(`\b`+strings.TrimPrefix(last, " ")+`\b`).MatchString(said) || !below && !strings.Contains(said, "mfawatch "+name) {
 			t.Errorf("the README does not name the command %s", c)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(flags)) {
+		if !named[name] {
+			t.Errorf("the README does not name the flag --%s", name)
 		}
 	}
 }

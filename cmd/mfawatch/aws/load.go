@@ -73,6 +73,7 @@ func (c Config) Load(ctx context.Context, region string, log *slog.Logger) (aws.
 	case err != nil:
 		return aws.Config{}, fmt.Errorf("settings of AWS: %w", err)
 	}
+	config.HTTPClient = quiet{config.HTTPClient}
 	if config.Region == "" {
 		config.Region = region
 	}

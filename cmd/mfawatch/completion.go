@@ -1,0 +1,78 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/spf13/cobra"
+)
+
+func (p *program) completionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "completion bash|zsh|fish",
+		Short: "Print the script that completes mfawatch's commands in a shell",
+		Long: `Print the script that completes mfawatch's commands, flags and the names of sinks in
+a shell. The names are read from the configuration that -c names.`,
+		Example: `  mfawatch completion bash > /etc/bash_completion.d/mfawatch
+  mfawatch completion zsh > "${fpath[1]}/_mfawatch"
+  mfawatch completion fish > ~/.config/fish/completions/mfawatch.fish`,
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"bash", "zsh", "fish"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch root := cmd.Root(); args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(p.stdout, true)
+			case "zsh":
+				return root.GenZshCompletion(p.stdout)
+			default:
+				return root.GenFishCompletion(p.stdout, true)
+			}
+		},
+	}
+}
+
+// completeFlags says, for c and all below it, what the values of flags may be.
+func completeFlags(c *cobra.Command) {
+	words := func(words ...string) cobra.CompletionFunc {
+		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return words, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+		}
+	}
+	for flag, values := range map[string]cobra.CompletionFunc{
+		"config": func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+		},
+		"sink":       completeSink,
+		"severity":   words("info", "low", "medium", "high", "critical"),
+		"log-level":  words("debug", "info", "warn", "error"),
+		"log-format": words("text", "json"),
+	} {
+		if c.LocalFlags().Lookup(flag) != nil {
+			_ = c.RegisterFlagCompletionFunc(flag, values) // each flag once
+		}
+	}
+	for _, sub := range c.Commands() {
+		completeFlags(sub)
+	}
+}
+
+// completeSink is the names of the sinks of the configuration, be it sound or
+// not.
+func completeSink(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	config := cmd.Flag("config")
+	if config == nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	text, err := os.ReadFile(config.Value.String())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	file, err := yaml.Parser().Unmarshal(text)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	sinks, _ := file["sinks"].(map[string]any)
+	return slices.Sorted(maps.Keys(sinks)), cobra.ShellCompDirectiveNoFileComp
+}
