@@ -75,7 +75,7 @@ func TestS3ZeroLoss(t *testing.T) {
 	// noted in groups. It fails for what came twice within a run.
 	again := hook.again(t, deaths)
 	if again.between > time.Second {
-		t.Errorf("%d alerts were sent again, up to %s after they had arrived", again.total, again.between)
+		t.Errorf("%d alerts were sent again that had arrived up to %s before the kill", again.total, again.between)
 	}
 	quarantined := victim.quarantine(t)
 	for id, what := range trail.poison {
@@ -89,8 +89,8 @@ func TestS3ZeroLoss(t *testing.T) {
 	}
 	faults.mu.Lock()
 	defer faults.mu.Unlock()
-	t.Logf("%d objects, %d messages, %d of them poison, in %s; faults %v; %d alerts had to arrive, %d did, %d of them again",
-		objects, sent, len(trail.poison), time.Since(began).Round(time.Millisecond), faults.by, len(must), hook.distinct(), again.total)
+	t.Logf("%d objects, %d messages, %d of them poison, in %s; faults %v; %d alerts had to arrive, %d did, %d of them again, which had arrived up to %s before a kill",
+		objects, sent, len(trail.poison), time.Since(began).Round(time.Millisecond), faults.by, len(must), hook.distinct(), again.total, again.between.Round(time.Millisecond))
 	for _, kind := range []string{"500", "503", "timeout", "reset", "cut"} {
 		if faults.by[kind] == 0 {
 			t.Errorf("no fault of the kind %s", kind)
