@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var quiet = slog.New(slog.DiscardHandler)
+var unlogged = slog.New(slog.DiscardHandler)
 
 const secretWord = "correct-horse-battery"
 
@@ -114,7 +114,7 @@ func TestRegion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv("AWS_REGION", test.environment)
-			config, err := Config{Region: test.ours}.Load(t.Context(), test.known, quiet)
+			config, err := Config{Region: test.ours}.Load(t.Context(), test.known, unlogged)
 			if test.want == "" {
 				if err == nil || err.Error() != "region: missing; want one such as us-east-1, here or in the environment as AWS_REGION" {
 					t.Errorf("got %v", err)
@@ -130,14 +130,14 @@ func TestRegion(t *testing.T) {
 
 func TestProfile(t *testing.T) {
 	t.Setenv("AWS_CONFIG_FILE", write(t, "config", "[profile work]\nregion = ap-south-1\naws_access_key_id = AKIAWORK\naws_secret_access_key = x\n"))
-	config, err := Config{Profile: "work"}.Load(t.Context(), "", quiet)
+	config, err := Config{Profile: "work"}.Load(t.Context(), "", unlogged)
 	if err != nil || config.Region != "ap-south-1" {
 		t.Fatalf("got %q, %v", config.Region, err)
 	}
 	if keys, err := config.Credentials.Retrieve(t.Context()); err != nil || keys.AccessKeyID != "AKIAWORK" {
 		t.Errorf("got %s, %v", keys.AccessKeyID, err)
 	}
-	_, err = Config{Profile: "wrok"}.Load(t.Context(), "", quiet)
+	_, err = Config{Profile: "wrok"}.Load(t.Context(), "", unlogged)
 	if err == nil || err.Error() != `profile: the shared files of AWS, such as ~/.aws/config, have no profile "wrok"` {
 		t.Errorf("got %v", err)
 	}
@@ -151,7 +151,7 @@ func TestLoadDoesNotWait(t *testing.T) {
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", silent.URL)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // what would ask could not
-	if _, err := (Config{RoleARN: "arn:aws:iam::111122223333:role/x"}).Load(ctx, "us-east-1", quiet); err != nil {
+	if _, err := (Config{RoleARN: "arn:aws:iam::111122223333:role/x"}).Load(ctx, "us-east-1", unlogged); err != nil {
 		t.Error(err)
 	}
 }
@@ -188,7 +188,7 @@ func TestSDKLogs(t *testing.T) {
 // A key that changes in its file is the new one when the old is not used any more.
 func TestKeyFile(t *testing.T) {
 	path := write(t, "key", "first\r\n")
-	config, err := Config{AccessKeyID: "AKIA", SecretAccessKeyFile: path}.Load(t.Context(), "us-east-1", quiet)
+	config, err := Config{AccessKeyID: "AKIA", SecretAccessKeyFile: path}.Load(t.Context(), "us-east-1", unlogged)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestRole(t *testing.T) {
 	config, err := Config{
 		Endpoint: server.URL, AccessKeyID: "AKIAOURS", SecretAccessKey: secretWord,
 		RoleARN: "arn:aws:iam::111122223333:role/reader", ExternalID: "ours",
-	}.Load(t.Context(), "eu-west-1", quiet)
+	}.Load(t.Context(), "eu-west-1", unlogged)
 	if err != nil {
 		t.Fatal(err)
 	}
