@@ -81,7 +81,7 @@ type Moment struct {
 	protection string
 	resolution string
 	escalation int  // which delay passed
-	foreign    bool // the end of what nobody heard of, with a device that another enabled
+	foreign    bool // another enabled the device that ends it, of which nobody heard, or all that are left
 }
 
 // Open reports whether the user is waited for.
@@ -180,8 +180,7 @@ func (x *Exposure) foreign() bool {
 	if x.ResolvedAt == nil || x.Resolution != Enabled {
 		return false
 	}
-	a := &x.Steps[len(x.Steps)-1].Event.Actor
-	return !a.Self && *a != (trail.Actor{})
+	return enabledByAnother(x.Steps[len(x.Steps)-1].Event)
 }
 
 // used reports whether somebody made use of it.

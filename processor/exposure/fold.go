@@ -132,6 +132,7 @@ func (f *folder) deactivated(it *item) {
 		x.reasons |= otherDevice
 		x.Reduced, x.Protection, x.other = true, ProtectionOtherDevice, p.active[0].proof.ev
 		x.take(Reduced, e)
+		x.Steps[len(x.Steps)-1].foreign = !e.Actor.Self && p.strange()
 		p.reduced = x
 	default:
 		x.openSince = e.Time

@@ -53,6 +53,21 @@ func (p *person) activate(serial string, proof *item) {
 	p.active = append(p.active, device{serial, proof})
 }
 
+// strange reports whether all active devices are known to have been enabled by
+// somebody else than the user, who may be an intruder.
+func (p *person) strange() bool {
+	return !slices.ContainsFunc(p.active, func(d device) bool {
+		e := d.proof.ev
+		return e.Name != trail.EnableMFADevice || !enabledByAnother(e)
+	})
+}
+
+// enabledByAnother reports whether somebody else than the user did it, as far as
+// is known.
+func enabledByAnother(e *trail.Event) bool {
+	return !e.Actor.Self && e.Actor != (trail.Actor{})
+}
+
 // forget notes a device as not active and reports whether it was known active.
 func (p *person) forget(serial string) bool {
 	i := slices.IndexFunc(p.active, func(d device) bool { return d.serial == serial })

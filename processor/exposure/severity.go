@@ -131,7 +131,8 @@ func (s Severity) up() Severity { return Severities[min(s.level()+1, len(Severit
 // policy. A password that is gone makes it quiet (R23), but not once somebody has
 // made use of the exposure: else an intruder could silence it. An end is quiet,
 // but not where it takes away whom somebody made use of, nor where it is all that
-// is told and somebody else than the user enabled the device.
+// is told and somebody else than the user enabled the device. A device less is
+// quiet, but not where another took it who had enabled all that are left.
 func (x *Exposure) judge(m *Moment, more reasons) (v Severity, because string) {
 	r := m.reasons | more
 	used := r&(exploited|changed) != 0
@@ -144,7 +145,7 @@ func (x *Exposure) judge(m *Moment, more reasons) (v Severity, because string) {
 		v = Critical
 	default:
 		v = High
-		if m.Step == Reduced || m.closed {
+		if m.Step == Reduced && !m.foreign || m.closed {
 			v = Low
 		}
 		if r&(root|privileged) != 0 {

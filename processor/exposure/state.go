@@ -76,6 +76,7 @@ type mark struct {
 	User    string    `json:"user,omitempty"`
 	NewUser string    `json:"new_user,omitempty"`
 	Serial  string    `json:"serial,omitempty"`
+	Strange bool      `json:"strange,omitempty"` // a device that somebody else than the user enabled
 }
 
 // markOf is what is left of an event; ok is false if it proved nothing.
@@ -84,6 +85,7 @@ func markOf(e *trail.Event) (m mark, ok bool) {
 		return mark{}, false
 	}
 	m = mark{ID: e.ID, Time: e.Time, Name: e.Name, User: e.User, NewUser: e.NewUser, Serial: e.Serial}
+	m.Strange = e.Name == trail.EnableMFADevice && enabledByAnother(e)
 	switch e.Name {
 	case trail.DeleteVirtualMFADevice:
 		m.Name = trail.DeactivateMFADevice
@@ -100,7 +102,11 @@ func markOf(e *trail.Event) (m mark, ok bool) {
 
 // event is the mark as it is folded.
 func (m mark) event() *trail.Event {
-	return &trail.Event{ID: m.ID, Time: m.Time, Name: m.Name, User: m.User, NewUser: m.NewUser, Serial: m.Serial}
+	e := &trail.Event{ID: m.ID, Time: m.Time, Name: m.Name, User: m.User, NewUser: m.NewUser, Serial: m.Serial}
+	if m.Strange {
+		e.Actor.Type = "Unknown" // of whom no more is kept
+	}
+	return e
 }
 
 type stateJSON struct {

@@ -214,6 +214,8 @@ func (x *Exposure) because(m *Moment) string {
 	case m.reasons&exploited != 0, closed && m.reasons&changed != 0:
 	case closed:
 		why = append(why, "the password is deleted: only access keys may still work")
+	case m.protection == ProtectionOtherDevice && m.foreign:
+		why = append(why, "what is left was not enabled by "+whom+": it may be an intruder's")
 	case m.protection == ProtectionOtherDevice:
 		why = append(why, "another device still protects "+whom)
 	case m.Step == Updated:
@@ -269,6 +271,8 @@ func (x *Exposure) advice(m *Moment) string {
 		return ""
 	case m.user == "" && !x.Root:
 		return "find out whose device it was, and if it was meant; the log cannot show when this is over"
+	case m.Step == Reduced && m.foreign:
+		return ask + " if it was meant; if not, remove that device, and disable the password and access keys of " + whose
 	case m.Step == Reduced:
 		return ask + " if it was meant"
 	case x.Root:
