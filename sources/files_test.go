@@ -236,8 +236,10 @@ func TestFilesStop(t *testing.T) {
 	if err := files(t, root).Run(ctx, x.handle); err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	// What is being read ends with the context.
+	// What is being read ends with the context. What had come by then is handled,
+	// or it is an error, since it cannot be read again.
 	ctx, cancel = context.WithCancel(t.Context())
+	x.fail = nil
 	f := files(t, "-")
 	f.Stdin = iotest.OneByteReader(io.MultiReader(strings.NewReader("ab"), readerFunc(func(p []byte) (int, error) { cancel(); return copy(p, "x"), nil })))
 	if err := f.Run(ctx, x.handle); err != nil {
