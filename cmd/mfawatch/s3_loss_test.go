@@ -241,7 +241,8 @@ func (f *lossFaults) next(c awstest.Call) awstest.Fault {
 	return fault
 }
 
-// A lossVictim is the built binary with its configuration and its journal.
+// A lossVictim is the built binary with its configuration and its journal. Its
+// visibility timeout is short: messages whose receipt was lost come again after it.
 type lossVictim struct {
 	hook                    *killHook
 	binary, config, journal string
@@ -262,6 +263,7 @@ sources:
     secret_access_key: test
     max_receives: 3
     retry: {min: 1s, max: 1s}
+    visibility_timeout: 30s
 sinks: {hook: {type: webhook, secrets: [%s], concurrency: %d}}
 journal: {path: %s}
 http: {address: "127.0.0.1:0"}
