@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -29,9 +28,6 @@ type HTTPConfig struct {
 	// Each is enough, so that one can be replaced. None: nobody is asked.
 	Tokens     []string `koanf:"tokens"`
 	TokenFiles []string `koanf:"token_files"` // beside tokens, or in their place; read for each request
-	// SNSTopics are the topics whose messages are taken: by their signature,
-	// without a token. A subscription of one of them is confirmed.
-	SNSTopics []string `koanf:"sns_topics"`
 }
 
 // DefaultHTTPConfig is what holds where nothing else is said.
@@ -41,9 +37,6 @@ const (
 	minToken = 16
 	maxToken = 4096 // what Firehose sends at most
 )
-
-// topicARN is the name of an SNS topic.
-var topicARN = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?$`)
 
 // Validate tells every mistake in c. The errors are joined, each of the form
 // "field: problem"; none holds a secret. Files that are named have to be there
@@ -57,17 +50,9 @@ func (c HTTPConfig) Validate() error {
 	}
 	_, wrong := c.tokens()
 	errs = append(errs, wrong, c.TLS.validate())
-	for i, t := range c.SNSTopics {
-		if !topicARN.MatchString(t) {
-			errs = append(errs, fmt.Errorf("sns_topics[%d]: want the ARN of a topic, such as arn:aws:sns:us-east-1:111122223333:cloudtrail, got %q", i, t))
-		}
-	}
-	if len(c.SNSTopics) > 0 && c.TLS.ClientCAFile != "" {
-		errs = append(errs, errors.New("sns_topics: SNS shows no certificate; take tls.client_ca_file out, or have a source of its own for SNS"))
-	}
-	if err == nil && !onlyHere(c.Address) && !c.asks() && len(c.SNSTopics) == 0 {
+	if err == nil && !onlyHere(c.Address) && !c.asks() {
 		errs = append(errs, fmt.Errorf("address: %s can be reached from other machines, and anybody there could post records that never were;"+
-			" set tokens or token_files, or tls.client_ca_file, or sns_topics for SNS alone; or listen on 127.0.0.1", c.Address))
+			" set tokens or token_files, or tls.client_ca_file; or listen on 127.0.0.1", c.Address))
 	}
 	return errors.Join(errs...)
 }
@@ -108,8 +93,7 @@ const (
 //
 // What is answered 4xx can never be taken: a body that is no JSON, or is damaged
 // where it is compressed (400), compressed in a way that is not read (415), too
-// large (413), without a token (401), an SNS message that is not proven or not
-// wanted (403). 503 with Retry-After asks for the same again: too much is being
+// large (413), without a token (401), or from a web page (403). 503 with Retry-After asks for the same again: too much is being
 // handled, or it could not be journalled. A record in a good body that cannot be
 // read is no reason to refuse the others: it is counted, named and left behind,
 // as with every source.
@@ -120,7 +104,6 @@ type HTTP struct {
 	metrics *httpMetrics
 	common  *metrics
 	room    *semaphore.Weighted
-	sns     *snsProver
 	mention rate.Sometimes // bounds what strangers can write into the log
 	trouble rate.Sometimes // and what goes wrong here
 	address atomic.Pointer[net.Addr]
@@ -146,7 +129,6 @@ func NewHTTP(name string, c HTTPConfig, o Options) (*HTTP, error) {
 		metrics:  newHTTPMetrics(o.Registerer),
 		common:   newMetrics(o.Registerer),
 		room:     semaphore.NewWeighted(heldBodies),
-		sns:      newSNSProver(),
 		mention:  rate.Sometimes{First: 10, Interval: 10 * time.Second},
 		trouble:  rate.Sometimes{First: 10, Interval: 10 * time.Second},
 		waitRoom: time.Second,
@@ -172,7 +154,6 @@ func (s *HTTP) Run(ctx context.Context, h processor.Handler) error {
 	at := listener.Addr()
 	s.address.Store(&at)
 	defer s.address.Store(nil)
-	defer s.sns.rest()
 	server := s.server(h)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {

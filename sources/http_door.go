@@ -59,8 +59,7 @@ func (d *door) answer(w http.ResponseWriter, r *http.Request) reply {
 		w.Header().Set("Allow", http.MethodPost)
 		return reply{http.StatusMethodNotAllowed, httpUnreadable, "records are posted: want POST", 0}
 	}
-	signed := fromSNS(r.Header)
-	if rep, ok := d.admit(w, r, signed); !ok {
+	if rep, ok := d.admit(w, r); !ok {
 		return rep
 	}
 	if coding := unknownCoding(r.Header); coding != "" {
@@ -81,9 +80,6 @@ func (d *door) answer(w http.ResponseWriter, r *http.Request) reply {
 			return noRoom
 		}
 		room = mostRoom
-	}
-	if signed {
-		return d.signed(r.Context(), b)
 	}
 	if b.opened == nil && !b.begins() {
 		return reply{http.StatusBadRequest, httpUnreadable, errNoRecords.Error(), 0}
@@ -109,19 +105,10 @@ func (d *door) giveBack(room int64) {
 	d.metrics.held.WithLabelValues(d.name).Sub(float64(room))
 }
 
-// admit says whether the sender may post, or what to answer if not. SNS shows no
-// token: its messages are proven one by one.
-func (d *door) admit(w http.ResponseWriter, r *http.Request, signed bool) (reply, bool) {
-	if signed {
-		if len(d.config.SNSTopics) == 0 {
-			return reply{http.StatusForbidden, httpForbidden, "SNS messages are not taken here: set sns_topics to the topics that are wanted", 0}, false
-		}
-		return reply{}, true
-	}
+// admit reports whether the sender may post, and returns the answer to one that
+// may not.
+func (d *door) admit(w http.ResponseWriter, r *http.Request) (reply, bool) {
 	if !d.config.asks() {
-		if len(d.config.SNSTopics) > 0 && !onlyHere(d.config.Address) {
-			return reply{http.StatusUnauthorized, httpUnauthorized, "only SNS messages are taken here: set tokens for others", 0}, false
-		}
 		if fromWebPage(r) {
 			return reply{http.StatusForbidden, httpForbidden, "web pages may not post here: set tokens, or name this machine by its IP address or localhost", 0}, false
 		}
@@ -134,7 +121,7 @@ func (d *door) admit(w http.ResponseWriter, r *http.Request, signed bool) (reply
 	}
 	if !admitted {
 		w.Header().Add("WWW-Authenticate", "Bearer")
-		w.Header().Add("WWW-Authenticate", `Basic realm="mfawatch"`) // SNS waits to be asked for what is in its URL
+		w.Header().Add("WWW-Authenticate", `Basic realm="mfawatch"`)
 		return reply{http.StatusUnauthorized, httpUnauthorized, "want one of the source's tokens, such as Authorization: Bearer TOKEN", 0}, false
 	}
 	return reply{}, true

@@ -5,9 +5,8 @@ import "github.com/prometheus/client_golang/prometheus"
 // The results of a request.
 const (
 	httpTaken        = "taken"        // durable
-	httpConfirmed    = "confirmed"    // an SNS subscription
 	httpUnauthorized = "unauthorized" // no token
-	httpForbidden    = "forbidden"    // an SNS message that is not proven or not wanted; a web page
+	httpForbidden    = "forbidden"    // a web page
 	httpUnreadable   = "unreadable"   // can never be read
 	httpTooLarge     = "too_large"
 	httpBusy         = "busy"    // no room at the moment
@@ -15,7 +14,7 @@ const (
 	httpAborted      = "aborted" // the sender went away
 )
 
-var httpResults = []string{httpTaken, httpConfirmed, httpUnauthorized, httpForbidden, httpUnreadable, httpTooLarge, httpBusy, httpFailed, httpAborted}
+var httpResults = []string{httpTaken, httpUnauthorized, httpForbidden, httpUnreadable, httpTooLarge, httpBusy, httpFailed, httpAborted}
 
 // httpMetrics counts what is posted. Every HTTP source of a process counts on the
 // same ones.

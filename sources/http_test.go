@@ -365,7 +365,7 @@ func TestHTTPTokens(t *testing.T) {
 		"Authorization: Basic !":                             401,
 		"Authorization: Digest " + doorToken:                 401,
 		"X-Api-Key: ":                                        401,
-		"X-Amz-Sns-Message-Type: Notification":               403, // no topics
+		"X-Amz-Sns-Message-Type: Notification":               401,
 	} {
 		answer, text := post(t, url, strings.NewReader("{}"), header)
 		if answer.StatusCode != want {
@@ -494,8 +494,7 @@ func TestHTTPConfig(t *testing.T) {
 	dir := t.TempDir()
 	ca := newTestCA(t)
 	cert, key := ca.files(t, dir, "127.0.0.1")
-	const open = " can be reached from other machines, and anybody there could post records that never were; set tokens or token_files, or tls.client_ca_file, or sns_topics for SNS alone; or listen on 127.0.0.1"
-	const topic = "arn:aws:sns:us-east-1:111122223333:cloudtrail"
+	const open = " can be reached from other machines, and anybody there could post records that never were; set tokens or token_files, or tls.client_ca_file; or listen on 127.0.0.1"
 	for _, tt := range []struct {
 		c    HTTPConfig
 		want string
@@ -504,7 +503,6 @@ func TestHTTPConfig(t *testing.T) {
 		{HTTPConfig{Address: "[::1]:1"}, ""},
 		{HTTPConfig{Address: "localhost:1"}, ""},
 		{HTTPConfig{Address: ":9465", Tokens: []string{doorToken}}, ""},
-		{HTTPConfig{Address: "0.0.0.0:9465", SNSTopics: []string{topic}}, ""},
 		{HTTPConfig{Address: ":9465", TLS: ServingTLS{cert, key, ca.file(t, dir)}}, ""},
 		{HTTPConfig{Address: ":9465"}, "address: :9465" + open},
 		{HTTPConfig{Address: "10.0.0.1:9465", TLS: ServingTLS{CertFile: cert, KeyFile: key}}, "address: 10.0.0.1:9465" + open},
@@ -517,9 +515,6 @@ func TestHTTPConfig(t *testing.T) {
 		{HTTPConfig{Address: "127.0.0.1:1", TLS: ServingTLS{CertFile: cert}}, "tls.key_file: missing; want the key of tls.cert_file, in PEM"},
 		{HTTPConfig{Address: "127.0.0.1:1", TLS: ServingTLS{ClientCAFile: cert}}, "tls.cert_file: missing; want the certificate to be shown, in PEM"},
 		{HTTPConfig{Address: "127.0.0.1:1", TLS: ServingTLS{cert, key, key}}, "tls.client_ca_file: no certificate in PEM in " + key},
-		{HTTPConfig{Address: "127.0.0.1:1", TLS: ServingTLS{cert, key, cert}, SNSTopics: []string{topic, "cloudtrail"}},
-			`sns_topics[1]: want the ARN of a topic, such as arn:aws:sns:us-east-1:111122223333:cloudtrail, got "cloudtrail"` +
-				"\nsns_topics: SNS shows no certificate; take tls.client_ca_file out, or have a source of its own for SNS"},
 	} {
 		got := ""
 		if err := tt.c.Validate(); err != nil {

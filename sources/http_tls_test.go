@@ -24,11 +24,7 @@ type testCA struct {
 	key  *ecdsa.PrivateKey
 }
 
-func newTestCA(t *testing.T) *testCA { return newTestIssuer(t, nil, nil) }
-
-// newTestIssuer makes an authority, for which another one vouches where there is
-// one. change may change its certificate.
-func newTestIssuer(t *testing.T, by *testCA, change func(*x509.Certificate)) *testCA {
+func newTestCA(t *testing.T) *testCA {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -39,25 +35,18 @@ func newTestIssuer(t *testing.T, by *testCA, change func(*x509.Certificate)) *te
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	if change != nil {
-		change(c)
-	}
-	ca := &testCA{c, key}
-	if by == nil {
-		by = ca
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, by.cert, &key.PublicKey, by.key)
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ca.cert, err = x509.ParseCertificate(der); err != nil {
+	if c, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
-	return ca
+	return &testCA{c, key}
 }
 
 // issue makes a certificate for names or addresses.
-func (ca *testCA) issue(t *testing.T, public any, change func(*x509.Certificate), names ...string) []byte {
+func (ca *testCA) issue(t *testing.T, public any, names ...string) []byte {
 	t.Helper()
 	c := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: names[0]},
@@ -70,9 +59,6 @@ func (ca *testCA) issue(t *testing.T, public any, change func(*x509.Certificate)
 		} else {
 			c.DNSNames = append(c.DNSNames, name)
 		}
-	}
-	if change != nil {
-		change(c)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, ca.cert, public, ca.key)
 	if err != nil {
@@ -98,7 +84,7 @@ func (ca *testCA) files(t *testing.T, dir string, names ...string) (cert, key st
 	}
 	cert, key = filepath.Join(dir, names[0]+".pem"), filepath.Join(dir, names[0]+".key")
 	for path, text := range map[string][]byte{
-		cert: inPEM("CERTIFICATE", ca.issue(t, &private.PublicKey, nil, names...)),
+		cert: inPEM("CERTIFICATE", ca.issue(t, &private.PublicKey, names...)),
 		key:  inPEM("EC PRIVATE KEY", secret),
 	} {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
