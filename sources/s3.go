@@ -30,6 +30,7 @@ type S3 struct {
 	retry    retryWaits
 	patience time.Duration // how long what runs may take when it has to end
 	linger   time.Duration // how long a delete waits for others
+	longest  time.Duration // work on one message
 
 	skipped  atomic.Uint64 // by filters
 	receives receiveState
@@ -66,6 +67,7 @@ func newS3(name string, c S3Config, queue queueCalls, objects *Objects, o Option
 		retry:    retryWaits{time.Second, 30 * time.Second},
 		patience: 15 * time.Second, // less than the drain time
 		linger:   50 * time.Millisecond,
+		longest:  maxWork,
 	}
 }
 

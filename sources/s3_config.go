@@ -19,9 +19,9 @@ type S3Config struct {
 	// it times a scanner's window.
 	Concurrency int `koanf:"concurrency"`
 	// VisibilityTimeout is for how long SQS keeps a message for us, prolonged at
-	// half time while we work on it, VisibilityMax in all. Whole seconds.
+	// half time while we work on it: how long the messages of a replica that died
+	// are hidden from the others. Whole seconds.
 	VisibilityTimeout time.Duration `koanf:"visibility_timeout"`
-	VisibilityMax     time.Duration `koanf:"visibility_max"`
 	// MaxReceives is how often a message may come until it is given up for a cause
 	// of its own: it is kept in the quarantine with the cause, and deleted. 0: it
 	// never is, which leaves it to the queue's redrive policy. Outages are no
@@ -51,7 +51,6 @@ func DefaultS3Config() S3Config {
 	return S3Config{
 		Concurrency:       16,
 		VisibilityTimeout: 5 * time.Minute,
-		VisibilityMax:     time.Hour,
 		MaxReceives:       10,
 		Retry:             S3RetryConfig{Min: 10 * time.Second, Max: 15 * time.Minute},
 		AuditEvery:        1000,
@@ -61,6 +60,7 @@ func DefaultS3Config() S3Config {
 const (
 	maxConcurrency = 1024
 	maxVisibility  = 12 * time.Hour // of SQS, since the receipt
+	maxWork        = time.Hour      // on one message; its visibility is prolonged no further
 )
 
 // Validate tells every mistake in c. The errors are joined, each of the form
@@ -81,8 +81,7 @@ func (c S3Config) Validate() error {
 			bad(field, "want whole seconds from %s to %s, got %s", least, most, d)
 		}
 	}
-	seconds("visibility_timeout", c.VisibilityTimeout, 10*time.Second, maxVisibility)
-	seconds("visibility_max", c.VisibilityMax, c.VisibilityTimeout, maxVisibility)
+	seconds("visibility_timeout", c.VisibilityTimeout, 10*time.Second, maxWork)
 	seconds("retry.min", c.Retry.Min, time.Second, maxVisibility)
 	seconds("retry.max", c.Retry.Max, c.Retry.Min, maxVisibility)
 	if c.MaxReceives < 0 || c.MaxReceives > 1000 {

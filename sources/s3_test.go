@@ -461,9 +461,8 @@ func TestS3Visibility(t *testing.T) {
 				defer s.Close()
 				s.Put("trail", "k", []byte("K"))
 				s.Send(s3Event(s3Item("ObjectCreated:Put", "k")))
-				r := newS3Rig(t, s, func(c *S3Config) {
-					c.VisibilityTimeout, c.VisibilityMax, c.MaxReceives = 2*time.Minute, 20*time.Minute, 2
-				})
+				r := newS3Rig(t, s, func(c *S3Config) { c.VisibilityTimeout, c.MaxReceives = 2*time.Minute, 2 })
+				r.longest = 20 * time.Minute
 				stopped := 0
 				r.slow = func(ctx context.Context) {
 					select {

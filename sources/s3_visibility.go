@@ -2,7 +2,7 @@ package sources
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strconv"
 	"sync"
@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 )
 
-var errTooLong = errors.New("it takes longer than visibility_max")
+var errTooLong = fmt.Errorf("it takes longer than %s", maxWork)
 
 // held is the messages that SQS keeps for us, whose visibility has to be seen to.
 type held struct {
@@ -54,7 +54,7 @@ func (r *s3Run) due(now time.Time) (due []*message) {
 	for m := range r.held.messages {
 		switch half := r.config.VisibilityTimeout / 2; {
 		case m.lost || m.until.Sub(now) > half:
-		case now.Add(r.config.VisibilityTimeout).Sub(m.received) > r.config.VisibilityMax:
+		case now.Add(r.config.VisibilityTimeout).Sub(m.received) > r.longest:
 			if m.until.Sub(now) < r.config.VisibilityTimeout/8 && m.stop != nil {
 				m.stop(errTooLong)
 			}
