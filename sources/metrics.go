@@ -6,99 +6,43 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics counts what sources do. Every source of a process counts on the same
-// ones, apart by their name.
-type metrics struct {
-	deliveries   *prometheus.CounterVec
-	retries      *prometheus.CounterVec
-	lag          *prometheus.GaugeVec
-	assigned     *prometheus.GaugeVec
-	held         *prometheus.GaugeVec
-	fetchErrors  *prometheus.CounterVec
-	commitErrors *prometheus.CounterVec
-	followed     *prometheus.GaugeVec
-	behind       *prometheus.GaugeVec
-	overflows    *prometheus.CounterVec
+// Counters count the deliveries of one source. Every source of a process
+// registers the same metrics; the label source tells them apart.
+type Counters struct {
+	Acked   prometheus.Counter // deliveries that the handler took
+	Failed  prometheus.Counter // deliveries that it refused, to be offered again
+	Retries prometheus.Counter // deliveries offered again
 }
 
-// The results of a delivery.
-const (
-	resultAcked  = "acked"
-	resultFailed = "failed"
-)
-
-func newMetrics(reg prometheus.Registerer) *metrics {
-	return &metrics{
-		deliveries: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mfawatch_source_deliveries_total",
-			Help: "Deliveries offered, by what came of it: acked, or failed and to be offered again.",
-		}, []string{"source", "result"})),
-		retries: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+// NewCounters returns the counters of the source called name, at zero.
+func NewCounters(name string, reg prometheus.Registerer) *Counters {
+	deliveries := Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "mfawatch_source_deliveries_total",
+		Help: "Deliveries offered, by what came of it: acked, or failed and to be offered again.",
+	}, []string{"source", "result"}))
+	return &Counters{
+		Acked:  deliveries.WithLabelValues(name, "acked"),
+		Failed: deliveries.WithLabelValues(name, "failed"),
+		Retries: Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mfawatch_source_retries_total",
 			Help: "Deliveries offered again after they had failed.",
-		}, []string{"source"})),
-		lag: registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "mfawatch_kafka_lag_records",
-			Help: "Records in an assigned partition that have not been acknowledged yet.",
-		}, []string{"source", "topic", "partition"})),
-		assigned: registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "mfawatch_kafka_assigned_partitions",
-			Help: "Partitions that the consumer group has given to this process.",
-		}, []string{"source"})),
-		held: registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "mfawatch_kafka_held_bytes",
-			Help: "Bytes that were read from Kafka and not acknowledged yet.",
-		}, []string{"source"})),
-		fetchErrors: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mfawatch_kafka_fetch_errors_total",
-			Help: "Errors met in reading from Kafka, by reason.",
-		}, []string{"source", "reason"})),
-		commitErrors: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mfawatch_kafka_commit_errors_total",
-			Help: "Offset commits that failed; the next one covers them.",
-		}, []string{"source"})),
-		followed: registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "mfawatch_files_followed",
-			Help: "Files that are followed.",
-		}, []string{"source"})),
-		behind: registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "mfawatch_files_behind_bytes",
-			Help: "Bytes in files that are followed, and not acknowledged yet.",
-		}, []string{"source"})),
-		overflows: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mfawatch_files_overflows_total",
-			Help: "How often the system lost count of changes in folders, so that everything was looked at.",
-		}, []string{"source"})),
+		}, []string{"source"})).WithLabelValues(name),
 	}
 }
 
-// begin makes the values of a source that are known beforehand, so that zero is
-// visible.
-func (m *metrics) begin(source string) {
-	m.deliveries.WithLabelValues(source, resultAcked)
-	m.deliveries.WithLabelValues(source, resultFailed)
-	m.retries.WithLabelValues(source)
-}
-
-func (m *metrics) beginFollow(source string) {
-	m.followed.WithLabelValues(source).Set(0)
-	m.behind.WithLabelValues(source).Set(0)
-	m.overflows.WithLabelValues(source)
-}
-
-func (m *metrics) beginKafka(source string) {
-	m.begin(source)
-	m.assigned.WithLabelValues(source).Set(0)
-	m.held.WithLabelValues(source).Set(0)
-	m.commitErrors.WithLabelValues(source)
-	for _, r := range troubleReasons {
-		m.fetchErrors.WithLabelValues(source, r)
+// Delivered counts one delivery, whose handler returned err.
+func (c *Counters) Delivered(err error) {
+	if err != nil {
+		c.Failed.Inc()
+		return
 	}
+	c.Acked.Inc()
 }
 
-// registered is c, or the collector of the same name that another source has
-// registered before.
-func registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+// Registered registers c. If another source has registered a collector of the
+// same name before, Registered returns that one. A nil Registerer registers
+// nothing.
+func Registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	if reg == nil {
 		return c
 	}

@@ -17,8 +17,15 @@ type Options struct {
 	Places     Bookkeeper // nil: a source that needs it begins anew each time
 }
 
-// log is the logger of the source called name.
-func (o Options) log(name string) *slog.Logger {
+// A Bookkeeper keeps places over a restart: some text by name. journal.Journal is
+// one.
+type Bookkeeper interface {
+	Bookmarks(source string) (map[string][]byte, error)
+	KeepBookmarks(ctx context.Context, source string, keep map[string][]byte, forget []string) error
+}
+
+// Log returns the logger of the source called name.
+func (o Options) Log(name string) *slog.Logger {
 	log := o.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -26,20 +33,22 @@ func (o Options) log(name string) *slog.Logger {
 	return log.With("source", name)
 }
 
-// retryWaits are how long a source waits before it offers a failed delivery
+// Backoff says how long a source waits before it offers a failed delivery
 // again: longer each time, up to a bound, and never twice the same.
-type retryWaits struct{ first, longest time.Duration }
+type Backoff struct{ First, Longest time.Duration }
 
-var defaultRetryWaits = retryWaits{100 * time.Millisecond, 30 * time.Second}
+// DefaultBackoff is the backoff of deliveries that are offered again.
+var DefaultBackoff = Backoff{100 * time.Millisecond, 30 * time.Second}
 
-func (w retryWaits) start() *backoff.ExponentialBackOff {
+// Start returns the waits in their order.
+func (w Backoff) Start() *backoff.ExponentialBackOff {
 	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval, b.Multiplier = w.first, w.longest, 2
+	b.InitialInterval, b.MaxInterval, b.Multiplier = w.First, w.Longest, 2
 	return b
 }
 
-// sleep waits, or returns ctx's error if that is done first.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d. If ctx is done first, it returns ctx's error.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

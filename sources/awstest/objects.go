@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -86,4 +87,11 @@ func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, call Call, 
 		panic(http.ErrAbortHandler)
 	}
 	_, _ = io.Copy(w, body)
+}
+
+// Noise returns n bytes that do not compress, the same ones each time.
+func Noise(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(b)
+	return b
 }

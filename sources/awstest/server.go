@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -69,6 +70,13 @@ func New() *Server {
 		panic("awstest: " + err.Error())
 	}
 	return serve(listener, nil)
+}
+
+// Start starts a server that is closed when the test ends.
+func Start(t testing.TB) *Server {
+	s := New()
+	t.Cleanup(s.Close)
+	return s
 }
 
 // NewInMemory starts a server without a port, for a test inside a bubble of

@@ -1,0 +1,141 @@
+package bucket
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// An AWSFault is a class of errors that AWS answers with, apart by what helps.
+// Its text is a metric's label.
+type Fault string
+
+// The classes.
+const (
+	FaultMissing     Fault = "missing"     // no such object, version, bucket or queue
+	FaultDenied      Fault = "denied"      // a permission is missing
+	FaultKMS         Fault = "kms"         // the key that the object is encrypted with may not be used
+	FaultArchived    Fault = "archived"    // it lies in an archive, and has to be restored first
+	FaultCredentials Fault = "credentials" // there are none, or AWS does not know them
+	FaultThrottled   Fault = "throttled"
+	FaultRegion      Fault = "region"  // asked in the wrong region
+	FaultChanged     Fault = "changed" // it was written anew while it was read
+	FaultServer      Fault = "server"  // AWS's own
+	FaultNetwork     Fault = "network" // no answer, or one that broke off
+	FaultCorrupt     Fault = "corrupt" // not what it was when it was written, or not to be read
+	FaultOther       Fault = "other"
+)
+
+// AWSFaults lists them all, so that each metric starts at zero.
+var Faults = []Fault{FaultMissing, FaultDenied, FaultKMS, FaultArchived, FaultCredentials, FaultThrottled, FaultRegion,
+	FaultChanged, FaultServer, FaultNetwork, FaultCorrupt, FaultOther}
+
+// faultCodes are the codes in AWS's answers that tell more than the status.
+var faultCodes = map[string]Fault{
+	"NoSuchKey": FaultMissing, "NoSuchVersion": FaultMissing, "NoSuchBucket": FaultMissing, "NotFound": FaultMissing,
+	"QueueDoesNotExist": FaultMissing, "AWS.SimpleQueueService.NonExistentQueue": FaultMissing, "NonExistentQueue": FaultMissing,
+
+	"AccessDenied": FaultDenied, "AccessDeniedException": FaultDenied, "AllAccessDisabled": FaultDenied, "AccountProblem": FaultDenied,
+	"UnauthorizedAccess": FaultDenied, "AuthorizationError": FaultDenied,
+
+	"InvalidObjectState": FaultArchived,
+
+	"InvalidAccessKeyId": FaultCredentials, "SignatureDoesNotMatch": FaultCredentials, "ExpiredToken": FaultCredentials,
+	"ExpiredTokenException": FaultCredentials, "InvalidToken": FaultCredentials, "TokenRefreshRequired": FaultCredentials,
+	"InvalidClientTokenId": FaultCredentials, "UnrecognizedClientException": FaultCredentials, "MissingAuthenticationToken": FaultCredentials,
+	"RequestTimeTooSkewed": FaultCredentials, "RequestExpired": FaultCredentials, "IncompleteSignature": FaultCredentials, "InvalidSignatureException": FaultCredentials,
+
+	"SlowDown": FaultThrottled, "Throttling": FaultThrottled, "ThrottlingException": FaultThrottled, "ThrottledException": FaultThrottled,
+	"RequestThrottled": FaultThrottled, "RequestLimitExceeded": FaultThrottled, "TooManyRequestsException": FaultThrottled,
+	"BandwidthLimitExceeded": FaultThrottled, "OverLimit": FaultThrottled,
+
+	"PermanentRedirect": FaultRegion, "TemporaryRedirect": FaultRegion, "AuthorizationHeaderMalformed": FaultRegion,
+	"IllegalLocationConstraintException": FaultRegion,
+
+	"PreconditionFailed": FaultChanged, "InvalidRange": FaultChanged,
+
+	"RequestTimeout": FaultNetwork, // a 400
+
+	"KMS.ThrottlingException": FaultThrottled, "KmsThrottled": FaultThrottled,
+}
+
+// awsFault is the class of an error of the SDK.
+func FaultOf(err error) Fault {
+	var answer smithy.APIError
+	if errors.As(err, &answer) {
+		code := answer.ErrorCode()
+		fault, known := faultCodes[code]
+		switch {
+		case fault == FaultDenied && namesKMS(answer.ErrorMessage()):
+			return FaultKMS
+		case known:
+			return fault
+		case strings.HasPrefix(code, "KMS.") || strings.HasPrefix(code, "Kms"):
+			return FaultKMS
+		}
+	}
+	var response interface {
+		HTTPResponse() *smithyhttp.Response
+	}
+	if errors.As(err, &response) && response.HTTPResponse() != nil && response.HTTPResponse().Response != nil {
+		if status := response.HTTPResponse().StatusCode; status != 0 { // 0: there was no answer
+			return statusFault(status)
+		}
+	}
+	switch {
+	case answer != nil:
+		return FaultOther
+	case isCredentials(err):
+		return FaultCredentials
+	}
+	return FaultNetwork
+}
+
+func namesKMS(message string) bool {
+	return strings.Contains(message, "kms:") || strings.Contains(message, "KMS")
+}
+
+func statusFault(status int) Fault {
+	switch {
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed: // of a delete marker
+		return FaultMissing
+	case status == http.StatusForbidden:
+		return FaultDenied
+	case status == http.StatusUnauthorized:
+		return FaultCredentials
+	case status == http.StatusPreconditionFailed, status == http.StatusRequestedRangeNotSatisfiable:
+		return FaultChanged
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+		return FaultThrottled
+	case status >= 300 && status < 400:
+		return FaultRegion
+	case status >= 500:
+		return FaultServer
+	}
+	return FaultOther
+}
+
+// isCredentials reports whether no request was made since there was nothing to
+// sign it with.
+func isCredentials(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	text := err.Error()
+	return strings.Contains(text, "get identity:") || strings.Contains(text, "refresh cached credentials")
+}
+
+// regionOf is the region that an answer says the bucket is in, "" if none.
+func regionOf(err error) string {
+	var response interface {
+		HTTPResponse() *smithyhttp.Response
+	}
+	if !errors.As(err, &response) || response.HTTPResponse() == nil || response.HTTPResponse().Response == nil {
+		return ""
+	}
+	return response.HTTPResponse().Header.Get("X-Amz-Bucket-Region")
+}

@@ -1,0 +1,267 @@
+package bucket
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// ObjectScheme is how the place of an object, or of many, begins.
+const Scheme = "s3://"
+
+// A Bucket is a place in S3: a bucket and what the keys there begin with.
+type Place struct{ Name, Prefix string }
+
+// ParseBucket reads s3://bucket/prefix.
+func ParsePlace(place string) (Place, error) {
+	rest, ok := strings.CutPrefix(place, Scheme)
+	name, prefix, _ := strings.Cut(rest, "/")
+	if !ok || name == "" || strings.Trim(name, lowerAlnum+".-_ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return Place{}, fmt.Errorf("want s3://bucket or s3://bucket/prefix, got %q", place)
+	}
+	return Place{name, prefix}, nil
+}
+
+// String is the place.
+func (b Place) String() string { return Scheme + b.Name + "/" + b.Prefix }
+
+// A Listed is an object that was found in a bucket.
+type Listed struct {
+	Object
+	Size     int64
+	ETag     string
+	Modified time.Time // when it was written there; a copy is written later than what it is a copy of
+}
+
+// A Listing gathers what a list found. Its functions are called one at a time;
+// while one of them blocks, no more is listed than was asked for by then.
+type Listing struct {
+	Wanted
+	Found  func(Listed)                      // an object to read
+	Passed func(why PassedOver, folder bool) // what is not, nil: nobody cares
+	Failed func(err error)                   // a folder that could not be listed
+}
+
+// listAtOnce is how many requests run at once, and into how many parts the days
+// of a region are divided that do not fit into one answer.
+const listAtOnce = 16
+
+// A ListError says why part of a bucket could not be listed, and what helps.
+type ListError struct {
+	Fault Fault
+	Place Place
+	Err   error
+}
+
+// Error tells it in one line, the missing permission named.
+func (e *ListError) Error() string {
+	text := "list " + e.Place.String() + ": "
+	switch e.Fault {
+	case FaultMissing:
+		text += "there is no such bucket: "
+	case FaultDenied:
+		text += "access denied: allow s3:ListBucket on the bucket " + e.Place.Name + " in the role's policy and in the bucket's: "
+	case FaultCredentials:
+		text += "no credentials that AWS knows: set AWS_PROFILE, or sign in again: "
+	case FaultThrottled:
+		text += "S3 asks to slow down: "
+	case FaultRegion:
+		text += "the bucket is in another region, which S3 did not name: set AWS_REGION: "
+	}
+	return text + e.Err.Error()
+}
+
+// Unwrap is what the SDK said.
+func (e *ListError) Unwrap() error { return e.Err }
+
+// List finds what is wanted at a place. It lists folder by folder where those
+// are CloudTrail's, leaving out other accounts and Regions, and below a Region
+// only the days that are wanted; several folders at once. Keys of another form
+// are listed as they are. The place may lie inside of the tree, or name one
+// object; where it ends without a slash and there is a folder of that name, it
+// is that folder. List returns when all is listed, or ctx is done; l is told
+// what went wrong, and the rest is listed all the same. There is false if nothing
+// at all lies at the place, whatever is wanted, as far as was looked.
+func (o *Objects) List(ctx context.Context, place Place, l Listing) (there bool) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	w := &lister{objects: o, bucket: place.Name, Listing: l, stop: stop}
+	w.first, w.last = l.days()
+	w.idle = sync.NewCond(&w.mu)
+	w.push(w.begin(place.Prefix))
+	var workers sync.WaitGroup
+	for range listAtOnce {
+		workers.Go(func() { w.work(ctx) })
+	}
+	workers.Wait()
+	return w.there
+}
+
+// A lister works a stack of tasks down. The last task pushed is the first done,
+// so that the stack stays small however large the bucket is.
+type lister struct {
+	Listing
+	objects     *Objects
+	bucket      string
+	first, last time.Time // days
+	stop        context.CancelFunc
+
+	mu     sync.Mutex // guards what follows
+	idle   *sync.Cond
+	tasks  []task
+	active int
+	there  bool // something lies at the place
+
+	telling sync.Mutex // held while one of the Listing's functions is called
+}
+
+// A task is something to list. It says itself what else there is to list.
+type task func(ctx context.Context) error
+
+func (w *lister) push(tasks ...task) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tasks = append(w.tasks, tasks...)
+	w.idle.Broadcast()
+}
+
+func (w *lister) work(ctx context.Context) {
+	for t := w.next(ctx); t != nil; t = w.next(ctx) {
+		err := t(ctx)
+		if err != nil && ctx.Err() == nil {
+			w.telling.Lock()
+			w.Failed(err)
+			w.telling.Unlock()
+			var le *ListError
+			if errors.As(err, &le) && le.Fault == FaultCredentials {
+				w.stop() // the rest would say the same
+			}
+		}
+		w.mu.Lock()
+		w.active--
+		w.idle.Broadcast()
+		w.mu.Unlock()
+	}
+}
+
+// next waits for a task; nil when there will be none.
+func (w *lister) next(ctx context.Context) task {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.tasks) == 0 && w.active > 0 {
+		w.idle.Wait()
+	}
+	last := len(w.tasks) - 1
+	if last < 0 || ctx.Err() != nil {
+		w.tasks = nil
+		return nil
+	}
+	t := w.tasks[last]
+	w.tasks = w.tasks[:last]
+	w.active++
+	return t
+}
+
+// found hands the objects to the reader that are wanted.
+func (w *lister) found(objects []Listed) {
+	w.telling.Lock()
+	defer w.telling.Unlock()
+	for _, l := range objects {
+		why, ok := w.Pass(l.Key)
+		switch {
+		case l.Size == 0:
+			why, ok = PassedEmpty, false
+		case ok && l.Modified.Before(w.Since): // and so is all that is in it
+			why, ok = PassedDay, false
+		}
+		if ok {
+			w.Found(l)
+		} else {
+			w.pass(why, false)
+		}
+	}
+}
+
+func (w *lister) pass(why PassedOver, folder bool) {
+	if w.Passed != nil {
+		w.Passed(why, folder)
+	}
+}
+
+func (w *lister) passFolder(why PassedOver) {
+	w.telling.Lock()
+	defer w.telling.Unlock()
+	w.pass(why, true)
+}
+
+// A page is one answer.
+type page struct {
+	objects []Listed
+	folders []string // up to the delimiter
+	more    string   // the token of the next page, "" at the end
+}
+
+// ask lists the keys behind prefix and after after, up to the delimiter.
+func (w *lister) ask(ctx context.Context, prefix, after, delimiter, token string) (page, error) {
+	// Encoded, since a key may hold what XML cannot.
+	in := s3.ListObjectsV2Input{Bucket: &w.bucket, Prefix: optional(prefix), Delimiter: optional(delimiter), EncodingType: types.EncodingTypeUrl}
+	if in.ContinuationToken = optional(token); token == "" {
+		in.StartAfter = optional(after)
+	}
+	var out *s3.ListObjectsV2Output
+	err := w.objects.inRegion(Object{Bucket: w.bucket}, func(region string) (err error) {
+		out, err = w.objects.calls.List(ctx, &in, func(o *s3.Options) { o.Region = cmp.Or(region, o.Region) })
+		return err
+	})
+	if err != nil {
+		return page{}, &ListError{FaultOf(err), Place{w.bucket, prefix}, err}
+	}
+	var p page
+	key := func(s *string) string {
+		text := aws.ToString(s)
+		if out.EncodingType == types.EncodingTypeUrl {
+			if plain, err := url.QueryUnescape(text); err == nil {
+				return plain
+			}
+		}
+		return text
+	}
+	for _, o := range out.Contents {
+		p.objects = append(p.objects, Listed{
+			Object: Object{Bucket: w.bucket, Key: key(o.Key)},
+			Size:   aws.ToInt64(o.Size), ETag: aws.ToString(o.ETag), Modified: aws.ToTime(o.LastModified),
+		})
+	}
+	for _, f := range out.CommonPrefixes {
+		p.folders = append(p.folders, key(f.Prefix))
+	}
+	if len(p.objects)+len(p.folders) > 0 {
+		w.isThere()
+	}
+	if aws.ToBool(out.IsTruncated) {
+		p.more = aws.ToString(out.NextContinuationToken)
+	}
+	return p, nil
+}
+
+func (w *lister) isThere() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.there = true
+}
+
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}

@@ -1,0 +1,180 @@
+package files
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sources"
+)
+
+// What rsyslog's omprog and its programs say to each other, where confirmMessages
+// is on: the program says confirmed when it is ready, and for each line when that
+// is durable; anything else has rsyslog send the line again later. Where
+// useTransactions is on too, the lines between two marks are answered with
+// deferred. They have to be durable by then all the same: of a transaction that
+// breaks before its end, rsyslog sends only the line again that had no answer.
+// (rsyslog: plugins/external/INTERFACE.md, issue 2420)
+const (
+	beginMark  = "BEGIN TRANSACTION"
+	commitMark = "COMMIT TRANSACTION"
+	confirmed  = "OK"
+	deferred   = "DEFER_COMMIT"
+	alive      = "." // in front of an answer that takes its time
+)
+
+// lineBytes bounds what is held of one message; what is behind is left out, and
+// told as cut off.
+const lineBytes = 16 << 20
+
+// A Confirmed reads messages, one a line, from an rsyslog that wants to be told
+// when each is durable. What it refuses, rsyslog keeps in its queue and sends
+// again: nothing is tried again here.
+type Confirmed struct {
+	name  string
+	r     io.Reader
+	w     io.Writer
+	log   *slog.Logger
+	count *sources.Counters
+	every time.Duration // a sign of life while a message is handled; rsyslog waits for 10 s by default
+
+	begun bool  // a transaction
+	at    int64 // where the line begins among all that was read
+}
+
+var _ sources.Source = (*Confirmed)(nil)
+
+// NewConfirmed returns the source called name, which reads r and answers on w
+// with one write each. Nothing else may be written there.
+func NewConfirmed(name string, r io.Reader, w io.Writer, o sources.Options) *Confirmed {
+	c := &Confirmed{name: name, r: r, w: w, log: o.Log(name), count: sources.NewCounters(name, o.Registerer), every: 2 * time.Second}
+	return c
+}
+
+// Run answers until r ends or ctx is done; then what is being handled is
+// finished and answered. A line without an end is not handled: rsyslog has not
+// been told that it is durable, and sends it again.
+func (c *Confirmed) Run(ctx context.Context, h processor.Handler) error {
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	lines := make(chan line)
+	go readLines(reading, c.r, lines)
+	handling := context.WithoutCancel(ctx)
+	if err := c.answer(confirmed); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case l := <-lines:
+			if errors.Is(l.err, io.EOF) {
+				return nil
+			}
+			if l.err != nil {
+				return fmt.Errorf("read messages: %w", l.err)
+			}
+			if err := c.answer(c.line(handling, h, l.b)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (c *Confirmed) answer(text string) error {
+	if _, err := io.WriteString(c.w, text+"\n"); err != nil {
+		return fmt.Errorf("answer rsyslog: %w", err)
+	}
+	return nil
+}
+
+// A line is one message, or why there are no more.
+type line struct {
+	b   []byte
+	err error
+}
+
+// readLines reads whole lines until r ends or ctx is done. It leaves out what of
+// a line is over lineBytes.
+func readLines(ctx context.Context, r io.Reader, lines chan<- line) {
+	in := bufio.NewReaderSize(r, blockBytes)
+	for {
+		var l line
+		for more := true; more; {
+			var piece []byte
+			piece, l.err = in.ReadSlice('\n')
+			more = errors.Is(l.err, bufio.ErrBufferFull)
+			l.b = append(l.b, piece[:min(len(piece), lineBytes-len(l.b))]...)
+		}
+		select {
+		case lines <- l:
+		case <-ctx.Done():
+			return
+		}
+		if l.err != nil {
+			return
+		}
+	}
+}
+
+// line takes a message or a mark, and returns the answer.
+func (c *Confirmed) line(ctx context.Context, h processor.Handler, b []byte) string {
+	defer func() { c.at += int64(len(b)) }()
+	switch string(trimLine(b)) {
+	case beginMark:
+		c.begun = true
+		return confirmed
+	case commitMark:
+		c.begun = false
+		return confirmed
+	}
+	stop := c.signsOfLife()
+	err := h(ctx, processor.Delivery{Source: c.name, Parts: documents(stdinPlace, c.at, b, []int{len(b)})})
+	stop()
+	c.count.Delivered(err)
+	if err != nil {
+		c.log.Warn("a message could not be handled; rsyslog sends it again", "err", err)
+		return "Error: " + exposure.Clean(strings.Join(strings.Fields(err.Error()), " "), 400)
+	}
+	if c.begun {
+		return deferred
+	}
+	return confirmed
+}
+
+func trimLine(b []byte) []byte {
+	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// signsOfLife writes one now and then until stop is called, which waits for the
+// end of it.
+func (c *Confirmed) signsOfLife() (stop func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(c.every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+				_, _ = io.WriteString(c.w, alive) // if it fails, so will the answer
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-ended
+	}
+}

@@ -1,0 +1,282 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mfawatch/mfawatch/processor"
+)
+
+// How a folder is followed.
+const (
+	settleTime = 2 * time.Second  // a file that is read as a whole has to have rested for so long
+	cutTime    = 30 * time.Second // and one whose last document has no end, before that is taken for cut off
+	pollTime   = 2 * time.Second  // between looks where nothing tells of changes
+	lookTime   = time.Minute      // between looks where something does
+	lookShare  = 20               // a look that took long is followed by a rest of so many times as long
+	keepTime   = time.Second      // between places that are kept
+	holdTime   = 10 * time.Minute // a file that grew is held open for so long, since it may be renamed with more to come
+	goneTime   = time.Minute      // and one that is gone
+	maxHeld    = 128              // files held open
+	turnBytes  = 16 << 20         // of one file, before the others have a turn
+)
+
+// A follower reads files as they come and grow. Everything is decided by looking
+// at the files: what tells of changes only makes it look sooner, so that nothing
+// is lost with what it does not tell. One goroutine looks and decides; the files
+// that are due are read by several.
+type follower struct {
+	f      *Source
+	ctx    context.Context
+	handle processor.Handler
+	hints  *hints
+
+	paths   []string
+	files   map[string]*followed // by identity
+	byPath  map[string]*followed
+	folders map[string]bool
+	kept    map[string][]byte // places of before that no file was found for yet
+	round   int               // of looks at everything
+
+	next     time.Time // look at everything
+	soonest  time.Time // that may be, since it takes its time
+	saved    time.Time
+	unsaved  map[string]*followed
+	held     atomic.Int32 // files that are held open
+	forget   []string     // whose places are no longer wanted
+	told     string       // the last trouble
+	unsaving bool         // the places could not be kept the last time
+}
+
+// A followed is a file. While it is being read, it belongs to who reads it.
+type followed struct {
+	id, path string
+	size     int64
+	mtime    time.Time
+	changed  time.Time     // since when size and mtime are what they are
+	met      bool          // its place was compared with what it holds
+	waits    time.Duration // it has to rest for so long before it is read on
+	more     bool          // its turn ended before it did
+	file     *os.File      // open
+	holds    bool          // and one of those that stay so
+	gone     bool          // from its path, and not found at another one
+	round    int           // the look at everything that saw it last
+	failed   int           // the one since which it could not be read
+	told     string        // why
+	whole    bool          // it is compressed, and so read as a whole
+	place    filePlace
+	saved    filePlace // as it is kept
+}
+
+// follow reads what is in the paths, and what comes there, until ctx is done.
+func (f *Source) follow(ctx context.Context, h processor.Handler) error {
+	w := &follower{
+		f: f, ctx: ctx, handle: h, hints: newHints(f.log, f.metrics.overflows, f.noHints),
+		files: map[string]*followed{}, byPath: map[string]*followed{}, folders: map[string]bool{}, unsaved: map[string]*followed{},
+	}
+	for _, path := range f.config.Paths {
+		w.paths = append(w.paths, filepath.Clean(path))
+	}
+	defer w.close()
+	if f.places != nil {
+		var err error
+		if w.kept, err = f.places.Bookmarks(f.name); err != nil {
+			return err
+		}
+	}
+	for ctx.Err() == nil {
+		now := time.Now()
+		hinted, everything := w.hints.take()
+		if everything {
+			w.hurry()
+		}
+		for _, path := range hinted {
+			w.lookAt(path, now)
+		}
+		if !now.Before(w.next) {
+			w.look(now)
+		}
+		more := w.read(w.due(now))
+		w.save(ctx, false)
+		if !more {
+			w.wait()
+		}
+	}
+	return nil
+}
+
+// due looks at the files that were to be looked at again, and returns those that
+// are to be read.
+func (w *follower) due(now time.Time) []*followed {
+	var due []*followed
+	behind := int64(0)
+	for _, t := range w.files {
+		if t.waits > 0 || t.gone && t.file != nil {
+			w.lookAgain(t, now)
+		}
+		behind += max(0, t.size-t.place.Offset)
+		if t.isDue(now) && t.failed != w.round {
+			due = append(due, t)
+		}
+	}
+	w.f.metrics.followed.Set(float64(len(w.files)))
+	w.f.metrics.behind.Set(float64(behind))
+	return due
+}
+
+// isDue reports whether there is something to be read, and now.
+func (t *followed) isDue(now time.Time) bool {
+	if t.gone && t.file == nil {
+		return false
+	}
+	if t.more {
+		return true
+	}
+	if t.met && t.size == t.place.Size && t.mtime.UnixNano() == t.place.Time {
+		return false
+	}
+	return now.Sub(t.changed) >= t.waits
+}
+
+// read reads files, several at once, and reports whether there is more to be
+// read at once.
+func (w *follower) read(due []*followed) (more bool) {
+	var g errgroup.Group
+	g.SetLimit(w.f.atOnce)
+	for _, t := range due {
+		g.Go(func() error {
+			err := w.readOn(t)
+			if err == nil || w.ctx.Err() != nil {
+				return nil
+			}
+			t.more, t.failed = false, w.round
+			if text := err.Error(); text != t.told && !isGone(err) {
+				t.told = text
+				w.f.log.Warn("a file cannot be read; it is tried again", "err", unreadable(t.path, err))
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	for _, t := range due {
+		more = more || t.more
+		if t.place != t.saved {
+			w.unsaved[t.id] = t
+		}
+	}
+	return more
+}
+
+// hold keeps a file open that may grow yet, if there is room for one more.
+func (w *follower) hold(t *followed) {
+	switch {
+	case t.gone || t.holds: // for as long as it takes
+	case t.whole, time.Since(t.mtime) > w.f.hold:
+		w.letGo(t)
+	case w.held.Add(1) > maxHeld:
+		w.held.Add(-1)
+		w.letGo(t)
+	default:
+		t.holds = true
+	}
+}
+
+// letGo closes a file.
+func (w *follower) letGo(t *followed) {
+	if t.file != nil {
+		_ = t.file.Close() // it was only read
+		t.file = nil
+	}
+	if t.holds {
+		t.holds = false
+		w.held.Add(-1)
+	}
+}
+
+// wait waits until there may be something to do.
+func (w *follower) wait() {
+	until := time.Until(w.next)
+	for _, t := range w.files {
+		if t.waits > 0 || t.gone && t.file != nil {
+			until = min(until, w.f.settle/4)
+			break
+		}
+	}
+	if len(w.unsaved) > 0 || len(w.forget) > 0 {
+		until = min(until, time.Until(w.saved.Add(w.f.keepEvery)))
+	}
+	timer := time.NewTimer(max(until, time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-w.ctx.Done():
+	case <-timer.C:
+	case <-w.hints.there:
+	}
+}
+
+// close keeps what is to be kept, and lets go of everything.
+func (w *follower) close() {
+	w.save(context.WithoutCancel(w.ctx), true)
+	for _, t := range w.files {
+		w.letGo(t)
+	}
+	w.hints.close()
+	w.f.trouble.Store(nil)
+}
+
+// save keeps the places of files that were read, now and then. What is not kept
+// is read again after a restart, which costs time alone.
+func (w *follower) save(ctx context.Context, last bool) {
+	if w.f.places == nil || len(w.unsaved) == 0 && len(w.forget) == 0 || !last && time.Since(w.saved) < w.f.keepEvery {
+		return
+	}
+	keep := make(map[string][]byte, len(w.unsaved))
+	for id, t := range w.unsaved {
+		keep[id] = t.place.text()
+		t.saved = t.place
+	}
+	w.saved = time.Now()
+	err := w.f.places.KeepBookmarks(ctx, w.f.name, keep, w.forget)
+	if err != nil {
+		if !w.unsaving && ctx.Err() == nil {
+			w.f.log.Warn("the places in files could not be kept; it is tried again", "err", err)
+		}
+		w.unsaving = true
+		return
+	}
+	w.unsaving, w.forget = false, nil
+	clear(w.unsaved)
+}
+
+// note remembers what is wrong with the paths, for Ready, and logs it once.
+func (w *follower) note(errs []error) {
+	if len(errs) == 0 {
+		if w.told != "" {
+			w.f.log.Info("all paths can be read again")
+		}
+		w.told = ""
+		w.f.trouble.Store(nil)
+		return
+	}
+	const most = 5
+	if len(errs) > most {
+		errs = append(errs[:most:most], fmt.Errorf("and %d more", len(errs)-most))
+	}
+	err := errors.Join(errs...)
+	w.f.trouble.Store(&err)
+	if text := err.Error(); text != w.told {
+		w.told = text
+		w.f.log.Warn("not all paths can be read; they are looked at again", "err", err)
+	}
+}
+
+// isGone reports whether an error says that there is no such file.
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

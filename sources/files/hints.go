@@ -1,0 +1,133 @@
+package files
+
+import (
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// maxHints is how many paths are remembered; where more have changed, everything
+// is looked at.
+const maxHints = 10_000
+
+// hints collects what the system tells of changes in folders. They may be lost
+// or late: nothing is decided by them but when to look.
+type hints struct {
+	log       *slog.Logger
+	overflows prometheus.Counter
+	watcher   *fsnotify.Watcher // nil: nothing tells of changes
+	ended     chan struct{}     // closed once nothing more comes
+	there     chan struct{}     // is sent to when there are some
+
+	mu         sync.Mutex
+	paths      map[string]bool
+	everything bool
+	partial    bool // some folder cannot be watched
+}
+
+func newHints(log *slog.Logger, overflows prometheus.Counter, none bool) *hints {
+	h := &hints{log: log, overflows: overflows, ended: make(chan struct{}), there: make(chan struct{}, 1), paths: map[string]bool{}, everything: true}
+	var err error
+	if !none {
+		h.watcher, err = fsnotify.NewWatcher()
+	}
+	if err != nil || none {
+		h.watcher = nil
+		if err != nil {
+			log.Warn("the system tells nothing of changes in folders; they are looked at every other second", "err", err)
+		}
+		close(h.ended)
+		return h
+	}
+	go h.collect()
+	return h
+}
+
+func (h *hints) collect() {
+	defer close(h.ended)
+	for {
+		select {
+		case e, ok := <-h.watcher.Events:
+			if !ok {
+				return
+			}
+			h.put(filepath.Clean(e.Name), false)
+		case _, ok := <-h.watcher.Errors:
+			if !ok {
+				return
+			}
+			h.overflows.Inc() // there were more than the system remembers, or something else was lost
+			h.put("", true)
+		}
+	}
+}
+
+func (h *hints) put(path string, everything bool) {
+	h.mu.Lock()
+	if everything || len(h.paths) >= maxHints {
+		h.everything = true
+		clear(h.paths)
+	} else {
+		h.paths[path] = true
+	}
+	h.mu.Unlock()
+	select {
+	case h.there <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the paths that something was told of, and whether everything has
+// to be looked at.
+func (h *hints) take() (paths []string, everything bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for path := range h.paths {
+		paths = append(paths, path)
+	}
+	clear(h.paths)
+	everything, h.everything = h.everything, false
+	return paths, everything
+}
+
+// add asks to be told of changes in a folder. It may be asked again.
+func (h *hints) add(folder string) {
+	if h.watcher == nil {
+		return
+	}
+	err := h.watcher.Add(folder)
+	if err == nil || isGone(err) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.partial {
+		h.partial = true
+		h.log.Warn("not every folder can be watched, so that all are looked at every other second;"+
+			" on Linux fs.inotify.max_user_watches bounds how many can", "folder", folder, "err", err)
+	}
+}
+
+// drop asks to be told no more of a folder that is gone.
+func (h *hints) drop(folder string) {
+	if h.watcher != nil {
+		_ = h.watcher.Remove(folder) // it may have been dropped by itself
+	}
+}
+
+// whole reports whether changes are told of, wherever they are.
+func (h *hints) whole() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.watcher != nil && !h.partial
+}
+
+func (h *hints) close() {
+	if h.watcher != nil {
+		_ = h.watcher.Close()
+	}
+	<-h.ended
+}

@@ -1,0 +1,280 @@
+package files
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// look looks at everything: which folders there are, to be told of changes in
+// them, and then which files.
+func (w *follower) look(now time.Time) {
+	w.round++
+	for _, t := range w.files {
+		if t.file != nil && !t.gone && now.Sub(t.mtime) > w.f.hold {
+			w.letGo(t)
+		}
+	}
+	for folder := range w.folders {
+		if _, err := os.Stat(folder); err != nil {
+			w.hints.drop(folder) // if it was renamed, lest it be told of under its old name
+		}
+	}
+	clear(w.folders)
+	var errs []error
+	for _, path := range w.paths {
+		w.watch(path)
+	}
+	whole, missing := true, false
+	for file, err := range Walk(w.paths) {
+		if w.ctx.Err() != nil {
+			return
+		}
+		switch {
+		case err == nil && file.Size < 0:
+			err = errors.New(file.Path + " is no regular file; it cannot be followed")
+		case err == nil:
+			err = w.meet(file.Path, now)
+		case isGone(err) && !slices.Contains(w.paths, file.Path):
+			continue // it went between two looks, as files do
+		}
+		if err != nil {
+			whole, missing = false, missing || slices.Contains(w.paths, file.Path)
+			errs = append(errs, err)
+		}
+	}
+	if w.round == 1 {
+		w.meetRenamed(now)
+	}
+	w.note(errs)
+	w.forgetUnseen(whole)
+	rest := w.f.lookEvery
+	if !w.hints.whole() || missing {
+		rest = w.f.pollEvery
+	}
+	took := time.Since(now)
+	w.soonest = now.Add(took + lookShare*took)
+	w.next = now.Add(took + max(rest, lookShare*took))
+}
+
+// hurry has everything looked at as soon as may be.
+func (w *follower) hurry() {
+	if w.soonest.Before(w.next) {
+		w.next = w.soonest
+	}
+}
+
+// watch asks to be told of changes in a folder and those in it, or in the folder
+// that a file is in, or is to be in.
+func (w *follower) watch(path string) {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		w.hints.add(filepath.Dir(path))
+		return
+	}
+	w.hints.add(filepath.Dir(path)) // it may go and come
+	w.watchFolder(path)
+}
+
+func (w *follower) watchFolder(path string) {
+	w.folders[path] = true
+	w.hints.add(path)
+	entries, _ := os.ReadDir(path) // an error is told of when its files are listed
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+			w.watchFolder(filepath.Join(path, e.Name()))
+		}
+	}
+}
+
+// lookAt looks at a path that a change was told of.
+func (w *follower) lookAt(path string, now time.Time) {
+	if !w.wanted(path) {
+		return
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		if t := w.byPath[path]; t != nil {
+			w.lost(t)
+		}
+		if w.folders[path] || slices.Contains(w.paths, path) {
+			w.hurry()
+		}
+	case info.IsDir():
+		w.hurry() // a new one, with who knows what in it
+	case !info.Mode().IsRegular():
+	case slices.Contains(w.paths, path):
+		_ = w.meet(path, now) // an error comes again when everything is looked at
+	default:
+		if _, listed, err := fileIn(path, fs.FileInfoToDirEntry(info)); err == nil && listed {
+			_ = w.meet(path, now)
+		}
+	}
+}
+
+// wanted reports whether a path is one of those that are followed, or in one of
+// them and not hidden.
+func (w *follower) wanted(path string) bool {
+	for _, root := range w.paths {
+		rest, err := filepath.Rel(root, path)
+		if err != nil || rest == ".." || strings.HasPrefix(rest, ".."+string(filepath.Separator)) {
+			continue
+		}
+		if rest == "." || !slices.ContainsFunc(strings.Split(rest, string(filepath.Separator)), func(name string) bool { return strings.HasPrefix(name, ".") }) {
+			return true
+		}
+	}
+	return false
+}
+
+// meet looks at a file that is there.
+func (w *follower) meet(path string, now time.Time) error {
+	info, err := os.Stat(path)
+	if isGone(err) && !slices.Contains(w.paths, path) {
+		return nil
+	}
+	if err != nil {
+		return unreadable(path, err)
+	}
+	id := identity(path, info)
+	t := w.files[id]
+	if t == nil {
+		t = &followed{id: id}
+		w.files[id] = t
+		if text, ok := w.kept[id]; ok {
+			t.place = parsePlace(text)
+			t.saved = t.place
+			delete(w.kept, id)
+		}
+	}
+	if before := w.byPath[path]; before != nil && before != t {
+		w.lost(before)
+	}
+	t.gone, t.round = false, w.round
+	if t.path != path && (t.path == "" || !sameFile(t.path, info)) { // one with two names keeps the first
+		if w.byPath[t.path] == t {
+			delete(w.byPath, t.path)
+		}
+		t.path = path
+	}
+	if t.path == path {
+		w.byPath[path] = t
+	}
+	t.saw(info, now)
+	return nil
+}
+
+// sameFile reports whether a path is still the file that info is about: one with
+// two names keeps the first.
+func sameFile(path string, info fs.FileInfo) bool {
+	other, err := os.Stat(path)
+	return err == nil && os.SameFile(other, info)
+}
+
+// saw notes what a file looks like.
+func (t *followed) saw(info fs.FileInfo, now time.Time) {
+	if info.Size() == t.size && info.ModTime().Equal(t.mtime) && !t.changed.IsZero() {
+		return
+	}
+	first := t.changed.IsZero()
+	t.size, t.mtime, t.changed, t.waits, t.failed = info.Size(), info.ModTime(), now, 0, 0
+	if first && t.mtime.Before(now) {
+		t.changed = t.mtime // it has rested since, as what is renamed into place has
+	}
+}
+
+// lookAgain looks at a file that waits, or at one that is gone from its path and
+// may yet be written to.
+func (w *follower) lookAgain(t *followed, now time.Time) {
+	var info fs.FileInfo
+	var err error
+	if t.file != nil {
+		info, err = t.file.Stat()
+	} else {
+		info, err = os.Stat(t.path)
+		if err == nil && identity(t.path, info) != t.id {
+			err = fs.ErrNotExist
+		}
+	}
+	if err != nil {
+		w.letGo(t)
+		w.lost(t)
+		return
+	}
+	t.saw(info, now)
+	if t.gone && t.size == t.place.Size && now.Sub(t.changed) > w.f.goneFor {
+		w.drop(t)
+	}
+}
+
+// lost is for a file that is no longer at its path. What is held open is read to
+// its end, and for a while after that. It may also turn up at another path, and
+// is forgotten if the next look at everything does not see it.
+func (w *follower) lost(t *followed) {
+	if w.byPath[t.path] == t {
+		delete(w.byPath, t.path)
+	}
+	t.gone = true
+}
+
+// drop forgets a file and its place.
+func (w *follower) drop(t *followed) {
+	w.letGo(t)
+	if w.byPath[t.path] == t {
+		delete(w.byPath, t.path)
+	}
+	delete(w.files, t.id)
+	delete(w.unsaved, t.id)
+	if w.f.places != nil {
+		w.forget = append(w.forget, t.id)
+	}
+}
+
+// forgetUnseen forgets the files that the look at everything did not see, and,
+// if it saw all there is, the places of which no file was found.
+func (w *follower) forgetUnseen(whole bool) {
+	for _, t := range w.files {
+		if t.round == w.round {
+			continue
+		}
+		if t.file != nil {
+			w.lost(t)
+		} else if whole {
+			w.drop(t)
+		}
+	}
+	if whole {
+		for id := range w.kept {
+			w.forget = append(w.forget, id)
+		}
+		w.kept = nil
+	}
+}
+
+// meetRenamed finds the files that were renamed while nobody looked, beside the
+// paths that are files: what was not read of them by then would be lost.
+func (w *follower) meetRenamed(now time.Time) {
+	for _, path := range w.paths {
+		if len(w.kept) == 0 || w.folders[path] {
+			continue
+		}
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil {
+			continue // told of where the path itself is looked at
+		}
+		for _, e := range entries {
+			name := filepath.Join(filepath.Dir(path), e.Name())
+			info, err := e.Info()
+			if err != nil || !info.Mode().IsRegular() || !strings.HasPrefix(e.Name(), filepath.Base(path)) {
+				continue
+			}
+			if _, ok := w.kept[identity(name, info)]; ok {
+				_ = w.meet(name, now)
+			}
+		}
+	}
+}

@@ -1,0 +1,315 @@
+package files
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A filePlace is how far a file is done with.
+type filePlace struct {
+	Offset int64  `json:"offset"`         // all before is done with
+	Size   int64  `json:"size"`           // of the file when it was read last
+	Time   int64  `json:"time"`           // and its mtime, in nanoseconds
+	Head   string `json:"head,omitempty"` // a hash of its first bytes: a file that is overwritten, or a new one with the old one's identity, has others
+	Length int64  `json:"length"`         // of those
+}
+
+const headLength = 512
+
+func (p filePlace) text() []byte {
+	b, _ := json.Marshal(p) // which cannot fail
+	return b
+}
+
+// parsePlace is the zero place where it cannot be read.
+func parsePlace(text []byte) (p filePlace) {
+	if json.Unmarshal(text, &p) != nil || p.Offset < 0 || p.Length < 0 || p.Length > headLength {
+		return filePlace{}
+	}
+	return p
+}
+
+// headOfFile is a hash of the first n bytes.
+func headOfFile(r io.ReaderAt, n int64) (string, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(io.NewSectionReader(r, 0, n), b); err != nil {
+		return "", err
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:16]), nil
+}
+
+// readOn reads what is new of a file, as far as that can be handled by now.
+func (w *follower) readOn(t *followed) error {
+	t.more = false
+	file := t.file
+	if file == nil {
+		var err error
+		if file, err = os.Open(t.path); err != nil {
+			return err
+		}
+	}
+	info, err := file.Stat()
+	if err == nil && identity(t.path, info) != t.id {
+		err = os.ErrNotExist // another one has its name by now
+	}
+	t.file = file
+	if err != nil {
+		w.letGo(t)
+		return err
+	}
+	t.saw(info, time.Now())
+	if err := w.readOpen(t, info.Size()); err != nil {
+		w.letGo(t)
+		return err
+	}
+	w.hold(t)
+	if t.met, t.told = true, ""; t.waits == 0 {
+		t.place.Time = info.ModTime().UnixNano()
+	}
+	return nil
+}
+
+// readOpen reads a file that is open and has so many bytes.
+func (w *follower) readOpen(t *followed, size int64) error {
+	if err := t.recognise(size); err != nil {
+		return err
+	}
+	if size == 0 {
+		t.place, t.waits = filePlace{}, 0
+		return nil
+	}
+	head := make([]byte, 2)
+	n, err := t.file.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if t.whole = compressed(head[:n]); t.whole {
+		err = w.readWhole(t, size)
+	} else {
+		err = w.readLines(t, size)
+	}
+	if err != nil {
+		return err
+	}
+	t.place.Length = min(headLength, size)
+	t.place.Head, err = headOfFile(t.file, t.place.Length)
+	return err
+}
+
+// recognise begins anew with a file that is not what it was: cut off, or
+// overwritten.
+func (t *followed) recognise(size int64) error {
+	p := t.place
+	if p.Length == 0 {
+		return nil
+	}
+	same := size >= p.Size && size >= p.Length
+	if same {
+		head, err := headOfFile(t.file, p.Length)
+		if err != nil {
+			return err
+		}
+		same = head == p.Head
+	}
+	if !same {
+		t.place = filePlace{}
+	}
+	return nil
+}
+
+// waitFor reports whether a file has yet to rest, to have rested for so long.
+func (t *followed) waitFor(d time.Duration) bool {
+	t.waits = 0
+	if time.Since(t.changed) < d {
+		t.waits = d
+	}
+	return t.waits > 0
+}
+
+// readWhole offers a compressed file, once it rests, from its begin.
+func (w *follower) readWhole(t *followed, size int64) error {
+	if t.place.Offset == size && t.place.Time == t.mtime.UnixNano() {
+		t.place.Size, t.waits = size, 0
+		return nil
+	}
+	if t.waitFor(w.f.settle) {
+		return nil
+	}
+	if err := w.stream(t, trail.Place(File{Path: t.path}.Place()), func() io.Reader { return io.NewSectionReader(t.file, 0, size) }); err != nil {
+		return err
+	}
+	t.place.Offset, t.place.Size = size, size
+	return nil
+}
+
+// stream offers a part that is read as it is handled, until it is taken. Its
+// error is that it cannot be read.
+func (w *follower) stream(t *followed, origin trail.Origin, open func() io.Reader) error {
+	var unread error
+	taken := w.f.untilTaken(w.ctx, t.path, func() error {
+		body := &fileBody{ctx: w.ctx, r: open()}
+		err := w.f.deliver(w.ctx, w.handle, func(yield func(processor.Part, error) bool) {
+			yield(processor.Part{Origin: origin, Body: body}, nil)
+		})
+		if unread = body.err; unread != nil && w.ctx.Err() == nil {
+			return nil
+		}
+		return err
+	})
+	if !taken {
+		return w.ctx.Err()
+	}
+	return unread
+}
+
+// readLines offers the documents that have come: lines, or whatever JSON.
+func (w *follower) readLines(t *followed, size int64) error {
+	t.waits = 0
+	origin := File{Path: t.path}.Place()
+	end := min(size, t.place.Offset+turnBytes)
+	buf := make([]byte, 0, min(size-t.place.Offset, batchBytes)+1)
+	for t.place.Offset < size && w.ctx.Err() == nil {
+		if t.place.Offset >= end {
+			t.more = true
+			break
+		}
+		docs, rest, err := w.nextDocuments(t, size, buf)
+		if err != nil {
+			return err
+		}
+		if len(docs.ends) > 0 {
+			if !w.f.untilTaken(w.ctx, t.path, func() error {
+				return w.f.deliver(context.WithoutCancel(w.ctx), w.handle, documents(origin, t.place.Offset, docs.b, docs.ends))
+			}) {
+				return w.ctx.Err()
+			}
+			t.place.Offset += int64(docs.ends[len(docs.ends)-1])
+			t.place.Size = max(t.place.Size, t.place.Offset)
+			continue
+		}
+		if rest == nil {
+			return w.readLong(t, size)
+		}
+		return w.readRest(t, size, docs.b, *rest)
+	}
+	if t.place.Offset >= size {
+		t.place.Size = size
+	}
+	return w.ctx.Err()
+}
+
+// docs are documents in memory.
+type docs struct {
+	b    []byte
+	ends []int
+}
+
+// nextDocuments reads from a file's place the documents that are whole. If there
+// is none, rest is where the splitter stood at the file's end, nil if the document
+// is too long to be held.
+func (w *follower) nextDocuments(t *followed, size int64, buf []byte) (d docs, rest *splitter, err error) {
+	var s splitter
+	d.b = buf[:0]
+	for seen := 0; len(d.ends) == 0; {
+		from := t.place.Offset + int64(len(d.b))
+		n := int(min(size-from, batchBytes))
+		if n == 0 {
+			return d, &s, nil
+		}
+		if len(d.b) >= documentBytes {
+			return d, nil, nil
+		}
+		d.b = append(d.b, make([]byte, n)...)
+		if _, err := io.ReadFull(io.NewSectionReader(t.file, from, int64(n)), d.b[len(d.b)-n:]); err != nil {
+			return d, nil, err // it was cut off just now
+		}
+		for seen < len(d.b) {
+			m, ended := s.next(d.b[seen:])
+			if seen += m; ended {
+				d.ends = append(d.ends, seen)
+			}
+		}
+	}
+	return d, nil, nil
+}
+
+// readRest sees to a last document without a line end: it may go on, or be all
+// there is, as in CloudTrail's own files.
+func (w *follower) readRest(t *followed, size int64, b []byte, s splitter) error {
+	whole := s.begun && !s.text && !s.inString && s.depth == 0
+	switch {
+	case len(bytes.TrimSpace(b)) == 0:
+		t.place.Offset = size
+	case t.place.Size == size: // told before, as one that is cut off
+	case whole && t.waitFor(w.f.settle), !whole && t.waitFor(w.f.cutFor):
+		return nil
+	default:
+		origin := File{Path: t.path}.Place()
+		if !w.f.untilTaken(w.ctx, t.path, func() error {
+			return w.f.deliver(context.WithoutCancel(w.ctx), w.handle, documents(origin, t.place.Offset, b, []int{len(b)}))
+		}) {
+			return w.ctx.Err()
+		}
+		if whole {
+			t.place.Offset = size
+		} // else it is read again if it goes on
+	}
+	t.place.Size = size
+	return nil
+}
+
+// readLong streams a document that is too long to be held, once the file rests.
+func (w *follower) readLong(t *followed, size int64) error {
+	if t.place.Size == size {
+		return nil // told before, as one that is cut off
+	}
+	if t.waitFor(w.f.settle) {
+		return nil
+	}
+	at := t.place.Offset
+	var doc *oneDocument
+	err := w.stream(t, trail.At(File{Path: t.path}.Place(), at), func() io.Reader {
+		doc = &oneDocument{r: io.NewSectionReader(t.file, at, size-at)}
+		return doc
+	})
+	if err != nil {
+		return err
+	}
+	if doc.ended || doc.split.begun && !doc.split.inString && doc.split.depth == 0 {
+		t.place.Offset += doc.n
+	}
+	t.place.Size = max(t.place.Size, t.place.Offset)
+	if t.more = t.place.Offset < size && doc.ended; !t.more {
+		t.place.Size = size
+	}
+	return nil
+}
+
+// A oneDocument reads a document, and no further.
+type oneDocument struct {
+	r     io.Reader
+	split splitter
+	n     int64
+	ended bool
+}
+
+func (d *oneDocument) Read(p []byte) (int, error) {
+	if d.ended {
+		return 0, io.EOF
+	}
+	n, err := d.r.Read(p)
+	n, d.ended = d.split.next(p[:n])
+	d.n += int64(n)
+	return n, err
+}

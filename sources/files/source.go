@@ -1,0 +1,241 @@
+package files
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources"
+)
+
+// A FilesConfig says which files are read.
+type Config struct {
+	Paths  []string `koanf:"paths"`  // files, folders (see Walk), "-" for standard input
+	Follow bool     `koanf:"follow"` // go on with what comes there, and is added to files
+}
+
+// Validate tells every mistake in c. The errors are joined, each of the form
+// "field: problem". It does not look whether the files are there.
+func (c Config) Validate() error {
+	var errs []error
+	if len(c.Paths) == 0 {
+		errs = append(errs, errors.New("paths: missing; want at least one file or folder, or - for standard input"))
+	}
+	stdin := 0
+	for i, p := range c.Paths {
+		if p == "" {
+			errs = append(errs, fmt.Errorf("paths[%d]: empty; want a file or folder, or - for standard input", i))
+		}
+		if p == Stdin {
+			if stdin++; stdin == 2 {
+				errs = append(errs, fmt.Errorf("paths[%d]: want standard input only once", i))
+			}
+			if c.Follow {
+				errs = append(errs, fmt.Errorf("paths[%d]: standard input is read to its end without follow; want files and folders with it", i))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Files reads files, each once. One file is one delivery of one part, which is
+// read as a stream. Several files are handled at once. Standard input and pipes,
+// which may have no end, are handled as they come: the documents that are there
+// are one delivery.
+type Source struct {
+	// Stdin is read in the place of standard input, if it is set.
+	Stdin io.Reader
+
+	name    string
+	config  Config
+	log     *slog.Logger
+	count   *sources.Counters
+	metrics *followMetrics // nil unless files are followed
+	retry   sources.Backoff
+	atOnce  int
+	places  sources.Bookkeeper    // nil: none are kept
+	trouble atomic.Pointer[error] // with a path that is followed
+
+	// Set otherwise by tests.
+	settle, cutFor, hold, goneFor   time.Duration
+	pollEvery, lookEvery, keepEvery time.Duration
+	noHints                         bool
+}
+
+var _ sources.Source = (*Source)(nil)
+
+// NewFiles returns the source called name. It opens nothing yet.
+func New(name string, c Config, o sources.Options) (*Source, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	f := &Source{
+		name:   name,
+		config: c,
+		log:    o.Log(name),
+		count:  sources.NewCounters(name, o.Registerer),
+		retry:  sources.DefaultBackoff,
+		atOnce: runtime.GOMAXPROCS(0),
+		places: o.Places,
+		settle: settleTime, cutFor: cutTime, hold: holdTime, goneFor: goneTime,
+		pollEvery: pollTime, lookEvery: lookTime, keepEvery: keepTime,
+	}
+	if c.Follow {
+		f.metrics = newFollowMetrics(name, o.Registerer)
+	}
+	return f, nil
+}
+
+// Run offers every file to h and returns at the end of the last one. A file
+// that cannot be read does not keep the others from being read: Run's error
+// joins one for each, naming it. A delivery that h refuses is offered again
+// until h takes it. If ctx is done first, Run returns nil; what is being read
+// then ends with the context's error.
+//
+// With follow there is no end: Run reads on what comes and grows until ctx is
+// done. Its places are kept where Options say, once their deliveries were taken.
+// A path that is not there is waited for: see Ready.
+func (f *Source) Run(ctx context.Context, h processor.Handler) error {
+	if f.config.Follow {
+		return f.follow(ctx, h)
+	}
+	var (
+		group errgroup.Group
+		mu    sync.Mutex
+		errs  []error
+	)
+	group.SetLimit(f.atOnce)
+	failed := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		errs = append(errs, err)
+	}
+	for file, err := range Walk(f.config.Paths) {
+		if ctx.Err() != nil {
+			break
+		}
+		if err != nil {
+			failed(err)
+			continue
+		}
+		group.Go(func() error {
+			if err := f.read(ctx, file, h); err != nil {
+				failed(err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // each error was kept
+	return errors.Join(errs...)
+}
+
+// Ready is why a path that is followed cannot be read, nil if all can.
+func (f *Source) Ready() error {
+	if err := f.trouble.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// read offers one file until h takes it. Its error says that the file cannot be
+// read.
+func (f *Source) read(ctx context.Context, file File, h processor.Handler) error {
+	if file.Path == Stdin {
+		return f.endless(ctx, file.Place(), cmp.Or[io.Reader](f.Stdin, os.Stdin), h)
+	}
+	if file.Size < 0 {
+		return f.readPipe(ctx, file, h)
+	}
+	var unread error
+	f.untilTaken(ctx, file.Place(), func() (err error) {
+		if err, unread = f.offer(ctx, file, h); unread != nil {
+			return nil
+		}
+		return err
+	})
+	if unread != nil && ctx.Err() == nil {
+		return unreadable(file.Place(), unread)
+	}
+	return nil
+}
+
+// untilTaken calls offer until it succeeds, or until ctx is done. It reports
+// whether it did succeed.
+func (f *Source) untilTaken(ctx context.Context, place string, offer func() error) bool {
+	waits := f.retry.Start()
+	told := ""
+	for try := 0; ctx.Err() == nil; try++ {
+		if try > 0 {
+			f.count.Retries.Inc()
+		}
+		err := offer()
+		if err == nil {
+			return true
+		}
+		if text := err.Error(); text != told && ctx.Err() == nil {
+			f.log.Warn("delivery failed; it is offered again until it succeeds", "place", place, "err", err)
+			told = text
+		}
+		wait := time.NewTimer(waits.NextBackOff())
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+		}
+	}
+	return false
+}
+
+// deliver hands parts to h once.
+func (f *Source) deliver(ctx context.Context, h processor.Handler, parts iter.Seq2[processor.Part, error]) error {
+	err := h(ctx, processor.Delivery{Source: f.name, Parts: parts})
+	f.count.Delivered(err)
+	return err
+}
+
+// offer hands the file to h once. It tells h's error and what it was that could
+// not be read.
+func (f *Source) offer(ctx context.Context, file File, h processor.Handler) (err, unread error) {
+	opened, err := os.Open(file.Path)
+	if err != nil {
+		return err, err
+	}
+	defer opened.Close()
+	body := &fileBody{ctx: ctx, r: opened}
+	err = h(ctx, processor.Delivery{Source: f.name, Parts: func(yield func(processor.Part, error) bool) {
+		yield(processor.Part{Origin: trail.Place(file.Place()), Body: body}, nil)
+	}})
+	f.count.Delivered(cmp.Or(err, body.err))
+	return err, body.err
+}
+
+// A fileBody remembers why it could not be read, and ends when ctx is done.
+type fileBody struct {
+	ctx context.Context
+	r   io.Reader
+	err error
+}
+
+func (b *fileBody) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := b.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
+}

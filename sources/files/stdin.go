@@ -1,0 +1,321 @@
+package files
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"sync"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources"
+)
+
+// Bounds on what is held of a stream.
+const (
+	blockBytes    = 64 << 10 // read at once
+	batchBytes    = 1 << 20  // of documents in one delivery, where so many are there
+	documentBytes = 4 << 20  // of one document; a longer one is streamed
+)
+
+// An endless reads a stream that may have no end: standard input. The documents
+// that have come are one delivery, which waits for no more of them: while it is
+// handled, the next ones come together.
+type endless struct {
+	f      *Source
+	place  string // what origins say
+	ctx    context.Context
+	handle processor.Handler
+	blocks <-chan block
+
+	held  []byte // read and not offered yet
+	at    int64  // where held begins in the stream
+	seen  int    // how much of held was looked at
+	ends  []int  // of the whole documents in held
+	split splitter
+	err   error // why no more is to be read; io.EOF at the end
+}
+
+// A block is what one read brought.
+type block struct {
+	b   []byte
+	err error
+}
+
+// blocks reads r until it ends or ctx is done. A read that is under way then is
+// left behind, since it cannot be ended: what it brings is lost with the process.
+func blocks(ctx context.Context, r io.Reader) <-chan block {
+	out := make(chan block, 4)
+	go func() {
+		for {
+			b := make([]byte, blockBytes)
+			n, err := r.Read(b)
+			select {
+			case out <- block{b[:n], err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// endless offers what r brings to h, until the end of r or ctx is done. What is
+// compressed is one document, and so one delivery. Its error says that r cannot
+// be read, or that h refused what cannot be offered again.
+func (f *Source) endless(ctx context.Context, place string, r io.Reader, h processor.Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e := &endless{f: f, place: place, ctx: ctx, handle: h, blocks: blocks(ctx, r)}
+	for len(e.held) < 2 && e.err == nil {
+		e.take(true)
+	}
+	if compressed(e.held) {
+		return e.long(true)
+	}
+	for e.ctx.Err() == nil {
+		for e.err == nil && (len(e.ends) == 0 && len(e.held) <= documentBytes || len(e.ends) > 0 && len(e.held) < batchBytes) {
+			e.look()
+			if !e.take(len(e.ends) == 0) {
+				break
+			}
+		}
+		e.look()
+		if e.err != nil {
+			e.endLast()
+		}
+		switch {
+		case len(e.ends) > 0:
+			e.offer()
+		case e.err != nil:
+			return e.ended()
+		case len(e.held) > documentBytes:
+			if err := e.long(false); err != nil {
+				return err
+			}
+		}
+	}
+	return e.last()
+}
+
+// last handles what had come by the time that no more was to be read.
+func (e *endless) last() error {
+	for range cap(e.blocks) + 1 {
+		e.take(false)
+	}
+	e.look()
+	if errors.Is(e.err, io.EOF) {
+		e.endLast()
+	}
+	if len(e.ends) == 0 {
+		return nil
+	}
+	if err := e.deliver(); err != nil {
+		return fmt.Errorf("%s: what had come at the end could not be handled: %w", e.place, err)
+	}
+	return nil
+}
+
+// compressed reports whether a stream begins as gzip or zlib do.
+func compressed(head []byte) bool {
+	form := sources.Sniff(head)
+	return form == sources.FormGzip || form == sources.FormZlib
+}
+
+// take adds a block to what is held, and reports whether there was one: if wait
+// is set it waits for it.
+func (e *endless) take(wait bool) bool {
+	if !wait {
+		select {
+		case b := <-e.blocks:
+			e.add(b)
+			return true
+		default:
+			return false
+		}
+	}
+	select {
+	case b := <-e.blocks:
+		e.add(b)
+		return true
+	case <-e.ctx.Done():
+		e.err = e.ctx.Err()
+		return false
+	}
+}
+
+func (e *endless) add(b block) {
+	e.held = append(e.held, b.b...)
+	e.err = b.err
+}
+
+// look finds the documents in what is held.
+func (e *endless) look() {
+	for e.seen < len(e.held) {
+		n, ended := e.split.next(e.held[e.seen:])
+		e.seen += n
+		if ended && e.seen > e.end() {
+			e.ends = append(e.ends, e.seen)
+		}
+	}
+}
+
+// endLast takes what has no end, but is the last, for a document.
+func (e *endless) endLast() {
+	if len(bytes.TrimSpace(e.held[e.end():])) > 0 {
+		e.ends = append(e.ends, len(e.held))
+	}
+}
+
+// end is where the last whole document ends.
+func (e *endless) end() int {
+	if len(e.ends) == 0 {
+		return 0
+	}
+	return e.ends[len(e.ends)-1]
+}
+
+// offer hands the whole documents to the handler until it takes them.
+func (e *endless) offer() {
+	if e.f.untilTaken(e.ctx, e.place, e.deliver) {
+		e.drop(e.end())
+	}
+}
+
+// deliver hands them over once. What has begun goes on to its end when ctx is
+// done.
+func (e *endless) deliver() error {
+	return e.f.deliver(context.WithoutCancel(e.ctx), e.handle, documents(e.place, e.at, e.held, e.ends))
+}
+
+// documents yields each document of b as a part of its own, so that a bad one
+// does no harm to its neighbours.
+func documents(place string, at int64, b []byte, ends []int) iter.Seq2[processor.Part, error] {
+	return func(yield func(processor.Part, error) bool) {
+		from := 0
+		for _, end := range ends {
+			if !yield(processor.Part{Origin: trail.At(place, at+int64(from)), Bytes: b[from:end]}, nil) {
+				return
+			}
+			from = end
+		}
+	}
+}
+
+// drop forgets the first n bytes, which are done with.
+func (e *endless) drop(n int) {
+	e.at += int64(n)
+	e.held = e.held[:copy(e.held, e.held[n:])]
+	e.seen = max(0, e.seen-n)
+	e.ends = e.ends[:0]
+}
+
+// long offers the document under way as a stream: all that is to come of it, or
+// of everything. It cannot be offered again.
+func (e *endless) long(everything bool) error {
+	body := &longBody{e: e, everything: everything, ready: len(e.held)}
+	err := e.f.deliver(e.ctx, e.handle, func(yield func(processor.Part, error) bool) {
+		yield(processor.Part{Origin: trail.At(e.place, e.at), Body: body}, nil)
+	})
+	switch {
+	case e.ctx.Err() != nil:
+		return nil
+	case e.err != nil && !errors.Is(e.err, io.EOF):
+		return e.ended()
+	case err != nil:
+		return fmt.Errorf("%s, which cannot be read again: %w", e.place, err)
+	}
+	return nil
+}
+
+// ended is what the end of the stream comes to.
+func (e *endless) ended() error {
+	if errors.Is(e.err, io.EOF) || e.ctx.Err() != nil {
+		return nil
+	}
+	return unreadable(e.place, e.err)
+}
+
+// A longBody reads a document that is too long to be held.
+type longBody struct {
+	e          *endless
+	everything bool // that is to come, whatever it is
+	ready      int  // so much of what is held belongs to it
+	last       bool // and no more
+}
+
+func (b *longBody) Read(p []byte) (int, error) {
+	e := b.e
+	for b.ready == 0 {
+		switch {
+		case b.last:
+			return 0, io.EOF
+		case len(e.held) > 0 && b.everything:
+			b.ready = len(e.held)
+		case len(e.held) > 0:
+			b.ready, b.last = e.split.next(e.held)
+			e.seen = b.ready
+		case e.err != nil:
+			return 0, e.err
+		default:
+			e.take(true)
+		}
+	}
+	n := copy(p, e.held[:b.ready])
+	b.ready -= n
+	e.drop(n)
+	return n, nil
+}
+
+// readPipe reads a named pipe, or whatever else is no regular file, to its end.
+func (f *Source) readPipe(ctx context.Context, file File, h processor.Handler) error {
+	r := &opening{path: file.Path}
+	defer r.leave()
+	return f.endless(ctx, file.Place(), r, h)
+}
+
+// An opening opens a file with the first read, which waits for a writer if it is
+// a pipe. It is closed by the read that ends it, or by leave.
+type opening struct {
+	path string
+	mu   sync.Mutex
+	file *os.File
+	left bool
+}
+
+func (o *opening) Read(p []byte) (int, error) {
+	o.mu.Lock()
+	f := o.file
+	o.mu.Unlock()
+	if f == nil {
+		var err error
+		if f, err = os.Open(o.path); err != nil {
+			return 0, err
+		}
+		o.mu.Lock()
+		o.file = f
+		if o.left {
+			_ = f.Close()
+		}
+		o.mu.Unlock()
+	}
+	return f.Read(p)
+}
+
+// leave closes the file. A read that waits in it ends; one that waits for a
+// writer closes what it gets.
+func (o *opening) leave() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.left = true
+	if o.file != nil {
+		_ = o.file.Close()
+	}
+}

@@ -1,0 +1,150 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mfawatch/mfawatch/sources"
+)
+
+// Stdin is the path that stands for standard input.
+const Stdin = "-"
+
+// stdinPlace is what origins say of it.
+const stdinPlace = "stdin"
+
+// A File is one that Walk found.
+type File struct {
+	Path string // to open it by; Stdin for standard input
+	Size int64  // in bytes, as it lies there; -1 where that cannot be known
+}
+
+// Place is what origins say about the file: its path with forward slashes.
+func (f File) Place() string {
+	if f.Path == Stdin {
+		return stdinPlace
+	}
+	return filepath.ToSlash(f.Path)
+}
+
+// Walk lists the files of paths, in the order of paths, and those of a folder
+// in the order of their names, folders within it included. What cannot be read
+// is yielded as an error that names it, and the walk goes on.
+//
+// A path that is a file is listed whatever it is called. In a folder those are
+// listed that end in .json, .jsonl, .ndjson, .log or .gz, and of the others
+// those that begin as JSON or gzip do. Names that begin with a dot are passed
+// over. A link to a file is followed; a link to a folder only if it is itself
+// one of paths, so that there is no going in circles.
+func Walk(paths []string) iter.Seq2[File, error] {
+	return func(yield func(File, error) bool) {
+		for _, path := range paths {
+			if !walk(path, yield) {
+				return
+			}
+		}
+	}
+}
+
+func walk(path string, yield func(File, error) bool) bool {
+	if path == Stdin {
+		return yield(File{Stdin, -1}, nil)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return yield(File{Path: path}, unreadable(path, err))
+	case info.IsDir():
+		return walkFolder(path, yield)
+	case !info.Mode().IsRegular():
+		return yield(File{path, -1}, nil) // a pipe, say
+	}
+	return yield(File{path, info.Size()}, nil)
+}
+
+func walkFolder(path string, yield func(File, error) bool) bool {
+	entries, err := os.ReadDir(path) // sorted; some, where an error comes halfway
+	if err != nil && !yield(File{Path: path}, unreadable(path, err)) {
+		return false
+	}
+	for _, e := range entries {
+		name := filepath.Join(path, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if e.IsDir() {
+			if !walkFolder(name, yield) {
+				return false
+			}
+			continue
+		}
+		f, listed, err := fileIn(name, e)
+		if (listed || err != nil) && !yield(f, err) {
+			return false
+		}
+	}
+	return true
+}
+
+// fileIn tells whether an entry of a folder is listed.
+func fileIn(path string, e fs.DirEntry) (f File, listed bool, err error) {
+	f.Path = path
+	info, err := e.Info()
+	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		info, err = os.Stat(path)
+	}
+	if err != nil {
+		return f, false, unreadable(path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return f, false, nil
+	}
+	f.Size = info.Size()
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".json", ".jsonl", ".ndjson", ".log", ".gz":
+		return f, true, nil
+	}
+	listed, err = looksReadable(path)
+	if err != nil {
+		err = unreadable(path, err)
+	}
+	return f, listed, err
+}
+
+// looksReadable tells whether a file begins as JSON or gzip do.
+func looksReadable(path string) (bool, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	head := make([]byte, 512)
+	n, err := io.ReadFull(file, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	form := sources.Sniff(head[:n])
+	return form == sources.FormGzip || form == sources.FormJSON, nil
+}
+
+// unreadable says of which file err is, once.
+func unreadable(path string, err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	hint := ""
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		hint = "; let the user that mfawatch runs as read it"
+	case errors.Is(err, fs.ErrNotExist):
+		hint = "; check the path"
+	}
+	return fmt.Errorf("cannot read %q: %w%s", path, err, hint)
+}

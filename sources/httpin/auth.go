@@ -1,0 +1,154 @@
+package httpin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// A ServingTLS says what is shown to those who connect, and what they have to
+// show. The files are read for each connection, so that they may be renewed under
+// their names.
+type TLS struct {
+	CertFile     string `koanf:"cert_file"`      // PEM, with those between it and the authority behind it
+	KeyFile      string `koanf:"key_file"`       // PEM
+	ClientCAFile string `koanf:"client_ca_file"` // PEM: whoever connects has to show a certificate of these authorities
+}
+
+func (c TLS) validate() error {
+	switch {
+	case c == TLS{}:
+		return nil
+	case c.CertFile == "":
+		return errors.New("tls.cert_file: missing; want the certificate to be shown, in PEM")
+	case c.KeyFile == "":
+		return errors.New("tls.key_file: missing; want the key of tls.cert_file, in PEM")
+	}
+	_, err := c.load()
+	return err
+}
+
+func (c TLS) load() (*tls.Config, error) {
+	cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("tls.cert_file: %w", err)
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}
+	if c.ClientCAFile == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(c.ClientCAFile)
+	if err != nil {
+		return nil, fmt.Errorf("tls.client_ca_file: %w", err)
+	}
+	config.ClientCAs, config.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+	if !config.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("tls.client_ca_file: no certificate in PEM in %s", c.ClientCAFile)
+	}
+	return config, nil
+}
+
+// serving is nil where there is no TLS.
+func (c TLS) serving() *tls.Config {
+	if c == (TLS{}) {
+		return nil
+	}
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		NextProtos:         []string{"h2", "http/1.1"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.load() },
+	}
+}
+
+// tokens are the hashes of those that a sender may show.
+func (c Config) tokens() (all [][sha256.Size]byte, err error) {
+	var errs []error
+	add := func(field, token string) {
+		if len(token) < minToken || len(token) > maxToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			errs = append(errs, fmt.Errorf("%s: want %d to %d characters without white space (it is not shown, since it is a secret)", field, minToken, maxToken))
+			return
+		}
+		all = append(all, sha256.Sum256([]byte(token)))
+	}
+	for i, token := range c.Tokens {
+		add(fmt.Sprintf("tokens[%d]", i), token)
+	}
+	for i, path := range c.TokenFiles {
+		field := fmt.Sprintf("token_files[%d]", i)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", field, err))
+			continue
+		}
+		add(field, strings.TrimRight(string(text), "\r\n"))
+	}
+	return all, errors.Join(errs...)
+}
+
+// admits reports whether the sender of r may post. It takes the same time
+// whatever is shown.
+func (c Config) admits(r *http.Request) (bool, error) {
+	if len(c.Tokens) == 0 && len(c.TokenFiles) == 0 {
+		return true, nil
+	}
+	tokens, err := c.tokens()
+	if len(tokens) == 0 {
+		return false, err // some may be there although a file is not
+	}
+	found := 0
+	for shown := range shownIn(r.Header) {
+		hash := sha256.Sum256([]byte(shown))
+		for i := range tokens {
+			found |= subtle.ConstantTimeCompare(hash[:], tokens[i][:])
+		}
+	}
+	return found == 1, nil
+}
+
+// shownIn yields what may be a token: EventBridge's API destinations, say, put
+// it into a header of their user's choice.
+func shownIn(h http.Header) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for _, values := range h {
+			for _, v := range values {
+				scheme, rest, ok := strings.Cut(v, " ")
+				rest = strings.TrimLeft(rest, " ")
+				switch {
+				case ok && strings.EqualFold(scheme, "Bearer"):
+					v = rest
+				case ok && strings.EqualFold(scheme, "Basic"):
+					if text, err := base64.StdEncoding.DecodeString(rest); err == nil {
+						_, v, _ = strings.Cut(string(text), ":")
+					}
+				}
+				if len(v) <= maxToken && !yield(v) {
+					return
+				}
+			}
+		}
+	}
+}
+
+var crossOrigin = http.NewCrossOriginProtection()
+
+// fromWebPage reports whether it is a page of somebody else in a browser on this
+// machine that posts, where nobody is asked for a token: by what browsers say of
+// where a request comes from, or by a host that has a name, which such a page may
+// have made to stand for this machine.
+func fromWebPage(r *http.Request) bool {
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return crossOrigin.Check(r) != nil || err != nil && host != "localhost"
+}

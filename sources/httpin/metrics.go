@@ -1,0 +1,46 @@
+package httpin
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mfawatch/mfawatch/sources"
+)
+
+// The results of a request.
+const (
+	resultTaken        = "taken"        // durable
+	resultUnauthorized = "unauthorized" // no token
+	resultForbidden    = "forbidden"    // a web page
+	resultUnreadable   = "unreadable"   // can never be read
+	resultTooLarge     = "too_large"
+	resultBusy         = "busy"    // no room at the moment
+	resultFailed       = "failed"  // could not be journalled
+	resultAborted      = "aborted" // the sender went away
+)
+
+var results = []string{resultTaken, resultUnauthorized, resultForbidden, resultUnreadable, resultTooLarge, resultBusy, resultFailed, resultAborted}
+
+// metrics counts what is posted to one source.
+type metrics struct {
+	*sources.Counters
+	requests *prometheus.CounterVec // by result
+	held     prometheus.Gauge
+}
+
+func newMetrics(source string, reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		Counters: sources.NewCounters(source, reg),
+		requests: sources.Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mfawatch_http_requests_total",
+			Help: "Requests to post records, by what came of it.",
+		}, []string{"source", "result"})).MustCurryWith(prometheus.Labels{"source": source}),
+		held: sources.Registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "mfawatch_http_held_bytes",
+			Help: "Memory that requests under way may take; 128 MiB is all there is.",
+		}, []string{"source"})).WithLabelValues(source),
+	}
+	for _, r := range results {
+		m.requests.WithLabelValues(r)
+	}
+	return m
+}

@@ -1,0 +1,271 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// commitTimeout is how long the brokers may take to answer a commit.
+const commitTimeout = 10 * time.Second
+
+// assigned is called by the client when partitions are given to us.
+func (r *run) assigned(_ context.Context, _ *kgo.Client, added map[string][]int32) {
+	<-r.made // the client calls before it is there, and this first of all
+	r.mu.Lock()
+	for topic, numbers := range added {
+		for _, n := range numbers {
+			r.part(topicPartition{topic, n})
+		}
+	}
+	count := len(r.parts)
+	r.mu.Unlock()
+	r.k.state.joined()
+	r.k.metrics.assigned.Set(float64(count))
+	if len(added) > 0 {
+		r.k.log.Info("partitions assigned", "group", r.k.config.Group, "added", counted(added), "assigned", count)
+	}
+}
+
+// revoked is called by the client when partitions are taken away in good order:
+// nobody else has them before it returns.
+func (r *run) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	if len(gone) == 0 {
+		return
+	}
+	r.release(gone, true)
+	r.k.log.Info("partitions revoked", "group", r.k.config.Group, "revoked", counted(gone))
+}
+
+// lost is called by the client when partitions were taken away already, so that
+// to commit anything would be to overwrite what their new owner commits.
+func (r *run) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	r.k.state.left()
+	if len(gone) == 0 {
+		return
+	}
+	r.release(gone, false)
+	r.k.log.Warn("partitions lost; what was not committed is read again", "group", r.k.config.Group, "lost", counted(gone))
+}
+
+func counted(m map[string][]int32) (n int) {
+	for _, numbers := range m {
+		n += len(numbers)
+	}
+	return n
+}
+
+// release gives up partitions, all if gone is nil. If commit is set, the
+// handlers that run are waited for, and what they have done is committed, for
+// as long as the group allows; else they are told to stop, and it does not count.
+func (r *run) release(gone map[string][]int32, commit bool) {
+	r.mu.Lock()
+	var going []*partition
+	for tp, p := range r.parts {
+		if gone == nil || contains(gone[tp.topic], tp.number) {
+			going = append(going, p)
+			close(p.leave)
+		}
+	}
+	r.mu.Unlock()
+
+	var patience <-chan time.Time
+	if commit {
+		timer := time.NewTimer(r.k.patience)
+		defer timer.Stop()
+		patience = timer.C
+	}
+	for _, p := range going {
+		r.await(p, commit, patience)
+	}
+	if commit {
+		ctx, cancel := context.WithTimeout(context.Background(), commitTimeout)
+		r.commit(ctx)
+		cancel()
+	}
+	// Behind a commit under way, which must not end after the partitions are
+	// somebody else's.
+	r.commits.Lock()
+	defer r.commits.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range going {
+		p.abort()
+		p.gone = true
+		r.fail(p, false)
+		r.hold(p, -p.bytes)
+		p.queue = nil
+		delete(r.parts, p.topicPartition)
+		delete(r.marks, p.topicPartition)
+		r.k.metrics.lag.DeleteLabelValues(p.topic, strconv.Itoa(int(p.number)))
+	}
+	r.k.metrics.assigned.Set(float64(len(r.parts)))
+}
+
+func contains(numbers []int32, n int32) bool {
+	for _, m := range numbers {
+		if m == n {
+			return true
+		}
+	}
+	return false
+}
+
+// await waits until no handler of p runs. If patience ends, the handler is told
+// to stop; one that does not is left alone, and what it does does not count.
+func (r *run) await(p *partition, patient bool, patience <-chan time.Time) {
+	r.mu.Lock()
+	worker := p.worker
+	r.mu.Unlock()
+	if worker == nil {
+		return
+	}
+	if patient {
+		select {
+		case <-worker:
+			return
+		case <-patience:
+			r.k.log.Warn("handler told to stop: it took longer than the group waits", "place", p.place)
+		}
+	}
+	p.abort()
+	grace := time.NewTimer(time.Second)
+	defer grace.Stop()
+	select {
+	case <-worker:
+	case <-grace.C:
+		r.mu.Lock()
+		p.gone = true
+		r.mu.Unlock()
+	}
+}
+
+// commitLoop commits now and then what was handled.
+func (r *run) commitLoop(ctx context.Context) {
+	tick := time.NewTicker(r.k.commitEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			within, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+			r.commit(within)
+			cancel()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// commit tells the brokers what was handled. What they refuse is told again
+// with the next commit.
+func (r *run) commit(ctx context.Context) {
+	r.commits.Lock()
+	defer r.commits.Unlock()
+	r.mu.Lock()
+	marks := r.marks
+	r.marks = make(map[topicPartition]kgo.EpochOffset, len(marks))
+	r.mu.Unlock()
+	if len(marks) == 0 {
+		return
+	}
+	offsets := make(map[string]map[int32]kgo.EpochOffset)
+	for tp, o := range marks {
+		if offsets[tp.topic] == nil {
+			offsets[tp.topic] = make(map[int32]kgo.EpochOffset)
+		}
+		offsets[tp.topic][tp.number] = o
+	}
+	var failure error
+	r.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		failure = err
+		if err != nil || resp == nil {
+			return
+		}
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+					failure = err
+				} else {
+					delete(marks, topicPartition{t.Topic, p.Partition})
+				}
+			}
+		}
+	})
+	if failure == nil {
+		r.k.state.committed()
+		return
+	}
+	r.k.metrics.commitErrors.Inc()
+	if r.k.state.commitFailed(failure) {
+		r.k.log.Warn("offset commit failed; it is tried again, and a restart would read some records twice", "group", r.k.config.Group, "err", failure)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for tp, o := range marks {
+		if _, newer := r.marks[tp]; !newer && r.parts[tp] != nil {
+			r.marks[tp] = o
+		}
+	}
+}
+
+// settle is called by the client with the offsets that newly assigned
+// partitions start from. Where the group has no place yet, the start that was
+// configured is turned into an offset, and that is committed: what arrives from
+// now on is ours, even if we are not there when it does.
+func (r *run) settle(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	var starts kadm.ListedOffsets
+	for topic, numbers := range offsets {
+		for number, o := range numbers {
+			tp := topicPartition{topic, number}
+			if o != r.k.start {
+				r.position(tp, o.EpochOffset(), false)
+				continue
+			}
+			if starts == nil {
+				var err error
+				if starts, err = r.listStarts(ctx); err != nil {
+					var shards *kadm.ShardErrors
+					if !errors.As(err, &shards) || shards.AllFailed {
+						return nil, err
+					}
+				}
+			}
+			if at, ok := starts.Lookup(topic, number); ok && at.Err == nil && at.Offset >= 0 {
+				numbers[number] = kgo.NewOffset().At(at.Offset)
+				r.position(tp, kgo.EpochOffset{Epoch: -1, Offset: at.Offset}, true)
+			}
+		}
+	}
+	return offsets, nil
+}
+
+func (r *run) listStarts(ctx context.Context) (kadm.ListedOffsets, error) {
+	topics := r.k.config.Topics
+	switch r.k.start {
+	case kgo.NewOffset().AtStart():
+		return r.admin.ListStartOffsets(ctx, topics...)
+	case kgo.NewOffset().AtEnd():
+		return r.admin.ListEndOffsets(ctx, topics...)
+	}
+	return r.admin.ListOffsetsAfterMilli(ctx, r.k.start.EpochOffset().Offset, topics...)
+}
+
+// position notes where a partition is read from, to be committed if mark is set.
+func (r *run) position(tp topicPartition, at kgo.EpochOffset, mark bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.parts[tp]
+	if p == nil {
+		return
+	}
+	p.next = at.Offset
+	if mark {
+		r.marks[tp] = at
+	}
+}

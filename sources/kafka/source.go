@@ -1,0 +1,233 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/sources"
+)
+
+// A KafkaConfig says what is read from a cluster. How the cluster is reached is
+// not said here.
+type Config struct {
+	Topics []string `koanf:"topics"`
+	Group  string   `koanf:"group"` // the consumer group, which keeps our place; mfawatch if empty
+	// Start is where a partition is read from that the group has no place in:
+	// earliest (also if empty), latest, or a time in RFC 3339. A place is kept
+	// from the moment a partition is first assigned, so that what arrives
+	// while nobody reads is read later, even with latest.
+	Start string `koanf:"start"`
+}
+
+// DefaultKafkaConfig is what holds where nothing else is said. It starts at the
+// earliest record, since a deactivation that was before us still has to be told.
+func DefaultConfig() Config { return Config{Group: "mfawatch", Start: "earliest"} }
+
+// Validate tells every mistake in c. The errors are joined, each of the form
+// "field: problem".
+func (c Config) Validate() error {
+	var errs []error
+	if len(c.Topics) == 0 {
+		errs = append(errs, errors.New("topics: missing; want at least one topic, such as cloudtrail"))
+	}
+	for i, t := range c.Topics {
+		if !validTopic(t) {
+			errs = append(errs, fmt.Errorf("topics[%d]: want a topic's name of letters, digits, '.', '_' and '-', 249 at most, got %q", i, t))
+		}
+	}
+	if _, err := c.startOffset(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func validTopic(t string) bool {
+	if t == "" || t == "." || t == ".." || len(t) > 249 {
+		return false
+	}
+	for _, c := range []byte(t) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+func (c Config) startOffset() (kgo.Offset, error) {
+	switch c.Start {
+	case "", "earliest":
+		return kgo.NewOffset().AtStart(), nil
+	case "latest":
+		return kgo.NewOffset().AtEnd(), nil
+	}
+	t, err := time.Parse(time.RFC3339, c.Start)
+	if err != nil || t.UnixMilli() < 0 {
+		return kgo.Offset{}, fmt.Errorf("start: want earliest, latest or a time such as 2026-05-01T08:00:00Z, got %q", c.Start)
+	}
+	return kgo.NewOffset().AfterMilli(t.UnixMilli()), nil
+}
+
+// What is fetched and held at once, so that memory stays bounded. The bytes that
+// are fetched are compressed, and CloudTrail inflates to ten times its size and
+// more; those that are held are not.
+const (
+	fetchBytes          = 512 << 10 // by one fetch from one broker
+	fetchPartitionBytes = 256 << 10 // by one fetch from one partition
+	fetchesAtOnce       = 4         // in flight or waiting to be polled
+	inflatedBatchBytes  = 64 << 20  // a batch that inflates to more is skipped, counted and named
+	heldBytes           = 4 << 20   // polled and not handled yet: no more is polled over it
+	parkedBytes         = 24 << 20  // the same with what waits to be offered again
+)
+
+// A Kafka reads topics as a member of a consumer group. What one poll brings of
+// one partition is one delivery. The deliveries of a partition are handled one
+// after the other, in offset order; those of several partitions at once.
+//
+// An offset is committed only after the handler returned nil for everything
+// before it, and never after the partition was given up. A delivery that failed
+// is offered again until it succeeds, which holds up its partition and no other.
+// When a partition is taken away, the handler that runs is waited for and its
+// offset committed first.
+type Source struct {
+	name    string
+	config  Config
+	start   kgo.Offset
+	opts    []kgo.Opt
+	log     *slog.Logger
+	metrics *metrics
+	state   state
+
+	// Set otherwise by tests.
+	retry       sources.Backoff
+	commitEvery time.Duration
+	watchEvery  time.Duration
+	patience    time.Duration // for a running handler when its partition is taken away
+	atOnce      int           // handlers
+}
+
+var _ sources.Source = (*Source)(nil)
+
+// NewKafka returns the source called name, which reaches the cluster by opts.
+// It asks no broker.
+func New(name string, c Config, opts []kgo.Opt, o sources.Options) (*Source, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if c.Group == "" {
+		c.Group = DefaultConfig().Group
+	}
+	k := &Source{
+		name:        name,
+		config:      c,
+		opts:        opts,
+		log:         o.Log(name),
+		metrics:     newMetrics(name, o.Registerer),
+		retry:       sources.DefaultBackoff,
+		commitEvery: time.Second,
+		watchEvery:  10 * time.Second,
+		patience:    40 * time.Second, // less than the group's rebalance timeout of 60
+		atOnce:      runtime.GOMAXPROCS(0),
+	}
+	k.start, _ = c.startOffset()
+	if err := kgo.ValidateOpts(k.options(&run{})...); err != nil {
+		return nil, fmt.Errorf("kafka source %s: %w", name, err)
+	}
+	return k, nil
+}
+
+func (k *Source) options(r *run) []kgo.Opt {
+	return append([]kgo.Opt{
+		kgo.ConsumerGroup(k.config.Group),
+		kgo.ConsumeTopics(k.config.Topics...),
+		kgo.ConsumeStartOffset(k.start),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(r.assigned),
+		kgo.OnPartitionsRevoked(r.revoked),
+		kgo.OnPartitionsLost(r.lost),
+		kgo.AdjustFetchOffsetsFn(r.settle),
+		kgo.MetadataMaxAge(time.Minute), // so that new topics and partitions are seen soon
+		kgo.FetchMaxBytes(fetchBytes),
+		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
+		kgo.MaxConcurrentFetches(fetchesAtOnce),
+		kgo.FetchMaxWait(500 * time.Millisecond),
+		kgo.MaxDecompressBatchBytes(inflatedBatchBytes),
+		kgo.DisableClientMetrics(),
+	}, k.opts...)
+}
+
+// Run reads until ctx is done. Then it lets the handlers that run finish,
+// commits what they have done, leaves the group and returns nil. What the
+// cluster refuses is logged, counted and tried again: see Ready.
+func (k *Source) Run(ctx context.Context, h processor.Handler) error {
+	r := &run{
+		k:      k,
+		handle: h,
+		made:   make(chan struct{}),
+		parts:  make(map[topicPartition]*partition),
+		marks:  make(map[topicPartition]kgo.EpochOffset),
+		slots:  make(chan struct{}, k.atOnce),
+		freed:  make(chan struct{}, 1),
+	}
+	client, err := kgo.NewClient(k.options(r)...)
+	if err != nil {
+		return fmt.Errorf("kafka source %s: %w", k.name, err)
+	}
+	r.client = client
+	r.admin = kadm.NewClient(client)
+	close(r.made)
+
+	var loops sync.WaitGroup
+	loops.Go(func() { r.commitLoop(ctx) })
+	loops.Go(func() { r.watchLoop(ctx) })
+	r.pollLoop(ctx)
+	loops.Wait()
+
+	// Leaving the group takes every partition away, and so does the rest.
+	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.patience+20*time.Second)
+	defer cancel()
+	if err := client.LeaveGroupContext(leave); err != nil {
+		k.log.Warn("could not leave the consumer group; its partitions stay idle until the session times out", "group", k.config.Group, "err", err)
+	}
+	client.CloseAllowingRebalance()
+	r.release(nil, false)
+	k.state.left()
+	return nil
+}
+
+// pollLoop polls until ctx is done. A rebalance is kept waiting only while what
+// was polled is handed out, so that nothing of a partition is handed out after
+// it was taken away.
+func (r *run) pollLoop(ctx context.Context) {
+	for r.waitForRoom(ctx) {
+		fetches := r.client.PollFetches(ctx)
+		if fetches.IsClientClosed() || ctx.Err() != nil {
+			r.client.AllowRebalance()
+			return
+		}
+		fetches.EachError(r.fetchError)
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			if len(p.Records) > 0 {
+				r.offer(p.Topic, p.Partition, p.Records)
+			}
+		})
+		r.client.AllowRebalance()
+	}
+}
+
+// place is what origins say about records of a partition.
+func place(topic string, number int32) string {
+	return "kafka://" + topic + "/" + strconv.FormatInt(int64(number), 10)
+}

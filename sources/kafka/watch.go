@@ -1,0 +1,213 @@
+package kafka
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// troubleReasons are the values of the reason label.
+var troubleReasons = []string{"unknown_topic", "authorization", "authentication", "connection", "tls", "data_loss", "too_large", "group", "other"}
+
+// fetchErrorAge is how long an error in fetching counts after it was last seen:
+// the client fetches again much more often than that.
+const fetchErrorAge = 30 * time.Second
+
+// kafkaState is what Ready tells.
+type state struct {
+	mu         sync.Mutex
+	member     bool
+	watchErr   error
+	fetchErr   error
+	fetchErrAt time.Time
+	commitErr  string
+}
+
+func (s *state) joined() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.member = true
+}
+
+func (s *state) left() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.member = false
+}
+
+func (s *state) committed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commitErr = ""
+}
+
+// commitFailed reports whether err is another one than before.
+func (s *state) commitFailed(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := s.commitErr != err.Error()
+	s.commitErr = err.Error()
+	return changed
+}
+
+// fetchFailed reports whether err is another one than before.
+func (s *state) fetchFailed(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := s.fetchErr == nil || s.fetchErr.Error() != err.Error() || time.Since(s.fetchErrAt) > fetchErrorAge
+	s.fetchErr, s.fetchErrAt = err, time.Now()
+	return changed
+}
+
+// watched reports whether err is another one than before.
+func (s *state) watched(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := err != nil && (s.watchErr == nil || s.watchErr.Error() != err.Error())
+	s.watchErr = err
+	return changed
+}
+
+// Ready is nil while the source is a member of its group and the cluster lets
+// it read; else it says what is wrong and what to do about it.
+func (k *Source) Ready() error {
+	s := &k.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.watchErr != nil:
+		return s.watchErr
+	case s.fetchErr != nil && time.Since(s.fetchErrAt) < fetchErrorAge:
+		return s.fetchErr
+	case !s.member:
+		return fmt.Errorf("kafka source %s: not a member of consumer group %s yet", k.name, k.config.Group)
+	}
+	return nil
+}
+
+// watchLoop asks now and then where the partitions end. That tells the lag,
+// also of partitions that are not fetched because a delivery fails, and tells
+// whether the cluster can be reached and has the topics.
+func (r *run) watchLoop(ctx context.Context) {
+	tick := time.NewTicker(r.k.watchEvery)
+	defer tick.Stop()
+	for {
+		err := r.watch(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			reason, hint := explain(err)
+			r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
+			err = fmt.Errorf("kafka source %s: %w%s", r.k.name, err, hint)
+		}
+		if r.k.state.watched(err) {
+			r.k.log.Warn("cannot read from kafka; trying again", "err", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *run) watch(ctx context.Context) error {
+	within, cancel := context.WithTimeout(ctx, max(r.k.watchEvery, time.Second))
+	defer cancel()
+	ends, err := r.admin.ListEndOffsets(within, r.k.config.Topics...)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for tp, p := range r.parts {
+		if end, ok := ends.Lookup(tp.topic, tp.number); ok && end.Err == nil && p.next >= 0 {
+			r.k.metrics.lag.WithLabelValues(tp.topic, strconv.Itoa(int(tp.number))).Set(float64(max(0, end.Offset-p.next)))
+		}
+	}
+	for _, topic := range r.k.config.Topics {
+		if missing, ok := ends.Lookup(topic, -1); ok && missing.Err != nil {
+			return fmt.Errorf("topic %s: %w", topic, missing.Err)
+		}
+		for _, end := range ends[topic] {
+			if end.Err != nil && !kerr.IsRetriable(end.Err) {
+				return fmt.Errorf("topic %s: %w", topic, end.Err)
+			}
+		}
+	}
+	return nil
+}
+
+// fetchError is called with what the client could not fetch and tries again.
+func (r *run) fetchError(topic string, number int32, err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && topic == "" {
+		return
+	}
+	reason, hint := explain(err)
+	r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
+	var tooLarge *kgo.ErrDecompressTooLarge
+	if errors.As(err, &tooLarge) {
+		r.k.log.Error("batch skipped: it inflates to more than is read", "place", place(topic, number),
+			"offset", tooLarge.Offset, "next", tooLarge.NextOffset, "bound", inflatedBatchBytes)
+		r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {number: {Epoch: tooLarge.Epoch, Offset: tooLarge.NextOffset}}})
+		return
+	}
+	where := "topic " + topic
+	if topic == "" {
+		where = "group " + r.k.config.Group
+	}
+	err = fmt.Errorf("kafka source %s: %s: %w%s", r.k.name, where, err, hint)
+	if r.k.state.fetchFailed(err) {
+		r.k.log.Warn("cannot read from kafka; trying again", "err", err)
+	}
+}
+
+// explain sorts an error into its class and says what to do about it.
+func explain(err error) (reason, hint string) {
+	var (
+		loss      *kgo.ErrDataLoss
+		tooLarge  *kgo.ErrDecompressTooLarge
+		session   *kgo.ErrGroupSession
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		verify    *tls.CertificateVerificationError
+		record    tls.RecordHeaderError
+		network   net.Error
+	)
+	switch {
+	case errors.As(err, &loss):
+		return "data_loss", "; the brokers lost records that were not read yet"
+	case errors.As(err, &tooLarge):
+		return "too_large", ""
+	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
+		return "unknown_topic", "; create the topic, or correct topics: it is read as soon as it is there"
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		return "authorization", "; allow the user to READ and DESCRIBE the topic"
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		return "authorization", "; allow the user to READ the group"
+	case errors.Is(err, kerr.ClusterAuthorizationFailed):
+		return "authorization", "; allow the user to use the cluster"
+	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
+		return "authentication", "; check sasl: mechanism, username and secret"
+	case errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &record):
+		return "tls", "; check tls: ca_file, server_name, and whether the port speaks TLS"
+	case errors.Is(err, io.EOF):
+		return "connection", "; the broker closes the connection, as it does when it wants TLS or SASL, or others: check tls and sasl"
+	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
+		return "connection", "; check brokers, tls and the network between"
+	case errors.As(err, &session):
+		return "group", ""
+	}
+	return "other", ""
+}

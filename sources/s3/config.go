@@ -1,0 +1,151 @@
+package s3
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/sources/bucket"
+)
+
+// An S3Config says which queue names the objects that are read, and which of
+// them. How AWS is reached is not said here.
+type Config struct {
+	// QueueURL is of the SQS queue that S3, SNS, CloudTrail or EventBridge notify,
+	// in whatever shapes and mixed.
+	QueueURL string `koanf:"queue_url"`
+	// Concurrency is how many messages are worked on at once. Memory is bounded by
+	// it times a scanner's window.
+	Concurrency int `koanf:"concurrency"`
+	// VisibilityTimeout is for how long SQS keeps a message for us, prolonged at
+	// half time while we work on it: how long the messages of a replica that died
+	// are hidden from the others. Whole seconds.
+	VisibilityTimeout time.Duration `koanf:"visibility_timeout"`
+	// MaxReceives is how often a message may come until it is given up for a cause
+	// of its own: it is kept in the quarantine with the cause, and deleted. 0: it
+	// never is, which leaves it to the queue's redrive policy. Outages are no
+	// cause of its own.
+	MaxReceives int         `koanf:"max_receives"`
+	Retry       RetryConfig `koanf:"retry"`
+
+	// Objects that lie elsewhere, as their keys say, are skipped unread. Empty: none
+	// is. A key that does not say is read.
+	Accounts []string `koanf:"accounts"`
+	Regions  []string `koanf:"regions"`
+	Prefixes []string `koanf:"prefixes"`
+	// AuditEvery is of how many objects that these skip one is read all the same,
+	// to see that nothing is missed. 0: none.
+	AuditEvery int `koanf:"audit_every"`
+}
+
+// An S3RetryConfig says when a message that failed comes again: after Min, twice
+// as long each time it is received, and Max at most.
+type RetryConfig struct {
+	Min time.Duration `koanf:"min"`
+	Max time.Duration `koanf:"max"`
+}
+
+// DefaultS3Config is what holds where nothing else is said.
+func DefaultConfig() Config {
+	return Config{
+		Concurrency:       16,
+		VisibilityTimeout: 5 * time.Minute,
+		MaxReceives:       10,
+		Retry:             RetryConfig{Min: 10 * time.Second, Max: 15 * time.Minute},
+		AuditEvery:        1000,
+	}
+}
+
+const (
+	maxConcurrency = 1024
+	maxVisibility  = 12 * time.Hour // of SQS, since the receipt
+	maxWork        = time.Hour      // on one message; its visibility is prolonged no further
+)
+
+// Validate tells every mistake in c. The errors are joined, each of the form
+// "field: problem".
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	if problem := queueProblem(c.QueueURL); problem != "" {
+		bad("queue_url", "%s", problem)
+	}
+	if c.Concurrency < 1 || c.Concurrency > maxConcurrency {
+		bad("concurrency", "want 1 to %d, got %d", maxConcurrency, c.Concurrency)
+	}
+	seconds := func(field string, d, least, most time.Duration) {
+		if d < least || d > most || d%time.Second != 0 {
+			bad(field, "want whole seconds from %s to %s, got %s", least, most, d)
+		}
+	}
+	seconds("visibility_timeout", c.VisibilityTimeout, 10*time.Second, maxWork)
+	seconds("retry.min", c.Retry.Min, time.Second, maxVisibility)
+	seconds("retry.max", c.Retry.Max, c.Retry.Min, maxVisibility)
+	if c.MaxReceives < 0 || c.MaxReceives > 1000 {
+		bad("max_receives", "want 1 to 1000, or 0 to leave it to the queue's redrive policy, got %d", c.MaxReceives)
+	}
+	for i, account := range c.Accounts {
+		if !bucket.IsAccount(account) {
+			bad(fmt.Sprintf("accounts[%d]", i), "want the 12 digits of an account, in quotes, got %q", account)
+		}
+	}
+	for i, region := range c.Regions {
+		if !bucket.IsRegion(region) {
+			bad(fmt.Sprintf("regions[%d]", i), "want a region such as us-east-1, got %q", region)
+		}
+	}
+	for i, prefix := range c.Prefixes {
+		switch {
+		case prefix == "":
+			bad(fmt.Sprintf("prefixes[%d]", i), "empty, which every key begins with; leave prefixes out")
+		case strings.HasPrefix(prefix, "s3:"), strings.HasPrefix(prefix, "/"):
+			bad(fmt.Sprintf("prefixes[%d]", i), "want how keys begin, without bucket or leading slash, such as AWSLogs/, got %q", prefix)
+		}
+	}
+	if c.AuditEvery < 0 {
+		bad("audit_every", "want 1 or more, or 0 for no audit, got %d", c.AuditEvery)
+	}
+	return errors.Join(errs...)
+}
+
+func queueProblem(address string) string {
+	const example = "https://sqs.us-east-1.amazonaws.com/111122223333/trail"
+	u, err := url.Parse(address)
+	switch {
+	case address == "":
+		return "missing; want the queue's URL, such as " + example
+	case strings.HasPrefix(address, "arn:"):
+		return "want the queue's URL, such as " + example + ", got its ARN"
+	case err != nil, u.Scheme != "https" && u.Scheme != "http", u.Host == "", u.User != nil, u.RawQuery != "", strings.Trim(u.Path, "/") == "":
+		return "want the queue's URL, such as " + example
+	case strings.HasSuffix(u.Path, ".fifo"):
+		return "want a standard queue, since S3 cannot notify a FIFO queue"
+	}
+	return ""
+}
+
+// queueHost finds the region in sqs.us-east-1.amazonaws.com, also of a VPC
+// endpoint, and in the older us-east-1.queue.amazonaws.com.
+var queueHost = regexp.MustCompile(`(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\.|^([a-z0-9-]+)\.queue\.amazonaws\.`)
+
+// QueueRegion is the region that a queue's URL names, "" if none.
+func QueueRegion(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	if u.Hostname() == "queue.amazonaws.com" {
+		return "us-east-1"
+	}
+	for _, region := range append(queueHost.FindStringSubmatch(u.Hostname()), "") {
+		if bucket.IsRegion(region) {
+			return region
+		}
+	}
+	return ""
+}

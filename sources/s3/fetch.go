@@ -1,0 +1,181 @@
+package s3
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/bucket"
+)
+
+// smallObject is up to where an object is read before a scanner is taken for it:
+// many can be waited for with few scanners then. CloudTrail's are mostly a few
+// kilobytes.
+const smallObject = 64 << 10
+
+// A fetched object is bytes, if it is small, a body, or an error.
+type fetched struct {
+	object bucket.Object // in the reading of its key that was there
+	bytes  []byte        // the worker's buffer, good until the next one is fetched
+	body   *bucket.Body
+	err    error
+}
+
+// fetch asks for an object. If it is not there, the other reading of its key is
+// tried, once.
+func (a *attempt) fetch(o namedObject) *fetched {
+	f := &fetched{object: o.Object}
+	f.body, f.err = a.run.objects.Open(a.ctx, f.object)
+	if o.other != "" && isAbsent(f.err) {
+		other := o.Object
+		other.Key = o.other
+		if body, err := a.run.objects.Open(a.ctx, other); !isAbsent(err) {
+			f.object, f.body, f.err = other, body, err
+		}
+	}
+	if f.err != nil {
+		return f
+	}
+	a.metrics.objects.Inc()
+	size := f.body.Size()
+	if size < 0 || size > smallObject {
+		return f
+	}
+	if int64(cap(a.buf)) <= size {
+		a.buf = make([]byte, min(2*size+1, smallObject+1)) // one more, to see its end
+	}
+	n := 0
+	for f.err == nil && n < cap(a.buf) {
+		var m int
+		m, f.err = f.body.Read(a.buf[n:cap(a.buf)])
+		n += m
+	}
+	f.bytes = a.buf[:n]
+	if errors.Is(f.err, io.EOF) {
+		f.err = nil
+	}
+	_ = f.body.Close() // all was read
+	a.metrics.resumed.Add(float64(f.body.Resumed()))
+	f.body = nil
+	return f
+}
+
+// isAbsent reports whether an object may not be there: who may not list a bucket
+// is denied what is not in it.
+func isAbsent(err error) bool {
+	var oe *bucket.ObjectError
+	return errors.As(err, &oe) && (oe.Fault == bucket.FaultMissing || oe.Fault == bucket.FaultDenied)
+}
+
+// Why objects are not read, beside the KeyKinds that are not records.
+const (
+	skippedFolder  = "folder" // the marker of one
+	skippedAccount = "account"
+	skippedRegion  = "region"
+	skippedPrefix  = "prefix"
+)
+
+var skipReasons = []string{
+	string(bucket.KeyDigest), string(bucket.KeyInsight), string(bucket.KeyNetworkActivity), string(bucket.KeyAggregated), string(bucket.KeyForeign),
+	skippedFolder, skippedAccount, skippedRegion, skippedPrefix,
+}
+
+// choose is the objects that are to be read. What is left out is counted.
+func (a *attempt) choose(named []namedObject) []namedObject {
+	read := named[:0]
+	for _, o := range named {
+		reason := a.skip(o.Key)
+		if reason == "" || a.audited(o, reason) {
+			read = append(read, o)
+			continue
+		}
+		a.metrics.skipped.WithLabelValues(a.name, reason).Inc()
+	}
+	return read
+}
+
+// skip is why an object of that key is not read, "" if it is.
+func (s *Source) skip(key string) string {
+	if strings.HasSuffix(key, "/") {
+		return skippedFolder
+	}
+	if len(s.config.Prefixes) > 0 && !slices.ContainsFunc(s.config.Prefixes, func(p string) bool { return strings.HasPrefix(key, p) }) {
+		return skippedPrefix
+	}
+	k, known := bucket.ParseKey(key)
+	switch {
+	case !known: // it says nothing, so it is read (R33)
+		return ""
+	case k.Kind != bucket.KeyRecords:
+		return string(k.Kind)
+	case len(s.config.Accounts) > 0 && !slices.Contains(s.config.Accounts, k.Account):
+		return skippedAccount
+	case len(s.config.Regions) > 0 && !slices.Contains(s.config.Regions, k.Region):
+		return skippedRegion
+	}
+	return ""
+}
+
+// audited looks into one of so many objects that a filter skips, and reports
+// whether it has to be read after all (R34). Objects of other accounts are
+// expected to hold records of IAM, theirs; they are not looked into.
+func (a *attempt) audited(o namedObject, reason string) (needed bool) {
+	if a.config.AuditEvery == 0 || reason != skippedRegion && reason != skippedPrefix {
+		return false
+	}
+	if a.skipped.Add(1)%uint64(a.config.AuditEvery) != 1%uint64(a.config.AuditEvery) {
+		return false
+	}
+	body, err := a.run.objects.Open(a.ctx, o.Object)
+	if err != nil {
+		return false // it is only a check
+	}
+	defer body.Close()
+	a.metrics.audited.Inc()
+	if !holdsIAM(body) {
+		return false
+	}
+	a.metrics.alarms.Inc()
+	a.log.Error("a filter skips objects that hold records of IAM, so that deactivations may be missed: see to regions and prefixes", "object", o.Object.String(), "filter", reason)
+	return true
+}
+
+// The member of a record of IAM, as CloudTrail writes it.
+var iamSource = []byte(`"eventSource":"iam.amazonaws.com"`)
+
+// maxAudited is how much of an object is looked into.
+const maxAudited = 1 << 30
+
+// holdsIAM reports whether an object holds a record of IAM.
+func holdsIAM(r io.Reader) bool {
+	buf := make([]byte, 64<<10)
+	n, err := io.ReadFull(r, buf[:2])
+	if err != nil {
+		return false
+	}
+	whole := io.MultiReader(bytes.NewReader(bytes.Clone(buf[:n])), r)
+	if sources.Sniff(buf[:n]) == sources.FormGzip {
+		z, err := gzip.NewReader(whole)
+		if err != nil {
+			return false
+		}
+		whole = z
+	}
+	whole = io.LimitReader(whole, maxAudited)
+	for kept := 0; ; {
+		n, err := whole.Read(buf[kept:])
+		window := buf[:kept+n]
+		if bytes.Contains(window, iamSource) {
+			return true
+		}
+		if err != nil {
+			return false
+		}
+		kept = copy(buf, window[max(0, len(window)-len(iamSource)+1):])
+	}
+}

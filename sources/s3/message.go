@@ -1,0 +1,238 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources/bucket"
+)
+
+// A worker works on one message after the other.
+type worker struct {
+	*run
+	buf []byte // of the small object at hand
+}
+
+// causeMessage is why a message is given up that cannot be understood. The
+// other causes are AWSFaults.
+const causeMessage = "message"
+
+// A failure is why a message cannot be deleted yet.
+type failure struct {
+	cause string
+	own   bool // the message's own: it may fail so for ever
+	err   error
+}
+
+// ownFault reports whether a fault may be the object's own, so that its message
+// is given up in the end. An outage is not.
+func ownFault(f bucket.Fault) bool {
+	switch f {
+	case bucket.FaultThrottled, bucket.FaultServer, bucket.FaultNetwork, bucket.FaultCredentials:
+		return false
+	}
+	return true
+}
+
+// An attempt is one try at a message.
+type attempt struct {
+	*worker
+	ctx      context.Context
+	m        *message
+	objects  []namedObject // to be read
+	records  bool          // the message holds records itself
+	first    *fetched      // the first object, fetched beforehand
+	failures []failure
+	damage   []failure // told of by the handler in the offer under way
+}
+
+// message works on m until it is done, given up or put back.
+func (w *worker) message(ctx context.Context, m *message) {
+	n, err := parseNotification(m.body)
+	if err == nil && len(n.objects) == 0 && !n.records {
+		w.metrics.ignored.WithLabelValues(w.name, string(n.ignored)).Inc()
+		w.done <- m
+		return
+	}
+	if m.receives > 1 {
+		w.metrics.Retries.Inc()
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	w.held.begin(m, stop)
+	defer w.held.begin(m, nil)
+
+	a := &attempt{worker: w, ctx: ctx, m: m, records: n.records}
+	a.objects = a.choose(n.objects)
+	last := w.config.MaxReceives > 0 && m.receives >= w.config.MaxReceives
+	if err != nil { // however often it comes, it will not be understood
+		a.failures = append(a.failures, failure{causeMessage, true, fmt.Errorf("message: %w", err)})
+		last = w.config.MaxReceives > 0
+	}
+	err = a.deliver()
+	tooLong := errors.Is(context.Cause(ctx), errTooLong)
+	if tooLong && (err != nil || len(a.failures) > 0) {
+		a.failures, err = []failure{{string(bucket.FaultOther), true, errTooLong}}, nil
+	}
+	if err == nil && len(a.failures) > 0 {
+		err = a.joined()
+		if last && a.own() {
+			err = a.giveUp()
+		}
+	}
+	switch {
+	case err == nil:
+		w.metrics.Acked.Inc()
+		w.done <- m
+	case ctx.Err() != nil && !tooLong: // to stop is no failure
+		w.giveBack(ctx, []*message{m})
+	default:
+		w.metrics.Failed.Inc()
+		wait := w.backoff(m.receives)
+		w.warn.Do(func() {
+			w.log.Warn("message failed; it is put back", "message", m.id, "receives", m.receives, "in", wait.Round(time.Second), "err", err)
+		})
+		w.putBack(ctx, []*message{m}, wait)
+	}
+}
+
+// Again reads what a message names that was given up, whose body is given. An
+// error says why that is not possible still.
+func (s *Source) Again(ctx context.Context, h processor.Handler, body string) error {
+	n, err := parseNotification(body)
+	if err != nil {
+		return fmt.Errorf("message: %w", err)
+	}
+	a := &attempt{worker: &worker{run: &run{Source: s, handle: h}}, ctx: ctx, m: &message{id: "again", body: body}, records: n.records}
+	a.objects = a.choose(n.objects)
+	if err := a.deliver(); err != nil {
+		return err
+	}
+	if len(a.failures) > 0 {
+		return a.joined()
+	}
+	return nil
+}
+
+// deliver offers what can be read to the handler until it takes it. What cannot
+// be is in a.failures then. An error is about neither.
+func (a *attempt) deliver() error {
+	if len(a.objects) > 0 {
+		a.first = a.fetch(a.objects[0])
+	}
+	for {
+		known := len(a.failures)
+		a.damage = a.damage[:0]
+		err := a.handle(a.ctx, processor.Delivery{Source: a.name, Parts: a.parts, Damaged: a.damaged})
+		switch {
+		case err == nil:
+			a.failures = append(a.failures, a.damage...)
+			return nil
+		case a.ctx.Err() != nil || len(a.failures) == known:
+			return err
+		}
+		// An object broke off half way, for good. The others do not wait for it.
+	}
+}
+
+// parts yields the objects that can be read.
+func (a *attempt) parts(yield func(processor.Part, error) bool) {
+	if a.records && !yield(processor.Part{Origin: trail.Place(a.place + a.m.id), Bytes: []byte(a.m.body)}, nil) {
+		return
+	}
+	for i := 0; i < len(a.objects); i++ {
+		f := a.first
+		if a.first = nil; f == nil {
+			f = a.fetch(a.objects[i])
+		}
+		part := processor.Part{Origin: trail.Place(f.object.String())}
+		goOn, broken := true, f.err
+		switch {
+		case f.err != nil:
+		case f.body != nil:
+			part.Body = f.body
+			goOn = yield(part, nil)
+			broken = f.body.Err()
+			_ = f.body.Close() // it was read, or it is of no use
+			a.metrics.resumed.Add(float64(f.body.Resumed()))
+		default:
+			part.Bytes = f.bytes
+			goOn = yield(part, nil)
+		}
+		if broken != nil {
+			a.fail(f.object, broken)
+			a.objects = append(a.objects[:i:i], a.objects[i+1:]...)
+			i--
+		}
+		if !goOn {
+			return
+		}
+	}
+}
+
+// fail notes that an object cannot be read.
+func (a *attempt) fail(o bucket.Object, err error) {
+	fault := bucket.FaultOther
+	var oe *bucket.ObjectError
+	if errors.As(err, &oe) {
+		fault = oe.Fault
+	}
+	if a.ctx.Err() == nil {
+		a.metrics.objectErrors.WithLabelValues(a.name, string(fault)).Inc()
+	}
+	a.failures = append(a.failures, failure{string(fault), ownFault(fault), err})
+}
+
+// damaged notes what the handler left behind: an object that is not what it is
+// said to be may be written anew, and must not be lost in silence.
+func (a *attempt) damaged(u trail.Unreadable) {
+	if len(a.damage) < maxDamage {
+		a.metrics.objectErrors.WithLabelValues(a.name, string(bucket.FaultCorrupt)).Inc()
+		a.damage = append(a.damage, failure{string(bucket.FaultCorrupt), true, fmt.Errorf("read %s: %s at byte %d: %w", u.Origin, u.Reason, u.Offset, u.Err)})
+	}
+}
+
+// maxDamage is how much of it is noted for a message.
+const maxDamage = 10
+
+func (a *attempt) own() bool {
+	for _, f := range a.failures {
+		if !f.own {
+			return false
+		}
+	}
+	return true
+}
+
+// joined is why the message fails, in one line.
+func (a *attempt) joined() error {
+	err := a.failures[0].err
+	if n := len(a.failures) - 1; n > 0 {
+		err = fmt.Errorf("%w (and %d more)", err, n)
+	}
+	return err
+}
+
+// giveUp has the message kept aside with the cause, so that it may be deleted.
+func (a *attempt) giveUp() error {
+	cause := a.failures[0].cause
+	given := processor.Part{
+		Origin:  trail.Place(a.place + a.m.id),
+		Bytes:   []byte(a.m.body),
+		GivenUp: &processor.GivenUp{Reason: cause, Err: a.joined()},
+	}
+	err := a.handle(context.WithoutCancel(a.ctx), processor.Delivery{Source: a.name, Parts: func(yield func(processor.Part, error) bool) {
+		yield(given, nil)
+	}})
+	if err != nil {
+		return fmt.Errorf("%w; the message was to be given up: %w", a.joined(), err)
+	}
+	a.metrics.givenUp.WithLabelValues(a.name, cause).Inc()
+	a.log.Error("message given up and kept in the quarantine: see to it with 'mfawatch quarantine'",
+		"message", a.m.id, "receives", a.m.receives, "cause", cause, "err", a.joined())
+	return nil
+}

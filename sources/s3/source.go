@@ -1,0 +1,209 @@
+package s3
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"golang.org/x/time/rate"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/bucket"
+)
+
+// S3 reads the objects that the messages of an SQS queue name. One message is
+// one delivery, whatever the number of objects: it is deleted when all of them
+// are done. The objects are streams.
+type Source struct {
+	name     string
+	config   Config
+	log      *slog.Logger
+	metrics  *metrics
+	objects  *bucket.Objects
+	queue    queueCalls
+	place    string // of the queue, as origins name it
+	retry    sources.Backoff
+	patience time.Duration // how long what runs may take when it has to end
+	linger   time.Duration // how long a delete waits for others
+	longest  time.Duration // work on one message
+
+	skipped  atomic.Uint64 // by filters
+	receives receiveState
+}
+
+var _ sources.Source = (*Source)(nil)
+
+// queueCalls are the methods that are called of an SQS client: with the client
+// itself here, which reflection could reach, the linker would keep all of them.
+type queueCalls struct {
+	receive func(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
+	delete  func(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error)
+	change  func(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
+}
+
+// NewS3 returns the source called name, which reaches AWS as reach says. The
+// queue is asked in the region that its URL names. NewS3 asks nobody.
+func New(name string, c Config, reach aws.Config, o sources.Options) (*Source, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	client := sqs.NewFromConfig(reach, func(o *sqs.Options) {
+		if region := QueueRegion(c.QueueURL); region != "" && o.BaseEndpoint == nil {
+			o.Region = region
+		}
+	})
+	return newSource(name, c, queueCalls{client.ReceiveMessage, client.DeleteMessageBatch, client.ChangeMessageVisibilityBatch}, bucket.NewObjects(reach), o), nil
+}
+
+func newSource(name string, c Config, queue queueCalls, objects *bucket.Objects, o sources.Options) *Source {
+	return &Source{
+		name: name, config: c, log: o.Log(name), metrics: newMetrics(name, o.Registerer), objects: objects, queue: queue,
+		place:    "sqs://" + c.QueueURL[strings.LastIndexByte(c.QueueURL, '/')+1:] + "/",
+		retry:    sources.Backoff{First: time.Second, Longest: 30 * time.Second},
+		patience: 15 * time.Second, // less than the drain time
+		linger:   50 * time.Millisecond,
+		longest:  maxWork,
+	}
+}
+
+// perReceive is how many messages SQS gives at most at once, and deletes.
+const perReceive = 10
+
+// An s3Run is one call of Run.
+type run struct {
+	*Source
+	handle processor.Handler
+	work   chan *message // received, to be worked on
+	done   chan *message // to be deleted
+	held   held
+	warn   rate.Sometimes
+}
+
+// Run reads until ctx is done. Then the messages that are being worked on are
+// finished, within 15 seconds, and the others are made visible again shortly.
+// What AWS refuses is logged, counted and tried again: see Ready.
+func (s *Source) Run(ctx context.Context, h processor.Handler) error {
+	r := &run{Source: s, handle: h, work: make(chan *message), done: make(chan *message, perReceive), warn: rate.Sometimes{First: 5, Interval: time.Second}}
+	r.held.messages = make(map[*message]struct{})
+	last := context.WithoutCancel(ctx)
+	working, giveUp := context.WithCancel(last)
+	defer giveUp()
+
+	// As many ask and delete as keep the workers busy where to ask takes as long
+	// as to read an object.
+	sides := s.config.Concurrency/perReceive + 2
+	var pollers, workers, deleters, extender sync.WaitGroup
+	for range sides {
+		pollers.Go(func() { r.poll(ctx) })
+		deleters.Go(func() { r.deleteLoop(last) })
+	}
+	for range s.config.Concurrency {
+		workers.Go(func() { r.workLoop(working) })
+	}
+	ended := make(chan struct{})
+	extender.Go(func() { r.extendLoop(last, ended) })
+
+	pollers.Wait()
+	close(r.work)
+	patience := time.AfterFunc(s.patience, giveUp)
+	workers.Wait()
+	patience.Stop()
+	close(r.done)
+	deleters.Wait()
+	close(ended)
+	extender.Wait()
+	s.receives.stopped()
+	return nil
+}
+
+// poll receives messages and hands them out.
+func (r *run) poll(ctx context.Context) {
+	waits := r.retry.Start()
+	for ctx.Err() == nil {
+		messages, err := r.receive(ctx)
+		if ctx.Err() != nil {
+			r.giveBack(ctx, messages)
+			return
+		}
+		if err != nil {
+			if r.receives.failed(err) {
+				r.log.Warn("cannot receive from the queue; trying again", "err", err)
+			}
+			_ = sources.Sleep(ctx, waits.NextBackOff()) // the loop ends with ctx
+			continue
+		}
+		if r.receives.worked() {
+			r.log.Info("the queue is read", "queue", r.config.QueueURL)
+		}
+		waits.Reset()
+		for i, m := range messages {
+			select {
+			case r.work <- m:
+			case <-ctx.Done():
+				r.giveBack(ctx, messages[i:])
+				return
+			}
+		}
+	}
+}
+
+// workLoop works on messages until there are no more. Its buffer is for objects
+// that fit in.
+func (r *run) workLoop(ctx context.Context) {
+	w := &worker{run: r}
+	for m := range r.work {
+		w.message(ctx, m)
+	}
+}
+
+// A receiveState is what Ready tells.
+type receiveState struct {
+	mu      sync.Mutex
+	running bool
+	err     error
+}
+
+// worked reports whether it did not before.
+func (s *receiveState) worked() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := !s.running || s.err != nil
+	s.running, s.err = true, nil
+	return changed
+}
+
+// failed reports whether err is another one than before.
+func (s *receiveState) failed(err error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := s.err == nil || bucket.FaultOf(s.err) != bucket.FaultOf(err)
+	s.err = err
+	return changed
+}
+
+func (s *receiveState) stopped() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = false
+}
+
+// Ready is nil while the queue can be read; else it says what is wrong and what
+// to do about it.
+func (s *Source) Ready() error {
+	s.receives.mu.Lock()
+	defer s.receives.mu.Unlock()
+	switch {
+	case s.receives.err != nil:
+		return s.receives.err
+	case !s.receives.running:
+		return fmt.Errorf("s3 source %s: the queue was not asked yet", s.name)
+	}
+	return nil
+}
