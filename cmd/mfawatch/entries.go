@@ -11,6 +11,10 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/kafka"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/files"
+	"github.com/mfawatch/mfawatch/sources/httpin"
+	kafkasource "github.com/mfawatch/mfawatch/sources/kafka"
+	"github.com/mfawatch/mfawatch/sources/s3"
 )
 
 // surroundings is what sources and sinks are built with besides their
@@ -44,9 +48,9 @@ type sinkConfig interface {
 var (
 	sourceTypes = map[string]func() sourceConfig{
 		"files": func() sourceConfig { return &filesSource{} },
-		"http":  func() sourceConfig { return &httpSource{HTTPConfig: sources.DefaultHTTPConfig()} },
-		"kafka": func() sourceConfig { return &kafkaSource{KafkaConfig: sources.DefaultKafkaConfig()} },
-		"s3":    func() sourceConfig { return &s3Source{S3Config: sources.DefaultS3Config()} },
+		"http":  func() sourceConfig { return &httpSource{Config: httpin.DefaultConfig()} },
+		"kafka": func() sourceConfig { return &kafkaSource{Topics: kafkasource.DefaultConfig()} },
+		"s3":    func() sourceConfig { return &s3Source{Queue: s3.DefaultConfig()} },
 	}
 	sinkTypes = map[string]func() sinkConfig{
 		"email":      newEmailSink,
@@ -95,12 +99,12 @@ func (s sending) Validate() error {
 }
 
 type filesSource struct {
-	Type                string `koanf:"type"`
-	sources.FilesConfig `koanf:",squash"`
+	Type         string `koanf:"type"`
+	files.Config `koanf:",squash"`
 }
 
 func (c *filesSource) build(name string, s surroundings) (sources.Source, error) {
-	f, err := sources.NewFiles(name, c.FilesConfig, sources.Options{Logger: s.log, Registerer: s.metrics, Places: s.places})
+	f, err := files.New(name, c.Config, sources.Options{Logger: s.log, Registerer: s.metrics, Places: s.places})
 	if err != nil {
 		return nil, err
 	}
@@ -109,13 +113,13 @@ func (c *filesSource) build(name string, s surroundings) (sources.Source, error)
 }
 
 type kafkaSource struct {
-	Type                string `koanf:"type"`
-	kafka.Config        `koanf:",squash"`
-	sources.KafkaConfig `koanf:",squash"`
+	Type         string `koanf:"type"`
+	kafka.Config `koanf:",squash"`
+	Topics       kafkasource.Config `koanf:",squash"`
 }
 
 func (c *kafkaSource) Validate() error {
-	return errors.Join(c.Config.Validate(), c.KafkaConfig.Validate())
+	return errors.Join(c.Config.Validate(), c.Topics.Validate())
 }
 
 func (c *kafkaSource) build(name string, s surroundings) (sources.Source, error) {
@@ -123,7 +127,7 @@ func (c *kafkaSource) build(name string, s surroundings) (sources.Source, error)
 	if err != nil {
 		return nil, err
 	}
-	return sources.NewKafka(name, c.KafkaConfig, opts, sources.Options{Logger: s.log, Registerer: s.metrics})
+	return kafkasource.New(name, c.Topics, opts, sources.Options{Logger: s.log, Registerer: s.metrics})
 }
 
 type stdoutSink struct {

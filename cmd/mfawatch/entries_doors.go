@@ -1,12 +1,15 @@
 package main
 
-import "github.com/mfawatch/mfawatch/sources"
+import (
+	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/httpin"
+)
 
 type httpSource struct {
-	Type               string `koanf:"type"`
-	sources.HTTPConfig `koanf:",squash"`
+	Type          string `koanf:"type"`
+	httpin.Config `koanf:",squash"`
 }
 
 func (c *httpSource) build(name string, s surroundings) (sources.Source, error) {
-	return sources.NewHTTP(name, c.HTTPConfig, sources.Options{Logger: s.log, Registerer: s.metrics})
+	return httpin.New(name, c.Config, sources.Options{Logger: s.log, Registerer: s.metrics})
 }

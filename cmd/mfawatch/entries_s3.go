@@ -6,22 +6,23 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/aws"
 	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/s3"
 )
 
 type s3Source struct {
-	Type             string `koanf:"type"`
-	aws.Config       `koanf:",squash"`
-	sources.S3Config `koanf:",squash"`
+	Type       string `koanf:"type"`
+	aws.Config `koanf:",squash"`
+	Queue      s3.Config `koanf:",squash"`
 }
 
 func (c *s3Source) Validate() error {
-	return errors.Join(c.Config.Validate(), c.S3Config.Validate())
+	return errors.Join(c.Config.Validate(), c.Queue.Validate())
 }
 
 // build needs a region for buckets: that of the queue, where nothing else is
 // said. An emulator takes any.
 func (c *s3Source) build(name string, s surroundings) (sources.Source, error) {
-	region := sources.QueueRegion(c.QueueURL)
+	region := s3.QueueRegion(c.Queue.QueueURL)
 	if region == "" && c.Endpoint != "" {
 		region = "us-east-1"
 	}
@@ -29,5 +30,5 @@ func (c *s3Source) build(name string, s surroundings) (sources.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sources.NewS3(name, c.S3Config, reach, sources.Options{Logger: s.log, Registerer: s.metrics})
+	return s3.New(name, c.Queue, reach, sources.Options{Logger: s.log, Registerer: s.metrics})
 }

@@ -16,7 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/aws"
-	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/bucket"
+	"github.com/mfawatch/mfawatch/sources/files"
 )
 
 // An input is a file or an object to read.
@@ -42,13 +43,13 @@ func (i input) fetch(ctx context.Context) input {
 }
 
 // isBucket reports whether a path is a place in S3.
-func isBucket(path string) bool { return strings.HasPrefix(path, sources.ObjectScheme) }
+func isBucket(path string) bool { return strings.HasPrefix(path, bucket.Scheme) }
 
 // pathMistakes tells which of the paths cannot be meant.
 func pathMistakes(paths []string) (wrong []mistake) {
 	for _, p := range paths {
 		if isBucket(p) {
-			if _, err := sources.ParseBucket(p); err != nil {
+			if _, err := bucket.ParsePlace(p); err != nil {
 				wrong = append(wrong, mistake{"", err.Error()})
 			}
 		}
@@ -60,18 +61,18 @@ func pathMistakes(paths []string) (wrong []mistake) {
 // time.
 type inputs struct {
 	paths  []string
-	wanted sources.Wanted
+	wanted bucket.Wanted
 	stdin  io.Reader
 
 	found  func(input)
-	passed func(why sources.PassedOver, folder bool) // what is not wanted
-	failed func(err error)                           // names what cannot be read; the search goes on
+	passed func(why bucket.PassedOver, folder bool) // what is not wanted
+	failed func(err error)                          // names what cannot be read; the search goes on
 }
 
 // find finds the files first, then what lies in buckets, until ctx is done.
 func (in *inputs) find(ctx context.Context) {
 	local := slices.DeleteFunc(slices.Clone(in.paths), isBucket)
-	for f, err := range sources.Walk(local) {
+	for f, err := range files.Walk(local) {
 		if ctx.Err() != nil {
 			return
 		}
@@ -98,9 +99,9 @@ func (in *inputs) find(ctx context.Context) {
 	}
 }
 
-func (in *inputs) file(f sources.File) input {
+func (in *inputs) file(f files.File) input {
 	i := input{place: f.Place(), size: f.Size}
-	if f.Path == sources.Stdin {
+	if f.Path == files.Stdin {
 		i.open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(in.stdin), nil }
 	} else {
 		i.open = func(context.Context) (io.ReadCloser, error) { return os.Open(f.Path) }
@@ -115,16 +116,16 @@ func (in *inputs) file(f sources.File) input {
 }
 
 // bucket finds the objects of one place.
-func (in *inputs) bucket(ctx context.Context, objects *sources.Objects, path string) {
-	place, err := sources.ParseBucket(path)
+func (in *inputs) bucket(ctx context.Context, objects *bucket.Objects, path string) {
+	place, err := bucket.ParsePlace(path)
 	if err != nil {
 		in.failed(err)
 		return
 	}
 	failed := false
-	there := objects.List(ctx, place, sources.Listing{
+	there := objects.List(ctx, place, bucket.Listing{
 		Wanted: in.wanted,
-		Found: func(l sources.Listed) {
+		Found: func(l bucket.Listed) {
 			in.found(input{
 				place: l.String(), id: l.String() + " " + l.ETag, size: l.Size, remote: true,
 				open: func(ctx context.Context) (io.ReadCloser, error) {
@@ -149,7 +150,7 @@ func (in *inputs) bucket(ctx context.Context, objects *sources.Objects, path str
 const attempts = 8
 
 // reachS3 reaches S3 as AWS's own tools do.
-func reachS3(ctx context.Context) (*sources.Objects, error) {
+func reachS3(ctx context.Context) (*bucket.Objects, error) {
 	config, err := aws.Config{}.Load(ctx, "us-east-1", slog.New(slog.DiscardHandler)) // S3 names the bucket's own
 	if err != nil {
 		return nil, fmt.Errorf("reach S3: %w", err)
@@ -159,7 +160,7 @@ func reachS3(ctx context.Context) (*sources.Objects, error) {
 			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.RateLimiter = attempts, ratelimit.None })
 		}
 	}
-	return sources.NewObjects(config), nil
+	return bucket.NewObjects(config), nil
 }
 
 // interruptible opens and reads in a goroutine of its own, since neither can be

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
-	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
 // A keptScan is a scan noted in a file as it goes, so that it can go on where it
@@ -72,7 +72,7 @@ type keptInput struct {
 
 // openKept opens the notes of a scan, or begins them. It returns what the scan
 // is to read: that of its begin. The error says what to do.
-func openKept(path string, head keptHead, w sources.Wanted) (*keptScan, sources.Wanted, error) {
+func openKept(path string, head keptHead, w bucket.Wanted) (*keptScan, bucket.Wanted, error) {
 	head.Schema, head.From, head.To = keptSchema, w.Since, w.Until
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -52,7 +52,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"ask":     ask,
-			"bucket":  bucket,
+			"bucket":  logBucket,
 			"dry":     dry,
 			"exits":   exits,
 			"feed":    feed,

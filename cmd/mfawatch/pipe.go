@@ -16,6 +16,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/files"
 )
 
 // pipeOptions are the flags of pipe that stand for no key.
@@ -90,7 +91,7 @@ func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet
 	if _, ok := file["sources"]; ok {
 		return nil, &configError{name, []mistake{{"sources", "want none, since pipe reads standard input; mfawatch run reads sources"}}}
 	}
-	file["sources"] = map[string]any{"stdin": map[string]any{"type": "files", "paths": []any{sources.Stdin}}}
+	file["sources"] = map[string]any{"stdin": map[string]any{"type": "files", "paths": []any{files.Stdin}}}
 	fillIn(file, "sinks", "output", o.output != "", map[string]any{"type": "file", "path": o.output})
 	fillIn(file, "sinks", "stdout", file["sinks"] == nil && !o.confirm, map[string]any{"type": "stdout"})
 	fillIn(file, "journal", "path", true, filepath.Join(scratch, "mfawatch.db"))
@@ -215,7 +216,7 @@ type pipeSource struct {
 
 func (s *pipeSource) build(name string, around surroundings) (sources.Source, error) {
 	if s.confirm {
-		s.source = sources.NewConfirmed(name, around.stdin, around.stdout, sources.Options{Logger: around.log, Registerer: around.metrics})
+		s.source = files.NewConfirmed(name, around.stdin, around.stdout, sources.Options{Logger: around.log, Registerer: around.metrics})
 		return s, nil
 	}
 	var err error

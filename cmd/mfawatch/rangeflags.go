@@ -9,7 +9,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
-	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
 // rangeHelp is what the flags of a range mean, for the help of commands that
@@ -39,7 +39,7 @@ func (f *rangeFlags) add(flags *pflag.FlagSet) {
 }
 
 // wanted is what the flags ask for at the time now.
-func (f *rangeFlags) wanted(now time.Time) (w sources.Wanted, wrong []mistake) {
+func (f *rangeFlags) wanted(now time.Time) (w bucket.Wanted, wrong []mistake) {
 	var ok bool
 	if w.Since, ok = moment(f.Since, now, false); !ok {
 		wrong = append(wrong, noMoment("--since", f.Since))
@@ -81,7 +81,7 @@ func noMoment(flag, text string) mistake {
 
 // eventsWanted leaves out the events of accounts that are not wanted: a file
 // without a key that tells may hold any.
-func eventsWanted(events []*trail.Event, w sources.Wanted) []*trail.Event {
+func eventsWanted(events []*trail.Event, w bucket.Wanted) []*trail.Event {
 	if len(w.Accounts) == 0 {
 		return events
 	}
@@ -96,7 +96,7 @@ func eventsWanted(events []*trail.Event, w sources.Wanted) []*trail.Event {
 
 // touching leaves out what was over before the range, or began after it. An
 // exposure that touches it is told whole.
-func touching(h exposure.History, w sources.Wanted) exposure.History {
+func touching(h exposure.History, w bucket.Wanted) exposure.History {
 	touches := func(begin, end time.Time) bool {
 		return !end.Before(w.Since) && (w.Until.IsZero() || begin.Before(w.Until))
 	}

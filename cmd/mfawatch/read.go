@@ -11,7 +11,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
-	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
 // found is what a scan keeps of what it reads: the events, and what could not
@@ -29,7 +29,7 @@ type found struct {
 // A reading is what is to be read, and how.
 type reading struct {
 	paths   []string // files, folders, - and s3://…
-	wanted  sources.Wanted
+	wanted  bucket.Wanted
 	stdin   io.Reader
 	workers int
 	bar     *progress
@@ -91,7 +91,7 @@ func (r *reading) run(ctx context.Context) *found {
 func (r *reading) each(ctx context.Context, all *found, mu *sync.Mutex, work func(queue <-chan input)) {
 	inputs := inputs{
 		paths: r.paths, wanted: r.wanted, stdin: r.stdin,
-		passed: func(why sources.PassedOver, folder bool) {
+		passed: func(why bucket.PassedOver, folder bool) {
 			mu.Lock()
 			defer mu.Unlock()
 			all.passed.add(passedOver{why, folder}, 1)
@@ -175,7 +175,7 @@ func (f *found) merge(g *found) {
 type passed map[passedOver]int64
 
 type passedOver struct {
-	why    sources.PassedOver
+	why    bucket.PassedOver
 	folder bool
 }
 
@@ -238,7 +238,7 @@ func (r *reader) read(i input) error {
 
 // unreadableInput names the input that could not be read.
 func unreadableInput(i input, err error) error {
-	var oe *sources.ObjectError
+	var oe *bucket.ObjectError
 	if errors.As(err, &oe) { // it does
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
-	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
 // An arrival is an event and when the service would have read it.
@@ -76,7 +76,7 @@ func byAccount(list []arrival) map[[2]string][]arrival {
 // delivered is when the service would have read the event: at the time that the
 // key of its object names, else as it happened.
 func delivered(e *trail.Event) time.Time {
-	if k, ok := sources.ParseKey(e.Origin); ok && k.Delivered.After(e.Time) {
+	if k, ok := bucket.ParseKey(e.Origin); ok && k.Delivered.After(e.Time) {
 		return k.Delivered
 	}
 	return e.Time

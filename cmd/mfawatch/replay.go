@@ -15,14 +15,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
 // A replayRun is what the command line of a replay says.
 type replayRun struct {
 	paths  []string
 	span   rangeFlags
-	wanted sources.Wanted
+	wanted bucket.Wanted
 	dry    bool
 	format string
 }

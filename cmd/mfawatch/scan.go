@@ -18,7 +18,8 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
-	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/sources/bucket"
+	"github.com/mfawatch/mfawatch/sources/files"
 )
 
 // A scanRun is what the command line of a scan says.
@@ -79,7 +80,7 @@ scan is done, so that the same command later reads only what is new.`,
 		wanted, wrong := s.span.wanted(time.Now())
 		wrong = append(wrong, oneOf("--format", s.format, "table", "json")...)
 		wrong = append(wrong, pathMistakes(args)...)
-		if s.resume != "" && slices.Contains(args, sources.Stdin) {
+		if s.resume != "" && slices.Contains(args, files.Stdin) {
 			wrong = append(wrong, mistake{"--resume", "standard input cannot be read again; name files, folders or buckets"})
 		}
 		if wrong != nil {
@@ -92,7 +93,7 @@ scan is done, so that the same command later reads only what is new.`,
 	return cmd
 }
 
-func (p *program) scan(ctx context.Context, s *scanRun, wanted sources.Wanted) error {
+func (p *program) scan(ctx context.Context, s *scanRun, wanted bucket.Wanted) error {
 	started := time.Now()
 	r := reading{paths: s.paths, wanted: wanted, stdin: p.stdin, workers: runtime.GOMAXPROCS(0), bar: newProgress(p.stderr)}
 	if s.resume != "" {

@@ -19,8 +19,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/awstest"
+	"github.com/mfawatch/mfawatch/sources/bucket"
+	"github.com/mfawatch/mfawatch/sources/files"
 )
 
 // s3Settings lead AWS's SDK to a server of the test's, and to nothing of the
@@ -59,9 +60,9 @@ func s3Bucket(t *testing.T) *faultyS3 {
 	return s
 }
 
-// bucket starts an S3 server and puts the files of a folder into the bucket
+// logBucket starts an S3 server and puts the files of a folder into the bucket
 // "logs": bucket folder.
-func bucket(ts *testscript.TestScript, neg bool, args []string) {
+func logBucket(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: bucket folder")
 	}
@@ -92,7 +93,7 @@ func bucket(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // scanned is what a scan says, on both sides.
-func scanned(ctx context.Context, t *testing.T, resume string, wanted sources.Wanted, paths ...string) (stdout, stderr string, err error) {
+func scanned(ctx context.Context, t *testing.T, resume string, wanted bucket.Wanted, paths ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	p := &program{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
@@ -105,7 +106,7 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 	s := s3Bucket(t)
 	const root = "../../testdata/real"
 	n := 0
-	for f, err := range sources.Walk([]string{root}) {
+	for f, err := range files.Walk([]string{root}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,8 +122,8 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 	if err := os.WriteFile(trail, demoLines, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	local, said, _ := scanned(t.Context(), t, "", sources.Wanted{}, root, trail)
-	remote, saidToo, _ := scanned(t.Context(), t, "", sources.Wanted{}, "s3://logs/")
+	local, said, _ := scanned(t.Context(), t, "", bucket.Wanted{}, root, trail)
+	remote, saidToo, _ := scanned(t.Context(), t, "", bucket.Wanted{}, "s3://logs/")
 	local = strings.NewReplacer("../../testdata", "s3://logs/testdata", trail, "s3://logs/trail.json").Replace(local)
 	if local != remote || strings.Count(local, "\n") != 13 {
 		t.Errorf("the folder tells\n%s\nthe bucket\n%s", local, remote)
@@ -132,7 +133,7 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 		t.Errorf("of %d files:\n%s\n%s", n, first(said), first(saidToo))
 	}
 	// Both at once, and each twice, is still the same story.
-	if both, _, _ := scanned(t.Context(), t, "", sources.Wanted{}, root, "s3://logs/", root, trail); strings.Count(both, "\n") != strings.Count(local, "\n") {
+	if both, _, _ := scanned(t.Context(), t, "", bucket.Wanted{}, root, "s3://logs/", root, trail); strings.Count(both, "\n") != strings.Count(local, "\n") {
 		t.Errorf("mixed: %d alerts, want %d", strings.Count(both, "\n"), strings.Count(local, "\n"))
 	}
 }
@@ -155,7 +156,7 @@ func TestScanResumes(t *testing.T) {
 	s := s3Bucket(t)
 	objects := demoBucket(t, s)
 	s.Put("logs", "AWSLogs/broken.json", []byte("%PDF"))
-	want, said, _ := scanned(t.Context(), t, "", sources.Wanted{}, "s3://logs/")
+	want, said, _ := scanned(t.Context(), t, "", bucket.Wanted{}, "s3://logs/")
 	summary := func(text string) string { // without what depends on the clock
 		var kept []string
 		for l := range strings.Lines(text) {
@@ -178,7 +179,7 @@ func TestScanResumes(t *testing.T) {
 				}
 				return awstest.Fault{}
 			})
-			_, text, err := scanned(ctx, t, path, sources.Wanted{}, "s3://logs/")
+			_, text, err := scanned(ctx, t, path, bucket.Wanted{}, "s3://logs/")
 			if ctx.Err() != nil && (err == nil || !strings.Contains(text, "the same command goes on from here")) {
 				t.Fatalf("try %d: %v, %s", try, err, text)
 			}
@@ -189,7 +190,7 @@ func TestScanResumes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, text, _ := scanned(t.Context(), t, path, sources.Wanted{}, "s3://logs/")
+		got, text, _ := scanned(t.Context(), t, path, bucket.Wanted{}, "s3://logs/")
 		if got != want || summary(text) != summary(said) {
 			t.Fatalf("try %d: after an interruption it tells\n%s%s\nwant\n%s%s", try, got, text, want, said)
 		}
@@ -210,7 +211,7 @@ func TestScanResumesAfterAKill(t *testing.T) {
 	s := s3Bucket(t)
 	demoBucket(t, s)
 	path := filepath.Join(t.TempDir(), "scan")
-	want, _, err := scanned(t.Context(), t, path, sources.Wanted{}, "s3://logs/")
+	want, _, err := scanned(t.Context(), t, path, bucket.Wanted{}, "s3://logs/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +232,7 @@ func TestScanResumesAfterAKill(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if got, said, err := scanned(t.Context(), t, path, sources.Wanted{}, "s3://logs/"); err != nil || got != want {
+			if got, said, err := scanned(t.Context(), t, path, bucket.Wanted{}, "s3://logs/"); err != nil || got != want {
 				t.Fatalf("try %d, cut to %d of %d bytes: %v\n%s\n%s", try, len(cut), len(notes), err, said, got)
 			}
 		}
@@ -245,19 +246,19 @@ func TestScanReadsOnlyWhatIsNew(t *testing.T) {
 	half := len(lines) / 2
 	path := filepath.Join(t.TempDir(), "scan")
 	s.Put("logs", "a.json", bytes.Join(lines[:half], nil))
-	if _, _, err := scanned(t.Context(), t, path, sources.Wanted{}, "s3://logs/"); err != nil {
+	if _, _, err := scanned(t.Context(), t, path, bucket.Wanted{}, "s3://logs/"); err != nil {
 		t.Fatal(err)
 	}
 	s.Put("logs", "b.json", bytes.Join(lines[half:], nil))
 	before := s.Calls("GetObject")
-	got, _, err := scanned(t.Context(), t, path, sources.Wanted{}, "s3://logs/")
+	got, _, err := scanned(t.Context(), t, path, bucket.Wanted{}, "s3://logs/")
 	if read := s.Calls("GetObject") - before; err != nil || read != 1 || strings.Count(got, "\n") != 12 {
 		t.Errorf("read %d objects, told %d alerts, %v", read, strings.Count(got, "\n"), err)
 	}
 	// What was written anew is read anew.
 	s.Put("logs", "a.json", lines[0])
 	before = s.Calls("GetObject")
-	if _, _, err := scanned(t.Context(), t, path, sources.Wanted{}, "s3://logs/"); err != nil || s.Calls("GetObject") != before+1 {
+	if _, _, err := scanned(t.Context(), t, path, bucket.Wanted{}, "s3://logs/"); err != nil || s.Calls("GetObject") != before+1 {
 		t.Errorf("read %d objects, %v", s.Calls("GetObject")-before, err)
 	}
 }
@@ -266,7 +267,7 @@ func TestScanReadsOnlyWhatIsNew(t *testing.T) {
 func TestScanOutlivesFaults(t *testing.T) {
 	s := s3Bucket(t)
 	demoBucket(t, s)
-	want, _, err := scanned(t.Context(), t, "", sources.Wanted{}, "s3://logs/")
+	want, _, err := scanned(t.Context(), t, "", bucket.Wanted{}, "s3://logs/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +284,7 @@ func TestScanOutlivesFaults(t *testing.T) {
 		}
 		return awstest.Fault{}
 	})
-	if got, said, err := scanned(t.Context(), t, "", sources.Wanted{}, "s3://logs/"); err != nil || got != want {
+	if got, said, err := scanned(t.Context(), t, "", bucket.Wanted{}, "s3://logs/"); err != nil || got != want {
 		t.Errorf("%v\n%s\n%d alerts, want %d", err, said, strings.Count(got, "\n"), strings.Count(want, "\n"))
 	}
 }
@@ -345,13 +346,13 @@ func TestScanOnMoto(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want, _, err := scanned(t.Context(), t, "", sources.Wanted{}, root)
+	want, _, err := scanned(t.Context(), t, "", bucket.Wanted{}, root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	notes := filepath.Join(t.TempDir(), "scan")
 	for range 2 {
-		got, said, err := scanned(t.Context(), t, notes, sources.Wanted{}, "s3://"+name+"/AWSLogs")
+		got, said, err := scanned(t.Context(), t, notes, bucket.Wanted{}, "s3://"+name+"/AWSLogs")
 		if got = strings.ReplaceAll(got, "s3://"+name, root); err != nil || got != want {
 			t.Errorf("%v\n%s\ngot\n%s\nwant\n%s", err, said, got, want)
 		}

@@ -18,11 +18,11 @@ has_libdeflate() { printf '#include <libdeflate.h>\n' | ${CC:-cc} -E - >/dev/nul
 for _ in $(seq "$rounds"); do
 	bench default -cpu 1 -bench 'Sweep|Gzip|Matches' ./processor/trail
 	bench default -cpu 1,2 -bench 'Cores' ./processor/trail
-	bench default -bench '^BenchmarkKafka$' ./sources
-	bench default -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources
+	bench default -bench '^BenchmarkKafka$' ./sources/kafka
+	bench default -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources/s3
 	if has_libdeflate; then
 		bench libdeflate -tags libdeflate -cpu 1 -bench 'Gzip' ./processor/trail
-		bench libdeflate -tags libdeflate -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources
+		bench libdeflate -tags libdeflate -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources/s3
 	fi
 	echo "round done" >&2
 done
