@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/status"
 )
 
 // How a folder is followed.
@@ -46,14 +47,13 @@ type follower struct {
 	kept    map[string][]byte // places of before that no file was found for yet
 	round   int               // of looks at everything
 
-	next     time.Time // look at everything
-	soonest  time.Time // that may be, since it takes its time
-	saved    time.Time
-	unsaved  map[string]*followed
-	held     atomic.Int32 // files that are held open
-	forget   []string     // whose places are no longer wanted
-	told     string       // the last trouble
-	unsaving bool         // the places could not be kept the last time
+	next    time.Time // look at everything
+	soonest time.Time // that may be, since it takes its time
+	saved   time.Time
+	unsaved map[string]*followed
+	held    atomic.Int32 // files that are held open
+	forget  []string     // whose places are no longer wanted
+	saving  status.Status
 }
 
 // A followed is a file. While it is being read, it belongs to who reads it.
@@ -70,7 +70,7 @@ type followed struct {
 	gone     bool          // from its path, and not found at another one
 	round    int           // the look at everything that saw it last
 	failed   int           // the one since which it could not be read
-	told     string        // why
+	trouble  status.Status // why
 	whole    bool          // it is compressed, and so read as a whole
 	place    filePlace
 	saved    filePlace // as it is kept
@@ -158,8 +158,7 @@ func (w *follower) read(due []*followed) (more bool) {
 				return nil
 			}
 			t.more, t.failed = false, w.round
-			if text := err.Error(); text != t.told && !isGone(err) {
-				t.told = text
+			if !isGone(err) && t.trouble.Set(err) {
 				w.f.log.Warn("a file cannot be read; it is tried again", "err", unreadable(t.path, err))
 			}
 			return nil
@@ -229,7 +228,7 @@ func (w *follower) close() {
 		w.letGo(t)
 	}
 	w.hints.close()
-	w.f.trouble.Store(nil)
+	w.f.trouble.Set(nil)
 }
 
 // save keeps the places of files that were read, now and then. What is not kept
@@ -245,35 +244,27 @@ func (w *follower) save(ctx context.Context, last bool) {
 	}
 	w.saved = time.Now()
 	err := w.f.places.KeepBookmarks(ctx, w.f.name, keep, w.forget)
-	if err != nil {
-		if !w.unsaving && ctx.Err() == nil {
+	if changed := w.saving.Set(err); err != nil {
+		if changed && ctx.Err() == nil {
 			w.f.log.Warn("the places in files could not be kept; it is tried again", "err", err)
 		}
-		w.unsaving = true
 		return
 	}
-	w.unsaving, w.forget = false, nil
+	w.forget = nil
 	clear(w.unsaved)
 }
 
 // note remembers what is wrong with the paths, for Ready, and logs it once.
 func (w *follower) note(errs []error) {
-	if len(errs) == 0 {
-		if w.told != "" {
-			w.f.log.Info("all paths can be read again")
-		}
-		w.told = ""
-		w.f.trouble.Store(nil)
-		return
-	}
 	const most = 5
 	if len(errs) > most {
 		errs = append(errs[:most:most], fmt.Errorf("and %d more", len(errs)-most))
 	}
 	err := errors.Join(errs...)
-	w.f.trouble.Store(&err)
-	if text := err.Error(); text != w.told {
-		w.told = text
+	switch changed := w.f.trouble.Set(err); {
+	case changed && err == nil:
+		w.f.log.Info("all paths can be read again")
+	case changed:
 		w.f.log.Warn("not all paths can be read; they are looked at again", "err", err)
 	}
 }

@@ -74,7 +74,8 @@ func (w *follower) readOn(t *followed) error {
 		return err
 	}
 	w.hold(t)
-	if t.met, t.told = true, ""; t.waits == 0 {
+	t.trouble.Set(nil)
+	if t.met = true; t.waits == 0 {
 		t.place.Time = info.ModTime().UnixNano()
 	}
 	return nil

@@ -11,12 +11,12 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sources"
 )
@@ -66,8 +66,8 @@ type Source struct {
 	metrics *followMetrics // nil unless files are followed
 	retry   sources.Backoff
 	atOnce  int
-	places  sources.Bookkeeper    // nil: none are kept
-	trouble atomic.Pointer[error] // with a path that is followed
+	places  sources.Bookkeeper // nil: none are kept
+	trouble status.Status      // with the paths that are followed
 
 	// Set otherwise by tests.
 	settle, cutFor, hold, goneFor   time.Duration
@@ -143,12 +143,7 @@ func (f *Source) Run(ctx context.Context, h processor.Handler) error {
 }
 
 // Ready is why a path that is followed cannot be read, nil if all can.
-func (f *Source) Ready() error {
-	if err := f.trouble.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
+func (f *Source) Ready() error { return f.trouble.Err() }
 
 // read offers one file until h takes it. Its error says that the file cannot be
 // read.
@@ -176,7 +171,7 @@ func (f *Source) read(ctx context.Context, file File, h processor.Handler) error
 // whether it did succeed.
 func (f *Source) untilTaken(ctx context.Context, place string, offer func() error) bool {
 	waits := f.retry.Start()
-	told := ""
+	var failing status.Status
 	for try := 0; ctx.Err() == nil; try++ {
 		if try > 0 {
 			f.count.Retries.Inc()
@@ -185,9 +180,8 @@ func (f *Source) untilTaken(ctx context.Context, place string, offer func() erro
 		if err == nil {
 			return true
 		}
-		if text := err.Error(); text != told && ctx.Err() == nil {
+		if failing.Set(err) && ctx.Err() == nil {
 			f.log.Warn("delivery failed; it is offered again until it succeeds", "place", place, "err", err)
-			told = text
 		}
 		wait := time.NewTimer(waits.NextBackOff())
 		select {

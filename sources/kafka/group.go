@@ -26,7 +26,7 @@ func (r *run) assigned(_ context.Context, _ *kgo.Client, added map[string][]int3
 	}
 	count := len(r.parts)
 	r.mu.Unlock()
-	r.k.state.joined()
+	r.k.member.Store(true)
 	r.k.metrics.assigned.Set(float64(count))
 	if len(added) > 0 {
 		r.k.log.Info("partitions assigned", "group", r.k.config.Group, "added", counted(added), "assigned", count)
@@ -46,7 +46,7 @@ func (r *run) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32)
 // lost is called by the client when partitions were taken away already, so that
 // to commit anything would be to overwrite what their new owner commits.
 func (r *run) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
-	r.k.state.left()
+	r.k.member.Store(false)
 	if len(gone) == 0 {
 		return
 	}
@@ -198,11 +198,11 @@ func (r *run) commit(ctx context.Context) {
 		}
 	})
 	if failure == nil {
-		r.k.state.committed()
+		r.k.commits.Set(nil)
 		return
 	}
 	r.k.metrics.commitErrors.Inc()
-	if r.k.state.commitFailed(failure) {
+	if r.k.commits.Set(failure) {
 		r.k.log.Warn("offset commit failed; it is tried again, and a restart would read some records twice", "group", r.k.config.Group, "err", failure)
 	}
 	r.mu.Lock()

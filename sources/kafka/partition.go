@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -192,7 +193,7 @@ func (p *partition) leaving() bool {
 func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 	m, source := r.k.metrics, r.k.name
 	waits := r.k.retry.Start()
-	told := ""
+	var failing status.Status
 	for try := 0; ; try++ {
 		select {
 		case r.slots <- struct{}{}:
@@ -215,9 +216,8 @@ func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 			return true
 		}
 		m.Failed.Inc()
-		if text := err.Error(); text != told && !errors.Is(err, context.Canceled) {
+		if !errors.Is(err, context.Canceled) && failing.Set(err) {
 			r.k.log.Warn("delivery failed; it is offered again until it succeeds", "place", p.place, "offset", records[0].Offset, "err", err)
-			told = text
 		}
 		r.mu.Lock()
 		if !p.gone {

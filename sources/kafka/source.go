@@ -8,12 +8,14 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/sources"
 )
 
@@ -106,7 +108,11 @@ type Source struct {
 	opts    []kgo.Opt
 	log     *slog.Logger
 	metrics *metrics
-	state   state
+
+	member   atomic.Bool   // of the group
+	watching status.Status // of the cluster, by asking where the partitions end
+	fetching status.Status
+	commits  status.Status
 
 	// Set otherwise by tests.
 	retry       sources.Backoff
@@ -133,6 +139,7 @@ func New(name string, c Config, opts []kgo.Opt, o sources.Options) (*Source, err
 		opts:        opts,
 		log:         o.Log(name),
 		metrics:     newMetrics(name, o.Registerer),
+		fetching:    status.Status{Lasts: fetchErrorAge},
 		retry:       sources.DefaultBackoff,
 		commitEvery: time.Second,
 		watchEvery:  10 * time.Second,
@@ -203,7 +210,7 @@ func (k *Source) Run(ctx context.Context, h processor.Handler) error {
 	}
 	client.CloseAllowingRebalance()
 	r.release(nil, false)
-	k.state.left()
+	k.member.Store(false)
 	return nil
 }
 

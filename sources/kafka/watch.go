@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,7 +10,6 @@ import (
 	"io"
 	"net"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -23,73 +23,13 @@ var troubleReasons = []string{"unknown_topic", "authorization", "authentication"
 // the client fetches again much more often than that.
 const fetchErrorAge = 30 * time.Second
 
-// kafkaState is what Ready tells.
-type state struct {
-	mu         sync.Mutex
-	member     bool
-	watchErr   error
-	fetchErr   error
-	fetchErrAt time.Time
-	commitErr  string
-}
-
-func (s *state) joined() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.member = true
-}
-
-func (s *state) left() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.member = false
-}
-
-func (s *state) committed() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.commitErr = ""
-}
-
-// commitFailed reports whether err is another one than before.
-func (s *state) commitFailed(err error) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	changed := s.commitErr != err.Error()
-	s.commitErr = err.Error()
-	return changed
-}
-
-// fetchFailed reports whether err is another one than before.
-func (s *state) fetchFailed(err error) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	changed := s.fetchErr == nil || s.fetchErr.Error() != err.Error() || time.Since(s.fetchErrAt) > fetchErrorAge
-	s.fetchErr, s.fetchErrAt = err, time.Now()
-	return changed
-}
-
-// watched reports whether err is another one than before.
-func (s *state) watched(err error) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	changed := err != nil && (s.watchErr == nil || s.watchErr.Error() != err.Error())
-	s.watchErr = err
-	return changed
-}
-
 // Ready is nil while the source is a member of its group and the cluster lets
 // it read; else it says what is wrong and what to do about it.
 func (k *Source) Ready() error {
-	s := &k.state
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.watchErr != nil:
-		return s.watchErr
-	case s.fetchErr != nil && time.Since(s.fetchErrAt) < fetchErrorAge:
-		return s.fetchErr
-	case !s.member:
+	if err := cmp.Or(k.watching.Err(), k.fetching.Err()); err != nil {
+		return err
+	}
+	if !k.member.Load() {
 		return fmt.Errorf("kafka source %s: not a member of consumer group %s yet", k.name, k.config.Group)
 	}
 	return nil
@@ -111,7 +51,7 @@ func (r *run) watchLoop(ctx context.Context) {
 			r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
 			err = fmt.Errorf("kafka source %s: %w%s", r.k.name, err, hint)
 		}
-		if r.k.state.watched(err) {
+		if r.k.watching.Set(err) && err != nil {
 			r.k.log.Warn("cannot read from kafka; trying again", "err", err)
 		}
 		select {
@@ -168,7 +108,7 @@ func (r *run) fetchError(topic string, number int32, err error) {
 		where = "group " + r.k.config.Group
 	}
 	err = fmt.Errorf("kafka source %s: %s: %w%s", r.k.name, where, err, hint)
-	if r.k.state.fetchFailed(err) {
+	if r.k.fetching.Set(err) {
 		r.k.log.Warn("cannot read from kafka; trying again", "err", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
@@ -34,8 +35,9 @@ type Source struct {
 	linger   time.Duration // how long a delete waits for others
 	longest  time.Duration // work on one message
 
-	skipped  atomic.Uint64 // by filters
-	receives receiveState
+	skipped   atomic.Uint64 // by filters
+	reading   atomic.Bool   // the queue was read since Run began
+	receiving status.Status
 }
 
 var _ sources.Source = (*Source)(nil)
@@ -119,7 +121,7 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 	deleters.Wait()
 	close(ended)
 	extender.Wait()
-	s.receives.stopped()
+	s.reading.Store(false)
 	return nil
 }
 
@@ -133,13 +135,13 @@ func (r *run) poll(ctx context.Context) {
 			return
 		}
 		if err != nil {
-			if r.receives.failed(err) {
+			if r.receiving.SetAs(string(bucket.FaultOf(err)), err) {
 				r.log.Warn("cannot receive from the queue; trying again", "err", err)
 			}
 			_ = sources.Sleep(ctx, waits.NextBackOff()) // the loop ends with ctx
 			continue
 		}
-		if r.receives.worked() {
+		if changed := r.receiving.Set(nil); !r.reading.Swap(true) || changed {
 			r.log.Info("the queue is read", "queue", r.config.QueueURL)
 		}
 		waits.Reset()
@@ -163,46 +165,13 @@ func (r *run) workLoop(ctx context.Context) {
 	}
 }
 
-// A receiveState is what Ready tells.
-type receiveState struct {
-	mu      sync.Mutex
-	running bool
-	err     error
-}
-
-// worked reports whether it did not before.
-func (s *receiveState) worked() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	changed := !s.running || s.err != nil
-	s.running, s.err = true, nil
-	return changed
-}
-
-// failed reports whether err is another one than before.
-func (s *receiveState) failed(err error) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	changed := s.err == nil || bucket.FaultOf(s.err) != bucket.FaultOf(err)
-	s.err = err
-	return changed
-}
-
-func (s *receiveState) stopped() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.running = false
-}
-
 // Ready is nil while the queue can be read; else it says what is wrong and what
 // to do about it.
 func (s *Source) Ready() error {
-	s.receives.mu.Lock()
-	defer s.receives.mu.Unlock()
-	switch {
-	case s.receives.err != nil:
-		return s.receives.err
-	case !s.receives.running:
+	if err := s.receiving.Err(); err != nil {
+		return err
+	}
+	if !s.reading.Load() {
 		return fmt.Errorf("s3 source %s: the queue was not asked yet", s.name)
 	}
 	return nil
