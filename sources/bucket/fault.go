@@ -10,8 +10,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// An AWSFault is a class of errors that AWS answers with, apart by what helps.
-// Its text is a metric's label.
+// Fault is a class of errors that AWS answers with, apart by what helps. Its text
+// is a metric's label.
 type Fault string
 
 // The classes.
@@ -30,7 +30,7 @@ const (
 	FaultOther       Fault = "other"
 )
 
-// AWSFaults lists them all, so that each metric starts at zero.
+// Faults lists them all, so that each metric starts at zero.
 var Faults = []Fault{FaultMissing, FaultDenied, FaultKMS, FaultArchived, FaultCredentials, FaultThrottled, FaultRegion,
 	FaultChanged, FaultServer, FaultNetwork, FaultCorrupt, FaultOther}
 
@@ -63,7 +63,7 @@ var faultCodes = map[string]Fault{
 	"KMS.ThrottlingException": FaultThrottled, "KmsThrottled": FaultThrottled,
 }
 
-// awsFault is the class of an error of the SDK.
+// FaultOf returns the class of an error of the SDK.
 func FaultOf(err error) Fault {
 	var answer smithy.APIError
 	if errors.As(err, &answer) {

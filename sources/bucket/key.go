@@ -175,6 +175,7 @@ func parseKeyName(name string) (n keyName, ok bool) {
 	return keyName{}, false
 }
 
+// IsAccount reports whether s is the number of an account: 12 digits.
 func IsAccount(s string) bool { return len(s) == 12 && only(s, "0123456789") }
 
 // isOrganization knows o-exampleorgid: AWS says 10 to 32 letters and digits.
@@ -183,8 +184,9 @@ func isOrganization(s string) bool {
 	return ok && len(id) >= 10 && len(id) <= 32 && only(id, lowerAlnum)
 }
 
-// isRegion knows us-east-1, us-gov-west-1 and what is to come: words of lower
-// case with hyphens between, the last of them a number.
+// IsRegion reports whether s has the form of a region, as us-east-1 and
+// us-gov-west-1 have: words of lower case with hyphens between, the last of them
+// a number.
 func IsRegion(s string) bool {
 	words := strings.Split(s, "-")
 	if len(words) < 3 || len(s) > 32 {

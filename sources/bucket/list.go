@@ -15,13 +15,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 )
 
-// ObjectScheme is how the place of an object, or of many, begins.
+// Scheme is how the place of an object, or of many, begins.
 const Scheme = "s3://"
 
-// A Bucket is a place in S3: a bucket and what the keys there begin with.
+// Place is a bucket and a prefix of the keys in it.
 type Place struct{ Name, Prefix string }
 
-// ParseBucket reads s3://bucket/prefix.
+// ParsePlace reads s3://bucket/prefix.
 func ParsePlace(place string) (Place, error) {
 	rest, ok := strings.CutPrefix(place, Scheme)
 	name, prefix, _ := strings.Cut(rest, "/")

@@ -143,7 +143,7 @@ func (o *Objects) Open(ctx context.Context, object Object) (*Body, error) {
 	return b, nil
 }
 
-// An ObjectBody is an object's bytes, as they are stored. Where the connection
+// Body is an object's bytes, as they are stored. Where the connection
 // breaks, it goes on from there, if the object is still the same.
 type Body struct {
 	objects *Objects

@@ -21,7 +21,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// A FilesConfig says which files are read.
+// Config says which files are read.
 type Config struct {
 	Paths  []string `koanf:"paths"`  // files, folders (see Walk), "-" for standard input
 	Follow bool     `koanf:"follow"` // go on with what comes there, and is added to files
@@ -51,7 +51,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Files reads files, each once. One file is one delivery of one part, which is
+// Source reads files, each once. One file is one delivery of one part, which is
 // read as a stream. Several files are handled at once. Standard input and pipes,
 // which may have no end, are handled as they come: the documents that are there
 // are one delivery.
@@ -77,7 +77,7 @@ type Source struct {
 
 var _ sources.Source = (*Source)(nil)
 
-// NewFiles returns the source called name. It opens nothing yet.
+// New returns the source called name. It opens nothing yet.
 func New(name string, c Config, o sources.Options) (*Source, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// A ServingTLS says what is shown to those who connect, and what they have to
+// TLS says what is shown to those who connect, and what they have to
 // show. The files are read for each connection, so that they may be renewed under
 // their names.
 type TLS struct {

@@ -15,7 +15,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A door is an HTTP source that is open.
+// handler serves one Run of a source.
 type handler struct {
 	*Source
 	handle processor.Handler

@@ -20,7 +20,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// An HTTPConfig says where records may be posted to, and who may do so.
+// Config says where records may be posted to, and who may do so.
 type Config struct {
 	Address string `koanf:"address"` // host:port
 	TLS     TLS    `koanf:"tls"`
@@ -31,7 +31,7 @@ type Config struct {
 	TokenFiles []string `koanf:"token_files"` // beside tokens, or in their place; read for each request
 }
 
-// DefaultHTTPConfig is what holds where nothing else is said.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config { return Config{Address: "127.0.0.1:9465"} }
 
 const (
@@ -89,7 +89,7 @@ const (
 	idleTime   = 2 * time.Minute
 )
 
-// An HTTP takes records that are posted, in whatever carrier. One request is one
+// Source takes records that are posted, in whatever carrier. One request is one
 // delivery; it is answered 200 once that is durable.
 //
 // What is answered 4xx can never be taken: a body that is no JSON, or is damaged
@@ -117,7 +117,7 @@ type Source struct {
 
 var _ sources.Source = (*Source)(nil)
 
-// NewHTTP returns the source called name. It does not listen yet.
+// New returns the source called name. It does not listen yet.
 func New(name string, c Config, o sources.Options) (*Source, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err

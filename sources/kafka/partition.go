@@ -19,7 +19,7 @@ type topicPartition struct {
 	number int32
 }
 
-// A kafkaRun is one membership of the group: the state of one call of Run.
+// run is one membership of the group: the state of one call of Run.
 type run struct {
 	k      *Source
 	handle processor.Handler
@@ -46,7 +46,7 @@ type partition struct {
 	abort context.CancelFunc
 	leave chan struct{} // closed when it is being taken away: no handler starts any more
 
-	// Guarded by kafkaRun.mu.
+	// Guarded by run.mu.
 	queue   [][]*kgo.Record
 	bytes   int           // in queue
 	failing bool          // its first delivery failed

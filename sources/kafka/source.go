@@ -19,7 +19,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// A KafkaConfig says what is read from a cluster. How the cluster is reached is
+// Config says what is read from a cluster. How the cluster is reached is
 // not said here.
 type Config struct {
 	Topics []string `koanf:"topics"`
@@ -31,7 +31,7 @@ type Config struct {
 	Start string `koanf:"start"`
 }
 
-// DefaultKafkaConfig is what holds where nothing else is said. It starts at the
+// DefaultConfig returns the defaults. Reading starts at the
 // earliest record, since a deactivation that was before us still has to be told.
 func DefaultConfig() Config { return Config{Group: "mfawatch", Start: "earliest"} }
 
@@ -92,7 +92,7 @@ const (
 	parkedBytes         = 24 << 20  // the same with what waits to be offered again
 )
 
-// A Kafka reads topics as a member of a consumer group. What one poll brings of
+// Source reads topics as a member of a consumer group. What one poll brings of
 // one partition is one delivery. The deliveries of a partition are handled one
 // after the other, in offset order; those of several partitions at once.
 //
@@ -124,7 +124,7 @@ type Source struct {
 
 var _ sources.Source = (*Source)(nil)
 
-// NewKafka returns the source called name, which reaches the cluster by opts.
+// New returns the source called name, which reaches the cluster by opts.
 // It asks no broker.
 func New(name string, c Config, opts []kgo.Opt, o sources.Options) (*Source, error) {
 	if err := c.Validate(); err != nil {

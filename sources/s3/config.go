@@ -11,7 +11,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// An S3Config says which queue names the objects that are read, and which of
+// Config says which queue names the objects that are read, and which of
 // them. How AWS is reached is not said here.
 type Config struct {
 	// QueueURL is of the SQS queue that S3, SNS, CloudTrail or EventBridge notify,
@@ -41,14 +41,14 @@ type Config struct {
 	AuditEvery int `koanf:"audit_every"`
 }
 
-// An S3RetryConfig says when a message that failed comes again: after Min, twice
+// RetryConfig says when a message that failed comes again: after Min, twice
 // as long each time it is received, and Max at most.
 type RetryConfig struct {
 	Min time.Duration `koanf:"min"`
 	Max time.Duration `koanf:"max"`
 }
 
-// DefaultS3Config is what holds where nothing else is said.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{
 		Concurrency:       16,

@@ -18,7 +18,7 @@ type worker struct {
 }
 
 // causeMessage is why a message is given up that cannot be understood. The
-// other causes are AWSFaults.
+// other causes are bucket.Faults.
 const causeMessage = "message"
 
 // A failure is why a message cannot be deleted yet.

@@ -14,7 +14,7 @@ const (
 	actionVisibility = "ChangeMessageVisibility"
 )
 
-// s3Metrics counts what one S3 source does. Those of the same name are the same
+// metrics counts what one S3 source does. Those of the same name are the same
 // ones for every source of a process.
 type metrics struct {
 	*sources.Counters

@@ -19,7 +19,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// S3 reads the objects that the messages of an SQS queue name. One message is
+// Source reads the objects that the messages of an SQS queue name. One message is
 // one delivery, whatever the number of objects: it is deleted when all of them
 // are done. The objects are streams.
 type Source struct {
@@ -50,8 +50,8 @@ type queueCalls struct {
 	change  func(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
 }
 
-// NewS3 returns the source called name, which reaches AWS as reach says. The
-// queue is asked in the region that its URL names. NewS3 asks nobody.
+// New returns the source called name, which reaches AWS as reach says. The
+// queue is asked in the region that its URL names. New asks nobody.
 func New(name string, c Config, reach aws.Config, o sources.Options) (*Source, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func newSource(name string, c Config, queue queueCalls, objects *bucket.Objects,
 // perReceive is how many messages SQS gives at most at once, and deletes.
 const perReceive = 10
 
-// An s3Run is one call of Run.
+// run is one call of Run.
 type run struct {
 	*Source
 	handle processor.Handler
