@@ -561,6 +561,9 @@ func TestS3QueueFaults(t *testing.T) {
 					}
 					return test.fault
 				}
+				if c.Operation == "ReceiveMessage" {
+					return awstest.Fault{Delay: 100 * time.Millisecond} // so that the source hears of every fault first
+				}
 				return awstest.Fault{}
 			}
 			r.run(t, r.drained)
