@@ -38,7 +38,7 @@ func BenchmarkBurst(b *testing.B) {
 	quiet := slog.New(slog.DiscardHandler)
 	for b.Loop() {
 		dir := b.TempDir()
-		j := openJournal(b, filepath.Join(dir, "mfawatch.db"))
+		j := conformJournal(b, filepath.Join(dir, "mfawatch.db"))
 		file, err := NewFile(FileConfig{Path: filepath.Join(dir, "alerts.jsonl")})
 		if err != nil {
 			b.Fatal(err)

@@ -3,7 +3,6 @@ package sinks
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -184,35 +183,17 @@ func (c conformant) dispatched(t *testing.T) {
 	var log strings.Builder
 	run := func(f *fault, alerts ...*processor.Alert) {
 		t.Helper()
-		j := openJournal(t, path)
-		sink := s.open(t)
-		d, err := NewDispatcher(j, map[string]Sink{"a": sink}, Options{
-			Logger:   slog.New(slog.NewTextHandler(&log, nil)),
-			Delivery: map[string]DeliveryConfig{"a": {People: c.people, Retry: RetryConfig{Min: time.Millisecond, Max: 2 * time.Millisecond}}},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		r := newConformRig(t, path, s.open(t), DeliveryConfig{People: c.people, Retry: RetryConfig{Min: time.Millisecond, Max: 2 * time.Millisecond}})
 		if f != nil {
 			s.inject(*f)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- d.Run(ctx) }()
-		conformTell(t, j, alerts...)
-		if err := d.Idle(t.Context()); err != nil {
-			t.Error(err)
-		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-		if letters, err := j.DeadLetters("a"); err != nil || len(letters) > 0 {
+		conformTell(t, r.Journal, alerts...)
+		r.Idle()
+		if letters, err := r.Journal.DeadLetters("a"); err != nil || len(letters) > 0 {
 			t.Errorf("dead letters %v, %v", letters, err)
 		}
-		if err := j.Close(); err != nil {
-			t.Error(err)
-		}
+		r.Stop()
+		log.WriteString(r.Log.String())
 	}
 	run(&fault{status: http.StatusServiceUnavailable}, story[0])
 	s.is(t, story[0], 1, "open", 1)

@@ -115,7 +115,7 @@ const tooMany = 452
 
 // login greets the server, makes the connection safe and says who we are.
 func (e *Email) login(ctx context.Context, conn net.Conn, password string) (*smtp.Client, error) {
-	trust, err := e.config.TLS.build()
+	trust, err := clientTLS(e.config.TLS.TLSConfig)
 	if err != nil {
 		return nil, Misconfigured(err)
 	}

@@ -117,19 +117,6 @@ func digest(id string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// unlink keeps mail programs from making links of what an attacker wrote: they
-// do that to whatever looks like an address.
-var unlink = strings.NewReplacer("://", "[:]//", "www.", "www[.]", "WWW.", "WWW[.]").Replace
-
-func unlinked(m Message) Message {
-	m.Title, m.Short, m.Summary, m.Advice = unlink(m.Title), unlink(m.Short), unlink(m.Summary), unlink(m.Advice)
-	m.Facts = slices.Clone(m.Facts)
-	for i, f := range m.Facts {
-		m.Facts[i].Value = unlink(f.Value)
-	}
-	return m
-}
-
 // textPart is the mail for those who read text.
 func textPart(m Message, a *processor.Alert) string {
 	var b strings.Builder

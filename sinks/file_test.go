@@ -7,28 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
 )
-
-func testAlert(id string) *processor.Alert {
-	x, user := "x-"+id, "bob"
-	return &processor.Alert{
-		Schema: exposure.Schema, ID: id, Exposure: &x, Step: exposure.Opened, Severity: exposure.High,
-		Reasons: []string{"last_device"}, Title: "bob lost MFA <&>", Summary: "A summary.",
-		Time: time.Date(2026, 5, 1, 8, 3, 11, 0, time.UTC), Account: "111122223333", User: &user,
-		Record: json.RawMessage(`{"a":"<&>"}`),
-	}
-}
-
-func send(t *testing.T, s Sink, a *processor.Alert) {
-	t.Helper()
-	if ref, err := s.Send(t.Context(), a, ""); err != nil || ref != "" {
-		t.Fatalf("ref %q, %v", ref, err)
-	}
-}
 
 func lines(t *testing.T, path string) (ids []string) {
 	t.Helper()
@@ -71,7 +52,7 @@ func TestFileAppendsLines(t *testing.T) {
 		t.Error("reopened a closed file")
 	}
 	send(t, newFile(t, path), testAlert("3"))
-	equal(t, "lines", lines(t, path), []string{"1", "2", "3"})
+	conformEqual(t, "lines", lines(t, path), []string{"1", "2", "3"})
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
@@ -128,7 +109,7 @@ func TestFileTornTail(t *testing.T) {
 			}
 			defer f.Close()
 			send(t, f, testAlert("new"))
-			equal(t, "lines", lines(t, path), tt.want)
+			conformEqual(t, "lines", lines(t, path), tt.want)
 		})
 	}
 }
@@ -153,7 +134,7 @@ func TestFileMendsAfterAFailedWrite(t *testing.T) {
 	readOnly.Close()
 	f.f = good
 	send(t, f, testAlert("2"))
-	equal(t, "lines", lines(t, path), []string{"1", "2"})
+	conformEqual(t, "lines", lines(t, path), []string{"1", "2"})
 }
 
 func TestFileReopen(t *testing.T) {
@@ -169,8 +150,8 @@ func TestFileReopen(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(t, f, testAlert("3"))
-	equal(t, "rotated", lines(t, rotated), []string{"1", "2"})
-	equal(t, "new", lines(t, path), []string{"3"})
+	conformEqual(t, "rotated", lines(t, rotated), []string{"1", "2"})
+	conformEqual(t, "new", lines(t, path), []string{"3"})
 
 	// What cannot be opened leaves the old one in use.
 	if err := os.Rename(path, rotated); err != nil {
@@ -183,7 +164,7 @@ func TestFileReopen(t *testing.T) {
 		t.Error("reopened a folder")
 	}
 	send(t, f, testAlert("4"))
-	equal(t, "rotated", lines(t, rotated), []string{"3", "4"})
+	conformEqual(t, "rotated", lines(t, rotated), []string{"3", "4"})
 }
 
 func TestFileConfigMistakes(t *testing.T) {

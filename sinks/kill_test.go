@@ -120,7 +120,7 @@ type pipeline struct {
 func startPipeline(t *testing.T, dir string) *pipeline {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
-	j := openJournal(t, filepath.Join(dir, "mfawatch.db"))
+	j := conformJournal(t, filepath.Join(dir, "mfawatch.db"))
 	file, err := NewFile(FileConfig{Path: filepath.Join(dir, "alerts.jsonl")})
 	if err != nil {
 		t.Fatal(err)

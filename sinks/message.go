@@ -252,3 +252,21 @@ func regionName(s string) bool {
 	}
 	return true
 }
+
+// follows reports whether a step has others before it, as a rule.
+func follows(step exposure.Step) bool {
+	switch step {
+	case exposure.Opened, exposure.Reduced, exposure.Attempted, exposure.Campaign:
+		return false
+	}
+	return true
+}
+
+func unlinked(m Message) Message {
+	m.Title, m.Short, m.Summary, m.Advice = unlink(m.Title), unlink(m.Short), unlink(m.Summary), unlink(m.Advice)
+	m.Facts = slices.Clone(m.Facts)
+	for i, f := range m.Facts {
+		m.Facts[i].Value = unlink(f.Value)
+	}
+	return m
+}

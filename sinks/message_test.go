@@ -4,20 +4,10 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
-
-func vienna(t testing.TB) *time.Location {
-	t.Helper()
-	zone, err := time.LoadLocation("Europe/Vienna")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return zone
-}
 
 func TestMessage(t *testing.T) {
 	w := Wording{Accounts: map[string]string{"000000000000": "payments"}, Zone: vienna(t), Page: "https://mfawatch.example.net"}
@@ -135,7 +125,10 @@ func TestMessageOfACampaign(t *testing.T) {
 	if len(facts) == 0 || facts[0] != (Fact{"Users", "3, of whom 2 are without MFA: bob, e\ufffdve"}) {
 		t.Errorf("facts %q", facts)
 	}
-	if s := subject(a); !strings.Contains(s, "campaign  000000000000  3 users") {
-		t.Errorf("subject %q", s)
+}
+
+func TestCampaignFollowsNothing(t *testing.T) {
+	if follows(campaignStory()[0].Step) {
+		t.Error("the first step of a campaign follows another")
 	}
 }

@@ -31,19 +31,6 @@ func (w *worker) overtake(l *line) bool {
 	return true
 }
 
-// insistent reports whether a step is told although somebody ended the exposure
-// at the channel: it began, or began again; somebody came in; or an intruder's
-// work goes on.
-func insistent(step exposure.Step, severity exposure.Severity) bool {
-	switch step {
-	case exposure.Opened, exposure.Exploited, exposure.Campaign: // which has grown, or is open again
-		return true
-	case exposure.Updated:
-		return severity == exposure.Critical
-	}
-	return false
-}
-
 // stoppedAt reports whether the head of the line is not to be told, since the
 // exposure was superseded.
 func (w *worker) stoppedAt(l *line) bool {

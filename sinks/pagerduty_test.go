@@ -3,10 +3,8 @@ package sinks
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,18 +73,6 @@ func newTestPagerDuty(t *testing.T, c PagerDutyConfig) (*PagerDuty, *pagerServer
 	return p, fake, server
 }
 
-// tellAll sends the alerts in order, each with the ref of the one before.
-func tellAll(t *testing.T, s Sink, ref string, alerts ...*processor.Alert) string {
-	t.Helper()
-	for _, a := range alerts {
-		var err error
-		if ref, err = s.Send(t.Context(), a, ref); err != nil {
-			t.Fatalf("%s: %v", a.Step, err)
-		}
-	}
-	return ref
-}
-
 // The incident is raised step by step, the second service is told of what is
 // escalated and exploited alone, and both incidents are resolved.
 func TestPagerDutyEscalates(t *testing.T) {
@@ -97,8 +83,8 @@ func TestPagerDutyEscalates(t *testing.T) {
 	if len(first) != 1 || len(second) != 1 {
 		t.Fatalf("%d and %d incidents", len(first), len(second))
 	}
-	equal(t, "first service", first[0].log, []string{"error mfa_opened", "critical mfa_escalated", "critical mfa_exploited", "critical mfa_updated", "resolve"})
-	equal(t, "second service", second[0].log, []string{"critical mfa_escalated", "critical mfa_exploited", "resolve"})
+	conformEqual(t, "first service", first[0].log, []string{"error mfa_opened", "critical mfa_escalated", "critical mfa_exploited", "critical mfa_updated", "resolve"})
+	conformEqual(t, "second service", second[0].log, []string{"critical mfa_escalated", "critical mfa_exploited", "resolve"})
 }
 
 // Once it is over, nothing opens an incident but what begins it anew, or shows
@@ -313,28 +299,4 @@ func TestPagerDutyMistakes(t *testing.T) {
 		_, err := NewPagerDuty(c, Wording{})
 		return err
 	})
-}
-
-// A chatMistake is made in a good configuration, and named.
-type chatMistake[C any] struct {
-	spoil func(c *C)
-	want  string
-}
-
-// chatMistakes wants each mistake named, without a secret, and nothing built.
-func chatMistakes[C interface{ Validate() error }](t *testing.T, good C, tests map[string]chatMistake[C], build func(C) error) {
-	t.Helper()
-	for _, name := range slices.Sorted(maps.Keys(tests)) {
-		c := good
-		tests[name].spoil(&c)
-		err := c.Validate()
-		if err == nil || !strings.Contains(err.Error(), tests[name].want) {
-			t.Errorf("%s: %v; want %q", name, err, tests[name].want)
-			continue
-		}
-		hushed(t, err.Error())
-		if build(c) == nil {
-			t.Errorf("%s: it was made", name)
-		}
-	}
 }

@@ -148,16 +148,6 @@ func pagerDetail(m Message, a *processor.Alert) pagerDetails {
 	return slices.DeleteFunc(details, func(f Fact) bool { return f.Value == "" })
 }
 
-// cutRunes makes text fit to be shown in a line, as exposure.Clean does, and
-// cuts it to a number of characters.
-func cutRunes(text string, max int) string {
-	text = strings.TrimSpace(exposure.Clean(text, 4*max+len("…")))
-	if runes := []rune(text); len(runes) > max {
-		return string(runes[:max-1]) + "…"
-	}
-	return text
-}
-
 // Render is the event that would be sent first of the alert.
 func (p *PagerDuty) Render(a *processor.Alert) (string, error) {
 	text, err := json.MarshalIndent(p.event("(hidden)", a), "", "  ")

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +43,7 @@ func newPoster(c HTTPConfig) (*poster, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	trust, err := c.TLS.build()
+	trust, err := clientTLS(c.TLS)
 	if err != nil {
 		return nil, err
 	}
@@ -229,39 +228,6 @@ func (e *postError) Error() string {
 }
 
 func (e *postError) Unwrap() error { return e.err }
-
-// hider replaces what is secret of an address, and the other secrets, as they
-// are, as a URL writes them, and the words of them. A short word hides nothing
-// but the text, so it stays.
-func hider(u *url.URL, secrets []string) *strings.Replacer {
-	all := append([]string{u.String(), u.RequestURI(), u.Path, u.EscapedPath(), u.RawQuery}, secrets...)
-	if u.User != nil {
-		password, _ := u.User.Password()
-		basic := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
-		all = append(all, u.User.String(), basic, password)
-		secrets = append(secrets, u.User.Username())
-	}
-	for _, values := range u.Query() {
-		secrets = append(secrets, values...)
-	}
-	for _, s := range secrets {
-		for word := range strings.FieldsSeq(s) {
-			if len(word) >= 8 {
-				all = append(all, word)
-			}
-		}
-	}
-	var pairs []string
-	for _, s := range all {
-		if s == "" || s == "/" {
-			continue
-		}
-		for _, form := range []string{s, url.QueryEscape(s), url.PathEscape(s)} {
-			pairs = append(pairs, form, "(hidden)")
-		}
-	}
-	return strings.NewReplacer(pairs...)
-}
 
 // excerpt is what to show of a reply: some of it if it is text for a person or
 // a program, nothing of a page.

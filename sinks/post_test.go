@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,22 +19,6 @@ import (
 	"testing"
 	"time"
 )
-
-// What must not be seen in an error, and the address that holds it.
-const (
-	hushPath  = "/services/T0PATH/xyzzy-path-secret"
-	hushQuery = "?token=xyzzy%2Fquery-secret"
-	hushValue = "Bearer xyzzy-header-secret"
-	hushBasic = "bWZhd2F0Y2g6eHl6enktcGFzc3dvcmQ=" // mfawatch:xyzzy-password
-)
-
-// hushed fails when text holds a secret.
-func hushed(t *testing.T, text string) {
-	t.Helper()
-	if strings.Contains(text, "xyzzy") || strings.Contains(text, "T0PATH") || strings.Contains(text, hushBasic) {
-		t.Errorf("a secret is told: %s", text)
-	}
-}
 
 func newTestPoster(t *testing.T, c HTTPConfig) *poster {
 	t.Helper()
@@ -60,32 +43,6 @@ func postHush(ctx context.Context, p *poster, server string) (reply, error) {
 		body:    []byte(`{"step":"opened"}`),
 		secrets: []string{hushValue},
 	})
-}
-
-// A raw server answers each connection as it likes.
-func raw(t *testing.T, answer func(c *net.TCPConn)) string {
-	t.Helper()
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	t.Cleanup(func() {
-		_ = l.Close()
-		<-ended
-	})
-	go func() {
-		defer close(ended)
-		for {
-			c, err := l.AcceptTCP()
-			if err != nil {
-				return
-			}
-			answer(c)
-			_ = c.Close()
-		}
-	}()
-	return "http://" + l.Addr().String()
 }
 
 // readRequest reads all of a request whose body is known to end in }.
@@ -125,21 +82,6 @@ func drip(begin, piece string, every time.Duration) func(*net.TCPConn) {
 		for ; err == nil; <-tick.C {
 			_, err = io.WriteString(c, piece)
 		}
-	}
-}
-
-func quietServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
-	s := httptest.NewUnstartedServer(h)
-	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	t.Cleanup(s.Close)
-	return s
-}
-
-func answers(status int, kind, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", kind)
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, body)
 	}
 }
 
@@ -345,17 +287,6 @@ func TestPostCancelled(t *testing.T) {
 		t.Errorf("%v: %v", v, err)
 	}
 	hushed(t, err.Error())
-}
-
-// writePEM writes the certificate of a server of httptest, for tls.ca_file.
-func writePEM(t *testing.T, s *httptest.Server) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 func TestPostTLS(t *testing.T) {

@@ -26,7 +26,7 @@ const (
 
 // call sends a request with body as JSON, and reads the answer into got.
 func (s *ServiceNow) call(ctx context.Context, cred credentials, what snOperation, method, path string, body, got any) (reply, error) {
-	return s.http.call(ctx, s.config.URL, cred, ticketCall{
+	return callTicket(ctx, s.http, s.config.URL, cred, ticketCall{
 		method: method, path: path, body: body, got: got, looks: what == snLook,
 		page:    "the instance hibernates (sign in to wake it), or url is another site's",
 		verdict: func(r reply, err error) error { return snVerdict(what, r, err, time.Now()) },

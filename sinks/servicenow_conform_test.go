@@ -2,7 +2,6 @@ package sinks
 
 import (
 	"log/slog"
-	"net/http"
 	"regexp"
 	"slices"
 	"testing"
@@ -17,8 +16,6 @@ func snWrong(text string) string {
 	}
 	return ""
 }
-
-func ticketRead(r *http.Request) bool { return r.Method == http.MethodGet }
 
 func TestServiceNowConforms(t *testing.T) {
 	conforms(t, conformant{

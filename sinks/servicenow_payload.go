@@ -1,7 +1,6 @@
 package sinks
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -167,19 +166,6 @@ func raise(sent map[string]string, field, want, is string) {
 	}
 }
 
-// urgent is the severity of a ticket: an escalation is a level above its
-// exposure.
-func urgent(a *processor.Alert) exposure.Severity {
-	if a.Step == exposure.Escalated {
-		for i, s := range exposure.Severities[:len(exposure.Severities)-1] {
-			if s == a.Severity {
-				return exposure.Severities[i+1]
-			}
-		}
-	}
-	return a.Severity
-}
-
 // event is the alert as an event. Unheard says that somebody came in and nobody
 // was told: then the end of it clears nothing.
 func (s *ServiceNow) event(a *processor.Alert, unheard bool) map[string]string {
@@ -233,14 +219,3 @@ var codeTag = regexp.MustCompile(`(?i)\[(\s*/?\s*code)`)
 
 // snText takes the meaning from the mark-up that ServiceNow's fields know.
 func snText(s string) string { return codeTag.ReplaceAllString(s, "[ $1") }
-
-// renderRequest is a request as a person reads it.
-func renderRequest(line string, body any) (string, error) {
-	var b bytes.Buffer
-	b.WriteString(line + "\n")
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	err := e.Encode(body)
-	return b.String(), err
-}

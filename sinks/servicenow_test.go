@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
@@ -50,23 +49,6 @@ func (r *snRig) make(t *testing.T, change func(c *ServiceNowConfig)) *ServiceNow
 }
 
 // tell sends, and wants the verdict and words of the error.
-
-func ticketTell(t *testing.T, s Sink, a *processor.Alert, ref string, want verdict, words ...string) string {
-	t.Helper()
-	newRef, err := s.Send(t.Context(), a, ref)
-	if v, _ := judge(err); v != want {
-		t.Fatalf("%s: %s, want %s: %v", a.Step, v, want, err)
-	}
-	for _, word := range words {
-		if err == nil || !strings.Contains(err.Error(), word) {
-			t.Errorf("%s: the error does not say %q: %v", a.Step, word, err)
-		}
-	}
-	if err != nil {
-		hushed(t, err.Error())
-	}
-	return newRef
-}
 
 // What the look before a step meets has the verdict of something that wrote
 
@@ -339,5 +321,11 @@ func TestServiceNowConfig(t *testing.T) {
 	}
 	if err := good.Validate(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestServiceNowCampaign(t *testing.T) {
+	if got := (&ServiceNow{}).event(campaignStory()[0], false)["resource"]; got != "several users" {
+		t.Errorf("resource %q", got)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -163,26 +162,4 @@ func subject(a *processor.Alert) string {
 		words[i] = exposure.Clean(w, maxSubject)
 	}
 	return strings.Join(words, "  ")
-}
-
-// wrap breaks text into lines of at most width characters, between words where
-// it can.
-func wrap(text string, width int) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(text) {
-		switch {
-		case line == "":
-			line = word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
-			line += " " + word
-		default:
-			lines = append(lines, line)
-			line = word
-		}
-	}
-	if line != "" {
-		lines = append(lines, line)
-	}
-	return lines
 }

@@ -116,15 +116,6 @@ func ticketLines(text string, max int) string {
 // if it is over.
 func exploited(a *processor.Alert) bool { return slices.Contains(a.Reasons, exposure.ReasonExploited) }
 
-// follows reports whether a step has others before it, as a rule.
-func follows(step exposure.Step) bool {
-	switch step {
-	case exposure.Opened, exposure.Reduced, exposure.Attempted, exposure.Campaign:
-		return false
-	}
-	return true
-}
-
 // siteProblem is what is wrong with the address of a site, "" if nothing.
 func siteProblem(address, example string) string {
 	u, err := url.Parse(address)
@@ -160,4 +151,17 @@ func choice(severity exposure.Severity, chosen, defaults map[string]string) stri
 		return value
 	}
 	return defaults[string(severity)]
+}
+
+// urgent is the severity of a ticket: an escalation is a level above its
+// exposure.
+func urgent(a *processor.Alert) exposure.Severity {
+	if a.Step == exposure.Escalated {
+		for i, s := range exposure.Severities[:len(exposure.Severities)-1] {
+			if s == a.Severity {
+				return exposure.Severities[i+1]
+			}
+		}
+	}
+	return a.Severity
 }

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,9 +24,9 @@ type ticketCall struct {
 	verdict      func(r reply, err error) error // what a failure means on this site
 }
 
-// call sends c to the site, and reads the answer. A look that brings none is not
+// callTicket sends c to the site, and reads the answer. A look that brings none is not
 // Ambiguous: nothing was changed.
-func (p *poster) call(ctx context.Context, site string, cred credentials, c ticketCall) (reply, error) {
+func callTicket(ctx context.Context, p *poster, site string, cred credentials, c ticketCall) (reply, error) {
 	r := request{
 		method: c.method, url: strings.TrimRight(site, "/") + c.path, header: http.Header{"Accept": {"application/json"}},
 		secrets: cred.secrets, bound: maxTicketReply,
@@ -66,4 +67,15 @@ func (p *poster) call(ctx context.Context, site string, cred credentials, c tick
 // at, or to say that it is asleep.
 func isPage(r reply) bool {
 	return strings.HasPrefix(r.header.Get("Content-Type"), "text/html") || strings.HasPrefix(strings.TrimSpace(string(r.body)), "<")
+}
+
+// renderRequest is a request as a person reads it.
+func renderRequest(line string, body any) (string, error) {
+	var b bytes.Buffer
+	b.WriteString(line + "\n")
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(body)
+	return b.String(), err
 }

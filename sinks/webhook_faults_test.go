@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -165,15 +166,14 @@ func TestWebhookFaults(t *testing.T) {
 					return l.dial(ctx, network, address)
 				}
 				w.http.transport.Proxy = nil
-				r := newRig(t)
-				r.start(Options{}, map[string]Sink{"hook": w})
+				r := newConformRig(t, filepath.Join(t.TempDir(), "mfawatch.db"), w, DeliveryConfig{})
 				begin := time.Now()
-				tell(t, r.j, "x-1")
-				r.idle()
+				conformTell(t, r.Journal, conformAlert("x", "x-1"))
+				r.Idle()
 				if took := time.Since(begin); took < tt.min || took > tt.max+100*time.Millisecond {
 					t.Errorf("it took %s, want %s to %s", took, tt.min, tt.max)
 				}
-				letters, err := r.j.DeadLetters("hook")
+				letters, err := r.Journal.DeadLetters("a")
 				if err != nil || len(letters) == 1 != tt.dead || len(requests) != tt.requests {
 					t.Errorf("%d requests, %d dead letters, %v; want %d, dead %t", len(requests), len(letters), err, tt.requests, tt.dead)
 				}
@@ -182,11 +182,11 @@ func TestWebhookFaults(t *testing.T) {
 						t.Errorf("request %d is of %q: %s", i, header.Get("Webhook-Id"), bodies[i])
 					}
 				}
-				hushed(t, r.log.String())
-				if tt.min > 0 && tt.name != "200 late" && !strings.Contains(r.log.String(), "err=") {
-					t.Errorf("the failure was not logged: %s", r.log.String())
+				hushed(t, r.Log.String())
+				if tt.min > 0 && tt.name != "200 late" && !strings.Contains(r.Log.String(), "err=") {
+					t.Errorf("the failure was not logged: %s", r.Log.String())
 				}
-				r.stop()
+				r.Stop()
 				_ = w.Close()
 				_ = server.Close()
 				<-served

@@ -28,7 +28,7 @@ const (
 // call sends a request with body as JSON, under a key against duplicates if
 // there is one, and reads the answer into got.
 func (z *Zendesk) call(ctx context.Context, cred credentials, what zdOperation, method, path, key string, body, got any) (reply, error) {
-	return z.http.call(ctx, z.config.URL, cred, ticketCall{
+	return callTicket(ctx, z.http, z.config.URL, cred, ticketCall{
 		method: method, path: path, key: key, body: body, got: got, looks: what == zdLook,
 		page:    "url is not that of a help desk",
 		verdict: func(r reply, err error) error { return zdVerdict(what, r, err) },

@@ -1,0 +1,86 @@
+package sinks
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// A conformRig is a journal whose alerts a dispatcher sends to one sink.
+type conformRig struct {
+	Journal *journal.Journal
+	Log     strings.Builder // of the dispatcher; read it after Stop, or while it is idle
+
+	t      *testing.T
+	d      *Dispatcher
+	cancel context.CancelFunc
+	ended  chan error
+}
+
+// newConformRig opens the journal at path and runs a dispatcher for s, named "a".
+func newConformRig(t *testing.T, path string, s Sink, c DeliveryConfig) *conformRig {
+	t.Helper()
+	r := &conformRig{Journal: conformJournal(t, path), t: t, ended: make(chan error)}
+	d, err := NewDispatcher(r.Journal, map[string]Sink{"a": s}, Options{
+		Logger: slog.New(slog.NewTextHandler(&r.Log, nil)), Delivery: map[string]DeliveryConfig{"a": c},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.d = d
+	var ctx context.Context
+	ctx, r.cancel = context.WithCancel(t.Context())
+	go func() { r.ended <- d.Run(ctx) }()
+	return r
+}
+
+// Idle waits until the sink is done with every alert.
+func (r *conformRig) Idle() {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 1000*time.Hour)
+	defer cancel()
+	if err := r.d.Idle(ctx); err != nil {
+		r.t.Fatalf("idle: %v", err)
+	}
+}
+
+// Stop ends the dispatcher and closes the journal.
+func (r *conformRig) Stop() {
+	r.t.Helper()
+	r.cancel()
+	if err := <-r.ended; err != nil {
+		r.t.Errorf("run: %v", err)
+	}
+	if err := r.Journal.Close(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// conformJournal opens a journal that logs nothing.
+func conformJournal(t testing.TB, path string) *journal.Journal {
+	t.Helper()
+	j, err := journal.Open(path, journal.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// conformAlert is an alert of the exposure x with that ID and little else.
+func conformAlert(x, id string) *processor.Alert {
+	return &processor.Alert{ID: id, Exposure: &x, Time: time.Now(), Title: "title of " + id}
+}
+
+// conformEqual wants two lists to be the same.
+func conformEqual(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}

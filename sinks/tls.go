@@ -1,0 +1,18 @@
+package sinks
+
+import "crypto/tls"
+
+// clientTLS returns the TLS configuration of c for a channel. A certificate of
+// our own that a handshake cannot read is Misconfigured.
+func clientTLS(c TLSConfig) (*tls.Config, error) {
+	config, err := c.build()
+	if err != nil || config.GetClientCertificate == nil {
+		return config, err
+	}
+	read := config.GetClientCertificate
+	config.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		cert, err := read(r)
+		return cert, Misconfigured(err)
+	}
+	return config, nil
+}
