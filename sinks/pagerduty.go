@@ -239,7 +239,7 @@ func pagerVerdict(got reply, err error) error {
 	case got.status == http.StatusNotFound, got.status == http.StatusMethodNotAllowed:
 		return Misconfigured(fmt.Errorf("%w; check url", err))
 	case got.status == http.StatusBadRequest && pagerAboutKey(got.body):
-		return Misconfigured(ofOne{fmt.Errorf("%w; check routing_key (of an integration of type Events API v2), and region: an account under eu.pagerduty.com needs region: eu", err)})
+		return Misconfigured(OfOne(fmt.Errorf("%w; check routing_key (of an integration of type Events API v2), and region: an account under eu.pagerduty.com needs region: eu", err)))
 	}
 	return err
 }

@@ -82,7 +82,7 @@ func (s *Slack) verdict(method string, err error) error {
 	case slices.Contains(slackRefusals, code):
 		return Misconfigured(said)
 	case slices.Contains(slackNoChannels, code):
-		return Misconfigured(ofOne{said})
+		return Misconfigured(OfOne(said))
 	case slices.Contains(slackNoMessages, code):
 		return Permanent(said)
 	}

@@ -23,9 +23,9 @@ func slackConform(hooked, history bool) func(t *testing.T) *conformServer {
 	return func(t *testing.T) *conformServer {
 		fake := &slackServer{token: slackToken, channel: slackRoom, name: "security", history: history}
 		server := newFaultyServer(t, fake)
-		secret := slackToken
+		hidden := slackToken
 		if hooked {
-			secret = hushPath
+			hidden = hushPath
 		}
 		return &conformServer{
 			sink: func() (Sink, error) {
@@ -38,7 +38,7 @@ func slackConform(hooked, history bool) func(t *testing.T) *conformServer {
 			holds:   func(a *processor.Alert) held { return fake.holds(a, hooked) },
 			inject:  server.inject,
 			bodies:  server.bodies,
-			secrets: []string{secret},
+			secrets: []string{hidden},
 		}
 	}
 }

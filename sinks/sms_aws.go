@@ -153,7 +153,7 @@ func judgeAWS(ctx context.Context, service string, err error) error {
 			}
 			err := said(text, "check from, and what the account may send")
 			if slices.Contains(voiceOthers, conflict.Reason) {
-				err = ofOne{err}
+				err = OfOne(err)
 			}
 			return Misconfigured(err)
 		case slices.Contains(awsPermanent, code):

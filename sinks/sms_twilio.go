@@ -132,7 +132,7 @@ func judgeTwilio(got reply, err error) error {
 			err = fmt.Errorf("%w; %s", err, known.hint)
 		}
 		if known.number {
-			err = ofOne{err}
+			err = OfOne(err)
 		}
 		return verdictOf(err, known.verdict, 0)
 	case got.status == http.StatusNotFound:

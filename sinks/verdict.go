@@ -83,8 +83,10 @@ func judge(err error) (verdict, time.Duration) {
 	return retry, 0
 }
 
-// An ofOne is a failure that is about one of several who are told, such as a
+// OfOne marks a failure that is about one of several recipients, such as a
 // channel that is archived: the others may well be told.
+func OfOne(err error) error { return ofOne{err} }
+
 type ofOne struct{ error }
 
 func (e ofOne) Unwrap() error { return e.error }

@@ -8,7 +8,7 @@ import (
 
 func TestWorstOf(t *testing.T) {
 	plain := errors.New("refused")
-	ours := Misconfigured(ofOne{errors.New("archived")})
+	ours := Misconfigured(OfOne(errors.New("archived")))
 	for _, tt := range []struct {
 		errs  []error
 		told  bool

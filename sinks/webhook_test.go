@@ -177,10 +177,10 @@ func TestWebhookSendsTheSameAgain(t *testing.T) {
 // A secret that changes under its name is used at once; one that is missing for
 // a while costs no alert.
 func TestWebhookRotation(t *testing.T) {
-	secret := firstSecret
+	signed := firstSecret
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if _, err := verified(r, body, secret, time.Now()); err != nil {
+		if _, err := verified(r, body, signed, time.Now()); err != nil {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	}))
@@ -198,7 +198,7 @@ func TestWebhookRotation(t *testing.T) {
 		}
 	}
 	send(told)
-	secret = secondSecret
+	signed = secondSecret
 	send(misconfigured)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)

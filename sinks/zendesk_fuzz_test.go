@@ -52,10 +52,10 @@ func FuzzZendeskAnswers(f *testing.F) {
 	f.Add(400, "[code]")
 	f.Fuzz(func(t *testing.T, status int, body string) {
 		got := reply{status: status, header: http.Header{"X-Ratelimit-Reset": {body}, "Ratelimit-Reset": {body}, "Content-Type": {body}}, body: []byte(body)}
-		var ticket struct {
+		var listed struct {
 			Tickets []zdTicket `json:"tickets"`
 		}
-		_ = json.Unmarshal(got.body, &ticket)
+		_ = json.Unmarshal(got.body, &listed)
 		_ = isPage(got)
 		err := judgeStatus(status, got.header, time.Now())
 		if err == nil {
