@@ -1,11 +1,15 @@
 package sinks
 
-import "crypto/tls"
+import (
+	"crypto/tls"
 
-// clientTLS returns the TLS configuration of c for a channel. A certificate of
+	"github.com/mfawatch/mfawatch/processor/secret"
+)
+
+// ClientTLS returns the TLS configuration of c for a channel. A certificate of
 // our own that a handshake cannot read is Misconfigured.
-func clientTLS(c TLSConfig) (*tls.Config, error) {
-	config, err := c.build()
+func ClientTLS(c secret.TLSConfig) (*tls.Config, error) {
+	config, err := c.Build()
 	if err != nil || config.GetClientCertificate == nil {
 		return config, err
 	}
