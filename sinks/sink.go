@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
 // A Sink hands alerts to one channel. Send may be called again with an alert
@@ -31,7 +32,7 @@ type BatchSender interface {
 }
 
 // A GroupSender is a Sink that can tell several alerts in one message, with a
-// list: what GroupConfig makes of a storm. The alerts are of one account or one
+// list: what dispatch.GroupConfig makes of a storm. The alerts are of one account or one
 // actor, in the order of the journal. What its error means for them is as with
 // a BatchSender. References of their exposures stay as they are.
 type GroupSender interface {
@@ -43,3 +44,16 @@ type GroupSender interface {
 //	To(recipients []string) (Sink, error)             the same channel, for others than those of its configuration
 //	Render(a *processor.Alert) (string, error)        what would be sent of an alert that begins an exposure, with no secret in it
 //	Receipt(ref string) string                        what the channel gave, in words: "ticket 4711"
+
+// AlwaysDelivered reports whether a step is told although somebody ended the exposure
+// at the channel: it began, or began again; somebody came in; or an intruder's
+// work goes on.
+func AlwaysDelivered(step exposure.Step, severity exposure.Severity) bool {
+	switch step {
+	case exposure.Opened, exposure.Exploited, exposure.Campaign: // which has grown, or is open again
+		return true
+	case exposure.Updated:
+		return severity == exposure.Critical
+	}
+	return false
+}

@@ -25,7 +25,8 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/aws"
-	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/processor/secret"
+	"github.com/mfawatch/mfawatch/sinks/webhook"
 )
 
 // Canaries are values that nobody else has, one for each secret field of a
@@ -116,8 +117,8 @@ func secretsOf(all map[string]bool, prefix string, t reflect.Type) {
 			field = field.Elem()
 		}
 		switch base, isFile := cutFile(path); {
-		case field == reflect.TypeFor[sinks.SecretURL](), field == reflect.TypeFor[aws.Secret](),
-			field == reflect.TypeFor[sinks.Headers](), field == reflect.TypeFor[sinks.HeaderFiles](),
+		case field == reflect.TypeFor[secret.URL](), field == reflect.TypeFor[aws.Secret](),
+			field == reflect.TypeFor[webhook.Headers](), field == reflect.TypeFor[webhook.HeaderFiles](),
 			secretField(path), isFile && (secretField(base) || strings.HasSuffix(base, ".url")):
 			all[path] = true
 		case field.Kind() == reflect.Struct && len(fieldsOf(field)) > 0:

@@ -10,6 +10,12 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/kafka"
 	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/dispatch"
+	"github.com/mfawatch/mfawatch/sinks/file"
+	kafkasink "github.com/mfawatch/mfawatch/sinks/kafka"
+	"github.com/mfawatch/mfawatch/sinks/message"
+	"github.com/mfawatch/mfawatch/sinks/stdout"
+	"github.com/mfawatch/mfawatch/sinks/webhook"
 	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/files"
 	"github.com/mfawatch/mfawatch/sources/httpin"
@@ -27,7 +33,7 @@ type surroundings struct {
 	level   *slog.LevelVar // of log
 	metrics prometheus.Registerer
 	places  sources.Bookkeeper
-	wording sinks.Wording // of all channels that people read
+	wording message.Wording // of all channels that people read
 }
 
 // A sourceConfig is the configuration of one source.
@@ -40,7 +46,7 @@ type sourceConfig interface {
 type sinkConfig interface {
 	entry
 	build(s surroundings) (sinks.Sink, error)
-	delivery() sinks.DeliveryConfig
+	delivery() dispatch.DeliveryConfig
 }
 
 // sourceTypes and sinkTypes make the configuration of each type, with its
@@ -61,7 +67,7 @@ var (
 		"slack":      func() sinkConfig { return newSlackSink() },
 		"sms":        newSMSSink,
 		"stdout": func() sinkConfig {
-			return &stdoutSink{StdoutConfig: sinks.StdoutConfig{Format: "json"}, sending: inTurn()}
+			return &stdoutSink{Config: stdout.Config{Format: "json"}, sending: inTurn()}
 		},
 		"webhook": func() sinkConfig { return &webhookSink{sending: atOnce()} },
 		"zendesk": func() sinkConfig { return newZendeskSink() },
@@ -71,20 +77,20 @@ var (
 // sending is how a sink is sent its alerts. It is a part of the configuration of
 // each.
 type sending struct {
-	sinks.DeliveryConfig `koanf:",squash"`
-	inTurn               bool // one after the other
-	people               bool // who can be told several alerts in one message
+	dispatch.DeliveryConfig `koanf:",squash"`
+	inTurn                  bool // one after the other
+	people                  bool // who can be told several alerts in one message
 }
 
-func atOnce() sending { return sending{DeliveryConfig: sinks.DefaultDeliveryConfig()} }
+func atOnce() sending { return sending{DeliveryConfig: dispatch.DefaultDeliveryConfig()} }
 
 func inTurn() sending {
-	s := sending{DeliveryConfig: sinks.DefaultDeliveryConfig(), inTurn: true}
+	s := sending{DeliveryConfig: dispatch.DefaultDeliveryConfig(), inTurn: true}
 	s.Concurrency = 1
 	return s
 }
 
-func (s sending) delivery() sinks.DeliveryConfig { return s.DeliveryConfig }
+func (s sending) delivery() dispatch.DeliveryConfig { return s.DeliveryConfig }
 
 // Validate refuses what would have no effect, too.
 func (s sending) Validate() error {
@@ -131,20 +137,20 @@ func (c *kafkaSource) build(name string, s surroundings) (sources.Source, error)
 }
 
 type stdoutSink struct {
-	Type               string `koanf:"type"`
-	sinks.StdoutConfig `koanf:",squash"`
-	sending            `koanf:",squash"`
+	Type          string `koanf:"type"`
+	stdout.Config `koanf:",squash"`
+	sending       `koanf:",squash"`
 }
 
 func (c *stdoutSink) Validate() error {
-	_, err := sinks.NewStdout(c.StdoutConfig, io.Discard)
+	_, err := stdout.New(c.Config, io.Discard)
 	sending := c.sending
 	sending.people = c.Format == "text"
 	return errors.Join(err, sending.Validate())
 }
 
 func (c *stdoutSink) build(s surroundings) (sinks.Sink, error) {
-	sink, err := sinks.NewStdout(c.StdoutConfig, s.stdout)
+	sink, err := stdout.New(c.Config, s.stdout)
 	if err != nil {
 		return nil, err
 	}
@@ -153,9 +159,9 @@ func (c *stdoutSink) build(s surroundings) (sinks.Sink, error) {
 }
 
 type fileSink struct {
-	Type             string `koanf:"type"`
-	sinks.FileConfig `koanf:",squash"`
-	sending          `koanf:",squash"`
+	Type        string `koanf:"type"`
+	file.Config `koanf:",squash"`
+	sending     `koanf:",squash"`
 }
 
 // Validate does not open the file: to check a configuration makes nothing.
@@ -167,13 +173,16 @@ func (c *fileSink) Validate() error {
 	return errors.Join(err, c.sending.Validate())
 }
 
-func (c *fileSink) build(surroundings) (sinks.Sink, error) { return sinks.NewFile(c.FileConfig) }
+func (c *fileSink) build(surroundings) (sinks.Sink, error) { return file.New(c.Config) }
+
+// KafkaConfig names what a sink writes to, beside how the cluster is reached.
+type KafkaConfig = kafkasink.Config
 
 type kafkaSink struct {
-	Type              string `koanf:"type"`
-	kafka.Config      `koanf:",squash"`
-	sinks.KafkaConfig `koanf:",squash"`
-	sending           `koanf:",squash"`
+	Type         string `koanf:"type"`
+	kafka.Config `koanf:",squash"`
+	KafkaConfig  `koanf:",squash"`
+	sending      `koanf:",squash"`
 }
 
 func (c *kafkaSink) Validate() error {
@@ -185,19 +194,19 @@ func (c *kafkaSink) build(surroundings) (sinks.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return sinks.NewKafka(c.KafkaConfig, opts)
+	return kafkasink.New(c.KafkaConfig, opts)
 }
 
 type webhookSink struct {
-	Type                string `koanf:"type"`
-	sinks.WebhookConfig `koanf:",squash"`
-	sending             `koanf:",squash"`
+	Type           string `koanf:"type"`
+	webhook.Config `koanf:",squash"`
+	sending        `koanf:",squash"`
 }
 
 func (c *webhookSink) Validate() error {
-	return errors.Join(c.WebhookConfig.Validate(), c.sending.Validate())
+	return errors.Join(c.Config.Validate(), c.sending.Validate())
 }
 
 func (c *webhookSink) build(surroundings) (sinks.Sink, error) {
-	return sinks.NewWebhook(c.WebhookConfig)
+	return webhook.New(c.Config)
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/pagerduty"
+	"github.com/mfawatch/mfawatch/sinks/slack"
 )
 
 // toPeople is how a channel that people read is sent its alerts: what is unsent
@@ -18,46 +20,46 @@ func toPeople(rate float64) sending {
 }
 
 type pagerdutySink struct {
-	Type                  string `koanf:"type"`
-	sinks.PagerDutyConfig `koanf:",squash"`
-	sending               `koanf:",squash"`
+	Type             string `koanf:"type"`
+	pagerduty.Config `koanf:",squash"`
+	sending          `koanf:",squash"`
 }
 
 // PagerDuty takes about 120 events a minute under one key, and has an incident
 // for each exposure: there is no message for several.
 func newPagerDutySink() *pagerdutySink {
-	return &pagerdutySink{PagerDutyConfig: sinks.DefaultPagerDutyConfig(), sending: toPeople(2)}
+	return &pagerdutySink{Config: pagerduty.DefaultConfig(), sending: toPeople(2)}
 }
 
 func (c *pagerdutySink) Validate() error {
-	return errors.Join(c.PagerDutyConfig.Validate(), c.sending.Validate())
+	return errors.Join(c.Config.Validate(), c.sending.Validate())
 }
 
 func (c *pagerdutySink) build(s surroundings) (sinks.Sink, error) {
-	return sinks.NewPagerDuty(c.PagerDutyConfig, s.wording)
+	return pagerduty.New(c.Config, s.wording)
 }
 
 type slackSink struct {
-	Type              string `koanf:"type"`
-	sinks.SlackConfig `koanf:",squash"`
-	sending           `koanf:",squash"`
+	Type         string `koanf:"type"`
+	slack.Config `koanf:",squash"`
+	sending      `koanf:",squash"`
 }
 
 // Slack wants about one message a second in a channel.
 func newSlackSink() *slackSink {
-	c := &slackSink{SlackConfig: sinks.DefaultSlackConfig(), sending: toPeople(1)}
+	c := &slackSink{Config: slack.DefaultConfig(), sending: toPeople(1)}
 	c.people, c.Group.Wait = true, 30*time.Second
 	return c
 }
 
 func (c *slackSink) Validate() error {
-	errs := []error{c.SlackConfig.Validate(), c.sending.Validate()}
-	if c.Group.Max > sinks.MaxSlackGroup {
-		errs = append(errs, fmt.Errorf("group.max: want at most %d, which is what one message can list, got %d", sinks.MaxSlackGroup, c.Group.Max))
+	errs := []error{c.Config.Validate(), c.sending.Validate()}
+	if c.Group.Max > slack.MaxGroup {
+		errs = append(errs, fmt.Errorf("group.max: want at most %d, which is what one message can list, got %d", slack.MaxGroup, c.Group.Max))
 	}
 	return errors.Join(errs...)
 }
 
 func (c *slackSink) build(s surroundings) (sinks.Sink, error) {
-	return sinks.NewSlack(c.SlackConfig, s.wording)
+	return slack.New(c.Config, s.wording)
 }

@@ -10,18 +10,22 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/aws"
 	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/sms"
 )
 
+// SMSConfig names whom a sink texts, beside how AWS is reached.
+type SMSConfig = sms.Config
+
 type smsSink struct {
-	Type            string `koanf:"type"`
-	sinks.SMSConfig `koanf:",squash"`
-	aws.Config      `koanf:",squash"`
-	sending         `koanf:",squash"`
+	Type       string `koanf:"type"`
+	SMSConfig  `koanf:",squash"`
+	aws.Config `koanf:",squash"`
+	sending    `koanf:",squash"`
 }
 
 // Each text costs, and fifty wake nobody better than two.
 func newSMSSink() sinkConfig {
-	c := &smsSink{SMSConfig: sinks.DefaultSMSConfig(), sending: toPeople(0)}
+	c := &smsSink{SMSConfig: sms.DefaultConfig(), sending: toPeople(0)}
 	c.people, c.Group.Wait = true, 30*time.Second
 	return c
 }
@@ -45,5 +49,5 @@ func (c *smsSink) build(s surroundings) (sinks.Sink, error) {
 			return nil, err
 		}
 	}
-	return sinks.NewSMS(c.SMSConfig, s.wording, s.log, reached)
+	return sms.New(c.SMSConfig, s.wording, s.log, reached)
 }

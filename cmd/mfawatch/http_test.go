@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
-	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
 func TestReadyzFailsWithEachPart(t *testing.T) {
@@ -113,7 +113,7 @@ func TestMetricsLint(t *testing.T) {
 	m.sinkRestarts.WithLabelValues("audit")
 	m.deadLetters.WithLabelValues("audit", actionDrop)
 	sink := &servedSink{name: "audit"}
-	sink.dispatcher.Store(new(sinks.Dispatcher))
+	sink.dispatcher.Store(new(dispatch.Dispatcher))
 	reg.MustRegister(sinkCollector{&pipeline{sinks: map[string]*servedSink{"audit": sink}}})
 	problems, err := testutil.GatherAndLint(reg)
 	problems = slices.DeleteFunc(problems, func(p promlint.Problem) bool { return !strings.HasPrefix(p.Metric, "mfawatch_") })

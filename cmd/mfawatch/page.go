@@ -14,7 +14,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
-	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
 // How much a page shows.
@@ -55,7 +55,7 @@ type pageSink struct {
 type pageExposure struct{ ID, Severity, User, Account, Since, For string }
 
 type pageAlert struct {
-	sinks.Message
+	message.Message
 	ID, Exposure, When, Record string
 }
 
@@ -125,7 +125,7 @@ func show(w http.ResponseWriter, make func() (*page, error)) {
 	}
 }
 
-func (p *pipeline) newPage(title string) (*page, sinks.Wording) {
+func (p *pipeline) newPage(title string) (*page, message.Wording) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := p.config.wording()
@@ -201,7 +201,7 @@ func (p *pipeline) story(id string) (*page, error) {
 	return v, nil
 }
 
-func pageAlertsOf(alerts []*processor.Alert, words sinks.Wording, records bool) (all []pageAlert) {
+func pageAlertsOf(alerts []*processor.Alert, words message.Wording, records bool) (all []pageAlert) {
 	for _, a := range alerts {
 		one := pageAlert{Message: words.Message(a), ID: a.ID, When: words.Time(a.Time)}
 		if a.Exposure != nil {

@@ -16,7 +16,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
-	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
 // A pipeline is the service: everything of a configuration, built and joined in
@@ -117,7 +117,7 @@ func (p *pipeline) newSink(name string, c *Config) (*servedSink, error) {
 		closeSink(sink)
 		return nil, err
 	}
-	o := sinks.Options{Logger: p.log, Drain: c.Drain, Router: router, Delivery: map[string]sinks.DeliveryConfig{name: c.Sinks[name].delivery()}}
+	o := dispatch.Options{Logger: p.log, Drain: c.Drain, Router: router, Delivery: map[string]dispatch.DeliveryConfig{name: c.Sinks[name].delivery()}}
 	s, err := newServedSink(name, sink, sinkLine{p.journal, name, p.count}, o, p.metrics)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sinks.%s: %w", name, err), s.Close())

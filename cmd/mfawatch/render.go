@@ -17,6 +17,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
 func (p *program) renderCommand() *cobra.Command {
@@ -46,7 +47,7 @@ hidden; nobody is asked on the network.`,
 		if c.Sinks[name] == nil {
 			return noSuchSink(c, name)
 		}
-		alerts := []*processor.Alert{sinks.SampleAlert()}
+		alerts := []*processor.Alert{message.SampleAlert()}
 		if len(args) == 1 {
 			if alerts, err = p.alertsIn(cmd.Context(), args[0]); err != nil {
 				return err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
 // machineTypes and pagerTypes are the types of sinks that programs read, and
@@ -66,7 +67,7 @@ func (c *Config) tryRecipients(name string, sink sinks.Sink) error {
 		if len(list) == 0 {
 			continue
 		}
-		if _, err := sinks.Address(sink, list); err != nil {
+		if _, err := dispatch.Address(sink, list); err != nil {
 			problem := strings.TrimPrefix(err.Error(), "recipients: ")
 			return &configError{"routes", []mistake{{fmt.Sprintf("routes[%d].recipients.%s", i, name), problem}}}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
 // A servedSink is a sink with a dispatcher of its own, so that one may come, go
@@ -23,16 +24,16 @@ type servedSink struct {
 	name       string
 	sink       sinks.Sink
 	line       sinkLine
-	options    sinks.Options
+	options    dispatch.Options
 	prepared   bool // the dispatcher has not run yet
 	registry   atomic.Pointer[prometheus.Registry]
-	dispatcher atomic.Pointer[sinks.Dispatcher]
+	dispatcher atomic.Pointer[dispatch.Dispatcher]
 	part
 }
 
 // newServedSink registers the sink with the journal. It is told from where it
 // was before, or else what is journalled from here on.
-func newServedSink(name string, sink sinks.Sink, line sinkLine, o sinks.Options, m *metrics) (*servedSink, error) {
+func newServedSink(name string, sink sinks.Sink, line sinkLine, o dispatch.Options, m *metrics) (*servedSink, error) {
 	s := &servedSink{name: name, sink: sink, line: line, options: o}
 	s.kind, s.log, s.restarts = "sink", o.Logger.With("sink", name), m.sinkRestarts.WithLabelValues(name)
 	return s, s.prepare()
@@ -41,7 +42,7 @@ func newServedSink(name string, sink sinks.Sink, line sinkLine, o sinks.Options,
 func (s *servedSink) prepare() error {
 	o, reg := s.options, prometheus.NewRegistry()
 	o.Registerer = reg
-	d, err := sinks.NewDispatcher(s.line, map[string]sinks.Sink{s.name: s.sink}, o)
+	d, err := dispatch.New(s.line, map[string]sinks.Sink{s.name: s.sink}, o)
 	if err != nil {
 		return err
 	}

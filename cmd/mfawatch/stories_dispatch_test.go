@@ -19,6 +19,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
 // A storySink notes what it is told, when and for whom.
@@ -88,10 +89,10 @@ func dispatchStory(t *testing.T, all []*saying, router *route.Router, until time
 	path := filepath.Join(t.TempDir(), "mfawatch.db")
 	var mu sync.Mutex
 	channels := map[string]sinks.Sink{}
-	o := sinks.Options{Logger: slog.New(slog.DiscardHandler), Router: router, Delivery: map[string]sinks.DeliveryConfig{}}
+	o := dispatch.Options{Logger: slog.New(slog.DiscardHandler), Router: router, Delivery: map[string]dispatch.DeliveryConfig{}}
 	for name, kind := range storyKinds {
 		channels[name] = storySink{mu: &mu, said: &said, name: name}
-		o.Delivery[name] = sinks.DeliveryConfig{People: kind != route.Machine}
+		o.Delivery[name] = dispatch.DeliveryConfig{People: kind != route.Machine}
 	}
 	var j *journal.Journal
 	var stop func()
@@ -100,7 +101,7 @@ func dispatchStory(t *testing.T, all []*saying, router *route.Router, until time
 		if j, err = journal.Open(path, journal.Options{Logger: o.Logger}); err != nil {
 			t.Fatal(err)
 		}
-		d, err := sinks.NewDispatcher(j, channels, o)
+		d, err := dispatch.New(j, channels, o)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
 func (p *program) testAlertCommand() *cobra.Command {
@@ -70,7 +71,7 @@ func testAlerts(random io.Reader, now time.Time, severity exposure.Severity, res
 	var b [16]byte
 	_, _ = io.ReadFull(random, b[:])
 	id, at := hex.EncodeToString(b[:]), now.UTC().Truncate(time.Second)
-	opened := sinks.SampleAlert()
+	opened := message.SampleAlert()
 	opened.ID, opened.Exposure, opened.Severity = id+"-opened", &id, severity
 	opened.Time, opened.OpenedAt = at, &at
 	if !resolve {
@@ -121,7 +122,8 @@ func testSink(ctx context.Context, c sinkConfig, s surroundings, alerts []*proce
 		newRef, err := sink.Send(trying, a, ref)
 		cancel()
 		if err != nil {
-			fmt.Fprintf(&lines, "%-8s  NOT told (%s): %s\n", a.Step, sinks.VerdictOf(err), exposure.Clean(err.Error(), 1000))
+			verdict, _ := sinks.VerdictOf(err)
+			fmt.Fprintf(&lines, "%-8s  NOT told (%s): %s\n", a.Step, verdict, exposure.Clean(err.Error(), 1000))
 			return lines.String(), false
 		}
 		ref = newRef

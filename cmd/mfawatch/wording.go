@@ -10,7 +10,7 @@ import (
 	"time"
 	_ "time/tzdata" // so that time_zone means the same on every machine
 
-	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
 // An accountConfig is what people know an AWS account by.
@@ -51,8 +51,8 @@ func (s *settings) wordingMistakes(bad func(field, format string, args ...any)) 
 
 // wording is what the configuration adds to the words of an alert. The
 // configuration is sound.
-func (s *settings) wording() sinks.Wording {
-	w := sinks.Wording{Accounts: map[string]string{}, Page: strings.TrimRight(s.HTTP.URL, "/")}
+func (s *settings) wording() message.Wording {
+	w := message.Wording{Accounts: map[string]string{}, Page: strings.TrimRight(s.HTTP.URL, "/")}
 	for number, account := range s.Accounts {
 		if account.Name != "" {
 			w.Accounts[number] = account.Name

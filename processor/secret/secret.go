@@ -1,0 +1,49 @@
+package secret
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Text is a secret given as text or as the name of a file. Field is the key of
+// the configuration that holds the text; the file's key is Field with "_file".
+type Text struct{ Field, Text, File string }
+
+// Given reports whether there is a secret.
+func (s Text) Given() bool { return s.Text != "" || s.File != "" }
+
+// Read returns the secret for use in a header. A file is read at each call.
+func (s Text) Read() (string, error) {
+	secret, err := Read(s.Field, s.Text, s.File)
+	if err == nil && strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		err = fmt.Errorf("%s: has characters that no header may have", s.Field)
+	}
+	return secret, err
+}
+
+// Read is the secret that stands in text, or in the file of that name, as
+// it is now; "" if there is neither.
+func Read(field, text, path string) (string, error) {
+	switch {
+	case path == "":
+		return text, nil
+	case text != "":
+		return "", fmt.Errorf("%s_file: set beside %s; want one of them", field, field)
+	}
+	return ReadFile(field+"_file", path)
+}
+
+// ReadFile is the secret that a file holds, without the line end that editors
+// leave.
+func ReadFile(field, path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", field, err)
+	}
+	secret := strings.TrimRight(string(text), "\r\n")
+	if secret == "" {
+		return "", fmt.Errorf("%s: %s is empty", field, path)
+	}
+	return secret, nil
+}

@@ -1,0 +1,72 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+// One channel that is dead and one that is slow delay nobody else: in fake time,
+// the others are told at the moment of the commit.
+func TestFiftySinksOneDeadOneSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var mu sync.Mutex
+		told := map[string]map[string]time.Time{}
+		all := map[string]sinks.Sink{}
+		for i := range 50 {
+			name := fmt.Sprintf("sink-%02d", i)
+			told[name] = map[string]time.Time{}
+			s := &fakeSink{t: t}
+			s.answer = func(ctx context.Context, a *processor.Alert, _ string) (string, error) {
+				switch i {
+				case 0: // dead: it never answers
+					<-ctx.Done()
+					return "", ctx.Err()
+				case 1: // slow
+					select {
+					case <-time.After(20 * time.Second):
+					case <-ctx.Done():
+						return "", ctx.Err()
+					}
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				told[name][a.ID] = time.Now()
+				return "", nil
+			}
+			all[name] = s
+		}
+		r.start(Options{}, all)
+		committed := map[string]time.Time{}
+		for i := range 40 { // more than the dead one has sends, for longer than one lasts
+			id := fmt.Sprintf("x%d-1", i)
+			tell(t, r.j, id)
+			committed[id] = time.Now()
+			time.Sleep(time.Second)
+		}
+		time.Sleep(5 * time.Minute)
+		mu.Lock()
+		for name, times := range told {
+			if name == "sink-00" {
+				continue
+			}
+			if len(times) != len(committed) {
+				t.Errorf("%s was told %d of %d", name, len(times), len(committed))
+			}
+			for id, at := range times {
+				if late := at.Sub(committed[id]); name != "sink-01" && late != 0 {
+					t.Errorf("%s was told %s after %s", name, id, late)
+				}
+			}
+		}
+		mu.Unlock()
+		r.stop()
+	})
+}

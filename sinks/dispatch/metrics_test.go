@@ -1,0 +1,66 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+// gathered returns the count and the sum of a histogram of one series, or the
+// value of a counter as both.
+func gathered(t *testing.T, reg *prometheus.Registry, name string) (count uint64, sum float64) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name || len(f.GetMetric()) != 1 {
+			continue
+		}
+		m := f.GetMetric()[0]
+		if c := m.GetCounter(); c != nil {
+			return uint64(c.GetValue()), c.GetValue()
+		}
+		return m.GetHistogram().GetSampleCount(), m.GetHistogram().GetSampleSum()
+	}
+	t.Fatalf("no single series of %s", name)
+	return 0, 0
+}
+
+// From the event's being journalled, retries included.
+func TestTimeToDoneAndRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		reg := prometheus.NewPedanticRegistry()
+		slow := true
+		s := sendFunc(func(context.Context, *processor.Alert, string) (string, error) {
+			if slow {
+				slow = false
+				time.Sleep(10 * time.Second)
+				return "", errors.New("502")
+			}
+			time.Sleep(20 * time.Second)
+			return "", nil
+		})
+		r.start(Options{Registerer: reg}, map[string]sinks.Sink{"a": s})
+		time.Sleep(300 * time.Millisecond) // into a second
+		tell(t, r.j, "x-1")
+		r.idle()
+		synctest.Wait() // the worker hears of it after the journal
+		if n, sum := gathered(t, reg, "mfawatch_sink_done_seconds"); n != 1 || sum < 30 || sum > 31.1 {
+			t.Errorf("done after %v s, %d times, want 30 and up to a second of backoff", sum, n)
+		}
+		if n, _ := gathered(t, reg, "mfawatch_sink_retries_total"); n != 1 {
+			t.Errorf("%v retries, want 1", n)
+		}
+		r.stop()
+	})
+}

@@ -1,0 +1,291 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+func resultOf(n uint64) journal.Result { return journal.Result{Number: n} }
+
+// A groupSink can tell several alerts at once.
+type groupSink struct {
+	fakeSink
+	groups [][]string
+	when   []time.Time
+	refuse func(alerts []*processor.Alert) error // nil: told
+}
+
+func (s *groupSink) SendGroup(_ context.Context, alerts []*processor.Alert) error {
+	var ids []string
+	for _, a := range alerts {
+		ids = append(ids, a.ID)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.groups = append(s.groups, ids)
+	s.when = append(s.when, time.Now())
+	if s.refuse != nil {
+		if err := s.refuse(alerts); err != nil {
+			return err
+		}
+	}
+	s.told = append(s.told, ids...)
+	return nil
+}
+
+func (s *groupSink) list() [][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.groups)
+}
+
+func grouping(g GroupConfig) Options { return delivery(DeliveryConfig{Group: g}) }
+
+// The first alert is told at once, those that follow in one message for each
+// window, and when the storm is over the next one is told at once again.
+func TestStormBecomesGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := &groupSink{fakeSink: fakeSink{t: t}}
+		machine := &fakeSink{t: t}
+		o := grouping(GroupConfig{Wait: time.Minute})
+		o.Delivery["m"] = o.Delivery["a"] // it cannot: unaffected
+		r.start(o, map[string]sinks.Sink{"a": s, "m": machine})
+		begin := time.Now()
+		tell(t, r.j, "x-1")
+		time.Sleep(time.Second)
+		if sends, _ := s.lists(); len(sends) != 1 {
+			t.Fatalf("the first was not sent at once: %v", sends)
+		}
+		tell(t, r.j, "x-2", "x-3", "y-1", "z-1")
+		time.Sleep(time.Second)
+		if _, told := machine.lists(); len(told) != 5 {
+			t.Errorf("the machine was told %v", told)
+		}
+		time.Sleep(60 * time.Second)
+		tell(t, r.j, "w-1", "x-4")
+		r.idle()
+		want := [][]string{{"x-2", "x-3", "y-1", "z-1"}, {"w-1", "x-4"}}
+		if !slices.EqualFunc(s.list(), want, slices.Equal) {
+			t.Fatalf("groups %v, want %v", s.list(), want)
+		}
+		for i, at := range s.when {
+			if d := at.Sub(begin) - time.Duration(i+1)*time.Minute; d < 0 || d > time.Second {
+				t.Errorf("group %d was told %s after its time", i, d)
+			}
+		}
+		time.Sleep(3 * time.Minute)
+		calm := time.Now()
+		tell(t, r.j, "v-1")
+		r.idle()
+		if time.Since(calm) > time.Second {
+			t.Error("after the storm the first alert was held back")
+		}
+		sends, _ := s.lists()
+		equal(t, "sent alone", sends, []string{"x-1", "v-1"})
+		if st, err := r.j.Stats(); err != nil || st.Sinks["a"].Pending != 0 {
+			t.Errorf("pending %+v, %v", st.Sinks, err)
+		}
+		r.stop()
+	})
+}
+
+func TestGroupsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := &groupSink{fakeSink: fakeSink{t: t}}
+		r.start(grouping(GroupConfig{Wait: time.Minute, Max: 10}), map[string]sinks.Sink{"a": s})
+		tell(t, r.j, many(36)...) // one alone, three full groups at once, five at the end
+		time.Sleep(time.Second)
+		if len(s.list()) != 3 {
+			t.Errorf("%d full groups at once, want 3", len(s.list()))
+		}
+		r.idle()
+		if len(s.list()) != 4 || len(s.list()[3]) != 5 {
+			t.Errorf("groups %v", s.list())
+		}
+		_, told := s.lists()
+		slices.Sort(told)
+		equal(t, "told", told, many(36))
+		r.stop()
+	})
+}
+
+func TestGroupKeys(t *testing.T) {
+	a := &processor.Alert{Partition: "aws", Account: "1"}
+	b := &processor.Alert{Partition: "aws", Account: "2"}
+	a.Actor.ARN, b.Actor.ARN = "arn:eve", "arn:eve"
+	unknown := &processor.Alert{Partition: "aws", Account: "1"}
+	account, actor := &storm{GroupConfig: GroupConfig{By: byAccount}}, &storm{GroupConfig: GroupConfig{By: byActor}}
+	if account.key(a) == account.key(b) || account.key(a) != account.key(unknown) {
+		t.Error("by account")
+	}
+	if actor.key(a) != actor.key(b) || actor.key(a) == actor.key(unknown) || actor.key(unknown) != account.key(unknown) {
+		t.Error("by actor")
+	}
+}
+
+// A group that fails is tried again; one that is refused is told alert by alert,
+// so that only the one that is sick becomes a dead letter.
+func TestGroupThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		failures := 0
+		s := &groupSink{fakeSink: fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+			if a.ID == "y-1" {
+				return "", sinks.Permanent(errors.New("too long"))
+			}
+			return "", nil
+		}}}
+		s.refuse = func(alerts []*processor.Alert) error {
+			if failures++; failures == 1 {
+				return errors.New("502")
+			}
+			if slices.ContainsFunc(alerts, func(a *processor.Alert) bool { return a.ID == "y-1" }) {
+				return sinks.Permanent(errors.New("too long"))
+			}
+			return nil
+		}
+		r.start(grouping(GroupConfig{Wait: time.Minute}), map[string]sinks.Sink{"a": s})
+		tell(t, r.j, "x-1", "x-2", "y-1", "y-2", "z-1")
+		r.idle()
+		_, told := s.lists()
+		slices.Sort(told)
+		equal(t, "told", told, []string{"x-1", "x-2", "y-2", "z-1"})
+		letters, err := r.j.DeadLetters("a")
+		if err != nil || len(letters) != 1 || letters[0].Alert.ID != "y-1" {
+			t.Errorf("dead letters %+v, %v", letters, err)
+		}
+		r.stop()
+	})
+}
+
+// A group gives its exposures no references, and takes none of those that have a
+// place of their own at the channel: they go on there.
+func TestGroupKeepsRefs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		var mu sync.Mutex
+		var refs []string
+		s := &groupSink{fakeSink: fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, ref string) (string, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			refs = append(refs, a.ID+":"+ref)
+			return "thread-" + *a.Exposure, nil
+		}}}
+		o := grouping(GroupConfig{Wait: time.Minute})
+		r.start(o, map[string]sinks.Sink{"a": s})
+		tell(t, r.j, "x-1", "y-1", "x-2", "z-1")
+		r.idle()
+		r.stop()
+		r.start(o, map[string]sinks.Sink{"a": s})
+		tell(t, r.j, "x-3", "y-2")
+		r.idle()
+		slices.Sort(refs)
+		equal(t, "refs", refs, []string{"x-1:", "x-2:thread-x", "x-3:thread-x", "y-2:"})
+		if groups := s.list(); len(groups) != 1 || !slices.Equal(groups[0], []string{"y-1", "z-1"}) {
+			t.Errorf("groups %v", groups)
+		}
+		r.stop()
+	})
+}
+
+// A batchSink takes alerts many at a time, as a file does.
+type batchSink struct {
+	fakeSink
+	batches  []int
+	refuse   string // the alert that no batch may hold
+	throttle int    // batches that are asked to wait
+}
+
+func (s *batchSink) Parallel() int { return 1 }
+
+func (s *batchSink) SendBatch(_ context.Context, alerts []*processor.Alert) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.batches = append(s.batches, len(alerts))
+	if s.throttle > 0 {
+		s.throttle--
+		return sinks.Throttled(errors.New("429"), time.Minute)
+	}
+	for _, a := range alerts {
+		if a.ID == s.refuse {
+			return sinks.Permanent(errors.New("no"))
+		}
+	}
+	for _, a := range alerts {
+		s.told = append(s.told, a.ID)
+	}
+	return nil
+}
+
+// Batches keep the order of the journal, over exposures too.
+func TestBatchesKeepTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := &batchSink{fakeSink: fakeSink{t: t}}
+		r.start(Options{}, map[string]sinks.Sink{"a": s})
+		var ids []string
+		for i := range 3000 {
+			ids = append(ids, fmt.Sprintf("x%d-%04d", i*i%701, i))
+		}
+		tell(t, r.j, ids...)
+		r.idle()
+		_, told := s.lists()
+		equal(t, "told", told, ids)
+		if n := len(s.batches); n > 60 || slices.Max(s.batches) > maxBatch {
+			t.Errorf("%d batches of %v", n, s.batches)
+		}
+		r.stop()
+	})
+}
+
+func TestBatchThatIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := &batchSink{fakeSink: fakeSink{t: t}, refuse: "x0050-1"}
+		s.answer = func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+			if a.ID == s.refuse {
+				return "", sinks.Permanent(errors.New("no"))
+			}
+			return "", nil
+		}
+		r.start(Options{}, map[string]sinks.Sink{"a": s})
+		tell(t, r.j, many(100)...)
+		r.idle()
+		if _, told := s.lists(); len(told) != 99 {
+			t.Errorf("%d told, want 99", len(told))
+		}
+		letters, err := r.j.DeadLetters("a")
+		if err != nil || len(letters) != 1 || letters[0].Alert.ID != s.refuse || !strings.Contains(letters[0].Cause, "no") {
+			t.Errorf("dead letters %+v, %v", letters, err)
+		}
+		r.stop()
+	})
+}
+
+func TestBatchesWithARate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := &batchSink{fakeSink: fakeSink{t: t}}
+		r.start(delivery(DeliveryConfig{Rate: 10}), map[string]sinks.Sink{"a": s})
+		begin := time.Now()
+		tell(t, r.j, many(200)...)
+		r.idle()
+		if took := time.Since(begin); took < 18*time.Second || took > 22*time.Second {
+			t.Errorf("200 alerts at 10 a second took %s", took)
+		}
+		r.stop()
+	})
+}

@@ -1,0 +1,257 @@
+package httpsend
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/secret"
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+const (
+	MaxReply       = 64 << 10 // bytes that are read of a reply if nothing else is said, and of its headers
+	MaxErrorText   = 300      // bytes
+	MaxExcerpt     = 200      // bytes of a reply that are shown
+	idleConnection = 90 * time.Second
+)
+
+// A Client is how every HTTP channel reaches its server: one connection pool of
+// its own, time limits, no redirects, bounded replies, and errors that carry a
+// verdict and no secret.
+type Client struct {
+	HTTP      *http.Client
+	Transport *http.Transport
+}
+
+// New connects to nobody. The caller closes the poster.
+func New(c Config) (*Client, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	trust, err := sinks.ClientTLS(c.TLS)
+	if err != nil {
+		return nil, err
+	}
+	connect := cmp.Or(c.ConnectTimeout, DefaultConfig().ConnectTimeout)
+	answer := cmp.Or(c.ReplyTimeout, DefaultConfig().ReplyTimeout)
+	dialer := &net.Dialer{Timeout: connect}
+	if !c.AllowLinkLocal {
+		dialer.ControlContext = refuseLinkLocal
+	}
+	t := &http.Transport{
+		Proxy:                  environmentProxy,
+		DialContext:            dialer.DialContext,
+		OnProxyConnectResponse: proxyAnswered,
+		TLSClientConfig:        trust,
+		TLSHandshakeTimeout:    connect,
+		ResponseHeaderTimeout:  answer,
+		MaxResponseHeaderBytes: MaxReply,
+		IdleConnTimeout:        idleConnection,
+		MaxIdleConnsPerHost:    64, // more than a sink sends at once
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // so that the bound on a reply is one on what comes in
+	}
+	return &Client{
+		Transport: t,
+		HTTP: &http.Client{
+			Transport:     t,
+			Timeout:       2*connect + answer,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}, nil
+}
+
+// Close closes the connections that nobody uses.
+func (p *Client) Close() error {
+	p.Transport.CloseIdleConnections()
+	return nil
+}
+
+// A Request is what a channel wants sent.
+type Request struct {
+	Method  string // POST if empty
+	URL     string
+	Header  http.Header
+	Body    []byte
+	Secrets []string // what besides the URL must not be seen in an error
+	Bound   int64    // bytes that are read of the reply; 0: 64 KiB
+}
+
+// A Reply is what came back.
+type Reply struct {
+	Status int
+	Header http.Header
+	Body   []byte // as far as the bound of the request
+}
+
+// post sends r once and returns what came back, also beside an error where
+// there was an answer: a channel that knows better what it means may look. The
+// error is nil for a status of 2xx whose reply came to its end or its bound,
+// and else carries the verdict: see StatusError and unanswered. Neither r.url
+// nor r.secrets are in it. It returns soon after ctx is done.
+func (p *Client) Send(ctx context.Context, r Request) (Reply, error) {
+	var sent atomic.Bool
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
+	req, err := http.NewRequestWithContext(traced, cmp.Or(r.Method, http.MethodPost), r.URL, bytes.NewReader(r.Body))
+	if err != nil || req.URL.Host == "" {
+		return Reply{}, sinks.Misconfigured(errors.New("the address is no URL; want one such as https://alerts.example.net/hook"))
+	}
+	for name, values := range r.Header {
+		req.Header[name] = values
+	}
+	if req.Header.Get("User-Agent") == "" {
+		req.Header.Set("User-Agent", userAgent())
+	}
+	hide := secret.Redactor(req.URL, r.Secrets)
+	fail := func(err error) error { return &Error{req.Method, req.URL.Host, hide, err} }
+
+	resp, err := p.HTTP.Do(req)
+	if err != nil {
+		return Reply{}, fail(unanswered(ctx, err, sent.Load()))
+	}
+	defer resp.Body.Close()
+	body, cut := io.ReadAll(io.LimitReader(resp.Body, cmp.Or(r.Bound, MaxReply)))
+	got := Reply{resp.StatusCode, resp.Header, body}
+	err = StatusError(resp.StatusCode, resp.Header, time.Now())
+	switch {
+	case err != nil:
+		return got, fail(fmt.Errorf("%w%s", err, excerpt(got, hide)))
+	case cut != nil:
+		return got, fail(sinks.Ambiguous(fmt.Errorf("answered %d, but the reply broke off: %w", resp.StatusCode, Cause(ctx, cut))))
+	}
+	return got, nil
+}
+
+// unanswered gives the verdict on a request that brought no answer. What was
+// wrong before a byte of it was written is tried again, but for certificates
+// and keys, which time alone does not mend. Once it was being written, nobody
+// knows whether it arrived.
+func unanswered(ctx context.Context, err error, sent bool) error {
+	err = Cause(ctx, err)
+	switch v, _ := sinks.VerdictOf(err); {
+	case v != sinks.VerdictRetry:
+		return err
+	case TLSRefused(err):
+		return sinks.Misconfigured(fmt.Errorf("%w; check the server's certificate and tls", err))
+	case sent:
+		return sinks.Ambiguous(fmt.Errorf("no answer: %w", err))
+	}
+	return err
+}
+
+// Cause leaves out of err what repeats the URL, and our own port, which would
+// make another error of each attempt. Where ctx ended it, it says why.
+func Cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Source != nil {
+		return &net.OpError{Op: op.Op, Net: op.Net, Addr: op.Addr, Err: op.Err}
+	}
+	return err
+}
+
+// TLSRefused reports whether one side did not want the other's certificate, or
+// does not speak TLS as the other does.
+func TLSRefused(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
+		return true
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && (op.Op == "remote error" || op.Op == "local error") // a TLS alert
+}
+
+// environmentProxy is the proxy of the environment. What is wrong with that is
+// not repeated: it may hold a password.
+func environmentProxy(r *http.Request) (*url.URL, error) {
+	u, err := http.ProxyFromEnvironment(r)
+	if err != nil {
+		return nil, sinks.Misconfigured(errors.New("HTTPS_PROXY or HTTP_PROXY is no URL"))
+	}
+	return u, nil
+}
+
+// proxyAnswered gives the verdict on a proxy that does not connect us: the
+// request was not sent.
+func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	switch s := resp.StatusCode; {
+	case s == http.StatusOK:
+		return nil
+	case s >= 400 && s < 500 && s != http.StatusRequestTimeout && s != http.StatusTooManyRequests:
+		return sinks.Misconfigured(fmt.Errorf("the proxy answered %s", StatusText(s)))
+	default:
+		return fmt.Errorf("the proxy answered %s", StatusText(s))
+	}
+}
+
+// refuseLinkLocal keeps requests from the addresses at which clouds hand out
+// credentials to whoever asks on the machine.
+func refuseLinkLocal(_ context.Context, _, address string, _ syscall.RawConn) error {
+	a, err := netip.ParseAddrPort(address)
+	if err == nil && a.Addr().IsLinkLocalUnicast() {
+		return sinks.Misconfigured(fmt.Errorf("%s is a link-local address; set allow_link_local: true if it is meant", a.Addr()))
+	}
+	return nil
+}
+
+// A Error says where to a request went that failed, and nothing secret.
+type Error struct {
+	method, host string
+	hide         *strings.Replacer
+	err          error
+}
+
+func (e *Error) Error() string {
+	text := e.hide.Replace(e.err.Error())
+	return exposure.Clean(e.method+" to "+e.host+": "+text, MaxErrorText+MaxExcerpt)
+}
+
+func (e *Error) Unwrap() error { return e.err }
+
+// excerpt is what to show of a reply: some of it if it is text for a person or
+// a program, nothing of a page.
+func excerpt(r Reply, hide *strings.Replacer) string {
+	text := bytes.TrimSpace(r.Body)
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case len(text) == 0:
+		return ""
+	case kind == "text/html" || kind == "application/xhtml+xml" || text[0] == '<':
+		return ", with a page of HTML"
+	case kind == "text/plain" || strings.HasSuffix(kind, "json"):
+		shown := strings.Join(strings.Fields(hide.Replace(string(text))), " ")
+		return ": " + exposure.Clean(shown, MaxExcerpt)
+	}
+	return ""
+}
+
+// userAgent names the program and its version.
+func userAgent() string {
+	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
+		return "mfawatch/" + info.Main.Version
+	}
+	return "mfawatch/devel"
+}

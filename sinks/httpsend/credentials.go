@@ -1,0 +1,24 @@
+package httpsend
+
+import (
+	"encoding/base64"
+
+	"github.com/mfawatch/mfawatch/processor/secret"
+)
+
+// Credentials are a header that proves who we are, and what of it is secret.
+type Credentials struct {
+	Name, Value string
+	Secrets     []string
+}
+
+func BasicCredentials(user string, password secret.Text) (Credentials, error) {
+	secret, err := password.Read()
+	encoded := base64.StdEncoding.EncodeToString([]byte(user + ":" + secret))
+	return Credentials{"Authorization", "Basic " + encoded, []string{secret, encoded}}, err
+}
+
+func BearerCredentials(token secret.Text) (Credentials, error) {
+	secret, err := token.Read()
+	return Credentials{"Authorization", "Bearer " + secret, []string{secret}}, err
+}

@@ -1,0 +1,273 @@
+package message
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
+)
+
+// A Wording is what the operator adds to the words of an alert, for all the
+// channels that people read. The zero value adds nothing.
+type Wording struct {
+	Accounts map[string]string // names of accounts, by their number
+	Zone     *time.Location    // times are said in it too, beside UTC; nil: in UTC alone
+	Page     string            // URL of mfawatch's own page, without a slash at its end; "": no link to it
+}
+
+// A Message is an alert as a person is told it: in the order in which it is to
+// be read, cleaned (see exposure.Clean) and bounded, but not escaped for any
+// channel. It depends on the alert and the Wording alone.
+type Message struct {
+	Severity exposure.Severity
+	Step     exposure.Step
+	Over     bool     // there is nothing more to wait for: it is resolved
+	Title    string   // who, what and where: one line, 300 bytes at most
+	Short    string   // severity and title, for where nothing else has room
+	Summary  string   // how, why it is that bad: sentences, 1,000 bytes at most
+	Advice   string   // what to do now, 300 bytes at most; "" where nothing is to be done
+	Facts    []Fact   // who, by whom, from where, since when
+	Links    []Link   // to the record and to mfawatch's page
+	Reasons  []string // the alert's
+}
+
+// A Fact is one line of what is known. Neither part is empty.
+type Fact struct{ Name, Value string }
+
+// A Link is a place where more is to be seen. The URL is well formed, and its
+// host is never of an attacker's choice.
+type Link struct{ Text, URL string }
+
+// Bounds of a message, in bytes.
+const (
+	maxMessageTitle   = 300
+	maxMessageSummary = 1000
+	maxMessageAdvice  = 300
+	MaxFact           = 200
+)
+
+// Message is what people are told of the alert.
+func (w Wording) Message(a *processor.Alert) Message {
+	advice := exposure.Clean(a.Advice, maxMessageAdvice)
+	summary := a.Summary
+	if a.Advice != "" {
+		summary = strings.Join(strings.Fields(strings.Replace(summary, a.Advice, "", 1)), " ")
+	}
+	m := Message{
+		Severity: a.Severity, Step: a.Step, Over: a.Step == exposure.Resolved,
+		Title:   exposure.Clean(w.named(a.Title, a.Account), maxMessageTitle),
+		Summary: exposure.Clean(summary, maxMessageSummary),
+		Advice:  advice,
+		Facts:   w.facts(a),
+		Reasons: slices.Clone(a.Reasons),
+	}
+	m.Short = strings.ToUpper(string(m.Severity)) + ": " + m.Title
+	if m.Over {
+		m.Short = "RESOLVED: " + m.Title
+	}
+	m.Links = w.links(a)
+	return m
+}
+
+// named puts the account's name beside its number in a title.
+func (w Wording) named(title, account string) string {
+	name := w.Accounts[account]
+	if name == "" || account == "" {
+		return title
+	}
+	return strings.Replace(title, " in "+account, " in "+name+" ("+account+")", 1)
+}
+
+// Account is the account's number with its name, if it has one.
+func (w Wording) Account(number string) string {
+	if name := w.Accounts[number]; name != "" {
+		return name + " (" + number + ")"
+	}
+	return number
+}
+
+// account is the account, and its partition if it is not the usual one.
+func (w Wording) AlertAccount(a *processor.Alert) string {
+	account := w.Account(a.Account)
+	if a.Partition != "" && a.Partition != "aws" {
+		account += ", " + a.Partition
+	}
+	return account
+}
+
+// Time is t in UTC, and in the zone of the Wording where that is another.
+func (w Wording) Time(t time.Time) string {
+	text := t.UTC().Format("2006-01-02 15:04:05 UTC")
+	if w.Zone == nil || w.Zone == time.UTC {
+		return text
+	}
+	layout := "15:04:05 MST"
+	local := t.In(w.Zone)
+	if local.Format(time.DateOnly) != t.UTC().Format(time.DateOnly) {
+		layout = "2006-01-02 " + layout
+	}
+	return text + " (" + local.Format(layout) + ")"
+}
+
+// facts are in the order in which somebody who was woken asks.
+func (w Wording) facts(a *processor.Alert) []Fact {
+	var facts []Fact
+	add := func(name, value string) {
+		if value = exposure.Clean(value, MaxFact); value != "" {
+			facts = append(facts, Fact{name, value})
+		}
+	}
+	switch {
+	case a.Users != nil:
+		add("Users", fmt.Sprintf("%d, of whom %d are without MFA: %s", a.Users.Count, a.Users.Open, strings.Join(a.Users.Names, ", ")))
+	case a.Root:
+		add("User", "the root user")
+	case a.User == nil:
+		add("User", "unknown: the record does not say")
+	default:
+		add("User", *a.User)
+	}
+	add("Account", w.AlertAccount(a))
+	switch {
+	case a.OpenedAt == nil:
+	case a.Step == exposure.Reduced: // who is not without MFA
+		add("Time", w.Time(*a.OpenedAt))
+	default:
+		add("Without MFA since", w.Time(*a.OpenedAt))
+	}
+	if a.ResolvedAt != nil {
+		add("Over since", w.Time(*a.ResolvedAt))
+	}
+	if a.OpenedAt == nil || !a.Time.Equal(*a.OpenedAt) && !a.Time.Equal(deref(a.ResolvedAt)) {
+		add("Time", w.Time(a.Time))
+	}
+	add("Done by", doneBy(a.Actor))
+	if a.Actor.ARN != "" || a.Actor.Name != "" || a.Actor.Type != "" {
+		add("Session", session(a.Actor))
+	}
+	add("From", a.Actor.SourceIP)
+	if a.Actor.UserAgent != a.Actor.SourceIP {
+		add("With", a.Actor.UserAgent)
+	}
+	if a.Device.Serial != nil {
+		add("Device", *a.Device.Serial)
+	}
+	if a.Protection == exposure.ProtectionOtherDevice {
+		add("Still protected by", "another MFA device")
+	}
+	if a.Attempts != nil {
+		add("Tries", fmt.Sprintf("%d, AWS answered %s", a.Attempts.Count, strings.Join(a.Attempts.ErrorCodes, ", ")))
+	}
+	if a.Event.Name != "" {
+		add("Record", a.Event.Name+" in "+a.Event.Region+", event "+a.Event.ID)
+	}
+	return facts
+}
+
+func deref(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+// doneBy is who caused the step.
+func doneBy(a exposure.AlertActor) string {
+	who := a.ARN
+	if who == "" {
+		who = strings.TrimSpace(a.Type + " " + a.Name)
+	}
+	if a.Self && who != "" {
+		return "the user (" + who + ")"
+	}
+	return who
+}
+
+// session says whether the actor's session had MFA.
+func session(a exposure.AlertActor) string {
+	switch {
+	case a.MFA != nil && *a.MFA:
+		return "with MFA"
+	case a.MFA != nil:
+		return "without MFA"
+	case strings.HasPrefix(a.AccessKeyID, "AKIA"):
+		return "a long-term access key: MFA not known"
+	}
+	return "MFA not known"
+}
+
+// consoles are the hosts of the management console by partition. Others have
+// none that this program could know.
+var consoles = map[string]string{
+	"aws":        "console.aws.amazon.com",
+	"aws-cn":     "console.amazonaws.cn",
+	"aws-us-gov": "console.amazonaws-us-gov.com",
+}
+
+// links lead to the record in the console's event history, which shows 90 days,
+// and to mfawatch's own page.
+func (w Wording) links(a *processor.Alert) []Link {
+	var links []Link
+	if host := consoles[a.Partition]; host != "" && a.Event.ID != "" && regionName(a.Event.Region) {
+		links = append(links, Link{"CloudTrail record", "https://" + a.Event.Region + "." + host + "/cloudtrailv2/home?region=" + a.Event.Region +
+			"#/events/" + url.PathEscape(a.Event.ID)})
+	}
+	if user := userPage(a); user != "" {
+		links = append(links, Link{"User in IAM", user})
+	}
+	if w.Page != "" && a.Exposure != nil {
+		links = append(links, Link{"mfawatch", w.Page + "/exposures/" + url.PathEscape(*a.Exposure)})
+	}
+	return links
+}
+
+// userPage is the user's security credentials in the console, "" where there is
+// no such page.
+func userPage(a *processor.Alert) string {
+	host := consoles[a.Partition]
+	if host == "" || a.Root || a.User == nil || *a.User == "" || !userName.MatchString(*a.User) {
+		return ""
+	}
+	return "https://" + host + "/iam/home#/users/details/" + url.PathEscape(*a.User) + "?section=security_credentials"
+}
+
+// userName is what IAM lets a user be called.
+var userName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
+
+// regionName reports whether s may stand in a host's name: what a record says
+// of its region steers no link elsewhere.
+func regionName(s string) bool {
+	if len(s) == 0 || len(s) > 32 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// Follows reports whether a step has others before it, as a rule.
+func Follows(step exposure.Step) bool {
+	switch step {
+	case exposure.Opened, exposure.Reduced, exposure.Attempted, exposure.Campaign:
+		return false
+	}
+	return true
+}
+
+func Unlinked(m Message) Message {
+	m.Title, m.Short, m.Summary, m.Advice = safetext.Unlink(m.Title), safetext.Unlink(m.Short), safetext.Unlink(m.Summary), safetext.Unlink(m.Advice)
+	m.Facts = slices.Clone(m.Facts)
+	for i, f := range m.Facts {
+		m.Facts[i].Value = safetext.Unlink(f.Value)
+	}
+	return m
+}

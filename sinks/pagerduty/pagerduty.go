@@ -1,0 +1,260 @@
+package pagerduty
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/secret"
+	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/httpsend"
+	"github.com/mfawatch/mfawatch/sinks/message"
+)
+
+// A Config says which service of Sink is told, by the integration
+// keys of its Events API v2. Files that hold a key are read for each attempt.
+type Config struct {
+	RoutingKey     string `koanf:"routing_key"`
+	RoutingKeyFile string `koanf:"routing_key_file"` // in the place of routing_key
+	// The service that is told of what is escalated or exploited, beside the
+	// first: whoever acknowledged an incident is not paged for it again.
+	EscalationRoutingKey     string            `koanf:"escalation_routing_key"`
+	EscalationRoutingKeyFile string            `koanf:"escalation_routing_key_file"`
+	Region                   string            `koanf:"region"`    // of the account: us or eu; default us
+	URL                      secret.URL        `koanf:"url"`       // in the place of that of the region: of a relay
+	Templates                message.Templates `koanf:"templates"` // summary
+	httpsend.Config          `koanf:",squash"`
+}
+
+// DefaultConfig is what holds where nothing else is said.
+func DefaultConfig() Config {
+	return Config{Region: "us", Config: httpsend.DefaultConfig()}
+}
+
+// urls are the addresses of the Events API v2 by region.
+var urls = map[string]string{
+	"us": "https://events.pagerduty.com/v2/enqueue",
+	"eu": "https://events.eu.pagerduty.com/v2/enqueue",
+}
+
+// routingKey is what an integration key looks like.
+var routingKey = regexp.MustCompile(`^[A-Za-z0-9]{32}$`)
+
+// Validate tells every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. Files that are named have to be there
+// and readable.
+func (c Config) Validate() error {
+	errs := []error{c.Config.Validate()}
+	if c.Region != "" && urls[c.Region] == "" {
+		errs = append(errs, fmt.Errorf("region: want us or eu, where the account is (an address under eu.pagerduty.com is eu), got %.40q", c.Region))
+	}
+	if c.URL != "" && c.URL.Problem() != "" {
+		errs = append(errs, errors.New("url: "+c.URL.Problem()))
+	}
+	_, _, err := c.keys()
+	errs = append(errs, err)
+	_, err = c.Templates.Parse("summary")
+	return errors.Join(append(errs, err)...)
+}
+
+// keys are the integration keys as they are now; that for escalation is "" if
+// there is none.
+func (c Config) keys() (first, escalation string, err error) {
+	first, err1 := secret.Read("routing_key", c.RoutingKey, c.RoutingKeyFile)
+	switch {
+	case err1 != nil:
+	case first == "":
+		err1 = errors.New("routing_key: missing; want the integration key of a service's Events API v2 integration, or routing_key_file")
+	case !routingKey.MatchString(first):
+		err1 = errors.New("routing_key: want the integration key of an Events API v2 integration, 32 letters and digits")
+	}
+	escalation, err2 := secret.Read("escalation_routing_key", c.EscalationRoutingKey, c.EscalationRoutingKeyFile)
+	switch {
+	case err2 != nil || escalation == "":
+	case !routingKey.MatchString(escalation):
+		err2 = errors.New("escalation_routing_key: want the integration key of an Events API v2 integration, 32 letters and digits")
+	case escalation == first:
+		err2 = errors.New("escalation_routing_key: the same as routing_key, so that nobody else would be paged; want that of another service, or leave it out")
+	}
+	return first, escalation, errors.Join(err1, err2)
+}
+
+// A Sink opens an incident for each exposure, raises it, and resolves it.
+type Sink struct {
+	config     Config
+	recipients []string // keys in the place of the configuration's; nil: those
+	words      message.Wording
+	texts      message.Texts
+	http       *httpsend.Client
+	url        string
+}
+
+var _ sinks.Sink = (*Sink)(nil)
+
+// New returns a sink that says what it has to say in the words of w. It
+// asks nobody on the network. The caller closes it.
+func New(c Config, w message.Wording) (*Sink, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	texts, err := c.Templates.Parse("summary")
+	if err != nil {
+		return nil, err
+	}
+	p, err := httpsend.New(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	url := urls[c.Region]
+	switch {
+	case c.URL != "":
+		url = string(c.URL)
+	case url == "":
+		url = urls["us"]
+	}
+	return &Sink{config: c, words: w, texts: texts, http: p, url: url}, nil
+}
+
+// Close closes the connections that nobody uses.
+func (p *Sink) Close() error { return p.http.Close() }
+
+// To is the sink for the services of other integration keys. It is closed with
+// p, and by itself need not be.
+func (p *Sink) To(recipients []string) (sinks.Sink, error) {
+	if len(recipients) == 0 {
+		return nil, errors.New("recipients: missing; want integration keys of PagerDuty")
+	}
+	for i, key := range recipients {
+		if !routingKey.MatchString(key) {
+			return nil, fmt.Errorf("recipients[%d]: want the integration key of an Events API v2 integration, 32 letters and digits", i)
+		}
+	}
+	other := *p
+	other.recipients = recipients
+	return &other, nil
+}
+
+// What is kept of an exposure: whether Sink was told that it is open.
+const (
+	stateOpen = "open"
+	stateOver = "over"
+)
+
+// Send triggers or resolves the incident that has the exposure as its dedup_key.
+// A copy adds a line to the incident's log and opens nothing. Sink opens a
+// new incident for a trigger that follows a resolve, so once an exposure is over
+// only what has to be heard nevertheless (see insistent) is sent. A resolve
+// of what it was not told of is dropped there. An attempt, and a device less
+// where another is left, have no end that mfawatch would see: a person resolves
+// them, or the service after its time. That one service cannot be told keeps it
+// from no other; the others get a copy with the next attempt.
+func (p *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
+	newRef = stateOpen
+	switch {
+	case a.Step == exposure.Resolved:
+		newRef = stateOver
+	case ref == stateOver && !sinks.AlwaysDelivered(a.Step, a.Severity):
+		return ref, nil
+	}
+	keys, err := p.keys()
+	if err != nil {
+		return ref, sinks.Misconfigured(err)
+	}
+	var failed []error
+	told := false
+	for i, key := range keys {
+		if i > 0 && p.recipients == nil && !escalates(a.Step) {
+			break
+		}
+		if err := p.enqueue(ctx, key, a, keys); err != nil {
+			failed = append(failed, err)
+		} else {
+			told = true
+		}
+	}
+	if err := sinks.Worst(failed, told); err != nil {
+		return ref, err
+	}
+	return newRef, nil
+}
+
+// keys are those of the services that are told; of the configuration's, the
+// second is for escalation.
+func (p *Sink) keys() ([]string, error) {
+	if p.recipients != nil {
+		return p.recipients, nil
+	}
+	first, escalation, err := p.config.keys()
+	if escalation == "" {
+		return []string{first}, err
+	}
+	return []string{first, escalation}, err
+}
+
+// escalates reports whether the service for escalation is told of a step.
+// Nobody knows whether it was told of the beginning of what ends.
+func escalates(s exposure.Step) bool {
+	return s == exposure.Escalated || s == exposure.Exploited || s == exposure.Resolved
+}
+
+// Receipt says what an acceptance is worth: Sink accepts an event before it
+// looks whose it is.
+func (p *Sink) Receipt(ref string) string {
+	switch ref {
+	case stateOpen:
+		return "accepted; look whether an incident shows: PagerDuty accepts events for a key that nobody has, of an account in another region, or of a service that is disabled or in maintenance, and drops them without a word"
+	case stateOver:
+		return "accepted; the incident resolves within seconds"
+	}
+	return ""
+}
+
+// enqueue sends the event of the alert to one service. No error has a secret.
+func (p *Sink) enqueue(ctx context.Context, key string, a *processor.Alert, secrets []string) error {
+	body, err := json.Marshal(p.event(key, a))
+	if err != nil {
+		return sinks.Permanent(fmt.Errorf("encode alert %s: %w", a.ID, err))
+	}
+	got, err := p.http.Send(ctx, httpsend.Request{
+		URL: p.url, Header: http.Header{"Content-Type": {"application/json"}}, Body: body, Secrets: secrets,
+	})
+	return verdict(got, err)
+}
+
+// pause is how long Sink wants to be left alone where it does not say:
+// it counts over a minute.
+const pause = 30 * time.Second
+
+// verdict is httpsend.StatusError with what Sink means otherwise. A 400 is
+// about the event, unless it is about the key; nothing but a wrong address
+// answers 404 or 405.
+func verdict(got httpsend.Reply, err error) error {
+	v, after := sinks.VerdictOf(err)
+	switch {
+	case v == sinks.VerdictThrottled && after <= 0:
+		return sinks.Throttled(err, pause)
+	case got.Status == http.StatusNotFound, got.Status == http.StatusMethodNotAllowed:
+		return sinks.Misconfigured(fmt.Errorf("%w; check url", err))
+	case got.Status == http.StatusBadRequest && aboutKey(got.Body):
+		return sinks.Misconfigured(sinks.OfOne(fmt.Errorf("%w; check routing_key (of an integration of type Events API v2), and region: an account under eu.pagerduty.com needs region: eu", err)))
+	}
+	return err
+}
+
+// aboutKey reports whether a refusal is about the integration key.
+func aboutKey(body []byte) bool {
+	var refusal struct {
+		Message string   `json:"message"`
+		Errors  []string `json:"errors"`
+	}
+	_ = json.Unmarshal(body, &refusal) // what is no JSON says nothing
+	text := strings.ToLower(strings.Join(append(refusal.Errors, refusal.Message), " "))
+	return strings.Contains(text, "routing_key") || strings.Contains(text, "routing key")
+}

@@ -1,0 +1,157 @@
+package pagerduty
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
+	"github.com/mfawatch/mfawatch/sinks/message"
+)
+
+// Limits of the Events API v2, in characters. That of the body, 512 KB, is never
+// near: what is in it is bounded.
+const (
+	maxPagerSummary = 1024
+	maxPagerKey     = 255
+	maxPagerField   = 255
+)
+
+// A event is what the Events API v2 takes.
+type event struct {
+	RoutingKey string   `json:"routing_key"`
+	Action     string   `json:"event_action"`
+	DedupKey   string   `json:"dedup_key"`
+	Payload    *payload `json:"payload,omitempty"` // of a trigger
+	Links      []link   `json:"links,omitempty"`
+	Client     string   `json:"client,omitempty"`
+	ClientURL  string   `json:"client_url,omitempty"`
+}
+
+type payload struct {
+	Summary   string  `json:"summary"`
+	Source    string  `json:"source"`
+	Severity  string  `json:"severity"`
+	Timestamp string  `json:"timestamp"`
+	Component string  `json:"component,omitempty"`
+	Group     string  `json:"group,omitempty"`
+	Class     string  `json:"class"`
+	Details   details `json:"custom_details"`
+}
+
+type link struct {
+	Href string `json:"href"`
+	Text string `json:"text"`
+}
+
+// details are an object whose members keep their order.
+type details []message.Fact
+
+// MarshalJSON implements [json.Marshaler].
+func (d details) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, f := range d {
+		name, err := json.Marshal(f.Name)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(f.Value)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.Write(append(append(name, ':'), value...))
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// event is what is said of the alert to the service with the key.
+func (p *Sink) event(key string, a *processor.Alert) event {
+	e := event{RoutingKey: key, Action: "trigger", DedupKey: dedup(a)}
+	if a.Step == exposure.Resolved {
+		e.Action = "resolve"
+		return e
+	}
+	m := p.words.Message(a)
+	summary := strings.Join(strings.Fields(p.texts.Or(m.Title, "summary", m, a, 4*maxPagerSummary)), " ")
+	e.Payload = &payload{
+		Summary:   cmp.Or(safetext.CutRunes(summary, maxPagerSummary), "MFA removed"),
+		Source:    cmp.Or(safetext.CutRunes(p.words.AlertAccount(a), maxPagerField), "AWS"),
+		Severity:  severity(a),
+		Timestamp: a.Time.UTC().Format(time.RFC3339Nano),
+		Component: user(a),
+		Group:     safetext.CutRunes(a.Account, maxPagerField),
+		Class:     "mfa_" + safetext.CutRunes(string(a.Step), 40),
+		Details:   detail(m, a),
+	}
+	for _, l := range m.Links {
+		e.Links = append(e.Links, link{Href: l.URL, Text: l.Text})
+	}
+	e.Client, e.ClientURL = "mfawatch", p.words.Page
+	return e
+}
+
+// dedup is what Sink knows the incident by: the exposure, or the alert
+// itself if it belongs to none.
+func dedup(a *processor.Alert) string {
+	if a.Exposure != nil {
+		return safetext.CutRunes(*a.Exposure, maxPagerKey)
+	}
+	return safetext.CutRunes(a.ID, maxPagerKey)
+}
+
+// severities are Sink's words for ours.
+var severities = map[exposure.Severity]string{
+	exposure.Critical: "critical",
+	exposure.High:     "error",
+	exposure.Medium:   "warning",
+	exposure.Low:      "info",
+	exposure.Info:     "info",
+}
+
+// severity is the alert's, one level up where it escalates.
+func severity(a *processor.Alert) string {
+	s := a.Severity
+	if i := slices.Index(exposure.Severities, s); a.Step == exposure.Escalated && i >= 0 && i+1 < len(exposure.Severities) {
+		s = exposure.Severities[i+1]
+	}
+	return cmp.Or(severities[s], "error")
+}
+
+// user is whose MFA it is, "" where it is not known.
+func user(a *processor.Alert) string {
+	switch {
+	case a.Root:
+		return "root user"
+	case a.User == nil:
+		return ""
+	}
+	return safetext.CutRunes(*a.User, maxPagerField)
+}
+
+// detail is what whoever is woken wants to know, in that order.
+func detail(m message.Message, a *processor.Alert) details {
+	details := details{{Name: "What to do", Value: m.Advice}, {Name: "What happened", Value: m.Summary}}
+	details = append(details, m.Facts...)
+	details = append(details,
+		message.Fact{Name: "Severity", Value: exposure.Clean(string(a.Severity), message.MaxFact)},
+		message.Fact{Name: "Reasons", Value: exposure.Clean(strings.Join(a.Reasons, ", "), message.MaxFact)},
+		message.Fact{Name: "Technique", Value: exposure.Clean(strings.Join(a.Attack, ", "), message.MaxFact)},
+		message.Fact{Name: "Alert", Value: exposure.Clean(a.ID, message.MaxFact)})
+	return slices.DeleteFunc(details, func(f message.Fact) bool { return f.Value == "" })
+}
+
+// Render is the event that would be sent first of the alert.
+func (p *Sink) Render(a *processor.Alert) (string, error) {
+	text, err := json.MarshalIndent(p.event("(hidden)", a), "", "  ")
+	return string(text), err
+}

@@ -1,0 +1,210 @@
+package servicenow
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/sinktest"
+	"github.com/mfawatch/mfawatch/sinks/ticket"
+)
+
+func TestServiceNowEndedBySomebody(t *testing.T) {
+	story := sinktest.Story("bob")
+	for _, state := range []string{"6", "7", "8", "deleted"} {
+		for _, c := range []struct {
+			a    *processor.Alert
+			want sinks.Verdict
+		}{{story[1], sinks.VerdictSuperseded}, {story[2], sinks.VerdictTold}, {story[3], sinks.VerdictTold}, {story[4], sinks.VerdictSuperseded}} {
+			t.Run(state+" "+string(c.a.Step), func(t *testing.T) {
+				r := newSnRig(t, nil)
+				ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+				if state == "deleted" {
+					r.incidents = r.incidents[:0]
+				} else {
+					r.incidents[0].fields["state"] = state
+				}
+				newRef := sinktest.Tell(t, r.sink, c.a, ref, c.want)
+				if c.want == sinks.VerdictSuperseded {
+					if _, err := r.sink.Send(t.Context(), c.a, ref); !strings.Contains(err.Error(), "INC0010000") {
+						t.Errorf("which incident is not said: %v", err)
+					}
+					return
+				}
+				last := r.incidents[len(r.incidents)-1]
+				if newRef == ref && state != "deleted" || last.fields["state"] != "1" || last.fields["urgency"]+last.fields["impact"] != "11" ||
+					!strings.Contains(last.fields["description"], "This follows INC0010000, which was ended.") {
+					t.Errorf("ref %s after %s: %v", newRef, ref, last.fields)
+				}
+				n := len(r.incidents)
+				if again := sinktest.Tell(t, r.sink, c.a, ref, sinks.VerdictTold); again != newRef || len(r.incidents) != n { // a copy
+					t.Errorf("ref %s, again %s; %d incidents, then %d", newRef, again, n, len(r.incidents))
+				}
+				sinktest.Tell(t, r.sink, story[4], newRef, sinks.VerdictTold)
+				if last.fields["state"] != "6" {
+					t.Errorf("state %s in the end", last.fields["state"])
+				}
+			})
+		}
+	}
+}
+
+func TestServiceNowRace(t *testing.T) {
+	story := sinktest.Story("bob")
+	for _, step := range []int{1, 4} {
+		for _, how := range []string{"7", "deleted"} {
+			r := newSnRig(t, nil)
+			ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+			r.before = func(s *server, method, _ string) {
+				switch {
+				case method != http.MethodPatch:
+				case how == "deleted":
+					s.incidents = nil
+				default:
+					s.incidents[0].fields["state"] = how
+				}
+			}
+			sinktest.Tell(t, r.sink, story[step], ref, sinks.VerdictRetry)
+			sinktest.Tell(t, r.sink, story[step], ref, sinks.VerdictSuperseded)
+		}
+	}
+}
+
+func TestServiceNowBeginsAgain(t *testing.T) {
+	r := newSnRig(t, nil)
+	story := sinktest.Story("bob")
+	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+	ref = sinktest.Tell(t, r.sink, story[4], ref, sinks.VerdictTold)
+	again, end := *story[0], *story[4]
+	again.ID, end.ID = again.ID+"r1", end.ID+"r1"
+	newRef := sinktest.Tell(t, r.sink, &again, ref, sinks.VerdictTold)
+	if newRef == ref || len(r.incidents) != 2 || !strings.Contains(r.incidents[1].fields["description"], "This follows INC0010000") {
+		t.Fatalf("ref %s, then %s, %d incidents", ref, newRef, len(r.incidents))
+	}
+	sinktest.Tell(t, r.sink, &end, newRef, sinks.VerdictTold)
+	if r.incidents[1].fields["state"] != "6" {
+		t.Error("the second is not resolved")
+	}
+}
+
+func TestServiceNowUnheard(t *testing.T) {
+	r := newSnRig(t, nil)
+	end := sinktest.Story("bob")[4]
+	end.Reasons = []string{exposure.ReasonExploited}
+	ref := sinktest.Tell(t, r.sink, end, "", sinks.VerdictTold)
+	i := r.incidents[0].fields
+	if i["state"] != "1" || i["urgency"]+i["impact"] != "11" || r.sink.Receipt(ref) != "INC0010000" {
+		t.Errorf("%s: %v", ref, i)
+	}
+	sinktest.Tell(t, r.sink, end, "", sinks.VerdictTold)
+	if len(r.incidents) != 1 {
+		t.Errorf("%d incidents", len(r.incidents))
+	}
+}
+
+func TestServiceNowDuplicates(t *testing.T) {
+	r := newSnRig(t, nil)
+	story := sinktest.Story("bob")
+	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+	r.incidents = append(r.incidents, &record{fields: map[string]string{
+		"sys_id": strings.Repeat("f", 32), "number": "INC0099999", "state": "1", "correlation_id": ticket.Key(story[0], "")}})
+	ref = sinktest.Tell(t, r.sink, story[1], ref, sinks.VerdictTold)
+	if len(r.incidents[0].journal) != 1 || !strings.Contains(r.incidents[0].journal[0], "INC0099999 can be closed") || len(r.incidents[1].journal) > 0 {
+		t.Errorf("%q, %q", r.incidents[0].journal, r.incidents[1].journal)
+	}
+	if !strings.Contains(r.log.String(), "INC0099999") {
+		t.Errorf("logged: %s", r.log.String())
+	}
+	sinktest.Tell(t, r.sink, story[4], ref, sinks.VerdictTold)
+	if r.incidents[0].fields["state"] != "6" || r.incidents[1].fields["state"] != "1" {
+		t.Error("not the oldest was resolved")
+	}
+}
+
+func TestServiceNowStrangers(t *testing.T) {
+	r := newSnRig(t, nil)
+	r.columnGone = "correlation_id"
+	r.incidents = []*record{{fields: map[string]string{"sys_id": strings.Repeat("e", 32), "number": "INC0000001", "state": "1", "description": "printer"}}}
+	ref := sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, r.sink, sinktest.Story("bob")[1], ref, sinks.VerdictTold)
+	if len(r.incidents) != 2 || len(r.incidents[0].journal) > 0 || len(r.incidents[1].journal) != 1 {
+		t.Errorf("%+v, %+v", r.incidents[0], r.incidents[1:])
+	}
+}
+
+func TestServiceNowEcho(t *testing.T) {
+	r := newSnRig(t, func(c *Config) { c.AssignmentGroup = strings.Repeat("0", 32) })
+	r.unwritten = []string{"correlation_id"}
+	story := sinktest.Story("bob")
+	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+	if got, want := r.sink.Receipt(ref), "INC0010000; but the instance did not keep correlation_id,assignment_group: let the user write and read it"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if !strings.Contains(r.log.String(), "correlation_id, assignment_group") {
+		t.Errorf("logged: %s", r.log.String())
+	}
+	ref = sinktest.Tell(t, r.sink, story[1], ref, sinks.VerdictTold)
+	sinktest.Tell(t, r.sink, story[4], ref, sinks.VerdictTold)
+	if len(r.incidents) != 1 || r.incidents[0].fields["state"] != "6" {
+		t.Errorf("%d incidents, the first %v", len(r.incidents), r.incidents[0].fields)
+	}
+}
+
+func TestServiceNowMandatory(t *testing.T) {
+	r := newSnRig(t, nil)
+	r.mandatory = map[string]string{"caller_id": "Caller"}
+	r.closing = map[string]string{"u_root_cause": "Root cause"}
+	story := sinktest.Story("bob")
+	sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictMisconfigured, "mandatory: Caller", "set them under fields")
+	with := r.make(t, func(c *Config) { c.Fields = map[string]string{"caller_id": group} })
+	ref := sinktest.Tell(t, with, story[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, with, story[4], ref, sinks.VerdictPermanent, "mandatory: Root cause", "close_fields", "then retry the dead letter")
+	if r.incidents[0].fields["state"] != "1" {
+		t.Error("resolved all the same")
+	}
+	with = r.make(t, func(c *Config) { c.CloseFields = map[string]string{"u_root_cause": "other"} })
+	sinktest.Tell(t, with, story[4], ref, sinks.VerdictTold)
+	i := r.incidents[0].fields
+	if i["state"] != "6" || i["close_code"] != "Resolved by caller" || i["u_root_cause"] != "other" {
+		t.Errorf("%v", i)
+	}
+
+	r.incidents[0].fields["state"] = "2"
+	r.unwritten = []string{"state"}
+	end := *story[4]
+	end.ID += "r1"
+	sinktest.Tell(t, with, &end, ref, sinks.VerdictPermanent, `INC0010000 was not resolved: its state is still "2"`, "resolved_state")
+}
+
+func TestServiceNowUrgency(t *testing.T) {
+	for severity, want := range map[exposure.Severity]string{"critical": "11", "high": "12", "medium": "22", "low": "23", "info": "33"} {
+		r := newSnRig(t, nil)
+		a := sinktest.Story("bob")[0]
+		a.Severity = severity
+		ref := sinktest.Tell(t, r.sink, a, "", sinks.VerdictTold)
+		now := func() string { return r.incidents[0].fields["urgency"] + r.incidents[0].fields["impact"] }
+		if now() != want {
+			t.Errorf("%s: %s, want %s", severity, now(), want)
+		}
+		note := sinktest.Story("bob")[3]
+		note.Severity = exposure.Low
+		ref = sinktest.Tell(t, r.sink, note, ref, sinks.VerdictTold)
+		if severity != "info" && now() != want {
+			t.Errorf("%s: %s after a note, want %s", severity, now(), want)
+		}
+		escalation := sinktest.Story("bob")[1]
+		escalation.Severity = exposure.High
+		sinktest.Tell(t, r.sink, escalation, ref, sinks.VerdictTold)
+		if now() != "11" {
+			t.Errorf("%s: %s after an escalation", severity, now())
+		}
+	}
+	r := newSnRig(t, func(c *Config) { c.Urgency = map[string]string{"high": "3"} })
+	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictTold)
+	if i := r.incidents[0].fields; i["urgency"]+i["impact"] != "32" {
+		t.Errorf("configured: %v", i)
+	}
+}

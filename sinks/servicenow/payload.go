@@ -1,0 +1,222 @@
+package servicenow
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sinks/ticket"
+)
+
+// Bounds of Sink's columns, in bytes. The platform does not enforce them
+// itself, and cuts in silence where the database does.
+const (
+	maxShortDescription = 160
+	maxEventColumn      = 100
+	maxEventLink        = 1000
+)
+
+// echo asks for what was kept of what we set, and no more.
+const echo = "sysparm_fields=sys_id,number,state,correlation_id,assignment_group&sysparm_exclude_reference_link=true"
+
+// An incident is what the instance says of an incident.
+type incident struct {
+	SysID           value `json:"sys_id"`
+	Number          value `json:"number"`
+	State           value `json:"state"`
+	Urgency         value `json:"urgency"`
+	Impact          value `json:"impact"`
+	CorrelationID   value `json:"correlation_id"`
+	AssignmentGroup value `json:"assignment_group"`
+	Description     value `json:"description"`
+	CloseNotes      value `json:"close_notes"`
+	WorkNotes       value `json:"work_notes"`
+
+	lost []string // fields that were set and not kept
+}
+
+// An value is a value as it is stored, and as it is shown.
+type value struct{ Value, Shown string }
+
+// UnmarshalJSON takes both of the forms that a value may have.
+func (v *value) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '{' {
+		var both struct {
+			Value any    `json:"value"`
+			Shown string `json:"display_value"`
+		}
+		if err := json.Unmarshal(b, &both); err != nil {
+			return err
+		}
+		if both.Value != nil {
+			v.Value = fmt.Sprint(both.Value)
+		}
+		v.Shown = both.Shown
+		return nil
+	}
+	var text *string
+	if err := json.Unmarshal(b, &text); err != nil {
+		return err
+	}
+	if text != nil {
+		v.Value, v.Shown = *text, *text
+	}
+	return nil
+}
+
+// tells reports whether the incident says what the alert does.
+func (i incident) tells(a *processor.Alert) bool {
+	return ticket.Marked(i.Description.Value, a) || ticket.Marked(i.CloseNotes.Value, a) || ticket.Marked(i.WorkNotes.Shown, a) || ticket.Marked(i.WorkNotes.Value, a)
+}
+
+// ref is the incident's sys_id and number, and what it did not keep.
+func (i incident) ref() string {
+	return strings.TrimSpace(i.SysID.Value + " " + i.Number.Value + " " + strings.Join(i.lost, ","))
+}
+
+// sysID is the sys_id of a ref.
+func sysID(ref string) string {
+	id, _, _ := strings.Cut(ref, " ")
+	if !sysIDText.MatchString(id) {
+		return ""
+	}
+	return id
+}
+
+// lastNumber is what people call the incident that was there last.
+func lastNumber(known []incident, ref string) string {
+	if len(known) > 0 {
+		return exposure.Clean(known[len(known)-1].Number.Value, 40)
+	}
+	_, rest, _ := strings.Cut(ref, " ")
+	number, _, _ := strings.Cut(rest, " ")
+	return exposure.Clean(number, 40)
+}
+
+func numbersOf(incidents []incident) string {
+	var all []string
+	for _, i := range incidents {
+		all = append(all, exposure.Clean(i.Number.Value, 40))
+	}
+	return strings.Join(all, ", ")
+}
+
+// incident is what opens one, after one that was ended if it has a number.
+func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
+	m := s.wording.Message(a)
+	severity := ticket.Urgent(a)
+	if a.Step == exposure.Resolved { // somebody came in, and nobody was told
+		severity = exposure.Critical
+	}
+	sent := map[string]string{}
+	for name, value := range s.config.Fields {
+		sent[name] = value
+	}
+	sent["correlation_id"] = ticket.Key(a, s.config.AssignmentGroup)
+	sent["short_description"] = exposure.Clean(harmless(s.texts.Or(m.Short, "short_description", m, a, ticket.MaxText)), maxShortDescription)
+	var before []string
+	if after != "" {
+		before = []string{"This follows " + after + ", which was ended."}
+	}
+	sent["description"] = ticket.Text(m, a, s.texts, "description", harmless, before...)
+	sent["urgency"] = ticket.Choice(severity, s.config.Urgency, urgency)
+	sent["impact"] = ticket.Choice(severity, s.config.Impact, impact)
+	if s.config.AssignmentGroup != "" {
+		sent["assignment_group"] = s.config.AssignmentGroup
+	}
+	return sent
+}
+
+// change is what updates or resolves the first of the incidents, which are open.
+func (s *Sink) change(a *processor.Alert, open []incident) map[string]string {
+	m := s.wording.Message(a)
+	var before []string
+	if len(open) > 1 {
+		before = []string{"There are several open incidents of this exposure. mfawatch keeps to this one: " + numbersOf(open[1:]) + " can be closed."}
+	}
+	sent := map[string]string{}
+	if a.Step == exposure.Resolved {
+		for name, value := range s.config.CloseFields {
+			sent[name] = value
+		}
+		sent["state"], sent["close_code"] = s.config.ResolvedState, s.config.CloseCode
+		sent["close_notes"] = ticket.Text(m, a, s.texts, "close_notes", harmless, append([]string{m.Title}, before...)...)
+		return sent
+	}
+	sent["work_notes"] = ticket.Text(m, a, s.texts, "note", harmless, append([]string{m.Short}, before...)...)
+	severity := ticket.Urgent(a)
+	raise(sent, "urgency", ticket.Choice(severity, s.config.Urgency, urgency), open[0].Urgency.Value)
+	raise(sent, "impact", ticket.Choice(severity, s.config.Impact, impact), open[0].Impact.Value)
+	return sent
+}
+
+// raise sets a field where that makes it more urgent, which is a lower number:
+// what people decided is not made less of.
+func raise(sent map[string]string, field, want, is string) {
+	w, err := strconv.Atoi(want)
+	if i, ierr := strconv.Atoi(is); err == nil && ierr == nil && w >= i {
+		return
+	}
+	if want != is {
+		sent[field] = want
+	}
+}
+
+// event is the alert as an event. Unheard says that somebody came in and nobody
+// was told: then the end of it clears nothing.
+func (s *Sink) event(a *processor.Alert, unheard bool) map[string]string {
+	m := s.wording.Message(a)
+	severity, state := severity[ticket.Urgent(a)], "New"
+	switch {
+	case a.Step == exposure.Resolved && unheard:
+		severity = "1"
+	case a.Step == exposure.Resolved:
+		severity, state = "0", "Closing"
+	}
+	more := map[string]string{"original_severity": string(a.Severity), "step": string(a.Step), "alert": a.ID}
+	for _, l := range m.Links {
+		if len(l.URL) > maxEventLink {
+			continue
+		}
+		more[strings.ToLower(strings.ReplaceAll(l.Text, " ", "_"))] = l.URL
+	}
+	info, _ := json.Marshal(more) // strings cannot fail
+	user := "unknown"
+	switch {
+	case a.Users != nil:
+		user = "several users"
+	case a.User != nil && *a.User != "":
+		user = *a.User
+	}
+	return map[string]string{
+		"source":           "mfawatch",
+		"event_class":      "AWS CloudTrail",
+		"node":             exposure.Clean(harmless(a.Account), maxEventColumn),
+		"resource":         exposure.Clean(harmless(user), maxEventColumn),
+		"metric_name":      "MFA",
+		"type":             "MFA removed",
+		"message_key":      ticket.Key(a, ""),
+		"severity":         severity,
+		"resolution_state": state,
+		"time_of_event":    a.Time.UTC().Format(time.DateTime),
+		"description":      ticket.Text(m, a, s.texts, "description", harmless, m.Short),
+		"additional_info":  string(info),
+	}
+}
+
+// severity is a severity of Event Management: 1 critical, 2 major, 3 minor, 4
+// warning.
+var severity = map[exposure.Severity]string{
+	exposure.Critical: "1", exposure.High: "2", exposure.Medium: "3", exposure.Low: "4", exposure.Info: "4",
+}
+
+// codeTag begins or ends what Sink shows as HTML in a journal.
+var codeTag = regexp.MustCompile(`(?i)\[(\s*/?\s*code)`)
+
+// harmless takes the meaning from the mark-up that Sink's fields know.
+func harmless(s string) string { return codeTag.ReplaceAllString(s, "[ $1") }

@@ -1,0 +1,385 @@
+package servicenow
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/secret"
+	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/httpsend"
+	"github.com/mfawatch/mfawatch/sinks/message"
+	"github.com/mfawatch/mfawatch/sinks/ticket"
+)
+
+// A Config says on which instance an exposure becomes an incident, or
+// an event of Event Management. Credentials are one of user name and password,
+// an OAuth token, and a REST API key; files are read for each attempt.
+type Config struct {
+	URL          string `koanf:"url"`  // of the instance: https://acme.service-now.com
+	Mode         string `koanf:"mode"` // incident (default) or events
+	Username     string `koanf:"username"`
+	Password     string `koanf:"password"`
+	PasswordFile string `koanf:"password_file"`
+	Token        string `koanf:"token"` // OAuth bearer
+	TokenFile    string `koanf:"token_file"`
+	APIKey       string `koanf:"api_key"` // sent as x-sn-apikey
+	APIKeyFile   string `koanf:"api_key_file"`
+
+	// What follows is of mode incident alone.
+	AssignmentGroup string            `koanf:"assignment_group"` // sys_id
+	Fields          map[string]string `koanf:"fields"`           // set besides ours when the incident is opened
+	Urgency         map[string]string `koanf:"urgency"`          // by severity; default 1 for critical and high, 2 for medium and low, 3 for info
+	Impact          map[string]string `koanf:"impact"`           // by severity; default 1 for critical, 2 for high and medium, 3 for low and info
+	ResolvedState   string            `koanf:"resolved_state"`   // default 6
+	EndedStates     []string          `koanf:"ended_states"`     // in which nobody works at it any more; default 6, 7 and 8
+	CloseCode       string            `koanf:"close_code"`       // default Resolved by caller
+	CloseFields     map[string]string `koanf:"close_fields"`     // set besides ours when the incident is resolved
+	// Templates write short_description, description, note and close_notes; of
+	// mode events: description.
+	Templates       message.Templates `koanf:"templates"`
+	httpsend.Config `koanf:",squash"`
+}
+
+// The modes of a Sink sink.
+const (
+	modeIncident = "incident"
+	modeEvents   = "events"
+)
+
+// DefaultConfig is what holds where nothing else is said. The states
+// are those of the base system: 6 resolved, 7 closed, 8 canceled.
+func DefaultConfig() Config {
+	return Config{
+		Mode: modeIncident, ResolvedState: "6", EndedStates: []string{"6", "7", "8"}, CloseCode: "Resolved by caller",
+		Config: httpsend.DefaultConfig(),
+	}
+}
+
+// Choices of the base system; priority follows from the two by its matrix.
+var (
+	urgency = map[string]string{"critical": "1", "high": "1", "medium": "2", "low": "2", "info": "3"}
+	impact  = map[string]string{"critical": "1", "high": "2", "medium": "2", "low": "3", "info": "3"}
+)
+
+var (
+	sysIDText = regexp.MustCompile(`^[0-9a-f]{32}$`)
+	field     = regexp.MustCompile(`^[a-z][a-z0-9_]{0,79}$`)
+)
+
+// ownFields are those that a configuration may not set: there are keys for
+// them, or they are ours.
+var ownFields = []string{
+	"assignment_group", "close_code", "close_notes", "correlation_id", "description", "impact", "number", "short_description", "state", "sys_id", "urgency", "work_notes",
+}
+
+// Validate tells every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret.
+func (c Config) Validate() error {
+	errs := []error{c.Config.Validate()}
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if problem := ticket.SiteProblem(c.URL, "https://acme.service-now.com"); problem != "" {
+		bad("url: %s", problem)
+	}
+	_, err := c.header()
+	errs = append(errs, err)
+	known := []string{"short_description", "description", "note", "close_notes"}
+	switch c.Mode {
+	case "", modeIncident:
+	case modeEvents:
+		known = []string{"description"}
+		if c.AssignmentGroup != "" || len(c.Fields)+len(c.CloseFields)+len(c.Urgency)+len(c.Impact) > 0 {
+			bad("mode: events have no assignment_group, fields, close_fields, urgency or impact; remove them, or use mode incident")
+		}
+	default:
+		bad("mode: unknown %.40q; known are incident, events", c.Mode)
+	}
+	if c.AssignmentGroup != "" && !sysIDText.MatchString(c.AssignmentGroup) {
+		bad("assignment_group: want the group's sys_id, 32 hexadecimal digits (in the list of groups: right-click, Copy sys_id), got %.60q", c.AssignmentGroup)
+	}
+	for _, m := range []struct {
+		field  string
+		fields map[string]string
+	}{{"fields", c.Fields}, {"close_fields", c.CloseFields}} {
+		for _, name := range slices.Sorted(maps.Keys(m.fields)) {
+			switch {
+			case !field.MatchString(name):
+				bad("%s: no column is called %.40q; want names such as category", m.field, name)
+			case slices.Contains(ownFields, name):
+				bad("%s.%s: set by mfawatch itself", m.field, name)
+			}
+		}
+	}
+	errs = append(errs, ticket.ChoiceMistakes("urgency", c.Urgency), ticket.ChoiceMistakes("impact", c.Impact))
+	_, err = c.Templates.Parse(known...)
+	return errors.Join(append(errs, err)...)
+}
+
+// header is what proves who we are, as it is now.
+func (c Config) header() (httpsend.Credentials, error) {
+	password := secret.Text{Field: "password", Text: c.Password, File: c.PasswordFile}
+	token := secret.Text{Field: "token", Text: c.Token, File: c.TokenFile}
+	key := secret.Text{Field: "api_key", Text: c.APIKey, File: c.APIKeyFile}
+	basic := c.Username != "" || password.Given()
+	switch {
+	case !basic && !token.Given() && !key.Given():
+		return httpsend.Credentials{}, errors.New("username: missing; want username and password_file, or token_file, or api_key_file")
+	case basic && token.Given(), basic && key.Given(), token.Given() && key.Given():
+		return httpsend.Credentials{}, errors.New("username: want one of username with password, token and api_key")
+	case basic && c.Username == "":
+		return httpsend.Credentials{}, errors.New("username: missing; password needs it")
+	case basic && !password.Given():
+		return httpsend.Credentials{}, errors.New("password_file: missing; username needs it, or password")
+	case strings.ContainsRune(c.Username, ':'):
+		return httpsend.Credentials{}, fmt.Errorf("username: want none with a colon, got %.60q", c.Username)
+	case basic:
+		return httpsend.BasicCredentials(c.Username, password)
+	case token.Given():
+		return httpsend.BearerCredentials(token)
+	}
+	secret, err := key.Read()
+	return httpsend.Credentials{Name: "X-Sn-Apikey", Value: secret, Secrets: []string{secret}}, err
+}
+
+// A Sink keeps an incident for each exposure, or an alert of Event
+// Management.
+type Sink struct {
+	config  Config
+	wording message.Wording
+	texts   message.Texts
+	log     *slog.Logger
+	http    *httpsend.Client
+}
+
+var _ sinks.Sink = (*Sink)(nil)
+
+// New returns a sink that writes as c says. It asks nobody on the
+// network. The log is told what no error can say, since the alert was told. The
+// caller closes the sink.
+func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
+	d := DefaultConfig()
+	c.Mode, c.ResolvedState, c.CloseCode = cmp.Or(c.Mode, d.Mode), cmp.Or(c.ResolvedState, d.ResolvedState), cmp.Or(c.CloseCode, d.CloseCode)
+	if len(c.EndedStates) == 0 {
+		c.EndedStates = d.EndedStates
+	}
+	c.EndedStates = append(slices.Clip(c.EndedStates), c.ResolvedState)
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	texts, err := c.Templates.Parse("short_description", "description", "note", "close_notes")
+	if err != nil {
+		return nil, err
+	}
+	p, err := httpsend.New(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	return &Sink{config: c, wording: w, texts: texts, log: log, http: p}, nil
+}
+
+// Close closes the connections that nobody uses.
+func (s *Sink) Close() error { return s.http.Close() }
+
+// To is the sink for another assignment group, given by its sys_id; an incident
+// that is open already keeps its own. Events have none. It shares the
+// connections, and is not closed by itself.
+func (s *Sink) To(recipients []string) (sinks.Sink, error) {
+	switch {
+	case s.config.Mode == modeEvents:
+		return nil, errors.New("events of ServiceNow go to nobody in particular: rules on the instance say who gets them")
+	case len(recipients) != 1 || !sysIDText.MatchString(recipients[0]):
+		return nil, fmt.Errorf("want one assignment group by its sys_id, 32 hexadecimal digits, got %.100q", recipients)
+	}
+	other := *s
+	other.config.AssignmentGroup = recipients[0]
+	return &other, nil
+}
+
+// Send tells of the alert. In mode incident it looks first, by correlation_id,
+// which is the exposure's: an incident whose texts have the alert's mark was
+// told of it, whatever became of the answer. Else the oldest one that is open is
+// updated or resolved; urgency and impact are raised and never lowered. Where
+// there is none, one is opened; but none is opened only to be resolved, unless
+// somebody came in meanwhile. An incident that was resolved, closed or deleted
+// stays so: the exposure is Superseded, and what has to be heard nevertheless
+// (see insistent) opens a new one that names the old.
+//
+// The ref is the sys_id and the number of the incident.
+func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
+	cred, err := s.config.header()
+	if err != nil {
+		return ref, sinks.Misconfigured(err)
+	}
+	if s.config.Mode == modeEvents {
+		return s.sendEvent(ctx, cred, a, ref)
+	}
+	known, err := s.look(ctx, cred, a, ref)
+	if err != nil {
+		return ref, err
+	}
+	var open []incident
+	for _, i := range known {
+		if i.tells(a) {
+			return i.ref(), nil
+		}
+		if !s.ended(i.State) {
+			open = append(open, i)
+		}
+	}
+	switch {
+	case len(open) > 0:
+		return open[0].ref(), s.update(ctx, cred, a, open)
+	case len(known) == 0 && ref == "":
+		if a.Step == exposure.Resolved && !ticket.Exploited(a) {
+			return "", nil
+		}
+		return s.open(ctx, cred, a, "")
+	case sinks.AlwaysDelivered(a.Step, a.Severity):
+		return s.open(ctx, cred, a, lastNumber(known, ref))
+	}
+	return ref, sinks.Superseded(fmt.Errorf("incident %s was resolved, closed or deleted by somebody", lastNumber(known, ref)))
+}
+
+// ended reports whether nobody works any more at an incident in that state.
+func (s *Sink) ended(state value) bool {
+	return slices.Contains(s.config.EndedStates, state.Value)
+}
+
+// look finds the incidents of the exposure, the oldest first.
+func (s *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, ref string) ([]incident, error) {
+	key, sysID := ticket.Key(a, s.config.AssignmentGroup), sysID(ref)
+	query := "correlation_id=" + key
+	if sysID != "" {
+		query += "^ORsys_id=" + sysID
+	}
+	var got struct {
+		Result []incident `json:"result"`
+	}
+	_, err := s.call(ctx, cred, opLook, http.MethodGet, "/api/now/table/incident?"+url.Values{
+		"sysparm_query":                  {query + "^ORDERBYsys_created_on"},
+		"sysparm_fields":                 {"sys_id,number,state,urgency,impact,correlation_id,description,close_notes,work_notes"},
+		"sysparm_display_value":          {"all"}, // work notes are read in no other way
+		"sysparm_exclude_reference_link": {"true"},
+		"sysparm_limit":                  {"20"},
+	}.Encode(), nil, &got)
+	if err != nil {
+		return nil, err
+	}
+	// What an instance does not understand of a query it leaves out, and
+	// returns more.
+	return slices.DeleteFunc(got.Result, func(i incident) bool {
+		return i.CorrelationID.Value != key && i.SysID.Value != sysID || !sysIDText.MatchString(i.SysID.Value)
+	}), nil
+}
+
+// open opens an incident, after one that was ended if it has a number.
+func (s *Sink) open(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, after string) (ref string, err error) {
+	sent := s.incident(a, after)
+	var got struct {
+		Result incident `json:"result"`
+	}
+	r, err := s.call(ctx, cred, opOpen, http.MethodPost, "/api/now/table/incident?"+echo, sent, &got)
+	if err != nil {
+		return "", err
+	}
+	i := got.Result
+	if !sysIDText.MatchString(i.SysID.Value) {
+		return "", sinks.Ambiguous(fmt.Errorf("answered %s without the sys_id of an incident", httpsend.StatusText(r.Status)))
+	}
+	var lost []string
+	if i.CorrelationID.Value != sent["correlation_id"] {
+		lost = append(lost, "correlation_id")
+	}
+	if i.AssignmentGroup.Value != sent["assignment_group"] && sent["assignment_group"] != "" {
+		lost = append(lost, "assignment_group")
+	}
+	if len(lost) > 0 {
+		s.log.Warn("the instance did not keep what was set: let the user write and read these fields of incident; without a correlation_id an incident may be opened twice",
+			"incident", i.Number.Value, "fields", strings.Join(lost, ", "))
+		i.lost = lost
+	}
+	return i.ref(), nil
+}
+
+// update tells of the alert in the first of the incidents. The others are
+// duplicates, which are named to people.
+func (s *Sink) update(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, open []incident) error {
+	sent := s.change(a, open)
+	var got struct {
+		Result incident `json:"result"`
+	}
+	what := opUpdate
+	if a.Step == exposure.Resolved {
+		what = opResolve
+	}
+	if len(open) > 1 {
+		s.log.Warn("there are several open incidents of one exposure; the oldest is kept up to date", "incident", open[0].Number.Value, "others", numbersOf(open[1:]))
+	}
+	_, err := s.call(ctx, cred, what, http.MethodPatch, "/api/now/table/incident/"+open[0].SysID.Value+"?"+echo, sent, &got)
+	if err != nil {
+		return err
+	}
+	if state := got.Result.State; what == opResolve && !s.ended(state) {
+		return sinks.Permanent(fmt.Errorf("incident %s was not resolved: its state is still %.20q; let the user write the field state, or set resolved_state to what the instance calls resolved, then retry the dead letter",
+			open[0].Number.Value, state.Value))
+	}
+	return nil
+}
+
+// sendEvent posts an event. Events with one message_key are one alert on the
+// instance, so that a copy changes nothing; severity 0 clears it, or does
+// nothing where there is none. The ref is the message_key.
+func (s *Sink) sendEvent(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, ref string) (newRef string, err error) {
+	event := s.event(a, ref == "" && ticket.Exploited(a))
+	var got struct {
+		Result map[string]string `json:"result"`
+	}
+	_, err = s.call(ctx, cred, opEvent, http.MethodPost, "/api/global/em/jsonv2", map[string]any{"records": []any{event}}, &got)
+	if err != nil {
+		return ref, err
+	}
+	for _, said := range got.Result {
+		if strings.HasPrefix(said, "0 ") {
+			return ref, sinks.Permanent(fmt.Errorf("the event was not taken: %s", exposure.Clean(said, httpsend.MaxExcerpt)))
+		}
+	}
+	return event["message_key"], nil
+}
+
+// Render is the request that would be sent of an alert, where what begins an
+// exposure has an incident still to be opened and what follows has it.
+func (s *Sink) Render(a *processor.Alert) (string, error) {
+	switch {
+	case s.config.Mode == modeEvents:
+		return ticket.RenderRequest("POST /api/global/em/jsonv2", map[string]any{"records": []any{s.event(a, false)}})
+	case message.Follows(a.Step):
+		return ticket.RenderRequest("PATCH /api/now/table/incident/SYS_ID", s.change(a, make([]incident, 1)))
+	}
+	return ticket.RenderRequest("POST /api/now/table/incident", s.incident(a, ""))
+}
+
+// Receipt says which incident it became, and what the instance did not keep.
+func (s *Sink) Receipt(ref string) string {
+	if s.config.Mode == modeEvents {
+		return "event with message_key " + ref
+	}
+	sysID, rest, _ := strings.Cut(ref, " ")
+	number, lost, _ := strings.Cut(rest, " ")
+	if sysID == "" {
+		return "nothing, since there was no incident"
+	}
+	if lost != "" {
+		return number + "; but the instance did not keep " + lost + ": let the user write and read it"
+	}
+	return number
+}

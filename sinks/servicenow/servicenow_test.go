@@ -1,0 +1,334 @@
+package servicenow
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/message"
+	"github.com/mfawatch/mfawatch/sinks/sinktest"
+)
+
+// A rig is a sink on a server of its own.
+
+type rig struct {
+	*server
+	sink *Sink
+	log  bytes.Buffer
+	url  string
+}
+
+func newSnRig(t *testing.T, change func(c *Config)) *rig {
+	t.Helper()
+	r := &rig{server: newSnServer(t)}
+	server := httptest.NewServer(r.server)
+	t.Cleanup(server.Close)
+	r.url = server.URL
+	r.sink = r.make(t, change)
+	return r
+}
+
+func (r *rig) make(t *testing.T, change func(c *Config)) *Sink {
+	t.Helper()
+	c := Config{URL: r.url, Username: "mfawatch", Password: "xyzzy-password"}
+	if change != nil {
+		change(&c)
+	}
+	sink, err := New(c, message.Wording{}, slog.New(slog.NewTextHandler(&r.log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sink.Close() })
+	return sink
+}
+
+// tell sends, and wants the verdict and words of the error.
+
+// What the look before a step meets has the verdict of something that wrote
+
+// nothing.
+
+func TestServiceNowLook(t *testing.T) {
+	a := sinktest.Story("bob")[0]
+	for _, c := range []struct {
+		name  string
+		fault sinktest.Fault
+		want  sinks.Verdict
+		words string
+	}{
+		{"401", sinktest.Fault{Status: 401}, sinks.VerdictMisconfigured, "check username and password"},
+		{"403", sinktest.Fault{Status: 403}, sinks.VerdictMisconfigured, "sn_incident_write"},
+		{"404", sinktest.Fault{Status: 404}, sinks.VerdictMisconfigured, "check url"},
+		{"no such table", sinktest.Fault{Status: 400, Body: `{"error":{"message":"Invalid table incident","detail":null},"status":"failure"}`}, sinks.VerdictMisconfigured, "has no incidents"},
+		{"500", sinktest.Fault{Status: 500}, sinks.VerdictRetry, "500"},
+		{"502 of a proxy", sinktest.Fault{Status: 502, Body: "<html>"}, sinks.VerdictRetry, "502"},
+		{"reset", sinktest.Fault{Reset: true}, sinks.VerdictRetry, ""},
+		{"cut", sinktest.Fault{Cut: true}, sinks.VerdictRetry, ""},
+		{"a page", sinktest.Fault{Status: 200, Body: "<!DOCTYPE html><title>Log in</title>"}, sinks.VerdictMisconfigured, "the instance hibernates"},
+		{"garbage", sinktest.Fault{Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: "[1,"}, sinks.VerdictRetry, "no answer of the API"},
+		{"empty", sinktest.Fault{Status: 200}, sinks.VerdictRetry, "no answer of the API"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &rig{server: newSnServer(t)}
+			f := sinktest.NewHTTPServer(t, r.server)
+			r.url = f.URL
+			f.Inject(c.fault)
+			sinktest.Tell(t, r.make(t, nil), a, "", c.want, c.words)
+			if len(r.incidents) > 0 {
+				t.Error("an incident was opened")
+			}
+		})
+	}
+}
+
+// An answer to a change that cannot be read may be one to a change that was
+
+// made.
+
+func TestServiceNowUnreadableAnswer(t *testing.T) {
+	r := &rig{server: newSnServer(t)}
+	f := sinktest.NewHTTPServer(t, r.server)
+	f.Spare = sinktest.Read
+	r.url = f.URL
+	sink := r.make(t, nil)
+	for body, want := range map[string]sinks.Verdict{"": sinks.VerdictAmbiguous, "[1,": sinks.VerdictAmbiguous, "{}": sinks.VerdictAmbiguous, `{"result":{}}`: sinks.VerdictAmbiguous, "<html>": sinks.VerdictMisconfigured} {
+		f.Inject(sinktest.Fault{Status: 201, Body: body})
+		sinktest.Tell(t, sink, sinktest.Story("bob")[0], "", want)
+	}
+}
+
+// The limits are those of an hour, and a refusal says when it ends.
+
+func TestServiceNowLimit(t *testing.T) {
+	for _, noAfter := range []bool{false, true} {
+		r := newSnRig(t, nil)
+		now := time.Now()
+		r.now, r.limit, r.noAfter = func() time.Time { return now }, 4, noAfter
+		story := sinktest.Story("bob")
+		ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+		ref = sinktest.Tell(t, r.sink, story[1], ref, sinks.VerdictTold)
+		_, err := r.sink.Send(t.Context(), story[2], ref)
+		if v, after := sinks.VerdictOf(err); v != sinks.VerdictThrottled || after < 59*time.Minute || after > time.Hour {
+			t.Errorf("%s after %s: %v", v, after, err)
+		}
+		now = now.Add(time.Hour)
+		sinktest.Tell(t, r.sink, story[2], ref, sinks.VerdictTold)
+	}
+}
+
+func TestServiceNowHibernates(t *testing.T) {
+	r := newSnRig(t, nil)
+	r.asleep = true
+	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "hibernates", "sign in to wake it")
+}
+
+func TestServiceNowCredentials(t *testing.T) {
+	file := sinktest.SecretFile(t, "xyzzy-token\n")
+	for name, change := range map[string]func(c *Config){
+		"token":         func(c *Config) { c.Username, c.Password, c.Token = "", "", "xyzzy-token" },
+		"token_file":    func(c *Config) { c.Username, c.Password, c.TokenFile = "", "", file },
+		"api_key":       func(c *Config) { c.Username, c.Password, c.APIKey = "", "", "xyzzy-api-key" },
+		"password_file": func(c *Config) { c.Password, c.PasswordFile = "", sinktest.SecretFile(t, "xyzzy-password\n") },
+	} {
+		r := newSnRig(t, change)
+		sinktest.Tell(t, r.sink, sinktest.Story(name)[0], "", sinks.VerdictTold)
+	}
+	for name, change := range map[string]func(c *Config){
+		"token":    func(c *Config) { c.Username, c.Password, c.Token = "", "", "xyzzy-old-token" },
+		"api_key":  func(c *Config) { c.Username, c.Password, c.APIKey = "", "", "xyzzy-old-key" },
+		"password": func(c *Config) { c.Password = "xyzzy-old-password" },
+	} {
+		sinktest.Tell(t, newSnRig(t, change).sink, sinktest.Story(name)[0], "", sinks.VerdictMisconfigured, "check username and password, token or api_key")
+	}
+}
+
+// Somebody resolved, closed, cancelled or deleted the incident: then that is the
+
+// end of it, but for what has to be heard, which opens another.
+
+// It was closed or deleted between the look and the change: the next attempt
+
+// sees it.
+
+// Begun again after it was over, it has an incident of its own.
+
+// Somebody came in, nobody was told, and it is over: that is not passed over.
+
+// Of two incidents the oldest is kept, and the other is named.
+
+// What an instance does not understand of a query it leaves out: other people's
+
+// incidents stay as they are.
+
+// What was set and not kept is said.
+
+// Fields that the instance wants: which key sets them is said.
+
+// Urgency and impact follow the severity, are raised and never lowered.
+
+// A long title is cut at a character, with a mark.
+
+func TestServiceNowLengths(t *testing.T) {
+	r := newSnRig(t, nil)
+	for _, c := range []string{"a", "é", "€", "🔥"} {
+		a := sinktest.Story("bob" + c)[0]
+		a.Title = strings.Repeat(c, 300)
+		sinktest.Tell(t, r.sink, a, "", sinks.VerdictTold)
+		got := r.incidents[len(r.incidents)-1].fields["short_description"]
+		if len(got) > 160 || len(got) < 153 || !strings.HasSuffix(got, "…") || strings.Contains(got, "\ufffd") {
+			t.Errorf("%d bytes: %s", len(got), got)
+		}
+	}
+}
+
+func TestServiceNowTemplates(t *testing.T) {
+	r := newSnRig(t, func(c *Config) {
+		c.Templates = message.Templates{
+			"short_description": "MFA: {{.Alert.Account}} [code]", "description": "who: {{(index .Facts 0).Value}}\nsecond line",
+			"note": "{{.Step}}", "close_notes": "bye",
+		}
+	})
+	ref := ""
+	for _, a := range sinktest.Story("bob") {
+		ref = sinktest.Tell(t, r.sink, a, ref, sinks.VerdictTold)
+	}
+	i := r.incidents[0]
+	if i.fields["short_description"] != "MFA: 000000000000 [ code]" || !strings.HasPrefix(i.fields["description"], "who: bob\nsecond line\n\nmfawatch alert ") ||
+		!strings.Contains(i.journal[0], "\n\nescalated\n\nmfawatch alert ") || !strings.Contains(i.fields["close_notes"], "\n\nbye\n\nmfawatch alert ") {
+		t.Errorf("%q, %q", i.fields, i.journal)
+	}
+}
+
+func TestServiceNowTo(t *testing.T) {
+	r := newSnRig(t, nil)
+	other, err := r.sink.To([]string{group})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sinktest.Tell(t, other, sinktest.Story("bob")[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, r.sink, sinktest.Story("eve")[0], "", sinks.VerdictTold)
+	if r.incidents[0].fields["assignment_group"] != group || r.incidents[1].fields["assignment_group"] != "" {
+		t.Errorf("%v, %v", r.incidents[0].fields, r.incidents[1].fields)
+	}
+	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictTold) // others have their own
+	sinktest.Tell(t, other, sinktest.Story("bob")[0], "", sinks.VerdictTold)
+	if len(r.incidents) != 3 {
+		t.Errorf("%d incidents", len(r.incidents))
+	}
+	for _, wrong := range [][]string{nil, {""}, {"Security"}, {group, group}} {
+		if _, err := r.sink.To(wrong); err == nil {
+			t.Errorf("%q is taken", wrong)
+		}
+	}
+	events := r.make(t, func(c *Config) { c.Mode = "events" })
+	if _, err := events.To([]string{group}); err == nil {
+		t.Error("events have a group")
+	}
+}
+
+func TestServiceNowEvents(t *testing.T) {
+	r := newSnRig(t, func(c *Config) { c.Mode = "events" })
+	ref := ""
+	for _, a := range sinktest.Story("bob") {
+		ref = sinktest.Tell(t, r.sink, a, ref, sinks.VerdictTold)
+	}
+	var severities []string
+	for _, e := range r.events {
+		severities = append(severities, e["severity"])
+	}
+	if want := []string{"2", "1", "1", "1", "0"}; !slices.Equal(severities, want) {
+		t.Errorf("severities %v, want %v", severities, want)
+	}
+	first := r.events[0]
+	if first["time_of_event"] != "2026-05-01 08:03:11" || first["node"] != "000000000000" || first["resource"] != "bob" || first["message_key"] != ref {
+		t.Errorf("%v", first)
+	}
+	unheard := sinktest.Story("eve")[4]
+	unheard.Reasons = []string{exposure.ReasonExploited}
+	sinktest.Tell(t, r.sink, unheard, "", sinks.VerdictTold)
+	if last := r.events[len(r.events)-1]; last["severity"] != "1" || last["resolution_state"] != "New" {
+		t.Errorf("%v", last)
+	}
+	r.noEvents = true
+	sinktest.Tell(t, r.sink, sinktest.Story("joe")[0], "", sinks.VerdictMisconfigured, "Event Management is not on this instance", "mode incident")
+}
+
+func TestServiceNowEventNotTaken(t *testing.T) {
+	s := sinktest.QuietServer(t, sinktest.Answers(200, "application/json", `{"result":{"Default Bulk Endpoint":"0 events were inserted"}}`))
+	s.Start()
+	sink, err := New(Config{URL: s.URL, Mode: "events", APIKey: "xyzzy-api-key"}, message.Wording{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	sinktest.Tell(t, sink, sinktest.Story("bob")[0], "", sinks.VerdictPermanent, "0 events were inserted")
+}
+
+func TestServiceNowRender(t *testing.T) {
+	r := newSnRig(t, nil)
+	for i, want := range []string{"POST /api/now/table/incident\n{", "PATCH /api/now/table/incident/SYS_ID\n{", "PATCH /api/now/table/incident/SYS_ID\n{", "PATCH /api/now/table/incident/SYS_ID\n{", "PATCH /api/now/table/incident/SYS_ID\n{"} {
+		text, err := r.sink.Render(sinktest.Story("bob")[i])
+		if err != nil || !strings.HasPrefix(text, want) || !json.Valid([]byte(text[strings.IndexByte(text, '{'):])) {
+			t.Errorf("%v: %s", err, text)
+		}
+		sinktest.Hushed(t, text)
+	}
+	if len(r.requests) > 0 {
+		t.Errorf("asked %v", r.requests)
+	}
+}
+
+func TestServiceNowConfig(t *testing.T) {
+	good := Config{URL: "https://acme.service-now.com", Username: "mfawatch", Password: "xyzzy"}
+	for want, change := range map[string]func(c *Config){
+		"url: missing": func(c *Config) { c.URL = "" },
+		"url: want the address of your site alone":  func(c *Config) { c.URL += "/nav_to.do" },
+		"username: missing; want username and":      func(c *Config) { c.Username, c.Password = "", "" },
+		"username: missing; password needs it":      func(c *Config) { c.Username = "" },
+		"password_file: missing":                    func(c *Config) { c.Password = "" },
+		"username: want one of":                     func(c *Config) { c.APIKey = "xyzzy" },
+		"password_file: set beside password":        func(c *Config) { c.PasswordFile = "none" },
+		"token_file: open":                          func(c *Config) { c.Username, c.Password, c.TokenFile = "", "", "none" },
+		"token: has characters":                     func(c *Config) { c.Username, c.Password, c.Token = "", "", "xyz\nzy" },
+		"username: want none with a colon":          func(c *Config) { c.Username = "a:b" },
+		"mode: unknown":                             func(c *Config) { c.Mode = "event" },
+		"mode: events have no":                      func(c *Config) { c.Mode, c.AssignmentGroup = "events", group },
+		"assignment_group: want the group's sys_id": func(c *Config) { c.AssignmentGroup = "Security" },
+		"fields: no column is called \"Caller ID\"": func(c *Config) { c.Fields = map[string]string{"Caller ID": "x"} },
+		"fields.state: set by mfawatch":             func(c *Config) { c.Fields = map[string]string{"state": "2"} },
+		"close_fields.close_code: set by":           func(c *Config) { c.CloseFields = map[string]string{"close_code": "2"} },
+		"urgency.urgent: no such severity":          func(c *Config) { c.Urgency = map[string]string{"urgent": "1"} },
+		"impact.high: missing":                      func(c *Config) { c.Impact = map[string]string{"high": ""} },
+		"templates.subject: no such part":           func(c *Config) { c.Templates = message.Templates{"subject": "x"} },
+		"templates.note: ":                          func(c *Config) { c.Templates = message.Templates{"note": "{{.Nothing}}"} },
+		"reply_timeout: want":                       func(c *Config) { c.ReplyTimeout = -1 },
+	} {
+		c := good
+		change(&c)
+		err := c.Validate()
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+		if err != nil && strings.Contains(fmt.Sprint(err), "xyzzy") {
+			t.Errorf("a secret is told: %v", err)
+		}
+	}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestServiceNowCampaign(t *testing.T) {
+	if got := (&Sink{}).event(sinktest.CampaignStory()[0], false)["resource"]; got != "several users" {
+		t.Errorf("resource %q", got)
+	}
+}

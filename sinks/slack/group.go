@@ -1,0 +1,97 @@
+package slack
+
+import (
+	"context"
+	"sync"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+// SendGroup posts one message with a list to each channel. One that cannot be
+// told keeps it from no other, and those that were told do not get it again.
+func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
+	if s.config.hooked() {
+		return s.postHook(ctx, s.group(alerts, sinks.PerhapsArrived(ctx)))
+	}
+	c, err := s.client()
+	if err != nil {
+		return sinks.Misconfigured(err)
+	}
+	var failed []error
+	told := false
+	for _, channel := range s.channels() {
+		left := s.listed.left(channel, alerts)
+		if len(left) == 0 {
+			told = true
+			continue
+		}
+		m := s.group(left, sinks.PerhapsArrived(ctx))
+		if len(left) == 1 {
+			m = s.message(left[0], sinks.PerhapsArrived(ctx))
+		}
+		_, err := s.post(ctx, c, channel, m)
+		if err != nil {
+			failed = append(failed, err)
+			if v, _ := sinks.VerdictOf(err); v == sinks.VerdictThrottled {
+				break // the app is, whatever the channel
+			}
+			continue
+		}
+		told = true
+		s.listed.note(channel, left)
+	}
+	if len(failed) == 0 {
+		s.listed.forget(s.channels(), alerts)
+	}
+	return sinks.Worst(failed, told)
+}
+
+// A listedIn remembers which channels were told of an alert in a list that not
+// all of them were told: a list has no reference that could say so. It does not
+// outlive the program.
+type listedIn struct {
+	mu   sync.Mutex
+	told map[[2]string]bool // by channel and alert
+}
+
+// maxSlackListed bounds what is remembered of alerts that some channel was never
+// told.
+const maxSlackListed = 10_000
+
+func (l *listedIn) has(channel string, a *processor.Alert) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.told[[2]string{channel, a.ID}]
+}
+
+// left is those of the alerts that the channel was not told.
+func (l *listedIn) left(channel string, alerts []*processor.Alert) (left []*processor.Alert) {
+	for _, a := range alerts {
+		if !l.has(channel, a) {
+			left = append(left, a)
+		}
+	}
+	return left
+}
+
+func (l *listedIn) note(channel string, alerts []*processor.Alert) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.told) > maxSlackListed {
+		clear(l.told)
+	}
+	for _, a := range alerts {
+		l.told[[2]string{channel, a.ID}] = true
+	}
+}
+
+func (l *listedIn) forget(channels []string, alerts []*processor.Alert) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, channel := range channels {
+		for _, a := range alerts {
+			delete(l.told, [2]string{channel, a.ID})
+		}
+	}
+}

@@ -1,0 +1,357 @@
+package sms
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/secret"
+	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/httpsend"
+	"github.com/mfawatch/mfawatch/sinks/message"
+)
+
+// An Config says who sends the text messages, and to whom. The token's file
+// is read for each attempt, so that it may change under its name. How AWS is
+// reached is not in it.
+type Config struct {
+	Provider string   `koanf:"provider"` // sns, aws-sms-voice-v2 or twilio
+	To       []string `koanf:"to"`       // numbers in E.164: +15551234567
+	// From is what the messages come from: a number, or a sender ID of 1 to 11
+	// letters and digits. aws-sms-voice-v2 takes the ID or ARN of a number, a pool
+	// or a sender ID, too; twilio the SID of a messaging service (MG…). It needs
+	// one; AWS picks one where none is given.
+	From string `koanf:"from"`
+	// Resolved says whether the end of an exposure is told, too. Default true:
+	// who was woken wants to know that it is over.
+	Resolved  bool              `koanf:"resolved"`
+	Templates message.Templates `koanf:"templates"` // text
+
+	// Of twilio alone.
+	AccountSID      string `koanf:"account_sid"`
+	AuthToken       string `koanf:"auth_token"`
+	AuthTokenFile   string `koanf:"auth_token_file"` // in the place of auth_token
+	APIKey          string `koanf:"api_key"`         // SID of an API key (SK…); the token is then its secret
+	URL             string `koanf:"url"`             // default https://api.twilio.com
+	httpsend.Config `koanf:",squash"`
+}
+
+// The values of SMSConfig.Provider.
+const (
+	providerSNS    = "sns"
+	providerVoice  = "aws-sms-voice-v2"
+	providerTwilio = "twilio"
+)
+
+// DefaultConfig is what holds where nothing else is said.
+func DefaultConfig() Config { return Config{Resolved: true, Config: httpsend.DefaultConfig()} }
+
+// AWS reports whether the provider is one of AWS's.
+func (c Config) AWS() bool { return c.Provider == providerSNS || c.Provider == providerVoice }
+
+const (
+	maxSMSTo        = 20
+	twilioURL       = "https://api.twilio.com"
+	validitySeconds = 3600 // seconds in which a message has to arrive: later it is old news
+)
+
+var (
+	number    = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+	sender    = regexp.MustCompile(`^[A-Za-z0-9 -]{0,10}[A-Za-z][A-Za-z0-9 -]{0,10}$`)
+	shortCode = regexp.MustCompile(`^\+?[0-9]{3,15}$`)
+	voiceFrom = regexp.MustCompile(`^[A-Za-z0-9_:/+-]{1,256}$`)
+	sid       = regexp.MustCompile(`^[A-Z]{2}[0-9a-fA-F]{32}$`)
+)
+
+// Validate tells every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. Files that are named have to be there
+// and readable.
+func (c Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.To) == 0 || len(c.To) > maxSMSTo {
+		bad("to: want 1 to %d numbers such as +15551234567, got %d", maxSMSTo, len(c.To))
+	}
+	for i, to := range c.To {
+		switch {
+		case !number.MatchString(to):
+			bad("to[%d]: want a number with + and its country's code, such as +15551234567, got %.30q", i, to)
+		case slices.Contains(c.To[:i], to):
+			bad("to[%d]: %s is there twice", i, to)
+		}
+	}
+	switch c.Provider {
+	case providerSNS:
+		if c.From != "" && !shortCode.MatchString(c.From) && (len(c.From) > 11 || !sender.MatchString(c.From)) {
+			bad("from: want a number of yours, or a sender ID of at most 11 letters and digits, got %.60q", c.From)
+		}
+	case providerVoice:
+		if c.From != "" && !voiceFrom.MatchString(c.From) {
+			bad("from: want the number, ID or ARN of a number, pool or sender ID, got %.60q", c.From)
+		}
+	case providerTwilio:
+		errs = append(errs, c.validateTwilio())
+	case "":
+		bad("provider: missing; want sns, aws-sms-voice-v2 or twilio")
+	default:
+		bad("provider: want sns, aws-sms-voice-v2 or twilio, got %.60q", c.Provider)
+	}
+	if c.AWS() {
+		for _, f := range []struct {
+			field string
+			set   bool
+		}{
+			{"account_sid", c.AccountSID != ""}, {"auth_token", c.AuthToken != ""}, {"auth_token_file", c.AuthTokenFile != ""},
+			{"api_key", c.APIKey != ""}, {"url", c.URL != ""},
+		} {
+			if f.set {
+				bad("%s: has no effect with provider %s", f.field, c.Provider)
+			}
+		}
+	}
+	_, err := c.Templates.Parse(parts...)
+	return errors.Join(append(errs, err, c.Config.Validate())...)
+}
+
+func (c Config) validateTwilio() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if !sid.MatchString(c.AccountSID) || !strings.HasPrefix(c.AccountSID, "AC") {
+		bad("account_sid: want the account's SID, AC and 32 hexadecimal digits")
+	}
+	if c.APIKey != "" && (!sid.MatchString(c.APIKey) || !strings.HasPrefix(c.APIKey, "SK")) {
+		bad("api_key: want the SID of an API key, SK and 32 hexadecimal digits; its secret is auth_token_file")
+	}
+	switch {
+	case c.AuthToken == "" && c.AuthTokenFile == "":
+		bad("auth_token_file: missing; want the path of a file that holds the account's auth token, or the secret of api_key")
+	default:
+		_, err := c.token()
+		errs = append(errs, err)
+	}
+	switch {
+	case c.From == "":
+		bad("from: missing; want a number of the account, a sender ID, or the SID of a messaging service (MG…)")
+	case !shortCode.MatchString(c.From) && !(sid.MatchString(c.From) && strings.HasPrefix(c.From, "MG")) && (len(c.From) > 11 || !sender.MatchString(c.From)):
+		bad("from: want a number of the account, a sender ID of at most 11 letters and digits, or the SID of a messaging service (MG…), got %.60q", c.From)
+	}
+	if u, err := url.Parse(c.URL); err != nil || c.URL != "" && (u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+		bad("url: want an address such as %s", twilioURL)
+	}
+	return errors.Join(errs...)
+}
+
+// token is Twilio's secret as it is now.
+func (c Config) token() (string, error) {
+	return secret.Read("auth_token", c.AuthToken, c.AuthTokenFile)
+}
+
+// A texter is a provider. Its errors carry verdicts, and no secret.
+type texter interface {
+	// text sends, and returns the ID that the provider gave. alert is for its
+	// logs.
+	text(ctx context.Context, to, body, alert string) (id string, err error)
+}
+
+// A finder is a texter that knows what it sent.
+type finder interface {
+	// find returns the ID of a message with that body to the number, "" if there
+	// is none.
+	find(ctx context.Context, to, body string) (id string, err error)
+}
+
+// An Sink sends each alert as a text message of one part.
+type Sink struct {
+	config   Config
+	wording  message.Wording
+	log      *slog.Logger
+	texts    message.Texts
+	aws      aws.Config
+	provider texter
+}
+
+var (
+	_ sinks.Sink        = (*Sink)(nil)
+	_ sinks.GroupSender = (*Sink)(nil)
+)
+
+// New returns a sink that sends as c says, in the words of w. What nobody else
+// is told it logs to log; nil: to slog.Default(). a says how AWS is reached, and
+// is not looked at for another provider. New asks nobody on the network. The
+// caller closes the sink.
+func New(c Config, w message.Wording, log *slog.Logger, a aws.Config) (*Sink, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Sink{config: c, wording: w, log: cmp.Or(log, slog.Default()), aws: a}
+	s.texts, _ = c.Templates.Parse(parts...)
+	switch c.Provider {
+	case providerSNS:
+		s.provider = newSNS(c.From, a)
+	case providerVoice:
+		s.provider = newSMSVoice(c.From, a)
+	default:
+		p, err := httpsend.New(c.Config)
+		if err != nil {
+			return nil, err
+		}
+		s.provider = &twilio{c, p}
+	}
+	return s, nil
+}
+
+// Close closes the connections that nobody uses.
+func (s *Sink) Close() error {
+	if c, ok := s.provider.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// To is the same channel for other recipients: numbers.
+func (s *Sink) To(recipients []string) (sinks.Sink, error) {
+	c := s.config
+	c.To = recipients
+	return New(c, s.wording, s.log, s.aws)
+}
+
+// What is known of a number, beside "told" and the message's ID.
+const (
+	stateTold   = "told "
+	stateUnsure = "unsure" // one message may have been sent
+)
+
+// Send texts the alert to each number that did not get it yet: that one is
+// refused keeps it from no other, and who got it is in the reference. The error
+// is Permanent where all that is left are numbers that are refused for good, or
+// that the account may not send to while it may to others.
+//
+// No provider knows a copy by a key, so nothing is sent again blindly. Where an
+// answer was lost, or the program ended before it was noted, Twilio is asked
+// what it sent to the number and is sent the message only if it did not. AWS
+// cannot be asked: the message is sent once more, marked as perhaps a copy, since
+// two messages are better than none; if that answer is lost too, it counts as
+// told, and is logged. So a number gets at most one copy for lost answers, and
+// one for each end of the program while it was sending.
+func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
+	p := message.ProgressOf(ref)
+	if a.Step == exposure.Resolved && !s.config.Resolved {
+		return ref, nil
+	}
+	known := p.Of(a.ID)
+	// A look costs nothing. What is known of the alert is newer than an end of the
+	// program but for the attempt that this one cut, so a copy is marked only where
+	// nothing is known.
+	blind := sinks.PerhapsArrived(ctx) && (s.canFind() || len(known) == 0)
+	body := s.body(a)
+	var failed []error
+	for _, to := range s.config.To {
+		if strings.HasPrefix(known[to], stateTold) {
+			continue
+		}
+		id, err := s.one(ctx, to, body, a.ID, blind || known[to] == stateUnsure)
+		switch v, _ := sinks.VerdictOf(err); {
+		case v == sinks.VerdictTold:
+			known[to] = stateTold + id
+		case v == sinks.VerdictAmbiguous && known[to] == stateUnsure && !s.canFind():
+			s.log.Error("a text message may not have arrived: both answers were lost", "to", to, "alert", a.ID, "err", err)
+			known[to] = stateTold + "perhaps"
+		case v == sinks.VerdictAmbiguous:
+			known[to] = stateUnsure
+			failed = append(failed, err)
+		default:
+			failed = append(failed, err)
+			if v != sinks.VerdictPermanent && !sinks.IsOfOne(err) || ctx.Err() != nil {
+				return p.Note(a.ID, known, ""), err // it would be no other for the rest
+			}
+		}
+	}
+	got := len(s.config.To) - len(failed)
+	if err := sinks.Worst(failed, got > 0); err != nil {
+		if got > 0 {
+			err = fmt.Errorf("%d of %d got it: %w", got, len(s.config.To), err)
+		}
+		return p.Note(a.ID, known, ""), err
+	}
+	var said []string
+	for _, to := range s.config.To {
+		said = append(said, strings.TrimPrefix(known[to], stateTold))
+	}
+	return p.Note(a.ID, nil, strings.Join(said, ", ")), nil
+}
+
+// one sends one message, after a look at those that were sent if there may be
+// one.
+func (s *Sink) one(ctx context.Context, to, body, alert string, unsure bool) (id string, err error) {
+	if f, ok := s.provider.(finder); ok && unsure {
+		if id, err := f.find(ctx, to, body); err != nil || id != "" {
+			return id, err
+		}
+	} else if unsure {
+		body = again(body)
+	}
+	id, err = s.provider.text(ctx, to, body, alert)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", to, err)
+	}
+	return id, nil
+}
+
+func (s *Sink) canFind() bool {
+	_, ok := s.provider.(finder)
+	return ok
+}
+
+// SendGroup texts the alerts as one message with a list. It is told once
+// somebody got it: who did not is logged, since nobody can be told a group in
+// parts. Where the answer was lost it is sent once more, as with Send.
+func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
+	body := s.groupBody(alerts)
+	got := 0
+	var failed []error
+	for _, to := range s.config.To {
+		_, err := s.one(ctx, to, body, alerts[0].ID, sinks.PerhapsArrived(ctx))
+		switch v, _ := sinks.VerdictOf(err); {
+		case v == sinks.VerdictTold:
+			got++
+		case v == sinks.VerdictAmbiguous && sinks.PerhapsArrived(ctx):
+			got++
+			failed = append(failed, err)
+		case v == sinks.VerdictPermanent || v == sinks.VerdictAmbiguous || sinks.IsOfOne(err):
+			failed = append(failed, err)
+		case got == 0:
+			return err
+		default:
+			failed = append(failed, err)
+		}
+	}
+	err := sinks.Worst(failed, got > 0)
+	if err != nil && got > 0 {
+		s.log.Error("a text message about several alerts may not have reached everybody", "alerts", len(alerts), "err", err)
+		return nil
+	}
+	return err
+}
+
+// Render is the message, and how long it is.
+func (s *Sink) Render(a *processor.Alert) (string, error) {
+	if a.Step == exposure.Resolved && !s.config.Resolved {
+		return "(not sent: resolved is false)", nil
+	}
+	body := s.body(a)
+	return fmt.Sprintf("%s\n(%d of %d characters)", body, gsmLength(body), gsmPart), nil
+}
+
+// Receipt is what the provider calls the messages.
+func (s *Sink) Receipt(ref string) string { return message.ProgressOf(ref).Said }

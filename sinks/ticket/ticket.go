@@ -1,0 +1,168 @@
+package ticket
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sinks/message"
+)
+
+// What the channels that keep a ticket for each exposure have in common.
+
+// MaxText bounds what is written into a ticket at once, in bytes. It is
+// the length of servicenow.Sink's description, and as much as anybody reads.
+const MaxText = 4000
+
+// Key is what the ticket of an alert is found again by: the exposure, or
+// the alert itself if it belongs to none; and who gets it, since others have a
+// ticket of their own. It has no character that means something in a query.
+func Key(a *processor.Alert, who string) string {
+	if a.Exposure != nil {
+		return KeyFor(*a.Exposure, who)
+	}
+	return KeyFor(a.ID, who)
+}
+
+func KeyFor(key, who string) string {
+	digest := func(s string) string {
+		sum := sha256.Sum256([]byte(s))
+		return hex.EncodeToString(sum[:])
+	}
+	if !plainKey.MatchString(key) {
+		key = digest(key)
+	}
+	if who != "" {
+		key += "-" + digest(who)[:8]
+	}
+	return key
+}
+
+var plainKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,90}$`)
+
+// Mark ends the text of an alert: where it stands already, the alert was
+// told.
+func Mark(a *processor.Alert) string { return "mfawatch alert " + exposure.Clean(a.ID, 100) }
+
+// Marked reports whether the mark of the alert stands in a text.
+func Marked(text string, a *processor.Alert) bool {
+	mark := Mark(a)
+	for {
+		_, rest, found := strings.Cut(text, mark)
+		if !found {
+			return false
+		}
+		if rest == "" || !strings.ContainsRune("-._0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", rune(rest[0])) {
+			return true
+		}
+		text = rest
+	}
+}
+
+// Text is the text of an alert, in lines, with the mark at its end, and
+// MaxText at most. Harmless takes the meaning from what the channel would
+// understand as more than text.
+func Text(m message.Message, a *processor.Alert, t message.Texts, part string, harmless func(string) string, before ...string) string {
+	var lines []string
+	if t[part] == nil {
+		lines = append(lines, m.Summary, "")
+		if m.Advice != "" {
+			lines = append(lines, "What to do now: "+m.Advice, "")
+		}
+		for _, f := range m.Facts {
+			lines = append(lines, f.Name+": "+f.Value)
+		}
+		lines = append(lines, "")
+		for _, l := range m.Links {
+			lines = append(lines, l.Text+": "+l.URL)
+		}
+	}
+	text := t.Or(strings.Join(lines, "\n"), part, m, a, MaxText)
+	if len(before) > 0 {
+		text = strings.Join(before, "\n") + "\n\n" + text
+	}
+	end := "\n\n" + Mark(a)
+	return cleanLines(harmless(text), MaxText-len(end)) + end
+}
+
+// cleanLines cleans each line of a text, and cuts the whole to max bytes, with
+// a mark where it was cut.
+func cleanLines(text string, max int) string {
+	const mark = "\n…"
+	var clean []string
+	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+		clean = append(clean, exposure.Clean(strings.TrimRight(line, " \r"), max))
+	}
+	text = strings.Join(clean, "\n")
+	if len(text) <= max {
+		return text
+	}
+	end := max - len(mark)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + mark
+}
+
+// Exploited reports whether somebody came in meanwhile: what must be heard even
+// if it is over.
+func Exploited(a *processor.Alert) bool { return slices.Contains(a.Reasons, exposure.ReasonExploited) }
+
+// SiteProblem is what is wrong with the address of a site, "" if nothing.
+func SiteProblem(address, example string) string {
+	u, err := url.Parse(address)
+	switch {
+	case address == "":
+		return "missing; want the address of your site, such as " + example
+	case err != nil, u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "", u.User != nil, strings.Trim(u.Path, "/") != "", u.RawQuery != "", u.Fragment != "":
+		return "want the address of your site alone, such as " + example
+	}
+	return ""
+}
+
+// ChoiceMistakes tells what is wrong with choices by severity.
+func ChoiceMistakes(field string, choices map[string]string, known ...string) error {
+	var errs []error
+	for _, severity := range slices.Sorted(maps.Keys(choices)) {
+		name := field + "." + exposure.Clean(severity, 40)
+		switch value := choices[severity]; {
+		case !slices.Contains(exposure.Severities, exposure.Severity(severity)):
+			errs = append(errs, fmt.Errorf("%s: no such severity; known are info, low, medium, high, critical", name))
+		case value == "":
+			errs = append(errs, fmt.Errorf("%s: missing", name))
+		case len(known) > 0 && !slices.Contains(known, value):
+			errs = append(errs, fmt.Errorf("%s: want one of %s, got %.40q", name, strings.Join(known, ", "), value))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Choice is what is chosen for a severity.
+func Choice(severity exposure.Severity, chosen, defaults map[string]string) string {
+	if value := chosen[string(severity)]; value != "" {
+		return value
+	}
+	return defaults[string(severity)]
+}
+
+// Urgent is the severity of a ticket: an escalation is a level above its
+// exposure.
+func Urgent(a *processor.Alert) exposure.Severity {
+	if a.Step == exposure.Escalated {
+		for i, s := range exposure.Severities[:len(exposure.Severities)-1] {
+			if s == a.Severity {
+				return exposure.Severities[i+1]
+			}
+		}
+	}
+	return a.Severity
+}

@@ -1,0 +1,174 @@
+package zendesk
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/httpsend"
+	"github.com/mfawatch/mfawatch/sinks/sinktest"
+)
+
+func TestZendeskEndedBySomebody(t *testing.T) {
+	story := sinktest.Story("bob")
+	for _, status := range []string{"solved", "closed", "deleted"} {
+		for _, c := range []struct {
+			a    *processor.Alert
+			want sinks.Verdict
+		}{{story[1], sinks.VerdictSuperseded}, {story[2], sinks.VerdictTold}, {story[3], sinks.VerdictTold}, {story[4], sinks.VerdictSuperseded}} {
+			t.Run(status+" "+string(c.a.Step), func(t *testing.T) {
+				r := newZdRig(t, nil)
+				ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+				r.tickets[0].status, r.tickets[0].deleted = status, status == "deleted"
+				newRef := sinktest.Tell(t, r.sink, c.a, ref, c.want)
+				if c.want == sinks.VerdictSuperseded {
+					return
+				}
+				last := r.tickets[len(r.tickets)-1]
+				switch {
+				case status == "solved" && (len(r.tickets) != 1 || last.status != "open" || len(last.comments) != 2):
+					t.Errorf("not reopened: %+v", last)
+				case status == "closed" && (len(r.tickets) != 2 || last.follows != 1 || newRef != "2"):
+					t.Errorf("no follow-up: %+v", last)
+				case status == "deleted" && (len(r.tickets) != 2 || newRef != "2"):
+					t.Errorf("no new one: %+v", last)
+				}
+				if last.priority != "urgent" {
+					t.Errorf("priority %s", last.priority)
+				}
+				comments, n := len(last.comments), len(r.tickets)
+				if again := sinktest.Tell(t, r.sink, c.a, ref, sinks.VerdictTold); again != newRef || len(r.tickets) != n || len(last.comments) != comments { // a copy
+					t.Errorf("ref %s, again %s", newRef, again)
+				}
+				sinktest.Tell(t, r.sink, story[4], newRef, sinks.VerdictTold)
+				if last := r.tickets[len(r.tickets)-1]; last.status != "solved" {
+					t.Errorf("status %s in the end", last.status)
+				}
+			})
+		}
+	}
+}
+
+func TestZendeskRace(t *testing.T) {
+	story := sinktest.Story("bob")
+	for _, step := range []int{1, 4} {
+		for _, how := range []string{"closed", "deleted"} {
+			r := newZdRig(t, nil)
+			ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+			r.before = func(z *server, method string, _ int) {
+				if method == http.MethodPut {
+					z.tickets[0].status, z.tickets[0].deleted = how, how == "deleted"
+				}
+			}
+			sinktest.Tell(t, r.sink, story[step], ref, sinks.VerdictRetry)
+			sinktest.Tell(t, r.sink, story[step], ref, sinks.VerdictSuperseded)
+		}
+	}
+}
+
+func TestZendeskKnownByNumber(t *testing.T) {
+	r := newZdRig(t, nil)
+	story := sinktest.Story("bob")
+	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+	r.tickets[0].external = "CHG-1"
+	if again := sinktest.Tell(t, r.sink, story[1], ref, sinks.VerdictTold); again != ref || len(r.tickets) != 1 || len(r.tickets[0].comments) != 2 {
+		t.Errorf("ref %s, then %s; %d tickets", ref, again, len(r.tickets))
+	}
+}
+
+func TestZendeskUnheard(t *testing.T) {
+	r := newZdRig(t, nil)
+	end := sinktest.Story("bob")[4]
+	end.Reasons = []string{exposure.ReasonExploited}
+	ref := sinktest.Tell(t, r.sink, end, "", sinks.VerdictTold)
+	if i := r.tickets[0]; i.status != "new" || i.priority != "urgent" || r.sink.Receipt(ref) != "ticket 1" {
+		t.Errorf("%s: %+v", ref, i)
+	}
+	sinktest.Tell(t, r.sink, end, "", sinks.VerdictTold)
+	if len(r.tickets) != 1 {
+		t.Errorf("%d tickets", len(r.tickets))
+	}
+}
+
+func TestZendeskDuplicates(t *testing.T) {
+	r := newZdRig(t, nil)
+	story := sinktest.Story("bob")
+	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+	other := *r.tickets[0]
+	other.id, other.comments = 2, []string{"a copy"}
+	r.tickets = append(r.tickets, &other)
+	ref = sinktest.Tell(t, r.sink, story[1], ref, sinks.VerdictTold)
+	if ref != "1" || len(other.comments) != 1 || !strings.Contains(r.tickets[0].comments[1], "#2 can be closed") || !strings.Contains(r.log.String(), "#2") {
+		t.Errorf("%s, %q, %q", ref, r.tickets[0].comments, r.log.String())
+	}
+}
+
+func TestZendeskRefused(t *testing.T) {
+	r := newZdRig(t, func(c *Config) { c.GroupID = 1 })
+	story := sinktest.Story("bob")
+	sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictMisconfigured, "Group: is invalid", "check group_id")
+	r.required = map[int]string{77: "Cause"}
+	with := r.make(t, nil)
+	ref := sinktest.Tell(t, with, story[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, with, story[4], ref, sinks.VerdictPermanent, "Cause: is required when solving a ticket", "under fields", "then retry the dead letter")
+	if r.tickets[0].status != "new" || len(r.tickets[0].comments) != 1 {
+		t.Errorf("%+v", r.tickets[0])
+	}
+	with = r.make(t, func(c *Config) {
+		c.Fields, c.GroupID, c.AssigneeEmail = map[string]string{"77": "mfa"}, group, otherAgent
+	})
+	end := sinktest.Story("eve")
+	ref = sinktest.Tell(t, with, end[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, with, end[4], ref, sinks.VerdictTold)
+	if last := r.tickets[1]; last.status != "solved" || last.group != group || !strings.HasPrefix(last.assigned, otherAgent) || last.fields[77] != "mfa" {
+		t.Errorf("%+v", last)
+	}
+
+	for body, want := range map[string]sinks.Verdict{
+		`{"error":"RecordInvalid","details":{"subject":[{"description":"Subject: is too long"}]}}`: sinks.VerdictPermanent,
+		`{"error":"RecordInvalid","details":{"brand":[{"description":"Brand: is invalid"}]}}`:      sinks.VerdictMisconfigured,
+		`{"error":"RecordInvalid","details":"no"}`:                                                 sinks.VerdictPermanent,
+	} {
+		got := httpsend.Reply{Status: 422, Body: []byte(body)}
+		if v, _ := sinks.VerdictOf(verdict(opCreate, got, httpsend.StatusError(422, nil, time.Time{}))); v != want {
+			t.Errorf("%s: %s, want %s", body, v, want)
+		}
+	}
+}
+
+func TestZendeskSolvedByItself(t *testing.T) {
+	r := newZdRig(t, nil)
+	story := sinktest.Story("bob")
+	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, r.sink, story[4], ref, sinks.VerdictTold)
+	if got := r.tickets[0]; got.status != "solved" || got.assigned != "900" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestZendeskPriority(t *testing.T) {
+	for severity, want := range map[exposure.Severity]string{"critical": "urgent", "high": "high", "medium": "normal", "low": "low", "info": "low"} {
+		r := newZdRig(t, nil)
+		a := sinktest.Story("bob")[0]
+		a.Severity = severity
+		ref := sinktest.Tell(t, r.sink, a, "", sinks.VerdictTold)
+		if got := r.tickets[0]; got.priority != want || len(got.tags) != 1 || got.tags[0] != "mfawatch" {
+			t.Errorf("%s: %+v, want %s", severity, got, want)
+		}
+		note := sinktest.Story("bob")[3]
+		note.Severity = exposure.Low
+		ref = sinktest.Tell(t, r.sink, note, ref, sinks.VerdictTold)
+		if r.tickets[0].priority != want {
+			t.Errorf("%s: %s after a note, want %s", severity, r.tickets[0].priority, want)
+		}
+		escalation := sinktest.Story("bob")[1]
+		sinktest.Tell(t, r.sink, escalation, ref, sinks.VerdictTold)
+		if r.tickets[0].priority != "urgent" {
+			t.Errorf("%s: %s after an escalation", severity, r.tickets[0].priority)
+		}
+	}
+}

@@ -1,0 +1,318 @@
+package zendesk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/mail"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/secret"
+	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/httpsend"
+	"github.com/mfawatch/mfawatch/sinks/message"
+	"github.com/mfawatch/mfawatch/sinks/ticket"
+)
+
+// A Config says at which help desk an exposure becomes a ticket. With
+// email, the token is an API token of that agent, else it is an OAuth access
+// token; a file is read for each attempt.
+type Config struct {
+	URL       string `koanf:"url"` // of the help desk: https://acme.zendesk.com
+	Email     string `koanf:"email"`
+	Token     string `koanf:"token"`
+	TokenFile string `koanf:"token_file"`
+
+	GroupID       int64             `koanf:"group_id"`
+	AssigneeEmail string            `koanf:"assignee_email"`
+	BrandID       int64             `koanf:"brand_id"`
+	Tags          []string          `koanf:"tags"`     // default mfawatch
+	Fields        map[string]string `koanf:"fields"`   // values of custom fields by their ID, set when a ticket is made
+	Priority      map[string]string `koanf:"priority"` // by severity; default urgent for critical, high for high, normal for medium, low else
+	// Templates write subject and comment.
+	Templates       message.Templates `koanf:"templates"`
+	httpsend.Config `koanf:",squash"`
+}
+
+// DefaultConfig is what holds where nothing else is said.
+func DefaultConfig() Config {
+	return Config{Tags: []string{"mfawatch"}, Config: httpsend.DefaultConfig()}
+}
+
+// Validate tells every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret.
+func (c Config) Validate() error {
+	errs := []error{c.Config.Validate()}
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if problem := ticket.SiteProblem(c.URL, "https://acme.zendesk.com"); problem != "" {
+		bad("url: %s", problem)
+	}
+	_, err := c.header()
+	errs = append(errs, err)
+	for _, id := range []struct {
+		field string
+		value int64
+	}{{"group_id", c.GroupID}, {"brand_id", c.BrandID}} {
+		if id.value < 0 {
+			bad("%s: want the number at the end of its page's address, got %d", id.field, id.value)
+		}
+	}
+	if c.AssigneeEmail != "" && !isAddress(c.AssigneeEmail) {
+		bad("assignee_email: want an agent's address, got %.80q", c.AssigneeEmail)
+	}
+	for i, tag := range c.Tags {
+		if tag == "" || strings.ContainsFunc(tag, func(r rune) bool { return r <= ' ' || r == ',' || r == '"' }) {
+			bad("tags[%d]: want a word without spaces, commas and quotes, got %.40q", i, tag)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.Fields)) {
+		if _, err := strconv.ParseInt(id, 10, 64); err != nil {
+			bad("fields.%s: want the number of a custom field, in quotes", exposure.Clean(id, 40))
+		}
+	}
+	errs = append(errs, ticket.ChoiceMistakes("priority", c.Priority, priorities...))
+	_, err = c.Templates.Parse("subject", "comment")
+	return errors.Join(append(errs, err)...)
+}
+
+// isAddress reports whether s is a mail address and nothing besides.
+func isAddress(s string) bool {
+	a, err := mail.ParseAddress(s)
+	return err == nil && a.Address == s
+}
+
+// who gets the tickets.
+func (c Config) who() string {
+	if c.GroupID == 0 && c.BrandID == 0 && c.AssigneeEmail == "" {
+		return ""
+	}
+	return fmt.Sprint(c.GroupID, c.BrandID, c.AssigneeEmail)
+}
+
+// header is what proves who we are, as it is now.
+func (c Config) header() (httpsend.Credentials, error) {
+	token := secret.Text{Field: "token", Text: c.Token, File: c.TokenFile}
+	switch {
+	case !token.Given():
+		return httpsend.Credentials{}, errors.New("token_file: missing; want the API token of the agent in email, or without email an OAuth token, or token")
+	case c.Email == "":
+		return httpsend.BearerCredentials(token)
+	case !isAddress(c.Email):
+		return httpsend.Credentials{}, fmt.Errorf("email: want the address of the agent that the token belongs to, got %.80q", c.Email)
+	}
+	return httpsend.BasicCredentials(c.Email+"/token", token)
+}
+
+// A Sink keeps a ticket for each exposure.
+type Sink struct {
+	config  Config
+	wording message.Wording
+	texts   message.Texts
+	log     *slog.Logger
+	http    *httpsend.Client
+}
+
+var _ sinks.Sink = (*Sink)(nil)
+
+// New returns a sink that writes as c says. It asks nobody on the
+// network. The log is told what no error can say, since the alert was told. The
+// caller closes the sink.
+func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	texts, err := c.Templates.Parse("subject", "comment")
+	if err != nil {
+		return nil, err
+	}
+	p, err := httpsend.New(c.Config)
+	if err != nil {
+		return nil, err
+	}
+	return &Sink{config: c, wording: w, texts: texts, log: log, http: p}, nil
+}
+
+// Close closes the connections that nobody uses.
+func (z *Sink) Close() error { return z.http.Close() }
+
+// To is the sink for others: a group by its number, an agent by mail address, or
+// one of each; a ticket that is there already keeps its own. It shares the
+// connections, and is not closed by itself.
+func (z *Sink) To(recipients []string) (sinks.Sink, error) {
+	other := *z
+	other.config.GroupID, other.config.AssigneeEmail = 0, ""
+	for _, r := range recipients {
+		id, err := strconv.ParseInt(r, 10, 64)
+		switch {
+		case err == nil && id > 0 && other.config.GroupID == 0:
+			other.config.GroupID = id
+		case err != nil && isAddress(r) && other.config.AssigneeEmail == "":
+			other.config.AssigneeEmail = r
+		default:
+			return nil, fmt.Errorf("want the number of a group, the mail address of an agent, or one of each, got %.200q", recipients)
+		}
+	}
+	if len(recipients) == 0 {
+		return nil, errors.New("want the number of a group, the mail address of an agent, or one of each")
+	}
+	return &other, nil
+}
+
+// Send tells of the alert. It looks first for tickets by external_id, which is
+// the exposure's: one whose comments have the alert's mark was told of it,
+// whatever became of the answer. Else the oldest one that is not solved gets an
+// internal comment, and a priority that is raised and never lowered, or is
+// solved. Where there is none, one is made, under an Idempotency-Key that is the
+// alert's, for when an earlier attempt is still under way; but none is made only
+// to be solved, unless somebody came in meanwhile. A ticket that was solved,
+// closed or deleted stays so: the exposure is Superseded. What has to be heard
+// nevertheless (see insistent) reopens a solved one, and gives a closed one a
+// follow-up.
+//
+// The ref is the ticket's number.
+func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
+	cred, err := z.config.header()
+	if err != nil {
+		return ref, sinks.Misconfigured(err)
+	}
+	known, err := z.look(ctx, cred, a, ref)
+	if err != nil {
+		return ref, err
+	}
+	if len(known) == 0 {
+		switch {
+		case ref == "" && a.Step == exposure.Resolved && !ticket.Exploited(a):
+			return "", nil
+		case ref == "" || sinks.AlwaysDelivered(a.Step, a.Severity):
+			return z.create(ctx, cred, a, 0)
+		}
+		return ref, sinks.Superseded(fmt.Errorf("ticket %s was deleted by somebody", exposure.Clean(ref, 40)))
+	}
+	target := known[len(known)-1] // the newest, unless one is open
+	var open []issue
+	for _, t := range known {
+		if ticket.Marked(t.Description, a) {
+			return t.ref(), nil
+		}
+		if t.Status != "solved" && t.Status != "closed" {
+			open = append(open, t)
+		}
+	}
+	if len(open) > 0 {
+		target = open[0]
+	}
+	if said, err := z.said(ctx, cred, a, target); err != nil || said {
+		return target.ref(), err
+	}
+	switch {
+	case len(open) > 0:
+		return target.ref(), z.update(ctx, cred, a, open)
+	case !sinks.AlwaysDelivered(a.Step, a.Severity):
+		return target.ref(), sinks.Superseded(fmt.Errorf("ticket %d was solved or closed by somebody", target.ID))
+	case target.Status == "closed":
+		return z.create(ctx, cred, a, target.ID)
+	}
+	return target.ref(), z.update(ctx, cred, a, []issue{target})
+}
+
+// look finds the tickets of the exposure, the oldest first.
+func (z *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, ref string) ([]issue, error) {
+	var got struct {
+		Tickets []issue `json:"tickets"`
+	}
+	key := ticket.Key(a, z.config.who())
+	if _, err := z.call(ctx, cred, opLook, http.MethodGet, "/api/v2/tickets?"+url.Values{"external_id": {key}}.Encode(), "", nil, &got); err != nil {
+		return nil, err
+	}
+	known := slices.DeleteFunc(got.Tickets, func(t issue) bool { return t.ExternalID != key || t.Status == "deleted" })
+	id, _ := strconv.ParseInt(ref, 10, 64)
+	if id > 0 && !slices.ContainsFunc(known, func(t issue) bool { return t.ID == id }) {
+		var one oneTicket // somebody changed its external_id, or deleted it
+		r, err := z.call(ctx, cred, opLook, http.MethodGet, "/api/v2/tickets/"+strconv.FormatInt(id, 10), "", nil, &one)
+		switch {
+		case r.Status == http.StatusNotFound && strings.Contains(string(r.Body), "RecordNotFound"):
+		case err != nil:
+			return nil, err
+		case one.Ticket.ID == id && one.Ticket.Status != "deleted":
+			known = append(known, one.Ticket)
+		}
+	}
+	slices.SortFunc(known, func(x, y issue) int { return int(min(max(x.ID-y.ID, -1), 1)) })
+	return known, nil
+}
+
+// said reports whether the ticket's latest comments tell of the alert.
+func (z *Sink) said(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, t issue) (bool, error) {
+	var got struct {
+		Comments []struct {
+			Body string `json:"body"`
+		} `json:"comments"`
+	}
+	if _, err := z.call(ctx, cred, opLook, http.MethodGet, "/api/v2/tickets/"+t.ref()+"/comments?sort_order=desc&per_page=100", "", nil, &got); err != nil {
+		return false, err
+	}
+	for _, c := range got.Comments {
+		if ticket.Marked(c.Body, a) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// create makes a ticket, as the follow-up of a closed one if that has a number.
+func (z *Sink) create(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, after int64) (ref string, err error) {
+	sent := z.ticket(a, after)
+	var got oneTicket
+	r, err := z.call(ctx, cred, opCreate, http.MethodPost, "/api/v2/tickets", ticket.KeyFor(a.ID, z.config.who()), envelope{sent}, &got)
+	if err != nil {
+		return "", err
+	}
+	if got.Ticket.ID == 0 {
+		return "", sinks.Ambiguous(fmt.Errorf("answered %s without the number of a ticket", httpsend.StatusText(r.Status)))
+	}
+	if got.Ticket.ExternalID != sent.ExternalID {
+		z.log.Warn("the help desk did not keep the external_id of the ticket: one may be made twice", "ticket", got.Ticket.ID)
+	}
+	return got.Ticket.ref(), nil
+}
+
+// update tells of the alert in the first of the tickets. The others are
+// duplicates, which are named to people.
+func (z *Sink) update(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, open []issue) error {
+	what := opUpdate
+	if a.Step == exposure.Resolved {
+		what = opSolve
+	}
+	if len(open) > 1 {
+		z.log.Warn("there are several open tickets of one exposure; the oldest is kept up to date", "ticket", open[0].ID, "others", othersOf(open))
+	}
+	var got oneTicket
+	_, err := z.call(ctx, cred, what, http.MethodPut, "/api/v2/tickets/"+open[0].ref(), "", envelope{z.change(a, open)}, &got)
+	return err
+}
+
+// Render is the request that would be sent of an alert, where what begins an
+// exposure has a ticket still to be made and what follows has it.
+func (z *Sink) Render(a *processor.Alert) (string, error) {
+	if message.Follows(a.Step) {
+		return ticket.RenderRequest("PUT /api/v2/tickets/NUMBER", envelope{z.change(a, []issue{{AssigneeID: json.Number("0")}})})
+	}
+	return ticket.RenderRequest("POST /api/v2/tickets", envelope{z.ticket(a, 0)})
+}
+
+// Receipt says which ticket it became.
+func (z *Sink) Receipt(ref string) string {
+	if ref == "" {
+		return "nothing, since there was no ticket"
+	}
+	return "ticket " + ref
+}
