@@ -12,7 +12,7 @@ import (
 )
 
 // asides is the records kept aside that are selected, oldest first.
-func (a *admin) asides(s selection) ([]journal.Aside, error) {
+func (a *Admin) asides(s Selection) ([]journal.Aside, error) {
 	all, err := a.journal.Asides()
 	all = slices.DeleteFunc(all, func(r journal.Aside) bool { return !s.has(r.ID) })
 	slices.SortFunc(all, func(a, b journal.Aside) int {
@@ -24,33 +24,31 @@ func (a *admin) asides(s selection) ([]journal.Aside, error) {
 	return all, err
 }
 
-func (a *admin) listAsides(w http.ResponseWriter, r *http.Request) {
-	s, err := selected(r)
-	lines := newLines(w)
-	var all []journal.Aside
-	if err == nil {
-		all, err = a.asides(s)
-	}
+// ListQuarantine calls each with every record kept aside that is selected, oldest
+// first.
+func (a *Admin) ListQuarantine(_ context.Context, s Selection, each func(journal.Aside) error) error {
+	all, err := a.asides(s)
 	for _, record := range all {
 		if err == nil {
-			err = lines.write(record)
+			err = each(record)
 		}
 	}
-	lines.end(err)
+	return err
 }
 
-func (a *admin) dropAsides(_ context.Context, s selection) (any, error) {
+// DropQuarantine drops the selected records.
+func (a *Admin) DropQuarantine(_ context.Context, s Selection) (o Outcome, err error) {
 	all, err := a.asides(s)
 	if err != nil {
-		return nil, err
+		return o, err
 	}
 	ids := idsOf(all)
 	n, err := a.journal.DropAsides(ids...)
 	if err != nil {
-		return nil, err
+		return o, err
 	}
 	a.metrics.quarantine.WithLabelValues(actionDrop).Add(float64(n))
-	return outcome{Done: n, Unknown: missing(s.ids, ids)}, nil
+	return Outcome{Done: n, Unknown: Missing(s.IDs, ids)}, nil
 }
 
 func idsOf(all []journal.Aside) []string {
@@ -61,24 +59,23 @@ func idsOf(all []journal.Aside) []string {
 	return ids
 }
 
-// retryAsides scans records again, and has messages read again. One that can be
-// read now is journalled and kept aside no more.
-func (a *admin) retryAsides(ctx context.Context, s selection) (any, error) {
+// RetryQuarantine scans the selected records again, and has messages read again.
+// One that can be read now is journalled and kept aside no more.
+func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, err error) {
 	all, err := a.asides(s)
 	if err != nil {
-		return nil, err
+		return o, err
 	}
 	if a.again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r journal.Aside) bool { return r.Source == "" }) {
-		return nil, refused{http.StatusConflict, fmt.Sprintf("only source %s can read again what it gave up, and it does not run: start the service first", all[0].Source)}
+		return o, refused{http.StatusConflict, fmt.Sprintf("only source %s can read again what it gave up, and it does not run: start the service first", all[0].Source)}
 	}
-	var o outcome
 	scanner := trail.NewScanner()
 	for _, r := range all {
 		if r.Source != "" {
 			done, err := a.retryMessage(ctx, r)
 			switch {
 			case err != nil:
-				return nil, err
+				return o, err
 			case done:
 				o.Done++
 			default:
@@ -94,22 +91,22 @@ func (a *admin) retryAsides(ctx context.Context, s selection) (any, error) {
 		}
 		fresh, err := a.journal.Append(ctx, f.events)
 		if err != nil {
-			return nil, err
+			return o, err
 		}
 		n, err := a.journal.DropAsides(r.ID)
 		if err != nil {
-			return nil, err
+			return o, err
 		}
 		o.Events += fresh
 		o.Done += n
 	}
 	a.metrics.quarantine.WithLabelValues(actionRetry).Add(float64(o.Done))
-	o.Unknown = missing(s.ids, idsOf(all))
+	o.Unknown = Missing(s.IDs, idsOf(all))
 	return o, nil
 }
 
 // retryMessage has the source that gave a message up read what it names again.
-func (a *admin) retryMessage(ctx context.Context, r journal.Aside) (done bool, err error) {
+func (a *Admin) retryMessage(ctx context.Context, r journal.Aside) (done bool, err error) {
 	if a.again == nil || a.again(ctx, r.Source, string(r.Raw)) != nil { // which logs
 		return false, nil
 	}

@@ -10,23 +10,23 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// A letter is a dead letter and whose it is.
-type letter struct {
+// A DeadLetter is a dead letter and its sink.
+type DeadLetter struct {
 	Sink string `json:"sink"`
 	journal.DeadLetter
 }
 
-// letters calls each with every dead letter that is selected.
-func (a *admin) letters(ctx context.Context, s selection, each func(letter) error) error {
+// ListDeadLetters calls each with every dead letter that is selected.
+func (a *Admin) ListDeadLetters(ctx context.Context, s Selection, each func(DeadLetter) error) error {
 	names, err := a.journal.Sinks()
 	if err != nil {
 		return err
 	}
-	if s.sink != "" {
-		if !slices.Contains(names, s.sink) {
-			return refused{http.StatusNotFound, fmt.Sprintf("no sink is called %q; known are %s", bounded(s.sink), strings.Join(names, ", "))}
+	if s.Sink != "" {
+		if !slices.Contains(names, s.Sink) {
+			return refused{http.StatusNotFound, fmt.Sprintf("no sink is called %q; known are %s", bounded(s.Sink), strings.Join(names, ", "))}
 		}
-		names = []string{s.sink}
+		names = []string{s.Sink}
 	}
 	for _, name := range names {
 		for after := uint64(0); ; {
@@ -39,7 +39,7 @@ func (a *admin) letters(ctx context.Context, s selection, each func(letter) erro
 				if d.Alert == nil || !s.has(d.Alert.ID) {
 					continue
 				}
-				if err := each(letter{name, d}); err != nil {
+				if err := each(DeadLetter{name, d}); err != nil {
 					return err
 				}
 			}
@@ -54,64 +54,56 @@ func (a *admin) letters(ctx context.Context, s selection, each func(letter) erro
 	return nil
 }
 
-func (a *admin) listDead(w http.ResponseWriter, r *http.Request) {
-	s, err := selected(r)
-	lines := newLines(w)
-	if err == nil {
-		err = a.letters(r.Context(), s, func(l letter) error { return lines.write(l) })
-	}
-	lines.end(err)
-}
-
-func (a *admin) retryDead(ctx context.Context, s selection) (any, error) {
+// RetryDeadLetters puts the selected dead letters back to be sent.
+func (a *Admin) RetryDeadLetters(ctx context.Context, s Selection) (Outcome, error) {
 	return a.eachSink(ctx, s, actionRetry, a.journal.RetryDead)
 }
 
-func (a *admin) dropDead(ctx context.Context, s selection) (any, error) {
+// DropDeadLetters drops the selected dead letters.
+func (a *Admin) DropDeadLetters(ctx context.Context, s Selection) (Outcome, error) {
 	return a.eachSink(ctx, s, actionDrop, a.journal.DropDead)
 }
 
 // eachSink does one thing to the dead letters that are selected, in steps.
-func (a *admin) eachSink(ctx context.Context, s selection, action string, do func(sink string, numbers ...uint64) (int, error)) (any, error) {
+func (a *Admin) eachSink(ctx context.Context, s Selection, action string, do func(sink string, numbers ...uint64) (int, error)) (o Outcome, err error) {
 	var found []string
 	bySink := map[string][]uint64{}
 	var names []string
-	err := a.letters(ctx, s, func(l letter) error {
+	err = a.ListDeadLetters(ctx, s, func(l DeadLetter) error {
 		if bySink[l.Sink] == nil {
 			names = append(names, l.Sink)
 		}
 		bySink[l.Sink] = append(bySink[l.Sink], l.Number)
-		if !s.all {
+		if !s.All {
 			found = append(found, l.Alert.ID)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return o, err
 	}
 	if action == actionRetry {
 		if err := a.canSend(names); err != nil {
-			return nil, err
+			return o, err
 		}
 	}
-	var o outcome
 	for _, name := range names {
 		for numbers := range slices.Chunk(bySink[name], adminStep) {
 			n, err := do(name, numbers...)
 			if err != nil {
-				return nil, err
+				return o, err
 			}
 			o.Done += n
 			a.metrics.deadLetters.WithLabelValues(name, action).Add(float64(n))
 		}
 	}
-	o.Unknown = missing(s.ids, found)
+	o.Unknown = Missing(s.IDs, found)
 	return o, nil
 }
 
 // canSend refuses sinks that a running service does not have any more: nobody
 // would send what is put back for them. A stopped one has none.
-func (a *admin) canSend(names []string) error {
+func (a *Admin) canSend(names []string) error {
 	st, err := a.journal.Stats()
 	if err != nil || len(st.Sinks) == 0 {
 		return err

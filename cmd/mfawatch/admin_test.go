@@ -21,16 +21,32 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// desks is the two ways to one journal: over the network, and within.
-func desks(t *testing.T, j *journal.Journal) map[string]*desk {
-	h := newAdmin(j, newMetrics(prometheus.NewRegistry()), nil)
-	server := httptest.NewServer(guarded(func() bool { return true }, h))
+// A manager is what an Admin and its Client have in common.
+type manager interface {
+	ListDeadLetters(context.Context, Selection, func(DeadLetter) error) error
+	RetryDeadLetters(context.Context, Selection) (Outcome, error)
+	DropDeadLetters(context.Context, Selection) (Outcome, error)
+	ListQuarantine(context.Context, Selection, func(journal.Aside) error) error
+	RetryQuarantine(context.Context, Selection) (Outcome, error)
+	DropQuarantine(context.Context, Selection) (Outcome, error)
+}
+
+// managers is the two ways to one journal: over the network, and within.
+func managers(t *testing.T, j *journal.Journal) map[string]manager {
+	admin := NewAdmin(j, prometheus.NewRegistry(), nil)
+	return map[string]manager{"network": overNetwork(t, admin), "within": admin}
+}
+
+// overNetwork is the client of an admin.
+func overNetwork(t *testing.T, a *Admin) *Client {
+	t.Helper()
+	server := httptest.NewServer(guarded(func() bool { return true }, a.Handler()))
 	t.Cleanup(server.Close)
-	network, err := dial(strings.TrimPrefix(server.URL, "http://"))
+	c, err := NewClient(strings.TrimPrefix(server.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return map[string]*desk{"network": network, "within": {client: &http.Client{Transport: within{h}}, journal: j}}
+	return c
 }
 
 func newJournal(t *testing.T) *journal.Journal {
@@ -84,15 +100,14 @@ func withDead(t *testing.T, j *journal.Journal, n int, names ...string) {
 
 func TestAdminDeadLetters(t *testing.T) {
 	const n = adminStep + 60
-	for way := range desks(t, newJournal(t)) {
+	for way := range managers(t, newJournal(t)) {
 		t.Run(way, func(t *testing.T) {
 			j := newJournal(t)
 			withDead(t, j, n, "a", "b")
-			d := desks(t, j)[way]
-			const path = "/api/v1/deadletters"
-			ids := func(s selection) (all []string) {
+			d := managers(t, j)[way]
+			ids := func(s Selection) (all []string) {
 				t.Helper()
-				err := list(t.Context(), d, path, s, func(l letter) error {
+				err := d.ListDeadLetters(t.Context(), s, func(l DeadLetter) error {
 					all = append(all, l.Sink+"/"+l.Alert.ID)
 					return nil
 				})
@@ -101,31 +116,31 @@ func TestAdminDeadLetters(t *testing.T) {
 				}
 				return all
 			}
-			all := ids(selection{})
+			all := ids(Selection{})
 			if len(all) != 2*n || !slices.IsSorted(all) || all[0] != "a/alert-0000" {
 				t.Fatalf("%d dead letters, from %v on", len(all), all[:min(len(all), 3)])
 			}
-			if got := ids(selection{sink: "b", ids: []string{"alert-0250", "nonsense"}}); !slices.Equal(got, []string{"b/alert-0250"}) {
+			if got := ids(Selection{Sink: "b", IDs: []string{"alert-0250", "nonsense"}}); !slices.Equal(got, []string{"b/alert-0250"}) {
 				t.Errorf("got %v", got)
 			}
 			var some []string // more than go into one request
 			for i := range idStep + 20 {
 				some = append(some, fmt.Sprintf("alert-%04d", i))
 			}
-			o, err := d.change(t.Context(), http.MethodPost, path+"/retry", selection{sink: "a", ids: append(some, "nonsense")})
+			o, err := d.RetryDeadLetters(t.Context(), Selection{Sink: "a", IDs: append(some, "nonsense")})
 			if err != nil || o.Done != len(some) || !slices.Equal(o.Unknown, []string{"nonsense"}) {
 				t.Errorf("retried %+v, %v", o, err)
 			}
-			if o, err = d.change(t.Context(), http.MethodDelete, path, selection{all: true}); err != nil || o.Done != 2*n-len(some) {
+			if o, err = d.DropDeadLetters(t.Context(), Selection{All: true}); err != nil || o.Done != 2*n-len(some) {
 				t.Errorf("dropped %+v, %v", o, err)
 			}
-			if got := ids(selection{}); len(got) != 0 {
+			if got := ids(Selection{}); len(got) != 0 {
 				t.Errorf("left %v", got)
 			}
 			if pending, err := j.Pending("a", 0, n); err != nil || len(pending) != len(some) {
 				t.Errorf("%d pending, %v", len(pending), err)
 			}
-			if _, err := d.change(t.Context(), http.MethodDelete, path, selection{sink: "c", all: true}); err == nil || err.Error() != `no sink is called "c"; known are a, b` {
+			if _, err := d.DropDeadLetters(t.Context(), Selection{Sink: "c", All: true}); err == nil || err.Error() != `no sink is called "c"; known are a, b` {
 				t.Errorf("an unknown sink: %v", err)
 			}
 		})
@@ -136,14 +151,14 @@ func TestAdminRetryForASinkThatIsGone(t *testing.T) {
 	j := newJournal(t)
 	withDead(t, j, 2, "a", "gone")
 	j.Unregister("gone")
-	d := desks(t, j)["within"]
-	retry := func(s selection) (outcome, error) {
-		return d.change(t.Context(), http.MethodPost, "/api/v1/deadletters/retry", s)
+	d := managers(t, j)["within"]
+	retry := func(s Selection) (Outcome, error) {
+		return d.RetryDeadLetters(t.Context(), s)
 	}
-	if o, err := retry(selection{all: true}); err == nil || !strings.HasPrefix(err.Error(), "sink gone is not in the configuration any more") || o.Done != 0 {
+	if o, err := retry(Selection{All: true}); err == nil || !strings.HasPrefix(err.Error(), "sink gone is not in the configuration any more") || o.Done != 0 {
 		t.Errorf("%+v, %v", o, err)
 	}
-	if o, err := retry(selection{all: true, sink: "a"}); err != nil || o.Done != 2 {
+	if o, err := retry(Selection{All: true, Sink: "a"}); err != nil || o.Done != 2 {
 		t.Errorf("%+v, %v", o, err)
 	}
 }
@@ -153,7 +168,7 @@ func TestAdminQuarantineRetry(t *testing.T) {
 	const good = `{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/alice","accountId":"111122223333","userName":"alice"},` +
 		`"eventTime":"2026-05-01T08:03:11Z","eventSource":"iam.amazonaws.com","eventName":"DeactivateMFADevice","awsRegion":"us-east-1",` +
 		`"requestParameters":{"userName":"zoe"},"responseElements":null,"eventID":"e1","recipientAccountId":"111122223333"}`
-	for way := range desks(t, newJournal(t)) {
+	for way := range managers(t, newJournal(t)) {
 		t.Run(way, func(t *testing.T) {
 			j := newJournal(t)
 			_, err := j.KeepAside(t.Context(), []journal.Aside{
@@ -163,9 +178,9 @@ func TestAdminQuarantineRetry(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d := desks(t, j)[way]
-			for i, want := range []outcome{{Done: 1, Events: 1}, {Done: 0}} {
-				o, err := d.change(t.Context(), http.MethodPost, "/api/v1/quarantine/retry", selection{all: true})
+			d := managers(t, j)[way]
+			for i, want := range []Outcome{{Done: 1, Events: 1}, {Done: 0}} {
+				o, err := d.RetryQuarantine(t.Context(), Selection{All: true})
 				if err != nil || o.Done != want.Done || o.Events != want.Events || len(o.Still) != 1 {
 					t.Errorf("time %d: %+v, %v, want %+v and one that still cannot be read", i, o, err, want)
 				}
@@ -198,23 +213,23 @@ func TestAdminQuarantineRetryMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	retry := func(d *desk) (outcome, error) {
-		return d.change(t.Context(), http.MethodPost, "/api/v1/quarantine/retry", selection{all: true})
+	retry := func(d manager) (Outcome, error) {
+		return d.RetryQuarantine(t.Context(), Selection{All: true})
 	}
-	for way, d := range desks(t, j) {
+	for way, d := range managers(t, j) {
 		if o, err := retry(d); err == nil || !strings.Contains(err.Error(), "only source bucket can read again what it gave up") {
 			t.Errorf("%s: %+v, %v", way, o, err)
 		}
 	}
 	var asked []string
-	h := newAdmin(j, newMetrics(prometheus.NewRegistry()), func(_ context.Context, source, message string) error {
+	admin := NewAdmin(j, prometheus.NewRegistry(), func(_ context.Context, source, message string) error {
 		asked = append(asked, source+" "+message)
 		if message == "broken" {
 			return errors.New("still denied")
 		}
 		return nil
 	})
-	o, err := retry(&desk{client: &http.Client{Transport: within{h}}, journal: j})
+	o, err := retry(overNetwork(t, admin))
 	if err != nil || o.Done != 1 || len(o.Still) != 1 || len(asked) != 2 || !strings.HasPrefix(asked[0], "bucket ") {
 		t.Errorf("%+v, %v, asked %v", o, err, asked)
 	}
@@ -227,19 +242,19 @@ func TestAdminQuarantineRetryMessage(t *testing.T) {
 // A list that is cut short does not look whole, and a command that loses
 // interest leaves nothing running.
 func TestAdminListCutShort(t *testing.T) {
-	for way := range desks(t, newJournal(t)) {
+	for way := range managers(t, newJournal(t)) {
 		t.Run(way, func(t *testing.T) {
 			j := newJournal(t)
 			withDead(t, j, adminStep+1, "a")
-			d := desks(t, j)[way]
+			d := managers(t, j)[way]
 			enough := errors.New("enough")
-			err := list(t.Context(), d, "/api/v1/deadletters", selection{}, func(letter) error { return enough })
+			err := d.ListDeadLetters(t.Context(), Selection{}, func(DeadLetter) error { return enough })
 			if !errors.Is(err, enough) {
 				t.Errorf("got %v", err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			n := 0
-			err = list(ctx, d, "/api/v1/deadletters", selection{}, func(letter) error { n++; cancel(); return nil })
+			err = d.ListDeadLetters(ctx, Selection{}, func(DeadLetter) error { n++; cancel(); return nil })
 			if err == nil && n <= adminStep {
 				t.Errorf("%d of %d read, and no error", n, adminStep+1)
 			}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -118,32 +117,13 @@ func readBounded(path string, limit int64) ([]byte, error) {
 	return text, err
 }
 
-// announcedEvery is how often the file of expected changes is looked at. It is
-// read, not watched: mounted files are changed in ways that no watcher sees.
-const announcedEvery = 5 * time.Second
-
-// watchAnnounced reloads the configuration when the file of expected changes is
-// another, once for each, until ctx is done.
-func (p *pipeline) watchAnnounced(ctx context.Context) {
-	look := time.NewTicker(announcedEvery)
-	defer look.Stop()
-	var tried [sha256.Size]byte // what was refused is not tried again
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-		}
-		p.mu.Lock()
-		path, read := p.config.ExpectedFile, p.config.read
-		p.mu.Unlock()
-		if path == "" {
-			continue
-		}
-		text, _ := readBounded(path, maxAnnounced) // the reload says what is wrong
-		if sum := sha256.Sum256(text); sum != read && sum != tried {
-			tried = sum
-			_, _ = p.Reload() // which logs
-		}
+// announcedChanged reports whether the file of expected changes differs from what
+// was read, and returns the checksum of what it holds now.
+func (s *settings) announcedChanged() (sum [sha256.Size]byte, changed bool) {
+	if s.ExpectedFile == "" {
+		return sum, false
 	}
+	text, _ := readBounded(s.ExpectedFile, maxAnnounced) // a reload names the mistake
+	sum = sha256.Sum256(text)
+	return sum, sum != s.read
 }

@@ -4,30 +4,28 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 )
 
 func (p *program) deadLettersCommand() *cobra.Command {
-	c := &seeing{program: p, path: "/api/v1/deadletters", noun: "dead letter"}
+	c := &manageCommand{program: p, noun: "dead letter"}
 	cmd := c.command("deadletters", "See to alerts that a sink was not told",
 		`See to dead letters: alerts that a sink refused for good, or could not be told for
 longer than its retry.age. They are kept until a person retries or drops them.`)
-	cmd.PersistentFlags().StringVar(&c.selection.sink, "sink", "", "those of one sink alone, by its `NAME`")
+	cmd.PersistentFlags().StringVar(&c.selection.Sink, "sink", "", "those of one sink alone, by its `NAME`")
 	cmd.AddCommand(
 		c.lister("List the dead letters", p.listDead),
 		c.shower("Show dead letters in full", p.showDead),
-		c.changer("retry", "Send dead letters again, each to its sink", http.MethodPost, "/retry", func(o outcome) string {
+		c.changer("retry", "Send dead letters again, each to its sink", adminClient.RetryDeadLetters, func(o Outcome) string {
 			text := count(int64(o.Done), "dead letter") + " put back to be sent"
 			if c.stopped {
 				text += ", at the next start"
 			}
 			return text
 		}),
-		c.changer("drop", "Drop dead letters for good", http.MethodDelete, "", func(o outcome) string {
+		c.changer("drop", "Drop dead letters for good", adminClient.DropDeadLetters, func(o Outcome) string {
 			return count(int64(o.Done), "dead letter") + " dropped"
 		}),
 	)
@@ -36,9 +34,9 @@ longer than its retry.age. They are kept until a person retries or drops them.`)
 
 var deadHead = []string{"ID", "SINK", "SEVERITY", "STEP", "ACCOUNT", "USER", "ATTEMPTS", "LAST (UTC)", "CAUSE"}
 
-func (p *program) listDead(ctx context.Context, d *desk, c *seeing) error {
+func (p *program) listDead(ctx context.Context, admin adminClient, c *manageCommand) error {
 	var rows []row
-	err := list(ctx, d, c.path, c.selection, func(l letter) error {
+	err := admin.ListDeadLetters(ctx, c.selection, func(l DeadLetter) error {
 		if c.format == "json" {
 			return writeJSONLine(p.stdout, l)
 		}
@@ -60,8 +58,8 @@ func (p *program) listDead(ctx context.Context, d *desk, c *seeing) error {
 	return writeCells(p.stdout, deadHead, rows, 2, p.colours())
 }
 
-func (p *program) showDead(ctx context.Context, d *desk, c *seeing) (found []string, err error) {
-	err = list(ctx, d, c.path, c.selection, func(l letter) error {
+func (p *program) showDead(ctx context.Context, admin adminClient, c *manageCommand) (found []string, err error) {
+	err = admin.ListDeadLetters(ctx, c.selection, func(l DeadLetter) error {
 		if l.Alert == nil {
 			return nil
 		}
@@ -87,10 +85,4 @@ func deref(text *string) string {
 		return ""
 	}
 	return *text
-}
-
-func writeJSONLine(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }

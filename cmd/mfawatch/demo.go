@@ -16,12 +16,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// The demo's topics and group.
-const (
-	demoTopic  = "cloudtrail"
-	demoAlerts = "mfa-alerts"
-	demoGroup  = "mfawatch-demo"
-)
+// demoGroup is the group that reads the trail.
+const demoGroup = "mfawatch-demo"
 
 // demoConfig is the demo's configuration, read as any other. Its placeholders
 // are the broker, the journal and the HTTP address. The delays are the default
@@ -83,12 +79,12 @@ func (p *program) demo(ctx context.Context, once bool) error {
 		return fmt.Errorf("reach the demo's Kafka broker: %w", err)
 	}
 	defer client.Close()
-	out := &paragraphs{w: p.stdout, colours: p.colours()}
+	out := newParagraphs(p.stdout, p.colours())
 	service, err := p.demoPipeline(broker, filepath.Join(dir, "mfawatch.db"), out)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, demoIntroduction, len(trail), service.http.Addr())
+	fmt.Fprintf(out, demoIntroduction, len(trail), service.web.Addr())
 
 	running, stopRunning := context.WithCancel(ctx)
 	defer stopRunning()
@@ -109,7 +105,7 @@ func (p *program) demo(ctx context.Context, once bool) error {
 
 // demoPipeline builds the pipeline, with another port where the usual one is
 // taken.
-func (p *program) demoPipeline(broker, journal string, out *paragraphs) (*pipeline, error) {
+func (p *program) demoPipeline(broker, journal string, out *paragraphs) (*served, error) {
 	for _, address := range []string{defaults().HTTP.Address, "127.0.0.1:0"} {
 		c, err := load("demo", fmt.Appendf(nil, demoConfig, broker, journal, address), nil, nil)
 		if err != nil {
@@ -117,7 +113,7 @@ func (p *program) demoPipeline(broker, journal string, out *paragraphs) (*pipeli
 		}
 		reg := newRegistry()
 		log, level := newLogger(c.Log, p.stderr)
-		service, err := newPipeline(c, surroundings{stdin: p.stdin, stdout: out, colours: out.colours, log: log, level: level, metrics: reg}, reg)
+		service, err := newServed(c, surroundings{stdin: p.stdin, stdout: out, colours: p.colours(), log: log, level: level, metrics: reg}, reg, nil)
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return service, err
 		}
@@ -127,8 +123,8 @@ func (p *program) demoPipeline(broker, journal string, out *paragraphs) (*pipeli
 
 // tellTrail publishes the trail, waits until all of it is told, and closes with
 // a tally of the alerts topic.
-func (p *program) tellTrail(ctx context.Context, service *pipeline, client *kgo.Client, trail []demoRecord, out *paragraphs, once bool) error {
-	if err := waitReady(ctx, service.sources["trail"]); err != nil {
+func (p *program) tellTrail(ctx context.Context, service *served, client *kgo.Client, trail []demoRecord, out *paragraphs, once bool) error {
+	if err := waitReady(ctx, service.pipeline); err != nil {
 		return err
 	}
 	if err := publish(ctx, client, trail, out); err != nil {
@@ -138,26 +134,32 @@ func (p *program) tellTrail(ctx context.Context, service *pipeline, client *kgo.
 	if err := waitRead(ctx, admin); err != nil {
 		return err
 	}
-	if err := service.journal.Idle(ctx); err != nil {
+	if err := service.Journal().Idle(ctx); err != nil {
 		return fmt.Errorf("wait for the last alert: %w", err)
 	}
 	alerts, err := readAlerts(ctx, client, admin)
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(out, tally(len(trail), alerts, service.journal.Open()))
+	fmt.Fprint(out, tally(len(trail), alerts, service.Journal().Open()))
 	if once {
 		fmt.Fprint(out, demoNext)
 	} else {
-		fmt.Fprintf(out, demoStay, service.http.Addr())
+		fmt.Fprintf(out, demoStay, service.web.Addr())
 	}
 	return nil
 }
 
-// waitReady waits until a source reads, so that the trail is told as it
-// happens.
-func waitReady(ctx context.Context, s *supervised) error {
-	return every(ctx, 20*time.Millisecond, func() (bool, error) { return s.Ready() == nil, nil })
+// waitReady waits until the source reads, so that the trail is told as it happens.
+func waitReady(ctx context.Context, s *pipeline) error {
+	return every(ctx, 20*time.Millisecond, func() (bool, error) {
+		for part, err := range s.Ready {
+			if part == "source trail" {
+				return err == nil, nil
+			}
+		}
+		return false, nil
+	})
 }
 
 // waitRead waits until the group has committed all that was published.

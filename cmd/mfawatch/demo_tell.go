@@ -69,6 +69,11 @@ type paragraphs struct {
 	colours bool
 }
 
+// newParagraphs returns paragraphs that are written to w.
+func newParagraphs(w io.Writer, colours bool) *paragraphs {
+	return &paragraphs{w: w, colours: colours}
+}
+
 // heading writes a line as wide as the rest.
 func (p *paragraphs) heading(text string) {
 	text = "── " + text + " "

@@ -24,6 +24,12 @@ import (
 //go:embed demo/trail.jsonl
 var demoLines []byte
 
+// The topics of the trail and of its alerts.
+const (
+	demoTopic  = "cloudtrail"
+	demoAlerts = "mfa-alerts"
+)
+
 // demoQuickening is how much faster the trail is told than it happened.
 const demoQuickening = 300
 

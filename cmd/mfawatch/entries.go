@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/kafka"
+	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sources"
 )
@@ -37,6 +37,8 @@ type sinkConfig interface {
 	entry
 	build(s surroundings) (sinks.Sink, error)
 	delivery() sinks.DeliveryConfig
+	reader() route.Kind // who is behind it
+	usesStdout() bool
 }
 
 // sourceTypes and sinkTypes make the configuration of each type, with its
@@ -51,7 +53,7 @@ var (
 	sinkTypes = map[string]func() sinkConfig{
 		"email":      newEmailSink,
 		"file":       func() sinkConfig { return &fileSink{sending: inTurn()} },
-		"kafka":      func() sinkConfig { return &kafkaSink{sending: atOnce()} },
+		"kafka":      func() sinkConfig { return &kafkaSink{sending: toMachines()} },
 		"pagerduty":  func() sinkConfig { return newPagerDutySink() },
 		"servicenow": func() sinkConfig { return newServiceNowSink() },
 		"slack":      func() sinkConfig { return newSlackSink() },
@@ -59,7 +61,7 @@ var (
 		"stdout": func() sinkConfig {
 			return &stdoutSink{StdoutConfig: sinks.StdoutConfig{Format: "json"}, sending: inTurn()}
 		},
-		"webhook": func() sinkConfig { return &webhookSink{sending: atOnce()} },
+		"webhook": func() sinkConfig { return &webhookSink{sending: toMachines()} },
 		"zendesk": func() sinkConfig { return newZendeskSink() },
 	}
 )
@@ -68,19 +70,26 @@ var (
 // each.
 type sending struct {
 	sinks.DeliveryConfig `koanf:",squash"`
-	inTurn               bool // one after the other
-	people               bool // who can be told several alerts in one message
+	behind               route.Kind // who reads it: people, if nothing else is said
+	inTurn               bool       // one after the other
+	people               bool       // who can be told several alerts in one message
 }
 
-func atOnce() sending { return sending{DeliveryConfig: sinks.DefaultDeliveryConfig()} }
+func toMachines() sending {
+	return sending{DeliveryConfig: sinks.DefaultDeliveryConfig(), behind: route.Machine}
+}
 
 func inTurn() sending {
-	s := sending{DeliveryConfig: sinks.DefaultDeliveryConfig(), inTurn: true}
-	s.Concurrency = 1
+	s := toMachines()
+	s.inTurn, s.Concurrency = true, 1
 	return s
 }
 
 func (s sending) delivery() sinks.DeliveryConfig { return s.DeliveryConfig }
+
+func (s sending) reader() route.Kind { return s.behind }
+
+func (s sending) usesStdout() bool { return false }
 
 // Validate refuses what would have no effect, too.
 func (s sending) Validate() error {
@@ -94,106 +103,9 @@ func (s sending) Validate() error {
 	return errors.Join(errs...)
 }
 
-type filesSource struct {
-	Type                string `koanf:"type"`
-	sources.FilesConfig `koanf:",squash"`
-}
-
-func (c *filesSource) build(name string, s surroundings) (sources.Source, error) {
-	f, err := sources.NewFiles(name, c.FilesConfig, sources.Options{Logger: s.log, Registerer: s.metrics, Places: s.places})
-	if err != nil {
-		return nil, err
+func closeSink(s sinks.Sink) error {
+	if c, ok := s.(io.Closer); ok {
+		return c.Close()
 	}
-	f.Stdin = s.stdin
-	return f, nil
-}
-
-type kafkaSource struct {
-	Type                string `koanf:"type"`
-	kafka.Config        `koanf:",squash"`
-	sources.KafkaConfig `koanf:",squash"`
-}
-
-func (c *kafkaSource) Validate() error {
-	return errors.Join(c.Config.Validate(), c.KafkaConfig.Validate())
-}
-
-func (c *kafkaSource) build(name string, s surroundings) (sources.Source, error) {
-	opts, err := c.Options()
-	if err != nil {
-		return nil, err
-	}
-	return sources.NewKafka(name, c.KafkaConfig, opts, sources.Options{Logger: s.log, Registerer: s.metrics})
-}
-
-type stdoutSink struct {
-	Type               string `koanf:"type"`
-	sinks.StdoutConfig `koanf:",squash"`
-	sending            `koanf:",squash"`
-}
-
-func (c *stdoutSink) Validate() error {
-	_, err := sinks.NewStdout(c.StdoutConfig, io.Discard)
-	sending := c.sending
-	sending.people = c.Format == "text"
-	return errors.Join(err, sending.Validate())
-}
-
-func (c *stdoutSink) build(s surroundings) (sinks.Sink, error) {
-	sink, err := sinks.NewStdout(c.StdoutConfig, s.stdout)
-	if err != nil {
-		return nil, err
-	}
-	sink.Color = s.colours
-	return sink, nil
-}
-
-type fileSink struct {
-	Type             string `koanf:"type"`
-	sinks.FileConfig `koanf:",squash"`
-	sending          `koanf:",squash"`
-}
-
-// Validate does not open the file: to check a configuration makes nothing.
-func (c *fileSink) Validate() error {
-	var err error
-	if c.Path == "" {
-		err = errors.New("path: missing; want the path of a file, such as alerts.jsonl")
-	}
-	return errors.Join(err, c.sending.Validate())
-}
-
-func (c *fileSink) build(surroundings) (sinks.Sink, error) { return sinks.NewFile(c.FileConfig) }
-
-type kafkaSink struct {
-	Type              string `koanf:"type"`
-	kafka.Config      `koanf:",squash"`
-	sinks.KafkaConfig `koanf:",squash"`
-	sending           `koanf:",squash"`
-}
-
-func (c *kafkaSink) Validate() error {
-	return errors.Join(c.Config.Validate(), c.KafkaConfig.Validate(), c.sending.Validate())
-}
-
-func (c *kafkaSink) build(surroundings) (sinks.Sink, error) {
-	opts, err := c.Options()
-	if err != nil {
-		return nil, err
-	}
-	return sinks.NewKafka(c.KafkaConfig, opts)
-}
-
-type webhookSink struct {
-	Type                string `koanf:"type"`
-	sinks.WebhookConfig `koanf:",squash"`
-	sending             `koanf:",squash"`
-}
-
-func (c *webhookSink) Validate() error {
-	return errors.Join(c.WebhookConfig.Validate(), c.sending.Validate())
-}
-
-func (c *webhookSink) build(surroundings) (sinks.Sink, error) {
-	return sinks.NewWebhook(c.WebhookConfig)
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/aws"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/kafka"
 	"github.com/mfawatch/mfawatch/sources"
 )
 
@@ -30,4 +31,45 @@ func (c *s3Source) build(name string, s surroundings) (sources.Source, error) {
 		return nil, err
 	}
 	return sources.NewS3(name, c.S3Config, reach, sources.Options{Logger: s.log, Registerer: s.metrics})
+}
+
+type filesSource struct {
+	Type                string `koanf:"type"`
+	sources.FilesConfig `koanf:",squash"`
+}
+
+func (c *filesSource) build(name string, s surroundings) (sources.Source, error) {
+	f, err := sources.NewFiles(name, c.FilesConfig, sources.Options{Logger: s.log, Registerer: s.metrics, Places: s.places})
+	if err != nil {
+		return nil, err
+	}
+	f.Stdin = s.stdin
+	return f, nil
+}
+
+type kafkaSource struct {
+	Type                string `koanf:"type"`
+	kafka.Config        `koanf:",squash"`
+	sources.KafkaConfig `koanf:",squash"`
+}
+
+func (c *kafkaSource) Validate() error {
+	return errors.Join(c.Config.Validate(), c.KafkaConfig.Validate())
+}
+
+func (c *kafkaSource) build(name string, s surroundings) (sources.Source, error) {
+	opts, err := c.Options()
+	if err != nil {
+		return nil, err
+	}
+	return sources.NewKafka(name, c.KafkaConfig, opts, sources.Options{Logger: s.log, Registerer: s.metrics})
+}
+
+type httpSource struct {
+	Type               string `koanf:"type"`
+	sources.HTTPConfig `koanf:",squash"`
+}
+
+func (c *httpSource) build(name string, s surroundings) (sources.Source, error) {
+	return sources.NewHTTP(name, c.HTTPConfig, sources.Options{Logger: s.log, Registerer: s.metrics})
 }

@@ -31,11 +31,7 @@ func (s *httpServer) admit(admin http.Handler, reload func() (changes, error), o
 
 // adminOpen reports whether the admin's side is open: to this machine always, to
 // others only where the configuration says so.
-func (p *pipeline) adminOpen() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.config.HTTP.Admin || loopback(p.config.HTTP.Address)
-}
+func adminOpen(c HTTPConfig) bool { return c.Admin || loopback(c.Address) }
 
 // loopback reports whether only this machine can reach an address.
 func loopback(address string) bool {

@@ -60,8 +60,7 @@ func TestAdminIsForThisMachine(t *testing.T) {
 		":9464": false, "0.0.0.0:9464": false, "[::]:9464": false, "192.0.2.1:9464": false, "mfawatch.example:9464": false, "": false,
 	} {
 		for _, admin := range []bool{false, true} {
-			p := &pipeline{config: &Config{settings: settings{HTTP: HTTPConfig{Address: address, Admin: admin}}}}
-			if got := p.adminOpen(); got != (want || admin) {
+			if got := adminOpen(HTTPConfig{Address: address, Admin: admin}); got != (want || admin) {
 				t.Errorf("http.address %q, http.admin %v: open is %v", address, admin, got)
 			}
 		}

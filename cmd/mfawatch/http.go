@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,13 +14,48 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// A readiness is one part of the program that /readyz asks. A part that is not
-// ready does not take the others down.
-type readiness struct {
-	name string
-	err  func() error // nil: ready
+// A Service is the running service, as its web server knows it.
+type Service interface {
+	prometheus.Gatherer
+
+	// Config returns the configuration in effect.
+	Config() *Config
+	// Journal returns the journal, which is open while the server runs.
+	Journal() *journal.Journal
+	// Ready yields each part by its name, and why it is not ready; nil: it is. A
+	// part that is not ready does not take the others down.
+	Ready(yield func(part string, err error) bool)
+	// Sinks returns the names of the sinks, sorted.
+	Sinks() []string
+	// Stats returns what the journal holds for each sink.
+	Stats() (journal.Stats, error)
+	// Again has a source read again what a message names that it gave up.
+	Again(ctx context.Context, source, message string) error
+	// Reload reads the configuration again, and returns what changed.
+	Reload() (changes, error)
+}
+
+// Listen takes the address of the configuration for a service, so that one that
+// cannot be had refuses the start, and serves from when Run is called. It returns
+// nil where nothing is to be served. The caller closes the server.
+func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (*httpServer, error) {
+	address := s.Config().HTTP.Address
+	if address == httpOff {
+		return nil, nil
+	}
+	server, err := listenHTTP(address, s, s.Ready, logger)
+	if err != nil {
+		return nil, err
+	}
+	server.admit(NewAdmin(s.Journal(), reg, s.Again).Handler(), s.Reload, func() bool { return adminOpen(s.Config().HTTP) })
+	pages := pages{s}.handler()
+	server.mux.Handle("GET /{$}", pages)
+	server.mux.Handle("GET /exposures/{id}", pages)
+	return server, nil
 }
 
 // An httpServer serves metrics and health, and what people do to a running
@@ -32,7 +68,7 @@ type httpServer struct {
 
 // listenHTTP takes the address, so that one that cannot be had refuses the
 // start, and serves from when Run is called.
-func listenHTTP(address string, metrics prometheus.Gatherer, checks func() []readiness, logger *slog.Logger) (*httpServer, error) {
+func listenHTTP(address string, metrics prometheus.Gatherer, ready iter.Seq2[string, error], logger *slog.Logger) (*httpServer, error) {
 	listener, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("http.address: %s is taken by another program; choose another port, or stop that program: %w", address, err)
@@ -47,7 +83,7 @@ func listenHTTP(address string, metrics prometheus.Gatherer, checks func() []rea
 		MaxRequestsInFlight: 8,
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { readyz(w, checks()) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { readyz(w, ready) })
 	return &httpServer{listener, mux, &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -95,16 +131,16 @@ func (s *httpServer) Close() error {
 }
 
 // readyz answers 200 when every part is ready, else 503, with a line for each.
-func readyz(w http.ResponseWriter, checks []readiness) {
+func readyz(w http.ResponseWriter, ready iter.Seq2[string, error]) {
 	status := http.StatusOK
 	var body strings.Builder
-	for _, c := range checks {
-		if err := c.err(); err != nil {
+	for part, err := range ready {
+		if err != nil {
 			status = http.StatusServiceUnavailable
-			fmt.Fprintf(&body, "%s: %s\n", c.name, line(err.Error()))
+			fmt.Fprintf(&body, "%s: %s\n", part, line(err.Error()))
 			continue
 		}
-		fmt.Fprintf(&body, "%s: ok\n", c.name)
+		fmt.Fprintf(&body, "%s: ok\n", part)
 	}
 	plain(w, status, body.String())
 }

@@ -71,8 +71,8 @@ func TestListenersAreOnLoopback(t *testing.T) {
 	}
 }
 
-func addressField(config any) reflect.Value {
-	v := reflect.ValueOf(config).Elem()
+func addressField(entry any) reflect.Value {
+	v := reflect.ValueOf(entry).Elem()
 	if _, ok := fieldsOf(v.Type())["address"]; !ok {
 		return reflect.Value{}
 	}
@@ -84,7 +84,7 @@ func addressField(config any) reflect.Value {
 func TestMetricsListenerIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipes := make(chan net.Conn)
-		s, err := listenHTTP("127.0.0.1:0", newRegistry(), func() []readiness { return nil }, slog.New(slog.DiscardHandler))
+		s, err := listenHTTP("127.0.0.1:0", newRegistry(), noParts, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestScrapesAreBounded(t *testing.T) {
 		<-release
 		return reg.Gather()
 	})
-	s, err := listenHTTP("127.0.0.1:0", gather, func() []readiness { return nil }, slog.New(slog.DiscardHandler))
+	s, err := listenHTTP("127.0.0.1:0", gather, noParts, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

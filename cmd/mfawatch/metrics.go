@@ -2,27 +2,11 @@ package main
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// newRegistry makes the registry that every package counts on, with what is
-// known about the process and the build.
-func newRegistry() *prometheus.Registry {
-	b := readBuild()
-	info := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name:        "mfawatch_build_info",
-		Help:        "What the running binary was built from; always 1.",
-		ConstLabels: prometheus.Labels{"version": b.version, "commit": b.commit, "go_version": b.goVersion},
-	})
-	info.Set(1)
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(info, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return reg
-}
-
-// metrics counts what the pipeline does about parts that fail, about the
-// configuration that is read again, and what people do about what went wrong.
+// metrics counts what the pipeline does about parts that fail, and about the
+// configuration that is read again.
 type metrics struct {
 	sourceUp       *prometheus.GaugeVec
 	sourceRestarts *prometheus.CounterVec
@@ -30,17 +14,12 @@ type metrics struct {
 	reloads        *prometheus.CounterVec // by result
 	reloadSuccess  prometheus.Gauge
 	reloadTime     prometheus.Gauge
-	deadLetters    *prometheus.CounterVec // by sink and action
-	quarantine     *prometheus.CounterVec // by action
 }
 
-// The results of a reload, and what is done about dead letters and records kept
-// aside.
+// The results of a reload.
 const (
 	reloadDone    = "done"
 	reloadRefused = "refused"
-	actionRetry   = "retry"
-	actionDrop    = "drop"
 )
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -58,16 +37,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Whether the configuration that was read last is in effect (1), or was refused (0)."}),
 		reloadTime: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_config_reload_seconds",
 			Help: "When a configuration came into effect last, in seconds since 1970."}),
-		deadLetters: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_dead_letters_seen_to_total",
-			Help: "Dead letters that a person retried or dropped."}, []string{"sink", "action"}),
-		quarantine: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_quarantine_seen_to_total",
-			Help: "Records kept aside that a person retried, with success, or dropped."}, []string{"action"}),
 	}
 	for _, result := range []string{reloadDone, reloadRefused} {
 		m.reloads.WithLabelValues(result)
-	}
-	for _, action := range []string{actionRetry, actionDrop} {
-		m.quarantine.WithLabelValues(action)
 	}
 	m.reloadSuccess.Set(1)
 	m.reloadTime.SetToCurrentTime()

@@ -59,8 +59,11 @@ type pageAlert struct {
 	ID, Exposure, When, Record string
 }
 
-// pages serves the pages. What they show is everybody's who can reach them.
-func (p *pipeline) pages() http.Handler {
+// pages are the pages of a service. What they show is everybody's who can reach
+// them.
+type pages struct{ Service }
+
+func (p pages) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { show(w, p.front) })
 	mux.HandleFunc("GET /exposures/{id}", func(w http.ResponseWriter, r *http.Request) {
@@ -82,20 +85,14 @@ func (p *pipeline) pages() http.Handler {
 
 // pagesOpen reports whether pages are shown: to this machine always, to others
 // where the configuration gives them the URL, or the whole of the admin's side.
-func (p *pipeline) pagesOpen() bool {
-	if p.adminOpen() {
-		return true
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.config.HTTP.URL != ""
+func (p pages) pagesOpen() bool {
+	c := p.Config().HTTP
+	return adminOpen(c) || c.URL != ""
 }
 
 // ownHost reports whether host is that of http.url.
-func (p *pipeline) ownHost(host string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	u, err := url.Parse(p.config.HTTP.URL)
+func (p pages) ownHost(host string) bool {
+	u, err := url.Parse(p.Config().HTTP.URL)
 	if h, _, e := net.SplitHostPort(host); e == nil {
 		host = h
 	}
@@ -125,36 +122,34 @@ func show(w http.ResponseWriter, make func() (*page, error)) {
 	}
 }
 
-func (p *pipeline) newPage(title string) (*page, sinks.Wording) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.config.wording()
+func (p pages) newPage(title string) (*page, sinks.Wording) {
+	w := p.Config().wording()
 	w.Page = "" // no link to where one is
 	return &page{Title: title, Version: readBuild().version, Now: time.Now().UTC().Format("2006-01-02 15:04:05 UTC")}, w
 }
 
 // front is how things stand.
-func (p *pipeline) front() (*page, error) {
+func (p pages) front() (*page, error) {
 	v, words := p.newPage("mfawatch")
-	for _, c := range p.readiness() {
-		part := pagePart{Name: c.name}
-		if err := c.err(); err != nil {
+	for name, err := range p.Ready {
+		part := pagePart{Name: name}
+		if err != nil {
 			part.Problem = exposure.Clean(line(err.Error()), 500)
 		}
 		v.Parts = append(v.Parts, part)
 	}
-	st, err := p.count.stats(p.journal)
+	st, err := p.Stats()
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range p.served() {
-		sink := pageSink{Name: s.name, Pending: st.Sinks[s.name].Pending, Dead: st.Sinks[s.name].Dead}
-		if oldest := st.Sinks[s.name].Oldest; !oldest.IsZero() {
+	for _, name := range p.Sinks() {
+		sink := pageSink{Name: name, Pending: st.Sinks[name].Pending, Dead: st.Sinks[name].Dead}
+		if oldest := st.Sinks[name].Oldest; !oldest.IsZero() {
 			sink.Oldest = since(oldest)
 		}
 		v.Sinks = append(v.Sinks, sink)
 	}
-	open := p.journal.Open()
+	open := p.Journal().Open()
 	slices.SortFunc(open, func(a, b exposure.Open) int {
 		if a.Severity != b.Severity {
 			return slices.Index(exposure.Severities, b.Severity) - slices.Index(exposure.Severities, a.Severity)
@@ -171,7 +166,7 @@ func (p *pipeline) front() (*page, error) {
 			Since: words.Time(o.OpenedAt), For: since(o.OpenedAt),
 		})
 	}
-	alerts, err := p.journal.Latest(pageAlerts)
+	alerts, err := p.Journal().Latest(pageAlerts)
 	v.Alerts = pageAlertsOf(alerts, words, false)
 	return v, err
 }
@@ -190,8 +185,8 @@ func since(t time.Time) string {
 
 // story is the exposure from its end to its beginning, nil if nothing of it is
 // kept.
-func (p *pipeline) story(id string) (*page, error) {
-	alerts, err := p.journal.Story(id, pageSteps)
+func (p pages) story(id string) (*page, error) {
+	alerts, err := p.Journal().Story(id, pageSteps)
 	if err != nil || len(alerts) == 0 {
 		return nil, err
 	}

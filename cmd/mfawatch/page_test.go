@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,17 +18,54 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
-// running is a pipeline that runs until the test ends, and has handled the
-// records.
-func running(t *testing.T, records string) *pipeline {
+// patiently is how long a test waits at most.
+const patiently = 20 * time.Second
+
+// A watched is a service with a web server. Its configuration may be changed.
+type watched struct {
+	*pipeline
+	server *httpServer
+	http   atomic.Pointer[HTTPConfig] // nil: its own
+}
+
+func (w *watched) Config() *Config {
+	c := *w.pipeline.Config()
+	if changed := w.http.Load(); changed != nil {
+		c.HTTP = *changed
+	}
+	return &c
+}
+
+// running is a service that runs until the test ends, and has handled the records.
+func running(t *testing.T, records string) *watched {
 	t.Helper()
-	p := smallPipeline(t, slog.New(slog.DiscardHandler))
+	dir := t.TempDir()
+	c, err := load("test", fmt.Appendf(nil, `
+sources: {local: {type: files, paths: [%q]}}
+sinks: {audit: {type: file, path: %q}}
+journal: {path: %q}
+http: {address: '127.0.0.1:0'}
+drain: 20ms
+`, dir, filepath.Join(dir, "alerts.jsonl"), filepath.Join(dir, "mfawatch.db")), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg, log := newRegistry(), slog.New(slog.DiscardHandler)
+	service, err := newPipeline(c, surroundings{log: log, level: new(slog.LevelVar), metrics: reg}, reg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &watched{pipeline: service}
+	if p.server, err = Listen(p, reg, log); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error)
+	ended := make(chan error, 2)
 	go func() { ended <- p.Run(ctx) }()
+	go func() { ended <- p.server.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-ended; err != nil {
+		if err := errors.Join(<-ended, <-ended); err != nil {
 			t.Error(err)
 		}
 		if err := p.Close(); err != nil {
@@ -35,21 +75,21 @@ func running(t *testing.T, records string) *pipeline {
 	d := processor.Delivery{Source: "test", Parts: func(yield func(processor.Part, error) bool) {
 		yield(processor.Part{Origin: trail.Place("test"), Bytes: []byte(records)}, nil)
 	}}
-	if err := p.handle(t.Context(), d); err != nil {
+	if err := p.Handle(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	waiting, stop := context.WithTimeout(t.Context(), patience)
+	waiting, stop := context.WithTimeout(t.Context(), patiently)
 	defer stop()
-	if err := p.journal.Idle(waiting); err != nil {
+	if err := p.Journal().Idle(waiting); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
 // browse asks the pipeline for a page, as a browser that knows it as host.
-func browse(t *testing.T, p *pipeline, host, path string, header ...string) (status int, h http.Header, body string) {
+func browse(t *testing.T, p *watched, host, path string, header ...string) (status int, h http.Header, body string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.http.Addr()+path, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.server.Addr()+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +99,7 @@ func browse(t *testing.T, p *pipeline, host, path string, header ...string) (sta
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patiently}
 	resp, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +125,7 @@ func TestPages(t *testing.T) {
 	if status != 200 || !strings.HasPrefix(header.Get("Content-Type"), "text/html") || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Fatalf("front page: %d %v", status, header)
 	}
-	open := p.journal.Open()
+	open := p.Journal().Open()
 	if len(open) != 1 {
 		t.Fatalf("%d exposures are open", len(open))
 	}
@@ -135,11 +175,7 @@ func TestWhoMaySeePages(t *testing.T) {
 		{"0.0.0.0:9464", "https://watch.example.net", "WATCH.example.net:443", false, 200},
 		{"0.0.0.0:9464", "https://watch.example.net", "evil.example", false, 403},
 	} {
-		p.mu.Lock()
-		changed := *p.config
-		changed.HTTP = HTTPConfig{Address: c.address, URL: c.url, Admin: c.admin}
-		p.config = &changed
-		p.mu.Unlock()
+		p.http.Store(&HTTPConfig{Address: c.address, URL: c.url, Admin: c.admin})
 		status, header, body := browse(t, p, c.host, "/", "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate")
 		if status != c.want {
 			t.Errorf("%+v: %d %s", c, status, body)

@@ -109,7 +109,7 @@ func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet
 	}
 	var wrong []mistake
 	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
-		if _, ok := c.Sinks[name].(*stdoutSink); ok {
+		if c.Sinks[name].usesStdout() {
 			wrong = append(wrong, mistake{"sinks." + name, "standard output is for the confirmations; take this sink out, or --confirm"})
 		}
 	}
@@ -142,7 +142,7 @@ func (p *program) pipe(ctx context.Context, c *Config, confirm, scratch bool) er
 	c.Sources["stdin"] = in
 	log, level := newLogger(c.Log, p.stderr)
 	reg := newRegistry()
-	service, err := newPipeline(c, surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, metrics: reg}, reg)
+	service, err := newServed(c, surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, metrics: reg}, reg, nil)
 	if err != nil {
 		return err
 	}
@@ -169,28 +169,28 @@ func (p *program) pipe(ctx context.Context, c *Config, confirm, scratch bool) er
 
 // lastTold waits until all that was read is told. That ends with the drain time
 // where a signal wants it to, or where what is left waits in the journal.
-func lastTold(ctx context.Context, service *pipeline, signalled, scratch bool) error {
+func lastTold(ctx context.Context, service *served, signalled, scratch bool) error {
 	limited := ctx
 	if signalled || !scratch {
 		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, service.config.Drain)
+		limited, cancel = context.WithTimeout(ctx, service.Config().Drain)
 		defer cancel()
 	}
-	err := service.journal.Idle(limited)
+	err := service.Journal().Idle(limited)
 	switch {
 	case err == nil, ctx.Err() != nil:
 		return nil
 	case !errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("wait for the last alert: %w", err)
 	case scratch:
-		return fmt.Errorf("not all was told within the drain time (%s), and what was not is lost: --journal FILE would keep it", formatDuration(service.config.Drain))
+		return fmt.Errorf("not all was told within the drain time (%s), and what was not is lost: --journal FILE would keep it", formatDuration(service.Config().Drain))
 	}
-	return fmt.Errorf("not all was told within the drain time (%s); the rest waits in the journal %s for the next run", formatDuration(service.config.Drain), service.config.Journal.Path)
+	return fmt.Errorf("not all was told within the drain time (%s); the rest waits in the journal %s for the next run", formatDuration(service.Config().Drain), service.Config().Journal.Path)
 }
 
 // unreadableParts is how much of the input could not be read.
-func unreadableParts(service *pipeline) (n float64) {
-	families, _ := service.gather() // what there is of them
+func unreadableParts(service *served) (n float64) {
+	families, _ := service.Gather() // what there is of them
 	for _, f := range families {
 		if f.GetName() != "mfawatch_unreadable_total" {
 			continue

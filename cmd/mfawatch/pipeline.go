@@ -29,7 +29,6 @@ type pipeline struct {
 	journal  *journal.Journal
 	count    *census
 	folding  *folding
-	http     *httpServer
 
 	changing sync.Mutex // held while parts start, change or stop
 	intake   context.Context
@@ -51,10 +50,11 @@ type folding struct {
 
 // newPipeline builds what c says, or nothing. It asks nobody on the network, so
 // that one that is away does not keep the others from starting. The caller
-// closes the pipeline.
-func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeline, err error) {
+// closes the pipeline. load reads the configuration again for a reload; nil: there
+// is none to read.
+func newPipeline(c *Config, s surroundings, reg *prometheus.Registry, load func() (*Config, error)) (_ *pipeline, err error) {
 	p := &pipeline{
-		around: s, log: s.log, registry: reg, metrics: newMetrics(reg), count: new(census), config: c,
+		around: s, log: s.log, registry: reg, metrics: newMetrics(reg), count: new(census), config: c, load: load,
 		sources: make(map[string]*supervised), sinks: make(map[string]*servedSink),
 	}
 	defer func() {
@@ -80,17 +80,6 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 		}
 	}
 	reg.MustRegister(sinkCollector{p})
-	if c.HTTP.Address == httpOff {
-		return p, nil
-	}
-	p.http, err = listenHTTP(c.HTTP.Address, prometheus.GathererFunc(p.gather), p.readiness, s.log)
-	if err != nil {
-		return nil, err
-	}
-	p.http.admit(newAdmin(p.journal, p.metrics, p.again), p.Reload, p.adminOpen)
-	pages := p.pages()
-	p.http.mux.Handle("GET /{$}", pages)
-	p.http.mux.Handle("GET /exposures/{id}", pages)
 	return p, nil
 }
 
@@ -125,13 +114,13 @@ func (p *pipeline) newSink(name string, c *Config) (*servedSink, error) {
 	return s, nil
 }
 
-// handle is the Handler of every source.
-func (p *pipeline) handle(ctx context.Context, d processor.Delivery) error {
+// Handle is the Handler of every source.
+func (p *pipeline) Handle(ctx context.Context, d processor.Delivery) error {
 	return p.folding.processor.Handle(ctx, d)
 }
 
-// again has a source read what a message names that it gave up.
-func (p *pipeline) again(ctx context.Context, source, message string) error {
+// Again has a source read what a message names that it gave up.
+func (p *pipeline) Again(ctx context.Context, source, message string) error {
 	p.mu.Lock()
 	s := p.sources[source]
 	p.mu.Unlock()
@@ -140,13 +129,33 @@ func (p *pipeline) again(ctx context.Context, source, message string) error {
 		if r, ok := s.source.(interface {
 			Again(ctx context.Context, h processor.Handler, message string) error
 		}); ok {
-			err = r.Again(ctx, p.handle, message)
+			err = r.Again(ctx, p.Handle, message)
 		}
 	}
 	if err != nil {
 		p.log.Warn("message that was given up still cannot be read", "source", source, "err", err)
 	}
 	return err
+}
+
+// Config returns the configuration in effect.
+func (p *pipeline) Config() *Config {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.config
+}
+
+// Journal returns the journal, which is open until the pipeline is closed.
+func (p *pipeline) Journal() *journal.Journal { return p.journal }
+
+// Stats returns what the journal holds for each sink. It may be a moment old.
+func (p *pipeline) Stats() (journal.Stats, error) { return p.count.stats(p.journal) }
+
+// Sinks returns the names of the sinks as they are now, sorted.
+func (p *pipeline) Sinks() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Sorted(maps.Keys(p.sinks))
 }
 
 // served is the sinks as they are now, by name.
@@ -170,8 +179,8 @@ func inOrder[T any](parts map[string]T) []T {
 	return all
 }
 
-// gather joins what every part counts.
-func (p *pipeline) gather() ([]*dto.MetricFamily, error) {
+// Gather joins the metrics of every part.
+func (p *pipeline) Gather() ([]*dto.MetricFamily, error) {
 	all := prometheus.Gatherers{p.registry}
 	for _, s := range p.served() {
 		all = append(all, s.registry.Load())
@@ -179,40 +188,33 @@ func (p *pipeline) gather() ([]*dto.MetricFamily, error) {
 	return all.Gather()
 }
 
-// readiness is what /readyz asks.
-func (p *pipeline) readiness() []readiness {
-	checks := []readiness{{"processor", func() error { return p.folding.processor.Ready() }}}
+// Ready yields each part by its name, and why it is not ready; nil: it is.
+func (p *pipeline) Ready(yield func(part string, err error) bool) {
+	if !yield("processor", p.folding.processor.Ready()) {
+		return
+	}
 	for _, s := range p.served() {
-		checks = append(checks, readiness{"sink " + s.name, s.Ready})
+		if !yield("sink "+s.name, s.Ready()) {
+			return
+		}
 	}
 	for _, s := range p.read() {
-		checks = append(checks, readiness{"source " + s.name, s.Ready})
+		if !yield("source "+s.name, s.Ready()) {
+			return
+		}
 	}
-	return checks
 }
 
 // Run runs until ctx is done. Then the sources stop and let what is being
-// handled finish, sends under way get the drain time, and metrics and health are
-// served to the last. What is journalled and not told by then is told by the
+// handled finish, and sends under way get the drain time. What is journalled and not told by then is told by the
 // next Run.
 func (p *pipeline) Run(ctx context.Context) error {
 	last := context.WithoutCancel(ctx)
-	serving, stopServing := context.WithCancel(last)
-	defer stopServing()
 	working, stopWorking := context.WithCancel(last)
 	defer stopWorking()
 	intake, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 
-	server := new(errgroup.Group)
-	server.Go(func() error {
-		if p.http == nil {
-			return nil
-		}
-		err := p.http.Run(serving)
-		fail(err)
-		return err
-	})
 	p.changing.Lock()
 	p.intake, p.working, p.fail = intake, working, fail
 	f := p.folding
@@ -242,8 +244,7 @@ func (p *pipeline) Run(ctx context.Context) error {
 	if cause := context.Cause(intake); errors.Is(cause, journal.ErrClosed) {
 		err = errors.Join(err, cause)
 	}
-	stopServing()
-	return errors.Join(err, server.Wait())
+	return err
 }
 
 // stopSources stops sources, and does not wait for longer than the drain time:
@@ -276,7 +277,7 @@ func (p *pipeline) serve(s *servedSink) {
 
 // open starts a source.
 func (p *pipeline) open(s *supervised) {
-	s.start(p.intake, func(ctx context.Context) { s.Run(ctx, p.handle) })
+	s.start(p.intake, func(ctx context.Context) { s.Run(ctx, p.Handle) })
 }
 
 // hangup reads the configuration again, and opens anew what is written to a
@@ -293,9 +294,6 @@ func (p *pipeline) hangup() {
 // Close closes what is open, the journal last.
 func (p *pipeline) Close() error {
 	var errs []error
-	if p.http != nil {
-		errs = append(errs, p.http.Close())
-	}
 	for _, s := range p.served() {
 		if err := s.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("close sink %s: %w", s.name, err))

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
@@ -28,8 +30,8 @@ drain: 20ms
 	if err != nil {
 		t.Fatal(err)
 	}
-	reg := newRegistry()
-	p, err := newPipeline(c, surroundings{log: log, level: new(slog.LevelVar), metrics: reg}, reg)
+	reg := prometheus.NewRegistry()
+	p, err := newPipeline(c, surroundings{log: log, level: new(slog.LevelVar), metrics: reg}, reg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +101,8 @@ http: {address: '127.0.0.1:0'}
 		t.Fatal(err)
 	}
 	for range 2 { // the second time: the journal was let go
-		reg := newRegistry()
-		_, err = newPipeline(c, surroundings{log: slog.New(slog.DiscardHandler), level: new(slog.LevelVar), metrics: reg}, reg)
+		reg := prometheus.NewRegistry()
+		_, err = newPipeline(c, surroundings{log: slog.New(slog.DiscardHandler), level: new(slog.LevelVar), metrics: reg}, reg, nil)
 		if err == nil || !strings.HasPrefix(err.Error(), "sinks.bad: ") {
 			t.Errorf("got %v", err)
 		}

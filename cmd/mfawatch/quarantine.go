@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +12,7 @@ import (
 )
 
 func (p *program) quarantineCommand() *cobra.Command {
-	c := &seeing{program: p, path: "/api/v1/quarantine", noun: "record kept aside"}
+	c := &manageCommand{program: p, noun: "record kept aside"}
 	cmd := c.command("quarantine", "See to watched records that could not be read",
 		`See to records that name a watched event and could not be read, and to messages that
 a source gave up. The first thousand of them, or 16 MiB, are kept aside in the
@@ -21,10 +20,10 @@ journal for its retention.`)
 	cmd.AddCommand(
 		c.lister("List the records kept aside", p.listAsides),
 		c.shower("Show records kept aside in full", p.showAsides),
-		c.changer("retry", "Read records kept aside again, such as after an upgrade", http.MethodPost, "/retry", func(o outcome) string {
+		c.changer("retry", "Read records kept aside again, such as after an upgrade", adminClient.RetryQuarantine, func(o Outcome) string {
 			return count(int64(o.Done), "record") + " read, " + count(int64(o.Events), "new event")
 		}),
-		c.changer("drop", "Drop records kept aside for good", http.MethodDelete, "", func(o outcome) string {
+		c.changer("drop", "Drop records kept aside for good", adminClient.DropQuarantine, func(o Outcome) string {
 			return count(int64(o.Done), "record") + " dropped"
 		}),
 	)
@@ -33,9 +32,9 @@ journal for its retention.`)
 
 var asideHead = []string{"ID", "KEPT (UTC)", "REASON", "BYTES", "ORIGIN", "OFFSET", "ERROR"}
 
-func (p *program) listAsides(ctx context.Context, d *desk, c *seeing) error {
+func (p *program) listAsides(ctx context.Context, admin adminClient, c *manageCommand) error {
 	var rows []row
-	err := list(ctx, d, c.path, c.selection, func(r journal.Aside) error {
+	err := admin.ListQuarantine(ctx, c.selection, func(r journal.Aside) error {
 		if c.format == "json" {
 			return writeJSONLine(p.stdout, r)
 		}
@@ -53,8 +52,8 @@ func (p *program) listAsides(ctx context.Context, d *desk, c *seeing) error {
 	return writeCells(p.stdout, asideHead, rows, 2, p.colours())
 }
 
-func (p *program) showAsides(ctx context.Context, d *desk, c *seeing) (found []string, err error) {
-	err = list(ctx, d, c.path, c.selection, func(r journal.Aside) error {
+func (p *program) showAsides(ctx context.Context, admin adminClient, c *manageCommand) (found []string, err error) {
+	err = admin.ListQuarantine(ctx, c.selection, func(r journal.Aside) error {
 		found = append(found, r.ID)
 		if c.format == "json" {
 			return writeJSONLine(p.stdout, r)

@@ -126,11 +126,11 @@ http: {address: '127.0.0.1:0'}
 		t.Fatal(err)
 	}
 	reg := newRegistry()
-	p, err := newPipeline(c, surroundings{stdout: t.Output(), log: slog.New(slog.DiscardHandler), level: new(slog.LevelVar), metrics: reg}, reg)
+	p, err := newServed(c, surroundings{stdout: t.Output(), log: slog.New(slog.DiscardHandler), level: new(slog.LevelVar), metrics: reg}, reg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown, err := prometheus.GathererFunc(p.gather).Gather()
+	shown, err := prometheus.GathererFunc(p.Gather).Gather()
 	if err != nil {
 		t.Errorf("gather: %v", err)
 	}

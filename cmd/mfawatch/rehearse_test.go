@@ -208,9 +208,9 @@ func TestRehearsalLeavesOutTheUnconcerned(t *testing.T) {
 
 // The demo's trail, as one would be told of it.
 func TestRehearsalTable(t *testing.T) {
-	var v reader
+	var v foundEvents
 	trail.NewScanner().ScanBytes(trail.Place("demo"), demoLines, &v)
-	all := rehearse(arrivals(v.one.events, delivered), exposure.DefaultPolicy(), time.Date(2026, 5, 1, 9, 0, 0, 0, time.UTC))
+	all := rehearse(arrivals(v, delivered), exposure.DefaultPolicy(), time.Date(2026, 5, 1, 9, 0, 0, 0, time.UTC))
 	for i := range all {
 		for _, name := range []string{"alerts", "chat"} {
 			all[i].sinks = append(all[i].sinks, delivery{sink: name, at: all[i].at})
@@ -233,3 +233,10 @@ func TestRehearsalTable(t *testing.T) {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }
+
+// foundEvents is a visitor that keeps the events.
+type foundEvents []*trail.Event
+
+func (v *foundEvents) Event(e *trail.Event) { *v = append(*v, e) }
+
+func (v *foundEvents) Unreadable(trail.Unreadable) {}

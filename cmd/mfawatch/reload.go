@@ -2,37 +2,11 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 )
-
-// A changes says what a reload came to, for the log and who asked.
-type changes struct {
-	Started   []string `json:"started,omitempty"` // such as "source trail"
-	Restarted []string `json:"restarted,omitempty"`
-	Stopped   []string `json:"stopped,omitempty"`
-}
-
-func (c changes) String() string {
-	var parts []string
-	for _, p := range []struct {
-		what  string
-		names []string
-	}{{"started", c.Started}, {"started anew", c.Restarted}, {"stopped", c.Stopped}} {
-		if len(p.names) > 0 {
-			slices.Sort(p.names)
-			parts = append(parts, p.what+" "+strings.Join(p.names, ", "))
-		}
-	}
-	if len(parts) == 0 {
-		return "every source and sink goes on"
-	}
-	return strings.Join(parts, "; ")
-}
 
 // Reload reads the configuration again. A good one takes effect: sources and
 // sinks that differ are stopped, in order, and started anew; the others go on. A
@@ -68,29 +42,13 @@ func (p *pipeline) reload() (changes, error) {
 	return p.apply(next)
 }
 
-// needRestart tells the settings that do not change while the service runs.
-func needRestart(now, next *settings) []mistake {
-	var all []mistake
-	for _, s := range []struct{ field, now, next string }{
-		{"http.address", now.HTTP.Address, next.HTTP.Address},
-		{"journal.path", now.Journal.Path, next.Journal.Path},
-		{"log.format", now.Log.Format, next.Log.Format},
-		{"retention", formatDuration(now.Retention), formatDuration(next.Retention)},
-	} {
-		if s.now != s.next {
-			all = append(all, mistake{s.field, fmt.Sprintf("changed from %s to %s: that takes a restart", bounded(s.now), bounded(s.next))})
-		}
-	}
-	return all
-}
-
 // apply goes from the configuration in effect to the next one. All that can fail
 // comes first; if it does, everything is as before.
 func (p *pipeline) apply(next *Config) (c changes, err error) {
 	now := p.config
 	sources, sinks := map[string]*supervised{}, map[string]*servedSink{}
-	for name, config := range next.Sources {
-		if reflect.DeepEqual(now.Sources[name], config) {
+	for name, wanted := range next.Sources {
+		if reflect.DeepEqual(now.Sources[name], wanted) {
 			sources[name] = p.sources[name]
 			continue
 		}
@@ -98,8 +56,8 @@ func (p *pipeline) apply(next *Config) (c changes, err error) {
 			return c, err
 		}
 	}
-	for name, config := range next.Sinks {
-		if now.Drain == next.Drain && reflect.DeepEqual(now.wording(), next.wording()) && reflect.DeepEqual(now.Sinks[name], config) && routedAlike(name, now, next) {
+	for name, wanted := range next.Sinks {
+		if now.Drain == next.Drain && reflect.DeepEqual(now.wording(), next.wording()) && reflect.DeepEqual(now.Sinks[name], wanted) && routedAlike(name, now, next) {
 			sinks[name] = p.sinks[name]
 		}
 	}
@@ -147,14 +105,6 @@ func (p *pipeline) apply(next *Config) (c changes, err error) {
 	p.config, p.sources, p.sinks = next, sources, sinks
 	p.mu.Unlock()
 	return c, nil
-}
-
-func (c *changes) begun(what string, before bool) {
-	if before {
-		c.Restarted = append(c.Restarted, what)
-	} else {
-		c.Started = append(c.Started, what)
-	}
 }
 
 // undo takes back the sinks that were built and starts those that had ended.

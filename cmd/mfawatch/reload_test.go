@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -59,7 +60,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	defer server.Close()
 
 	path := filepath.Join(t.TempDir(), "mfawatch.db")
-	config := func(n int) (*Config, error) {
+	numbered := func(n int) (*Config, error) {
 		return load("test", fmt.Appendf(nil, `
 sources: {trail: {type: kafka, brokers: [%q], topics: [%s], client_id: number-%d}}
 sinks: {steady: {type: webhook, url: '%[4]s/steady'}, changing: {type: webhook, url: '%[4]s/changing', timeout: %d.5s}}
@@ -69,17 +70,17 @@ escalate_after: [%[5]dh]
 campaign: {users: 0}
 `, cluster.ListenAddrs()[0], topic, n%2, server.URL, 12+n%3, path), nil, nil)
 	}
-	c, err := config(0)
+	c, err := numbered(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reg := newRegistry()
-	p, err := newPipeline(c, surroundings{log: slog.New(slog.DiscardHandler), level: new(slog.LevelVar), metrics: reg}, reg)
+	reg := prometheus.NewRegistry()
+	p, err := newPipeline(c, surroundings{log: slog.New(slog.DiscardHandler), level: new(slog.LevelVar), metrics: reg}, reg, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := 0
-	p.load = func() (*Config, error) { n++; return config(n) }
+	p.load = func() (*Config, error) { n++; return numbered(n) }
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- p.Run(ctx) }()
@@ -107,7 +108,7 @@ campaign: {users: 0}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.gather(); err != nil {
+		if _, err := p.Gather(); err != nil {
 			t.Error(err)
 		}
 	}

@@ -93,13 +93,6 @@ func (p *program) aside(c *Config) surroundings {
 	return surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, wording: c.wording()}
 }
 
-func closeSink(s sinks.Sink) error {
-	if c, ok := s.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
-}
-
 // render is what the sink would send, or the alert as machines get it.
 func render(sink sinks.Sink, a *processor.Alert) (string, error) {
 	if r, ok := sink.(interface {

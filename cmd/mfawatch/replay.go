@@ -1,20 +1,16 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/sources"
 )
 
@@ -136,53 +132,4 @@ func (p *program) rehearsal(ctx context.Context, c *Config, r *replayRun, now ti
 	}
 	fmt.Fprintf(p.stderr, "nothing was sent: it would have been %s\n", count(int64(sends), "message"))
 	return nil
-}
-
-// to is the sinks that would have been told, by name.
-func (s *saying) to() (names []string) {
-	for _, d := range s.sinks {
-		if !d.at.IsZero() {
-			names = append(names, d.sink)
-		}
-	}
-	return names
-}
-
-// writeSayings writes one JSON object a line: when the alert would have been
-// journalled, who told of it and when, and the alert.
-func writeSayings(w io.Writer, all []*saying) error {
-	b := bufio.NewWriter(w)
-	for _, s := range all {
-		if err := writeLine(b, struct {
-			At    time.Time        `json:"at"`
-			Told  []toldTo         `json:"told"`
-			Alert *processor.Alert `json:"alert"`
-		}{s.at, s.told(), s.alert}); err != nil {
-			return err
-		}
-	}
-	return b.Flush()
-}
-
-func writeSayingTable(w io.Writer, all []*saying, colours bool) error {
-	if len(all) == 0 {
-		_, err := fmt.Fprintln(w, "nothing would have been sent")
-		return err
-	}
-	var lines []row
-	for _, t := range all {
-		a, user := t.alert, ""
-		if a.User != nil {
-			user = *a.User
-		}
-		step := string(a.Step)
-		if a.Escalation != nil {
-			step += fmt.Sprintf(" (%d)", *a.Escalation)
-		}
-		lines = append(lines, row{severity: a.Severity, since: t.at, cells: []string{
-			t.at.UTC().Format(time.DateTime), string(a.Severity), step, cell(a.Account, 20), userName(user, a.Root),
-			cmp.Or(strings.Join(t.to(), ", "), "nobody"), strings.Join(a.Reasons, ", "),
-		}})
-	}
-	return writeCells(w, []string{"TOLD (UTC)", "SEVERITY", "STEP", "ACCOUNT", "USER", "TO", "WHY"}, lines, 1, colours)
 }

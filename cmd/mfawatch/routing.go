@@ -12,30 +12,11 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-// machineTypes and pagerTypes are the types of sinks that programs read, and
-// those that call people. All others are read by people.
-var (
-	machineTypes = []string{"file", "kafka", "webhook"}
-	pagerTypes   = []string{"pagerduty", "sms"}
-)
-
-// kindOf is what a sink is to those behind it.
-func kindOf(c sinkConfig) route.Kind {
-	name := reflect.ValueOf(c).Elem().FieldByName("Type").String()
-	stdout, ok := c.(*stdoutSink)
-	switch {
-	case ok && stdout.Format == "json", slices.Contains(machineTypes, name):
-		return route.Machine
-	case slices.Contains(pagerTypes, name):
-		return route.Pager
-	}
-	return route.Reader
-}
-
+// kinds returns who is behind each sink, by its name.
 func (c *Config) kinds() map[string]route.Kind {
 	kinds := make(map[string]route.Kind, len(c.Sinks))
 	for name, sink := range c.Sinks {
-		kinds[name] = kindOf(sink)
+		kinds[name] = sink.reader()
 	}
 	return kinds
 }
@@ -101,4 +82,13 @@ func routedAlike(name string, now, next *Config) bool {
 	a, err := now.router()
 	b, err2 := next.router()
 	return err == nil && err2 == nil && a.Plain(name) && b.Plain(name)
+}
+
+// people says of each sink whether it tells people.
+func (c *Config) people() map[string]bool {
+	people := make(map[string]bool, len(c.Sinks))
+	for name, sink := range c.Sinks {
+		people[name] = sink.delivery().People
+	}
+	return people
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
 
 	"github.com/spf13/cobra"
 )
@@ -33,12 +31,12 @@ the one before stays in effect.`,
 		defer stop()
 		log, level := newLogger(c.Log, p.stderr)
 		reg := newRegistry()
-		service, err := newPipeline(c, surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, metrics: reg}, reg)
+		load := func() (*Config, error) { return p.loadConfig(*path, cmd.Flags()) }
+		service, err := newServed(c, surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, metrics: reg}, reg, load)
 		if err != nil {
 			return err
 		}
-		service.load = func() (*Config, error) { return p.loadConfig(*path, cmd.Flags()) }
-		log.Info("mfawatch runs", "version", readBuild().version, "http", service.http.Addr(), "journal", c.Journal.Path,
+		log.Info("mfawatch runs", "version", readBuild().version, "http", service.web.Addr(), "journal", c.Journal.Path,
 			"sources", len(c.Sources), "sinks", len(c.Sinks))
 		err = service.Run(ctx)
 		if closed := service.Close(); err == nil && closed != nil {
@@ -50,20 +48,4 @@ the one before stays in effect.`,
 		return err
 	}
 	return cmd
-}
-
-// newLogger returns the logger, and its level, which may be set at any time.
-func newLogger(c LogConfig, w io.Writer) (*slog.Logger, *slog.LevelVar) {
-	level := new(slog.LevelVar)
-	level.Set(c.level())
-	options := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options)), level
-	}
-	return slog.New(slog.NewTextHandler(w, options)), level
-}
-
-func (c LogConfig) level() (l slog.Level) {
-	_ = l.UnmarshalText([]byte(c.Level)) // one of the four that the configuration allows
-	return l
 }

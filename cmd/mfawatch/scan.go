@@ -1,22 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
-	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/sources"
 )
@@ -136,87 +130,6 @@ func (p *program) scan(ctx context.Context, s *scanRun, wanted sources.Wanted) e
 		return errTold
 	}
 	return nil
-}
-
-// writeJSON writes one alert a line.
-func writeJSON(w io.Writer, alerts []*processor.Alert) error {
-	b := bufio.NewWriter(w)
-	lines := json.NewEncoder(b)
-	lines.SetEscapeHTML(false)
-	for _, a := range alerts {
-		if err := lines.Encode(a); err != nil {
-			return err
-		}
-	}
-	return b.Flush()
-}
-
-// summary says what was read, and what could not be.
-func (f *found) summary(w io.Writer, alerts int, took time.Duration) {
-	seconds := max(took.Seconds(), 1e-9)
-	rate := float64(f.stats.Inflated) / seconds
-	fmt.Fprintf(w, "%s, %s, %s in, %s inflated\n", count(f.files, "file"), count(f.stats.Records, "record"),
-		byteSize(f.stats.Bytes), byteSize(f.stats.Inflated))
-	fmt.Fprintf(w, "%s, %s, %s unreadable\n", count(int64(len(f.events)), "match"), count(int64(alerts), "alert"),
-		count(f.unreadable.total+f.failures.total, "part"))
-	fmt.Fprintf(w, "%s, %.1f MB/s inflated, %s records/s\n", took.Round(time.Millisecond), rate/1e6,
-		grouped(int64(float64(f.stats.Records)/seconds)))
-	f.failed(w)
-}
-
-// failed names what was not read, and why.
-func (f *found) failed(w io.Writer) {
-	if text := f.passed.String(); text != "" {
-		fmt.Fprintf(w, "passed over: %s\n", text)
-	}
-	for _, list := range []*bad{&f.failures, &f.unreadable} {
-		list.write(w)
-	}
-}
-
-// count writes a number with its noun.
-func count(n int64, noun string) string {
-	switch {
-	case n == 1:
-		return "1 " + noun
-	case strings.HasSuffix(noun, "ch"):
-		noun += "e"
-	}
-	return grouped(n) + " " + noun + "s"
-}
-
-// grouped writes a number with commas between the thousands.
-func grouped(n int64) string {
-	digits := fmt.Sprint(n)
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && (len(digits)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(d)
-	}
-	return b.String()
-}
-
-// byteSize writes a number of bytes with three digits or so.
-func byteSize(n int64) string {
-	size, unit := float64(n), "B"
-	for _, next := range []string{"kB", "MB", "GB", "TB"} {
-		if size < 1000 {
-			break
-		}
-		size, unit = size/1000, next
-	}
-	if unit == "B" {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", size, unit)
-}
-
-// isTerminal reports whether w is a terminal.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // colours reports whether standard output is a terminal whose user did not ask

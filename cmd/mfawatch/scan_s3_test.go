@@ -288,29 +288,6 @@ func TestScanOutlivesFaults(t *testing.T) {
 	}
 }
 
-func TestMoment(t *testing.T) {
-	now := time.Date(2026, 5, 10, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[string][2]string{
-		"2026-05-01":                {"2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z"},
-		"2026-05-01T08:00:00Z":      {"2026-05-01T08:00:00Z", "2026-05-01T08:00:00Z"},
-		"2026-05-01t10:00:00+02:00": {"2026-05-01T08:00:00Z", "2026-05-01T08:00:00Z"},
-		"36h":                       {"2026-05-09T00:00:00Z", "2026-05-09T00:00:00Z"},
-		"7d":                        {"2026-05-03T12:00:00Z", "2026-05-03T12:00:00Z"},
-		"0s":                        {"2026-05-10T12:00:00Z", "2026-05-10T12:00:00Z"},
-	} {
-		for i, end := range []bool{false, true} {
-			if got, ok := moment(text, now, end); !ok || got.Format(time.RFC3339) != want[i] {
-				t.Errorf("%s, end %v: got %s, %v", text, end, got.Format(time.RFC3339), ok)
-			}
-		}
-	}
-	for _, text := range []string{"yesterday", "2026-5-1", "-7d", "2026-05-01 08:00", "7"} {
-		if got, ok := moment(text, now, false); ok {
-			t.Errorf("%q is %s", text, got)
-		}
-	}
-}
-
 // The same with an S3 that nobody here wrote.
 func TestScanOnMoto(t *testing.T) {
 	address := os.Getenv("MFAWATCH_TEST_AWS")

@@ -15,7 +15,6 @@ import (
 	"github.com/rivo/uniseg"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
-	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // R30: whatever the order, the doubling and the splitting over files, and
@@ -95,39 +94,6 @@ func TestReadIsInterruptible(t *testing.T) {
 	}
 }
 
-// The bundled trail names nobody real, is in order, and is read without a flaw.
-func TestDemoTrail(t *testing.T) {
-	records, err := readTrail()
-	if err != nil {
-		t.Fatal(err)
-	}
-	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	var last time.Duration
-	for i, r := range records {
-		if r.after < last {
-			t.Errorf("record %d comes before the one before it", i)
-		}
-		last = r.after
-		if text := r.at(start); bytes.Contains(text, []byte(`"2026-`)) {
-			t.Errorf("record %d keeps a time: %s", i, text)
-		}
-	}
-	if last > 12*time.Second {
-		t.Errorf("the trail takes %v", last)
-	}
-	var v struct{ reader }
-	stats := trail.NewScanner().ScanBytes(trail.Place("demo"), demoLines, &v)
-	if stats.Records != int64(len(records)) || v.one.unreadable.total != 0 {
-		t.Errorf("%d of %d records read, unreadable: %q", stats.Records, len(records), v.one.unreadable.first)
-	}
-	for _, e := range v.one.events {
-		if ip := e.Actor.SourceIP; e.Account != "111122223333" || !strings.HasPrefix(ip, "192.0.2.") &&
-			!strings.HasPrefix(ip, "198.51.100.") && !strings.HasPrefix(ip, "203.0.113.") && ip != "AWS Internal" {
-			t.Errorf("event %s: account %s, address %s", e.ID, e.Account, ip)
-		}
-	}
-}
-
 func TestTableKeepsItsColumns(t *testing.T) {
 	since := time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
 	var all []row
@@ -154,29 +120,25 @@ func TestTableKeepsItsColumns(t *testing.T) {
 	}
 }
 
-func TestSpan(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0s", 400 * time.Millisecond: "0s", 45 * time.Second: "45s", time.Minute: "1m", 190 * time.Second: "3m10s",
-		2*time.Hour + 5*time.Minute + 9*time.Second: "2h5m", 24 * time.Hour: "1d", 76 * time.Hour: "3d4h", 24*time.Hour + time.Second: "1d",
+func TestMoment(t *testing.T) {
+	now := time.Date(2026, 5, 10, 12, 0, 0, 0, time.UTC)
+	for text, want := range map[string][2]string{
+		"2026-05-01":                {"2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z"},
+		"2026-05-01T08:00:00Z":      {"2026-05-01T08:00:00Z", "2026-05-01T08:00:00Z"},
+		"2026-05-01t10:00:00+02:00": {"2026-05-01T08:00:00Z", "2026-05-01T08:00:00Z"},
+		"36h":                       {"2026-05-09T00:00:00Z", "2026-05-09T00:00:00Z"},
+		"7d":                        {"2026-05-03T12:00:00Z", "2026-05-03T12:00:00Z"},
+		"0s":                        {"2026-05-10T12:00:00Z", "2026-05-10T12:00:00Z"},
 	} {
-		if got := span(d); got != want {
-			t.Errorf("%v: got %s, want %s", d, got, want)
+		for i, end := range []bool{false, true} {
+			if got, ok := moment(text, now, end); !ok || got.Format(time.RFC3339) != want[i] {
+				t.Errorf("%s, end %v: got %s, %v", text, end, got.Format(time.RFC3339), ok)
+			}
 		}
 	}
-}
-
-func TestNumbers(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
-		if got := grouped(n); got != want {
-			t.Errorf("%d: got %s, want %s", n, got, want)
+	for _, text := range []string{"yesterday", "2026-5-1", "-7d", "2026-05-01 08:00", "7"} {
+		if got, ok := moment(text, now, false); ok {
+			t.Errorf("%q is %s", text, got)
 		}
-	}
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1500: "1.5 kB", 2_500_000: "2.5 MB", 3_000_000_000: "3.0 GB"} {
-		if got := byteSize(n); got != want {
-			t.Errorf("%d: got %s, want %s", n, got, want)
-		}
-	}
-	if got := count(1, "match") + ", " + count(2, "match") + ", " + count(0, "alert"); got != "1 match, 2 matches, 0 alerts" {
-		t.Error(got)
 	}
 }

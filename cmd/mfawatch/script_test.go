@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -42,9 +43,9 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func atoi(ts *testscript.TestScript, text string) int {
-	n, err := integer(text)
+	n, err := strconv.Atoi(text)
 	ts.Check(err)
-	return int(n)
+	return n
 }
 
 // get waits until a URL answers with a status and a text: get url status text.
@@ -160,7 +161,7 @@ func hook(ts *testscript.TestScript, neg bool, args []string) {
 		defer mu.Unlock()
 		text, err := os.ReadFile(status)
 		word, answer, _ := strings.Cut(string(text), " ")
-		code, wrong := integer(word)
+		code, wrong := strconv.Atoi(word)
 		if err != nil || wrong != nil {
 			code = http.StatusTeapot
 		}

@@ -1,31 +1,26 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// A seeing is a command with others below it that all see to the same kind of
+// A manageCommand is a command with others below it that all manage the same kind of
 // thing.
-type seeing struct {
+type manageCommand struct {
 	*program
-	path, noun string
-	flags      deskFlags
-	format     string
-	selection  selection
-	stopped    bool // the service is
+	noun      string
+	flags     adminFlags
+	format    string
+	selection Selection
+	stopped   bool // the service is
 }
 
-func (c *seeing) command(name, short, long string) *cobra.Command {
+func (c *manageCommand) command(name, short, long string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   name,
 		Short: short,
@@ -44,8 +39,8 @@ opened. -c FILE finds out which; --address and --journal say it.`,
 	return cmd
 }
 
-// at carries f out at the desk.
-func (c *seeing) at(cmd *cobra.Command, f func(context.Context, *desk) error) error {
+// with carries f out with an admin client.
+func (c *manageCommand) with(cmd *cobra.Command, f func(context.Context, adminClient) error) error {
 	if c.format == "" {
 		c.format = "json"
 		if isTerminal(c.stdout) {
@@ -55,68 +50,71 @@ func (c *seeing) at(cmd *cobra.Command, f func(context.Context, *desk) error) er
 	if wrong := oneOf("--format", c.format, "table", "json"); wrong != nil {
 		return &configError{cmd.CommandPath(), wrong}
 	}
-	d, err := c.openDesk(&c.flags)
+	admin, stopped, err := c.openAdmin(&c.flags)
 	if err != nil {
 		return err
 	}
-	c.stopped = d.journal != nil
 	ctx, stop := untilSignal(cmd.Context(), c.stderr)
 	defer stop()
-	return errors.Join(f(ctx, d), d.Close())
+	if stopped == nil {
+		return f(ctx, admin)
+	}
+	c.stopped = true
+	return errors.Join(f(ctx, admin), stopped.Close())
 }
 
-func (c *seeing) formats(cmd *cobra.Command) {
+func (c *manageCommand) formats(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.format, "format", "", "`FORMAT`: table or json (default: table on a terminal, else json)")
 }
 
-func (c *seeing) lister(short string, f func(context.Context, *desk, *seeing) error) *cobra.Command {
+func (c *manageCommand) lister(short string, f func(context.Context, adminClient, *manageCommand) error) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: short, Args: cobra.NoArgs}
 	c.formats(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return c.at(cmd, func(ctx context.Context, d *desk) error { return f(ctx, d, c) })
+		return c.with(cmd, func(ctx context.Context, admin adminClient) error { return f(ctx, admin, c) })
 	}
 	return cmd
 }
 
-func (c *seeing) shower(short string, f func(context.Context, *desk, *seeing) (found []string, err error)) *cobra.Command {
+func (c *manageCommand) shower(short string, f func(context.Context, adminClient, *manageCommand) (found []string, err error)) *cobra.Command {
 	cmd := &cobra.Command{Use: "show ID…", Short: short, Args: c.wantIDs}
 	c.formats(cmd)
 	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
-		c.selection.ids = unique(ids)
-		return c.at(cmd, func(ctx context.Context, d *desk) error {
-			found, err := f(ctx, d, c)
+		c.selection.IDs = unique(ids)
+		return c.with(cmd, func(ctx context.Context, admin adminClient) error {
+			found, err := f(ctx, admin, c)
 			if err != nil {
 				return err
 			}
-			return c.name(missing(c.selection.ids, found))
+			return c.name(Missing(c.selection.IDs, found))
 		})
 	}
 	return cmd
 }
 
-func (c *seeing) wantIDs(cmd *cobra.Command, ids []string) error {
+func (c *manageCommand) wantIDs(cmd *cobra.Command, ids []string) error {
 	if len(ids) == 0 {
 		return fmt.Errorf("%s: no ID given; want one or more of those that list shows", cmd.Name())
 	}
 	return nil
 }
 
-func (c *seeing) changer(name, short, method, suffix string, say func(outcome) string) *cobra.Command {
+func (c *manageCommand) changer(name, short string, change func(adminClient, context.Context, Selection) (Outcome, error), say func(Outcome) string) *cobra.Command {
 	cmd := &cobra.Command{Use: name + " ID…|--all", Short: short}
-	cmd.Flags().BoolVar(&c.selection.all, "all", false, "all of them")
+	cmd.Flags().BoolVar(&c.selection.All, "all", false, "all of them")
 	cmd.Args = func(cmd *cobra.Command, ids []string) error {
 		switch {
-		case c.selection.all && len(ids) > 0:
+		case c.selection.All && len(ids) > 0:
 			return fmt.Errorf("%s: want either IDs or --all, got both", name)
-		case !c.selection.all && len(ids) == 0:
+		case !c.selection.All && len(ids) == 0:
 			return fmt.Errorf("%s: no ID given; want one or more of those that list shows, or --all", name)
 		}
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
-		c.selection.ids = unique(ids)
-		return c.at(cmd, func(ctx context.Context, d *desk) error {
-			o, err := d.change(ctx, method, c.path+suffix, c.selection)
+		c.selection.IDs = unique(ids)
+		return c.with(cmd, func(ctx context.Context, admin adminClient) error {
+			o, err := change(admin, ctx, c.selection)
 			if o.Done > 0 || err == nil {
 				fmt.Fprintln(c.stdout, say(o))
 			}
@@ -137,7 +135,7 @@ func (c *seeing) changer(name, short, method, suffix string, say func(outcome) s
 }
 
 // name fails for IDs that nothing has.
-func (c *seeing) name(unknown []string) error {
+func (c *manageCommand) name(unknown []string) error {
 	for _, id := range unknown {
 		fmt.Fprintf(c.stderr, "mfawatch: no %s has the ID %s\n", c.noun, clean(id))
 	}
@@ -148,19 +146,3 @@ func (c *seeing) name(unknown []string) error {
 }
 
 func unique(ids []string) []string { return slices.Compact(slices.Sorted(slices.Values(ids))) }
-
-// writeFields writes what is known of one thing, and a text of several lines at
-// the end, fit for a terminal.
-func writeFields(w io.Writer, fields [][2]string, last string, text []byte) error {
-	var b strings.Builder
-	for _, f := range fields {
-		fmt.Fprintf(&b, "%-9s %s\n", f[0], exposure.Clean(f[1], 1000))
-	}
-	b.WriteString(last + "\n")
-	for l := range bytes.Lines(text) {
-		l = bytes.TrimRight(l, "\r\n")
-		fmt.Fprintf(&b, "  %s\n", exposure.Clean(string(l), 1<<20))
-	}
-	_, err := io.WriteString(w, b.String()+"\n")
-	return err
-}

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -111,23 +109,4 @@ func (l sinkLine) Stats() (journal.Stats, error) {
 	}
 	st.Sinks = only
 	return st, err
-}
-
-// A census remembers for a moment what the journal counted, since every sink
-// asks for it in every scrape.
-type census struct {
-	mu    sync.Mutex
-	at    time.Time
-	last  journal.Stats
-	error error
-}
-
-func (t *census) stats(j *journal.Journal) (journal.Stats, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if time.Since(t.at) > 200*time.Millisecond {
-		t.last, t.error = j.Stats()
-		t.at = time.Now()
-	}
-	return t.last, t.error
 }

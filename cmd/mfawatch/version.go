@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -19,31 +18,4 @@ func (p *program) versionCommand() *cobra.Command {
 			return err
 		},
 	}
-}
-
-// A buildInfo is what the Go toolchain wrote into the binary.
-type buildInfo struct{ version, commit, goVersion string }
-
-func readBuild() buildInfo {
-	b := buildInfo{version: "(devel)", commit: "unknown", goVersion: runtime.Version()}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
-	}
-	if info.Main.Version != "" {
-		b.version = info.Main.Version
-	}
-	modified := false
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			b.commit = s.Value
-		case "vcs.modified":
-			modified = s.Value == "true"
-		}
-	}
-	if modified {
-		b.commit += ", modified"
-	}
-	return b
 }
