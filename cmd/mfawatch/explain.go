@@ -7,6 +7,10 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/batch"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 )
 
 func (p *program) explainCommand() *cobra.Command {
@@ -28,13 +32,13 @@ on the network. Paths are as for scan.`,
 			return nil
 		},
 	}
-	path := configFlags(cmd.Flags())
+	path := config.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT` of what is said: text, or json for one record a line")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if wrong := oneOf("--format", format, "text", "json"); wrong != nil {
-			return &configError{"explain", wrong}
+		if wrong := config.OneOf("--format", format, "text", "json"); wrong != nil {
+			return &config.Error{Name: "explain", Mistakes: wrong}
 		}
-		c := &Config{settings: defaults()}
+		c := &config.Config{Settings: config.Defaults()}
 		if *path != "" {
 			var err error
 			if c, err = p.loadConfig(*path, cmd.Flags()); err != nil {
@@ -48,33 +52,33 @@ on the network. Paths are as for scan.`,
 	return cmd
 }
 
-func (p *program) explain(ctx context.Context, c *Config, paths []string, format string) error {
-	router, err := c.router()
+func (p *program) explain(ctx context.Context, c *config.Config, paths []string, format string) error {
+	router, err := c.Router()
 	if err != nil {
 		return err
 	}
-	bar := newProgress(p.stderr)
-	found := (&reading{paths: paths, stdin: p.stdin, workers: runtime.GOMAXPROCS(0), bar: bar, ignored: true}).run(ctx)
-	bar.finish()
-	explained := explainAll(found, c, router)
+	bar := output.NewProgress(p.stderr)
+	found := (&batch.Reading{Paths: paths, Stdin: p.stdin, Workers: runtime.GOMAXPROCS(0), Bar: bar, Ignored: true}).Run(ctx)
+	bar.Finish()
+	explained := batch.Explain(found, c, router)
 	for i, x := range explained {
 		var err error
 		if format == "json" {
-			err = writeJSONLine(p.stdout, x)
+			err = output.WriteJSONLine(p.stdout, x)
 		} else {
-			err = x.write(p.stdout, i > 0)
+			err = x.Write(p.stdout, i > 0)
 		}
 		if err != nil {
 			return fmt.Errorf("write what is explained: %w", err)
 		}
 	}
-	if len(explained)+int(found.failures.total+found.unreadable.total) == 0 {
-		fmt.Fprintf(p.stderr, "mfawatch: none of %s names a watched event\n", count(found.stats.Records, "record"))
+	if len(explained)+int(found.Failures.Total+found.Unreadable.Total) == 0 {
+		fmt.Fprintf(p.stderr, "mfawatch: none of %s names a watched event\n", output.Count(found.Stats.Records, "record"))
 	}
-	for _, list := range []*bad{&found.failures, &found.unreadable} {
-		list.write(p.stderr)
+	for _, list := range []*batch.Faults{&found.Failures, &found.Unreadable} {
+		list.Write(p.stderr)
 	}
-	if ctx.Err() != nil || found.failures.total+found.unreadable.total > 0 {
+	if ctx.Err() != nil || found.Failures.Total+found.Unreadable.Total > 0 {
 		return errTold
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
@@ -20,11 +22,11 @@ journal for its retention.`)
 	cmd.AddCommand(
 		c.lister("List the records kept aside", p.listAsides),
 		c.shower("Show records kept aside in full", p.showAsides),
-		c.changer("retry", "Read records kept aside again, such as after an upgrade", adminClient.RetryQuarantine, func(o Outcome) string {
-			return count(int64(o.Done), "record") + " read, " + count(int64(o.Events), "new event")
+		c.changer("retry", "Read records kept aside again, such as after an upgrade", adminClient.RetryQuarantine, func(o web.Outcome) string {
+			return output.Count(int64(o.Done), "record") + " read, " + output.Count(int64(o.Events), "new event")
 		}),
-		c.changer("drop", "Drop records kept aside for good", adminClient.DropQuarantine, func(o Outcome) string {
-			return count(int64(o.Done), "record") + " dropped"
+		c.changer("drop", "Drop records kept aside for good", adminClient.DropQuarantine, func(o web.Outcome) string {
+			return output.Count(int64(o.Done), "record") + " dropped"
 		}),
 	)
 	return cmd
@@ -33,13 +35,13 @@ journal for its retention.`)
 var asideHead = []string{"ID", "KEPT (UTC)", "REASON", "BYTES", "ORIGIN", "OFFSET", "ERROR"}
 
 func (p *program) listAsides(ctx context.Context, admin adminClient, c *manageCommand) error {
-	var rows []row
+	var rows []output.Row
 	err := admin.ListQuarantine(ctx, c.selection, func(r journal.Aside) error {
 		if c.format == "json" {
-			return writeJSONLine(p.stdout, r)
+			return output.WriteJSONLine(p.stdout, r)
 		}
-		rows = append(rows, row{exposure.Medium, r.Time, []string{cell(r.ID, 36), r.Time.UTC().Format(time.DateTime), cell(r.Reason, 20),
-			fmt.Sprint(len(r.Raw)), cell(r.Origin, 50), fmt.Sprint(r.Offset), cell(r.Err, 60)}})
+		rows = append(rows, output.Row{Severity: exposure.Medium, Since: r.Time, Cells: []string{output.Cell(r.ID, 36), r.Time.UTC().Format(time.DateTime), output.Cell(r.Reason, 20),
+			fmt.Sprint(len(r.Raw)), output.Cell(r.Origin, 50), fmt.Sprint(r.Offset), output.Cell(r.Err, 60)}})
 		return nil
 	})
 	if err != nil || c.format == "json" {
@@ -49,16 +51,16 @@ func (p *program) listAsides(ctx context.Context, admin adminClient, c *manageCo
 		_, err := fmt.Fprintln(p.stdout, "no records kept aside")
 		return err
 	}
-	return writeCells(p.stdout, asideHead, rows, 2, p.colours())
+	return output.WriteCells(p.stdout, asideHead, rows, 2, p.colours())
 }
 
 func (p *program) showAsides(ctx context.Context, admin adminClient, c *manageCommand) (found []string, err error) {
 	err = admin.ListQuarantine(ctx, c.selection, func(r journal.Aside) error {
 		found = append(found, r.ID)
 		if c.format == "json" {
-			return writeJSONLine(p.stdout, r)
+			return output.WriteJSONLine(p.stdout, r)
 		}
-		return writeFields(p.stdout, [][2]string{
+		return output.WriteFields(p.stdout, [][2]string{
 			{"id", r.ID}, {"kept", r.Time.UTC().Format(time.RFC3339)}, {"origin", r.Origin}, {"offset", fmt.Sprint(r.Offset)},
 			{"source", r.Source}, {"reason", r.Reason}, {"error", r.Err}, {"bytes", fmt.Sprint(len(r.Raw))},
 		}, "record", r.Raw)

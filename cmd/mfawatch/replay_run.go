@@ -11,31 +11,33 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/batch"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 )
 
 // replay journals all of the records, and then runs the pipeline of the
 // configuration until all is told. Nothing is folded before everything is read:
 // what was over long ago must not be told as open because the objects were read
 // in another order.
-func (p *program) replay(ctx context.Context, c *Config, r *replayRun) error {
+func (p *program) replay(ctx context.Context, c *config.Config, r *replayRun) error {
 	fmt.Fprintf(p.stderr, "mfawatch: replay tells people and systems, now: what is found is sent to %s; --dry-run shows it first\n",
 		strings.Join(slices.Sorted(maps.Keys(c.Sinks)), ", "))
 	started := time.Now()
-	log, level := newLogger(c.Log, p.stderr)
-	reg := newRegistry()
 	replayed := *c
 	replayed.Sources = nil
-	service, err := newServed(&replayed, surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, metrics: reg}, reg, nil)
+	service, err := p.newServed(&replayed, p.stdout, nil)
 	if err != nil {
 		return err
 	}
-	bar := newProgress(p.stderr)
-	feed := replayFeed{
-		reading: reading{paths: r.paths, wanted: r.wanted, stdin: p.stdin, workers: runtime.GOMAXPROCS(0), bar: bar},
-		handle:  service.Handle,
+	bar := output.NewProgress(p.stderr)
+	feed := batch.Feed{
+		Reading: batch.Reading{Paths: r.paths, Wanted: r.wanted, Stdin: p.stdin, Workers: runtime.GOMAXPROCS(0), Bar: bar},
+		Handle:  service.Handle,
 	}
-	found := feed.run(ctx)
-	bar.finish()
+	found := feed.Run(ctx)
+	bar.Finish()
 	told := false
 	if ctx.Err() == nil {
 		told, err = tellAll(ctx, service)
@@ -43,18 +45,18 @@ func (p *program) replay(ctx context.Context, c *Config, r *replayRun) error {
 	if err = errors.Join(err, service.Close()); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.stderr, "%s replayed, %s in, %s; %s\n", count(found.files, "file"), byteSize(found.stats.Bytes),
-		time.Since(started).Round(time.Millisecond), count(found.failures.total, "failure"))
-	found.failed(p.stderr)
+	fmt.Fprintf(p.stderr, "%s replayed, %s in, %s; %s\n", output.Count(found.Files, "file"), output.ByteSize(found.Stats.Bytes),
+		time.Since(started).Round(time.Millisecond), output.Count(found.Failures.Total, "failure"))
+	found.Failed(p.stderr)
 	unread := int64(unreadableParts(service)) // which the log names
 	if unread > 0 {
-		fmt.Fprintf(p.stderr, "mfawatch: %s could not be read; the rest was\n", count(unread, "part"))
+		fmt.Fprintf(p.stderr, "mfawatch: %s could not be read; the rest was\n", output.Count(unread, "part"))
 	}
 	switch {
 	case !told:
 		fmt.Fprintln(p.stderr, "mfawatch: interrupted: what was read is journalled, and told by the next start; the same command reads the rest")
 		return errTold
-	case found.failures.total > 0 || unread > 0:
+	case found.Failures.Total > 0 || unread > 0:
 		return errTold
 	}
 	fmt.Fprintln(p.stderr, "all of it is told")

@@ -11,6 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/batch"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/sources"
 )
@@ -19,7 +23,7 @@ import (
 type scanRun struct {
 	paths  []string
 	format string
-	span   rangeFlags
+	span   batch.Range
 	resume string
 }
 
@@ -37,7 +41,7 @@ The findings go to standard output: as a table on a terminal, else as one JSON
 alert a line. What was read, and what could not be, goes to standard error.
 Exit code 1 when something could not be read; the rest is told all the same.
 
-` + rangeHelp + `
+` + batch.RangeHelp + `
 Told is what touches the range, each exposure with its begin and its end.
 
 S3 is reached as AWS's own tools do: AWS_PROFILE, AWS_REGION and the other variables, the
@@ -61,23 +65,23 @@ scan is done, so that the same command later reads only what is new.`,
 	}
 	cmd.Flags().StringVar(&s.format, "format", "", "`FORMAT` of the findings: table or json (default: table on a terminal, else json)")
 	cmd.Flags().StringVar(&s.resume, "resume", "", "keep in `FILE` what was read, and go on from there")
-	s.span.add(cmd.Flags())
+	s.span.Add(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s.paths = args
 		if s.format == "" {
 			s.format = "json"
-			if isTerminal(p.stdout) {
+			if output.IsTerminal(p.stdout) {
 				s.format = "table"
 			}
 		}
-		wanted, wrong := s.span.wanted(time.Now())
-		wrong = append(wrong, oneOf("--format", s.format, "table", "json")...)
-		wrong = append(wrong, pathMistakes(args)...)
+		wanted, wrong := s.span.Wanted(time.Now())
+		wrong = append(wrong, config.OneOf("--format", s.format, "table", "json")...)
+		wrong = append(wrong, batch.PathMistakes(args)...)
 		if s.resume != "" && slices.Contains(args, sources.Stdin) {
-			wrong = append(wrong, mistake{"--resume", "standard input cannot be read again; name files, folders or buckets"})
+			wrong = append(wrong, config.Mistake{Field: "--resume", Problem: "standard input cannot be read again; name files, folders or buckets"})
 		}
 		if wrong != nil {
-			return &configError{"scan", wrong}
+			return &config.Error{Name: "scan", Mistakes: wrong}
 		}
 		ctx, stop := untilSignal(cmd.Context(), p.stderr)
 		defer stop()
@@ -88,45 +92,45 @@ scan is done, so that the same command later reads only what is new.`,
 
 func (p *program) scan(ctx context.Context, s *scanRun, wanted sources.Wanted) error {
 	started := time.Now()
-	r := reading{paths: s.paths, wanted: wanted, stdin: p.stdin, workers: runtime.GOMAXPROCS(0), bar: newProgress(p.stderr)}
+	r := batch.Reading{Paths: s.paths, Wanted: wanted, Stdin: p.stdin, Workers: runtime.GOMAXPROCS(0), Bar: output.NewProgress(p.stderr)}
 	if s.resume != "" {
 		var err error
-		head := keptHead{Version: readBuild().version, Paths: s.paths, rangeFlags: s.span}
-		if r.kept, r.wanted, err = openKept(s.resume, head, wanted); err != nil {
+		head := batch.CheckpointHead{Version: web.ReadBuild().Version, Paths: s.paths, Range: s.span}
+		if r.Checkpoint, r.Wanted, err = batch.OpenCheckpoint(s.resume, head, wanted); err != nil {
 			return err
 		}
 	}
-	found := r.run(ctx)
-	r.bar.finish()
-	if err := r.kept.Close(); err != nil {
-		found.fail(err)
+	found := r.Run(ctx)
+	r.Bar.Finish()
+	if err := r.Checkpoint.Close(); err != nil {
+		found.Fail(err)
 	}
-	history := touching(exposure.DefaultPolicy().Fold(eventsWanted(found.events, r.wanted)), r.wanted)
+	history := batch.Touching(exposure.DefaultPolicy().Fold(batch.EventsWanted(found.Events, r.Wanted)), r.Wanted)
 	alerts := history.Alerts()
 	var err error
 	if s.format == "table" {
-		err = writeTable(p.stdout, rows(history), p.colours())
+		err = batch.WriteTable(p.stdout, batch.Rows(history), p.colours())
 	} else {
-		err = writeJSON(p.stdout, alerts)
+		err = batch.WriteJSON(p.stdout, alerts)
 	}
 	if err != nil {
 		return fmt.Errorf("write the findings: %w", err)
 	}
-	if isTerminal(p.stdout) {
+	if output.IsTerminal(p.stdout) {
 		fmt.Fprintln(p.stderr) // between the findings and the summary
 	}
-	if r.kept != nil && r.kept.files > 0 {
-		fmt.Fprintf(p.stderr, "%s read before, as %s says\n", count(r.kept.files, "file"), clean(s.resume))
+	if r.Checkpoint != nil && r.Checkpoint.Files > 0 {
+		fmt.Fprintf(p.stderr, "%s read before, as %s says\n", output.Count(r.Checkpoint.Files, "file"), config.Clean(s.resume))
 	}
-	found.summary(p.stderr, len(alerts), time.Since(started))
+	found.Summary(p.stderr, len(alerts), time.Since(started))
 	switch {
-	case ctx.Err() != nil && r.kept != nil:
+	case ctx.Err() != nil && r.Checkpoint != nil:
 		fmt.Fprintln(p.stderr, "mfawatch: interrupted: this is what was read until then; the same command goes on from here")
 		return errTold
 	case ctx.Err() != nil:
 		fmt.Fprintln(p.stderr, "mfawatch: interrupted: this is what was read until then")
 		return errTold
-	case found.unreadable.total > 0 || found.failures.total > 0:
+	case found.Unreadable.Total > 0 || found.Failures.Total > 0:
 		return errTold
 	}
 	return nil
@@ -135,7 +139,7 @@ func (p *program) scan(ctx context.Context, s *scanRun, wanted sources.Wanted) e
 // colours reports whether standard output is a terminal whose user did not ask
 // for plain text.
 func (p *program) colours() bool {
-	return isTerminal(p.stdout) && !slices.ContainsFunc(p.environ, func(v string) bool {
+	return output.IsTerminal(p.stdout) && !slices.ContainsFunc(p.environ, func(v string) bool {
 		value, set := strings.CutPrefix(v, "NO_COLOR=")
 		return set && value != ""
 	})

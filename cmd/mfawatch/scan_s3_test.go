@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
 	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/awstest"
 )
@@ -116,9 +117,9 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 		s.Put("logs", strings.TrimPrefix(f.Place(), "../../"), text)
 		n++
 	}
-	s.Put("logs", "trail.json", demoLines) // they hold little that is told
+	s.Put("logs", "trail.json", demo.Lines) // they hold little that is told
 	trail := filepath.Join(t.TempDir(), "trail.json")
-	if err := os.WriteFile(trail, demoLines, 0o600); err != nil {
+	if err := os.WriteFile(trail, demo.Lines, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	local, said, _ := scanned(t.Context(), t, "", sources.Wanted{}, root, trail)
@@ -141,7 +142,7 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 // organisation's trail would.
 func demoBucket(t *testing.T, s *faultyS3) (objects int) {
 	t.Helper()
-	for line := range bytes.Lines(demoLines) {
+	for line := range bytes.Lines(demo.Lines) {
 		objects++
 		s.Put("logs", fmt.Sprintf("AWSLogs/o-exampleorgid/111122223333/CloudTrail/us-east-1/2026/05/%02d/111122223333_CloudTrail_us-east-1_202605%02dT0800Z_%016d.json",
 			1+objects%3, 1+objects%3, objects), line)
@@ -241,7 +242,7 @@ func TestScanResumesAfterAKill(t *testing.T) {
 // The second scan of a growing bucket reads what is new.
 func TestScanReadsOnlyWhatIsNew(t *testing.T) {
 	s := s3Bucket(t)
-	lines := slices.Collect(bytes.Lines(demoLines))
+	lines := slices.Collect(bytes.Lines(demo.Lines))
 	half := len(lines) / 2
 	path := filepath.Join(t.TempDir(), "scan")
 	s.Put("logs", "a.json", bytes.Join(lines[:half], nil))
@@ -311,7 +312,7 @@ func TestScanOnMoto(t *testing.T) {
 	}
 	root := t.TempDir()
 	n := 0
-	for line := range bytes.Lines(demoLines) {
+	for line := range bytes.Lines(demo.Lines) {
 		n++
 		key := fmt.Sprintf("AWSLogs/111122223333/CloudTrail/us-east-1/2026/05/01/111122223333_CloudTrail_us-east-1_20260501T0900Z_%016d.json", n)
 		if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &name, Key: &key, Body: bytes.NewReader(line)}); err != nil {

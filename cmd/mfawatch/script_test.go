@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
 )
 
 // patience is how long a script waits for another process at most.
@@ -87,12 +89,12 @@ func fresh(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: fresh file")
 	}
-	trail, err := readTrail()
+	trail, err := demo.ReadTrail()
 	ts.Check(err)
-	start := time.Now().Add(-trail[len(trail)-1].after).Truncate(time.Second)
+	start := time.Now().Add(-trail[len(trail)-1].After).Truncate(time.Second)
 	var b bytes.Buffer
 	for _, r := range trail {
-		b.Write(r.at(start))
+		b.Write(r.At(start))
 		b.WriteByte('\n')
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))

@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 )
 
 func (p *program) versionCommand() *cobra.Command {
@@ -13,8 +15,8 @@ func (p *program) versionCommand() *cobra.Command {
 		Short: "Print the version and what this binary was built from",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			b := readBuild()
-			_, err := fmt.Fprintf(p.stdout, "mfawatch %s\n%s %s/%s, commit %s\n", b.version, b.goVersion, runtime.GOOS, runtime.GOARCH, b.commit)
+			b := web.ReadBuild()
+			_, err := fmt.Fprintf(p.stdout, "mfawatch %s\n%s %s/%s, commit %s\n", b.Version, b.GoVersion, runtime.GOOS, runtime.GOARCH, b.Commit)
 			return err
 		},
 	}
