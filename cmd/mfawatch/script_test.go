@@ -45,7 +45,7 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func atoi(ts *testscript.TestScript, text string) int {
-	n, err := strconv.Atoi(text)
+	n, err := strconv.Atoi(strings.TrimSpace(text))
 	ts.Check(err)
 	return n
 }
@@ -163,7 +163,7 @@ func hook(ts *testscript.TestScript, neg bool, args []string) {
 		defer mu.Unlock()
 		text, err := os.ReadFile(status)
 		word, answer, _ := strings.Cut(string(text), " ")
-		code, wrong := strconv.Atoi(word)
+		code, wrong := strconv.Atoi(strings.TrimSpace(word))
 		if err != nil || wrong != nil {
 			code = http.StatusTeapot
 		}
