@@ -57,7 +57,7 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 		}
 	}
 	if path == "" {
-		return nil, nil, &config.Error{Name: "-c", Mistakes: []config.Mistake{{Field: "", Problem: "missing; want the configuration of the service (-c FILE), its address (--address HOST:PORT), or its journal (--journal FILE)"}}}
+		return nil, nil, config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration of the service (-c FILE), its address (--address HOST:PORT), or its journal (--journal FILE)"})
 	}
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("no journal at %s: name the one of the service with --journal FILE", path)

@@ -39,7 +39,7 @@ hidden. Exit code 2 and a line for each mistake where run would refuse to start.
 // loadConfig reads the configuration that -c names.
 func (p *program) loadConfig(path string, flags *pflag.FlagSet) (*config.Config, error) {
 	if path == "" {
-		return nil, &config.Error{Name: "-c", Mistakes: []config.Mistake{{Field: "", Problem: "missing; want the configuration, as in -c mfawatch.yaml"}}}
+		return nil, config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration, as in -c mfawatch.yaml"})
 	}
 	return config.LoadFile(path, p.environ, flags)
 }

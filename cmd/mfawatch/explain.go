@@ -36,7 +36,7 @@ on the network. Paths are as for scan.`,
 	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT` of what is said: text, or json for one record a line")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if wrong := config.OneOf("--format", format, "text", "json"); wrong != nil {
-			return &config.Error{Name: "explain", Mistakes: wrong}
+			return config.Refuse("explain", wrong...)
 		}
 		c := &config.Config{Settings: config.Defaults()}
 		if *path != "" {

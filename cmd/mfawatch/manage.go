@@ -52,7 +52,7 @@ func (c *manageCommand) with(cmd *cobra.Command, f func(context.Context, adminCl
 		}
 	}
 	if wrong := config.OneOf("--format", c.format, "table", "json"); wrong != nil {
-		return &config.Error{Name: cmd.CommandPath(), Mistakes: wrong}
+		return config.Refuse(cmd.CommandPath(), wrong...)
 	}
 	admin, stopped, err := c.openAdmin(&c.flags)
 	if err != nil {

@@ -80,17 +80,17 @@ func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet
 		name = o.config
 		text, err := os.ReadFile(o.config)
 		if err != nil {
-			return nil, &config.Error{Name: name, Mistakes: []config.Mistake{{Field: "", Problem: fmt.Sprintf("cannot read the configuration: %v", config.WithoutPath(err))}}}
+			return nil, config.Refuse(name, config.Mistake{Problem: fmt.Sprintf("cannot read the configuration: %v", config.WithoutPath(err))})
 		}
 		if file, err = yaml.Parser().Unmarshal(text); err != nil {
-			return nil, &config.Error{Name: name, Mistakes: []config.Mistake{{Field: "", Problem: config.YAMLMistake(err)}}}
+			return nil, config.Refuse(name, config.Mistake{Problem: config.YAMLMistake(err)})
 		}
 		if file == nil {
 			file = map[string]any{}
 		}
 	}
 	if _, ok := file["sources"]; ok {
-		return nil, &config.Error{Name: name, Mistakes: []config.Mistake{{Field: "sources", Problem: "want none, since pipe reads standard input; mfawatch run reads sources"}}}
+		return nil, config.Refuse(name, config.Mistake{Field: "sources", Problem: "want none, since pipe reads standard input; mfawatch run reads sources"})
 	}
 	file["sources"] = map[string]any{"stdin": map[string]any{"type": "files", "paths": []any{sources.Stdin}}}
 	fillIn(file, "sinks", "output", o.output != "", map[string]any{"type": "file", "path": o.output})
@@ -99,11 +99,11 @@ func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet
 	fillIn(file, "http", "address", true, config.HTTPOff)
 	fillIn(file, "log", "level", true, "warn")
 	if file["sinks"] == nil {
-		return nil, &config.Error{Name: name, Mistakes: []config.Mistake{{Field: "--confirm", Problem: "standard output is for the confirmations; want --output FILE for the alerts, or a configuration with sinks (-c)"}}}
+		return nil, config.Refuse(name, config.Mistake{Field: "--confirm", Problem: "standard output is for the confirmations; want --output FILE for the alerts, or a configuration with sinks (-c)"})
 	}
 	text, err := yaml.Parser().Marshal(file)
 	if err != nil {
-		return nil, &config.Error{Name: name, Mistakes: []config.Mistake{{Field: "", Problem: err.Error()}}}
+		return nil, config.Refuse(name, config.Mistake{Problem: err.Error()})
 	}
 	c, err := config.Load(name, text, p.environ, flags)
 	if err != nil || !o.confirm {
@@ -119,7 +119,7 @@ func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet
 		wrong = append(wrong, config.Mistake{Field: "--confirm", Problem: "a line is confirmed once it is durable; want --journal FILE, or journal.path in a configuration (-c)"})
 	}
 	if wrong != nil {
-		return nil, &config.Error{Name: name, Mistakes: wrong}
+		return nil, config.Refuse(name, wrong...)
 	}
 	return c, nil
 }

@@ -85,9 +85,9 @@ func noSuchSink(c *config.Config, name string) error {
 	}
 	slices.Sort(known)
 	if name == "" {
-		return &config.Error{Name: "--sink", Mistakes: []config.Mistake{{Field: "", Problem: "missing; want one of " + strings.Join(known, ", ")}}}
+		return config.Refuse("--sink", config.Mistake{Problem: "missing; want one of " + strings.Join(known, ", ")})
 	}
-	return &config.Error{Name: "--sink", Mistakes: []config.Mistake{{Field: "", Problem: "there is no sink " + config.Clean(name) + config.Suggestion(name, known)}}}
+	return config.Refuse("--sink", config.Mistake{Problem: "there is no sink " + config.Clean(name) + config.Suggestion(name, known)})
 }
 
 // aside is what sinks are built with beside a running service.

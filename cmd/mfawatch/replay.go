@@ -78,7 +78,7 @@ A file that was chosen is fed whole.`,
 		}
 		wrong = append(wrong, config.OneOf("--format", r.format, "table", "json")...)
 		if wrong != nil {
-			return &config.Error{Name: "replay", Mistakes: wrong}
+			return config.Refuse("replay", wrong...)
 		}
 		c, err := p.loadConfig(*path, cmd.Flags())
 		if err != nil {

@@ -81,7 +81,7 @@ scan is done, so that the same command later reads only what is new.`,
 			wrong = append(wrong, config.Mistake{Field: "--resume", Problem: "standard input cannot be read again; name files, folders or buckets"})
 		}
 		if wrong != nil {
-			return &config.Error{Name: "scan", Mistakes: wrong}
+			return config.Refuse("scan", wrong...)
 		}
 		ctx, stop := untilSignal(cmd.Context(), p.stderr)
 		defer stop()

@@ -46,7 +46,7 @@ Exit code 1 when a sink did not take it.`,
 			return err
 		}
 		if wrong := config.OneOf("--severity", severity, "info", "low", "medium", "high", "critical"); wrong != nil {
-			return &config.Error{Name: "test-alert", Mistakes: wrong}
+			return config.Refuse("test-alert", wrong...)
 		}
 		names := slices.Sorted(maps.Keys(c.Sinks))
 		if name != "" {

@@ -51,7 +51,7 @@ func PathMistakes(paths []string) (wrong []config.Mistake) {
 	for _, p := range paths {
 		if isBucket(p) {
 			if _, err := sources.ParseBucket(p); err != nil {
-				wrong = append(wrong, config.Mistake{Field: "", Problem: err.Error()})
+				wrong = append(wrong, config.Mistake{Problem: err.Error()})
 			}
 		}
 	}

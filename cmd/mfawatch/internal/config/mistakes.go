@@ -20,6 +20,10 @@ type Error struct {
 	Mistakes []Mistake
 }
 
+// Refuse returns the Error of mistakes in the configuration, or in the command line,
+// that name says.
+func Refuse(name string, mistakes ...Mistake) error { return &Error{name, mistakes} }
+
 // A Mistake is one field that is wrong. The problem holds no secret.
 type Mistake struct{ Field, Problem string }
 

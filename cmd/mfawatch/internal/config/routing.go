@@ -49,7 +49,7 @@ func (c *Config) TryRecipients(name string, sink sinks.Sink) error {
 		}
 		if _, err := sinks.Address(sink, list); err != nil {
 			problem := strings.TrimPrefix(err.Error(), "recipients: ")
-			return &Error{"routes", []Mistake{{fmt.Sprintf("routes[%d].recipients.%s", i, name), problem}}}
+			return Refuse("routes", Mistake{fmt.Sprintf("routes[%d].recipients.%s", i, name), problem})
 		}
 	}
 	return nil

@@ -39,7 +39,7 @@ func (p *Pipeline) reload() (config.Changes, error) {
 		return config.Changes{}, err
 	}
 	if wrong := config.NeedRestart(&p.config.Settings, &next.Settings); len(wrong) > 0 {
-		return config.Changes{}, &config.Error{Name: "reload", Mistakes: wrong}
+		return config.Changes{}, config.Refuse("reload", wrong...)
 	}
 	return p.apply(next)
 }

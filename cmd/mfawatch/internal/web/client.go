@@ -35,7 +35,7 @@ type Client struct {
 func NewClient(address string) (*Client, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port == "" || port == "0" {
-		return nil, &config.Error{Name: "--address", Mistakes: []config.Mistake{{Field: "", Problem: fmt.Sprintf("want HOST:PORT of the running service, got %q", config.Bounded(address))}}}
+		return nil, config.Refuse("--address", config.Mistake{Problem: fmt.Sprintf("want HOST:PORT of the running service, got %q", config.Bounded(address))})
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
