@@ -25,7 +25,7 @@ func LoadFile(path string, environ []string, flags *pflag.FlagSet) (*Config, err
 }
 
 // Load lays the environment over the YAML text, the flags over that, and all of
-// it over the defaults. Its error is a *configError that tells every mistake.
+// it over the defaults. Its error is an *Error with every mistake.
 func Load(name string, text []byte, environ []string, flags *pflag.FlagSet) (*Config, error) {
 	file, err := yaml.Parser().Unmarshal(text)
 	if err != nil {

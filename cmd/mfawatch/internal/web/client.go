@@ -31,7 +31,7 @@ type Client struct {
 }
 
 // NewClient returns the client of the service at an address, HOST:PORT. It asks for
-// nothing yet. Its error is a *configError.
+// nothing yet. Its error is a *config.Error.
 func NewClient(address string) (*Client, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port == "" || port == "0" {
