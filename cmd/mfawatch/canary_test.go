@@ -24,7 +24,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/aws"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/aws"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/webhook"
 )
@@ -111,7 +112,7 @@ func (k *canaries) found(where, text string, but ...string) {
 // secretsOf adds the keys of a struct that hold a secret, or name the file that
 // does.
 func secretsOf(all map[string]bool, prefix string, t reflect.Type) {
-	for name, field := range fieldsOf(t) {
+	for name, field := range config.Keys(t) {
 		path := prefix + name
 		if field.Kind() == reflect.Pointer {
 			field = field.Elem()
@@ -119,9 +120,9 @@ func secretsOf(all map[string]bool, prefix string, t reflect.Type) {
 		switch base, isFile := cutFile(path); {
 		case field == reflect.TypeFor[secret.URL](), field == reflect.TypeFor[aws.Secret](),
 			field == reflect.TypeFor[webhook.Headers](), field == reflect.TypeFor[webhook.HeaderFiles](),
-			secretField(path), isFile && (secretField(base) || strings.HasSuffix(base, ".url")):
+			config.Secret(path), isFile && (config.Secret(base) || strings.HasSuffix(base, ".url")):
 			all[path] = true
-		case field.Kind() == reflect.Struct && len(fieldsOf(field)) > 0:
+		case field.Kind() == reflect.Struct && len(config.Keys(field)) > 0:
 			secretsOf(all, path+".", field)
 		}
 	}
@@ -137,10 +138,10 @@ func cutFile(path string) (base string, ok bool) {
 // everySecret is each secret field that there is, by kind.
 func everySecret() map[string]bool {
 	all := map[string]bool{}
-	for kind, make := range sourceTypes {
+	for kind, make := range config.SourceKinds {
 		secretsOf(all, "sources."+kind+".", reflect.TypeOf(make()).Elem())
 	}
-	for kind, make := range sinkTypes {
+	for kind, make := range config.SinkKinds {
 		secretsOf(all, "sinks."+kind+".", reflect.TypeOf(make()).Elem())
 	}
 	return all

@@ -3,6 +3,8 @@ package main
 import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 )
 
 func (p *program) checkCommand() *cobra.Command {
@@ -15,16 +17,16 @@ hidden. Exit code 2 and a line for each mistake where run would refuse to start.
 		Example: `  mfawatch check -c mfawatch.yaml`,
 		Args:    cobra.NoArgs,
 	}
-	path := configFlags(cmd.Flags())
+	path := config.AddFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := p.loadConfig(*path, cmd.Flags())
 		if err != nil {
 			return err
 		}
-		if err := c.tryAll(p.aside(c)); err != nil {
+		if err := c.TryAll(p.aside(c)); err != nil {
 			return err
 		}
-		text, err := effective(c)
+		text, err := config.Effective(c)
 		if err != nil {
 			return err
 		}
@@ -35,9 +37,9 @@ hidden. Exit code 2 and a line for each mistake where run would refuse to start.
 }
 
 // loadConfig reads the configuration that -c names.
-func (p *program) loadConfig(path string, flags *pflag.FlagSet) (*Config, error) {
+func (p *program) loadConfig(path string, flags *pflag.FlagSet) (*config.Config, error) {
 	if path == "" {
-		return nil, &configError{"-c", []mistake{{"", "missing; want the configuration, as in -c mfawatch.yaml"}}}
+		return nil, config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration, as in -c mfawatch.yaml"})
 	}
-	return loadFile(path, p.environ, flags)
+	return config.LoadFile(path, p.environ, flags)
 }

@@ -4,31 +4,32 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 )
 
 func (p *program) deadLettersCommand() *cobra.Command {
-	c := &seeing{program: p, path: "/api/v1/deadletters", noun: "dead letter"}
+	c := &manageCommand{program: p, noun: "dead letter"}
 	cmd := c.command("deadletters", "See to alerts that a sink was not told",
 		`See to dead letters: alerts that a sink refused for good, or could not be told for
 longer than its retry.age. They are kept until a person retries or drops them.`)
-	cmd.PersistentFlags().StringVar(&c.selection.sink, "sink", "", "those of one sink alone, by its `NAME`")
+	cmd.PersistentFlags().StringVar(&c.selection.Sink, "sink", "", "those of one sink alone, by its `NAME`")
 	cmd.AddCommand(
 		c.lister("List the dead letters", p.listDead),
 		c.shower("Show dead letters in full", p.showDead),
-		c.changer("retry", "Send dead letters again, each to its sink", http.MethodPost, "/retry", func(o outcome) string {
-			text := count(int64(o.Done), "dead letter") + " put back to be sent"
+		c.changer("retry", "Send dead letters again, each to its sink", adminClient.RetryDeadLetters, func(o web.Outcome) string {
+			text := output.Count(int64(o.Done), "dead letter") + " put back to be sent"
 			if c.stopped {
 				text += ", at the next start"
 			}
 			return text
 		}),
-		c.changer("drop", "Drop dead letters for good", http.MethodDelete, "", func(o outcome) string {
-			return count(int64(o.Done), "dead letter") + " dropped"
+		c.changer("drop", "Drop dead letters for good", adminClient.DropDeadLetters, func(o web.Outcome) string {
+			return output.Count(int64(o.Done), "dead letter") + " dropped"
 		}),
 	)
 	return cmd
@@ -36,18 +37,18 @@ longer than its retry.age. They are kept until a person retries or drops them.`)
 
 var deadHead = []string{"ID", "SINK", "SEVERITY", "STEP", "ACCOUNT", "USER", "ATTEMPTS", "LAST (UTC)", "CAUSE"}
 
-func (p *program) listDead(ctx context.Context, d *desk, c *seeing) error {
-	var rows []row
-	err := list(ctx, d, c.path, c.selection, func(l letter) error {
+func (p *program) listDead(ctx context.Context, admin adminClient, c *manageCommand) error {
+	var rows []output.Row
+	err := admin.ListDeadLetters(ctx, c.selection, func(l web.DeadLetter) error {
 		if c.format == "json" {
-			return writeJSONLine(p.stdout, l)
+			return output.WriteJSONLine(p.stdout, l)
 		}
 		a := l.Alert
 		if a == nil {
 			return nil
 		}
-		rows = append(rows, row{a.Severity, l.Last, []string{cell(a.ID, 36), cell(l.Sink, 24), cell(string(a.Severity), 8), cell(string(a.Step), 10),
-			cell(a.Account, 20), userName(deref(a.User), a.Root), fmt.Sprint(l.Attempts), l.Last.UTC().Format(time.DateTime), cell(l.Cause, 60)}})
+		rows = append(rows, output.Row{Severity: a.Severity, Since: l.Last, Cells: []string{output.Cell(a.ID, 36), output.Cell(l.Sink, 24), output.Cell(string(a.Severity), 8), output.Cell(string(a.Step), 10),
+			output.Cell(a.Account, 20), output.UserName(deref(a.User), a.Root), fmt.Sprint(l.Attempts), l.Last.UTC().Format(time.DateTime), output.Cell(l.Cause, 60)}})
 		return nil
 	})
 	if err != nil || c.format == "json" {
@@ -57,23 +58,23 @@ func (p *program) listDead(ctx context.Context, d *desk, c *seeing) error {
 		_, err := fmt.Fprintln(p.stdout, "no dead letters")
 		return err
 	}
-	return writeCells(p.stdout, deadHead, rows, 2, p.colours())
+	return output.WriteCells(p.stdout, deadHead, rows, 2, p.colours())
 }
 
-func (p *program) showDead(ctx context.Context, d *desk, c *seeing) (found []string, err error) {
-	err = list(ctx, d, c.path, c.selection, func(l letter) error {
+func (p *program) showDead(ctx context.Context, admin adminClient, c *manageCommand) (found []string, err error) {
+	err = admin.ListDeadLetters(ctx, c.selection, func(l web.DeadLetter) error {
 		if l.Alert == nil {
 			return nil
 		}
 		found = append(found, l.Alert.ID)
 		if c.format == "json" {
-			return writeJSONLine(p.stdout, l)
+			return output.WriteJSONLine(p.stdout, l)
 		}
 		alert, err := json.MarshalIndent(l.Alert, "", "  ")
 		if err != nil {
 			return err
 		}
-		return writeFields(p.stdout, [][2]string{
+		return output.WriteFields(p.stdout, [][2]string{
 			{"id", l.Alert.ID}, {"sink", l.Sink}, {"cause", l.Cause}, {"attempts", fmt.Sprint(l.Attempts)},
 			{"first", l.First.UTC().Format(time.RFC3339)}, {"last", l.Last.UTC().Format(time.RFC3339)},
 			{"title", l.Alert.Title},
@@ -87,10 +88,4 @@ func deref(text *string) string {
 		return ""
 	}
 	return *text
-}
-
-func writeJSONLine(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }

@@ -14,24 +14,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/service"
 )
 
-// The demo's topics and group.
-const (
-	demoTopic  = "cloudtrail"
-	demoAlerts = "mfa-alerts"
-	demoGroup  = "mfawatch-demo"
-)
+// demoGroup is the group that reads the trail.
+const demoGroup = "mfawatch-demo"
 
 // demoConfig is the demo's configuration, read as any other. Its placeholders
 // are the broker, the journal and the HTTP address. The delays are the default
 // ones, quickened as much as the trail is.
 const demoConfig = `
 sources:
-  trail: {type: kafka, brokers: [%[1]q], topics: [` + demoTopic + `], group: ` + demoGroup + `}
+  trail: {type: kafka, brokers: [%[1]q], topics: [` + demo.Topic + `], group: ` + demoGroup + `}
 sinks:
   console: {type: stdout, format: text}
-  alerts: {type: kafka, brokers: [%[1]q], topic: ` + demoAlerts + `}
+  alerts: {type: kafka, brokers: [%[1]q], topic: ` + demo.AlertsTopic + `}
 journal: {path: %[2]q}
 http: {address: %[3]q}
 escalate_after: [3s, 48s, 288s]
@@ -63,7 +63,7 @@ ordinary pipeline reads it and tells its alerts here and on another topic.`,
 }
 
 func (p *program) demo(ctx context.Context, once bool) error {
-	trail, err := readTrail()
+	trail, err := demo.ReadTrail()
 	if err != nil {
 		return err
 	}
@@ -72,23 +72,23 @@ func (p *program) demo(ctx context.Context, once bool) error {
 		return fmt.Errorf("a folder for the demo's journal: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, demoTopic), kfake.SeedTopics(1, demoAlerts))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, demo.Topic), kfake.SeedTopics(1, demo.AlertsTopic))
 	if err != nil {
 		return fmt.Errorf("start the demo's Kafka broker: %w", err)
 	}
 	defer cluster.Close()
 	broker := cluster.ListenAddrs()[0]
-	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(demoAlerts), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(demo.AlertsTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return fmt.Errorf("reach the demo's Kafka broker: %w", err)
 	}
 	defer client.Close()
-	out := &paragraphs{w: p.stdout, colours: p.colours()}
+	out := demo.NewParagraphs(p.stdout, p.colours())
 	service, err := p.demoPipeline(broker, filepath.Join(dir, "mfawatch.db"), out)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, demoIntroduction, len(trail), service.http.Addr())
+	fmt.Fprintf(out, demo.Introduction, len(trail), service.web.Addr())
 
 	running, stopRunning := context.WithCancel(ctx)
 	defer stopRunning()
@@ -109,15 +109,13 @@ func (p *program) demo(ctx context.Context, once bool) error {
 
 // demoPipeline builds the pipeline, with another port where the usual one is
 // taken.
-func (p *program) demoPipeline(broker, journal string, out *paragraphs) (*pipeline, error) {
-	for _, address := range []string{defaults().HTTP.Address, "127.0.0.1:0"} {
-		c, err := load("demo", fmt.Appendf(nil, demoConfig, broker, journal, address), nil, nil)
+func (p *program) demoPipeline(broker, journal string, out *demo.Paragraphs) (*served, error) {
+	for _, address := range []string{config.Defaults().HTTP.Address, "127.0.0.1:0"} {
+		c, err := config.Load("demo", fmt.Appendf(nil, demoConfig, broker, journal, address), nil, nil)
 		if err != nil {
 			return nil, err
 		}
-		reg := newRegistry()
-		log, level := newLogger(c.Log, p.stderr)
-		service, err := newPipeline(c, surroundings{stdin: p.stdin, stdout: out, colours: out.colours, log: log, level: level, metrics: reg}, reg)
+		service, err := p.newServed(c, out, nil)
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return service, err
 		}
@@ -127,37 +125,43 @@ func (p *program) demoPipeline(broker, journal string, out *paragraphs) (*pipeli
 
 // tellTrail publishes the trail, waits until all of it is told, and closes with
 // a tally of the alerts topic.
-func (p *program) tellTrail(ctx context.Context, service *pipeline, client *kgo.Client, trail []demoRecord, out *paragraphs, once bool) error {
-	if err := waitReady(ctx, service.sources["trail"]); err != nil {
+func (p *program) tellTrail(ctx context.Context, service *served, client *kgo.Client, trail []demo.Record, out *demo.Paragraphs, once bool) error {
+	if err := waitReady(ctx, service.Pipeline); err != nil {
 		return err
 	}
-	if err := publish(ctx, client, trail, out); err != nil {
+	if err := demo.Publish(ctx, client, trail, out); err != nil {
 		return err
 	}
 	admin := kadm.NewClient(client)
 	if err := waitRead(ctx, admin); err != nil {
 		return err
 	}
-	if err := service.journal.Idle(ctx); err != nil {
+	if err := service.Journal().Idle(ctx); err != nil {
 		return fmt.Errorf("wait for the last alert: %w", err)
 	}
-	alerts, err := readAlerts(ctx, client, admin)
+	alerts, err := demo.ReadAlerts(ctx, client, admin)
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(out, tally(len(trail), alerts, service.journal.Open()))
+	fmt.Fprint(out, demo.Tally(len(trail), alerts, service.Journal().Open()))
 	if once {
-		fmt.Fprint(out, demoNext)
+		fmt.Fprint(out, demo.Next)
 	} else {
-		fmt.Fprintf(out, demoStay, service.http.Addr())
+		fmt.Fprintf(out, demo.Stay, service.web.Addr())
 	}
 	return nil
 }
 
-// waitReady waits until a source reads, so that the trail is told as it
-// happens.
-func waitReady(ctx context.Context, s *supervised) error {
-	return every(ctx, 20*time.Millisecond, func() (bool, error) { return s.Ready() == nil, nil })
+// waitReady waits until the source reads, so that the trail is told as it happens.
+func waitReady(ctx context.Context, s *service.Pipeline) error {
+	return every(ctx, 20*time.Millisecond, func() (bool, error) {
+		for part, err := range s.Ready {
+			if part == "source trail" {
+				return err == nil, nil
+			}
+		}
+		return false, nil
+	})
 }
 
 // waitRead waits until the group has committed all that was published.

@@ -1,23 +1,16 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
-	"github.com/mfawatch/mfawatch/processor/route"
-	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/batch"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 )
 
 func (p *program) explainCommand() *cobra.Command {
@@ -39,13 +32,13 @@ on the network. Paths are as for scan.`,
 			return nil
 		},
 	}
-	path := configFlags(cmd.Flags())
+	path := config.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT` of what is said: text, or json for one record a line")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if wrong := oneOf("--format", format, "text", "json"); wrong != nil {
-			return &configError{"explain", wrong}
+		if wrong := config.OneOf("--format", format, "text", "json"); wrong != nil {
+			return config.Refuse("explain", wrong...)
 		}
-		c := &Config{settings: defaults()}
+		c := &config.Config{Settings: config.Defaults()}
 		if *path != "" {
 			var err error
 			if c, err = p.loadConfig(*path, cmd.Flags()); err != nil {
@@ -59,271 +52,34 @@ on the network. Paths are as for scan.`,
 	return cmd
 }
 
-func (p *program) explain(ctx context.Context, c *Config, paths []string, format string) error {
-	router, err := c.router()
+func (p *program) explain(ctx context.Context, c *config.Config, paths []string, format string) error {
+	router, err := c.Router()
 	if err != nil {
 		return err
 	}
-	bar := newProgress(p.stderr)
-	found := (&reading{paths: paths, stdin: p.stdin, workers: runtime.GOMAXPROCS(0), bar: bar, ignored: true}).run(ctx)
-	bar.finish()
-	explained := explainAll(found, c, router)
+	bar := output.NewProgress(p.stderr)
+	found := (&batch.Reading{Paths: paths, Stdin: p.stdin, Workers: runtime.GOMAXPROCS(0), Bar: bar, Ignored: true}).Run(ctx)
+	bar.Finish()
+	explained := batch.Explain(found, c, router)
 	for i, x := range explained {
 		var err error
 		if format == "json" {
-			err = writeLine(p.stdout, x)
+			err = output.WriteJSONLine(p.stdout, x)
 		} else {
-			err = x.write(p.stdout, i > 0)
+			err = x.Write(p.stdout, i > 0)
 		}
 		if err != nil {
 			return fmt.Errorf("write what is explained: %w", err)
 		}
 	}
-	if len(explained)+int(found.failures.total+found.unreadable.total) == 0 {
-		fmt.Fprintf(p.stderr, "mfawatch: none of %s names a watched event\n", count(found.stats.Records, "record"))
+	if len(explained)+int(found.Failures.Total+found.Unreadable.Total) == 0 {
+		fmt.Fprintf(p.stderr, "mfawatch: none of %s names a watched event\n", output.Count(found.Stats.Records, "record"))
 	}
-	for _, list := range []*bad{&found.failures, &found.unreadable} {
-		list.write(p.stderr)
+	for _, list := range []*batch.Faults{&found.Failures, &found.Unreadable} {
+		list.Write(p.stderr)
 	}
-	if ctx.Err() != nil || found.failures.total+found.unreadable.total > 0 {
+	if ctx.Err() != nil || found.Failures.Total+found.Unreadable.Total > 0 {
 		return errTold
 	}
 	return nil
-}
-
-func writeLine(w io.Writer, v any) error {
-	line := json.NewEncoder(w)
-	line.SetEscapeHTML(false)
-	return line.Encode(v)
-}
-
-// An explained record, or an escalation, which is a record of nobody's.
-type explained struct {
-	Time    time.Time `json:"time"`
-	Event   string    `json:"event"`   // its name
-	ID      string    `json:"id"`      // eventID
-	Origin  string    `json:"origin"`  // where it lies
-	Account string    `json:"account"` // "" if the record names none
-	User    string    `json:"user"`    // "" if it cannot be known
-	Actor   string    `json:"actor"`
-	Verdict string    `json:"verdict"` // watched, attempt, ignored or deadline
-	Why     string    `json:"why"`     // ignored: the first test it failed
-	Story   []string  `json:"story"`   // of the person so far
-	Steps   []stepped `json:"steps"`   // what it causes
-}
-
-// stepped is an alert, and who is told of it.
-type stepped struct {
-	Step     exposure.Step     `json:"step"`
-	At       time.Time         `json:"at"` // when it is journalled
-	Severity exposure.Severity `json:"severity"`
-	Reasons  []string          `json:"reasons"`
-	Rule     string            `json:"rule,omitempty"` // the severity rule's reason
-	Title    string            `json:"title"`
-	Told     []toldTo          `json:"told"`
-	Escalate []time.Time       `json:"escalates"` // opened: when it will be, if nothing ends it
-}
-
-// toldTo is one sink.
-type toldTo struct {
-	Sink       string     `json:"sink"`
-	At         *time.Time `json:"at"` // null: it is not told
-	Recipients int        `json:"recipients"`
-	Why        string     `json:"why"`
-}
-
-// told is what becomes of an alert at each sink.
-func (s *saying) told() []toldTo {
-	all := []toldTo{}
-	for _, d := range s.sinks {
-		to := toldTo{Sink: d.sink, Recipients: len(d.To), Why: d.Why}
-		if !d.at.IsZero() {
-			to.At = &d.at
-		}
-		all = append(all, to)
-	}
-	return all
-}
-
-// people says of each sink whether it tells people.
-func (c *Config) people() map[string]bool {
-	people := make(map[string]bool, len(c.Sinks))
-	for name, sink := range c.Sinks {
-		people[name] = sink.delivery().People
-	}
-	return people
-}
-
-// explainAll explains what was found, in order of time.
-func explainAll(found *found, c *Config, router *route.Router) []explained {
-	events := slices.Clone(found.events)
-	slices.SortStableFunc(events, func(a, b *trail.Event) int {
-		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID), strings.Compare(a.Origin, b.Origin))
-	})
-	var taken []*trail.Event
-	var last time.Time
-	seen := map[string]bool{}
-	var all []explained
-	index := map[string]int{} // of what is explained, by event: records made by hand share IDs
-	for _, e := range events {
-		id := e.ID + "/" + e.Name
-		if seen[id] {
-			continue
-		}
-		seen[id] = true
-		taken = append(taken, e)
-		last = e.Time
-		verdict := "watched"
-		if e.Failed() {
-			verdict = "attempt"
-		}
-		index[id] = len(all)
-		all = append(all, explained{Time: e.Time, Event: e.Name, ID: e.ID, Origin: e.Origin, Account: e.Account, User: e.User, Actor: e.Actor.Name, Verdict: verdict})
-	}
-	policy := c.policy()
-	until := last.Add(time.Hour)
-	if n := len(policy.EscalateAfter); n > 0 {
-		until = last.Add(policy.EscalateAfter[n-1] + time.Minute)
-	}
-	policy.Retention = 0 // all of it is here
-	said := rehearse(arrivals(taken, func(e *trail.Event) time.Time { return e.Time }), policy, until)
-	simulate(said, router, c.people(), until)
-	for _, s := range said {
-		id := s.alert.Event.ID + "/" + s.alert.Event.Name
-		i, ok := index[id]
-		if !ok { // a deadline
-			i = len(all)
-			index[id] = i
-			all = append(all, explained{Time: s.at, Event: string(s.alert.Step), ID: s.alert.Event.ID, Account: s.alert.Account, User: userOf(s.alert), Verdict: "deadline"})
-		}
-		all[i].Steps = append(all[i].Steps, stepOf(s, policy))
-	}
-	stories(all)
-	for _, i := range found.ignored {
-		at, _ := time.Parse(time.RFC3339, i.Time)
-		all = append(all, explained{Time: at, Event: i.Name, ID: i.ID, Origin: i.Origin, Account: i.Account, Verdict: "ignored", Why: i.Why})
-	}
-	slices.SortStableFunc(all, func(a, b explained) int { return a.Time.Compare(b.Time) })
-	return all
-}
-
-func userOf(a *processor.Alert) string {
-	if a.User == nil {
-		return ""
-	}
-	return *a.User
-}
-
-func stepOf(s *saying, policy exposure.Policy) stepped {
-	a := s.alert
-	t := stepped{Step: a.Step, At: s.at, Severity: a.Severity, Reasons: a.Reasons, Rule: a.Rule, Title: a.Title}
-	t.Told = s.told()
-	if (a.Step == exposure.Opened || a.Step == exposure.Campaign) && a.OpenedAt != nil {
-		for _, delay := range policy.EscalateAfter {
-			if at := a.OpenedAt.Add(delay); at.After(s.at) {
-				t.Escalate = append(t.Escalate, at)
-			}
-		}
-	}
-	return t
-}
-
-// stories fills in what is known of each person before each record.
-func stories(all []explained) {
-	order := make([]int, len(all))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return all[a].Time.Compare(all[b].Time) })
-	so := map[string][]string{} // by account and name
-	for _, i := range order {
-		x := &all[i]
-		person := x.Account + "/" + strings.ToLower(x.User)
-		if x.User == "" {
-			person = x.ID
-		}
-		x.Story = slices.Clone(so[person])
-		for _, s := range x.Steps {
-			so[person] = append(so[person], string(s.Step)+" at "+s.At.UTC().Format(time.DateTime))
-		}
-	}
-}
-
-// write explains for a person.
-func (x *explained) write(w io.Writer, more bool) error {
-	var b strings.Builder
-	if more {
-		b.WriteByte('\n')
-	}
-	clean := func(s string) string { return exposure.Clean(s, 200) }
-	b.WriteString(x.Time.UTC().Format(time.DateTime) + " UTC  " + clean(x.Event))
-	if x.User != "" {
-		b.WriteString(" of " + clean(x.User))
-	}
-	if x.Account != "" {
-		b.WriteString(" in " + clean(x.Account))
-	}
-	if x.Actor != "" {
-		b.WriteString(" by " + clean(x.Actor))
-	}
-	line := func(label, text string) { fmt.Fprintf(&b, "\n  %-9s %s", label, text) }
-	if x.Origin != "" {
-		line("record", clean(x.ID)+" in "+clean(x.Origin))
-	}
-	switch x.Verdict {
-	case "ignored":
-		line("ignored", clean(x.Why))
-	case "attempt":
-		line("attempt", "the call failed: nothing changed")
-	case "watched":
-		line("watched", "it counts")
-	}
-	if len(x.Story) > 0 {
-		line("so far", strings.Join(x.Story, ", "))
-	}
-	if len(x.Steps) == 0 && x.Verdict != "ignored" {
-		line("tells", "nothing new")
-	}
-	for _, s := range x.Steps {
-		text := string(s.Severity)
-		if len(s.Reasons) > 0 {
-			text += ": " + strings.Join(s.Reasons, ", ")
-		}
-		if s.Rule != "" {
-			text += "; by a rule: " + clean(s.Rule)
-		}
-		line(string(s.Step), text)
-		line("", clean(s.Title))
-		for _, to := range s.Told {
-			line("", to.text(s.At))
-		}
-		if len(s.Escalate) > 0 {
-			times := make([]string, len(s.Escalate))
-			for i, at := range s.Escalate {
-				times[i] = at.UTC().Format(time.DateTime)
-			}
-			line("", "escalates, if nothing ends it, at "+strings.Join(times, ", "))
-		}
-	}
-	b.WriteByte('\n')
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// text is what becomes of an alert of that time at the sink.
-func (t *toldTo) text(at time.Time) string {
-	if t.At == nil {
-		return t.Sink + " is not told: " + t.Why
-	}
-	text := t.Sink + " is told at " + t.At.UTC().Format(time.DateTime)
-	if t.At.After(at) {
-		text += ", held back until then"
-	}
-	if t.Recipients > 0 {
-		text += ", " + count(int64(t.Recipients), "recipient")
-	}
-	if t.Why != "" {
-		text += " (" + t.Why + ")"
-	}
-	return text
 }

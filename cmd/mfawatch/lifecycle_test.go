@@ -90,14 +90,14 @@ func (h *slowHook) is(t *testing.T, what string, f func() bool) {
 	}
 }
 
-// A service is mfawatch run in a process of its own.
-type service struct {
+// A runningService is mfawatch run in a process of its own.
+type runningService struct {
 	*exec.Cmd
 	log string // a file
 }
 
-func startService(t *testing.T, config string) *service {
-	s := &service{exec.Command("mfawatch", "run", "-c", config), filepath.Join(t.TempDir(), "log")}
+func startService(t *testing.T, config string) *runningService {
+	s := &runningService{exec.Command("mfawatch", "run", "-c", config), filepath.Join(t.TempDir(), "log")}
 	log, err := os.Create(s.log)
 	if err != nil {
 		t.Fatal(err)
@@ -116,13 +116,13 @@ func startService(t *testing.T, config string) *service {
 	return s
 }
 
-func (s *service) logged() []byte {
+func (s *runningService) logged() []byte {
 	text, _ := os.ReadFile(s.log)
 	return text
 }
 
 // says waits until the process has logged a text.
-func (s *service) says(t *testing.T, text string) {
+func (s *runningService) says(t *testing.T, text string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -134,7 +134,7 @@ func (s *service) says(t *testing.T, text string) {
 
 // ends waits for the end of the process, which has to come in time and with the
 // exit code.
-func (s *service) ends(t *testing.T, code int, within time.Duration) {
+func (s *runningService) ends(t *testing.T, code int, within time.Duration) {
 	t.Helper()
 	began := time.Now()
 	_ = s.Wait()

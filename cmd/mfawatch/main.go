@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 )
 
 // The exit codes.
@@ -40,7 +42,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if !errors.Is(err, errTold) {
 		fmt.Fprintf(stderr, "mfawatch: %v\n", err)
 	}
-	var mistake *configError
+	var mistake *config.Error
 	switch {
 	case errors.As(err, &mistake):
 		return exitUsage

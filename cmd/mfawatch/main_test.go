@@ -37,11 +37,11 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			trail, err := os.ReadFile("demo/trail.jsonl")
+			trail, err := os.ReadFile("internal/demo/trail.jsonl")
 			if err != nil {
 				return err
 			}
-			config, err := os.ReadFile(configData + "good.yaml")
+			config, err := os.ReadFile("../../testdata/config/good.yaml")
 			if err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/batch"
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 	"github.com/mfawatch/mfawatch/sources/awstest"
 )
@@ -18,14 +19,14 @@ import (
 // A scan of a bucket stays small: of large objects, and of as many small ones as
 // it reads at once.
 func TestMemoryOfScanOfABucket(t *testing.T) {
-	const objects = 4 * objectsAtOnce
+	const objects = 4 * batch.ObjectsAtOnce
 	binary := builtBinary(t)
 	s := awstest.New()
 	defer s.Close()
 	object := append(trailtest.New(3).Object(4000, 1000), '\n')
 	member := trailtest.Gzip(object)
 	less := trailtest.Gzip(append(trailtest.New(4).Object(1200, 1000), '\n'))
-	if len(member) <= smallObject || len(less) > smallObject {
+	if len(member) <= batch.SmallObject || len(less) > batch.SmallObject {
 		t.Fatalf("%d and %d bytes are not large and small", len(member), len(less))
 	}
 	var read sync.WaitGroup

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
@@ -90,7 +91,7 @@ func TestMemoryOfScan(t *testing.T) {
 	if err := cmd.Wait(); err != nil || !strings.Contains(said.String(), "2.1 GB inflated") {
 		t.Errorf("%v\n%s", err, said.String())
 	}
-	t.Logf("%d MiB resident at the peak, %s inflated in %s", most>>20, byteSize(inflated), time.Since(began).Round(time.Millisecond))
+	t.Logf("%d MiB resident at the peak, %s inflated in %s", most>>20, output.ByteSize(inflated), time.Since(began).Round(time.Millisecond))
 	if most > memoryBound {
 		t.Errorf("%d MiB resident at the peak, want at most %d", most>>20, memoryBound>>20)
 	}
@@ -165,7 +166,7 @@ http: {address: '127.0.0.1:0'}
 	if ended := cmd.Wait(); err != nil || ended != nil {
 		t.Fatalf("%v, %v\n%s", err, ended, said.String())
 	}
-	t.Logf("%d MiB resident at the peak, %s of %d Kafka records in %s", most>>20, byteSize(total), records, took.Round(time.Millisecond))
+	t.Logf("%d MiB resident at the peak, %s of %d Kafka records in %s", most>>20, output.ByteSize(total), records, took.Round(time.Millisecond))
 	if most > memoryBound {
 		t.Errorf("%d MiB resident at the peak, want at most %d", most>>20, memoryBound>>20)
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/files"
@@ -49,7 +51,7 @@ It ends with its input, or with SIGINT or SIGTERM, once all is told.`,
   mfawatch pipe --confirm --journal /var/lib/mfawatch/mfawatch.db --output alerts.jsonl`,
 		Args: cobra.NoArgs,
 	}
-	path := configFlags(cmd.Flags())
+	path := config.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.output, "output", "", "tell the alerts to `FILE`, as JSON lines, in the place of standard output")
 	cmd.Flags().BoolVar(&o.confirm, "confirm", false, "confirm each line on standard output, as rsyslog's omprog wants it")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -73,52 +75,52 @@ It ends with its input, or with SIGINT or SIGTERM, once all is told.`,
 // pipeConfig is the configuration as any other, with standard input for its
 // source, and with defaults that suit a filter: a journal in the scratch folder,
 // standard output for a sink, no HTTP, and a log of what goes wrong.
-func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet) (*Config, error) {
+func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet) (*config.Config, error) {
 	name, file := "pipe", map[string]any{}
 	if o.config != "" {
 		name = o.config
 		text, err := os.ReadFile(o.config)
 		if err != nil {
-			return nil, &configError{name, []mistake{{"", fmt.Sprintf("cannot read the configuration: %v", withoutPath(err))}}}
+			return nil, config.Refuse(name, config.Mistake{Problem: fmt.Sprintf("cannot read the configuration: %v", config.WithoutPath(err))})
 		}
 		if file, err = yaml.Parser().Unmarshal(text); err != nil {
-			return nil, &configError{name, []mistake{{"", yamlMistake(err)}}}
+			return nil, config.Refuse(name, config.Mistake{Problem: config.YAMLMistake(err)})
 		}
 		if file == nil {
 			file = map[string]any{}
 		}
 	}
 	if _, ok := file["sources"]; ok {
-		return nil, &configError{name, []mistake{{"sources", "want none, since pipe reads standard input; mfawatch run reads sources"}}}
+		return nil, config.Refuse(name, config.Mistake{Field: "sources", Problem: "want none, since pipe reads standard input; mfawatch run reads sources"})
 	}
 	file["sources"] = map[string]any{"stdin": map[string]any{"type": "files", "paths": []any{files.Stdin}}}
 	fillIn(file, "sinks", "output", o.output != "", map[string]any{"type": "file", "path": o.output})
 	fillIn(file, "sinks", "stdout", file["sinks"] == nil && !o.confirm, map[string]any{"type": "stdout"})
 	fillIn(file, "journal", "path", true, filepath.Join(scratch, "mfawatch.db"))
-	fillIn(file, "http", "address", true, httpOff)
+	fillIn(file, "http", "address", true, config.HTTPOff)
 	fillIn(file, "log", "level", true, "warn")
 	if file["sinks"] == nil {
-		return nil, &configError{name, []mistake{{"--confirm", "standard output is for the confirmations; want --output FILE for the alerts, or a configuration with sinks (-c)"}}}
+		return nil, config.Refuse(name, config.Mistake{Field: "--confirm", Problem: "standard output is for the confirmations; want --output FILE for the alerts, or a configuration with sinks (-c)"})
 	}
 	text, err := yaml.Parser().Marshal(file)
 	if err != nil {
-		return nil, &configError{name, []mistake{{"", err.Error()}}}
+		return nil, config.Refuse(name, config.Mistake{Problem: err.Error()})
 	}
-	c, err := load(name, text, p.environ, flags)
+	c, err := config.Load(name, text, p.environ, flags)
 	if err != nil || !o.confirm {
 		return c, err
 	}
-	var wrong []mistake
+	var wrong []config.Mistake
 	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
-		if _, ok := c.Sinks[name].(*stdoutSink); ok {
-			wrong = append(wrong, mistake{"sinks." + name, "standard output is for the confirmations; take this sink out, or --confirm"})
+		if c.Sinks[name].UsesStdout() {
+			wrong = append(wrong, config.Mistake{Field: "sinks." + name, Problem: "standard output is for the confirmations; take this sink out, or --confirm"})
 		}
 	}
 	if filepath.Dir(c.Journal.Path) == scratch {
-		wrong = append(wrong, mistake{"--confirm", "a line is confirmed once it is durable; want --journal FILE, or journal.path in a configuration (-c)"})
+		wrong = append(wrong, config.Mistake{Field: "--confirm", Problem: "a line is confirmed once it is durable; want --journal FILE, or journal.path in a configuration (-c)"})
 	}
 	if wrong != nil {
-		return nil, &configError{name, wrong}
+		return nil, config.Refuse(name, wrong...)
 	}
 	return c, nil
 }
@@ -138,12 +140,10 @@ func fillIn(file map[string]any, section, key string, wanted bool, value any) {
 
 // pipe runs the pipeline over standard input, until that ends or ctx does, and
 // all is told. scratch says that the journal is gone after the end.
-func (p *program) pipe(ctx context.Context, c *Config, confirm, scratch bool) error {
-	in := &pipeSource{sourceConfig: c.Sources["stdin"], confirm: confirm, until: ctx, ended: make(chan error, 1)}
+func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch bool) error {
+	in := &pipeSource{Source: c.Sources["stdin"], confirm: confirm, until: ctx, ended: make(chan error, 1)}
 	c.Sources["stdin"] = in
-	log, level := newLogger(c.Log, p.stderr)
-	reg := newRegistry()
-	service, err := newPipeline(c, surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, metrics: reg}, reg)
+	service, err := p.newServed(c, p.stdout, nil)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (p *program) pipe(ctx context.Context, c *Config, confirm, scratch bool) er
 	})
 	err = errors.Join(g.Wait(), service.Close())
 	if unread := unreadableParts(service); err == nil && unread > 0 {
-		fmt.Fprintf(p.stderr, "mfawatch: %s could not be read; the rest was\n", count(int64(unread), "part"))
+		fmt.Fprintf(p.stderr, "mfawatch: %s could not be read; the rest was\n", output.Count(int64(unread), "part"))
 		return errTold
 	}
 	return err
@@ -170,28 +170,28 @@ func (p *program) pipe(ctx context.Context, c *Config, confirm, scratch bool) er
 
 // lastTold waits until all that was read is told. That ends with the drain time
 // where a signal wants it to, or where what is left waits in the journal.
-func lastTold(ctx context.Context, service *pipeline, signalled, scratch bool) error {
+func lastTold(ctx context.Context, service *served, signalled, scratch bool) error {
 	limited := ctx
 	if signalled || !scratch {
 		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, service.config.Drain)
+		limited, cancel = context.WithTimeout(ctx, service.Config().Drain)
 		defer cancel()
 	}
-	err := service.journal.Idle(limited)
+	err := service.Journal().Idle(limited)
 	switch {
 	case err == nil, ctx.Err() != nil:
 		return nil
 	case !errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("wait for the last alert: %w", err)
 	case scratch:
-		return fmt.Errorf("not all was told within the drain time (%s), and what was not is lost: --journal FILE would keep it", formatDuration(service.config.Drain))
+		return fmt.Errorf("not all was told within the drain time (%s), and what was not is lost: --journal FILE would keep it", config.FormatDuration(service.Config().Drain))
 	}
-	return fmt.Errorf("not all was told within the drain time (%s); the rest waits in the journal %s for the next run", formatDuration(service.config.Drain), service.config.Journal.Path)
+	return fmt.Errorf("not all was told within the drain time (%s); the rest waits in the journal %s for the next run", config.FormatDuration(service.Config().Drain), service.Config().Journal.Path)
 }
 
 // unreadableParts is how much of the input could not be read.
-func unreadableParts(service *pipeline) (n float64) {
-	families, _ := service.gather() // what there is of them
+func unreadableParts(service *served) (n float64) {
+	families, _ := service.Gather() // what there is of them
 	for _, f := range families {
 		if f.GetName() != "mfawatch_unreadable_total" {
 			continue
@@ -207,20 +207,20 @@ func unreadableParts(service *pipeline) (n float64) {
 // does, before the pipeline, so that what was read is told; and it is not read
 // again when it failed.
 type pipeSource struct {
-	sourceConfig
+	config.Source
 	confirm bool
 	until   context.Context
 	source  sources.Source
 	ended   chan error // is sent what Run came to
 }
 
-func (s *pipeSource) build(name string, around surroundings) (sources.Source, error) {
+func (s *pipeSource) Build(name string, around config.Deps) (sources.Source, error) {
 	if s.confirm {
-		s.source = files.NewConfirmed(name, around.stdin, around.stdout, sources.Options{Logger: around.log, Registerer: around.metrics})
+		s.source = files.NewConfirmed(name, around.Stdin, around.Stdout, sources.Options{Logger: around.Log, Registerer: around.Metrics})
 		return s, nil
 	}
 	var err error
-	s.source, err = s.sourceConfig.build(name, around)
+	s.source, err = s.Source.Build(name, around)
 	return s, err
 }
 

@@ -3,17 +3,18 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
 func (p *program) quarantineCommand() *cobra.Command {
-	c := &seeing{program: p, path: "/api/v1/quarantine", noun: "record kept aside"}
+	c := &manageCommand{program: p, noun: "record kept aside"}
 	cmd := c.command("quarantine", "See to watched records that could not be read",
 		`See to records that name a watched event and could not be read, and to messages that
 a source gave up. The first thousand of them, or 16 MiB, are kept aside in the
@@ -21,11 +22,11 @@ journal for its retention.`)
 	cmd.AddCommand(
 		c.lister("List the records kept aside", p.listAsides),
 		c.shower("Show records kept aside in full", p.showAsides),
-		c.changer("retry", "Read records kept aside again, such as after an upgrade", http.MethodPost, "/retry", func(o outcome) string {
-			return count(int64(o.Done), "record") + " read, " + count(int64(o.Events), "new event")
+		c.changer("retry", "Read records kept aside again, such as after an upgrade", adminClient.RetryQuarantine, func(o web.Outcome) string {
+			return output.Count(int64(o.Done), "record") + " read, " + output.Count(int64(o.Events), "new event")
 		}),
-		c.changer("drop", "Drop records kept aside for good", http.MethodDelete, "", func(o outcome) string {
-			return count(int64(o.Done), "record") + " dropped"
+		c.changer("drop", "Drop records kept aside for good", adminClient.DropQuarantine, func(o web.Outcome) string {
+			return output.Count(int64(o.Done), "record") + " dropped"
 		}),
 	)
 	return cmd
@@ -33,14 +34,14 @@ journal for its retention.`)
 
 var asideHead = []string{"ID", "KEPT (UTC)", "REASON", "BYTES", "ORIGIN", "OFFSET", "ERROR"}
 
-func (p *program) listAsides(ctx context.Context, d *desk, c *seeing) error {
-	var rows []row
-	err := list(ctx, d, c.path, c.selection, func(r journal.Aside) error {
+func (p *program) listAsides(ctx context.Context, admin adminClient, c *manageCommand) error {
+	var rows []output.Row
+	err := admin.ListQuarantine(ctx, c.selection, func(r journal.Aside) error {
 		if c.format == "json" {
-			return writeJSONLine(p.stdout, r)
+			return output.WriteJSONLine(p.stdout, r)
 		}
-		rows = append(rows, row{exposure.Medium, r.Time, []string{cell(r.ID, 36), r.Time.UTC().Format(time.DateTime), cell(r.Reason, 20),
-			fmt.Sprint(len(r.Raw)), cell(r.Origin, 50), fmt.Sprint(r.Offset), cell(r.Err, 60)}})
+		rows = append(rows, output.Row{Severity: exposure.Medium, Since: r.Time, Cells: []string{output.Cell(r.ID, 36), r.Time.UTC().Format(time.DateTime), output.Cell(r.Reason, 20),
+			fmt.Sprint(len(r.Raw)), output.Cell(r.Origin, 50), fmt.Sprint(r.Offset), output.Cell(r.Err, 60)}})
 		return nil
 	})
 	if err != nil || c.format == "json" {
@@ -50,16 +51,16 @@ func (p *program) listAsides(ctx context.Context, d *desk, c *seeing) error {
 		_, err := fmt.Fprintln(p.stdout, "no records kept aside")
 		return err
 	}
-	return writeCells(p.stdout, asideHead, rows, 2, p.colours())
+	return output.WriteCells(p.stdout, asideHead, rows, 2, p.colours())
 }
 
-func (p *program) showAsides(ctx context.Context, d *desk, c *seeing) (found []string, err error) {
-	err = list(ctx, d, c.path, c.selection, func(r journal.Aside) error {
+func (p *program) showAsides(ctx context.Context, admin adminClient, c *manageCommand) (found []string, err error) {
+	err = admin.ListQuarantine(ctx, c.selection, func(r journal.Aside) error {
 		found = append(found, r.ID)
 		if c.format == "json" {
-			return writeJSONLine(p.stdout, r)
+			return output.WriteJSONLine(p.stdout, r)
 		}
-		return writeFields(p.stdout, [][2]string{
+		return output.WriteFields(p.stdout, [][2]string{
 			{"id", r.ID}, {"kept", r.Time.UTC().Format(time.RFC3339)}, {"origin", r.Origin}, {"offset", fmt.Sprint(r.Offset)},
 			{"source", r.Source}, {"reason", r.Reason}, {"error", r.Err}, {"bytes", fmt.Sprint(len(r.Raw))},
 		}, "record", r.Raw)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"io/fs"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 )
 
 func readme(t *testing.T) string {
@@ -37,11 +38,11 @@ func words(text string) map[string]bool {
 
 // keysOf adds the configuration keys of a struct to all.
 func keysOf(all map[string]bool, prefix string, t reflect.Type) {
-	for name, field := range fieldsOf(t) {
+	for name, field := range config.Keys(t) {
 		if field.Kind() == reflect.Pointer {
 			field = field.Elem()
 		}
-		if field.Kind() == reflect.Struct && len(fieldsOf(field)) > 0 {
+		if field.Kind() == reflect.Struct && len(config.Keys(field)) > 0 {
 			keysOf(all, prefix+name+".", field)
 			continue
 		}
@@ -51,11 +52,11 @@ func keysOf(all map[string]bool, prefix string, t reflect.Type) {
 
 func TestREADMENamesEveryKey(t *testing.T) {
 	keys := map[string]bool{}
-	keysOf(keys, "", reflect.TypeFor[settings]())
-	for kind, make := range sourceTypes {
+	keysOf(keys, "", reflect.TypeFor[config.Settings]())
+	for kind, make := range config.SourceKinds {
 		keysOf(keys, "sources."+kind+".", reflect.TypeOf(make()).Elem())
 	}
-	for kind, make := range sinkTypes {
+	for kind, make := range config.SinkKinds {
 		keysOf(keys, "sinks."+kind+".", reflect.TypeOf(make()).Elem())
 	}
 	named := words(readme(t))
@@ -64,7 +65,7 @@ func TestREADMENamesEveryKey(t *testing.T) {
 			t.Errorf("the README does not name the key %s", key)
 		}
 	}
-	for _, types := range [][]string{slices.Sorted(maps.Keys(sourceTypes)), slices.Sorted(maps.Keys(sinkTypes))} {
+	for _, types := range [][]string{slices.Sorted(maps.Keys(config.SourceKinds)), slices.Sorted(maps.Keys(config.SinkKinds))} {
 		for _, kind := range types {
 			if !named[kind] {
 				t.Errorf("the README does not name the type %s", kind)
@@ -116,7 +117,7 @@ func TestREADMENamesEveryMetric(t *testing.T) {
 	}
 
 	// What a service shows is declared where the search above finds it.
-	c, err := load("test", []byte(`
+	c, err := config.Load("test", []byte(`
 sources: {trail: {type: kafka, brokers: ['127.0.0.1:1'], topics: [t]}, local: {type: files, paths: [none]}, door: {type: http},
   logs: {type: files, paths: [none], follow: true}, bucket: {type: s3, queue_url: 'https://sqs.us-east-1.amazonaws.com/111122223333/trail'}}
 sinks: {console: {type: stdout}, hook: {type: webhook, url: 'http://127.0.0.1:1/'}}
@@ -125,12 +126,12 @@ http: {address: '127.0.0.1:0'}
 	if err != nil {
 		t.Fatal(err)
 	}
-	reg := newRegistry()
-	p, err := newPipeline(c, surroundings{stdout: t.Output(), log: slog.New(slog.DiscardHandler), level: new(slog.LevelVar), metrics: reg}, reg)
+	quiet := &program{stdout: t.Output(), stderr: t.Output()}
+	p, err := quiet.newServed(c, t.Output(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown, err := prometheus.GathererFunc(p.gather).Gather()
+	shown, err := prometheus.GathererFunc(p.Gather).Gather()
 	if err != nil {
 		t.Errorf("gather: %v", err)
 	}

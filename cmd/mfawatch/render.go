@@ -14,6 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/batch"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/sinks"
@@ -33,7 +36,7 @@ hidden; nobody is asked on the network.`,
   mfawatch render -c mfawatch.yaml --sink chat alerts.jsonl`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	path := configFlags(cmd.Flags())
+	path := config.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&name, "sink", "", "the sink, by its `NAME`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := p.loadConfig(*path, cmd.Flags())
@@ -53,11 +56,11 @@ hidden; nobody is asked on the network.`,
 				return err
 			}
 		}
-		sink, err := c.Sinks[name].build(p.aside(c))
+		sink, err := c.Sinks[name].Build(p.aside(c))
 		if err != nil {
 			return fmt.Errorf("sinks.%s: %w", name, err)
 		}
-		defer closeSink(sink)
+		defer config.CloseSink(sink)
 		for i, a := range alerts {
 			if i > 0 {
 				fmt.Fprintln(p.stdout)
@@ -76,29 +79,22 @@ hidden; nobody is asked on the network.`,
 }
 
 // noSuchSink says which there are.
-func noSuchSink(c *Config, name string) error {
+func noSuchSink(c *config.Config, name string) error {
 	var known []string
 	for name := range c.Sinks {
 		known = append(known, name)
 	}
 	slices.Sort(known)
 	if name == "" {
-		return &configError{"--sink", []mistake{{"", "missing; want one of " + strings.Join(known, ", ")}}}
+		return config.Refuse("--sink", config.Mistake{Problem: "missing; want one of " + strings.Join(known, ", ")})
 	}
-	return &configError{"--sink", []mistake{{"", "there is no sink " + clean(name) + suggestion(name, known)}}}
+	return config.Refuse("--sink", config.Mistake{Problem: "there is no sink " + config.Clean(name) + config.Suggestion(name, known)})
 }
 
 // aside is what sinks are built with beside a running service.
-func (p *program) aside(c *Config) surroundings {
-	log, level := newLogger(c.Log, p.stderr)
-	return surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, wording: c.wording()}
-}
-
-func closeSink(s sinks.Sink) error {
-	if c, ok := s.(io.Closer); ok {
-		return c.Close()
-	}
-	return nil
+func (p *program) aside(c *config.Config) config.Deps {
+	log, level := config.NewLogger(c.Log, p.stderr)
+	return config.Deps{Stdin: p.stdin, Stdout: p.stdout, Colours: p.colours(), Log: log, Level: level, Wording: c.Wording()}
 }
 
 // render is what the sink would send, or the alert as machines get it.
@@ -129,10 +125,10 @@ func (p *program) alertsIn(ctx context.Context, path string) ([]*processor.Alert
 	if alerts := parseAlerts(text); alerts != nil {
 		return alerts, nil
 	}
-	found := read(ctx, []string{path}, bytes.NewReader(text), runtime.GOMAXPROCS(0), newProgress(io.Discard))
-	alerts := exposure.Fold(found.events).Alerts()
+	found := batch.Read(ctx, []string{path}, bytes.NewReader(text), runtime.GOMAXPROCS(0), output.NewProgress(io.Discard))
+	alerts := exposure.Fold(found.Events).Alerts()
 	if len(alerts) == 0 {
-		return nil, errors.New(clean(path) + " holds no alert, and no record that makes one; want what scan --format json writes, or CloudTrail records")
+		return nil, errors.New(config.Clean(path) + " holds no alert, and no record that makes one; want what scan --format json writes, or CloudTrail records")
 	}
 	return alerts, nil
 }

@@ -1,27 +1,27 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/batch"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/dryrun"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
 // A replayRun is what the command line of a replay says.
 type replayRun struct {
 	paths  []string
-	span   rangeFlags
+	span   batch.Range
 	wanted bucket.Wanted
 	dry    bool
 	format string
@@ -47,7 +47,7 @@ not told again. It ends when all is told. The service has to be stopped meanwhil
 two processes cannot share a journal; interrupted, the rest is told by the next start of
 either.
 
-` + rangeHelp + `
+` + batch.RangeHelp + `
 A file that was chosen is fed whole.`,
 		Example: `  mfawatch replay -c mfawatch.yaml --dry-run --since 7d s3://my-trail-bucket/AWSLogs
   mfawatch replay -c mfawatch.yaml --since 2026-05-01 --until 2026-05-02 s3://my-trail-bucket`,
@@ -58,27 +58,27 @@ A file that was chosen is fed whole.`,
 			return nil
 		},
 	}
-	path := configFlags(cmd.Flags())
-	r.span.add(cmd.Flags())
+	path := config.AddFlags(cmd.Flags())
+	r.span.Add(cmd.Flags())
 	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "send nothing: show what would have been sent")
 	cmd.Flags().StringVar(&r.format, "format", "", "with --dry-run: `FORMAT`, table or json (default: table on a terminal, else json)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		now := time.Now()
-		var wrong []mistake
+		var wrong []config.Mistake
 		r.paths = args
-		r.wanted, wrong = r.span.wanted(now)
-		wrong = append(wrong, pathMistakes(args)...)
+		r.wanted, wrong = r.span.Wanted(now)
+		wrong = append(wrong, batch.PathMistakes(args)...)
 		switch {
-		case r.format == "" && isTerminal(p.stdout):
+		case r.format == "" && output.IsTerminal(p.stdout):
 			r.format = "table"
 		case r.format == "":
 			r.format = "json"
 		case !r.dry:
-			wrong = append(wrong, mistake{"--format", "has no effect without --dry-run: the sinks say how alerts look"})
+			wrong = append(wrong, config.Mistake{Field: "--format", Problem: "has no effect without --dry-run: the sinks say how alerts look"})
 		}
-		wrong = append(wrong, oneOf("--format", r.format, "table", "json")...)
+		wrong = append(wrong, config.OneOf("--format", r.format, "table", "json")...)
 		if wrong != nil {
-			return &configError{"replay", wrong}
+			return config.Refuse("replay", wrong...)
 		}
 		c, err := p.loadConfig(*path, cmd.Flags())
 		if err != nil {
@@ -95,94 +95,45 @@ A file that was chosen is fed whole.`,
 }
 
 // rehearsal shows what would have been sent.
-func (p *program) rehearsal(ctx context.Context, c *Config, r *replayRun, now time.Time) error {
+func (p *program) rehearsal(ctx context.Context, c *config.Config, r *replayRun, now time.Time) error {
 	started := time.Now()
-	bar := newProgress(p.stderr)
-	reading := reading{paths: r.paths, wanted: r.wanted, stdin: p.stdin, workers: runtime.GOMAXPROCS(0), bar: bar}
-	found := reading.run(ctx)
-	bar.finish()
+	bar := output.NewProgress(p.stderr)
+	reading := batch.Reading{Paths: r.paths, Wanted: r.wanted, Stdin: p.stdin, Workers: runtime.GOMAXPROCS(0), Bar: bar}
+	found := reading.Run(ctx)
+	bar.Finish()
 	until := now
 	if !r.wanted.Until.IsZero() && r.wanted.Until.Before(now) {
 		until = r.wanted.Until
 	}
-	router, err := c.router()
+	router, err := c.Router()
 	if err != nil {
 		return err
 	}
-	all := rehearse(arrivals(found.events, delivered), c.policy(), until)
-	simulate(all, router, c.people(), until)
-	all = slices.DeleteFunc(all, func(s *saying) bool { return s.at.Before(r.wanted.Since) })
+	all := dryrun.Run(dryrun.Arrivals(found.Events, dryrun.Delivered), c.Policy(), until)
+	dryrun.Simulate(all, router, c.People(), until)
+	all = slices.DeleteFunc(all, func(s *dryrun.Alert) bool { return s.At.Before(r.wanted.Since) })
 	sends := 0
 	for _, s := range all {
-		sends += len(s.to())
+		sends += len(s.To())
 	}
-	write := writeSayings
+	write := dryrun.WriteJSON
 	if r.format == "table" {
-		write = func(w io.Writer, all []*saying) error { return writeSayingTable(w, all, p.colours()) }
+		write = func(w io.Writer, all []*dryrun.Alert) error { return dryrun.WriteTable(w, all, p.colours()) }
 	}
 	if err := write(p.stdout, all); err != nil {
 		return fmt.Errorf("write the rehearsal: %w", err)
 	}
-	if isTerminal(p.stdout) {
+	if output.IsTerminal(p.stdout) {
 		fmt.Fprintln(p.stderr)
 	}
-	found.summary(p.stderr, len(all), time.Since(started))
+	found.Summary(p.stderr, len(all), time.Since(started))
 	switch {
 	case ctx.Err() != nil:
 		fmt.Fprintln(p.stderr, "mfawatch: interrupted: this is what was read until then")
 		return errTold
-	case found.unreadable.total > 0 || found.failures.total > 0:
+	case found.Unreadable.Total > 0 || found.Failures.Total > 0:
 		return errTold
 	}
-	fmt.Fprintf(p.stderr, "nothing was sent: it would have been %s\n", count(int64(sends), "message"))
+	fmt.Fprintf(p.stderr, "nothing was sent: it would have been %s\n", output.Count(int64(sends), "message"))
 	return nil
-}
-
-// to is the sinks that would have been told, by name.
-func (s *saying) to() (names []string) {
-	for _, d := range s.sinks {
-		if !d.at.IsZero() {
-			names = append(names, d.sink)
-		}
-	}
-	return names
-}
-
-// writeSayings writes one JSON object a line: when the alert would have been
-// journalled, who told of it and when, and the alert.
-func writeSayings(w io.Writer, all []*saying) error {
-	b := bufio.NewWriter(w)
-	for _, s := range all {
-		if err := writeLine(b, struct {
-			At    time.Time        `json:"at"`
-			Told  []toldTo         `json:"told"`
-			Alert *processor.Alert `json:"alert"`
-		}{s.at, s.told(), s.alert}); err != nil {
-			return err
-		}
-	}
-	return b.Flush()
-}
-
-func writeSayingTable(w io.Writer, all []*saying, colours bool) error {
-	if len(all) == 0 {
-		_, err := fmt.Fprintln(w, "nothing would have been sent")
-		return err
-	}
-	var lines []row
-	for _, t := range all {
-		a, user := t.alert, ""
-		if a.User != nil {
-			user = *a.User
-		}
-		step := string(a.Step)
-		if a.Escalation != nil {
-			step += fmt.Sprintf(" (%d)", *a.Escalation)
-		}
-		lines = append(lines, row{severity: a.Severity, since: t.at, cells: []string{
-			t.at.UTC().Format(time.DateTime), string(a.Severity), step, cell(a.Account, 20), userName(user, a.Root),
-			cmp.Or(strings.Join(t.to(), ", "), "nobody"), strings.Join(a.Reasons, ", "),
-		}})
-	}
-	return writeCells(w, []string{"TOLD (UTC)", "SEVERITY", "STEP", "ACCOUNT", "USER", "TO", "WHY"}, lines, 1, colours)
 }

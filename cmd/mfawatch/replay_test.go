@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/sources/awstest"
 )
@@ -21,7 +22,7 @@ import (
 // replayed replays the bucket into the journal and the file in dir.
 func replayed(ctx context.Context, t *testing.T, dir string) (stderr string, err error) {
 	t.Helper()
-	c, err := load("test", fmt.Appendf(nil, `
+	c, err := config.Load("test", fmt.Appendf(nil, `
 sources: {local: {type: files, paths: [none]}}
 sinks: {audit: {type: file, path: %q}}
 journal: {path: %q}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/processor/rule"
@@ -26,23 +28,23 @@ that people read: each is named.`,
 		Example: `  mfawatch routes -c mfawatch.yaml`,
 		Args:    cobra.NoArgs,
 	}
-	path := configFlags(cmd.Flags())
+	path := config.AddFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := p.loadConfig(*path, cmd.Flags())
 		if err != nil {
 			return err
 		}
-		if err := c.tryAll(p.aside(c)); err != nil {
+		if err := c.TryAll(p.aside(c)); err != nil {
 			return err
 		}
-		router, err := c.router()
+		router, err := c.Router()
 		if err != nil {
 			return err
 		}
 		if err := writeRoutes(p.stdout, c, router); err != nil {
 			return err
 		}
-		found := append(router.Findings(), c.shadowed()...)
+		found := append(router.Findings(), c.Unreachable()...)
 		for _, text := range found {
 			fmt.Fprintf(p.stderr, "mfawatch: %s\n", text)
 		}
@@ -55,8 +57,8 @@ that people read: each is named.`,
 }
 
 // writeRoutes writes a line for each route, and what holds besides.
-func writeRoutes(w io.Writer, c *Config, router *route.Router) error {
-	kinds := c.kinds()
+func writeRoutes(w io.Writer, c *config.Config, router *route.Router) error {
+	kinds := c.Kinds()
 	var people, machines, pagers []string
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		switch kinds[name] {
@@ -129,7 +131,7 @@ func tells(r route.Route, people []string) string {
 			continue
 		}
 		if n := len(r.Recipients[name]); n > 0 {
-			name += " (" + count(int64(n), "recipient") + ")"
+			name += " (" + output.Count(int64(n), "recipient") + ")"
 		}
 		told = append(told, name)
 	}

@@ -2,10 +2,11 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -23,7 +24,7 @@ the one before stays in effect.`,
   MFAWATCH_LOG__LEVEL=debug mfawatch run -c mfawatch.yaml --http-address 127.0.0.1:9500`,
 		Args: cobra.NoArgs,
 	}
-	path := configFlags(cmd.Flags())
+	path := config.AddFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := p.loadConfig(*path, cmd.Flags())
 		if err != nil {
@@ -31,39 +32,21 @@ the one before stays in effect.`,
 		}
 		ctx, stop := untilSignal(cmd.Context(), p.stderr)
 		defer stop()
-		log, level := newLogger(c.Log, p.stderr)
-		reg := newRegistry()
-		service, err := newPipeline(c, surroundings{stdin: p.stdin, stdout: p.stdout, colours: p.colours(), log: log, level: level, metrics: reg}, reg)
+		load := func() (*config.Config, error) { return p.loadConfig(*path, cmd.Flags()) }
+		service, err := p.newServed(c, p.stdout, load)
 		if err != nil {
 			return err
 		}
-		service.load = func() (*Config, error) { return p.loadConfig(*path, cmd.Flags()) }
-		log.Info("mfawatch runs", "version", readBuild().version, "http", service.http.Addr(), "journal", c.Journal.Path,
+		service.log.Info("mfawatch runs", "version", web.ReadBuild().Version, "http", service.web.Addr(), "journal", c.Journal.Path,
 			"sources", len(c.Sources), "sinks", len(c.Sinks))
 		err = service.Run(ctx)
 		if closed := service.Close(); err == nil && closed != nil {
 			err = fmt.Errorf("the end: %w", closed)
 		}
 		if err == nil {
-			log.Info("mfawatch has stopped")
+			service.log.Info("mfawatch has stopped")
 		}
 		return err
 	}
 	return cmd
-}
-
-// newLogger returns the logger, and its level, which may be set at any time.
-func newLogger(c LogConfig, w io.Writer) (*slog.Logger, *slog.LevelVar) {
-	level := new(slog.LevelVar)
-	level.Set(c.level())
-	options := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options)), level
-	}
-	return slog.New(slog.NewTextHandler(w, options)), level
-}
-
-func (c LogConfig) level() (l slog.Level) {
-	_ = l.UnmarshalText([]byte(c.Level)) // one of the four that the configuration allows
-	return l
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 	"github.com/mfawatch/mfawatch/sources/awstest"
 )
@@ -68,8 +69,8 @@ http: {address: '127.0.0.1:0'}
 	took := time.Since(began)
 	most := peak(t, p.cmd.Process.Pid)
 	p.end(t)
-	t.Logf("%d MiB resident at the peak, %d objects of %s, %s inflated, in %s", most>>20, objects, byteSize(int64(times*member.Len())),
-		byteSize(int64(objects*times*len(object))), took.Round(time.Millisecond))
+	t.Logf("%d MiB resident at the peak, %d objects of %s, %s inflated, in %s", most>>20, objects, output.ByteSize(int64(times*member.Len())),
+		output.ByteSize(int64(objects*times*len(object))), took.Round(time.Millisecond))
 	if most > bound {
 		t.Errorf("%d MiB resident at the peak, want at most %d", most>>20, bound>>20)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
 	"github.com/mfawatch/mfawatch/sources/awstest"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 	"github.com/mfawatch/mfawatch/sources/files"
@@ -117,9 +118,9 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 		s.Put("logs", strings.TrimPrefix(f.Place(), "../../"), text)
 		n++
 	}
-	s.Put("logs", "trail.json", demoLines) // they hold little that is told
+	s.Put("logs", "trail.json", demo.Lines) // they hold little that is told
 	trail := filepath.Join(t.TempDir(), "trail.json")
-	if err := os.WriteFile(trail, demoLines, 0o600); err != nil {
+	if err := os.WriteFile(trail, demo.Lines, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	local, said, _ := scanned(t.Context(), t, "", bucket.Wanted{}, root, trail)
@@ -142,7 +143,7 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 // organisation's trail would.
 func demoBucket(t *testing.T, s *faultyS3) (objects int) {
 	t.Helper()
-	for line := range bytes.Lines(demoLines) {
+	for line := range bytes.Lines(demo.Lines) {
 		objects++
 		s.Put("logs", fmt.Sprintf("AWSLogs/o-exampleorgid/111122223333/CloudTrail/us-east-1/2026/05/%02d/111122223333_CloudTrail_us-east-1_202605%02dT0800Z_%016d.json",
 			1+objects%3, 1+objects%3, objects), line)
@@ -242,7 +243,7 @@ func TestScanResumesAfterAKill(t *testing.T) {
 // The second scan of a growing bucket reads what is new.
 func TestScanReadsOnlyWhatIsNew(t *testing.T) {
 	s := s3Bucket(t)
-	lines := slices.Collect(bytes.Lines(demoLines))
+	lines := slices.Collect(bytes.Lines(demo.Lines))
 	half := len(lines) / 2
 	path := filepath.Join(t.TempDir(), "scan")
 	s.Put("logs", "a.json", bytes.Join(lines[:half], nil))
@@ -289,29 +290,6 @@ func TestScanOutlivesFaults(t *testing.T) {
 	}
 }
 
-func TestMoment(t *testing.T) {
-	now := time.Date(2026, 5, 10, 12, 0, 0, 0, time.UTC)
-	for text, want := range map[string][2]string{
-		"2026-05-01":                {"2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z"},
-		"2026-05-01T08:00:00Z":      {"2026-05-01T08:00:00Z", "2026-05-01T08:00:00Z"},
-		"2026-05-01t10:00:00+02:00": {"2026-05-01T08:00:00Z", "2026-05-01T08:00:00Z"},
-		"36h":                       {"2026-05-09T00:00:00Z", "2026-05-09T00:00:00Z"},
-		"7d":                        {"2026-05-03T12:00:00Z", "2026-05-03T12:00:00Z"},
-		"0s":                        {"2026-05-10T12:00:00Z", "2026-05-10T12:00:00Z"},
-	} {
-		for i, end := range []bool{false, true} {
-			if got, ok := moment(text, now, end); !ok || got.Format(time.RFC3339) != want[i] {
-				t.Errorf("%s, end %v: got %s, %v", text, end, got.Format(time.RFC3339), ok)
-			}
-		}
-	}
-	for _, text := range []string{"yesterday", "2026-5-1", "-7d", "2026-05-01 08:00", "7"} {
-		if got, ok := moment(text, now, false); ok {
-			t.Errorf("%q is %s", text, got)
-		}
-	}
-}
-
 // The same with an S3 that nobody here wrote.
 func TestScanOnMoto(t *testing.T) {
 	address := os.Getenv("MFAWATCH_TEST_AWS")
@@ -335,7 +313,7 @@ func TestScanOnMoto(t *testing.T) {
 	}
 	root := t.TempDir()
 	n := 0
-	for line := range bytes.Lines(demoLines) {
+	for line := range bytes.Lines(demo.Lines) {
 		n++
 		key := fmt.Sprintf("AWSLogs/111122223333/CloudTrail/us-east-1/2026/05/01/111122223333_CloudTrail_us-east-1_20260501T0900Z_%016d.json", n)
 		if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &name, Key: &key, Body: bytes.NewReader(line)}); err != nil {

@@ -7,11 +7,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
 )
 
 // patience is how long a script waits for another process at most.
@@ -42,9 +45,9 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func atoi(ts *testscript.TestScript, text string) int {
-	n, err := integer(text)
+	n, err := strconv.Atoi(strings.TrimSpace(text))
 	ts.Check(err)
-	return int(n)
+	return n
 }
 
 // get waits until a URL answers with a status and a text: get url status text.
@@ -86,12 +89,12 @@ func fresh(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: fresh file")
 	}
-	trail, err := readTrail()
+	trail, err := demo.ReadTrail()
 	ts.Check(err)
-	start := time.Now().Add(-trail[len(trail)-1].after).Truncate(time.Second)
+	start := time.Now().Add(-trail[len(trail)-1].After).Truncate(time.Second)
 	var b bytes.Buffer
 	for _, r := range trail {
-		b.Write(r.at(start))
+		b.Write(r.At(start))
 		b.WriteByte('\n')
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o600))
@@ -160,7 +163,7 @@ func hook(ts *testscript.TestScript, neg bool, args []string) {
 		defer mu.Unlock()
 		text, err := os.ReadFile(status)
 		word, answer, _ := strings.Cut(string(text), " ")
-		code, wrong := integer(word)
+		code, wrong := strconv.Atoi(strings.TrimSpace(word))
 		if err != nil || wrong != nil {
 			code = http.StatusTeapot
 		}

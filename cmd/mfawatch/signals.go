@@ -40,18 +40,3 @@ func untilSignal(ctx context.Context, stderr io.Writer) (signalled context.Conte
 		cancel()
 	}
 }
-
-// onHangup calls reopen at every SIGHUP until ctx is done.
-func onHangup(ctx context.Context, reopen func()) error {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-signals:
-			reopen()
-		}
-	}
-}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/sinks"
@@ -36,7 +37,7 @@ Exit code 1 when a sink did not take it.`,
   mfawatch test-alert -c mfawatch.yaml --sink pager --severity critical`,
 		Args: cobra.NoArgs,
 	}
-	path := configFlags(cmd.Flags())
+	path := config.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&name, "sink", "", "through one sink alone, by its `NAME`")
 	cmd.Flags().StringVar(&severity, "severity", string(exposure.High), "of the test: info, low, medium, high or critical")
 	cmd.Flags().BoolVar(&resolve, "resolve", false, "end it at once")
@@ -45,8 +46,8 @@ Exit code 1 when a sink did not take it.`,
 		if err != nil {
 			return err
 		}
-		if wrong := oneOf("--severity", severity, "info", "low", "medium", "high", "critical"); wrong != nil {
-			return &configError{"test-alert", wrong}
+		if wrong := config.OneOf("--severity", severity, "info", "low", "medium", "high", "critical"); wrong != nil {
+			return config.Refuse("test-alert", wrong...)
 		}
 		names := slices.Sorted(maps.Keys(c.Sinks))
 		if name != "" {
@@ -87,7 +88,7 @@ func testAlerts(random io.Reader, now time.Time, severity exposure.Severity, res
 
 // testSinks sends the alerts through each sink, all sinks at once, and prints
 // what came back. It reports whether all were told.
-func (p *program) testSinks(ctx context.Context, c *Config, names []string, alerts []*processor.Alert) bool {
+func (p *program) testSinks(ctx context.Context, c *config.Config, names []string, alerts []*processor.Alert) bool {
 	said, told := make([]string, len(names)), make([]bool, len(names))
 	var all sync.WaitGroup
 	for i, name := range names {
@@ -108,17 +109,17 @@ func (p *program) testSinks(ctx context.Context, c *Config, names []string, aler
 
 // testSink says what came back from one sink, in lines. What failed is not
 // followed by more.
-func testSink(ctx context.Context, c sinkConfig, s surroundings, alerts []*processor.Alert) (said string, told bool) {
-	sink, err := c.build(s)
+func testSink(ctx context.Context, c config.Sink, s config.Deps, alerts []*processor.Alert) (said string, told bool) {
+	sink, err := c.Build(s)
 	if err != nil {
 		return fmt.Sprintf("cannot be built: %v\n", err), false
 	}
-	defer closeSink(sink)
+	defer config.CloseSink(sink)
 	var lines strings.Builder
 	ref := ""
 	for _, a := range alerts {
 		began := time.Now()
-		trying, cancel := context.WithTimeoutCause(ctx, c.delivery().Timeout, fmt.Errorf("no answer within %s", c.delivery().Timeout))
+		trying, cancel := context.WithTimeoutCause(ctx, c.Delivery().Timeout, fmt.Errorf("no answer within %s", c.Delivery().Timeout))
 		newRef, err := sink.Send(trying, a, ref)
 		cancel()
 		if err != nil {

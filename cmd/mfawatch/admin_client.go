@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// An adminClient manages dead letters and records kept aside: at a running service
+// over HTTP, or in the journal of one that is stopped.
+type adminClient interface {
+	ListDeadLetters(context.Context, web.Selection, func(web.DeadLetter) error) error
+	RetryDeadLetters(context.Context, web.Selection) (web.Outcome, error)
+	DropDeadLetters(context.Context, web.Selection) (web.Outcome, error)
+	ListQuarantine(context.Context, web.Selection, func(journal.Aside) error) error
+	RetryQuarantine(context.Context, web.Selection) (web.Outcome, error)
+	DropQuarantine(context.Context, web.Selection) (web.Outcome, error)
+}
+
+// adminFlags say where dead letters and records kept aside are.
+type adminFlags struct{ config, journal, address string }
+
+func (f *adminFlags) add(cmd *cobra.Command) {
+	flags := cmd.PersistentFlags()
+	flags.StringVarP(&f.config, "config", "c", "", "the configuration of the service, a YAML `FILE`")
+	flags.StringVar(&f.journal, "journal", "", "the journal of a service that is stopped, a `FILE`")
+	flags.StringVar(&f.address, "address", "", "`HOST:PORT` of a running service (its http.address)")
+}
+
+// openAdmin finds the service, or else opens its journal, which the caller closes;
+// the journal is nil where the service runs.
+func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error) {
+	if f.address != "" {
+		return dial(f.address)
+	}
+	path, address := f.journal, ""
+	if f.config != "" {
+		c, err := config.LoadFile(f.config, p.environ, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		if address = c.HTTP.Address; address == config.HTTPOff {
+			address = ""
+		}
+		if path == "" {
+			path = c.Journal.Path
+		}
+	}
+	if path == "" {
+		return nil, nil, config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration of the service (-c FILE), its address (--address HOST:PORT), or its journal (--journal FILE)"})
+	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("no journal at %s: name the one of the service with --journal FILE", path)
+	}
+	j, err := journal.Open(path, journal.Options{Logger: slog.New(slog.DiscardHandler)})
+	switch {
+	case errors.Is(err, journal.ErrInUse) && address != "":
+		return dial(address)
+	case errors.Is(err, journal.ErrInUse):
+		return nil, nil, fmt.Errorf("the journal %s is in use, so the service runs: name its configuration with -c FILE, or its address with --address HOST:PORT", path)
+	case err != nil:
+		return nil, nil, err
+	}
+	return web.NewAdmin(j, prometheus.NewRegistry(), nil), j, nil
+}
+
+func dial(address string) (adminClient, *journal.Journal, error) {
+	c, err := web.NewClient(address)
+	return c, nil, err
+}

@@ -1,0 +1,200 @@
+package batch
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/dryrun"
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/route"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// An Explained record, or an escalation, which is a record of nobody's.
+type Explained struct {
+	Time    time.Time `json:"time"`
+	Event   string    `json:"event"`   // its name
+	ID      string    `json:"id"`      // eventID
+	Origin  string    `json:"origin"`  // where it lies
+	Account string    `json:"account"` // "" if the record names none
+	User    string    `json:"user"`    // "" if it cannot be known
+	Actor   string    `json:"actor"`
+	Verdict string    `json:"verdict"` // watched, attempt, ignored or deadline
+	Why     string    `json:"why"`     // ignored: the first test it failed
+	Story   []string  `json:"story"`   // of the person so far
+	Steps   []stepped `json:"steps"`   // what it causes
+}
+
+// stepped is an alert, and who is told of it.
+type stepped struct {
+	Step     exposure.Step     `json:"step"`
+	At       time.Time         `json:"at"` // when it is journalled
+	Severity exposure.Severity `json:"severity"`
+	Reasons  []string          `json:"reasons"`
+	Rule     string            `json:"rule,omitempty"` // the severity rule's reason
+	Title    string            `json:"title"`
+	Told     []dryrun.Outcome  `json:"told"`
+	Escalate []time.Time       `json:"escalates"` // opened: when it will be, if nothing ends it
+}
+
+// Explain explains what was found, in order of time.
+func Explain(found *Found, c *config.Config, router *route.Router) []Explained {
+	events := slices.Clone(found.Events)
+	slices.SortStableFunc(events, func(a, b *trail.Event) int {
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID), strings.Compare(a.Origin, b.Origin))
+	})
+	var taken []*trail.Event
+	var last time.Time
+	seen := map[string]bool{}
+	var all []Explained
+	index := map[string]int{} // of what is explained, by event: records made by hand share IDs
+	for _, e := range events {
+		id := e.ID + "/" + e.Name
+		if seen[id] {
+			continue
+		}
+		seen[id] = true
+		taken = append(taken, e)
+		last = e.Time
+		verdict := "watched"
+		if e.Failed() {
+			verdict = "attempt"
+		}
+		index[id] = len(all)
+		all = append(all, Explained{Time: e.Time, Event: e.Name, ID: e.ID, Origin: e.Origin, Account: e.Account, User: e.User, Actor: e.Actor.Name, Verdict: verdict})
+	}
+	policy := c.Policy()
+	until := last.Add(time.Hour)
+	if n := len(policy.EscalateAfter); n > 0 {
+		until = last.Add(policy.EscalateAfter[n-1] + time.Minute)
+	}
+	policy.Retention = 0 // all of it is here
+	said := dryrun.Run(dryrun.Arrivals(taken, func(e *trail.Event) time.Time { return e.Time }), policy, until)
+	dryrun.Simulate(said, router, c.People(), until)
+	for _, s := range said {
+		id := s.Alert.Event.ID + "/" + s.Alert.Event.Name
+		i, ok := index[id]
+		if !ok { // a deadline
+			i = len(all)
+			index[id] = i
+			all = append(all, Explained{Time: s.At, Event: string(s.Alert.Step), ID: s.Alert.Event.ID, Account: s.Alert.Account, User: userOf(s.Alert), Verdict: "deadline"})
+		}
+		all[i].Steps = append(all[i].Steps, stepOf(s, policy))
+	}
+	stories(all)
+	for _, i := range found.ignored {
+		at, _ := time.Parse(time.RFC3339, i.Time)
+		all = append(all, Explained{Time: at, Event: i.Name, ID: i.ID, Origin: i.Origin, Account: i.Account, Verdict: "ignored", Why: i.Why})
+	}
+	slices.SortStableFunc(all, func(a, b Explained) int { return a.Time.Compare(b.Time) })
+	return all
+}
+
+func userOf(a *processor.Alert) string {
+	if a.User == nil {
+		return ""
+	}
+	return *a.User
+}
+
+func stepOf(s *dryrun.Alert, policy exposure.Policy) stepped {
+	a := s.Alert
+	t := stepped{Step: a.Step, At: s.At, Severity: a.Severity, Reasons: a.Reasons, Rule: a.Rule, Title: a.Title}
+	t.Told = s.Outcomes()
+	if (a.Step == exposure.Opened || a.Step == exposure.Campaign) && a.OpenedAt != nil {
+		for _, delay := range policy.EscalateAfter {
+			if at := a.OpenedAt.Add(delay); at.After(s.At) {
+				t.Escalate = append(t.Escalate, at)
+			}
+		}
+	}
+	return t
+}
+
+// stories fills in what is known of each person before each record.
+func stories(all []Explained) {
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return all[a].Time.Compare(all[b].Time) })
+	so := map[string][]string{} // by account and name
+	for _, i := range order {
+		x := &all[i]
+		person := x.Account + "/" + strings.ToLower(x.User)
+		if x.User == "" {
+			person = x.ID
+		}
+		x.Story = slices.Clone(so[person])
+		for _, s := range x.Steps {
+			so[person] = append(so[person], string(s.Step)+" at "+s.At.UTC().Format(time.DateTime))
+		}
+	}
+}
+
+// Write explains for a person.
+func (x *Explained) Write(w io.Writer, more bool) error {
+	var b strings.Builder
+	if more {
+		b.WriteByte('\n')
+	}
+	clean := func(s string) string { return exposure.Clean(s, 200) }
+	b.WriteString(x.Time.UTC().Format(time.DateTime) + " UTC  " + clean(x.Event))
+	if x.User != "" {
+		b.WriteString(" of " + clean(x.User))
+	}
+	if x.Account != "" {
+		b.WriteString(" in " + clean(x.Account))
+	}
+	if x.Actor != "" {
+		b.WriteString(" by " + clean(x.Actor))
+	}
+	line := func(label, text string) { fmt.Fprintf(&b, "\n  %-9s %s", label, text) }
+	if x.Origin != "" {
+		line("record", clean(x.ID)+" in "+clean(x.Origin))
+	}
+	switch x.Verdict {
+	case "ignored":
+		line("ignored", clean(x.Why))
+	case "attempt":
+		line("attempt", "the call failed: nothing changed")
+	case "watched":
+		line("watched", "it counts")
+	}
+	if len(x.Story) > 0 {
+		line("so far", strings.Join(x.Story, ", "))
+	}
+	if len(x.Steps) == 0 && x.Verdict != "ignored" {
+		line("tells", "nothing new")
+	}
+	for _, s := range x.Steps {
+		text := string(s.Severity)
+		if len(s.Reasons) > 0 {
+			text += ": " + strings.Join(s.Reasons, ", ")
+		}
+		if s.Rule != "" {
+			text += "; by a rule: " + clean(s.Rule)
+		}
+		line(string(s.Step), text)
+		line("", clean(s.Title))
+		for _, to := range s.Told {
+			line("", to.Text(s.At))
+		}
+		if len(s.Escalate) > 0 {
+			times := make([]string, len(s.Escalate))
+			for i, at := range s.Escalate {
+				times[i] = at.UTC().Format(time.DateTime)
+			}
+			line("", "escalates, if nothing ends it, at "+strings.Join(times, ", "))
+		}
+	}
+	b.WriteByte('\n')
+	_, err := io.WriteString(w, b.String())
+	return err
+}

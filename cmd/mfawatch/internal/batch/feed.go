@@ -1,0 +1,105 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A Feed hands what a reading finds to a handler, each input as one
+// delivery.
+type Feed struct {
+	Reading
+	Handle processor.Handler
+
+	mu    sync.Mutex
+	found Found // the files, the bytes and the failures
+}
+
+// Run hands over everything once, and again what the handler refuses, until all
+// is taken or ctx is done.
+func (s *Feed) Run(ctx context.Context) *Found {
+	s.each(ctx, &s.found, &s.mu, func(queue <-chan input) {
+		for i := range queue {
+			s.offer(ctx, i)
+		}
+	})
+	return &s.found
+}
+
+// offer hands an input over until the handler takes it, or it cannot be read.
+func (s *Feed) offer(ctx context.Context, i input) {
+	waits := backoff.NewExponentialBackOff()
+	for ctx.Err() == nil {
+		body := &feedBody{ctx: ctx, bar: s.Bar}
+		r, err := i.open(ctx)
+		if err == nil {
+			body.r = r
+			err = s.Handle(ctx, processor.Delivery{Source: "replay", Parts: func(yield func(processor.Part, error) bool) {
+				yield(processor.Part{Origin: trail.Place(i.place), Body: body}, nil)
+			}})
+			_ = r.Close() // read only
+		} else {
+			body.err = err
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			s.note(Found{Files: 1, Stats: trail.Stats{Bytes: body.n}}, nil)
+			return
+		case body.err != nil:
+			s.note(Found{}, unreadableInput(i, body.err))
+			return
+		case i.id == "":
+			s.note(Found{}, fmt.Errorf("%s cannot be read again: %w", i.place, err))
+			return
+		}
+		timer := time.NewTimer(waits.NextBackOff()) // the journal cannot be written; it says why
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+		}
+	}
+}
+
+func (s *Feed) note(f Found, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found.merge(&f)
+	if err != nil {
+		s.found.Fail(err)
+	}
+}
+
+// A feedBody moves the progress, and remembers why it could not be read.
+type feedBody struct {
+	ctx context.Context
+	bar *output.Progress
+	r   io.Reader
+	n   int64
+	err error
+}
+
+func (b *feedBody) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := b.r.Read(p)
+	b.n += int64(n)
+	b.bar.Add(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,186 @@
+package batch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/aws"
+	"github.com/mfawatch/mfawatch/sources/bucket"
+	"github.com/mfawatch/mfawatch/sources/files"
+)
+
+// An input is a file or an object to read.
+type input struct {
+	place  string // as origins and errors name it
+	id     string // by which it is known again, and that it is still the same; "" where it cannot be
+	size   int64  // in bytes, as it lies there; -1 where that cannot be known
+	remote bool   // an object
+	open   func(ctx context.Context) (io.ReadCloser, error)
+}
+
+// fetch is the input in memory, or why it cannot be read.
+func (i input) fetch(ctx context.Context) input {
+	body, err := i.open(ctx)
+	var all bytes.Buffer
+	if err == nil {
+		all.Grow(int(i.size) + bytes.MinRead)
+		_, err = all.ReadFrom(body)
+		_ = body.Close() // read only
+	}
+	i.open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(all.Bytes())), err }
+	return i
+}
+
+// isBucket reports whether a path is a place in S3.
+func isBucket(path string) bool { return strings.HasPrefix(path, bucket.Scheme) }
+
+// PathMistakes tells which of the paths cannot be meant.
+func PathMistakes(paths []string) (wrong []config.Mistake) {
+	for _, p := range paths {
+		if isBucket(p) {
+			if _, err := bucket.ParsePlace(p); err != nil {
+				wrong = append(wrong, config.Mistake{Problem: err.Error()})
+			}
+		}
+	}
+	return wrong
+}
+
+// inputs finds what there is to read at paths. Its functions are called one at a
+// time.
+type inputs struct {
+	paths  []string
+	wanted bucket.Wanted
+	stdin  io.Reader
+
+	found  func(input)
+	passed func(why bucket.PassedOver, folder bool) // what is not wanted
+	failed func(err error)                          // names what cannot be read; the search goes on
+}
+
+// find finds the files first, then what lies in buckets, until ctx is done.
+func (in *inputs) find(ctx context.Context) {
+	local := slices.DeleteFunc(slices.Clone(in.paths), isBucket)
+	for f, err := range files.Walk(local) {
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			in.failed(err)
+		} else if why, ok := in.wanted.Pass(f.Place()); !ok {
+			in.passed(why, false)
+		} else {
+			in.found(in.file(f))
+		}
+	}
+	if len(local) == len(in.paths) {
+		return
+	}
+	objects, err := reachS3(ctx)
+	if err != nil {
+		in.failed(err)
+		return
+	}
+	for _, p := range in.paths {
+		if isBucket(p) && ctx.Err() == nil {
+			in.bucket(ctx, objects, p)
+		}
+	}
+}
+
+func (in *inputs) file(f files.File) input {
+	i := input{place: f.Place(), size: f.Size}
+	if f.Path == files.Stdin {
+		i.open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(in.stdin), nil }
+	} else {
+		i.open = func(context.Context) (io.ReadCloser, error) { return os.Open(f.Path) }
+		if info, err := os.Stat(f.Path); err == nil && info.Mode().IsRegular() {
+			i.id = fmt.Sprintf("%s %d %d", f.Path, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	if f.Size < 0 { // a terminal or a pipe, which may have nothing to say for long
+		i.open = interruptible(i.open)
+	}
+	return i
+}
+
+// bucket finds the objects of one place.
+func (in *inputs) bucket(ctx context.Context, objects *bucket.Objects, path string) {
+	place, err := bucket.ParsePlace(path)
+	if err != nil {
+		in.failed(err)
+		return
+	}
+	failed := false
+	there := objects.List(ctx, place, bucket.Listing{
+		Wanted: in.wanted,
+		Found: func(l bucket.Listed) {
+			in.found(input{
+				place: l.String(), id: l.String() + " " + l.ETag, size: l.Size, remote: true,
+				open: func(ctx context.Context) (io.ReadCloser, error) {
+					body, err := objects.Open(ctx, l.Object)
+					if err != nil {
+						return nil, err // not a nil pointer in an interface
+					}
+					return body, nil
+				},
+			})
+		},
+		Passed: in.passed,
+		Failed: func(err error) { failed = true; in.failed(err) },
+	})
+	if !there && !failed && ctx.Err() == nil {
+		in.failed(fmt.Errorf("nothing lies at %q; check bucket and prefix", path))
+	}
+}
+
+// attempts is how often a request to S3 is tried in a scan, where the
+// environment does not say it: a slow-down is no reason to leave an object out.
+const attempts = 8
+
+// reachS3 reaches S3 as AWS's own tools do.
+func reachS3(ctx context.Context) (*bucket.Objects, error) {
+	config, err := aws.Config{}.Load(ctx, "us-east-1", slog.New(slog.DiscardHandler)) // S3 names the bucket's own
+	if err != nil {
+		return nil, fmt.Errorf("reach S3: %w", err)
+	}
+	if config.RetryMaxAttempts == 0 && config.RetryMode == "" {
+		config.Retryer = func() sdk.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.RateLimiter = attempts, ratelimit.None })
+		}
+	}
+	return bucket.NewObjects(config), nil
+}
+
+// interruptible opens and reads in a goroutine of its own, since neither can be
+// ended by a context: when ctx is done the reader ends, and whoever waits in the
+// read is left behind.
+func interruptible(open func(context.Context) (io.ReadCloser, error)) func(context.Context) (io.ReadCloser, error) {
+	return func(ctx context.Context) (io.ReadCloser, error) {
+		out, in := io.Pipe()
+		stop := context.AfterFunc(ctx, func() { _ = in.CloseWithError(ctx.Err()) })
+		go func() {
+			defer stop()
+			body, err := open(ctx)
+			if err == nil {
+				_, err = io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{body}, make([]byte, 256<<10))
+				err = errors.Join(err, body.Close())
+			}
+			_ = in.CloseWithError(err) // nil is the end
+		}()
+		return out, nil
+	}
+}

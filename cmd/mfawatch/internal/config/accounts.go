@@ -1,0 +1,65 @@
+package config
+
+import (
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	_ "time/tzdata" // so that time_zone means the same on every machine
+
+	"github.com/mfawatch/mfawatch/sinks/message"
+)
+
+// An accountConfig is what people know an AWS account by.
+type accountConfig struct {
+	Name  string `koanf:"name"`
+	Class string `koanf:"class"` // such as production or sandbox
+}
+
+// accountNumber is what AWS calls an account.
+var accountNumber = regexp.MustCompile(`^[0-9]{12}$`)
+
+const maxAccountName = 60 // bytes: it stands in titles
+
+// wordingMistakes tells what is wrong with what people are told.
+func (s *Settings) wordingMistakes(bad func(field, format string, args ...any)) {
+	for _, number := range slices.Sorted(maps.Keys(s.Accounts)) {
+		field := "accounts." + Clean(number)
+		switch name := s.Accounts[number].Name; {
+		case !accountNumber.MatchString(number):
+			bad(field, "want an account's number, 12 digits in quotes")
+		case len(name) > maxAccountName:
+			bad(field+".name", "want at most %d bytes, got %d", maxAccountName, len(name))
+		}
+		if class := s.Accounts[number].Class; class != "" && (!validName.MatchString(class) || len(class) > maxAccountName) {
+			bad(field+".class", "want a word of lower-case letters, digits and single - or _, such as production, got %s", strconv.Quote(Bounded(class)))
+		}
+	}
+	if _, err := time.LoadLocation(s.TimeZone); err != nil || s.TimeZone == "Local" {
+		bad("time_zone", "want a name such as Europe/Vienna, or UTC, got %s", strconv.Quote(Bounded(s.TimeZone)))
+	}
+	if s.HTTP.URL != "" {
+		u, err := url.Parse(s.HTTP.URL)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			bad("http.url", "want the URL under which people reach http.address, such as https://mfawatch.example.net, got %s", strconv.Quote(Bounded(s.HTTP.URL)))
+		}
+	}
+}
+
+// Wording is what the configuration adds to the words of an alert. The
+// configuration is sound.
+func (s *Settings) Wording() message.Wording {
+	w := message.Wording{Accounts: map[string]string{}, Page: strings.TrimRight(s.HTTP.URL, "/")}
+	for number, account := range s.Accounts {
+		if account.Name != "" {
+			w.Accounts[number] = account.Name
+		}
+	}
+	if zone, err := time.LoadLocation(s.TimeZone); err == nil && zone != time.UTC {
+		w.Zone = zone
+	}
+	return w
+}

@@ -1,0 +1,58 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Changes lists what a reload started, restarted and stopped, for the log and the
+// caller.
+type Changes struct {
+	Started   []string `json:"started,omitempty"` // such as "source trail"
+	Restarted []string `json:"restarted,omitempty"`
+	Stopped   []string `json:"stopped,omitempty"`
+}
+
+// String returns the changes in one line.
+func (c Changes) String() string {
+	var parts []string
+	for _, p := range []struct {
+		what  string
+		names []string
+	}{{"started", c.Started}, {"started anew", c.Restarted}, {"stopped", c.Stopped}} {
+		if len(p.names) > 0 {
+			slices.Sort(p.names)
+			parts = append(parts, p.what+" "+strings.Join(p.names, ", "))
+		}
+	}
+	if len(parts) == 0 {
+		return "every source and sink goes on"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// NeedRestart returns the settings that differ and need a restart to take effect.
+func NeedRestart(now, next *Settings) []Mistake {
+	var all []Mistake
+	for _, s := range []struct{ field, now, next string }{
+		{"http.address", now.HTTP.Address, next.HTTP.Address},
+		{"journal.path", now.Journal.Path, next.Journal.Path},
+		{"log.format", now.Log.Format, next.Log.Format},
+		{"retention", FormatDuration(now.Retention), FormatDuration(next.Retention)},
+	} {
+		if s.now != s.next {
+			all = append(all, Mistake{s.field, fmt.Sprintf("changed from %s to %s: that takes a restart", Bounded(s.now), Bounded(s.next))})
+		}
+	}
+	return all
+}
+
+// Begun notes a part that was started, or restarted where it ran before.
+func (c *Changes) Begun(what string, before bool) {
+	if before {
+		c.Restarted = append(c.Restarted, what)
+	} else {
+		c.Started = append(c.Started, what)
+	}
+}

@@ -1,0 +1,163 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+
+	"github.com/mfawatch/mfawatch/processor/rule"
+)
+
+// A Error refuses a configuration: every mistake in it, each with its
+// field, the value and what would be right.
+type Error struct {
+	Name     string // where the configuration came from
+	Mistakes []Mistake
+}
+
+// Refuse returns the Error of mistakes in the configuration, or in the command line,
+// that name says.
+func Refuse(name string, mistakes ...Mistake) error { return &Error{name, mistakes} }
+
+// A Mistake is one field that is wrong. The problem holds no secret.
+type Mistake struct{ Field, Problem string }
+
+// String returns the mistake in one line.
+func (m Mistake) String() string {
+	if m.Field == "" {
+		return m.Problem
+	}
+	return m.Field + ": " + m.Problem
+}
+
+// Error returns every mistake, on a line of its own where there are several.
+func (e *Error) Error() string {
+	if len(e.Mistakes) == 1 {
+		return e.Name + ": " + e.Mistakes[0].String()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d mistakes:", e.Name, len(e.Mistakes))
+	for _, m := range e.Mistakes {
+		b.WriteString("\n  " + m.String())
+	}
+	return b.String()
+}
+
+// MistakesOf takes the tree of errors that decoding and validation make apart,
+// one mistake for each leaf. Fields are told below prefix.
+func MistakesOf(prefix string, err error) []Mistake {
+	switch e := err.(type) { // not errors.As, which would not see the siblings
+	case nil:
+		return nil
+	case *mapstructure.DecodeError:
+		field := join(prefix, e.Name())
+		return []Mistake{{field, describe(field, e.Unwrap())}}
+	case interface{ Unwrap() []error }:
+		var all []Mistake
+		for _, inner := range e.Unwrap() {
+			all = append(all, MistakesOf(prefix, inner)...)
+		}
+		return all
+	}
+	if inner := errors.Unwrap(err); inner != nil && strings.HasPrefix(err.Error(), "decoding failed") {
+		return MistakesOf(prefix, inner) // mapstructure's heading
+	}
+	field, problem, ok := strings.Cut(err.Error(), ": ")
+	if ok && fieldName.MatchString(field) {
+		return []Mistake{{join(prefix, field), problem}}
+	}
+	return []Mistake{{prefix, err.Error()}}
+}
+
+// fieldName is how Validate begins an error: a key, or keys below one another.
+var fieldName = regexp.MustCompile(`^[a-z0-9_]+(\[[0-9]+\])?(\.[a-z0-9_]+(\[[0-9]+\])?)*$`)
+
+// describe says in the words of a configuration what decoding objected to.
+func describe(field string, err error) string {
+	var unconvertible *mapstructure.UnconvertibleTypeError
+	var parse *mapstructure.ParseError
+	var kind wrongKind
+	switch {
+	case errors.As(err, &kind):
+		return wanted(field, kind.want, kind.got)
+	case errors.As(err, &unconvertible):
+		return wanted(field, unconvertible.Expected.Type(), unconvertible.Value)
+	case errors.As(err, &parse):
+		return wanted(field, parse.Expected.Type(), parse.Value)
+	}
+	return err.Error()
+}
+
+// wanted says which kind of value belongs where another was found.
+func wanted(field string, want reflect.Type, got any) string {
+	return fmt.Sprintf("want %s, got %s", kindName(want), shown(field, got))
+}
+
+// unknownKeys finds the keys of raw that t, a struct, has no field for.
+func unknownKeys(prefix string, raw map[string]any, t reflect.Type) []Mistake {
+	known := Keys(t)
+	names := make([]string, 0, len(known))
+	for name := range known {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var all []Mistake
+	for key, value := range raw {
+		field, ok := known[key]
+		if !ok {
+			all = append(all, Mistake{join(prefix, Clean(key)), "unknown key" + Suggestion(key, names)})
+			continue
+		}
+		if field.Kind() == reflect.Pointer {
+			field = field.Elem()
+		}
+		if sub, isMap := value.(map[string]any); isMap && field.Kind() == reflect.Struct {
+			all = append(all, unknownKeys(join(prefix, key), sub, field)...)
+		}
+		if list, isList := value.([]any); isList && field.Kind() == reflect.Slice && field.Elem().Kind() == reflect.Struct {
+			for i, item := range list {
+				if sub, isMap := item.(map[string]any); isMap {
+					all = append(all, unknownKeys(fmt.Sprintf("%s[%d]", join(prefix, key), i), sub, field.Elem())...)
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Keys lists the configuration keys of a struct, squashed ones among its
+// own.
+func Keys(t reflect.Type) map[string]reflect.Type {
+	fields := make(map[string]reflect.Type)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, options, _ := strings.Cut(f.Tag.Get("koanf"), ",")
+		switch {
+		case options == "squash":
+			for name, sub := range Keys(f.Type) {
+				fields[name] = sub
+			}
+		case name != "" && name != "-":
+			fields[name] = f.Type
+		}
+	}
+	return fields
+}
+
+// Suggestion ends a sentence about an unknown word.
+func Suggestion(word string, known []string) string { return rule.Suggestion(word, known) }
+
+func join(prefix, field string) string {
+	switch {
+	case prefix == "":
+		return field
+	case field == "":
+		return prefix
+	}
+	return prefix + "." + field
+}

@@ -1,0 +1,129 @@
+package config
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+)
+
+// An ExpectedConfig is a change announced beforehand. Account, user and actor are
+// each a pattern, a list of them, or a map with not: see rule.Compile.
+type ExpectedConfig struct {
+	Account  any       `koanf:"account"`
+	User     any       `koanf:"user"`
+	Actor    any       `koanf:"actor"`
+	From     time.Time `koanf:"from"` // zero: from ever
+	Until    time.Time `koanf:"until"`
+	Approver string    `koanf:"approver"`
+	Ticket   string    `koanf:"ticket"`
+}
+
+func (e *ExpectedConfig) mistakes(field string) []Mistake {
+	_, wrong := e.compile(field)
+	return wrong
+}
+
+// compile reads the entry.
+func (e *ExpectedConfig) compile(field string) (*exposure.Expected, []Mistake) {
+	match := map[string]any{}
+	for name, value := range map[string]any{"account": e.Account, "user": e.User, "actor": e.Actor} {
+		if value != nil {
+			match[name] = value
+		}
+	}
+	var all []Mistake
+	if len(match) == 0 {
+		all = append(all, Mistake{field, "want at least one of account, user and actor: an entry that means everybody would silence everything"})
+	}
+	m, wrong := compile(field, match, nil)
+	if len(match) > 0 {
+		all = append(all, wrong...)
+	}
+	switch {
+	case e.Until.IsZero():
+		all = append(all, Mistake{field + ".until", "missing; want a time such as 2026-05-01T18:00:00Z"})
+	case !e.From.Before(e.Until):
+		all = append(all, Mistake{field + ".until", "want a time after from, " + e.From.Format(time.RFC3339) + ", got " + e.Until.Format(time.RFC3339)})
+	}
+	all = append(all, textMistakes(field+".ticket", e.Ticket, "where it was agreed, such as CHG-1042")...)
+	all = append(all, textMistakes(field+".approver", e.Approver, "who agreed to it")...)
+	if len(all) > 0 {
+		return nil, all
+	}
+	return &exposure.Expected{Match: m, From: e.From, Until: e.Until, Approver: e.Approver, Ticket: e.Ticket}, nil
+}
+
+// maxAnnounced bounds the file of expected changes, in bytes.
+const maxAnnounced = 1 << 20
+
+// readAnnounced reads the entries in the file of expected changes.
+func (s *Settings) readAnnounced() []Mistake {
+	s.announced = nil
+	if s.ExpectedFile == "" {
+		return nil
+	}
+	text, err := readBounded(s.ExpectedFile, maxAnnounced)
+	if err != nil {
+		return []Mistake{{"expected_file", fmt.Sprintf("cannot read %s: %v", Clean(s.ExpectedFile), WithoutPath(err))}}
+	}
+	s.read = sha256.Sum256(text)
+	all := s.parseAnnounced(text)
+	for i := range all {
+		all[i] = Mistake{"expected_file", Clean(s.ExpectedFile) + ": " + all[i].String()}
+	}
+	return all
+}
+
+func (s *Settings) parseAnnounced(text []byte) []Mistake {
+	file, err := yaml.Parser().Unmarshal(text)
+	if err != nil {
+		return []Mistake{{"", YAMLMistake(err)}}
+	}
+	k := koanf.New(".")
+	if err := k.Load(rawMap(file), nil); err != nil {
+		return []Mistake{{"", err.Error()}}
+	}
+	var into struct {
+		Expected []ExpectedConfig `koanf:"expected"`
+	}
+	if all := decode(k, "", &into); len(all) > 0 {
+		return all
+	}
+	var all []Mistake
+	for i := range into.Expected {
+		all = append(all, into.Expected[i].mistakes(fmt.Sprintf("expected[%d]", i))...)
+	}
+	s.announced = into.Expected
+	return all
+}
+
+func readBounded(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		return nil, fmt.Errorf("it has more than %d bytes", limit)
+	}
+	return text, err
+}
+
+// AnnouncedChanged reports whether the file of expected changes differs from what
+// was read, and returns the checksum of what it holds now.
+func (s *Settings) AnnouncedChanged() (sum [sha256.Size]byte, changed bool) {
+	if s.ExpectedFile == "" {
+		return sum, false
+	}
+	text, _ := readBounded(s.ExpectedFile, maxAnnounced) // a reload names the mistake
+	sum = sha256.Sum256(text)
+	return sum, sum != s.read
+}

@@ -1,0 +1,44 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The file of expected changes says the same as the configuration, and each
+// mistake in it is named with the file.
+func TestAnnouncedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "changes.yaml")
+	config := fmt.Appendf(nil, "sources: {local: {type: files, paths: [x]}}\nsinks: {console: {type: stdout}}\nexpected_file: %s\n"+
+		"expected: [{user: bob, until: 2026-05-01T18:00:00Z, approver: ann, ticket: CHG-1}]\n", path)
+	for _, c := range []struct{ file, want string }{
+		{"", ""},
+		{"expected:\n  - {user: eve, until: 2026-05-01T18:00:00Z, approver: ann, ticket: CHG-2}\n", ""},
+		{"expected: [{user: eve, until: soon, approver: ann, ticket: CHG-2}]", `expected[0].until: want a time such as 2026-05-01T18:00:00Z, got "soon"`},
+		{"expected: [{user: eve, until: 2026-05-01T18:00:00Z, approver: ann}]", "expected[0].ticket: missing; want where it was agreed, such as CHG-1042"},
+		{"expcted: []", "expcted: unknown key; did you mean expected?"},
+		{"- {user: eve}", "want a map of keys to values"},
+		{"expected: {user: eve}", "expected: want a list, got a map"},
+		{"expected: [*x]", "not YAML: a value that begins with * has to stand in quotes"},
+		{strings.Repeat("#", maxAnnounced+1), "it has more than 1048576 bytes"},
+	} {
+		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Load("test", config, nil, nil)
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%q: %v", c.file, err)
+			} else if n := len(got.Policy().Expected); n != 1+strings.Count(c.file, "user:") {
+				t.Errorf("%q: %d entries", c.file, n)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), c.want) || strings.Count(err.Error(), "\n") > 0 {
+			t.Errorf("%q: %v", c.file, err)
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package config
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/rule"
+)
+
+// Judgement says when people are told, and how loudly.
+type Judgement struct {
+	Grace         time.Duration    `koanf:"grace"`          // for a replacement, before anybody is told
+	EscalateAfter []time.Duration  `koanf:"escalate_after"` // since the opening, ascending
+	LateAfter     time.Duration    `koanf:"late_after"`     // how old a step is that is told as late
+	Campaign      CampaignConfig   `koanf:"campaign"`
+	Privileged    []map[string]any `koanf:"privileged"` // matchers: who counts for more than others
+	Severity      []SeverityConfig `koanf:"severity"`   // the first that matches decides
+	Expected      []ExpectedConfig `koanf:"expected"`
+	ExpectedFile  string           `koanf:"expected_file"` // more of them, read again when it changes
+
+	announced []ExpectedConfig  // what the file holds
+	read      [sha256.Size]byte // of the file, as it was then
+}
+
+// CampaignConfig says when one actor's exposures are told as one.
+type CampaignConfig struct {
+	Users  int           `koanf:"users"` // 0: never
+	Within time.Duration `koanf:"within"`
+}
+
+// A SeverityConfig gives alerts another severity.
+type SeverityConfig struct {
+	Match    map[string]any `koanf:"match"`
+	Severity string         `koanf:"severity"`
+	Reason   string         `koanf:"reason"` // which people are told
+}
+
+func defaultJudgement() Judgement {
+	p := exposure.DefaultPolicy()
+	return Judgement{
+		Grace: p.Grace, EscalateAfter: p.EscalateAfter, LateAfter: p.LateAfter,
+		Campaign: CampaignConfig{p.Campaign.Users, p.Campaign.Within},
+	}
+}
+
+// Bounds of the judgement. A grace of hours would be no grace, and a reason
+// stands in every text message.
+const (
+	maxGrace  = time.Hour
+	maxReason = 120 // bytes
+)
+
+// privilegedFields are those by which somebody may be privileged: who it is, not
+// what was done.
+var privilegedFields = []string{"account", "account_name", "account_class", "partition", "user", "path"}
+
+// judgementMistakes tells what is wrong with it. It reads the file of expected
+// changes.
+func (s *Settings) judgementMistakes() []Mistake {
+	var all []Mistake
+	bad := func(field, format string, args ...any) {
+		all = append(all, Mistake{field, fmt.Sprintf(format, args...)})
+	}
+	for i, d := range s.EscalateAfter {
+		field := fmt.Sprintf("escalate_after[%d]", i)
+		switch {
+		case d <= 0:
+			bad(field, "want more than no time, got %s", FormatDuration(d))
+		case i > 0 && d <= s.EscalateAfter[i-1]:
+			bad(field, "want the delays in ascending order, got %s after %s", FormatDuration(d), FormatDuration(s.EscalateAfter[i-1]))
+		}
+	}
+	if n := len(s.EscalateAfter); n > 0 && s.Retention < s.EscalateAfter[n-1] {
+		bad("retention", "want at least the last of escalate_after, %s, got %s", FormatDuration(s.EscalateAfter[n-1]), FormatDuration(s.Retention))
+	}
+	switch {
+	case s.Grace < 0 || s.Grace > maxGrace:
+		bad("grace", "want 0s to %s, got %s", FormatDuration(maxGrace), FormatDuration(s.Grace))
+	case s.Grace > 0 && len(s.EscalateAfter) > 0 && s.Grace >= s.EscalateAfter[0]:
+		bad("grace", "want less than the first of escalate_after, %s, got %s", FormatDuration(s.EscalateAfter[0]), FormatDuration(s.Grace))
+	}
+	if s.LateAfter <= 0 {
+		bad("late_after", "want more than no time, got %s", FormatDuration(s.LateAfter))
+	}
+	if n := s.Campaign.Users; n < 0 || n == 1 || n > 1000 {
+		bad("campaign.users", "want 2 to 1000 users, or 0 for no campaigns, got %d", n)
+	}
+	if d := s.Campaign.Within; d <= 0 || d > 24*time.Hour {
+		bad("campaign.within", "want more than no time and at most 1d, got %s", FormatDuration(d))
+	}
+	for i, match := range s.Privileged {
+		_, wrong := compile(fmt.Sprintf("privileged[%d]", i), match, privilegedFields)
+		all = append(all, wrong...)
+	}
+	for i, r := range s.Severity {
+		field := fmt.Sprintf("severity[%d]", i)
+		_, wrong := compile(field+".match", r.Match, nil)
+		all = append(all, wrong...)
+		all = append(all, OneOf(field+".severity", r.Severity, rule.Severities...)...)
+		all = append(all, textMistakes(field+".reason", r.Reason, "why, such as sandbox accounts hold nothing")...)
+	}
+	for i := range s.Expected {
+		all = append(all, s.Expected[i].mistakes(fmt.Sprintf("expected[%d]", i))...)
+	}
+	return append(all, s.readAnnounced()...)
+}
+
+// compile reads a matcher, which may have only some of the fields; nil: any.
+func compile(field string, match map[string]any, fields []string) (*rule.Matcher, []Mistake) {
+	if len(match) == 0 {
+		return nil, []Mistake{{field, "missing; want at least one field, such as user: \"*-admin\""}}
+	}
+	for _, name := range slices.Sorted(maps.Keys(match)) {
+		if fields != nil && slices.Contains(rule.Fields(), name) && !slices.Contains(fields, name) {
+			return nil, []Mistake{{join(field, name), "does not belong here; want one of " + strings.Join(fields, ", ")}}
+		}
+	}
+	m, err := rule.Compile(match)
+	if err != nil {
+		return nil, MistakesOf(field, err)
+	}
+	if why := m.Never(); why != "" {
+		return nil, []Mistake{{field, "can never match: " + why}}
+	}
+	return m, nil
+}
+
+// textMistakes are those of a text that people are told.
+func textMistakes(field, text, want string) []Mistake {
+	switch {
+	case strings.TrimSpace(text) == "":
+		return []Mistake{{field, "missing; want " + want}}
+	case len(text) > maxReason:
+		return []Mistake{{field, fmt.Sprintf("want at most %d bytes, got %d", maxReason, len(text))}}
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return []Mistake{{field, "want one line of text"}}
+	}
+	return nil
+}
+
+// Policy is the judgement as it is carried out. The configuration is sound.
+func (s *Settings) Policy() exposure.Policy {
+	p := exposure.Policy{
+		Grace: s.Grace, EscalateAfter: s.EscalateAfter, LateAfter: s.LateAfter, Retention: s.Retention,
+		Campaign: exposure.Campaigns{Users: s.Campaign.Users, Within: s.Campaign.Within},
+		Accounts: make(map[string]exposure.Account, len(s.Accounts)),
+	}
+	for number, a := range s.Accounts {
+		p.Accounts[number] = exposure.Account{Name: a.Name, Class: a.Class}
+	}
+	for i, match := range s.Privileged {
+		if m, wrong := compile(fmt.Sprintf("privileged[%d]", i), match, privilegedFields); wrong == nil {
+			p.Privileged = append(p.Privileged, m)
+		}
+	}
+	for _, r := range s.Severity {
+		if m, wrong := compile("severity", r.Match, nil); wrong == nil {
+			p.Severity = append(p.Severity, exposure.SeverityRule{
+				Match: m, Ends: m.Asks("step"), Severity: exposure.Severity(r.Severity), Reason: r.Reason,
+			})
+		}
+	}
+	for _, e := range slices.Concat(s.Expected, s.announced) {
+		if x, wrong := e.compile("expected"); wrong == nil {
+			p.Expected = append(p.Expected, x)
+		}
+	}
+	return p
+}

@@ -1,0 +1,95 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/route"
+	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/dispatch"
+)
+
+// Kinds returns who is behind each sink, by its name.
+func (c *Config) Kinds() map[string]route.Kind {
+	kinds := make(map[string]route.Kind, len(c.Sinks))
+	for name, sink := range c.Sinks {
+		kinds[name] = sink.Reader()
+	}
+	return kinds
+}
+
+// routeMistakes tells what is wrong with the routes.
+func (c *Config) routeMistakes() []Mistake {
+	var all []Mistake
+	names := slices.Sorted(maps.Keys(c.Sinks))
+	for i, r := range c.Routes {
+		all = append(all, MistakesOf(fmt.Sprintf("routes[%d]", i), r.Validate(names))...)
+	}
+	return all
+}
+
+// Router is who is told what. The configuration is sound.
+func (c *Config) Router() (*route.Router, error) {
+	zone, err := time.LoadLocation(c.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("time_zone: %w", err)
+	}
+	return route.New(c.Routes, c.Kinds(), c.Policy().Accounts, zone)
+}
+
+// TryRecipients finds those of the routes that their sink does not take.
+func (c *Config) TryRecipients(name string, sink sinks.Sink) error {
+	for i, r := range c.Routes {
+		list := r.Recipients[name]
+		if len(list) == 0 {
+			continue
+		}
+		if _, err := dispatch.Address(sink, list); err != nil {
+			problem := strings.TrimPrefix(err.Error(), "recipients: ")
+			return Refuse("routes", Mistake{fmt.Sprintf("routes[%d].recipients.%s", i, name), problem})
+		}
+	}
+	return nil
+}
+
+// TryAll builds those sinks for which routes have recipients, and no other.
+func (c *Config) TryAll(s Deps) error {
+	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
+		if !slices.ContainsFunc(c.Routes, func(r route.Route) bool { return len(r.Recipients[name]) > 0 }) {
+			continue
+		}
+		sink, err := c.Sinks[name].Build(s)
+		if err != nil {
+			return fmt.Errorf("sinks.%s: %w", name, err)
+		}
+		err = c.TryRecipients(name, sink)
+		CloseSink(sink)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RoutedAlike reports whether a sink is told the same by both configurations.
+func RoutedAlike(name string, now, next *Config) bool {
+	if now.TimeZone == next.TimeZone && reflect.DeepEqual(now.Routes, next.Routes) && reflect.DeepEqual(now.Accounts, next.Accounts) && maps.Equal(now.Kinds(), next.Kinds()) {
+		return true
+	}
+	a, err := now.Router()
+	b, err2 := next.Router()
+	return err == nil && err2 == nil && a.Plain(name) && b.Plain(name)
+}
+
+// People says of each sink whether it tells people.
+func (c *Config) People() map[string]bool {
+	people := make(map[string]bool, len(c.Sinks))
+	for name, sink := range c.Sinks {
+		people[name] = sink.Delivery().People
+	}
+	return people
+}

@@ -1,0 +1,159 @@
+package dryrun
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/route"
+	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sinks"
+	"github.com/mfawatch/mfawatch/sinks/dispatch"
+)
+
+// A storySink notes what it is told, when and for whom.
+type storySink struct {
+	mu   *sync.Mutex
+	said *[]string
+	name string
+	to   string
+}
+
+func (s storySink) Send(_ context.Context, a *processor.Alert, _ string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	*s.said = append(*s.said, fmt.Sprintf("%s for %q is told %s of %s at %s", s.name, s.to, a.Step, a.ID, storyTime(time.Now())))
+	return "", nil
+}
+
+func (s storySink) To(recipients []string) (sinks.Sink, error) {
+	s.to = strings.Join(recipients, "+")
+	return s, nil
+}
+
+// What the stories and explain say of who is told when is what the dispatcher
+// does, in time that is not real, with a restart in the middle of each story.
+func TestStoriesThroughTheDispatcher(t *testing.T) {
+	paths, err := filepath.Glob("../../../../testdata/stories/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := readStory(string(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, router, err := s.play(false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []string
+			for _, said := range all {
+				for _, d := range said.sinks {
+					if !d.at.IsZero() {
+						want = append(want, fmt.Sprintf("%s for %q is told %s of %s at %s", d.sink, strings.Join(d.To, "+"), d.alert.Step, d.alert.ID, storyTime(d.at)))
+					}
+				}
+			}
+			synctest.Test(t, func(t *testing.T) {
+				got := dispatchStory(t, all, router, s.until)
+				slices.Sort(got)
+				slices.Sort(want)
+				if !slices.Equal(got, want) {
+					t.Errorf("the dispatcher says\n%s\nthe story\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+				}
+			})
+		})
+	}
+}
+
+// dispatchStory journals the alerts at their times, and says what the sinks were
+// told.
+func dispatchStory(t *testing.T, all []*Alert, router *route.Router, until time.Time) (said []string) {
+	path := filepath.Join(t.TempDir(), "mfawatch.db")
+	var mu sync.Mutex
+	channels := map[string]sinks.Sink{}
+	o := dispatch.Options{Logger: slog.New(slog.DiscardHandler), Router: router, Delivery: map[string]dispatch.DeliveryConfig{}}
+	for name, kind := range storyKinds {
+		channels[name] = storySink{mu: &mu, said: &said, name: name}
+		o.Delivery[name] = dispatch.DeliveryConfig{People: kind != route.Machine}
+	}
+	var j *journal.Journal
+	var stop func()
+	start := func() {
+		var err error
+		if j, err = journal.Open(path, journal.Options{Logger: o.Logger}); err != nil {
+			t.Fatal(err)
+		}
+		d, err := dispatch.New(j, channels, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		stop = func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if err := j.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	reach := func(at time.Time) {
+		time.Sleep(time.Until(at))
+		synctest.Wait()
+	}
+	reach(storyWeek)
+	start()
+	for from, to := 0, 0; from < len(all); from = to {
+		var group []*exposure.Alert
+		for to = from; to < len(all) && all[to].At.Equal(all[from].At); to++ {
+			group = append(group, all[to].Alert)
+		}
+		reach(all[from].At)
+		storyJournal(t, j, group)
+		synctest.Wait()
+		time.Sleep(time.Second) // so that it is noted
+		synctest.Wait()
+		if from <= len(all)/2 && to > len(all)/2 {
+			stop()
+			start()
+		}
+	}
+	reach(until)
+	stop()
+	return said
+}
+
+func storyJournal(t *testing.T, j *journal.Journal, alerts []*exposure.Alert) {
+	t.Helper()
+	e := &trail.Event{ID: alerts[0].ID, Account: "1", Time: time.Now(), Name: trail.DeactivateMFADevice}
+	if _, err := j.Append(t.Context(), []*trail.Event{e}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := j.Fold(t.Context(), time.Now(), func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
+		return exposure.Outcome{Alerts: alerts}
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,85 @@
+package service
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics counts what the pipeline does about parts that fail, and about the
+// configuration that is read again.
+type metrics struct {
+	sourceUp       *prometheus.GaugeVec
+	sourceRestarts *prometheus.CounterVec
+	sinkRestarts   *prometheus.CounterVec
+	reloads        *prometheus.CounterVec // by result
+	reloadSuccess  prometheus.Gauge
+	reloadTime     prometheus.Gauge
+}
+
+// The results of a reload.
+const (
+	reloadDone    = "done"
+	reloadRefused = "refused"
+)
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	m := &metrics{
+		sourceUp: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_source_up",
+			Help: "Whether a source runs (1), or failed and waits to be started again (0)."}, []string{"source"}),
+		sourceRestarts: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_source_restarts_total",
+			Help: "How often a source was started again after it had failed."}, []string{"source"}),
+		sinkRestarts: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_restarts_total",
+			Help: "How often the dispatcher of a sink was started again after it had failed."}, []string{"sink"}),
+		reloads: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_config_reloads_total",
+			Help: "How often the configuration was read again, by what came of it."}, []string{"result"}),
+		reloadSuccess: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_config_reload_success",
+			Help: "Whether the configuration that was read last is in effect (1), or was refused (0)."}),
+		reloadTime: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_config_reload_seconds",
+			Help: "When a configuration came into effect last, in seconds since 1970."}),
+	}
+	for _, result := range []string{reloadDone, reloadRefused} {
+		m.reloads.WithLabelValues(result)
+	}
+	m.reloadSuccess.Set(1)
+	m.reloadTime.SetToCurrentTime()
+	return m
+}
+
+// forgetSource and forgetSink take away the series of what is gone.
+func (m *metrics) forgetSource(name string) {
+	m.sourceUp.DeleteLabelValues(name)
+	m.sourceRestarts.DeleteLabelValues(name)
+}
+
+func (m *metrics) forgetSink(name string) { m.sinkRestarts.DeleteLabelValues(name) }
+
+// reloaded counts a configuration that was read again.
+func (m *metrics) reloaded(err error) {
+	if err != nil {
+		m.reloads.WithLabelValues(reloadRefused).Inc()
+		m.reloadSuccess.Set(0)
+		return
+	}
+	m.reloads.WithLabelValues(reloadDone).Inc()
+	m.reloadSuccess.Set(1)
+	m.reloadTime.SetToCurrentTime()
+}
+
+var sinkUpDesc = prometheus.NewDesc("mfawatch_sink_up",
+	"Whether a sink gets its alerts told (1), or keeps failing (0).", []string{"sink"}, nil)
+
+// A sinkCollector asks the sinks when it is scraped.
+type sinkCollector struct{ p *Pipeline }
+
+func (c sinkCollector) Describe(ch chan<- *prometheus.Desc) { ch <- sinkUpDesc }
+
+func (c sinkCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range c.p.served() {
+		up := 1.0
+		if s.Ready() != nil {
+			up = 0
+		}
+		ch <- prometheus.MustNewConstMetric(sinkUpDesc, prometheus.GaugeValue, up, s.name)
+	}
+}

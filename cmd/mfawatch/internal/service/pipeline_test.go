@@ -1,0 +1,130 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// patience is how long a test waits at most.
+const patience = 20 * time.Second
+
+// every calls done at intervals until it reports true, fails, or ctx is done.
+func every(ctx context.Context, interval time.Duration, done func() (bool, error)) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func smallPipeline(t *testing.T, log *slog.Logger) *Pipeline {
+	t.Helper()
+	dir := t.TempDir()
+	c, err := config.Load("test", fmt.Appendf(nil, `
+sources: {local: {type: files, paths: [%q]}}
+sinks: {audit: {type: file, path: %q}}
+journal: {path: %q}
+http: {address: '127.0.0.1:0'}
+drain: 20ms
+`, dir, filepath.Join(dir, "alerts.jsonl"), filepath.Join(dir, "mfawatch.db")), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := prometheus.NewRegistry()
+	p, err := New(c, config.Deps{Log: log, Level: new(slog.LevelVar), Metrics: reg}, reg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// A hangingSource does not end when it is told to.
+type hangingSource struct{ release, ended chan struct{} }
+
+func (s hangingSource) Run(context.Context, processor.Handler) error {
+	defer close(s.ended)
+	<-s.release
+	return nil
+}
+
+// A source that hangs does not keep the rest from ending in order.
+func TestPipelineLeavesAHangingSourceBehind(t *testing.T) {
+	var said bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&said, nil))
+	p := smallPipeline(t, log)
+	hanging := hangingSource{make(chan struct{}), make(chan struct{})}
+	p.sources["local"] = newSupervised("local", hanging, slog.New(slog.DiscardHandler), p.metrics)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- p.Run(ctx) }()
+	cancel()
+	select {
+	case err := <-ended:
+		if err := errors.Join(err, p.Close()); err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("it does not end")
+	}
+	if !strings.Contains(said.String(), "left behind") {
+		t.Errorf("it is not told:\n%s", said.String())
+	}
+	close(hanging.release)
+	<-hanging.ended
+	<-p.sources["local"].done
+}
+
+// Without the journal there is no use in going on.
+func TestPipelineEndsWithTheJournal(t *testing.T) {
+	p := smallPipeline(t, slog.New(slog.DiscardHandler))
+	if err := p.journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Run(t.Context()); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("got %v, want that the journal is closed", err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What cannot be built refuses the start, and leaves nothing open.
+func TestPipelineRefusesASinkThatCannotBeBuilt(t *testing.T) {
+	dir := t.TempDir()
+	c, err := config.Load("test", fmt.Appendf(nil, `
+sources: {local: {type: files, paths: [x]}}
+sinks: {audit: {type: file, path: %q}, bad: {type: file, path: %q}}
+journal: {path: %q}
+http: {address: '127.0.0.1:0'}
+`, filepath.Join(dir, "alerts.jsonl"), filepath.Join(dir, "none", "alerts.jsonl"), filepath.Join(dir, "mfawatch.db")), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time: the journal was let go
+		reg := prometheus.NewRegistry()
+		_, err = New(c, config.Deps{Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar), Metrics: reg}, reg, nil)
+		if err == nil || !strings.HasPrefix(err.Error(), "sinks.bad: ") {
+			t.Errorf("got %v", err)
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// An Admin manages the dead letters and the records kept aside of a journal. The
+// commands call it where the service is stopped; where it runs they ask its Handler
+// with a Client.
+type Admin struct {
+	journal *journal.Journal
+	metrics *adminMetrics
+	again   func(ctx context.Context, source, message string) error // nil: no source runs
+}
+
+// How much is taken from or put into the journal in one step.
+const adminStep = 200
+
+// NewAdmin returns the Admin of a journal. again has a source read what a message
+// names that it gave up; nil: no source runs.
+func NewAdmin(j *journal.Journal, reg prometheus.Registerer, again func(ctx context.Context, source, message string) error) *Admin {
+	return &Admin{j, newAdminMetrics(reg), again}
+}
+
+// Handler returns the API that a Client asks.
+func (a *Admin) Handler() http.Handler {
+	mux := http.NewServeMux()
+	change := func(pattern string, f func(context.Context, Selection) (Outcome, error)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			s, err := selected(r)
+			if err == nil && !s.All && len(s.IDs) == 0 {
+				err = refused{http.StatusBadRequest, "want id=ID, once or more, or all=true"}
+			}
+			var result Outcome
+			if err == nil {
+				result, err = f(r.Context(), s)
+			}
+			answer(w, result, err)
+		})
+	}
+	mux.HandleFunc("GET "+deadLettersPath, listing(a.ListDeadLetters))
+	change("POST "+deadLettersPath+"/retry", a.RetryDeadLetters)
+	change("DELETE "+deadLettersPath, a.DropDeadLetters)
+	mux.HandleFunc("GET "+quarantinePath, listing(a.ListQuarantine))
+	change("POST "+quarantinePath+"/retry", a.RetryQuarantine)
+	change("DELETE "+quarantinePath, a.DropQuarantine)
+	return mux
+}
+
+// listing answers with a list as JSON lines, as they are found.
+func listing[T any](list func(context.Context, Selection, func(T) error) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s, err := selected(r)
+		lines := newLines(w)
+		if err == nil {
+			err = list(r.Context(), s, func(v T) error { return lines.write(v) })
+		}
+		lines.end(err)
+	}
+}
+
+// A Selection is which dead letters or records are meant. In a list, no IDs means
+// all.
+type Selection struct {
+	Sink string // "": of any
+	IDs  []string
+	All  bool
+}
+
+func (s Selection) has(id string) bool { return len(s.IDs) == 0 || slices.Contains(s.IDs, id) }
+
+func selected(r *http.Request) (Selection, error) {
+	q := r.URL.Query()
+	s := Selection{Sink: q.Get("sink"), IDs: q["id"], All: q.Get("all") == "true"}
+	if s.All && len(s.IDs) > 0 {
+		return s, refused{http.StatusBadRequest, "want either id or all=true, got both"}
+	}
+	return s, nil
+}
+
+// A refused is an error that the caller made.
+type refused struct {
+	status int
+	reason string
+}
+
+func (e refused) Error() string { return e.reason }
+
+// An Outcome is what became of a selection.
+type Outcome struct {
+	Done    int      `json:"done"`              // retried or dropped
+	Unknown []string `json:"unknown,omitempty"` // IDs that nothing has
+	Still   []string `json:"still,omitempty"`   // records that still cannot be read
+	Events  int      `json:"events,omitempty"`  // new ones, from records that were retried
+}
+
+// Missing returns those of the wanted IDs that were not found.
+func Missing(wanted, found []string) []string {
+	return slices.DeleteFunc(slices.Clone(wanted), func(id string) bool { return slices.Contains(found, id) })
+}
+
+// answer writes what a change came to.
+func answer(w http.ResponseWriter, result any, err error) {
+	var wrong refused
+	switch {
+	case errors.As(err, &wrong):
+		plain(w, wrong.status, wrong.reason+"\n")
+	case err != nil:
+		plain(w, http.StatusInternalServerError, err.Error()+"\n")
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_ = json.NewEncoder(w).Encode(result) // who asked is gone
+	}
+}

@@ -1,0 +1,274 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A manager is what an Admin and its Client have in common.
+type manager interface {
+	ListDeadLetters(context.Context, Selection, func(DeadLetter) error) error
+	RetryDeadLetters(context.Context, Selection) (Outcome, error)
+	DropDeadLetters(context.Context, Selection) (Outcome, error)
+	ListQuarantine(context.Context, Selection, func(journal.Aside) error) error
+	RetryQuarantine(context.Context, Selection) (Outcome, error)
+	DropQuarantine(context.Context, Selection) (Outcome, error)
+}
+
+// managers is the two ways to one journal: over the network, and within.
+func managers(t *testing.T, j *journal.Journal) map[string]manager {
+	admin := NewAdmin(j, prometheus.NewRegistry(), nil)
+	return map[string]manager{"network": overNetwork(t, admin), "within": admin}
+}
+
+// overNetwork is the client of an admin.
+func overNetwork(t *testing.T, a *Admin) *Client {
+	t.Helper()
+	server := httptest.NewServer(guarded(func() bool { return true }, a.Handler()))
+	t.Cleanup(server.Close)
+	c, err := NewClient(strings.TrimPrefix(server.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func newJournal(t *testing.T) *journal.Journal {
+	j, err := journal.Open(filepath.Join(t.TempDir(), "mfawatch.db"), journal.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return j
+}
+
+// withDead journals n alerts and makes them dead letters of each sink.
+func withDead(t *testing.T, j *journal.Journal, n int, names ...string) {
+	t.Helper()
+	if err := j.Register(names...); err != nil {
+		t.Fatal(err)
+	}
+	var events []*trail.Event
+	for i := range n {
+		events = append(events, &trail.Event{ID: fmt.Sprintf("%04d", i), Name: trail.DeactivateMFADevice, Account: "1", Time: time.Now()})
+	}
+	_, err := j.Append(t.Context(), events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = j.Fold(t.Context(), time.Now(), func(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+		for _, e := range events {
+			out.Alerts = append(out.Alerts, &exposure.Alert{ID: "alert-" + e.ID, Step: exposure.Opened, Severity: exposure.High, Title: "MFA removed"})
+		}
+		return out
+	}, func(journal.Folded) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		pending, err := j.Pending(name, 0, n)
+		if err != nil || len(pending) != n {
+			t.Fatalf("%d pending, %v", len(pending), err)
+		}
+		for _, p := range pending {
+			if err := j.Bury(name, journal.DeadLetter{Number: p.Number, Cause: "no", Attempts: 1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestAdminDeadLetters(t *testing.T) {
+	const n = adminStep + 60
+	for way := range managers(t, newJournal(t)) {
+		t.Run(way, func(t *testing.T) {
+			j := newJournal(t)
+			withDead(t, j, n, "a", "b")
+			d := managers(t, j)[way]
+			ids := func(s Selection) (all []string) {
+				t.Helper()
+				err := d.ListDeadLetters(t.Context(), s, func(l DeadLetter) error {
+					all = append(all, l.Sink+"/"+l.Alert.ID)
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return all
+			}
+			all := ids(Selection{})
+			if len(all) != 2*n || !slices.IsSorted(all) || all[0] != "a/alert-0000" {
+				t.Fatalf("%d dead letters, from %v on", len(all), all[:min(len(all), 3)])
+			}
+			if got := ids(Selection{Sink: "b", IDs: []string{"alert-0250", "nonsense"}}); !slices.Equal(got, []string{"b/alert-0250"}) {
+				t.Errorf("got %v", got)
+			}
+			var some []string // more than go into one request
+			for i := range idStep + 20 {
+				some = append(some, fmt.Sprintf("alert-%04d", i))
+			}
+			o, err := d.RetryDeadLetters(t.Context(), Selection{Sink: "a", IDs: append(some, "nonsense")})
+			if err != nil || o.Done != len(some) || !slices.Equal(o.Unknown, []string{"nonsense"}) {
+				t.Errorf("retried %+v, %v", o, err)
+			}
+			if o, err = d.DropDeadLetters(t.Context(), Selection{All: true}); err != nil || o.Done != 2*n-len(some) {
+				t.Errorf("dropped %+v, %v", o, err)
+			}
+			if got := ids(Selection{}); len(got) != 0 {
+				t.Errorf("left %v", got)
+			}
+			if pending, err := j.Pending("a", 0, n); err != nil || len(pending) != len(some) {
+				t.Errorf("%d pending, %v", len(pending), err)
+			}
+			if _, err := d.DropDeadLetters(t.Context(), Selection{Sink: "c", All: true}); err == nil || err.Error() != `no sink is called "c"; known are a, b` {
+				t.Errorf("an unknown sink: %v", err)
+			}
+		})
+	}
+}
+
+func TestAdminRetryForASinkThatIsGone(t *testing.T) {
+	j := newJournal(t)
+	withDead(t, j, 2, "a", "gone")
+	j.Unregister("gone")
+	d := managers(t, j)["within"]
+	retry := func(s Selection) (Outcome, error) {
+		return d.RetryDeadLetters(t.Context(), s)
+	}
+	if o, err := retry(Selection{All: true}); err == nil || !strings.HasPrefix(err.Error(), "sink gone is not in the configuration any more") || o.Done != 0 {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err := retry(Selection{All: true, Sink: "a"}); err != nil || o.Done != 2 {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
+// A record that could not be read once is read after an upgrade.
+func TestAdminQuarantineRetry(t *testing.T) {
+	const good = `{"eventVersion":"1.11","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/alice","accountId":"111122223333","userName":"alice"},` +
+		`"eventTime":"2026-05-01T08:03:11Z","eventSource":"iam.amazonaws.com","eventName":"DeactivateMFADevice","awsRegion":"us-east-1",` +
+		`"requestParameters":{"userName":"zoe"},"responseElements":null,"eventID":"e1","recipientAccountId":"111122223333"}`
+	for way := range managers(t, newJournal(t)) {
+		t.Run(way, func(t *testing.T) {
+			j := newJournal(t)
+			_, err := j.KeepAside(t.Context(), []journal.Aside{
+				{Origin: "kafka://t/0@7", Reason: "syntax", Err: "too new", Raw: []byte(good)},
+				{Origin: "kafka://t/0@8", Reason: "syntax", Err: "too new", Raw: []byte(strings.Replace(good, "2026-05-01T", "tomorrow", 1))},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := managers(t, j)[way]
+			for i, want := range []Outcome{{Done: 1, Events: 1}, {Done: 0}} {
+				o, err := d.RetryQuarantine(t.Context(), Selection{All: true})
+				if err != nil || o.Done != want.Done || o.Events != want.Events || len(o.Still) != 1 {
+					t.Errorf("time %d: %+v, %v, want %+v and one that still cannot be read", i, o, err, want)
+				}
+			}
+			left, err := j.Asides()
+			if err != nil || len(left) != 1 || left[0].Origin != "kafka://t/0@8" {
+				t.Errorf("left %+v, %v", left, err)
+			}
+			_, err = j.Fold(t.Context(), time.Now(), func(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+				if len(events) != 1 || events[0].User != "zoe" || events[0].Origin != "kafka://t/0@7" {
+					t.Errorf("journalled %+v", events)
+				}
+				return out
+			}, func(journal.Folded) {})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A message that a source gave up is read again by that source, and by nobody
+// where it does not run.
+func TestAdminQuarantineRetryMessage(t *testing.T) {
+	j := newJournal(t)
+	_, err := j.KeepAside(t.Context(), []journal.Aside{
+		{Origin: "sqs://trail/1", Reason: "denied", Err: "no", Raw: []byte("mended"), Source: "bucket"},
+		{Origin: "sqs://trail/2", Reason: "denied", Err: "no", Raw: []byte("broken"), Source: "bucket"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	retry := func(d manager) (Outcome, error) {
+		return d.RetryQuarantine(t.Context(), Selection{All: true})
+	}
+	for way, d := range managers(t, j) {
+		if o, err := retry(d); err == nil || !strings.Contains(err.Error(), "only source bucket can read again what it gave up") {
+			t.Errorf("%s: %+v, %v", way, o, err)
+		}
+	}
+	var asked []string
+	admin := NewAdmin(j, prometheus.NewRegistry(), func(_ context.Context, source, message string) error {
+		asked = append(asked, source+" "+message)
+		if message == "broken" {
+			return errors.New("still denied")
+		}
+		return nil
+	})
+	o, err := retry(overNetwork(t, admin))
+	if err != nil || o.Done != 1 || len(o.Still) != 1 || len(asked) != 2 || !strings.HasPrefix(asked[0], "bucket ") {
+		t.Errorf("%+v, %v, asked %v", o, err, asked)
+	}
+	left, err := j.Asides()
+	if err != nil || len(left) != 1 || string(left[0].Raw) != "broken" {
+		t.Errorf("left %+v, %v", left, err)
+	}
+}
+
+// A list that is cut short does not look whole, and a command that loses
+// interest leaves nothing running.
+func TestAdminListCutShort(t *testing.T) {
+	for way := range managers(t, newJournal(t)) {
+		t.Run(way, func(t *testing.T) {
+			j := newJournal(t)
+			withDead(t, j, adminStep+1, "a")
+			d := managers(t, j)[way]
+			enough := errors.New("enough")
+			err := d.ListDeadLetters(t.Context(), Selection{}, func(DeadLetter) error { return enough })
+			if !errors.Is(err, enough) {
+				t.Errorf("got %v", err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			n := 0
+			err = d.ListDeadLetters(ctx, Selection{}, func(DeadLetter) error { n++; cancel(); return nil })
+			if err == nil && n <= adminStep {
+				t.Errorf("%d of %d read, and no error", n, adminStep+1)
+			}
+		})
+	}
+	w := httptest.NewRecorder()
+	defer func() {
+		if recover() != http.ErrAbortHandler {
+			t.Error("the answer was ended as if it were whole")
+		}
+	}()
+	l := newLines(w)
+	if err := l.write(1); err != nil {
+		t.Fatal(err)
+	}
+	l.end(io.ErrUnexpectedEOF)
+}

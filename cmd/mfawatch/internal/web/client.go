@@ -1,0 +1,166 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// The paths of the admin API.
+const (
+	deadLettersPath = "/api/v1/deadletters"
+	quarantinePath  = "/api/v1/quarantine"
+)
+
+// A Client asks the Handler of an Admin over HTTP.
+type Client struct {
+	client  *http.Client
+	address string
+}
+
+// NewClient returns the client of the service at an address, HOST:PORT. It asks for
+// nothing yet. Its error is a *config.Error.
+func NewClient(address string) (*Client, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || port == "" || port == "0" {
+		return nil, config.Refuse("--address", config.Mistake{Problem: fmt.Sprintf("want HOST:PORT of the running service, got %q", config.Bounded(address))})
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: time.Minute}
+	return &Client{&http.Client{Transport: transport}, net.JoinHostPort(host, port)}, nil
+}
+
+// ListDeadLetters does what the Admin's does.
+func (c *Client) ListDeadLetters(ctx context.Context, s Selection, each func(DeadLetter) error) error {
+	return list(ctx, c, deadLettersPath, s, each)
+}
+
+// RetryDeadLetters does what the Admin's does.
+func (c *Client) RetryDeadLetters(ctx context.Context, s Selection) (Outcome, error) {
+	return c.change(ctx, http.MethodPost, deadLettersPath+"/retry", s)
+}
+
+// DropDeadLetters does what the Admin's does.
+func (c *Client) DropDeadLetters(ctx context.Context, s Selection) (Outcome, error) {
+	return c.change(ctx, http.MethodDelete, deadLettersPath, s)
+}
+
+// ListQuarantine does what the Admin's does.
+func (c *Client) ListQuarantine(ctx context.Context, s Selection, each func(journal.Aside) error) error {
+	return list(ctx, c, quarantinePath, s, each)
+}
+
+// RetryQuarantine does what the Admin's does.
+func (c *Client) RetryQuarantine(ctx context.Context, s Selection) (Outcome, error) {
+	return c.change(ctx, http.MethodPost, quarantinePath+"/retry", s)
+}
+
+// DropQuarantine does what the Admin's does.
+func (c *Client) DropQuarantine(ctx context.Context, s Selection) (Outcome, error) {
+	return c.change(ctx, http.MethodDelete, quarantinePath, s)
+}
+
+// do sends a request about a selection. The caller closes the body.
+func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.ReadCloser, error) {
+	q := url.Values{"id": s.IDs}
+	if s.All {
+		q.Set("all", "true")
+	}
+	if s.Sink != "" {
+		q.Set("sink", s.Sink)
+	}
+	u := url.URL{Scheme: "http", Host: c.address, Path: path, RawQuery: q.Encode()}
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Host = "localhost" // see plainHost
+	response, err := c.client.Do(r)
+	var wrong *url.Error
+	if errors.As(err, &wrong) {
+		return nil, fmt.Errorf("ask the service at %s: %w", c.address, wrong.Err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+		if reason := line(string(text)); response.StatusCode != http.StatusNotFound || strings.HasPrefix(reason, "no ") {
+			return nil, errors.New(config.Clean(reason))
+		}
+		return nil, fmt.Errorf("there is no mfawatch that knows this at %s", c.address)
+	}
+	return response.Body, nil
+}
+
+// idStep is how many IDs go into one request.
+const idStep = 100
+
+// list calls each with every line of a list.
+func list[T any](ctx context.Context, c *Client, path string, s Selection, each func(T) error) error {
+	steps := slices.Collect(slices.Chunk(s.IDs, idStep))
+	if len(steps) == 0 {
+		steps = [][]string{nil}
+	}
+	for _, ids := range steps {
+		body, err := c.do(ctx, http.MethodGet, path, Selection{Sink: s.Sink, IDs: ids})
+		if err != nil {
+			return err
+		}
+		decoder := json.NewDecoder(bufio.NewReader(body))
+		for {
+			var v T
+			if err = decoder.Decode(&v); err != nil {
+				break
+			}
+			if err = each(v); err != nil {
+				break
+			}
+		}
+		body.Close()
+		if !errors.Is(err, io.EOF) {
+			return fmt.Errorf("read the list: %w", err)
+		}
+	}
+	return nil
+}
+
+// change carries out one action on a selection.
+func (c *Client) change(ctx context.Context, method, path string, s Selection) (total Outcome, err error) {
+	steps := slices.Collect(slices.Chunk(s.IDs, idStep))
+	if s.All {
+		steps = [][]string{nil}
+	}
+	for _, ids := range steps {
+		body, err := c.do(ctx, method, path, Selection{Sink: s.Sink, IDs: ids, All: s.All})
+		if err != nil {
+			return total, err
+		}
+		var o Outcome
+		err = json.NewDecoder(body).Decode(&o)
+		body.Close()
+		if err != nil {
+			return total, fmt.Errorf("read what came of it: %w", err)
+		}
+		total.Done += o.Done
+		total.Events += o.Events
+		total.Unknown = append(total.Unknown, o.Unknown...)
+		total.Still = append(total.Still, o.Still...)
+	}
+	return total, nil
+}

@@ -1,0 +1,124 @@
+package web
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// asides is the records kept aside that are selected, oldest first.
+func (a *Admin) asides(s Selection) ([]journal.Aside, error) {
+	all, err := a.journal.Asides()
+	all = slices.DeleteFunc(all, func(r journal.Aside) bool { return !s.has(r.ID) })
+	slices.SortFunc(all, func(a, b journal.Aside) int {
+		if c := a.Time.Compare(b.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return all, err
+}
+
+// ListQuarantine calls each with every record kept aside that is selected, oldest
+// first.
+func (a *Admin) ListQuarantine(_ context.Context, s Selection, each func(journal.Aside) error) error {
+	all, err := a.asides(s)
+	for _, record := range all {
+		if err == nil {
+			err = each(record)
+		}
+	}
+	return err
+}
+
+// DropQuarantine drops the selected records.
+func (a *Admin) DropQuarantine(_ context.Context, s Selection) (o Outcome, err error) {
+	all, err := a.asides(s)
+	if err != nil {
+		return o, err
+	}
+	ids := idsOf(all)
+	n, err := a.journal.DropAsides(ids...)
+	if err != nil {
+		return o, err
+	}
+	a.metrics.quarantine.WithLabelValues(actionDrop).Add(float64(n))
+	return Outcome{Done: n, Unknown: Missing(s.IDs, ids)}, nil
+}
+
+func idsOf(all []journal.Aside) []string {
+	ids := make([]string, len(all))
+	for i, r := range all {
+		ids[i] = r.ID
+	}
+	return ids
+}
+
+// RetryQuarantine scans the selected records again, and has messages read again.
+// One that can be read now is journalled and kept aside no more.
+func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, err error) {
+	all, err := a.asides(s)
+	if err != nil {
+		return o, err
+	}
+	if a.again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r journal.Aside) bool { return r.Source == "" }) {
+		return o, refused{http.StatusConflict, fmt.Sprintf("only source %s can read again what it gave up, and it does not run: start the service first", all[0].Source)}
+	}
+	scanner := trail.NewScanner()
+	for _, r := range all {
+		if r.Source != "" {
+			done, err := a.retryMessage(ctx, r)
+			switch {
+			case err != nil:
+				return o, err
+			case done:
+				o.Done++
+			default:
+				o.Still = append(o.Still, r.ID)
+			}
+			continue
+		}
+		var f findings
+		scanner.ScanBytes(trail.Origin{Place: r.Origin, Offset: -1}, r.Raw, &f)
+		if f.bad {
+			o.Still = append(o.Still, r.ID)
+			continue
+		}
+		fresh, err := a.journal.Append(ctx, f.events)
+		if err != nil {
+			return o, err
+		}
+		n, err := a.journal.DropAsides(r.ID)
+		if err != nil {
+			return o, err
+		}
+		o.Events += fresh
+		o.Done += n
+	}
+	a.metrics.quarantine.WithLabelValues(actionRetry).Add(float64(o.Done))
+	o.Unknown = Missing(s.IDs, idsOf(all))
+	return o, nil
+}
+
+// retryMessage has the source that gave a message up read what it names again.
+func (a *Admin) retryMessage(ctx context.Context, r journal.Aside) (done bool, err error) {
+	if a.again == nil || a.again(ctx, r.Source, string(r.Raw)) != nil { // which logs
+		return false, nil
+	}
+	n, err := a.journal.DropAsides(r.ID)
+	return n > 0, err
+}
+
+// findings is a visitor that keeps the events.
+type findings struct {
+	events []*trail.Event
+	bad    bool
+}
+
+func (f *findings) Event(e *trail.Event)        { f.events = append(f.events, e) }
+func (f *findings) Unreadable(trail.Unreadable) { f.bad = true }

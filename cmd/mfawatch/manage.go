@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
+)
+
+// A manageCommand is a command with others below it that all manage the same kind of
+// thing.
+type manageCommand struct {
+	*program
+	noun      string
+	flags     adminFlags
+	format    string
+	selection web.Selection
+	stopped   bool // the service is
+}
+
+func (c *manageCommand) command(name, short, long string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   name,
+		Short: short,
+		Long: long + `
+
+Where the service runs, it is asked over HTTP; where it is stopped, its journal is
+opened. -c FILE finds out which; --address and --journal say it.`,
+		Example: "  mfawatch " + name + " list -c mfawatch.yaml\n  mfawatch " + name + " retry --all -c mfawatch.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c.started = false
+			return fmt.Errorf("%s: no action given; want list, show, retry or drop", name)
+		},
+	}
+	c.flags.add(cmd)
+	return cmd
+}
+
+// with carries f out with an admin client.
+func (c *manageCommand) with(cmd *cobra.Command, f func(context.Context, adminClient) error) error {
+	if c.format == "" {
+		c.format = "json"
+		if output.IsTerminal(c.stdout) {
+			c.format = "table"
+		}
+	}
+	if wrong := config.OneOf("--format", c.format, "table", "json"); wrong != nil {
+		return config.Refuse(cmd.CommandPath(), wrong...)
+	}
+	admin, stopped, err := c.openAdmin(&c.flags)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(cmd.Context(), c.stderr)
+	defer stop()
+	if stopped == nil {
+		return f(ctx, admin)
+	}
+	c.stopped = true
+	return errors.Join(f(ctx, admin), stopped.Close())
+}
+
+func (c *manageCommand) formats(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.format, "format", "", "`FORMAT`: table or json (default: table on a terminal, else json)")
+}
+
+func (c *manageCommand) lister(short string, f func(context.Context, adminClient, *manageCommand) error) *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: short, Args: cobra.NoArgs}
+	c.formats(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return c.with(cmd, func(ctx context.Context, admin adminClient) error { return f(ctx, admin, c) })
+	}
+	return cmd
+}
+
+func (c *manageCommand) shower(short string, f func(context.Context, adminClient, *manageCommand) (found []string, err error)) *cobra.Command {
+	cmd := &cobra.Command{Use: "show ID…", Short: short, Args: c.wantIDs}
+	c.formats(cmd)
+	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
+		c.selection.IDs = unique(ids)
+		return c.with(cmd, func(ctx context.Context, admin adminClient) error {
+			found, err := f(ctx, admin, c)
+			if err != nil {
+				return err
+			}
+			return c.name(web.Missing(c.selection.IDs, found))
+		})
+	}
+	return cmd
+}
+
+func (c *manageCommand) wantIDs(cmd *cobra.Command, ids []string) error {
+	if len(ids) == 0 {
+		return fmt.Errorf("%s: no ID given; want one or more of those that list shows", cmd.Name())
+	}
+	return nil
+}
+
+func (c *manageCommand) changer(name, short string, change func(adminClient, context.Context, web.Selection) (web.Outcome, error), say func(web.Outcome) string) *cobra.Command {
+	cmd := &cobra.Command{Use: name + " ID…|--all", Short: short}
+	cmd.Flags().BoolVar(&c.selection.All, "all", false, "all of them")
+	cmd.Args = func(cmd *cobra.Command, ids []string) error {
+		switch {
+		case c.selection.All && len(ids) > 0:
+			return fmt.Errorf("%s: want either IDs or --all, got both", name)
+		case !c.selection.All && len(ids) == 0:
+			return fmt.Errorf("%s: no ID given; want one or more of those that list shows, or --all", name)
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
+		c.selection.IDs = unique(ids)
+		return c.with(cmd, func(ctx context.Context, admin adminClient) error {
+			o, err := change(admin, ctx, c.selection)
+			if o.Done > 0 || err == nil {
+				fmt.Fprintln(c.stdout, say(o))
+			}
+			if err != nil {
+				return err
+			}
+			for _, id := range o.Still {
+				fmt.Fprintf(c.stderr, "mfawatch: still cannot be read, and is kept: %s\n", config.Clean(id))
+			}
+			err = c.name(o.Unknown)
+			if len(o.Still) > 0 {
+				err = errTold
+			}
+			return err
+		})
+	}
+	return cmd
+}
+
+// name fails for IDs that nothing has.
+func (c *manageCommand) name(unknown []string) error {
+	for _, id := range unknown {
+		fmt.Fprintf(c.stderr, "mfawatch: no %s has the ID %s\n", c.noun, config.Clean(id))
+	}
+	if len(unknown) > 0 {
+		return errTold
+	}
+	return nil
+}
+
+func unique(ids []string) []string { return slices.Compact(slices.Sorted(slices.Values(ids))) }

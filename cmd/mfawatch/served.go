@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/service"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
+)
+
+// A served is a service with its web server: metrics and health are served to the
+// last.
+type served struct {
+	*service.Pipeline
+	web *web.Server // nil: nothing is served
+	log *slog.Logger
+}
+
+// newServed builds both, or nothing. load reads the configuration again for a
+// reload; nil: there is none to read. The caller closes it.
+func (p *program) newServed(c *config.Config, stdout io.Writer, load func() (*config.Config, error)) (*served, error) {
+	reg := web.NewRegistry()
+	log, level := config.NewLogger(c.Log, p.stderr)
+	pipeline, err := service.New(c, config.Deps{Stdin: p.stdin, Stdout: stdout, Colours: p.colours(), Log: log, Level: level, Metrics: reg}, reg, load)
+	if err != nil {
+		return nil, err
+	}
+	server, err := web.Listen(pipeline, reg, log)
+	if err != nil {
+		return nil, errors.Join(err, pipeline.Close())
+	}
+	return &served{pipeline, server, log}, nil
+}
+
+// Run runs both until ctx is done, or the web server fails.
+func (s *served) Run(ctx context.Context) error {
+	if s.web == nil {
+		return s.Pipeline.Run(ctx)
+	}
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	web := new(errgroup.Group)
+	web.Go(func() error {
+		defer stop()
+		return s.web.Run(serving)
+	})
+	err := s.Pipeline.Run(running)
+	stopServing()
+	return errors.Join(err, web.Wait())
+}
+
+// Close closes both, the journal last.
+func (s *served) Close() error {
+	var err error
+	if s.web != nil {
+		err = s.web.Close()
+	}
+	return errors.Join(err, s.Pipeline.Close())
+}
