@@ -39,8 +39,8 @@ type Config struct {
 	httpsend.Config `koanf:",squash"`
 }
 
-// DefaultWebhookConfig is what holds where nothing else is said.
-func DefaultWebhookConfig() Config { return Config{Config: httpsend.DefaultConfig()} }
+// DefaultConfig is what holds where nothing else is said.
+func DefaultConfig() Config { return Config{Config: httpsend.DefaultConfig()} }
 
 // Headers are HTTP headers by name. Shown, they are their names.
 type Headers map[string]string
