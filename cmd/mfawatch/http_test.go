@@ -113,7 +113,7 @@ func TestMetricsLint(t *testing.T) {
 	m.sinkRestarts.WithLabelValues("audit")
 	m.deadLetters.WithLabelValues("audit", actionDrop)
 	sink := &servedSink{name: "audit"}
-	sink.dispatcher.Store(new(dispatch.Dispatcher))
+	sink.dispatcher.Store(new(dispatch.Worker))
 	reg.MustRegister(sinkCollector{&pipeline{sinks: map[string]*servedSink{"audit": sink}}})
 	problems, err := testutil.GatherAndLint(reg)
 	problems = slices.DeleteFunc(problems, func(p promlint.Problem) bool { return !strings.HasPrefix(p.Metric, "mfawatch_") })

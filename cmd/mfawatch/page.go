@@ -143,7 +143,7 @@ func (p *pipeline) front() (*page, error) {
 		}
 		v.Parts = append(v.Parts, part)
 	}
-	st, err := p.count.stats(p.journal)
+	st, err := p.counted.Stats()
 	if err != nil {
 		return nil, err
 	}

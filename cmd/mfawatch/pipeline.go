@@ -27,7 +27,7 @@ type pipeline struct {
 	registry *prometheus.Registry
 	metrics  *metrics
 	journal  *journal.Journal
-	count    *census
+	counted  *countedJournal
 	folding  *folding
 	http     *httpServer
 
@@ -54,7 +54,7 @@ type folding struct {
 // closes the pipeline.
 func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeline, err error) {
 	p := &pipeline{
-		around: s, log: s.log, registry: reg, metrics: newMetrics(reg), count: new(census), config: c,
+		around: s, log: s.log, registry: reg, metrics: newMetrics(reg), config: c,
 		sources: make(map[string]*supervised), sinks: make(map[string]*servedSink),
 	}
 	defer func() {
@@ -66,6 +66,7 @@ func newPipeline(c *Config, s surroundings, reg *prometheus.Registry) (_ *pipeli
 	if err != nil {
 		return nil, err
 	}
+	p.counted = &countedJournal{Journal: p.journal}
 	p.around.places = p.journal
 	p.folding = &folding{processor: processor.New(p.journal, processor.Options{Logger: s.log, Registerer: reg, Policy: c.policy()})}
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
@@ -117,8 +118,8 @@ func (p *pipeline) newSink(name string, c *Config) (*servedSink, error) {
 		closeSink(sink)
 		return nil, err
 	}
-	o := dispatch.Options{Logger: p.log, Drain: c.Drain, Router: router, Delivery: map[string]dispatch.DeliveryConfig{name: c.Sinks[name].delivery()}}
-	s, err := newServedSink(name, sink, sinkLine{p.journal, name, p.count}, o, p.metrics)
+	o := dispatch.Options{Logger: p.log, Drain: c.Drain, Router: router, Delivery: c.Sinks[name].delivery()}
+	s, err := newServedSink(name, sink, p.counted, o, p.metrics)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sinks.%s: %w", name, err), s.Close())
 	}

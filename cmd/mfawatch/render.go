@@ -103,9 +103,7 @@ func closeSink(s sinks.Sink) error {
 
 // render is what the sink would send, or the alert as machines get it.
 func render(sink sinks.Sink, a *processor.Alert) (string, error) {
-	if r, ok := sink.(interface {
-		Render(a *processor.Alert) (string, error)
-	}); ok {
+	if r, ok := sink.(sinks.Renderer); ok {
 		return r.Render(a)
 	}
 	text, err := json.MarshalIndent(a, "", "  ")
