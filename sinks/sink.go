@@ -1,5 +1,5 @@
-// Package sinks is who is told: one file for each channel, and the dispatcher
-// that feeds them from the journal.
+// Package sinks holds what a channel is, Sink with its optional interfaces, and the
+// verdicts that its errors carry.
 package sinks
 
 import (

@@ -1,3 +1,5 @@
+// Package dispatch sends the journal's alerts to a sink: one Worker with its queue,
+// retries, circuit breaker, groups and acknowledgements.
 package dispatch
 
 import (

@@ -1,3 +1,4 @@
+// Package file appends alerts to a file, one line of JSON each.
 package file
 
 import (

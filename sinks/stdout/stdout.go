@@ -1,3 +1,4 @@
+// Package stdout prints alerts, as JSON or as text for people.
 package stdout
 
 import (
