@@ -1,5 +1,5 @@
-// Package sinks is who is told: one file for each channel, and the dispatcher
-// that feeds them from the journal.
+// Package sinks holds what a channel is, Sink with its optional interfaces, and the
+// verdicts that its errors carry.
 package sinks
 
 import (
@@ -39,11 +39,32 @@ type GroupSender interface {
 	SendGroup(ctx context.Context, alerts []*processor.Alert) error
 }
 
-// What else a channel may be able to do: each is asked for where it is used.
-//
-//	To(recipients []string) (Sink, error)             the same channel, for others than those of its configuration
-//	Render(a *processor.Alert) (string, error)        what would be sent of an alert that begins an exposure, with no secret in it
-//	Receipt(ref string) string                        what the channel gave, in words: "ticket 4711"
+// Addressable is a Sink that can send to others than the recipients of its
+// configuration.
+type Addressable interface {
+	// To returns the same channel for other recipients. The caller does not
+	// close it.
+	To(recipients []string) (Sink, error)
+}
+
+// Renderer is a Sink that can show what it sends.
+type Renderer interface {
+	// Render returns what Send would send first about the exposure of a. It
+	// holds no secret.
+	Render(a *processor.Alert) (string, error)
+}
+
+// Receipter is a Sink whose references mean something to people.
+type Receipter interface {
+	// Receipt returns in words what the channel gave, such as "ticket 4711".
+	Receipt(ref string) string
+}
+
+// Reopener is a Sink that writes to a file which others may move away.
+type Reopener interface {
+	// Reopen opens the file under its name again.
+	Reopen() error
+}
 
 // AlwaysDelivered reports whether a step is told although somebody ended the exposure
 // at the channel: it began, or began again; somebody came in; or an intruder's

@@ -50,6 +50,7 @@ const (
 	VerdictSuperseded    Verdict = "superseded"
 )
 
+// Verdicts are all of them.
 var Verdicts = []Verdict{VerdictTold, VerdictRetry, VerdictAmbiguous, VerdictThrottled, VerdictPermanent, VerdictMisconfigured, VerdictSuperseded}
 
 type verdictError struct {
@@ -60,6 +61,7 @@ type verdictError struct {
 
 func (e verdictError) Unwrap() error { return e.error }
 
+// WithVerdict returns err with the verdict v, nil for nil.
 func WithVerdict(err error, v Verdict, after time.Duration) error {
 	if err == nil {
 		return nil
@@ -87,6 +89,7 @@ type ofOne struct{ error }
 
 func (e ofOne) Unwrap() error { return e.error }
 
+// IsOfOne reports whether err was marked by OfOne.
 func IsOfOne(err error) bool {
 	_, is := errors.AsType[ofOne](err)
 	return is

@@ -99,9 +99,7 @@ func (p *program) aside(c *config.Config) config.Deps {
 
 // render is what the sink would send, or the alert as machines get it.
 func render(sink sinks.Sink, a *processor.Alert) (string, error) {
-	if r, ok := sink.(interface {
-		Render(a *processor.Alert) (string, error)
-	}); ok {
+	if r, ok := sink.(sinks.Renderer); ok {
 		return r.Render(a)
 	}
 	text, err := json.MarshalIndent(a, "", "  ")

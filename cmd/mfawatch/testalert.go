@@ -135,7 +135,7 @@ func testSink(ctx context.Context, c config.Sink, s config.Deps, alerts []*proce
 
 // receipt is what the channel gave, in words.
 func receipt(sink sinks.Sink, ref string) string {
-	if r, ok := sink.(interface{ Receipt(ref string) string }); ok {
+	if r, ok := sink.(sinks.Receipter); ok {
 		if text := r.Receipt(ref); text != "" {
 			return ": " + exposure.Clean(text, 300)
 		}

@@ -1,3 +1,4 @@
+// Package safetext makes text that an attacker may have chosen fit to show.
 package safetext
 
 import (

@@ -1,3 +1,5 @@
+// Package secret reads secrets and certificates from text or files, and keeps them
+// out of what is shown.
 package secret
 
 import (

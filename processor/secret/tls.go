@@ -17,6 +17,7 @@ type TLSConfig struct {
 	ServerName string `koanf:"server_name"` // the name in the server's certificate, where it is not the host's
 }
 
+// Build returns the configuration of c, and reads every file that it names.
 func (c TLSConfig) Build() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
 	if c.CAFile != "" {

@@ -24,7 +24,7 @@ func (u URL) MarshalText() ([]byte, error) {
 	return []byte(shown), nil
 }
 
-// problem is what is wrong with the address, "" if nothing.
+// Problem is what is wrong with the address, "" if nothing.
 func (u URL) Problem() string {
 	parsed, err := url.Parse(string(u))
 	switch {

@@ -67,7 +67,7 @@ func single(l *line) *attempt {
 
 // batch is an attempt to send the head of the line, with what follows it in the
 // journal and may be sent.
-func (w *worker) batch(l *line, limit int) *attempt {
+func (w *Worker) batch(l *line, limit int) *attempt {
 	a := &attempt{how: batched}
 	for {
 		for _, p := range l.queue[:min(len(l.queue), limit)] {
@@ -103,7 +103,7 @@ func (w *worker) batch(l *line, limit int) *attempt {
 
 // sinktest.Send loads the alerts and sends them. It runs in a goroutine of its own and
 // touches of w only what never changes.
-func (a *attempt) send(ctx context.Context, w *worker) {
+func (a *attempt) send(ctx context.Context, w *Worker) {
 	if a.err = a.load(w); a.err != nil {
 		a.unread = true
 		return
@@ -142,7 +142,7 @@ func (a *attempt) send(ctx context.Context, w *worker) {
 
 // load reads the alerts from the journal, and takes those off that do not
 // belong or do not fit.
-func (a *attempt) load(w *worker) error {
+func (a *attempt) load(w *Worker) error {
 	size := 0
 	fit := a.items[:0]
 	fits := map[*line]bool{} // lines of what fits

@@ -12,7 +12,6 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
-	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 	"github.com/mfawatch/mfawatch/sinks/file"
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
@@ -47,7 +46,7 @@ func BenchmarkBurst(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		d, err := dispatch.New(j, map[string]sinks.Sink{"file": file}, dispatch.Options{Logger: quiet})
+		d, err := dispatch.New(j, "file", file, dispatch.Options{Logger: quiet, Delivery: dispatch.DeliveryConfig{Concurrency: 1}})
 		if err != nil {
 			b.Fatal(err)
 		}

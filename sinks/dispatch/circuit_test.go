@@ -17,7 +17,7 @@ import (
 )
 
 func delivery(c DeliveryConfig) Options {
-	return Options{Delivery: map[string]DeliveryConfig{"a": c}}
+	return Options{Delivery: c}
 }
 
 func many(n int) (ids []string) {
@@ -50,7 +50,7 @@ func TestCircuitStopsHammering(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "down (tried with one alert at a time): connection refused") {
 			t.Errorf("ready: %v", err)
 		}
-		open := r.d.workers[0].metrics.open
+		open := r.d.metrics.open
 		if v := testutil.ToFloat64(open); v != 1 {
 			t.Errorf("circuit_open is %v while it is", v)
 		}
@@ -118,7 +118,7 @@ func TestMisconfiguredPausesAndBurnsNothing(t *testing.T) {
 		if sends, _ := s.lists(); len(sends) > 4 {
 			t.Errorf("%d sends before it paused", len(sends))
 		}
-		if err := r.d.Ready(); err == nil || !strings.Contains(err.Error(), "sink a: misconfigured") || !strings.Contains(err.Error(), "401 Unauthorized") {
+		if err := r.d.Ready(); err == nil || !strings.Contains(err.Error(), "misconfigured") || !strings.Contains(err.Error(), "401 Unauthorized") {
 			t.Errorf("ready: %v", err)
 		}
 		if _, told := other.lists(); len(told) != 100 {
@@ -203,7 +203,7 @@ func TestThrottledNeverSooner(t *testing.T) {
 		if now := time.Now(); now.Before(until) {
 			t.Error("done before it was allowed")
 		}
-		if v := testutil.ToFloat64(r.d.workers[0].metrics.throttled); v < 3600 || v > 3602 {
+		if v := testutil.ToFloat64(r.d.metrics.throttled); v < 3600 || v > 3602 {
 			t.Errorf("throttled for %v s, want 3600", v)
 		}
 		r.stop()
@@ -267,7 +267,7 @@ func TestPartOfABatchIsDoneByAnother(t *testing.T) {
 			time.Sleep(time.Minute) // while the rest is still in the journal alone
 			return "", sinks.Throttled(errors.New("429"), time.Minute)
 		}}}
-		r.start(delivery(DeliveryConfig{Timeout: time.Hour}), map[string]sinks.Sink{"a": s})
+		r.start(delivery(DeliveryConfig{Concurrency: 1, Timeout: time.Hour}), map[string]sinks.Sink{"a": s})
 		tell(t, r.j, "w-1")
 		time.Sleep(time.Second)
 		tell(t, r.j, "x-1", "y-1", "z-1", "z-2")

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/mfawatch/mfawatch/sinks"
 )
 
 func TestDeliveryConfigValidate(t *testing.T) {
@@ -61,15 +59,11 @@ func TestDeliveryDefaults(t *testing.T) {
 	}
 }
 
-func TestDispatcherRefusesABadDelivery(t *testing.T) {
+func TestWorkerRefusesABadDelivery(t *testing.T) {
 	j := openJournal(t, filepath.Join(t.TempDir(), "j.db"))
 	defer j.Close()
-	for name, want := range map[string]string{"a": "sink a: timeout: ", "b": "sink b: there is no such sink"} {
-		_, err := New(j, map[string]sinks.Sink{"a": &fakeSink{t: t}}, Options{
-			Logger: slog.New(slog.DiscardHandler), Delivery: map[string]DeliveryConfig{name: {Timeout: -1}},
-		})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %q", err, want)
-		}
+	_, err := New(j, "a", &fakeSink{t: t}, Options{Logger: slog.New(slog.DiscardHandler), Delivery: DeliveryConfig{Timeout: -1}})
+	if want := "delivery: timeout: "; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
 	}
 }

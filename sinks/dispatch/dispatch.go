@@ -1,17 +1,15 @@
+// Package dispatch sends the journal's alerts to a sink: one Worker with its queue,
+// retries, circuit breaker, groups and acknowledgements.
 package dispatch
 
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -32,95 +30,49 @@ type store interface {
 	Idle(ctx context.Context) error
 }
 
-// Options of a Dispatcher. The zero value is good for use.
+// Options of a Worker. The zero value is good for use.
 type Options struct {
 	Logger     *slog.Logger          // default: slog.Default()
 	Registerer prometheus.Registerer // nil: metrics are counted, but not shown
 	Drain      time.Duration         // time that running sends get once Run's ctx is done; default 20s
-	// Delivery is how each sink is sent its alerts, by its name; default: as the
-	// zero DeliveryConfig says.
-	Delivery map[string]DeliveryConfig
-	// Router says what is for which sink, when, and for whom; nil: everything for
-	// everybody at once.
+	Delivery   DeliveryConfig        // how the sink is sent its alerts
+	// Router says which alerts are for the sink, when, and for whom; nil: all of
+	// them, immediately, for the sink's own recipients.
 	Router *route.Router
 }
 
-// parallel is implemented by sinks that need a number of sends at once that is
-// not for the operator to choose.
-type parallel interface{ Parallel() int }
-
-// A Dispatcher tells the journal's alerts to the sinks. Each sink has a worker
-// and a place in the journal of its own, so one that is down delays only itself;
-// an alert that fails delays only those of its exposure.
-type Dispatcher struct {
-	store   store
-	log     *slog.Logger
-	workers []*worker
-}
-
-// New registers the sinks, by their names, with the journal, so it is
-// to be called before anything is folded: a sink that the journal does not know
-// yet is told what is journalled from here on.
-func New(j store, sinks map[string]sinks.Sink, o Options) (*Dispatcher, error) {
+// New registers the sink under its name with the journal. Call it before anything
+// is folded: a sink that is new to the journal gets the alerts from here on.
+func New(j store, name string, s sinks.Sink, o Options) (*Worker, error) {
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	o.Drain = cmp.Or(o.Drain, 20*time.Second)
-	for name, c := range o.Delivery {
-		if sinks[name] == nil {
-			return nil, fmt.Errorf("delivery of sink %s: there is no such sink", name)
-		}
-		if err := c.Validate(); err != nil {
-			return nil, fmt.Errorf("delivery of sink %s: %w", name, err)
-		}
+	if err := o.Delivery.Validate(); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
 	}
-	names := slices.Sorted(maps.Keys(sinks))
-	if err := j.Register(names...); err != nil {
+	if err := j.Register(name); err != nil {
 		return nil, err
 	}
-	m := newMetrics(o.Registerer, j, names)
-	d := &Dispatcher{store: j, log: o.Logger}
-	for _, name := range names {
-		w := newWorker(name, sinks[name], j, m, o.Delivery[name], o)
-		left, err := j.Pending(name, 0, lookAhead)
-		if err != nil {
-			return nil, err
-		}
-		if len(left) > 0 {
-			w.before = left[len(left)-1].Number
-		}
-		d.workers = append(d.workers, w)
+	left, err := j.Pending(name, 0, lookAhead)
+	if err != nil {
+		return nil, err
 	}
-	return d, nil
+	w := newWorker(name, s, j, o)
+	if len(left) > 0 {
+		w.before = left[len(left)-1].Number
+	}
+	return w, nil
 }
 
-// Run sends until ctx is done. It then begins no more, lets the sends that are
-// running end within the drain time, and returns nil; what is not told by then
-// waits in the journal. Only a journal that was closed ends it before.
-func (d *Dispatcher) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	for _, w := range d.workers {
-		g.Go(func() error {
-			if err := w.run(ctx); err != nil {
-				return fmt.Errorf("sink %s: %w", w.name, err)
-			}
-			return nil
-		})
-	}
-	return g.Wait()
-}
+// Idle waits until all events are folded and every sink of the journal is done
+// with every alert, delivered or dead.
+func (w *Worker) Idle(ctx context.Context) error { return w.store.Idle(ctx) }
 
-// Idle waits until all events are folded and every sink is done with every
-// alert, told or dead.
-func (d *Dispatcher) Idle(ctx context.Context) error { return d.store.Idle(ctx) }
-
-// Ready reports the sinks that do not get their alerts told, nil if all do: those
-// that are down, misconfigured or had their last few attempts fail, and those
-// whose progress cannot be journalled.
-func (d *Dispatcher) Ready() error {
-	var errs []error
-	for _, w := range d.workers {
-		if err := w.err.Load(); err != nil {
-			errs = append(errs, fmt.Errorf("sink %s: %w", w.name, *err))
-		}
+// Ready reports why the sink does not get its alerts, nil if it does: it is down
+// or misconfigured, its last few attempts failed, or its progress cannot be
+// journalled.
+func (w *Worker) Ready() error {
+	if err := w.err.Load(); err != nil {
+		return *err
 	}
-	return errors.Join(errs...)
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -95,37 +96,47 @@ func tell(t testing.TB, j *journal.Journal, ids ...string) {
 	}
 }
 
-// A rig runs a dispatcher in a bubble of fake time.
+// A rig runs a worker for each sink in a bubble of fake time.
 type rig struct {
-	t    *testing.T
-	path string
-	j    *journal.Journal
-	d    *Dispatcher
-	log  strings.Builder
-	stop func()
+	t       *testing.T
+	path    string
+	j       *journal.Journal
+	d       *Worker // the first by name
+	workers map[string]*Worker
+	log     strings.Builder
+	stop    func()
 }
 
 func newRig(t *testing.T) *rig {
 	return &rig{t: t, path: filepath.Join(t.TempDir(), "mfawatch.db")}
 }
 
-func (r *rig) start(o Options, sinks map[string]sinks.Sink) {
+func (r *rig) start(o Options, all map[string]sinks.Sink) {
 	r.t.Helper()
 	r.j = openJournal(r.t, r.path)
 	o.Logger = slog.New(slog.NewTextHandler(&r.log, nil))
-	d, err := New(r.j, sinks, o)
-	if err != nil {
-		r.t.Fatal(err)
+	r.workers = map[string]*Worker{}
+	names := slices.Sorted(maps.Keys(all))
+	for _, name := range names {
+		w, err := New(r.j, name, all[name], o)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.workers[name] = w
 	}
-	r.d = d
+	r.d = r.workers[names[0]]
 	ctx, cancel := context.WithCancel(r.t.Context())
 	ended := make(chan error)
-	go func() { ended <- d.Run(ctx) }()
+	for _, w := range r.workers {
+		go func() { ended <- w.Run(ctx) }()
+	}
 	r.stop = func() {
 		r.t.Helper()
 		cancel()
-		if err := <-ended; err != nil {
-			r.t.Errorf("run: %v", err)
+		for range r.workers {
+			if err := <-ended; err != nil {
+				r.t.Errorf("run: %v", err)
+			}
 		}
 		if err := r.j.Close(); err != nil {
 			r.t.Error(err)
@@ -231,7 +242,7 @@ func TestVerdicts(t *testing.T) {
 				if tt.dead && (letters[0].Cause != tt.err.Error() || letters[0].Attempts != 1 || letters[0].Alert.ID != "x-1") {
 					t.Errorf("dead letter %+v", letters[0])
 				}
-				got := testutil.ToFloat64(r.d.workers[0].metrics.sends.WithLabelValues(tt.result))
+				got := testutil.ToFloat64(r.d.metrics.sends.WithLabelValues(tt.result))
 				if got != 1 {
 					t.Errorf("%v sends counted as %s, want 1", got, tt.result)
 				}
@@ -265,7 +276,7 @@ func TestThrottledHoldsTheWholeSinkAlone(t *testing.T) {
 			return "", nil
 		}}
 		other := &fakeSink{t: t}
-		r.start(Options{Delivery: map[string]DeliveryConfig{"busy": {Concurrency: 1}}}, map[string]sinks.Sink{"busy": busy, "other": other})
+		r.start(Options{Delivery: DeliveryConfig{Concurrency: 1}}, map[string]sinks.Sink{"busy": busy, "other": other})
 		tell(t, r.j, "x-1", "y-1")
 		time.Sleep(time.Second)
 		tell(t, r.j, "z-1")
@@ -294,7 +305,7 @@ func TestOneSickExposureDoesNotHoldUpOthers(t *testing.T) {
 			}
 			return "", nil
 		}}
-		r.start(Options{Delivery: map[string]DeliveryConfig{"a": {Concurrency: 2}}}, map[string]sinks.Sink{"a": s})
+		r.start(Options{Delivery: DeliveryConfig{Concurrency: 2}}, map[string]sinks.Sink{"a": s})
 		var ids []string
 		for i := range 3000 { // more than the worker looks ahead
 			ids = append(ids, fmt.Sprintf("sick-%04d", i))
@@ -327,7 +338,7 @@ func TestRetriesUntilTheAgeThenDeadLetter(t *testing.T) {
 			times = append(times, time.Now())
 			return "", errors.New("refused")
 		}}
-		r.start(Options{Delivery: map[string]DeliveryConfig{"a": {Retry: RetryConfig{Min: time.Second, Max: time.Minute, Age: time.Hour}}}}, map[string]sinks.Sink{"a": s})
+		r.start(Options{Delivery: DeliveryConfig{Retry: RetryConfig{Min: time.Second, Max: time.Minute, Age: time.Hour}}}, map[string]sinks.Sink{"a": s})
 		tell(t, r.j, "x-1", "x-2")
 		r.idle()
 		for i := 1; i < len(times); i++ {
@@ -365,7 +376,7 @@ func TestTimeoutOfAnAttempt(t *testing.T) {
 			}
 			return "", nil
 		}}
-		r.start(Options{Delivery: map[string]DeliveryConfig{"a": {Timeout: 30 * time.Second}}}, map[string]sinks.Sink{"a": s})
+		r.start(Options{Delivery: DeliveryConfig{Timeout: 30 * time.Second}}, map[string]sinks.Sink{"a": s})
 		begin := time.Now()
 		tell(t, r.j, "x-1")
 		r.idle()
@@ -449,7 +460,7 @@ func TestNewAlertOfABusyExposure(t *testing.T) {
 			time.Sleep(time.Minute)
 			return "after " + a.ID, nil
 		}}
-		r.start(Options{Delivery: map[string]DeliveryConfig{"a": {Timeout: time.Hour}}}, map[string]sinks.Sink{"a": s})
+		r.start(Options{Delivery: DeliveryConfig{Timeout: time.Hour}}, map[string]sinks.Sink{"a": s})
 		tell(t, r.j, "x-1", "x-2")
 		time.Sleep(90 * time.Second) // the first is noted, the second is being sent
 		tell(t, r.j, "x-3")
@@ -487,7 +498,7 @@ func TestRefBesideAnErrorIsKept(t *testing.T) {
 			}
 			return answer.ref, answer.err
 		}}
-		o := Options{Delivery: map[string]DeliveryConfig{"a": {Retry: RetryConfig{Min: time.Minute, Max: time.Hour}}}}
+		o := Options{Delivery: DeliveryConfig{Retry: RetryConfig{Min: time.Minute, Max: time.Hour}}}
 		r.start(o, map[string]sinks.Sink{"a": s})
 		tell(t, r.j, "x-1", "x-2", "x-3")
 		<-block
@@ -513,17 +524,17 @@ func TestReadyAndPanic(t *testing.T) {
 			return "", nil
 		})
 		r.start(Options{}, map[string]sinks.Sink{"good": s, "bad": bad})
-		if err := r.d.Ready(); err != nil {
+		if err := errors.Join(r.workers["good"].Ready(), r.workers["bad"].Ready()); err != nil {
 			t.Errorf("at start: %v", err)
 		}
 		tell(t, r.j, "x-1")
 		time.Sleep(time.Hour)
-		if err := r.d.Ready(); err == nil || !strings.Contains(err.Error(), "sink bad: ") || !strings.Contains(err.Error(), "nil map") || strings.Contains(err.Error(), "good") {
+		if err := r.workers["bad"].Ready(); err == nil || !strings.Contains(err.Error(), "nil map") || r.workers["good"].Ready() != nil {
 			t.Errorf("while one sink fails: %v", err)
 		}
 		sick = false
 		r.idle()
-		if err := r.d.Ready(); err != nil {
+		if err := errors.Join(r.workers["good"].Ready(), r.workers["bad"].Ready()); err != nil {
 			t.Errorf("when it works again: %v", err)
 		}
 		r.stop()
@@ -564,7 +575,7 @@ func TestJournalThatCannotNote(t *testing.T) {
 		defer j.Close()
 		store := &brokenStore{Journal: j, err: errors.New("disk full")}
 		s := &fakeSink{t: t}
-		d, err := New(store, map[string]sinks.Sink{"a": s}, Options{Logger: slog.New(slog.DiscardHandler)})
+		d, err := New(store, "a", s, Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

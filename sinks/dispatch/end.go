@@ -10,7 +10,7 @@ import (
 )
 
 // end acts on the verdict of an attempt.
-func (w *worker) end(a *attempt) {
+func (w *Worker) end(a *attempt) {
 	now := time.Now()
 	w.running--
 	for _, l := range a.lines {
@@ -99,7 +99,7 @@ func (a *attempt) heads() (heads []item) {
 }
 
 // tellDone is done with the items of an attempt that succeeded.
-func (w *worker) tellDone(a *attempt, now time.Time) {
+func (w *Worker) tellDone(a *attempt, now time.Time) {
 	w.answered()
 	w.failures = 0
 	if w.sendErr != nil {
@@ -126,7 +126,7 @@ func (w *worker) tellDone(a *attempt, now time.Time) {
 
 // keepRef keeps the reference that came beside an error: how far the channel
 // got. The next attempt goes on from there.
-func (w *worker) keepRef(a *attempt) {
+func (w *Worker) keepRef(a *attempt) {
 	if len(a.items) != 1 || a.newRef == "" || a.newRef == a.items[0].ref {
 		return
 	}
@@ -136,7 +136,7 @@ func (w *worker) keepRef(a *attempt) {
 }
 
 // bury gives the alert of the item up.
-func (w *worker) bury(it item, a *attempt, now time.Time) {
+func (w *Worker) bury(it item, a *attempt, now time.Time) {
 	l := it.line
 	l.attempts++
 	first := l.first
@@ -151,7 +151,7 @@ func (w *worker) bury(it item, a *attempt, now time.Time) {
 }
 
 // leaveAlone leaves the channel alone for as long as it asked.
-func (w *worker) leaveAlone(a *attempt, after time.Duration, now time.Time) {
+func (w *Worker) leaveAlone(a *attempt, after time.Duration, now time.Time) {
 	wait := after
 	if wait <= 0 {
 		wait = w.backoff(a.items[0].line.attempts)
@@ -177,7 +177,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // sinks.VerdictRetry lets the heads of the lines rest, or gives them up for their age.
-func (w *worker) retry(a *attempt, now time.Time) {
+func (w *Worker) retry(a *attempt, now time.Time) {
 	if w.cut {
 		return // by ourselves: that says nothing of the channel
 	}
@@ -214,7 +214,7 @@ func (w *worker) retry(a *attempt, now time.Time) {
 // count remembers, over restarts too, that the head of a line failed, and since
 // when it does. That starts anew where the channel asked to wait or we are
 // misconfigured: no alert is given up for either.
-func (w *worker) count(it item, first time.Time) {
+func (w *Worker) count(it item, first time.Time) {
 	l := it.line
 	l.attempts++
 	l.first = first
@@ -222,7 +222,7 @@ func (w *worker) count(it item, first time.Time) {
 }
 
 // rest puts the line back until its head is due.
-func (w *worker) rest(l *line, due time.Time) {
+func (w *Worker) rest(l *line, due time.Time) {
 	if len(l.queue) == 0 {
 		w.forget(l)
 		return
@@ -233,7 +233,7 @@ func (w *worker) rest(l *line, due time.Time) {
 
 // offer makes the head of the line ready to be sent. Of an exposure that was
 // superseded only what is insistent is.
-func (w *worker) offer(l *line) {
+func (w *Worker) offer(l *line) {
 	for len(l.queue) > 0 && w.stoppedAt(l) {
 		w.finish(l, note{result: journal.Result{Number: l.queue[0].Number, Ref: l.ref, Stop: true}})
 	}
@@ -245,7 +245,7 @@ func (w *worker) offer(l *line) {
 }
 
 // forget drops a line that has nothing to be told and nothing to be noted.
-func (w *worker) forget(l *line) {
+func (w *Worker) forget(l *line) {
 	if len(l.queue) == 0 && l.unnoted == 0 {
 		delete(w.lines, l.name)
 		delete(w.stopped, l.name)
@@ -253,7 +253,7 @@ func (w *worker) forget(l *line) {
 }
 
 // finish is done with the head of the line, and lets the next step up.
-func (w *worker) finish(l *line, n note) {
+func (w *Worker) finish(l *line, n note) {
 	n.line, n.since = l, l.queue[0].Since
 	l.unnoted++
 	w.skip(l)
@@ -261,7 +261,7 @@ func (w *worker) finish(l *line, n note) {
 }
 
 // skip lets the next of the line step up.
-func (w *worker) skip(l *line) {
+func (w *Worker) skip(l *line) {
 	delete(w.alone, l.queue[0].Number)
 	l.queue = l.queue[1:]
 	l.attempts, l.first, l.due, l.perhaps = 0, time.Time{}, time.Time{}, false
@@ -275,7 +275,7 @@ func (w *worker) skip(l *line) {
 // backoff is the wait after n attempts before the last: exponential, capped,
 // and anywhere below that, so that many who failed at once do not come back at
 // once.
-func (w *worker) backoff(n int) time.Duration {
+func (w *Worker) backoff(n int) time.Duration {
 	limit := w.config.Retry.Min
 	for ; n > 0 && limit < w.config.Retry.Max; n-- {
 		limit *= 2
@@ -284,7 +284,7 @@ func (w *worker) backoff(n int) time.Duration {
 }
 
 // answered closes the circuit: what rests since the channel was down is tried.
-func (w *worker) answered() {
+func (w *Worker) answered() {
 	if !w.circuit.answer() {
 		return
 	}
@@ -298,7 +298,7 @@ func (w *worker) answered() {
 }
 
 // failed logs a failure when it is another one than the last.
-func (w *worker) failed(a *attempt, wait time.Duration) {
+func (w *Worker) failed(a *attempt, wait time.Duration) {
 	w.failures++
 	if w.sendErr == nil || w.sendErr.Error() != a.err.Error() {
 		it := a.items[0]
@@ -309,7 +309,7 @@ func (w *worker) failed(a *attempt, wait time.Duration) {
 }
 
 // tellReady publishes why the sink is not ready, and the state of the circuit.
-func (w *worker) tellReady() {
+func (w *Worker) tellReady() {
 	var err error
 	switch {
 	case w.journalErr != nil:

@@ -16,7 +16,6 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
-	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 	"github.com/mfawatch/mfawatch/sinks/file"
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
@@ -117,7 +116,7 @@ func beKilled(t *testing.T, dir string) {
 // A pipeline is journal, processor, dispatcher and one file.
 type pipeline struct {
 	p    *processor.Processor
-	d    *dispatch.Dispatcher
+	d    *dispatch.Worker
 	stop func()
 }
 
@@ -129,7 +128,7 @@ func startPipeline(t *testing.T, dir string) *pipeline {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := dispatch.New(j, map[string]sinks.Sink{"file": file}, dispatch.Options{Logger: quiet})
+	d, err := dispatch.New(j, "file", file, dispatch.Options{Logger: quiet, Delivery: dispatch.DeliveryConfig{Concurrency: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

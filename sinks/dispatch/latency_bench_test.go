@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
-	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
 	"github.com/mfawatch/mfawatch/sinks/webhook"
@@ -28,7 +27,7 @@ func BenchmarkCommitToSocket(b *testing.B) {
 	}
 	defer hook.Close()
 	j := sinktest.OpenJournal(b, filepath.Join(b.TempDir(), "mfawatch.db"))
-	d, err := dispatch.New(j, map[string]sinks.Sink{"hook": hook}, dispatch.Options{Logger: slog.New(slog.DiscardHandler)})
+	d, err := dispatch.New(j, "hook", hook, dispatch.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

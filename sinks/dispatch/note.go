@@ -30,7 +30,7 @@ const (
 )
 
 // addNote puts a note with those that wait for the journal.
-func (w *worker) addNote(n note) {
+func (w *Worker) addNote(n note) {
 	due := time.Now().Add(noteTime)
 	if !n.ends() {
 		due = due.Add(failureTime)
@@ -45,7 +45,7 @@ func (w *worker) addNote(n note) {
 
 // note journals what is to be noted, while the next sends are already running.
 // Dying in between sends an alert again with the same ID, never loses one.
-func (w *worker) note(now time.Time) {
+func (w *Worker) note(now time.Time) {
 	if w.busy != nil || len(w.notes) == 0 || now.Before(w.again) {
 		return
 	}
@@ -58,7 +58,7 @@ func (w *worker) note(now time.Time) {
 	go func() { w.noted <- w.journal(notes) }()
 }
 
-func (w *worker) journal(notes []note) error {
+func (w *Worker) journal(notes []note) error {
 	var results []journal.Result
 	var failures []journal.Failure
 	for _, n := range notes {
@@ -88,7 +88,7 @@ func (w *worker) journal(notes []note) error {
 }
 
 // endNote ends what note began.
-func (w *worker) endNote(err error) {
+func (w *Worker) endNote(err error) {
 	notes := w.busy
 	w.busy = nil
 	w.noteJournal(err)
@@ -112,7 +112,7 @@ func (w *worker) endNote(err error) {
 }
 
 // noteJournal remembers whether the journal can be used, and when to try again.
-func (w *worker) noteJournal(err error) {
+func (w *Worker) noteJournal(err error) {
 	if err == nil {
 		if w.journalErr != nil {
 			w.journalErr = nil

@@ -14,7 +14,7 @@ import (
 // What may have arrived already is sent again all the same: nobody could end at
 // the channel what it is thought not to know. It reports whether it passed over
 // anything.
-func (w *worker) overtake(l *line) bool {
+func (w *Worker) overtake(l *line) bool {
 	if !w.config.People {
 		return false
 	}
@@ -34,7 +34,7 @@ func (w *worker) overtake(l *line) bool {
 
 // stoppedAt reports whether the head of the line is not to be told, since the
 // exposure was superseded.
-func (w *worker) stoppedAt(l *line) bool {
+func (w *Worker) stoppedAt(l *line) bool {
 	head := l.queue[0]
 	stopped, known := w.stopped[l.name]
 	if !known {

@@ -22,12 +22,6 @@ type router interface {
 	Plain(sink string) bool
 }
 
-// addressed is implemented by channels that can tell others than those of their
-// configuration.
-type addressed interface {
-	To(recipients []string) (sinks.Sink, error)
-}
-
 // routed is what a line adds where a router is asked.
 type routed struct {
 	held bool     // rests until the end of quiet hours
@@ -41,7 +35,7 @@ type routed struct {
 // enter puts a line where its head belongs: with those that may be sent, or with
 // those that rest until quiet hours are over. What is not for the sink is passed
 // over.
-func (w *worker) enter(l *line, now time.Time) {
+func (w *Worker) enter(l *line, now time.Time) {
 	if l.held { // what people asked for is no delay of ours
 		for i := range l.queue {
 			l.queue[i].Since = now
@@ -80,7 +74,7 @@ func (w *worker) enter(l *line, now time.Time) {
 	}
 }
 
-func (w *worker) decide(l *line, p journal.Pending, now time.Time) (route.Decision, error) {
+func (w *Worker) decide(l *line, p journal.Pending, now time.Time) (route.Decision, error) {
 	alert, _, err := w.store.Take(w.name, p.Number)
 	if err != nil {
 		return route.Decision{}, err
@@ -90,7 +84,7 @@ func (w *worker) decide(l *line, p journal.Pending, now time.Time) (route.Decisi
 
 // ticket.Urgent reports whether something behind the head may not wait, so that the
 // head has to go first.
-func (w *worker) urgent(l *line, now time.Time) bool {
+func (w *Worker) urgent(l *line, now time.Time) bool {
 	return slices.ContainsFunc(l.queue[1:], func(p journal.Pending) bool {
 		if p.Step == exposure.Resolved {
 			return false
@@ -101,14 +95,14 @@ func (w *worker) urgent(l *line, now time.Time) bool {
 }
 
 // wake asks anew for a line that is held back, since it has got longer.
-func (w *worker) wake(l *line) {
+func (w *Worker) wake(l *line) {
 	if i := slices.Index(w.resting.lines, l); l.held && i >= 0 {
 		heap.Remove(&w.resting, i)
 		w.offer(l)
 	}
 }
 
-func (w *worker) heldNow(l *line, held bool) {
+func (w *Worker) heldNow(l *line, held bool) {
 	switch {
 	case held && !l.held:
 		w.metrics.held.Inc()
@@ -120,7 +114,7 @@ func (w *worker) heldNow(l *line, held bool) {
 
 // address notes that the sink is about to know the exposures of an attempt, and
 // finds the channel for their recipients.
-func (w *worker) address(a *attempt) {
+func (w *Worker) address(a *attempt) {
 	for i, it := range a.items {
 		if w.router != nil {
 			it.line.known = route.Case{Known: true, To: it.line.to}
@@ -131,8 +125,8 @@ func (w *worker) address(a *attempt) {
 }
 
 // channel is the sink for recipients. One that takes none tells its own.
-func (w *worker) channel(to []string) (sinks.Sink, error) {
-	if _, ok := w.sink.(addressed); !ok || len(to) == 0 {
+func (w *Worker) channel(to []string) (sinks.Sink, error) {
+	if _, ok := w.sink.(sinks.Addressable); !ok || len(to) == 0 {
 		return w.sink, nil
 	}
 	to, err := readRecipients(to)
@@ -161,7 +155,7 @@ func Address(s sinks.Sink, recipients []string) (sinks.Sink, error) {
 }
 
 func address(s sinks.Sink, to []string) (sinks.Sink, error) {
-	sink, ok := s.(addressed)
+	sink, ok := s.(sinks.Addressable)
 	if !ok {
 		return nil, errors.New("recipients: this sink has none to choose")
 	}
@@ -194,7 +188,7 @@ func readRecipients(list []string) ([]string, error) {
 
 // knows is what the journal is to remember with a result of the line's head:
 // that the sink knows the exposure, or would if it had not been over before.
-func (w *worker) knows(l *line, r journal.Result) journal.Result {
+func (w *Worker) knows(l *line, r journal.Result) journal.Result {
 	if w.router != nil && l.queue[0].Step != exposure.Attempted {
 		l.known = route.Case{Known: true, To: l.to}
 		r.Known, r.To = true, l.to

@@ -252,7 +252,7 @@ func TestRouting(t *testing.T) {
 			routedTell(t, r.j, "x-opened high")
 			r.stop()
 			o := routedBy(t, route.Pager)
-			o.Delivery = nil
+			o.Delivery = DeliveryConfig{}
 			var err error
 			if o.Router, err = route.New([]route.Route{routedFrom("high")}, map[string]route.Kind{"b": route.Pager}, nil, time.UTC); err != nil {
 				t.Fatal(err)

@@ -60,8 +60,7 @@ func TestStormBecomesGroups(t *testing.T) {
 		s := &groupSink{fakeSink: fakeSink{t: t}}
 		machine := &fakeSink{t: t}
 		o := grouping(GroupConfig{Wait: time.Minute})
-		o.Delivery["m"] = o.Delivery["a"] // it cannot: unaffected
-		r.start(o, map[string]sinks.Sink{"a": s, "m": machine})
+		r.start(o, map[string]sinks.Sink{"a": s, "m": machine}) // the machine cannot: unaffected
 		begin := time.Now()
 		tell(t, r.j, "x-1")
 		time.Sleep(time.Second)
@@ -209,8 +208,6 @@ type batchSink struct {
 	throttle int    // batches that are asked to wait
 }
 
-func (s *batchSink) Parallel() int { return 1 }
-
 func (s *batchSink) SendBatch(_ context.Context, alerts []*processor.Alert) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -235,7 +232,7 @@ func TestBatchesKeepTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		s := &batchSink{fakeSink: fakeSink{t: t}}
-		r.start(Options{}, map[string]sinks.Sink{"a": s})
+		r.start(delivery(DeliveryConfig{Concurrency: 1}), map[string]sinks.Sink{"a": s})
 		var ids []string
 		for i := range 3000 {
 			ids = append(ids, fmt.Sprintf("x%d-%04d", i*i%701, i))
@@ -261,7 +258,7 @@ func TestBatchThatIsRefused(t *testing.T) {
 			}
 			return "", nil
 		}
-		r.start(Options{}, map[string]sinks.Sink{"a": s})
+		r.start(delivery(DeliveryConfig{Concurrency: 1}), map[string]sinks.Sink{"a": s})
 		tell(t, r.j, many(100)...)
 		r.idle()
 		if _, told := s.lists(); len(told) != 99 {
@@ -279,7 +276,7 @@ func TestBatchesWithARate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		s := &batchSink{fakeSink: fakeSink{t: t}}
-		r.start(delivery(DeliveryConfig{Rate: 10}), map[string]sinks.Sink{"a": s})
+		r.start(delivery(DeliveryConfig{Concurrency: 1, Rate: 10}), map[string]sinks.Sink{"a": s})
 		begin := time.Now()
 		tell(t, r.j, many(200)...)
 		r.idle()

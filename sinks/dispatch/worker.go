@@ -28,14 +28,15 @@ const (
 // reported as not ready.
 const unwellAfter = 3
 
-// A worker tells one sink. Its fields belong to the goroutine of run, but for
-// those that say otherwise.
-type worker struct {
+// Worker sends the journal's alerts to one sink. An alert that fails delays only
+// those of its exposure; a sink that is down delays no other sink. The fields
+// belong to the goroutine of Run, except those that say otherwise.
+type Worker struct {
 	name      string
 	sink      sinks.Sink
 	store     store
 	log       *slog.Logger
-	metrics   *sinkMetrics
+	metrics   *metrics
 	config    DeliveryConfig
 	drainTime time.Duration
 	batches   bool          // the sink is a sinks.BatchSender
@@ -73,9 +74,9 @@ type worker struct {
 	err atomic.Pointer[error] // why the sink is not ready; read by anyone
 }
 
-func newWorker(name string, s sinks.Sink, j store, m *metrics, c DeliveryConfig, o Options) *worker {
-	w := &worker{
-		name: name, sink: s, store: j, metrics: m.sink(name), config: c.withDefaults(), drainTime: o.Drain,
+func newWorker(name string, s sinks.Sink, j store, o Options) *Worker {
+	w := &Worker{
+		name: name, sink: s, store: j, metrics: newMetrics(o.Registerer, name, j), config: o.Delivery.withDefaults(), drainTime: o.Drain,
 		log:     o.Logger.With("sink", name),
 		lines:   map[string]*line{},
 		ready:   lineHeap{less: byTurn},
@@ -86,9 +87,6 @@ func newWorker(name string, s sinks.Sink, j store, m *metrics, c DeliveryConfig,
 		noted:   make(chan error, 1),
 	}
 	_, w.batches = s.(sinks.BatchSender)
-	if p, ok := s.(parallel); ok {
-		w.config.Concurrency = p.Parallel()
-	}
 	if o.Router != nil && !o.Router.Plain(name) {
 		w.router = o.Router
 	}
@@ -100,8 +98,10 @@ func newWorker(name string, s sinks.Sink, j store, m *metrics, c DeliveryConfig,
 	return w
 }
 
-// run sends until ctx is done, then drains.
-func (w *worker) run(ctx context.Context) error {
+// Run sends until ctx is done. It then begins no more, lets the sends that are
+// running end within the drain time, and returns nil; alerts that were not
+// delivered by then wait in the journal. Only a closed journal ends it before.
+func (w *Worker) Run(ctx context.Context) error {
 	// Sends outlive ctx by the drain time.
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -137,7 +137,7 @@ func (w *worker) run(ctx context.Context) error {
 
 // look takes pending alerts from the journal, if there are few left to send.
 // Its error is that the journal was closed.
-func (w *worker) look(now time.Time) error {
+func (w *Worker) look(now time.Time) error {
 	if !w.more || w.ready.Len() >= lookAhead/2 || w.known >= maxKnown || now.Before(w.again) {
 		return nil
 	}
@@ -172,18 +172,18 @@ func (w *worker) look(now time.Time) error {
 }
 
 // full reports whether nothing more may be begun.
-func (w *worker) full(now time.Time) bool {
+func (w *Worker) full(now time.Time) bool {
 	return w.running >= w.config.Concurrency || now.Before(w.paused) || len(w.notes) >= lookAhead ||
 		w.circuit.blocks(w.running, now) || w.limiter != nil && w.limiter.TokensAt(now) < 1
 }
 
 // idle reports whether a send could be begun if there were an alert for it.
-func (w *worker) idle(now time.Time) bool {
+func (w *Worker) idle(now time.Time) bool {
 	return !w.full(now) && w.ready.empty() && w.known < maxKnown && !now.Before(w.again)
 }
 
 // begin sends what may be sent now, the oldest first.
-func (w *worker) begin(ctx context.Context, now time.Time) {
+func (w *Worker) begin(ctx context.Context, now time.Time) {
 	for !w.resting.empty() && !w.resting.first().due.After(now) {
 		w.enter(w.resting.take(), now)
 	}
@@ -221,7 +221,7 @@ func (w *worker) begin(ctx context.Context, now time.Time) {
 }
 
 // next decides what is sent next, nil if there is nothing.
-func (w *worker) next(now time.Time) *attempt {
+func (w *Worker) next(now time.Time) *attempt {
 	if w.circuit.open && !w.ready.empty() {
 		return w.probe()
 	}
@@ -256,7 +256,7 @@ func (w *worker) next(now time.Time) *attempt {
 
 // probe is an attempt with the alert that was tried least: one that is sick by
 // itself must not keep the channel from being found well.
-func (w *worker) probe() *attempt {
+func (w *Worker) probe() *attempt {
 	best := 0
 	for i, l := range w.ready.lines {
 		if b := w.ready.lines[best]; l.attempts < b.attempts || l.attempts == b.attempts && byTurn(l, b) {
@@ -267,7 +267,7 @@ func (w *worker) probe() *attempt {
 }
 
 // hold keeps the line back if its head is part of a storm.
-func (w *worker) hold(l *line, now time.Time) bool {
+func (w *Worker) hold(l *line, now time.Time) bool {
 	alert, ref, err := w.store.Take(w.name, l.queue[0].Number)
 	if errors.Is(err, journal.ErrDone) {
 		w.skip(l)
@@ -286,7 +286,7 @@ func (w *worker) hold(l *line, now time.Time) bool {
 }
 
 // wait is how long nothing will happen by itself.
-func (w *worker) wait(now time.Time) time.Duration {
+func (w *Worker) wait(now time.Time) time.Duration {
 	until := now.Add(time.Hour)
 	sooner := func(t time.Time) {
 		if t.After(now) && t.Before(until) {
@@ -314,7 +314,7 @@ func (w *worker) wait(now time.Time) time.Duration {
 }
 
 // drain waits for the sends that are running, and journals what they came to.
-func (w *worker) drain(cancel context.CancelFunc) {
+func (w *Worker) drain(cancel context.CancelFunc) {
 	deadline := time.NewTimer(w.drainTime)
 	defer deadline.Stop()
 	for w.running > 0 {

@@ -1,3 +1,4 @@
+// Package file appends alerts to a file, one line of JSON each.
 package file
 
 import (
@@ -32,7 +33,8 @@ type Sink struct {
 
 // New opens the file, with mode 0600 if it has to be made. The part of a
 // line that a crash left at its end is cut off; a file that ends in the middle
-// of something else is refused.
+// of something else is refused. Lines keep the order of the journal when
+// alerts are sent one at a time: see dispatch.DeliveryConfig.Concurrency.
 func New(cfg Config) (*Sink, error) {
 	if cfg.Path == "" {
 		return nil, errors.New("path: missing; want the path of a file, such as alerts.jsonl")
@@ -43,10 +45,6 @@ func New(cfg Config) (*Sink, error) {
 	}
 	return &Sink{path: cfg.Path, f: f}, nil
 }
-
-// Parallel implements the dispatcher's wish to know: lines are in the order of
-// the journal.
-func (s *Sink) Parallel() int { return 1 }
 
 var _ sinks.BatchSender = (*Sink)(nil)
 

@@ -1,3 +1,5 @@
+// Package httpsend sends one bounded HTTP request for a channel, and gives the
+// verdict on its answer.
 package httpsend
 
 import (
@@ -101,7 +103,7 @@ type Reply struct {
 	Body   []byte // as far as the bound of the request
 }
 
-// post sends r once and returns what came back, also beside an error where
+// Send sends r once and returns what came back, also beside an error where
 // there was an answer: a channel that knows better what it means may look. The
 // error is nil for a status of 2xx whose reply came to its end or its bound,
 // and else carries the verdict: see StatusError and unanswered. Neither r.url

@@ -1,3 +1,4 @@
+// Package kafka writes alerts to a topic.
 package kafka
 
 import (

@@ -1,3 +1,4 @@
+// Package message puts an alert into words for people, and into JSON for programs.
 package message
 
 import (
@@ -92,7 +93,7 @@ func (w Wording) Account(number string) string {
 	return number
 }
 
-// account is the account, and its partition if it is not the usual one.
+// AlertAccount is the account of a, and its partition if it is not the usual one.
 func (w Wording) AlertAccount(a *processor.Alert) string {
 	account := w.Account(a.Account)
 	if a.Partition != "" && a.Partition != "aws" {
@@ -263,6 +264,7 @@ func Follows(step exposure.Step) bool {
 	return true
 }
 
+// Unlinked returns m with no text that a mail program makes a link of.
 func Unlinked(m Message) Message {
 	m.Title, m.Short, m.Summary, m.Advice = safetext.Unlink(m.Title), safetext.Unlink(m.Short), safetext.Unlink(m.Summary), safetext.Unlink(m.Advice)
 	m.Facts = slices.Clone(m.Facts)

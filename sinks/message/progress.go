@@ -26,7 +26,7 @@ func ProgressOf(ref string) (p progress) {
 	return p
 }
 
-// of is what is known of the alert, never nil and the caller's own.
+// Of is what is known of the alert, never nil and the caller's own.
 func (p progress) Of(alert string) map[string]string {
 	known := map[string]string{}
 	for _, o := range p.Open {
@@ -39,7 +39,7 @@ func (p progress) Of(alert string) map[string]string {
 	return known
 }
 
-// note is the reference once this is known of the alert; nil: all were told, and
+// Note is the reference once this is known of the alert; nil: all were told, and
 // the channel said so.
 func (p progress) Note(alert string, to map[string]string, said string) string {
 	next := progress{Said: p.Said}

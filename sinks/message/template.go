@@ -41,7 +41,7 @@ var TemplateFuncs = template.FuncMap{
 // Texts are templates that were found to work.
 type Texts map[string]*template.Template
 
-// parse takes templates for the known parts, and tries each on an alert. The
+// Parse takes templates for the known parts, and tries each on an alert. The
 // errors are joined, each of the form "templates.part: problem".
 func (t Templates) Parse(known ...string) (Texts, error) {
 	parsed := make(Texts, len(t))
@@ -72,7 +72,7 @@ func (t Texts) write(part string, m Message, a *processor.Alert, max int) (strin
 	return b.Text.String(), nil
 }
 
-// or is what the part's template makes of the alert, max bytes at most; where
+// Or is what the part's template makes of the alert, max bytes at most; where
 // there is none, or it fails, it is the text given: an alert is not lost for
 // its looks.
 func (t Texts) Or(text, part string, m Message, a *processor.Alert, max int) string {

@@ -1,3 +1,5 @@
+// Package sinktest is the conformance suite that the tests of each channel run, with
+// the servers and stories that those tests share.
 package sinktest
 
 import (

@@ -48,6 +48,7 @@ func CampaignStory() []*processor.Alert {
 	return all
 }
 
+// Alert returns an alert with that ID of an exposure of its own.
 func Alert(id string) *processor.Alert {
 	x, user := "x-"+id, "bob"
 	return &processor.Alert{
@@ -58,6 +59,7 @@ func Alert(id string) *processor.Alert {
 	}
 }
 
+// Send sends the alert and wants no error and no reference.
 func Send(t *testing.T, s sinks.Sink, a *processor.Alert) {
 	t.Helper()
 	if ref, err := s.Send(t.Context(), a, ""); err != nil || ref != "" {
@@ -65,6 +67,7 @@ func Send(t *testing.T, s sinks.Sink, a *processor.Alert) {
 	}
 }
 
+// Vienna returns a time zone other than UTC.
 func Vienna(t testing.TB) *time.Location {
 	t.Helper()
 	zone, err := time.LoadLocation("Europe/Vienna")
@@ -102,7 +105,7 @@ func Hushed(t *testing.T, text string) {
 	}
 }
 
-// A Raw server answers each connection as it likes.
+// Raw returns the address of a server that answers each connection as it likes.
 func Raw(t *testing.T, answer func(c *net.TCPConn)) string {
 	t.Helper()
 	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -128,6 +131,7 @@ func Raw(t *testing.T, answer func(c *net.TCPConn)) string {
 	return "http://" + l.Addr().String()
 }
 
+// QuietServer returns a server that is not started and logs nothing.
 func QuietServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	s := httptest.NewUnstartedServer(h)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -135,6 +139,7 @@ func QuietServer(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
+// Answers answers every request so.
 func Answers(status int, kind, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", kind)
@@ -174,8 +179,10 @@ func Records(t *testing.T, text []byte, of *processor.Alert) (records []*process
 	return records
 }
 
+// Read reports whether a request changes nothing.
 func Read(r *http.Request) bool { return r.Method == http.MethodGet }
 
+// Tell sends the alert, and wants the verdict and the words in its error.
 func Tell(t *testing.T, s sinks.Sink, a *processor.Alert, ref string, want sinks.Verdict, words ...string) string {
 	t.Helper()
 	newRef, err := s.Send(t.Context(), a, ref)
@@ -193,7 +200,7 @@ func Tell(t *testing.T, s sinks.Sink, a *processor.Alert, ref string, want sinks
 	return newRef
 }
 
-// file writes a file that holds a secret.
+// SecretFile writes a file that holds a secret.
 func SecretFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "secret")

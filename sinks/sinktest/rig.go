@@ -20,7 +20,7 @@ type Rig struct {
 	Log     strings.Builder // of the dispatcher; read it after Stop, or while it is idle
 
 	t      *testing.T
-	d      *dispatch.Dispatcher
+	d      *dispatch.Worker
 	cancel context.CancelFunc
 	ended  chan error
 }
@@ -29,8 +29,8 @@ type Rig struct {
 func NewRig(t *testing.T, path string, s sinks.Sink, c dispatch.DeliveryConfig) *Rig {
 	t.Helper()
 	r := &Rig{Journal: OpenJournal(t, path), t: t, ended: make(chan error)}
-	d, err := dispatch.New(r.Journal, map[string]sinks.Sink{"a": s}, dispatch.Options{
-		Logger: slog.New(slog.NewTextHandler(&r.Log, nil)), Delivery: map[string]dispatch.DeliveryConfig{"a": c},
+	d, err := dispatch.New(r.Journal, "a", s, dispatch.Options{
+		Logger: slog.New(slog.NewTextHandler(&r.Log, nil)), Delivery: c,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -29,6 +29,7 @@ type HTTPServer struct {
 	Spare  func(r *http.Request) bool // requests that end well whatever is injected, and are not kept: looks
 }
 
+// NewHTTPServer starts a server that h answers, except for injected faults.
 func NewHTTPServer(t testing.TB, h http.Handler) *HTTPServer {
 	s := &HTTPServer{}
 	var turn sync.Mutex
@@ -101,6 +102,7 @@ func faultyEnd(w http.ResponseWriter, text string) {
 	_ = c.Close()
 }
 
+// Inject makes the next request end as f says.
 func (s *HTTPServer) Inject(f Fault) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,6 +110,7 @@ func (s *HTTPServer) Inject(f Fault) bool {
 	return true
 }
 
+// Bodies returns the bodies of all requests so far.
 func (s *HTTPServer) Bodies() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,3 +1,4 @@
+// Package stdout prints alerts, as JSON or as text for people.
 package stdout
 
 import (
@@ -32,7 +33,9 @@ type Sink struct {
 	w    io.Writer
 }
 
-// New prints to w, with one write for each alert.
+// New prints to w, with one write for each alert. Alerts keep the order of the
+// journal when they are sent one at a time: see
+// dispatch.DeliveryConfig.Concurrency.
 func New(cfg Config, w io.Writer) (*Sink, error) {
 	switch cfg.Format {
 	case "", "json", "text":
@@ -40,10 +43,6 @@ func New(cfg Config, w io.Writer) (*Sink, error) {
 	}
 	return nil, fmt.Errorf("format: %q; want json or text", cfg.Format)
 }
-
-// Parallel implements the dispatcher's wish to know: alerts are printed in the
-// order of the journal.
-func (s *Sink) Parallel() int { return 1 }
 
 // Send prints the alert. It has no use for a ref.
 func (s *Sink) Send(_ context.Context, a *processor.Alert, _ string) (string, error) {

@@ -1,3 +1,4 @@
+// Package ticket is what the channels share that keep a ticket for each exposure.
 package ticket
 
 import (
@@ -33,6 +34,7 @@ func Key(a *processor.Alert, who string) string {
 	return KeyFor(a.ID, who)
 }
 
+// KeyFor returns the key of an exposure or an alert for the recipient who.
 func KeyFor(key, who string) string {
 	digest := func(s string) string {
 		sum := sha256.Sum256([]byte(s))

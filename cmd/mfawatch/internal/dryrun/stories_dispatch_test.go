@@ -89,10 +89,9 @@ func dispatchStory(t *testing.T, all []*Alert, router *route.Router, until time.
 	path := filepath.Join(t.TempDir(), "mfawatch.db")
 	var mu sync.Mutex
 	channels := map[string]sinks.Sink{}
-	o := dispatch.Options{Logger: slog.New(slog.DiscardHandler), Router: router, Delivery: map[string]dispatch.DeliveryConfig{}}
-	for name, kind := range storyKinds {
+	o := dispatch.Options{Logger: slog.New(slog.DiscardHandler), Router: router}
+	for name := range storyKinds {
 		channels[name] = storySink{mu: &mu, said: &said, name: name}
-		o.Delivery[name] = dispatch.DeliveryConfig{People: kind != route.Machine}
 	}
 	var j *journal.Journal
 	var stop func()
@@ -101,17 +100,22 @@ func dispatchStory(t *testing.T, all []*Alert, router *route.Router, until time.
 		if j, err = journal.Open(path, journal.Options{Logger: o.Logger}); err != nil {
 			t.Fatal(err)
 		}
-		d, err := dispatch.New(j, channels, o)
-		if err != nil {
-			t.Fatal(err)
-		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
-		go func() { ended <- d.Run(ctx) }()
+		for name, kind := range storyKinds {
+			o.Delivery.People = kind != route.Machine
+			d, err := dispatch.New(j, name, channels[name], o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { ended <- d.Run(ctx) }()
+		}
 		stop = func() {
 			cancel()
-			if err := <-ended; err != nil {
-				t.Error(err)
+			for range storyKinds {
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
 			}
 			if err := j.Close(); err != nil {
 				t.Error(err)

@@ -30,7 +30,7 @@ type Pipeline struct {
 	registry *prometheus.Registry
 	metrics  *metrics
 	journal  *journal.Journal
-	count    *census
+	counted  *countedJournal
 	folding  *folding
 
 	changing sync.Mutex // held while parts start, change or stop
@@ -57,7 +57,7 @@ type folding struct {
 // is none to read.
 func New(c *config.Config, s config.Deps, reg *prometheus.Registry, load func() (*config.Config, error)) (_ *Pipeline, err error) {
 	p := &Pipeline{
-		around: s, log: s.Log, registry: reg, metrics: newMetrics(reg), count: new(census), config: c, load: load,
+		around: s, log: s.Log, registry: reg, metrics: newMetrics(reg), config: c, load: load,
 		sources: make(map[string]*supervised), sinks: make(map[string]*servedSink),
 	}
 	defer func() {
@@ -69,6 +69,7 @@ func New(c *config.Config, s config.Deps, reg *prometheus.Registry, load func() 
 	if err != nil {
 		return nil, err
 	}
+	p.counted = &countedJournal{Journal: p.journal}
 	p.around.Places = p.journal
 	p.folding = &folding{processor: processor.New(p.journal, processor.Options{Logger: s.Log, Registerer: reg, Policy: c.Policy()})}
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
@@ -109,8 +110,8 @@ func (p *Pipeline) newSink(name string, c *config.Config) (*servedSink, error) {
 		config.CloseSink(sink)
 		return nil, err
 	}
-	o := dispatch.Options{Logger: p.log, Drain: c.Drain, Router: router, Delivery: map[string]dispatch.DeliveryConfig{name: c.Sinks[name].Delivery()}}
-	s, err := newServedSink(name, sink, sinkLine{p.journal, name, p.count}, o, p.metrics)
+	o := dispatch.Options{Logger: p.log, Drain: c.Drain, Router: router, Delivery: c.Sinks[name].Delivery()}
+	s, err := newServedSink(name, sink, p.counted, o, p.metrics)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sinks.%s: %w", name, err), s.Close())
 	}
@@ -152,7 +153,7 @@ func (p *Pipeline) Config() *config.Config {
 func (p *Pipeline) Journal() *journal.Journal { return p.journal }
 
 // Stats returns what the journal holds for each sink. It may be a moment old.
-func (p *Pipeline) Stats() (journal.Stats, error) { return p.count.stats(p.journal) }
+func (p *Pipeline) Stats() (journal.Stats, error) { return p.counted.Stats() }
 
 // Sinks returns the names of the sinks as they are now, sorted.
 func (p *Pipeline) Sinks() []string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,17 +20,17 @@ type servedSink struct {
 	supervisor
 	name       string
 	sink       sinks.Sink
-	line       sinkLine
+	line       *countedJournal
 	options    dispatch.Options
 	prepared   bool // the dispatcher has not run yet
 	registry   atomic.Pointer[prometheus.Registry]
-	dispatcher atomic.Pointer[dispatch.Dispatcher]
+	dispatcher atomic.Pointer[dispatch.Worker]
 	part
 }
 
 // newServedSink registers the sink with the journal. It is told from where it
 // was before, or else what is journalled from here on.
-func newServedSink(name string, sink sinks.Sink, line sinkLine, o dispatch.Options, m *metrics) (*servedSink, error) {
+func newServedSink(name string, sink sinks.Sink, line *countedJournal, o dispatch.Options, m *metrics) (*servedSink, error) {
 	s := &servedSink{name: name, sink: sink, line: line, options: o}
 	s.kind, s.log, s.restarts = "sink", o.Logger.With("sink", name), m.sinkRestarts.WithLabelValues(name)
 	return s, s.prepare()
@@ -40,7 +39,7 @@ func newServedSink(name string, sink sinks.Sink, line sinkLine, o dispatch.Optio
 func (s *servedSink) prepare() error {
 	o, reg := s.options, prometheus.NewRegistry()
 	o.Registerer = reg
-	d, err := dispatch.New(s.line, map[string]sinks.Sink{s.name: s.sink}, o)
+	d, err := dispatch.New(s.line, s.name, s.sink, o)
 	if err != nil {
 		return err
 	}
@@ -64,13 +63,7 @@ func (s *servedSink) Run(ctx context.Context) error {
 }
 
 // Ready is why the sink does not get its alerts told, nil if it does.
-func (s *servedSink) Ready() error {
-	err := s.ready(s.dispatcher.Load())
-	if err == nil {
-		return nil
-	}
-	return errors.New(strings.TrimPrefix(err.Error(), "sink "+s.name+": ")) // the dispatcher's, for one of many
-}
+func (s *servedSink) Ready() error { return s.ready(s.dispatcher.Load()) }
 
 // Close lets go of what the sink holds.
 func (s *servedSink) Close() error {
@@ -82,7 +75,7 @@ func (s *servedSink) Close() error {
 
 // reopen opens anew what is written to a file, after it was moved away.
 func (s *servedSink) reopen() {
-	f, ok := s.sink.(interface{ Reopen() error })
+	f, ok := s.sink.(sinks.Reopener)
 	if !ok {
 		return
 	}
@@ -91,23 +84,4 @@ func (s *servedSink) reopen() {
 		return
 	}
 	s.log.Info("the sink's file was opened anew")
-}
-
-// A sinkLine is the journal as the dispatcher of one sink knows it: in the
-// numbers that it shows there are no others.
-type sinkLine struct {
-	*journal.Journal
-	name  string
-	count *census
-}
-
-// Stats is of the one sink.
-func (l sinkLine) Stats() (journal.Stats, error) {
-	st, err := l.count.stats(l.Journal)
-	only := map[string]journal.SinkStats{}
-	if s, ok := st.Sinks[l.name]; ok {
-		only[l.name] = s
-	}
-	st.Sinks = only
-	return st, err
 }

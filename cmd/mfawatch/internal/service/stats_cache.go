@@ -7,21 +7,24 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// A census remembers for a moment what the journal counted, since every sink
-// asks for it in every scrape.
-type census struct {
-	mu    sync.Mutex
-	at    time.Time
-	last  journal.Stats
-	error error
+// A countedJournal remembers for a moment what the journal counted, since every
+// sink asks for it in every scrape.
+type countedJournal struct {
+	*journal.Journal
+
+	mu   sync.Mutex
+	at   time.Time
+	last journal.Stats
+	err  error
 }
 
-func (t *census) stats(j *journal.Journal) (journal.Stats, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if time.Since(t.at) > 200*time.Millisecond {
-		t.last, t.error = j.Stats()
-		t.at = time.Now()
+// Stats returns what the journal counted at most 200 ms ago.
+func (j *countedJournal) Stats() (journal.Stats, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if time.Since(j.at) > 200*time.Millisecond {
+		j.last, j.err = j.Journal.Stats()
+		j.at = time.Now()
 	}
-	return t.last, t.error
+	return j.last, j.err
 }

@@ -1,0 +1,79 @@
+package pagerduty
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+
+	"github.com/mfawatch/mfawatch/processor/secret"
+	"github.com/mfawatch/mfawatch/sinks/httpsend"
+	"github.com/mfawatch/mfawatch/sinks/message"
+)
+
+// A Config says which service of Sink is told, by the integration
+// keys of its Events API v2. Files that hold a key are read for each attempt.
+type Config struct {
+	RoutingKey     string `koanf:"routing_key"`
+	RoutingKeyFile string `koanf:"routing_key_file"` // in the place of routing_key
+	// The service that is told of what is escalated or exploited, beside the
+	// first: whoever acknowledged an incident is not paged for it again.
+	EscalationRoutingKey     string            `koanf:"escalation_routing_key"`
+	EscalationRoutingKeyFile string            `koanf:"escalation_routing_key_file"`
+	Region                   string            `koanf:"region"`    // of the account: us or eu; default us
+	URL                      secret.URL        `koanf:"url"`       // in the place of that of the region: of a relay
+	Templates                message.Templates `koanf:"templates"` // summary
+	httpsend.Config          `koanf:",squash"`
+}
+
+// DefaultConfig is what holds where nothing else is said.
+func DefaultConfig() Config {
+	return Config{Region: "us", Config: httpsend.DefaultConfig()}
+}
+
+// urls are the addresses of the Events API v2 by region.
+var urls = map[string]string{
+	"us": "https://events.pagerduty.com/v2/enqueue",
+	"eu": "https://events.eu.pagerduty.com/v2/enqueue",
+}
+
+// routingKey is what an integration key looks like.
+var routingKey = regexp.MustCompile(`^[A-Za-z0-9]{32}$`)
+
+// Validate tells every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. Files that are named have to be there
+// and readable.
+func (c Config) Validate() error {
+	errs := []error{c.Config.Validate()}
+	if c.Region != "" && urls[c.Region] == "" {
+		errs = append(errs, fmt.Errorf("region: want us or eu, where the account is (an address under eu.pagerduty.com is eu), got %.40q", c.Region))
+	}
+	if c.URL != "" && c.URL.Problem() != "" {
+		errs = append(errs, errors.New("url: "+c.URL.Problem()))
+	}
+	_, _, err := c.keys()
+	errs = append(errs, err)
+	_, err = c.Templates.Parse("summary")
+	return errors.Join(append(errs, err)...)
+}
+
+// keys are the integration keys as they are now; that for escalation is "" if
+// there is none.
+func (c Config) keys() (first, escalation string, err error) {
+	first, err1 := secret.Read("routing_key", c.RoutingKey, c.RoutingKeyFile)
+	switch {
+	case err1 != nil:
+	case first == "":
+		err1 = errors.New("routing_key: missing; want the integration key of a service's Events API v2 integration, or routing_key_file")
+	case !routingKey.MatchString(first):
+		err1 = errors.New("routing_key: want the integration key of an Events API v2 integration, 32 letters and digits")
+	}
+	escalation, err2 := secret.Read("escalation_routing_key", c.EscalationRoutingKey, c.EscalationRoutingKeyFile)
+	switch {
+	case err2 != nil || escalation == "":
+	case !routingKey.MatchString(escalation):
+		err2 = errors.New("escalation_routing_key: want the integration key of an Events API v2 integration, 32 letters and digits")
+	case escalation == first:
+		err2 = errors.New("escalation_routing_key: the same as routing_key, so that nobody else would be paged; want that of another service, or leave it out")
+	}
+	return first, escalation, errors.Join(err1, err2)
+}
