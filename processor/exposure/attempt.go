@@ -2,6 +2,7 @@ package exposure
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -168,4 +169,49 @@ func (t *teller) attempts(f *folder, before []toldAttempt) []toldAttempt {
 		after = append(after, n)
 	}
 	return after
+}
+
+func (a *Attempt) title() string {
+	user, own := who(a.User, a.Root), a.Actor.Self
+	what := "remove MFA from " + user
+	switch {
+	case a.first.Name == trail.EnableMFADevice && own:
+		what = "enable an MFA device for themselves"
+	case a.first.Name == trail.EnableMFADevice:
+		what = "enable an MFA device for " + user
+	case a.first.Name == trail.DeleteVirtualMFADevice:
+		what = "delete an MFA device of " + user
+	case own:
+		what = "remove their own MFA"
+	}
+	return upper(actor(&a.Actor)) + " failed to " + what + place(a.Partition, a.Account)
+}
+
+func (a *Attempt) summary(v Severity, rule string, more reasons) string {
+	var s sentences
+	tries := "1 try"
+	if a.Count > 1 {
+		tries = strconv.Itoa(a.Count) + " tries in " + span(a.Last.Sub(a.First))
+	}
+	if a.Serial != "" {
+		tries += " on " + theDevice(a.Serial)
+	}
+	s.say(tries, doer(&a.Actor))
+	if len(a.Codes) > 0 {
+		s.say("AWS answered ", Clean(strings.Join(a.Codes, ", "), maxDetail))
+	}
+	if rule != "" {
+		s.say(byRule(v, rule))
+	} else {
+		s.say(string(v), " because ", list(append(factors(a.reasons), "nothing was changed")))
+	}
+	s.say(a.advice())
+	return s.end(a.policy, a.expected, more)
+}
+
+func (a *Attempt) advice() string {
+	if a.Actor.Self {
+		return "ask " + who(a.User, a.Root) + " if it was meant"
+	}
+	return "ask " + actor(&a.Actor) + " if it was meant; if not, review what else they did"
 }

@@ -283,47 +283,95 @@ func (x *Exposure) advice(m *Moment) string {
 	return ask + " if it was meant; if not, disable the password and access keys of " + whose
 }
 
-func (a *Attempt) title() string {
-	user, own := who(a.User, a.Root), a.Actor.Self
-	what := "remove MFA from " + user
-	switch {
-	case a.first.Name == trail.EnableMFADevice && own:
-		what = "enable an MFA device for themselves"
-	case a.first.Name == trail.EnableMFADevice:
-		what = "enable an MFA device for " + user
-	case a.first.Name == trail.DeleteVirtualMFADevice:
-		what = "delete an MFA device of " + user
-	case own:
-		what = "remove their own MFA"
+// maxNamed bounds the users that a sentence names.
+const maxNamed = 5
+
+func (w *Wave) root() bool {
+	for _, x := range w.Exposures {
+		if x.Root {
+			return true
+		}
 	}
-	return upper(actor(&a.Actor)) + " failed to " + what + place(a.Partition, a.Account)
+	return false
 }
 
-func (a *Attempt) summary(v Severity, rule string, more reasons) string {
+// whom are the reasons that lie in who was hit.
+func (w *Wave) whom() (r reasons) {
+	for _, x := range w.Exposures {
+		r |= x.reasons & (root | privileged)
+	}
+	return r
+}
+
+func (w *Wave) title(s Step, m *Moment) string {
+	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), place(w.Partition, w.Account)
+	switch s {
+	case Escalated:
+		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who
+	case Resolved:
+		return "The campaign of " + who + " against " + users + in + " is over"
+	}
+	return upper(who) + " removed MFA from " + users + in
+}
+
+func (w *Wave) summary(step Step, m *Moment, v Severity, rule string, r reasons) string {
 	var s sentences
-	tries := "1 try"
-	if a.Count > 1 {
-		tries = strconv.Itoa(a.Count) + " tries in " + span(a.Last.Sub(a.First))
+	if step == Resolved {
+		switch {
+		case len(w.Exposures) == 0:
+			s.say("It was none: fewer users than it takes lost their MFA for good. Who is still without it is told one by one")
+		default:
+			s.say("Each of its exposures is over: ", w.names())
+			s.say("It lasted ", span(m.Time.Sub(w.First)))
+		}
+		return s.end(w.policy, nil, r)
 	}
-	if a.Serial != "" {
-		tries += " on " + theDevice(a.Serial)
+	within := ""
+	if d := w.Last.Sub(w.First); d > 0 {
+		within = " within " + span(d)
 	}
-	s.say(tries, doer(&a.Actor))
-	if len(a.Codes) > 0 {
-		s.say("AWS answered ", Clean(strings.Join(a.Codes, ", "), maxDetail))
+	s.say("MFA was taken from ", w.names(), within, doer(&w.Actor))
+	if open := w.Open; open < w.Users {
+		s.say(strconv.Itoa(open), " of them have none now")
 	}
 	if rule != "" {
 		s.say(byRule(v, rule))
 	} else {
-		s.say(string(v), " because ", list(append(factors(a.reasons), "nothing was changed")))
+		why := factors(r)
+		if r&exploited != 0 {
+			why = append(why, "somebody signed in without MFA")
+		}
+		if r&changed != 0 {
+			why = append(why, "access was changed")
+		}
+		s.say(string(v), " because ", list(why))
 	}
-	s.say(a.advice())
-	return s.end(a.policy, a.expected, more)
+	s.say(w.advice(step))
+	return s.end(w.policy, nil, r)
 }
 
-func (a *Attempt) advice() string {
-	if a.Actor.Self {
-		return "ask " + who(a.User, a.Root) + " if it was meant"
+// names are the first users, and how many more.
+func (w *Wave) names() string {
+	var parts []string
+	persons := map[*person]bool{}
+	for _, x := range w.Exposures {
+		if len(parts) == maxNamed {
+			break
+		}
+		if !persons[x.person] {
+			parts = append(parts, who(x.User, x.Root))
+		}
+		persons[x.person] = true
 	}
-	return "ask " + actor(&a.Actor) + " if it was meant; if not, review what else they did"
+	if more := w.Users - len(parts); more > 0 {
+		parts = append(parts, strconv.Itoa(more)+" more")
+	}
+	return list(parts)
+}
+
+func (w *Wave) advice(s Step) string {
+	if s == Resolved {
+		return ""
+	}
+	return "find out at once if " + actor(&w.Actor) + " was meant to; if not, cut " + actor(&w.Actor) + " off, then disable the passwords and keys of these users"
 }
