@@ -55,7 +55,7 @@ func TestAlertGolden(t *testing.T) {
 	}
 	write(Fold(events).Alerts())
 	// and those that only Tell tells
-	d := newDesk(t)
+	d := newTestAccount(t)
 	d.arrive(at(10), events[0])
 	write(d.arrive(at(15000)))
 	write(d.arrive(at(15001), script(t, "-60 enable bob serial=B id=late by=alice")...))

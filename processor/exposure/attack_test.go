@@ -123,7 +123,7 @@ func TestClockSetBack(t *testing.T) {
 // One look at an account of thousands with a campaign among them stays cheap: what
 // it costs grows with the events alone.
 func TestManyUsersOneState(t *testing.T) {
-	d := newDesk(t)
+	d := newTestAccount(t)
 	text := ""
 	for i := range 300 {
 		text += fmt.Sprintf("%d deactivate u%d serial=S%d id=d%d\n%d enable u%d serial=T%d id=e%d\n", i, i, i, i, i+5000, i, i, i)
@@ -132,7 +132,7 @@ func TestManyUsersOneState(t *testing.T) {
 	for day := range 80 {
 		d.arrive(at(day * 24 * 3600))
 	}
-	if st := mustState(t, d.state); len(st.told)+len(st.waves)+len(st.attempts)+len(st.paths) > 0 || len(st.marks) > 600 || len(d.events) > 0 {
-		t.Errorf("kept are %d told, %d campaigns, %d marks, %d events", len(st.told), len(st.waves), len(st.marks), len(d.events))
+	if st := mustState(t, d.state); len(st.delivered)+len(st.campaigns)+len(st.attempts)+len(st.paths) > 0 || len(st.tombstones) > 600 || len(d.events) > 0 {
+		t.Errorf("kept are %d told, %d campaigns, %d marks, %d events", len(st.delivered), len(st.campaigns), len(st.tombstones), len(d.events))
 	}
 }

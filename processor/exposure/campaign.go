@@ -9,56 +9,58 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// settle is how long after one more user was hit a campaign is told again at the
-// latest; sooner if it has doubled.
-const settle = 15 * time.Minute
+// regrowthWait is how long an alert about a grown campaign may wait for further
+// users. It goes out sooner if the number of users has doubled.
+const regrowthWait = 15 * time.Minute
 
 // maxUsers bounds the users that a campaign's alert lists.
 const maxUsers = 100
 
-// A Wave is a campaign: the exposures of several users by one actor, told as one.
-// It is read-only.
-type Wave struct {
+// ActorCampaign is the exposures of several users by one actor, alerted
+// together. It is read-only.
+type ActorCampaign struct {
 	ID        string
 	Partition string
 	Account   string
-	Actor     trail.Actor // as in the last of them
-	Exposures []*Exposure // in order of their beginning
-	Users     int         // how many different ones
-	Open      int         // of how many an exposure is open
-	Severity  Severity    // the highest of them
+	Actor     trail.Actor // as in the last exposure
+	Exposures []*Exposure // in order of opening
+	Users     int         // the number of distinct users
+	Open      int         // the number of users with an open exposure
+	Severity  Severity    // the highest of its exposures
 	First     time.Time
 	Last      time.Time
 
-	policy *Policy
-	told   *toldWave // what was said of it; set by nameWaves
+	policy    *Policy
+	delivered *deliveredCampaign // set by assignCampaignIDs
 }
 
-// counts reports whether x is one of those that make a campaign: the user lost
-// the last device known, nobody had announced it, and it was no off-boarding, no
-// replacement within the grace, and does not wait to be seen as either. What was
-// told waits no longer: else whoever deletes passwords would undo a campaign.
-func (x *Exposure) counts(told bool, now time.Time) bool {
+// countsForCampaign reports whether x counts towards a campaign: the user lost
+// the last known device, no planned change matches, and it is neither an
+// off-boarding nor a replacement within the grace, nor waiting to turn out as
+// one. A notified exposure no longer waits; otherwise an actor could undo a
+// campaign by deleting passwords.
+func (x *Exposure) countsForCampaign(notified bool, now time.Time) bool {
 	switch {
-	case x.openSince.IsZero() || x.announced() != 0 || x.Actor == (trail.Actor{}):
+	case x.openSince.IsZero() || x.plannedReason() != 0 || x.Actor == (trail.Actor{}):
 		return false
-	case x.used():
+	case x.exploitedOrChanged():
 		return true
-	case x.Resolution == UserDeleted, x.ResolvedAt != nil && x.ResolvedAt.Sub(x.openSince) <= x.policy.Grace && !x.foreign():
+	case x.Resolution == UserDeleted, x.ResolvedAt != nil && x.ResolvedAt.Sub(x.openSince) <= x.policy.Grace && !x.enabledByAnother():
 		return false
 	}
-	waits := x.leaving && x.Open() && !told && !x.privileged && x.User != ""
-	return !waits || now.IsZero() || !now.Before(x.OpenedAt.Add(leavingTime))
+	waits := x.offboarded && x.Open() && !notified && !x.privileged && x.User != ""
+	return !waits || now.IsZero() || !now.Before(x.OpenedAt.Add(offboardingTime))
 }
 
-// findWaves finds the campaigns: exposures by one actor, each within the time of
-// the one before, of which enough users lie within it at some point.
-func (f *folder) findWaves(before []told, now time.Time) {
+// findCampaigns finds the campaigns: chains of exposures by one actor, each
+// within Campaigns.Within of the one before, in which enough users were hit
+// within that time.
+func (f *folder) findCampaigns(before []delivered, now time.Time) {
 	p := &f.policy.Campaign
 	if p.Users <= 0 || len(f.exposures) < p.Users {
 		return
 	}
-	known := map[string]bool{} // deactivations that were told
+	known := map[string]bool{} // deactivations that were alerted
 	for i := range before {
 		if t := &before[i]; t.Opened || t.Exploited || t.Round > 0 {
 			for _, id := range t.Deactivations {
@@ -69,7 +71,7 @@ func (f *folder) findWaves(before []told, now time.Time) {
 	by := map[string][]*Exposure{}
 	var order []string
 	for _, x := range f.exposures {
-		if !x.counts(known[x.first.ID], now) {
+		if !x.countsForCampaign(known[x.first.ID], now) {
 			continue
 		}
 		k := actorKey(&x.Actor)
@@ -85,29 +87,30 @@ func (f *folder) findWaves(before []told, now time.Time) {
 			for end < len(of) && of[end].OpenedAt.Sub(of[end-1].OpenedAt) < p.Within {
 				end++
 			}
-			if dense(of[begin:end], p) {
-				f.waves = append(f.waves, newWave(of[begin:end:end], f.policy))
+			if reachesThreshold(of[begin:end], p) {
+				f.campaigns = append(f.campaigns, newCampaign(of[begin:end:end], f.policy))
 			}
 			begin = end
 		}
 	}
-	if len(f.waves) > 1 {
-		sortWaves(f.waves)
+	if len(f.campaigns) > 1 {
+		sortCampaigns(f.campaigns)
 	}
 }
 
-// dense reports whether enough users lie within the time at some point.
-func dense(of []*Exposure, p *Campaigns) bool {
+// reachesThreshold reports whether enough distinct users lie within the time at
+// some point.
+func reachesThreshold(of []*Exposure, p *Campaigns) bool {
 	if len(of) < p.Users {
 		return false
 	}
-	within := map[*person]int{}
+	within := map[*identity]int{}
 	first := 0
 	for _, x := range of {
-		within[x.person]++
+		within[x.identity]++
 		for x.OpenedAt.Sub(of[first].OpenedAt) >= p.Within {
-			if within[of[first].person]--; within[of[first].person] == 0 {
-				delete(within, of[first].person)
+			if within[of[first].identity]--; within[of[first].identity] == 0 {
+				delete(within, of[first].identity)
 			}
 			first++
 		}
@@ -118,19 +121,19 @@ func dense(of []*Exposure, p *Campaigns) bool {
 	return false
 }
 
-func newWave(of []*Exposure, p *Policy) *Wave {
+func newCampaign(of []*Exposure, p *Policy) *ActorCampaign {
 	first, last := of[0], of[len(of)-1]
-	w := &Wave{
-		ID: waveID(first.first), Partition: first.Partition, Account: first.Account, Actor: last.Actor,
+	w := &ActorCampaign{
+		ID: campaignID(first.first), Partition: first.Partition, Account: first.Account, Actor: last.Actor,
 		Exposures: of, First: first.OpenedAt, Last: last.OpenedAt, policy: p,
 	}
-	persons := make(map[*person]bool, len(of)) // whether one is open
+	users := make(map[*identity]bool, len(of)) // whether an exposure is open
 	for _, x := range of {
-		x.wave = w
-		persons[x.person] = persons[x.person] || x.Open()
+		x.campaign = w
+		users[x.identity] = users[x.identity] || x.Open()
 	}
-	w.Users = len(persons)
-	for _, open := range persons {
+	w.Users = len(users)
+	for _, open := range users {
 		if open {
 			w.Open++
 		}
@@ -138,153 +141,153 @@ func newWave(of []*Exposure, p *Policy) *Wave {
 	return w
 }
 
-// users lists who was hit.
-func (w *Wave) users() *AlertUsers {
-	u := &AlertUsers{Count: w.Users, Open: w.Open, Names: []string{}}
-	persons := make(map[*person]bool, w.Users)
+// alertUsers lists the users hit.
+func (w *ActorCampaign) alertUsers() *AlertUsers {
+	list := &AlertUsers{Count: w.Users, Open: w.Open, Names: []string{}}
+	users := make(map[*identity]bool, w.Users)
 	for _, x := range w.Exposures {
-		if name := x.User; name != "" && !persons[x.person] && len(u.Names) < maxUsers {
-			u.Names = append(u.Names, name)
+		if name := x.User; name != "" && !users[x.identity] && len(list.Names) < maxUsers {
+			list.Names = append(list.Names, name)
 		}
-		persons[x.person] = true
+		users[x.identity] = true
 	}
-	return u
+	return list
 }
 
-func sortWaves(waves []*Wave) {
-	slices.SortFunc(waves, func(a, b *Wave) int {
+func sortCampaigns(campaigns []*ActorCampaign) {
+	slices.SortFunc(campaigns, func(a, b *ActorCampaign) int {
 		return inOrder(a.First, b.First, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
 	})
 }
 
-// nameWaves gives each campaign the name under which it was told, known by the
-// exposures that were told as its own, else a new one. It returns what was told of
-// all campaigns, old and new.
-func nameWaves(waves []*Wave, of map[*Exposure]*told, before []toldWave) []*toldWave {
-	if len(waves)+len(before) == 0 {
+// assignCampaignIDs gives each campaign the ID under which it was delivered,
+// recognized by its exposures, or else a new one. It returns the records of all
+// campaigns, old and new.
+func assignCampaignIDs(campaigns []*ActorCampaign, of map[*Exposure]*delivered, before []deliveredCampaign) []*deliveredCampaign {
+	if len(campaigns)+len(before) == 0 {
 		return nil
 	}
-	all := make([]*toldWave, 0, len(before)+len(waves))
-	free := make(map[string]*toldWave, len(before))
+	all := make([]*deliveredCampaign, 0, len(before)+len(campaigns))
+	free := make(map[string]*deliveredCampaign, len(before))
 	used := make(map[string]bool, len(before))
 	for i := range before {
 		t := before[i]
 		all = append(all, &t)
 		free[t.ID], used[t.ID] = &t, true
 	}
-	for _, w := range waves {
+	for _, w := range campaigns {
 		for _, x := range w.Exposures {
-			if said := of[x]; said != nil && free[said.Campaign] != nil {
-				w.told = free[said.Campaign]
-				delete(free, said.Campaign)
+			if sent := of[x]; sent != nil && free[sent.Campaign] != nil {
+				w.delivered = free[sent.Campaign]
+				delete(free, sent.Campaign)
 				break
 			}
 		}
-		if w.told == nil {
+		if w.delivered == nil {
 			for used[w.ID] {
 				w.ID = id("campaign", w.ID, w.Exposures[0].first.ID)
 			}
-			w.told = &toldWave{ID: w.ID}
+			w.delivered = &deliveredCampaign{ID: w.ID}
 			if w.Open == 0 && !slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return of[x] == nil || !of[x].Closed }) {
-				// Each was told from beginning to end before a policy made them one.
-				*w.told = toldWave{ID: w.ID, Users: w.Users, Closed: true}
+				// Each was alerted to its end before a policy made them a campaign.
+				*w.delivered = deliveredCampaign{ID: w.ID, Users: w.Users, Closed: true}
 			}
 			used[w.ID] = true
-			all = append(all, w.told)
+			all = append(all, w.delivered)
 		}
-		w.ID = w.told.ID
+		w.ID = w.delivered.ID
 	}
 	return all
 }
 
-// waves tells what has to be told of campaigns. Those that were told and are no
-// more are over: of their exposures people are told one by one (see cover).
-func (t *teller) waves(waves []*Wave, all []*toldWave) {
-	now := make(map[*toldWave]bool, len(waves))
-	for _, w := range waves {
-		now[w.told] = true
-		t.wave(w, w.told)
+// notifyCampaigns alerts the campaigns. A delivered campaign that no longer is
+// one is resolved; suppress then notifies people of its exposures one by one.
+func (t *notifier) notifyCampaigns(campaigns []*ActorCampaign, all []*deliveredCampaign) {
+	now := make(map[*deliveredCampaign]bool, len(campaigns))
+	for _, w := range campaigns {
+		now[w.delivered] = true
+		t.notifyCampaign(w, w.delivered)
 	}
-	for _, said := range all {
-		if !now[said] && !said.Closed {
-			said.Closed = true
-			t.sayWave(waveOf(said, t), said, Resolved, &Moment{Time: said.Last, Event: waveEvent(said, t)}, said.key())
+	for _, sent := range all {
+		if !now[sent] && !sent.Closed {
+			sent.Closed = true
+			t.emitCampaign(formerCampaign(sent, t), sent, Resolved, &Moment{Time: sent.Last, Event: formerCampaignEvent(sent, t)}, sent.key())
 		}
 	}
 }
 
-// wave tells a campaign when it is first known, each time it has doubled, and some
-// time after it has grown; escalates it while an exposure of it is open; and
-// ends it. The delays that had passed when it is first known are not told beside
-// it, unless it is late, which calls nobody.
-func (t *teller) wave(w *Wave, said *toldWave) {
-	open, waits := w.Open > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.quieted() })
-	last := w.latest()
-	grown := w.Users > said.Users
-	if grown && said.Users > 0 && w.Users < 2*said.Users && !w.worse(said.Users) {
-		if at := w.hit(said.Users + 1).Add(settle); at.After(t.now) {
-			t.look(at)
+// notifyCampaign alerts a campaign when it is first known, when its users have
+// doubled, and some time after it has grown; escalates it while one of its
+// exposures is open; and resolves it. Delays that passed before the first alert
+// are not alerted beside it, unless that alert is late and so pages no one.
+func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
+	open, waits := w.Open > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.silenced() })
+	last := w.latestStep()
+	grown := w.Users > sent.Users
+	if grown && sent.Users > 0 && w.Users < 2*sent.Users && !w.moreSevere(sent.Users) {
+		if at := w.hitTime(sent.Users + 1).Add(regrowthWait); at.After(t.now) {
+			t.wakeAt(at)
 			grown = false
 		}
 	}
-	first := said.Users == 0 && t.late(last.Time) == 0
-	said.Actor, said.First, said.Last, said.Event = w.Actor, w.First, last.Time, last.Event.ID
-	if grown || said.Closed && open {
-		if said.Closed {
-			said.Round++
-			said.Closed = false
+	first := sent.Users == 0 && t.lateReason(last.Time) == 0
+	sent.Actor, sent.First, sent.Last, sent.Event = w.Actor, w.First, last.Time, last.Event.ID
+	if grown || sent.Closed && open {
+		if sent.Closed {
+			sent.Round++
+			sent.Closed = false
 		}
-		said.Users = max(said.Users, w.Users)
-		t.sayWave(w, said, Campaign, last, said.key())
+		sent.Users = max(sent.Users, w.Users)
+		t.emitCampaign(w, sent, Campaign, last, sent.key())
 	}
 	switch {
 	case waits:
 		base := trail.Event{Name: trail.Deadline, Partition: w.Partition, Account: w.Account, Exposure: w.ID}
-		number, e := t.passed(base, w.First, said.Escalated)
+		number, e := t.passDeadlines(base, w.First, sent.Escalated)
 		if e != nil && !first {
-			t.sayWave(w, said, Escalated, &Moment{Time: e.Time, Event: e, escalation: number}, e.ID)
+			t.emitCampaign(w, sent, Escalated, &Moment{Time: e.Time, Event: e, escalation: number}, e.ID)
 		}
-		said.Escalated = number
-	case !open && !said.Closed:
-		said.Closed = true
-		t.sayWave(w, said, Resolved, w.end(), said.key())
+		sent.Escalated = number
+	case !open && !sent.Closed:
+		sent.Closed = true
+		t.emitCampaign(w, sent, Resolved, w.endStep(), sent.key())
 	}
 }
 
-// waveKey tells the steps of one kind apart: by how many users were hit by then,
-// and how often it was told as open again.
-func waveKey(users, round int) string { return strconv.Itoa(users) + "/" + strconv.Itoa(round) }
+// campaignKey distinguishes the steps of one kind: by the number of users hit
+// so far, and by how often the campaign was reported as open again.
+func campaignKey(users, round int) string { return strconv.Itoa(users) + "/" + strconv.Itoa(round) }
 
-func (s *toldWave) key() string { return waveKey(s.Users, s.Round) }
+func (s *deliveredCampaign) key() string { return campaignKey(s.Users, s.Round) }
 
-func (t *teller) sayWave(w *Wave, said *toldWave, s Step, m *Moment, key string) {
+func (t *notifier) emitCampaign(w *ActorCampaign, sent *deliveredCampaign, s Step, m *Moment, key string) {
 	id := key // of a deadline
 	if s != Escalated {
 		id = stepID(w.ID, s, key, 0)
 	}
-	said.At = t.now
-	t.out.Alerts = append(t.out.Alerts, w.alert(s, m, id, t.late(m.Time)))
+	sent.At = t.now
+	t.out.Alerts = append(t.out.Alerts, w.alert(s, m, id, t.lateReason(m.Time)))
 }
 
-// hit is when the nth user was.
-func (w *Wave) hit(n int) time.Time {
-	persons := make(map[*person]bool, n)
+// hitTime returns when the nth user was hit.
+func (w *ActorCampaign) hitTime(n int) time.Time {
+	users := make(map[*identity]bool, n)
 	for _, x := range w.Exposures {
-		if persons[x.person] = true; len(persons) == n {
+		if users[x.identity] = true; len(users) == n {
 			return x.OpenedAt
 		}
 	}
 	return w.Last
 }
 
-// worse reports whether the users after the first n count for more than those: the
-// first privileged one, and root, wait for nobody (R28).
-func (w *Wave) worse(n int) bool {
+// moreSevere reports whether the users after the first n weigh more than those:
+// root and the first privileged user are alerted immediately (R28).
+func (w *ActorCampaign) moreSevere(n int) bool {
 	var before, since reasons
-	persons := make(map[*person]bool, w.Users)
+	users := make(map[*identity]bool, w.Users)
 	for _, x := range w.Exposures {
-		persons[x.person] = true
-		if r := x.reasons & (root | privileged); len(persons) > n {
+		users[x.identity] = true
+		if r := x.reasons & (root | privileged); len(users) > n {
 			since |= r
 		} else {
 			before |= r
@@ -293,23 +296,23 @@ func (w *Wave) worse(n int) bool {
 	return since&root > before&root || before == 0 && since != 0
 }
 
-// latest is what hit the last user.
-func (w *Wave) latest() *Moment {
+// latestStep returns the removal that hit the last user.
+func (w *ActorCampaign) latestStep() *Moment {
 	x := w.Exposures[len(w.Exposures)-1]
 	return &Moment{Time: x.OpenedAt, Event: x.first}
 }
 
-// Over is when its last exposure was over; nil while one is open.
-func (w *Wave) Over() *time.Time {
+// Over returns when the last exposure ended; nil while one is open.
+func (w *ActorCampaign) Over() *time.Time {
 	if w.Open > 0 {
 		return nil
 	}
-	at := w.end().Time
+	at := w.endStep().Time
 	return &at
 }
 
-// end is what ended the last exposure that was open.
-func (w *Wave) end() *Moment {
+// endStep returns the step that ended the last open exposure.
+func (w *ActorCampaign) endStep() *Moment {
 	var last *Moment
 	for _, x := range w.Exposures {
 		if m := &x.Steps[len(x.Steps)-1]; m.Step == Resolved && (last == nil || !m.Time.Before(last.Time)) {
@@ -317,7 +320,7 @@ func (w *Wave) end() *Moment {
 		}
 	}
 	if last == nil {
-		return w.latest()
+		return w.latestStep()
 	}
 	m := &Moment{Time: last.Time, Event: last.Event}
 	if m.Time.Before(w.Last) {
@@ -326,37 +329,39 @@ func (w *Wave) end() *Moment {
 	return m
 }
 
-// waveOf is what is left of a campaign that was told and is no more.
-func waveOf(said *toldWave, t *teller) *Wave {
-	return &Wave{
-		ID: said.ID, Partition: t.partition, Account: t.account, Actor: said.Actor, Users: said.Users,
-		First: said.First, Last: said.Last, policy: t.policy,
+// formerCampaign returns what is left of a delivered campaign that no longer is
+// one.
+func formerCampaign(sent *deliveredCampaign, t *notifier) *ActorCampaign {
+	return &ActorCampaign{
+		ID: sent.ID, Partition: t.partition, Account: t.account, Actor: sent.Actor, Users: sent.Users,
+		First: sent.First, Last: sent.Last, policy: t.policy,
 	}
 }
 
-func waveEvent(said *toldWave, t *teller) *trail.Event {
+func formerCampaignEvent(sent *deliveredCampaign, t *notifier) *trail.Event {
 	return &trail.Event{
-		ID: said.Event, Name: trail.DeactivateMFADevice, Time: said.Last, Partition: t.partition, Account: t.account, Actor: said.Actor,
+		ID: sent.Event, Name: trail.DeactivateMFADevice, Time: sent.Last, Partition: t.partition, Account: t.account, Actor: sent.Actor,
 	}
 }
 
-// judge is how loudly a step of it is told: as the worst of its exposures.
-func (w *Wave) judge(s Step, m *Moment, more reasons) (Severity, string) {
+// severity returns the severity of a step, which is that of the worst exposure,
+// and the reason of the rule that set it.
+func (w *ActorCampaign) severity(s Step, m *Moment, more reasons) (Severity, string) {
 	v := Info
 	if s != Resolved {
 		v = Low
 		for _, x := range w.Exposures {
-			if at := x.stands(); at.level() > v.level() {
+			if at := x.currentSeverity(); at.level() > v.level() {
 				v = at
 			}
 		}
 	}
-	used := slices.ContainsFunc(w.Exposures, (*Exposure).used)
-	return w.policy.weigh(v, s, used, func() rule.Facts {
+	used := slices.ContainsFunc(w.Exposures, (*Exposure).exploitedOrChanged)
+	return w.policy.applyRules(v, s, used, func() rule.Facts {
 		f := factsOf(m.Event)
 		f.Actor, f.ActorType, f.MFA = w.Actor.Name, w.Actor.Type, w.Actor.MFA
-		f.User, f.Root, f.Self, f.DeviceKind = "", w.root(), false, "unknown"
-		f.know(inCampaign | more | w.whom())
+		f.User, f.Root, f.Self, f.DeviceKind = "", w.hitsRoot(), false, "unknown"
+		f.addReasons(inCampaign | more | w.userReasons())
 		return f.Facts
 	})
 }

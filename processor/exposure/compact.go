@@ -8,58 +8,59 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A keeper sums up events that are not kept.
-type keeper struct {
-	horizon time.Time // what is older is not kept
-	dim     time.Time // what is older is no longer redelivered, late or not
-	marks   []placed
-	kept    map[*person]bool // of whom an exposure is kept
-	renamed time.Time        // the first rename that is kept with one
+// compactor turns dropped events into tombstones.
+type compactor struct {
+	cutoff           time.Time // older events are dropped
+	redeliveryCutoff time.Time // older events are no longer redelivered, not even late
+	tombstones       []placedTombstone
+	kept             map[*identity]bool // the identities of which an exposure is kept
+	renamed          time.Time          // the first rename that is kept with an exposure
 }
 
-// placed is a mark with the place it had in the fold.
-type placed struct {
-	mark
-	p      *person
-	begins bool // no mark: an exposure that is kept begins here
-	stale  bool // of use only where it contradicts an earlier mark that is left
+// placedTombstone is a tombstone in its place in the fold.
+type placedTombstone struct {
+	tombstone
+	p      *identity
+	begins bool // not a tombstone: a kept exposure begins here
+	stale  bool // needed only to contradict an earlier tombstone that stays
 }
 
-// keep notes an event that is kept for its exposure.
-func (k *keeper) keep(it *item) {
+// keepEvent records an event that is kept for its exposure.
+func (k *compactor) keepEvent(it *item) {
 	if it.p != nil {
 		k.kept[it.p] = true
 	}
 	if it.ev == it.x.first {
-		k.marks = append(k.marks, placed{begins: true})
+		k.tombstones = append(k.tombstones, placedTombstone{begins: true})
 	}
 	if it.ev.Name == trail.UpdateUser && k.renamed.IsZero() {
 		k.renamed = it.ev.Time
 	}
 }
 
-// leave makes a mark of what an event proved.
-func (k *keeper) leave(it *item) {
+// bury adds the tombstone of a dropped event.
+func (k *compactor) bury(it *item) {
 	if it.p == nil || it.p.key == "" {
 		return
 	}
-	m, ok := markOf(it.ev)
+	m, ok := tombstoneOf(it.ev)
 	if !ok && it.x != nil && it.ev.Name == trail.ConsoleLogin { // no device was active
-		m, ok = mark{ID: it.ev.ID, Time: it.ev.Time, Name: trail.DeactivateMFADevice, User: it.ev.User}, true
+		m, ok = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.DeactivateMFADevice, User: it.ev.User}, true
 	}
 	if m.User == "" {
 		m.User = it.name
 	}
 	if ok {
-		k.marks = append(k.marks, placed{mark: m, p: it.p})
+		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p})
 	}
 	if !it.ev.Failed() && hasPassword(it.ev) {
-		m = mark{ID: it.ev.ID, Time: it.ev.Time, Name: trail.UpdateLoginProfile, User: it.ev.User}
-		k.marks = append(k.marks, placed{mark: m, p: it.p})
+		m = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.UpdateLoginProfile, User: it.ev.User}
+		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p})
 	}
 }
 
-// hasPassword reports whether a success shows that the user has a password.
+// hasPassword reports whether a successful event shows that the user has a
+// password.
 func hasPassword(e *trail.Event) bool {
 	switch e.Name {
 	case trail.CreateLoginProfile, trail.UpdateLoginProfile, trail.ConsoleLogin, trail.CheckMfa:
@@ -68,18 +69,18 @@ func hasPassword(e *trail.Event) bool {
 	return false
 }
 
-// compact leaves, of each device, what was proved last, now and when each
-// exposure that is kept began, and of each person what still matters: devices
-// known active and a password deleted for as long as the person lives, all else for as long as a late
-// record could be about it. It is called once.
-func (k *keeper) compact(gone map[string]bool) []mark {
-	proved := map[*person]bool{}
-	cleared := map[*person]bool{}
-	closed := map[*person]bool{} // it is known whether there is a password
-	known := map[string]bool{}   // by serial: a device is one person's at a time
-	left := make([]placed, 0, len(k.marks))
-	for i := len(k.marks) - 1; i >= 0; i-- {
-		m := k.marks[i]
+// compact keeps the latest proof of each device, as of now and as of the
+// beginning of each kept exposure. Of each identity it keeps active devices and
+// a deleted password for its whole incarnation, and everything else while a
+// late record could still refer to it. It is called once.
+func (k *compactor) compact(gone map[string]bool) []tombstone {
+	proved := map[*identity]bool{}
+	cleared := map[*identity]bool{}
+	closed := map[*identity]bool{} // it is known whether there is a password
+	known := map[string]bool{}     // by serial: a device has one owner at a time
+	left := make([]placedTombstone, 0, len(k.tombstones))
+	for i := len(k.tombstones) - 1; i >= 0; i-- {
+		m := k.tombstones[i]
 		if m.begins {
 			clear(proved)
 			clear(cleared)
@@ -88,7 +89,7 @@ func (k *keeper) compact(gone map[string]bool) []mark {
 			continue
 		}
 		ended := m.p.ended != nil && gone[m.p.ended.ev.ID] && !k.kept[m.p]
-		old := m.Time.Before(k.dim)
+		old := m.Time.Before(k.redeliveryCutoff)
 		stays := true
 		switch m.Name {
 		case trail.DeleteLoginProfile, trail.UpdateLoginProfile:
@@ -105,7 +106,7 @@ func (k *keeper) compact(gone map[string]bool) []mark {
 			}
 			stays = !known[m.Serial]
 			known[m.Serial] = true
-			if ended || cleared[m.p] { // no longer active, nor anybody else's
+			if ended || cleared[m.p] { // neither active nor another identity's
 				m.Name, m.stale = trail.DeactivateMFADevice, true
 			}
 		case trail.DeactivateMFADevice:
@@ -123,20 +124,20 @@ func (k *keeper) compact(gone map[string]bool) []mark {
 		}
 	}
 	slices.Reverse(left)
-	return k.settle(left)
+	return k.applyRenames(left)
 }
 
-// settle carries out renames that are old instead of remembering them, and
-// forgets old beginnings and ends of lives, unless something is kept of a person
-// from under another name: then from there on all are needed.
-func (k *keeper) settle(left []placed) []mark {
-	var marks []mark
-	var of []*person
-	now := map[*person]string{} // the name each person has
+// applyRenames carries out old renames instead of keeping them, and drops old
+// beginnings and ends of incarnations. If an exposure is kept under an earlier
+// name of its identity, everything from that rename on stays.
+func (k *compactor) applyRenames(left []placedTombstone) []tombstone {
+	var tombstones []tombstone
+	var of []*identity
+	now := map[*identity]string{} // the name of each identity
 	needed := false
-	active := map[string]bool{}   // what the marks say so far, by serial
-	actives := map[*person]bool{} // and of whom
-	closed := map[*person]bool{}  // the password is deleted
+	active := map[string]bool{}     // by serial, up to this tombstone
+	actives := map[*identity]bool{} // the owners
+	closed := map[*identity]bool{}  // the password is deleted
 	ends := map[string]bool{}
 	for p := range k.kept {
 		if p.ended != nil {
@@ -145,7 +146,7 @@ func (k *keeper) settle(left []placed) []mark {
 	}
 	for _, m := range left {
 		needed = needed || !k.renamed.IsZero() && !m.Time.Before(k.renamed)
-		old := m.Time.Before(k.dim) && !needed
+		old := m.Time.Before(k.redeliveryCutoff) && !needed
 		if name, ok := now[m.p]; ok && m.User != "" && m.Name != trail.CreateUser && m.Name != trail.DeleteUser {
 			m.User = name
 		}
@@ -160,9 +161,9 @@ func (k *keeper) settle(left []placed) []mark {
 			}
 			now[m.p] = m.NewUser
 			if old && !k.kept[m.p] {
-				for i := range marks {
-					if of[i] == m.p && marks[i].User != "" {
-						marks[i].User = m.NewUser
+				for i := range tombstones {
+					if of[i] == m.p && tombstones[i].User != "" {
+						tombstones[i].User = m.NewUser
 					}
 				}
 				continue
@@ -183,49 +184,49 @@ func (k *keeper) settle(left []placed) []mark {
 			}
 			delete(active, m.Serial)
 		}
-		marks, of = append(marks, m.mark), append(of, m.p)
+		tombstones, of = append(tombstones, m.tombstone), append(of, m.p)
 	}
-	return marks
+	return tombstones
 }
 
-// keep says what is remembered: the events that lie within the retention or
-// belong to an exposure that does or is open, what was told of those, and a mark
-// of each event that proved something about a device which is still of use.
-func keep(f *folder, events []*trail.Event, n names, all []*told, waves []*toldWave, attempts []toldAttempt, now time.Time, retention time.Duration) (State, []string) {
-	k := keeper{kept: map[*person]bool{}}
+// retain decides what the account keeps: events within the retention or of an
+// exposure that is open or within it, the records of delivered alerts about
+// those, and a tombstone of each dropped event that is still needed as a proof.
+func retain(f *folder, events []*trail.Event, assigned assignment, all []*delivered, campaigns []*deliveredCampaign, attempts []deliveredAttempt, now time.Time, retention time.Duration) (State, []string) {
+	k := compactor{kept: map[*identity]bool{}}
 	if retention > 0 {
-		k.horizon, k.dim = now.Add(-retention), now.Add(-2*retention)
+		k.cutoff, k.redeliveryCutoff = now.Add(-retention), now.Add(-2*retention)
 	}
 	kept := make(map[*Exposure]bool, len(f.exposures))
-	here := make(map[*told]bool, len(f.exposures))
+	here := make(map[*delivered]bool, len(f.exposures))
 	ids := make(map[string]bool, len(f.exposures))
 	for _, x := range f.exposures {
-		t := n.of[x]
+		t := assigned.records[x]
 		here[t] = true
-		if x.Open() || !x.end().Before(k.horizon) || !t.At.Before(k.horizon) || x.wave != nil && x.wave.Open > 0 {
+		if x.Open() || !x.end().Before(k.cutoff) || !t.At.Before(k.cutoff) || x.campaign != nil && x.campaign.Open > 0 {
 			kept[x], ids[x.ID] = true, true
 		}
 	}
 
 	st := State{paths: f.known}
-	for _, w := range waves {
-		if !w.Closed || !w.At.Before(k.horizon) {
-			st.waves, ids[w.ID] = append(st.waves, *w), true
+	for _, w := range campaigns {
+		if !w.Closed || !w.At.Before(k.cutoff) {
+			st.campaigns, ids[w.ID] = append(st.campaigns, *w), true
 		}
 	}
 	for _, t := range all {
-		if here[t] && ids[t.ID] || !t.At.Before(k.horizon) {
-			st.told = append(st.told, *t)
+		if here[t] && ids[t.ID] || !t.At.Before(k.cutoff) {
+			st.delivered = append(st.delivered, *t)
 		}
 	}
-	slices.SortFunc(st.told, func(a, b told) int {
+	slices.SortFunc(st.delivered, func(a, b delivered) int {
 		if c := a.OpenedAt.Compare(b.OpenedAt); c != 0 {
 			return c
 		}
 		return strings.Compare(a.ID, b.ID)
 	})
 	for _, a := range attempts {
-		if !a.At.Before(k.horizon) {
+		if !a.At.Before(k.cutoff) {
 			st.attempts = append(st.attempts, a)
 		}
 	}
@@ -233,14 +234,14 @@ func keep(f *folder, events []*trail.Event, n names, all []*told, waves []*toldW
 	gone := make(map[string]bool)
 	for i := range f.items {
 		it := &f.items[i]
-		if it.mark || it.ev.Time.Before(k.horizon) && !kept[it.x] {
+		if it.tombstone || it.ev.Time.Before(k.cutoff) && !kept[it.x] {
 			gone[it.ev.ID] = true
-			k.leave(it)
+			k.bury(it)
 		} else if kept[it.x] {
-			k.keep(it)
+			k.keepEvent(it)
 		}
 	}
-	st.marks = k.compact(gone)
+	st.tombstones = k.compact(gone)
 
 	var drop []string
 	for _, e := range events {
@@ -249,17 +250,17 @@ func keep(f *folder, events []*trail.Event, n names, all []*told, waves []*toldW
 		}
 		switch {
 		case e.Name == trail.Deadline:
-			if !e.Time.Before(k.horizon) || ids[e.Exposure] {
+			if !e.Time.Before(k.cutoff) || ids[e.Exposure] {
 				continue
 			}
-		case rank(e) == 0: // nothing that is folded
-			if !e.Time.Before(k.horizon) {
+		case rank(e) == 0: // not folded
+			if !e.Time.Before(k.cutoff) {
 				continue
 			}
 		case !gone[e.ID]:
 			continue
 		default:
-			delete(gone, e.ID) // a copy is not named again
+			delete(gone, e.ID) // a copy is not listed again
 		}
 		drop = append(drop, e.ID)
 	}

@@ -8,225 +8,229 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// An Open is an exposure that is open.
+// Open is an open exposure.
 type Open struct {
 	ID       string
 	Account  string
-	User     string // "" when it cannot be known
+	User     string // "" when unknown
 	Root     bool
-	Severity Severity // as things stand
+	Severity Severity // as of now
 	OpenedAt time.Time
-	Campaign string `json:",omitempty"` // that it is one of
+	Campaign string `json:",omitempty"` // the campaign that it is part of
 }
 
-// An Outcome is what follows from what an account has seen so far.
+// Outcome is the result of Tell: what to store, what to send, and when to call
+// again. The package documentation gives the order.
 type Outcome struct {
-	// State is to be given to the next call of Tell for the account.
+	// State is the argument of the account's next call of Tell.
 	State State
-	// Alerts are to be told now, in this order.
+	// Alerts are to be sent now, in this order.
 	Alerts []*Alert
-	// Deadlines are escalation delays that passed, to be stored with the
+	// Deadlines are the escalation delays that passed, to be stored with the
 	// account's events.
 	Deadlines []*trail.Event
-	// Drop holds the IDs of events past the retention, to be deleted; what they
-	// proved is in State.
+	// Drop holds the IDs of events past the retention, to be deleted. State
+	// keeps their proofs.
 	Drop []string
-	// Next is when to call Tell again though nothing new came; zero: never.
+	// Next is when to call Tell again without a new event; zero: never.
 	Next time.Time
-	// Open is what is open now, in order of opening.
+	// Open lists the open exposures in order of opening.
 	Open []Open
 }
 
-// Tell says what has to be told of one account. Events are all that are kept of
-// it, in any order, doubled or not, Deadlines among them; st is the State of the
-// last Outcome, if there was one. State, Deadlines and Drop are to be stored
-// together with Alerts: a call that repeats one whose Outcome is stored tells
-// nothing new. The alerts' IDs, and which steps are told in the end, depend on
-// the events and the policy alone; now decides what still waits, when an
-// escalation is due, what is late and what is past its retention. The events are
-// not changed, but alerts share their memory.
+// Tell decides which alerts one account needs now. Events are all events kept
+// for it, Deadlines included, in any order and any number of copies; st is the
+// State of its last Outcome.
+//
+// The caller stores State, Deadlines and Drop in one transaction with Alerts. A
+// call that repeats a stored one returns no new alert. The IDs of the alerts,
+// and the steps that are alerted in the end, depend only on events and policy;
+// now decides what still waits, which escalation is due, what is late and what
+// is past the retention. Tell leaves the events unchanged; the alerts share
+// their memory.
 func Tell(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 	now = now.UTC().Round(0)
 	f := fold(events, st, &p, now)
-	t := &teller{now: now, policy: &p, deadlines: numbers(events)}
+	t := &notifier{now: now, policy: &p, deadlines: lastDeadlines(events)}
 	if i := slices.IndexFunc(events, func(e *trail.Event) bool { return e != nil }); i >= 0 {
 		t.partition, t.account = events[i].Partition, events[i].Account
 	}
 
-	before := make([]*told, len(st.told))
-	for i := range st.told {
-		c := st.told[i]
+	before := make([]*delivered, len(st.delivered))
+	for i := range st.delivered {
+		c := st.delivered[i]
 		c.Events = slices.Clip(c.Events)
 		before[i] = &c
 	}
-	n := name(f.exposures, before)
-	waves := nameWaves(f.waves, n.of, st.waves)
+	n := assignIDs(f.exposures, before)
+	campaigns := assignCampaignIDs(f.campaigns, n.records, st.campaigns)
 	for _, o := range n.orphans {
-		t.orphan(o)
+		t.resolveOrphan(o)
 	}
 	for _, x := range f.exposures {
-		said := n.of[x]
-		if said == nil {
-			said = &told{ID: x.ID}
-			n.of[x] = said
-			before = append(before, said)
+		sent := n.records[x]
+		if sent == nil {
+			sent = &delivered{ID: x.ID}
+			n.records[x] = sent
+			before = append(before, sent)
 		}
-		said.OpenedAt, said.Deactivations = x.OpenedAt, x.deactivations
-		t.out.Open = x.listed(t.out.Open)
-		t.cover(x, said)
-		if until := t.wait(x, said); !until.IsZero() {
-			t.look(until)
+		sent.OpenedAt, sent.Deactivations = x.OpenedAt, x.deactivations
+		t.out.Open = x.appendOpen(t.out.Open)
+		t.suppress(x, sent)
+		if until := t.holdUntil(x, sent); !until.IsZero() {
+			t.wakeAt(until)
 			continue
 		}
-		t.tell(x, said)
-		t.escalate(x, said)
+		t.notify(x, sent)
+		t.escalate(x, sent)
 	}
-	t.waves(f.waves, waves)
-	attempts := t.attempts(f, st.attempts)
+	t.notifyCampaigns(f.campaigns, campaigns)
+	attempts := t.notifyAttempts(f, st.attempts)
 	sortAlerts(t.out.Alerts)
-	t.out.State, t.out.Drop = keep(f, events, n, before, waves, attempts, now, p.Retention)
+	t.out.State, t.out.Drop = retain(f, events, n, before, campaigns, attempts, now, p.Retention)
 	return t.out
 }
 
-// A teller gathers an Outcome.
-type teller struct {
+// notifier builds an Outcome.
+type notifier struct {
 	now       time.Time
 	policy    *Policy
-	deadlines map[string]int // by exposure: the highest number stored
+	deadlines map[string]int // by exposure: the highest stored number
 	partition string         // of the account
 	account   string
 	out       Outcome
 
-	// Of the exposure that is being told:
-	again  string  // why it is opened once more, as a sentence before all others
-	more   reasons // that lie in the telling
-	silent bool    // escalations that are due by now are not told: it is
+	// The fields of the exposure in work.
+	reopened       string  // why it is opened once more, as the first sentence of the summary
+	extra          reasons // reasons that depend on the time of the call
+	skipEscalation bool    // the opened alert stands for the delays that have passed
 }
 
-// tell says what was not yet said of an exposure.
-func (t *teller) tell(x *Exposure, said *told) {
-	if x.Open() && said.Closed { // a late record has shown that it did not end there
-		said.Round++
-		said.Closed, said.Opened, said.Exploited = false, false, false
+// notify alerts the steps of x that were not alerted yet.
+func (t *notifier) notify(x *Exposure, sent *delivered) {
+	if x.Open() && sent.Closed { // a late record shows that it did not end there
+		sent.Round++
+		sent.Closed, sent.Opened, sent.Exploited = false, false, false
 	}
 	if x.Reduced {
 		switch {
-		case said.alive():
-			t.say(x, said, x.replaced())
-			said.Closed = true
-		case !said.Reduced && !said.Closed:
-			t.say(x, said, &x.Steps[0])
-			said.Reduced = true
-			said.Events = append(said.Events, x.first.ID)
+		case sent.isOpen():
+			t.add(x, sent, x.replacedStep())
+			sent.Closed = true
+		case !sent.Reduced && !sent.Closed:
+			t.add(x, sent, &x.Steps[0])
+			sent.Reduced = true
+			sent.Events = append(sent.Events, x.first.ID)
 		}
 		return
 	}
-	// What is over before anybody heard of it is one alert, and one more if it
-	// was exploited (R32).
-	quiet := x.ResolvedAt != nil && !said.alive()
-	leaving := x.leaving && x.quieted() && !quiet && !said.Opened // told as it stands
-	heard := make(map[string]bool, len(said.Events))
-	for _, id := range said.Events {
-		heard[id] = true
+	// An exposure that ended unreported is one alert, and one more if it was
+	// exploited (R32).
+	unreported := x.ResolvedAt != nil && !sent.isOpen()
+	offboarding := x.offboarded && x.silenced() && !unreported && !sent.Opened // one alert tells both
+	known := make(map[string]bool, len(sent.Events))
+	for _, id := range sent.Events {
+		known[id] = true
 	}
 	for i := range x.Steps {
 		m := &x.Steps[i]
 		switch m.Step {
 		case Opened:
-			if quiet || said.Opened && heard[m.Event.ID] {
+			if unreported || sent.Opened && known[m.Event.ID] {
 				continue
 			}
-			if said.Opened { // it began earlier than was told
+			if sent.Opened { // it began earlier than reported
 				m = m.as(Updated)
 			}
-			if leaving {
+			if offboarding {
 				m = m.asClosed()
 			}
-			said.Opened = true
+			sent.Opened = true
 		case Reduced:
-			if quiet || said.Reduced || said.Opened || said.Exploited || said.Round > 0 {
+			if unreported || sent.Reduced || sent.Opened || sent.Exploited || sent.Round > 0 {
 				continue
 			}
-			said.Reduced = true
+			sent.Reduced = true
 		case Updated:
-			if quiet || heard[m.Event.ID] {
+			if unreported || known[m.Event.ID] {
 				continue
 			}
-			if leaving && m.Event.Name == trail.DeleteLoginProfile { // said already
-				said.Events = append(said.Events, m.Event.ID)
+			if offboarding && m.Event.Name == trail.DeleteLoginProfile { // part of the opened alert
+				sent.Events = append(sent.Events, m.Event.ID)
 				continue
 			}
 		case Exploited:
-			if said.Exploited {
+			if sent.Exploited {
 				continue
 			}
-			said.Exploited = true
-			if said.Closed { // and is still over: end it once more, lest a channel waits
-				t.say(x, said, m)
-				said.Closed = false
-				said.Round++
+			sent.Exploited = true
+			if sent.Closed { // still over: resolve it once more, so that no channel waits
+				t.add(x, sent, m)
+				sent.Closed = false
+				sent.Round++
 				continue
 			}
 		case Resolved:
-			if said.Closed {
+			if sent.Closed {
 				continue
 			}
-			said.Closed = true
-			if quiet && x.foreign() && !said.Exploited {
-				m = m.asForeign()
+			sent.Closed = true
+			if unreported && x.enabledByAnother() && !sent.Exploited {
+				m = m.asEnabledByAnother()
 			}
 		}
-		if (m.Step == Opened || m.Step == Reduced || m.Step == Updated) && !heard[m.Event.ID] {
-			said.Events = append(said.Events, m.Event.ID)
+		if (m.Step == Opened || m.Step == Reduced || m.Step == Updated) && !known[m.Event.ID] {
+			sent.Events = append(sent.Events, m.Event.ID)
 		}
-		t.say(x, said, m)
+		t.add(x, sent, m)
 	}
 }
 
-// say adds an alert.
-func (t *teller) say(x *Exposure, said *told, m *Moment) {
+// add appends the alert of a step.
+func (t *notifier) add(x *Exposure, sent *delivered, m *Moment) {
 	cause, round := m.Event.ID, 0
 	switch m.Step {
 	case Opened, Exploited, Resolved:
-		round = said.Round
+		round = sent.Round
 	}
-	a := t.alert(x, said, m, x.ID, stepID(x.ID, m.Step, cause, round))
+	a := t.emit(x, sent, m, x.ID, stepID(x.ID, m.Step, cause, round))
 	if m.Step == Opened && round > 0 {
-		a.Summary = cmp.Or(t.again, "A record that came late shows that it did not end when that was told. ") + a.Summary
+		a.Summary = cmp.Or(t.reopened, "A record that came late shows that it did not end when that was told. ") + a.Summary
 	}
 }
 
-// alert adds an alert as it has to be told: whether people hear of it, too.
-func (t *teller) alert(x *Exposure, said *told, m *Moment, exposure, id string) *Alert {
-	more := t.more | t.late(m.Time)
-	if said.Expected != "" {
-		more |= expected
+// emit appends the alert of a step as it stands: with its reasons, and whether
+// people are notified.
+func (t *notifier) emit(x *Exposure, sent *delivered, m *Moment, exposure, id string) *Alert {
+	more := t.extra | t.lateReason(m.Time)
+	if sent.Planned != "" {
+		more |= planned
 	}
 	a := x.alert(m, exposure, id, more)
-	if said.Covered {
-		a.Campaign = said.Campaign
+	if sent.ByCampaign {
+		a.Campaign = sent.Campaign
 	}
-	said.At = t.now
+	sent.At = t.now
 	t.out.Alerts = append(t.out.Alerts, a)
 	return a
 }
 
-// late is the reason of that name, if it is one.
-func (t *teller) late(happened time.Time) reasons {
+// lateReason returns the reason late if it applies.
+func (t *notifier) lateReason(happened time.Time) reasons {
 	if after := t.policy.LateAfter; after > 0 && t.now.Sub(happened) >= after {
 		return late
 	}
 	return 0
 }
 
-// orphan ends what was told as open and is part of another exposure.
-func (t *teller) orphan(o orphan) {
-	if o.told.alive() {
-		m := o.in.partOf(o.told.OpenedAt)
-		a := t.alert(o.in, o.told, m, o.told.ID, stepID(o.told.ID, Resolved, m.Event.ID, o.told.Round))
-		a.OpenedAt = &o.told.OpenedAt
+// resolveOrphan resolves an exposure that has become part of another one.
+func (t *notifier) resolveOrphan(o orphan) {
+	if o.delivered.isOpen() {
+		m := o.in.mergedStep(o.delivered.OpenedAt)
+		a := t.emit(o.in, o.delivered, m, o.delivered.ID, stepID(o.delivered.ID, Resolved, m.Event.ID, o.delivered.Round))
+		a.OpenedAt = &o.delivered.OpenedAt
 	}
-	o.told.Closed = true
-	o.told.Deactivations = nil // they are the other's
-	o.told.At = t.now
+	o.delivered.Closed = true
+	o.delivered.Deactivations = nil // they belong to the other
+	o.delivered.At = t.now
 }

@@ -8,33 +8,33 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A person is one life of one user: root, or what lies between a CreateUser
-// and a DeleteUser of one name, whatever it was renamed to (R12, R24, R25).
-type person struct {
-	key     string // the name it has now, folded
-	name    string // the same as written
-	path    string // within IAM, as far as is known
-	root    bool
-	counts  bool         // for more than others, by the policy
-	closing *trail.Event // what deleted the password last; nil: nothing, or there is one again
-	active  []device     // devices known active, oldest first
-	open    *Exposure    // nil: none
-	reduced *Exposure    // the last one since a device was last proved, if not open
-	ended   *item        // what ended the life
+// identity is one incarnation of one user: root, or the time from CreateUser to
+// DeleteUser of a name, across renames (R12, R24, R25).
+type identity struct {
+	key               string // its current name, folded
+	name              string // its current name as written
+	path              string // within IAM, where known
+	root              bool
+	matchesPrivileged bool         // the policy's Privileged match it
+	passwordDeletion  *trail.Event // the deletion of the current password; nil: there may be one
+	active            []device     // devices known active, oldest first
+	open              *Exposure    // nil: none
+	reduced           *Exposure    // the last one since a device was last proved, unless open
+	ended             *item        // the event that ended the incarnation
 }
 
-// A device is one known active, and what proved it.
+// device is a device known active, with its proof.
 type device struct {
 	serial string
 	proof  *item
 }
 
-// privileged reports whether p counts for more than others, which puts its
-// severities one level up. Root does (R28).
-func (p *person) privileged() bool { return p.root || p.counts }
+// privileged reports whether p is root or matched by the policy. Its severities
+// are one level higher (R28).
+func (p *identity) privileged() bool { return p.root || p.matchesPrivileged }
 
-// reasons are the factors that lie in who it is.
-func (p *person) reasons() reasons {
+// reasons returns the reasons that lie in the identity.
+func (p *identity) reasons() reasons {
 	switch {
 	case p.root:
 		return root
@@ -44,33 +44,34 @@ func (p *person) reasons() reasons {
 	return 0
 }
 
-// activate notes a device as known active. Of one without a serial nothing can
-// be known later, so it is not noted.
-func (p *person) activate(serial string, proof *item) {
+// activate records an active device. Without a serial nothing could refer to it
+// later, so nothing is recorded.
+func (p *identity) activate(serial string, proof *item) {
 	if serial == "" {
 		return
 	}
-	p.forget(serial)
+	p.deactivate(serial)
 	p.active = append(p.active, device{serial, proof})
 }
 
-// strange reports whether all active devices are known to have been enabled by
-// somebody else than the user, who may be an intruder.
-func (p *person) strange() bool {
+// allEnabledByAnother reports whether every active device is known to have been
+// enabled by another identity than the user, possibly an intruder.
+func (p *identity) allEnabledByAnother() bool {
 	return !slices.ContainsFunc(p.active, func(d device) bool {
 		e := d.proof.ev
 		return e.Name != trail.EnableMFADevice || !enabledByAnother(e)
 	})
 }
 
-// enabledByAnother reports whether somebody else than the user did it, as far as
-// is known.
+// enabledByAnother reports whether another identity than the user is known to
+// have caused e.
 func enabledByAnother(e *trail.Event) bool {
 	return !e.Actor.Self && e.Actor != (trail.Actor{})
 }
 
-// forget notes a device as not active and reports whether it was known active.
-func (p *person) forget(serial string) bool {
+// deactivate records an inactive device and reports whether it was known
+// active.
+func (p *identity) deactivate(serial string) bool {
 	i := slices.IndexFunc(p.active, func(d device) bool { return d.serial == serial })
 	if i < 0 {
 		return false
@@ -79,63 +80,62 @@ func (p *person) forget(serial string) bool {
 	return true
 }
 
-// A directory knows the persons of one account by the names they have at the
-// time that the fold has come to.
+// directory finds the identities of one account by their names at the current
+// point of the fold.
 type directory struct {
-	paths   map[string]string // by name, of those that have one
-	names   map[string]*person
-	holders map[string]*person // by serial: who was last seen with it
+	paths        map[string]string // by name, where known
+	names        map[string]*identity
+	deviceOwners map[string]*identity // by serial: the last identity seen with it
 }
 
 func newDirectory(paths map[string]string) directory {
-	return directory{paths: paths, names: map[string]*person{}, holders: map[string]*person{}}
+	return directory{paths: paths, names: map[string]*identity{}, deviceOwners: map[string]*identity{}}
 }
 
-func newPerson(name string) *person {
-	return &person{key: foldName(name), name: name, root: name == trail.RootUser}
+func newIdentity(name string) *identity {
+	return &identity{key: foldName(name), name: name, root: name == trail.RootUser}
 }
 
 // foldName folds a user name to one case (R12).
 func foldName(name string) string { return strings.ToLower(name) }
 
-// named is the person of that name, new if it was not heard of.
-func (d *directory) named(name string) *person {
+// byName returns the identity with the name, a new one if none is known.
+func (d *directory) byName(name string) *identity {
 	key := foldName(name)
 	p := d.names[key]
 	if p == nil || p.ended != nil {
-		p = newPerson(name)
+		p = newIdentity(name)
 		p.path = d.paths[key]
 		d.names[key] = p
 	}
 	return p
 }
 
-// target is the person that an event concerns: by name, else by the serial if
-// an earlier record named both (R22); nil if it cannot be known (R10).
-func (d *directory) target(e *trail.Event) *person {
+// target returns the identity that an event concerns: by name, else by the
+// serial if an earlier record held both (R22); nil if unknown (R10).
+func (d *directory) target(e *trail.Event) *identity {
 	if e.User != "" {
-		return d.named(e.User)
+		return d.byName(e.User)
 	}
-	if p := d.holders[e.Serial]; e.Serial != "" && p != nil && p.ended == nil {
+	if p := d.deviceOwners[e.Serial]; e.Serial != "" && p != nil && p.ended == nil {
 		return p
 	}
 	return nil
 }
 
-// hold notes that p has, or had until now, the device of that serial. Whoever
-// else was last seen with it has it no longer: the name of a deleted device can
-// be used again.
-func (d *directory) hold(serial string, p *person) {
-	if h := d.holders[serial]; h != nil && h != p {
-		h.forget(serial)
+// assignDevice records p as the owner of a device, and takes it from the former
+// owner: the name of a deleted device can be used again.
+func (d *directory) assignDevice(serial string, p *identity) {
+	if h := d.deviceOwners[serial]; h != nil && h != p {
+		h.deactivate(serial)
 	}
-	d.holders[serial] = p
+	d.deviceOwners[serial] = p
 }
 
-// vacate takes the name from whom has it, since the record proves that it was
-// free or is now, and returns that person if it was more than a former name:
-// then the person is gone (R25).
-func (d *directory) vacate(name string) *person {
+// releaseName frees a name that the record proves to be free, and returns its
+// identity unless the name was a former one: that identity no longer exists
+// (R25).
+func (d *directory) releaseName(name string) *identity {
 	key := foldName(name)
 	p := d.names[key]
 	delete(d.names, key)
@@ -145,9 +145,9 @@ func (d *directory) vacate(name string) *person {
 	return p
 }
 
-// rename gives p a name more. The former ones still lead to p, for sessions
-// that began before the rename go on under them, until somebody else gets them.
-func (d *directory) rename(p *person, name string) {
+// rename gives p a further name. Former names still lead to p, since sessions
+// from before the rename keep them, until another identity takes them.
+func (d *directory) rename(p *identity, name string) {
 	p.key, p.name = foldName(name), name
 	if path := d.paths[p.key]; path != "" {
 		p.path = path
@@ -155,8 +155,8 @@ func (d *directory) rename(p *person, name string) {
 	d.names[p.key] = p
 }
 
-// pathOf is the user's path within IAM that an ARN shows, such as /ops/; "" for
-// what is no user's.
+// pathOf returns the user's path within IAM from an ARN, such as /ops/; "" for
+// an ARN that is not a user's.
 func pathOf(arn string) string {
 	i := strings.Index(arn, ":user/")
 	if i < 0 {
@@ -166,10 +166,10 @@ func pathOf(arn string) string {
 	return path[:strings.LastIndexByte(path, '/')+1]
 }
 
-// pathsOf finds the paths of users, by folded name, from what they did: a record
-// shows the path of who acts, never that of the target (R11). before is what was
-// known of dropped events; known is what is to be remembered. A user without a
-// path is in neither.
+// pathsOf finds the paths of users, by folded name, from their own calls: a
+// record shows the path of the actor, never that of the target (R11). before
+// holds the paths from dropped events; known is the part to keep. Users without
+// a path are in neither.
 func pathsOf(items []item, before map[string]string) (seen, known map[string]string) {
 	seen, known = before, before
 	copied := false
@@ -184,7 +184,7 @@ func pathsOf(items []item, before map[string]string) (seen, known map[string]str
 	}
 	for i := range items {
 		e := items[i].ev
-		if items[i].mark {
+		if items[i].tombstone {
 			continue
 		}
 		if e.Actor.Type == "IAMUser" && e.Actor.Name != "" {

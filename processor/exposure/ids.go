@@ -11,7 +11,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// id is a hash of its parts, of which none can run into the next.
+// id returns a hash of the parts that keeps them apart.
 func id(kind string, parts ...string) string {
 	h := sha256.New()
 	write(h, kind)
@@ -28,28 +28,30 @@ func write(h hash.Hash, part string) {
 	io.WriteString(h, part)
 }
 
-// exposureID names an exposure by its first deactivation.
+// exposureID derives an exposure's ID from its first deactivation.
 func exposureID(first *trail.Event) string {
 	return id("exposure", first.Partition, first.Account, first.ID)
 }
 
-// attemptID names an attempt, and its one step, by its first event.
+// attemptID derives the ID of an attempt, and of its only step, from its first
+// event.
 func attemptID(first *trail.Event) string {
 	return id("attempt", first.Partition, first.Account, first.ID)
 }
 
-// waveID names a campaign by the first deactivation in it.
-func waveID(first *trail.Event) string {
+// campaignID derives a campaign's ID from its first deactivation.
+func campaignID(first *trail.Event) string {
 	return id("campaign", first.Partition, first.Account, first.ID)
 }
 
-// deadlineID names an escalation delay that passed.
+// deadlineID derives the ID of an escalation delay that passed.
 func deadlineID(exposure string, number int) string {
 	return id("deadline", exposure, strconv.Itoa(number))
 }
 
-// stepID names a step by what caused it. The round is 0, unless an exposure
-// that was told as resolved turned out to be open: then it is how often.
+// stepID derives a step's ID from its cause. The round is 0, unless the
+// exposure was alerted as resolved and turned out to be open: then it is the
+// number of times.
 func stepID(exposure string, s Step, cause string, round int) string {
 	if round == 0 {
 		return id("step", exposure, string(s), cause)

@@ -10,7 +10,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// How much of an attacker's text a sentence takes, in bytes.
+// Bounds of texts of the caller's choice within a sentence, in bytes.
 const (
 	maxName   = 80
 	maxSerial = 120
@@ -18,8 +18,8 @@ const (
 	maxDetail = 120
 )
 
-// who is the user, in a sentence.
-func who(user string, root bool) string {
+// userName names the user within a sentence.
+func userName(user string, root bool) string {
 	switch {
 	case root:
 		return "the root user"
@@ -29,8 +29,8 @@ func who(user string, root bool) string {
 	return Clean(user, maxName)
 }
 
-// them is the user in a sentence that has named them.
-func them(user string, root bool) string {
+// userAgain refers to a user that the sentence has named.
+func userAgain(user string, root bool) string {
 	switch {
 	case root:
 		return "it"
@@ -41,7 +41,7 @@ func them(user string, root bool) string {
 }
 
 // place is the account, in a sentence, after a space.
-func place(partition, account string) string {
+func inAccount(partition, account string) string {
 	s := " in " + Clean(account, maxName)
 	if partition != "aws" && partition != "" {
 		s += " (" + Clean(partition, maxName) + ")"
@@ -49,7 +49,7 @@ func place(partition, account string) string {
 	return s
 }
 
-// actor is the name of who did it.
+// actor names the actor.
 func actor(a *trail.Actor) string {
 	if strings.EqualFold(a.Type, "Root") {
 		return "the root user"
@@ -62,7 +62,7 @@ func actor(a *trail.Actor) string {
 	return "an unknown caller"
 }
 
-// caller is who did it, with what they are.
+// caller names the actor with its kind.
 func caller(a *trail.Actor) string {
 	switch {
 	case a.AssumedRoot:
@@ -87,7 +87,7 @@ func caller(a *trail.Actor) string {
 	return actor(a)
 }
 
-// by is caller after " by ", nothing if nothing is known.
+// by is caller after " by "; "" if nothing is known.
 func by(a *trail.Actor) string {
 	if *a == (trail.Actor{}) {
 		return ""
@@ -95,8 +95,9 @@ func by(a *trail.Actor) string {
 	return " by " + caller(a)
 }
 
-// doer is by whom, how and from where, nothing if nothing is known.
-func doer(a *trail.Actor) string {
+// actorDetails says by whom, in what session and from where; "" if nothing is
+// known.
+func actorDetails(a *trail.Actor) string {
 	if *a == (trail.Actor{}) {
 		return ""
 	}
@@ -115,7 +116,7 @@ func doer(a *trail.Actor) string {
 	return by(a) + strings.TrimSuffix(session, ",")
 }
 
-// from is where a call came from.
+// from says where a call came from.
 func from(a *trail.Actor) string {
 	s := ""
 	if a.SourceIP != "" {
@@ -127,8 +128,7 @@ func from(a *trail.Actor) string {
 	return s
 }
 
-// agent is the part of a user agent that says what it is: the product, without
-// all that it is made of.
+// agent returns the product that a user agent names, without its components.
 func agent(ua string) string {
 	words := strings.Fields(strings.Trim(ua, " []"))
 	switch {
@@ -137,7 +137,7 @@ func agent(ua string) string {
 	case strings.HasPrefix(words[0], "Mozilla/"):
 		return "a browser"
 	case words[0] == "Coral/Netty4", words[0] == "signin.amazonaws.com", words[0] == "console.amazonaws.com":
-		return "the AWS console" // what the console's own calls carry
+		return "the AWS console" // of the console's own calls
 	case words[0] == "AWS" && len(words) == 2 && words[1] == "Internal":
 		return "AWS Internal"
 	case strings.HasPrefix(words[0], "APN/") && len(words) > 2:
@@ -146,8 +146,8 @@ func agent(ua string) string {
 	return Clean(words[0], maxAgent)
 }
 
-// theDevice is a device by its short name, in a sentence; by its whole serial
-// where its form is not known.
+// theDevice names a device within a sentence by its short name, or by its whole
+// serial if its form is unknown.
 func theDevice(serial string) string {
 	if serial == "" {
 		return "an MFA device"
@@ -172,7 +172,7 @@ func theDevice(serial string) string {
 	return kind + Clean(name, maxSerial)
 }
 
-// shortName is the last part of an ARN, and else the whole name.
+// shortName returns the last part of an ARN, or else the whole name.
 func shortName(s string) string {
 	if i := strings.LastIndexByte(s, '/'); strings.HasPrefix(s, "arn:") && i+1 < len(s) {
 		s = s[i+1:]
@@ -180,7 +180,7 @@ func shortName(s string) string {
 	return Clean(s, maxDetail)
 }
 
-// list joins parts of a sentence.
+// list joins the parts of a sentence.
 func list(parts []string) string {
 	n := len(parts) - 1
 	if n < 1 {
@@ -189,7 +189,7 @@ func list(parts []string) string {
 	return strings.Join(parts[:n], ", ") + " and " + parts[n]
 }
 
-// span is a duration as a person says it, by its largest units.
+// span formats a duration for people, by its largest units.
 func span(d time.Duration) string {
 	count := func(n int64, unit string) string {
 		if n == 1 {
@@ -214,7 +214,7 @@ func span(d time.Duration) string {
 	return count(s, "second")
 }
 
-// upper begins a title. A user's name is left as it is written.
+// upper capitalizes the beginning of a title, except a user's name.
 func upper(s string) string {
 	for _, word := range []string{"the ", "an ", "a "} {
 		if strings.HasPrefix(s, word) {
@@ -224,22 +224,22 @@ func upper(s string) string {
 	return s
 }
 
-// capital begins a sentence that does not begin with a name.
+// capital capitalizes the beginning of a sentence.
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 const ellipsis = "…"
 
-// Clean makes text that an attacker may have chosen fit to be shown in a line:
-// invalid UTF-8 and whatever is invisible or turns the line around (control,
-// bidirectional, zero-width, line separators) each become U+FFFD, so that names
-// that differ still look different. The result has at most max bytes; what is
-// too long is cut between runes and ends in an ellipsis.
+// Clean makes text of an attacker's choice fit for display in one line: invalid
+// UTF-8 and every character that is invisible or reorders the line (control,
+// bidirectional, zero-width, line separators) becomes U+FFFD, so that different
+// names still look different. The result has at most max bytes; longer text is
+// cut between runes and ends in an ellipsis.
 func Clean(s string, max int) string {
 	if len(s) <= max && plain(s) {
 		return s
 	}
 	var b strings.Builder
-	fits := 0 // how much leaves room for the ellipsis
+	fits := 0 // the length that leaves room for the ellipsis
 	for _, r := range s {
 		r = visible(r)
 		if b.Len()+utf8.RuneLen(r) > max {
@@ -266,7 +266,7 @@ func plain(s string) bool {
 	return true
 }
 
-// visible is r, or U+FFFD if r cannot be seen or is no character.
+// visible returns r, or U+FFFD if r is invisible or no character.
 func visible(r rune) rune {
 	if !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
 		return utf8.RuneError

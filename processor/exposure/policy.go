@@ -9,64 +9,63 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A Policy is the judgement of whoever runs it: when to tell, how loudly, and
-// how long to remember. The zero Policy tells everything once and at once, knows
-// no campaigns, and forgets nothing.
+// Policy decides when to alert, how severely, and how long to keep events. The
+// zero Policy alerts every step immediately and once, knows no campaigns, and
+// keeps everything.
 type Policy struct {
 	// Grace is how long after eventTime an exposure waits for a replacement
-	// before it is told as opened. Root, privileged users, users that cannot be
-	// known, and what somebody makes use of never wait (R28).
+	// before it is alerted as opened. Root, privileged users, unknown users,
+	// and exposures that are exploited or changed never wait (R28).
 	Grace time.Duration
-	// EscalateAfter are the delays, ascending, after which an exposure that is
-	// still open is escalated, counted from eventTime.
+	// EscalateAfter are the delays from eventTime, ascending, after which an
+	// open exposure is escalated.
 	EscalateAfter []time.Duration
-	// LateAfter is how old a step is at which it is told as late. 0: none is.
+	// LateAfter is the age from which a step is late; 0: never.
 	LateAfter time.Duration
-	// Retention is how long events are kept. It has to outlast the 30 days for
-	// which CloudTrail redelivers. 0 keeps them for ever.
+	// Retention is how long events are kept; 0: without end. It has to exceed
+	// the 30 days within which CloudTrail redelivers.
 	Retention time.Duration
-	// Campaign says when one actor's exposures are told as one.
+	// Campaign sets when one actor's exposures are a campaign.
 	Campaign Campaigns
-	// Accounts is what is known of accounts, by number: matchers see it.
+	// Accounts are the names and classes of accounts, by number. Matchers see
+	// them, and texts name them.
 	Accounts map[string]Account
-	// Privileged says who counts for more than others, besides root: whom any
-	// of them means. They see the fields account, account_name, account_class,
-	// partition, user and path.
+	// Privileged match the users that are privileged besides root. They see the
+	// fields account, account_name, account_class, partition, user and path.
 	Privileged []*rule.Matcher
-	// Severity are rules of which the first that means a step decides how
-	// loudly it is told.
+	// Severity are the severity rules; the first that matches a step applies.
 	Severity []SeverityRule
-	// Expected are changes announced beforehand.
+	// Expected are the planned changes.
 	Expected []*Expected
 }
 
-// Campaigns says when one actor's exposures are told as one: from so many Users
-// on, within so long. Users 0: never.
+// Campaigns sets when one actor's exposures are alerted as one: from this
+// number of Users, within this time. Users 0: never.
 type Campaigns struct {
 	Users  int
 	Within time.Duration
 }
 
-// An Account is what people know an account by.
+// Account is what the organization calls an account.
 type Account struct {
 	Name  string
 	Class string // such as production or sandbox
 }
 
-// A SeverityRule gives the steps that it means another severity. It does not see
-// a step's end, resolved, unless Ends is set. It makes root quieter only where it
-// names that field, and what somebody makes use of only where it names the step:
-// a rule for a whole account is no place for an intruder to hide.
+// SeverityRule sets the severity of the steps that it matches. It applies to
+// resolved only if Ends is set. It lowers the severity of root only if it names
+// the field root, and that of an exploited or changed exposure only if it names
+// the step, so that a rule for an account gives no intruder cover.
 type SeverityRule struct {
 	Match    *rule.Matcher
-	Ends     bool // it names the step, so resolved is meant, too, and what is exploited
+	Ends     bool // the rule names the step: it applies to resolved and to exploited or changed exposures, too
 	Severity Severity
-	Reason   string // why, in the words of whoever made the rule
+	Reason   string // in the words of the rule's author
 }
 
-// DefaultPolicy escalates after 15 minutes, 4 hours and a day, calls late what
-// is older than 6 hours, tells three users hit within an hour as one, and
-// remembers for 35 days.
+// DefaultPolicy escalates after 15 minutes, 4 hours and a day, marks steps
+// older than 6 hours as late, alerts three users hit within an hour as a
+// campaign, and keeps events for 35 days.
 func DefaultPolicy() Policy {
 	return Policy{
 		EscalateAfter: []time.Duration{15 * time.Minute, 4 * time.Hour, 24 * time.Hour},
@@ -76,7 +75,8 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// privileged reports whether a user who is not root counts for more than others.
+// privileged reports whether the policy makes a user other than root
+// privileged.
 func (p *Policy) privileged(partition, account, user, path string) bool {
 	if len(p.Privileged) == 0 {
 		return false
@@ -91,9 +91,10 @@ func (p *Policy) privileged(partition, account, user, path string) bool {
 	return false
 }
 
-// weigh is the severity of the first rule that means the step, and that rule's
-// reason; v and "" if none does. used says that somebody makes use of it.
-func (p *Policy) weigh(v Severity, s Step, used bool, facts func() rule.Facts) (Severity, string) {
+// applyRules returns the severity and the reason of the first rule that applies
+// to the step; v and "" if none does. used reports an exploited or changed
+// exposure.
+func (p *Policy) applyRules(v Severity, s Step, used bool, facts func() rule.Facts) (Severity, string) {
 	if len(p.Severity) == 0 {
 		return v, ""
 	}
@@ -102,22 +103,23 @@ func (p *Policy) weigh(v Severity, s Step, used bool, facts func() rule.Facts) (
 	a := p.Accounts[f.Account]
 	f.AccountName, f.AccountClass = a.Name, a.Class
 	for i := range p.Severity {
-		if r := &p.Severity[i]; (s != Resolved || r.Ends) && r.Match.Match(&f) && !r.hushes(v, f.Root, used) {
+		if r := &p.Severity[i]; (s != Resolved || r.Ends) && r.Match.Match(&f) && !r.lowers(v, f.Root, used) {
 			return r.Severity, r.Reason
 		}
 	}
 	return v, ""
 }
 
-// hushes reports whether the rule would make quieter what it does not name.
-func (r *SeverityRule) hushes(v Severity, root, used bool) bool {
+// lowers reports whether the rule would lower the severity of something that it
+// does not name.
+func (r *SeverityRule) lowers(v Severity, root, used bool) bool {
 	return r.Severity.level() < v.level() && (root && !r.Match.Asks("root") || used && !r.Ends)
 }
 
-// facts are what a matcher sees of a step.
+// facts are the fields of a step that matchers see.
 type facts struct{ rule.Facts }
 
-// factsOf is what an event says by itself.
+// factsOf returns the facts that an event holds by itself.
 func factsOf(e *trail.Event) facts {
 	return facts{rule.Facts{
 		Account: e.Account, Partition: e.Partition, User: e.User, Root: e.Root(),
@@ -127,38 +129,37 @@ func factsOf(e *trail.Event) facts {
 	}}
 }
 
-// know adds what the reasons say.
-func (f *facts) know(r reasons) {
+// addReasons adds the facts that the reasons hold.
+func (f *facts) addReasons(r reasons) {
 	f.Privileged = r&(root|privileged) != 0
-	f.Late, f.Expected, f.Campaign = r&late != 0, r&expected != 0, r&inCampaign != 0
+	f.Late, f.Expected, f.Campaign = r&late != 0, r&planned != 0, r&inCampaign != 0
 	if f.Root {
 		f.User = rule.RootUser
 	}
 }
 
-// The reasons, each a factor of how bad a step is. An alert lists them in this
-// order.
+// The reasons: the factors of a severity. An alert lists them in this order.
 const (
-	ReasonRoot          = "root"           // the root user is the target
-	ReasonPrivileged    = "privileged"     // the target counts for more than others
-	ReasonOtherActor    = "other_actor"    // somebody else than the target did it
+	ReasonRoot          = "root"           // the target is the root user
+	ReasonPrivileged    = "privileged"     // the target is privileged
+	ReasonOtherActor    = "other_actor"    // the actor is not the target
 	ReasonAssumedRoot   = "assumed_root"   // in an AssumeRoot session
 	ReasonNoMFASession  = "no_mfa_session" // in a session without MFA
 	ReasonMFAUnknown    = "mfa_unknown"    // the record does not say whether the session had MFA
 	ReasonLongTermKey   = "long_term_key"  // with a long-term access key
-	ReasonLastDevice    = "last_device"    // it was the only device known
+	ReasonLastDevice    = "last_device"    // the device was the only one known
 	ReasonOtherDevice   = "other_device"   // another device is known active
-	ReasonExploited     = "exploited"      // a sign-in without MFA meanwhile
+	ReasonExploited     = "exploited"      // a sign-in without MFA happened meanwhile
 	ReasonChanged       = "changed"        // credentials or rights changed meanwhile
-	ReasonLate          = "late"           // told long after it happened
-	ReasonOffboarding   = "offboarding"    // it ended with the user's deletion, unused
-	ReasonCampaign      = "campaign"       // one of several persons
-	ReasonExpected      = "expected"       // announced beforehand
-	ReasonUnknownTarget = "unknown_target" // the record does not say whom it hit
-	ReasonOverdue       = "overdue"        // announced, and still open when that time was over
+	ReasonLate          = "late"           // alerted long after it happened
+	ReasonOffboarding   = "offboarding"    // ended with the user's deletion, neither exploited nor changed
+	ReasonCampaign      = "campaign"       // one of several users hit by one actor
+	ReasonExpected      = "expected"       // a planned change
+	ReasonUnknownTarget = "unknown_target" // the record does not name the target
+	ReasonOverdue       = "overdue"        // a planned change, and still open after its time
 )
 
-// ReasonWords lists them all, in their order.
+// ReasonWords lists the reasons in order.
 var ReasonWords = []string{ReasonRoot, ReasonPrivileged, ReasonOtherActor, ReasonAssumedRoot, ReasonNoMFASession,
 	ReasonMFAUnknown, ReasonLongTermKey, ReasonLastDevice, ReasonOtherDevice, ReasonExploited, ReasonChanged, ReasonLate,
 	ReasonOffboarding, ReasonCampaign, ReasonExpected, ReasonUnknownTarget, ReasonOverdue}
@@ -181,12 +182,12 @@ const (
 	late
 	offboarding
 	inCampaign
-	expected
+	planned
 	unknownTarget
 	overdue
 )
 
-// words is the set as an alert shows it, never nil.
+// words returns the set as an alert lists it, never nil.
 func (r reasons) words() []string {
 	words := []string{}
 	for i, w := range ReasonWords {
@@ -197,7 +198,7 @@ func (r reasons) words() []string {
 	return words
 }
 
-// actorReasons are the factors that lie in who did it.
+// actorReasons returns the reasons that lie in the actor.
 func actorReasons(a *trail.Actor) reasons {
 	var r reasons
 	if !a.Self {
@@ -218,7 +219,7 @@ func actorReasons(a *trail.Actor) reasons {
 	return r
 }
 
-// changes says what was changed while an exposure was open.
+// changes is a set of the kinds of changes while an exposure was open.
 type changes uint8
 
 const (
@@ -234,7 +235,7 @@ const (
 	attackKey     = "T1098.001" // Account Manipulation: Additional Cloud Credentials
 )
 
-// techniques names what has been seen so far.
+// techniques lists the techniques seen so far.
 func techniques(r reasons, c changes) []string {
 	t := []string{attackMFA}
 	if r&exploited != 0 {
@@ -249,31 +250,31 @@ func techniques(r reasons, c changes) []string {
 	return t
 }
 
-// level is the severity's place in Severities, -1 for none.
+// level returns the place in Severities, -1 if unknown.
 func (s Severity) level() int { return slices.Index(Severities, s) }
 
-// up is one level more, at most critical.
+// up returns the next higher severity, at most critical.
 func (s Severity) up() Severity { return Severities[min(s.level()+1, len(Severities)-1)] }
 
-// judge is how loudly a step is told, and by the reason of which rule of the
-// policy. A password that is gone makes it quiet (R23), but not once somebody has
-// made use of the exposure: else an intruder could silence it. An end is quiet,
-// but not where it takes away whom somebody made use of, nor where it is all that
-// is told and somebody else than the user enabled the device. A device less is
-// quiet, but not where another took it who had enabled all that are left.
-func (x *Exposure) judge(m *Moment, more reasons) (v Severity, because string) {
+// severity returns the severity of a step, and the reason of the rule that set
+// it. A deleted password lowers it (R23), except once the exposure is exploited
+// or changed: an intruder must not be able to lower it. An end is info, except
+// if it deletes a user whose exposure was used, and if it is the only alert and
+// another identity enabled the device. A removal that leaves another device is
+// low, except if another actor did it who had enabled all remaining devices.
+func (x *Exposure) severity(m *Moment, more reasons) (v Severity, because string) {
 	r := m.reasons | more
 	used := r&(exploited|changed) != 0
 	switch {
 	case m.Step == Resolved && m.resolution == UserDeleted && used:
 		v = Critical
-	case m.Step == Resolved && !m.foreign:
+	case m.Step == Resolved && !m.enabledByAnother:
 		v = Info
 	case used:
 		v = Critical
 	default:
 		v = High
-		if m.Step == Reduced && !m.foreign || m.closed {
+		if m.Step == Reduced && !m.enabledByAnother || m.closed {
 			v = Low
 		}
 		if r&(root|privileged) != 0 {
@@ -283,16 +284,16 @@ func (x *Exposure) judge(m *Moment, more reasons) (v Severity, because string) {
 			v = v.up()
 		}
 	}
-	return x.policy.weigh(v, m.Step, used, func() rule.Facts {
+	return x.policy.applyRules(v, m.Step, used, func() rule.Facts {
 		f := factsOf(m.Event)
-		if m.Step == Escalated { // which nobody did
+		if m.Step == Escalated { // without an actor of its own
 			f = factsOf(x.first)
 		}
 		f.User, f.Path, f.Root, f.Protection = m.user, x.path, x.Root, m.protection
 		if m.Event.Serial == "" {
 			f.DeviceKind = x.Device
 		}
-		f.know(r)
+		f.addReasons(r)
 		return f.Facts
 	})
 }

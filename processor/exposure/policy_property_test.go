@@ -74,11 +74,11 @@ func stir(t testing.TB, r *rand.Rand, events []*trail.Event) []*trail.Event {
 // is over, in its severity; and what is a campaign is told as one. The desk
 // checks the same at each step.
 func TestJudgementAnyArrival(t *testing.T) {
-	waves, held, announced := 0, 0, 0
+	campaigns, held, announced := 0, 0, 0
 	for seed := range uint64(250) {
 		r := rand.New(rand.NewPCG(seed, 61))
 		events := stir(t, r, randomEvents(t, r, 3+r.IntN(20), 1))
-		d := newDesk(t)
+		d := newTestAccount(t)
 		d.policy = randomPolicy(t, r)
 		h := d.policy.Fold(events)
 		rest := shuffle(r, doubled(r, events))
@@ -103,11 +103,11 @@ func TestJudgementAnyArrival(t *testing.T) {
 		d.arrive(now)
 		checkEnd(t, d, h)
 		var got, want []string
-		for _, w := range mustState(t, d.state).waves {
+		for _, w := range mustState(t, d.state).campaigns {
 			if !w.Closed {
 				got = append(got, w.First.String())
 			}
-			waves++
+			campaigns++
 		}
 		for _, w := range h.Campaigns {
 			if w.Open > 0 {
@@ -136,14 +136,14 @@ func TestJudgementAnyArrival(t *testing.T) {
 			t.Fatalf("seed %d: %+v", seed, d.policy)
 		}
 	}
-	t.Logf("%d campaigns, %d waits, %d announced", waves, held, announced)
-	if waves < 50 || held < 100 || announced < 20 {
+	t.Logf("%d campaigns, %d waits, %d announced", campaigns, held, announced)
+	if campaigns < 50 || held < 100 || announced < 20 {
 		t.Error("too few of something: the events show nothing")
 	}
 }
 
 // toldOpen counts what is open and was told.
-func (d *desk) toldOpen() (n int) {
+func (d *testAccount) toldOpen() (n int) {
 	for _, o := range d.open {
 		if d.last[o.ID] != nil {
 			n++
@@ -174,7 +174,7 @@ func TestJudgementLooksChangeNothing(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 63))
 		events := stir(t, r, randomEvents(t, r, 10, 1))
 		slices.SortStableFunc(events, func(a, b *trail.Event) int { return a.Time.Compare(b.Time) })
-		asked, often := newDesk(t), newDesk(t)
+		asked, often := newTestAccount(t), newTestAccount(t)
 		asked.policy = randomPolicy(t, r)
 		often.policy = asked.policy
 		var got, want []string

@@ -10,7 +10,7 @@ import (
 
 // judge plays arrivals under a policy. What only machines are told is marked
 // with (machines).
-func judge(t *testing.T, p Policy, arrivals ...arrival) *desk {
+func judge(t *testing.T, p Policy, arrivals ...arrival) *testAccount {
 	t.Helper()
 	return playUnder(t, p, marked, arrivals)
 }
@@ -178,7 +178,7 @@ func TestExpected(t *testing.T) {
 	judge(t, p, arrival{10, "0 deactivate bob serial=A fail=AccessDenied", "bob attempted@0 medium x1 AccessDenied (machines)"})
 	judge(t, p, arrival{10, "0 enable bob serial=B; 1 deactivate bob serial=A", "bob reduced@1 low (machines)"})
 	for _, c := range []string{"-61 deactivate bob serial=A", "3601 deactivate bob serial=A", "0 deactivate bob serial=A by=eve", "0 deactivate zoe serial=A"} {
-		d := newDesk(t)
+		d := newTestAccount(t)
 		d.policy = p
 		if got := d.arrive(at(3700), script(t, c)...); len(got) == 0 || got[0].ForMachines() {
 			t.Errorf("%s: %s", c, marked(got))
@@ -234,7 +234,7 @@ func TestOffboarding(t *testing.T) {
 		{"all at once", "0 deletelogin bob; 2 deactivate bob serial=A; 5 deleteuser bob", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := newDesk(t)
+			d := newTestAccount(t)
 			got := append(d.arrive(at(6), script(t, c.first)...), d.arrive(at(300), script(t, strings.ReplaceAll(c.then, "bob", "bob id=z"))...)...)
 			got = append(got, d.arrive(at(90000))...)
 			if show(got) != gone || !contains(got[0].Reasons, ReasonOffboarding) {
@@ -338,7 +338,7 @@ func TestCampaignAtOnceIsOneMessage(t *testing.T) {
 	for i := range 40 {
 		lines = append(lines, fmt.Sprintf("%d deactivate user%02d serial=S%d id=x%02d", i, i, i, i))
 	}
-	d := newDesk(t)
+	d := newTestAccount(t)
 	alerts := d.arrive(at(100), script(t, strings.Join(lines, "\n"))...)
 	people := slices.DeleteFunc(slices.Clone(alerts), (*Alert).ForMachines)
 	if len(alerts) != 41 || len(people) != 1 || people[0].Users.Count != 40 || len(people[0].Users.Names) != 40 {
@@ -409,14 +409,14 @@ func TestCampaignsThatAreOne(t *testing.T) {
 		arrival{5010, hit(5000, "b1", "b2", "b3"), "b1 opened@5000 critical (machines); b2 opened@5001 critical (machines); b3 opened@5002 critical (machines); b1+b2+b3 campaign@5002 critical"},
 		arrival{5020, hit(2500, "c1"), "c1 opened@2500 critical (machines); a1+a2+a3+c1+b1+b2+b3 campaign@5002 critical;  resolved@5002 info ended"},
 	)
-	if got := mustState(t, d.state).waves; len(got) != 2 || got[0].Closed || !got[1].Closed {
+	if got := mustState(t, d.state).campaigns; len(got) != 2 || got[0].Closed || !got[1].Closed {
 		t.Errorf("%+v", got)
 	}
 }
 
 func TestCampaignWords(t *testing.T) {
 	p := DefaultPolicy()
-	d := newDesk(t)
+	d := newTestAccount(t)
 	d.policy = p
 	events := script(t, "0 deactivate bob serial=A mfa=no; 30 deactivate root serial=B mfa=no; 60 deactivate dan serial=C mfa=no; 70 login- dan; 90 enable bob serial=X")
 	for _, e := range events {
@@ -448,10 +448,9 @@ func TestCampaignWords(t *testing.T) {
 	}
 }
 
-// A journal of the version before is read, and says what it said.
-func TestStateOfVersion1(t *testing.T) {
+// Campaigns that are configured later include exposures that were alerted before.
+func TestCampaignsConfiguredLater(t *testing.T) {
 	d := judge(t, Policy{EscalateAfter: DefaultPolicy().EscalateAfter}, arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C", "bob opened@0 high; eve opened@1 high; dan opened@2 high"})
-	d.state = []byte(strings.Replace(string(d.state), `"version":2`, `"version":1`, 1))
 	d.policy = DefaultPolicy()
 	if got := marked(d.arrive(at(20))); got != "bob+eve+dan campaign@2 critical" {
 		t.Errorf("got %s", got)

@@ -150,7 +150,7 @@ func TestTellAnyArrival(t *testing.T) {
 	for seed := range uint64(600) {
 		r := rand.New(rand.NewPCG(seed, 32))
 		events := randomEvents(t, r, 3+r.IntN(25), 1)
-		d := newDesk(t)
+		d := newTestAccount(t)
 		h := d.policy.Fold(events)
 		rest := shuffle(r, doubled(r, events))
 		now := at(0)
@@ -176,22 +176,22 @@ func TestTellAnyArrival(t *testing.T) {
 }
 
 // checkEnd compares what was told in the end with what happened.
-func checkEnd(t testing.TB, d *desk, h History) {
+func checkEnd(t testing.TB, d *testAccount, h History) {
 	t.Helper()
 	var got, want []string
 	for _, o := range d.open {
 		got = append(got, fmt.Sprint(o.User, o.OpenedAt, o.Severity))
 	}
-	named := map[string]*told{}
+	named := map[string]*delivered{}
 	st := mustState(t, d.state)
-	for i := range st.told {
-		for _, id := range st.told[i].Deactivations {
-			named[id] = &st.told[i]
+	for i := range st.delivered {
+		for _, id := range st.delivered[i].Deactivations {
+			named[id] = &st.delivered[i]
 		}
 	}
 	for _, x := range h.Exposures {
 		if x.Open() {
-			want = append(want, fmt.Sprint(x.User, x.OpenedAt, x.stands()))
+			want = append(want, fmt.Sprint(x.User, x.OpenedAt, x.currentSeverity()))
 		}
 		s := named[x.first.ID]
 		if s == nil {
@@ -229,7 +229,7 @@ func TestTellInOrderIsTheHistory(t *testing.T) {
 			}
 			return int(rank(a)) - int(rank(b))
 		})
-		d := newDesk(t)
+		d := newTestAccount(t)
 		d.policy.EscalateAfter = nil
 		for _, batch := range chunk(events) {
 			d.arrive(batch[0].Time.Add(time.Minute), batch...)
@@ -284,7 +284,7 @@ func TestDropsChangeNothing(t *testing.T) {
 				former[foldName(e.User)] = e.NewUser
 			}
 		}
-		short, long := newDesk(t), newDesk(t)
+		short, long := newTestAccount(t), newTestAccount(t)
 		short.policy.Retention, long.policy.Retention = 12*time.Hour, 0
 		short.policy.EscalateAfter, long.policy.EscalateAfter = nil, nil
 		for i, e := range events {

@@ -7,9 +7,9 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// title is the step in one short sentence: who, what, where.
+// title renders the step as one short sentence: who, what, where.
 func (x *Exposure) title(m *Moment) string {
-	e, user, in := m.Event, who(m.user, x.Root), place(x.Partition, x.Account)
+	e, user, in := m.Event, userName(m.user, x.Root), inAccount(x.Partition, x.Account)
 	switch m.Step {
 	case Opened:
 		return removed("their own MFA", "MFA", e, user, in)
@@ -39,7 +39,7 @@ func (x *Exposure) title(m *Moment) string {
 	return upper(user) + " kept MFA" + in + ": another device was active"
 }
 
-// removed is a removal as a title, by the user or by somebody else.
+// removed renders a removal as a title, by the user or by another actor.
 func removed(own, what string, e *trail.Event, user, in string) string {
 	if e.Actor.Self {
 		return upper(user) + " removed " + own + in
@@ -51,7 +51,7 @@ func removed(own, what string, e *trail.Event, user, in string) string {
 	return what + " removed from " + user + in + by
 }
 
-// change is what was done to credentials or rights, as a title begins.
+// change renders a change of credentials or rights as the beginning of a title.
 func change(e *trail.Event, user string) string {
 	what := shortName(e.Detail)
 	switch e.Name {
@@ -77,16 +77,16 @@ func change(e *trail.Event, user string) string {
 	return Clean(e.Name, maxName) + " called for " + user
 }
 
-// sentences gathers a summary.
+// sentences collects the sentences of a summary.
 type sentences []string
 
-func (s *sentences) say(parts ...string) {
+func (s *sentences) add(parts ...string) {
 	if text := sentence(strings.Join(parts, "")); text != "" {
 		*s = append(*s, text)
 	}
 }
 
-// sentence makes one of text, if there is any.
+// sentence makes a sentence of text, if there is any.
 func sentence(text string) string {
 	if text == "" {
 		return ""
@@ -94,64 +94,65 @@ func sentence(text string) string {
 	return capital(text) + "."
 }
 
-// end says what lies in the telling.
+// end appends the sentences that depend on the time of the alert, and joins
+// all.
 func (s sentences) end(p *Policy, e *Expected, more reasons) string {
-	if more&(expected|overdue) != 0 && e != nil {
+	if more&(planned|overdue) != 0 && e != nil {
 		by := ""
 		if e.Approver != "" {
 			by = ", approved by " + Clean(e.Approver, maxName)
 		}
-		s.say("Announced in ", Clean(e.Ticket, maxName), by)
+		s.add("Announced in ", Clean(e.Ticket, maxName), by)
 	}
 	if more&late != 0 {
-		s.say("Told more than ", span(p.LateAfter), " after it happened")
+		s.add("Told more than ", span(p.LateAfter), " after it happened")
 	}
 	return strings.Join(s, " ")
 }
 
-// summary goes on where the title ends: what exactly, who did it, how and from
-// where, how it stands and why it is that bad, and what to do now. The step's
-// own time stands in the alert, not here.
+// summary continues where the title ends: the exact change, the actor and its
+// session and address, the present state, the reasons of the severity, and what
+// to do now. It leaves the time of the step to the alert.
 func (x *Exposure) summary(m *Moment, more reasons) string {
 	e, first := m.Event, x.first
 	var s sentences
 	switch m.Step {
 	case Resolved:
-		x.ending(m, &s)
-		return s.end(x.policy, x.expected, more)
+		x.explainEnd(m, &s)
+		return s.end(x.policy, x.planned, more)
 	case Opened, Reduced:
-		s.say(theDevice(e.Serial), " was removed", doer(&e.Actor))
+		s.add(theDevice(e.Serial), " was removed", actorDetails(&e.Actor))
 	case Updated:
-		switch does := doer(&e.Actor); {
+		switch does := actorDetails(&e.Actor); {
 		case e.Name == trail.DeactivateMFADevice:
-			s.say(theDevice(e.Serial), " was removed", does)
+			s.add(theDevice(e.Serial), " was removed", does)
 		case e.Name == trail.CreateAccessKey && e.Detail != "":
-			s.say("Key ", Clean(e.Detail, maxName), " created", does)
+			s.add("Key ", Clean(e.Detail, maxName), " created", does)
 		case does != "":
-			s.say("It was done", does)
+			s.add("It was done", does)
 		}
 		if e != first {
-			s.say("MFA removed ", clock(first.Time, e.Time), by(&first.Actor))
+			s.add("MFA removed ", clock(first.Time, e.Time), by(&first.Actor))
 		}
 	case Exploited:
 		if f := from(&e.Actor); f != "" {
-			s.say("Signed in", f)
+			s.add("Signed in", f)
 		}
 		where := from(&trail.Actor{SourceIP: first.Actor.SourceIP})
 		if where != "" && first.Actor.SourceIP == e.Actor.SourceIP {
 			where = " from the same address"
 		}
-		s.say(theDevice(first.Serial), " was removed ", clock(first.Time, e.Time), by(&first.Actor), where)
+		s.add(theDevice(first.Serial), " was removed ", clock(first.Time, e.Time), by(&first.Actor), where)
 	case Escalated:
-		s.say(theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), doer(&first.Actor))
+		s.add(theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), actorDetails(&first.Actor))
 	}
-	s.say(x.because(m))
-	s.say(x.advice(m))
-	return s.end(x.policy, x.expected, more)
+	s.add(x.explainSeverity(m))
+	s.add(x.advice(m))
+	return s.end(x.policy, x.planned, more)
 }
 
-// ending says how it came to its end, who ended it, and how long it lasted.
-func (x *Exposure) ending(m *Moment, s *sentences) {
+// explainEnd says how the exposure ended, by whom, and how long it lasted.
+func (x *Exposure) explainEnd(m *Moment, s *sentences) {
 	e, first := m.Event, x.first
 	does := by(&e.Actor) + from(&e.Actor)
 	switch m.resolution {
@@ -160,42 +161,42 @@ func (x *Exposure) ending(m *Moment, s *sentences) {
 		if e.Name == trail.ResyncMFADevice {
 			verb = " was shown to work"
 		}
-		s.say(theDevice(e.Serial), verb, does)
+		s.add(theDevice(e.Serial), verb, does)
 		if !e.Actor.Self && does != "" {
-			s.say("Check that it is really the user's")
+			s.add("Check that it is really the user's")
 		}
 	case MFASeen:
-		s.say("The sign-in", from(&e.Actor), " proves it")
+		s.add("The sign-in", from(&e.Actor), " proves it")
 	case UserDeleted:
 		if e.Name != trail.DeleteUser {
-			s.say("The name went to another user", does, ", so the former one is gone")
+			s.add("The name went to another user", does, ", so the former one is gone")
 		} else if does != "" {
-			s.say("It was done", does)
+			s.add("It was done", does)
 		}
 	case Replaced:
 		if e == first {
-			s.say("It is told there: ", theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), by(&first.Actor))
+			s.add("It is told there: ", theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), by(&first.Actor))
 		} else {
-			s.say("A late record shows ", theDevice(e.Serial), ", active already ", clock(e.Time, m.Time), ": ",
+			s.add("A late record shows ", theDevice(e.Serial), ", active already ", clock(e.Time, m.Time), ": ",
 				theDevice(first.Serial), ", removed", by(&first.Actor), ", was replaced")
 		}
 	}
 	if m.resolution != Replaced {
-		s.say("The exposure lasted ", span(m.Time.Sub(x.OpenedAt)), ", since ", theDevice(first.Serial), " was removed", by(&first.Actor))
+		s.add("The exposure lasted ", span(m.Time.Sub(x.OpenedAt)), ", since ", theDevice(first.Serial), " was removed", by(&first.Actor))
 	}
 	switch {
 	case x.Exploited && x.Changed:
-		s.say("Meanwhile somebody signed in without MFA and access was changed: review both")
+		s.add("Meanwhile somebody signed in without MFA and access was changed: review both")
 	case x.Exploited:
-		s.say("Meanwhile somebody signed in without MFA: review what was done")
+		s.add("Meanwhile somebody signed in without MFA: review what was done")
 	case x.Changed:
-		s.say("Meanwhile credentials or rights were changed: review them")
+		s.add("Meanwhile credentials or rights were changed: review them")
 	}
 }
 
-// because says how it stands and thereby why the severity is what it is: the
-// factors that really raise or lower it (see severity).
-func (x *Exposure) because(m *Moment) string {
+// explainSeverity says how things stand and thereby why the severity is what it
+// is: the factors that Exposure.severity weighs.
+func (x *Exposure) explainSeverity(m *Moment) string {
 	if m.rule != "" {
 		return byRule(m.Severity, m.rule)
 	}
@@ -209,12 +210,12 @@ func (x *Exposure) because(m *Moment) string {
 	if m.reasons&changed != 0 {
 		why = append(why, "access was changed")
 	}
-	whom := them(m.user, x.Root)
+	whom := userAgain(m.user, x.Root)
 	switch closed := m.closed; {
 	case m.reasons&exploited != 0, closed && m.reasons&changed != 0:
 	case closed:
 		why = append(why, "the password is deleted: only access keys may still work")
-	case m.protection == ProtectionOtherDevice && m.foreign:
+	case m.protection == ProtectionOtherDevice && m.enabledByAnother:
 		why = append(why, "what is left was not enabled by "+whom+": it may be an intruder's")
 	case m.protection == ProtectionOtherDevice:
 		why = append(why, "another device still protects "+whom)
@@ -226,18 +227,19 @@ func (x *Exposure) because(m *Moment) string {
 	return string(m.Severity) + " because " + list(why)
 }
 
-// phrases say, in the order of ReasonWords, the reasons that move a severity and
-// lie in whom it hit. The others are told in sentences of their own, or move none.
+// phrases render, in the order of ReasonWords, the reasons that move a severity
+// and lie in the target. The other reasons have sentences of their own, or move
+// no severity.
 var phrases = [...]string{
 	0: "this is the root user", 1: "the user is privileged", 13: "several users were hit", 16: "",
 }
 
-// byRule is the reason where a rule of the policy made the severity.
+// byRule is the explanation where a severity rule applied.
 func byRule(v Severity, rule string) string {
 	return string(v) + " because a rule says so: " + strings.TrimRight(Clean(rule, maxDetail), ". ")
 }
 
-// factors are the phrases of r.
+// factors returns the phrases of r.
 func factors(r reasons) []string {
 	var why []string
 	for i, p := range phrases {
@@ -248,7 +250,7 @@ func factors(r reasons) []string {
 	return why
 }
 
-// advice says what to do now; nothing where nothing is to be done.
+// advice says what to do now; "" if there is nothing to do.
 func (x *Exposure) advice(m *Moment) string {
 	if m.Step == Resolved {
 		return ""
@@ -257,7 +259,7 @@ func (x *Exposure) advice(m *Moment) string {
 	if m.Step == Escalated {
 		a = &x.first.Actor
 	}
-	whose := who(m.user, x.Root)
+	whose := userName(m.user, x.Root)
 	ask := "ask " + whose
 	if a.Type == "IAMUser" && !a.Self && a.Name != "" {
 		ask += " or " + actor(a)
@@ -271,7 +273,7 @@ func (x *Exposure) advice(m *Moment) string {
 		return ""
 	case m.user == "" && !x.Root:
 		return "find out whose device it was, and if it was meant; the log cannot show when this is over"
-	case m.Step == Reduced && m.foreign:
+	case m.Step == Reduced && m.enabledByAnother:
 		return ask + " if it was meant; if not, remove that device, and disable the password and access keys of " + whose
 	case m.Step == Reduced:
 		return ask + " if it was meant"
@@ -286,7 +288,7 @@ func (x *Exposure) advice(m *Moment) string {
 // maxNamed bounds the users that a sentence names.
 const maxNamed = 5
 
-func (w *Wave) root() bool {
+func (w *ActorCampaign) hitsRoot() bool {
 	for _, x := range w.Exposures {
 		if x.Root {
 			return true
@@ -295,16 +297,16 @@ func (w *Wave) root() bool {
 	return false
 }
 
-// whom are the reasons that lie in who was hit.
-func (w *Wave) whom() (r reasons) {
+// userReasons returns the reasons that lie in the users hit.
+func (w *ActorCampaign) userReasons() (r reasons) {
 	for _, x := range w.Exposures {
 		r |= x.reasons & (root | privileged)
 	}
 	return r
 }
 
-func (w *Wave) title(s Step, m *Moment) string {
-	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), place(w.Partition, w.Account)
+func (w *ActorCampaign) title(s Step, m *Moment) string {
+	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), inAccount(w.Partition, w.Account)
 	switch s {
 	case Escalated:
 		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who
@@ -314,15 +316,15 @@ func (w *Wave) title(s Step, m *Moment) string {
 	return upper(who) + " removed MFA from " + users + in
 }
 
-func (w *Wave) summary(step Step, m *Moment, v Severity, rule string, r reasons) string {
+func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r reasons) string {
 	var s sentences
 	if step == Resolved {
 		switch {
 		case len(w.Exposures) == 0:
-			s.say("It was none: fewer users than it takes lost their MFA for good. Who is still without it is told one by one")
+			s.add("It was none: fewer users than it takes lost their MFA for good. Who is still without it is told one by one")
 		default:
-			s.say("Each of its exposures is over: ", w.names())
-			s.say("It lasted ", span(m.Time.Sub(w.First)))
+			s.add("Each of its exposures is over: ", w.userNames())
+			s.add("It lasted ", span(m.Time.Sub(w.First)))
 		}
 		return s.end(w.policy, nil, r)
 	}
@@ -330,12 +332,12 @@ func (w *Wave) summary(step Step, m *Moment, v Severity, rule string, r reasons)
 	if d := w.Last.Sub(w.First); d > 0 {
 		within = " within " + span(d)
 	}
-	s.say("MFA was taken from ", w.names(), within, doer(&w.Actor))
+	s.add("MFA was taken from ", w.userNames(), within, actorDetails(&w.Actor))
 	if open := w.Open; open < w.Users {
-		s.say(strconv.Itoa(open), " of them have none now")
+		s.add(strconv.Itoa(open), " of them have none now")
 	}
 	if rule != "" {
-		s.say(byRule(v, rule))
+		s.add(byRule(v, rule))
 	} else {
 		why := factors(r)
 		if r&exploited != 0 {
@@ -344,24 +346,24 @@ func (w *Wave) summary(step Step, m *Moment, v Severity, rule string, r reasons)
 		if r&changed != 0 {
 			why = append(why, "access was changed")
 		}
-		s.say(string(v), " because ", list(why))
+		s.add(string(v), " because ", list(why))
 	}
-	s.say(w.advice(step))
+	s.add(w.advice(step))
 	return s.end(w.policy, nil, r)
 }
 
-// names are the first users, and how many more.
-func (w *Wave) names() string {
+// userNames lists the first users and the number of the others.
+func (w *ActorCampaign) userNames() string {
 	var parts []string
-	persons := map[*person]bool{}
+	users := map[*identity]bool{}
 	for _, x := range w.Exposures {
 		if len(parts) == maxNamed {
 			break
 		}
-		if !persons[x.person] {
-			parts = append(parts, who(x.User, x.Root))
+		if !users[x.identity] {
+			parts = append(parts, userName(x.User, x.Root))
 		}
-		persons[x.person] = true
+		users[x.identity] = true
 	}
 	if more := w.Users - len(parts); more > 0 {
 		parts = append(parts, strconv.Itoa(more)+" more")
@@ -369,7 +371,7 @@ func (w *Wave) names() string {
 	return list(parts)
 }
 
-func (w *Wave) advice(s Step) string {
+func (w *ActorCampaign) advice(s Step) string {
 	if s == Resolved {
 		return ""
 	}

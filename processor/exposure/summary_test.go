@@ -172,7 +172,7 @@ func TestBecauseAgreesWithSeverity(t *testing.T) {
 // What is told once the records are no news any more says so, and a step knows
 // nothing of what came after it.
 func TestSummaryOverTime(t *testing.T) {
-	d := newDesk(t)
+	d := newTestAccount(t)
 	d.arrive(at(10), script(t, "0 deactivate bob serial="+phone)...)
 	alerts := d.arrive(at(10 * 3600))
 	if len(alerts) != 1 || alerts[0].Title != "Still no MFA device enabled for bob in 111122223333 after 4 hours" ||
@@ -254,7 +254,7 @@ func TestCaller(t *testing.T) {
 			t.Errorf("by(%+v) = %q, want %q", c.a, got, c.want)
 		}
 	}
-	if got := doer(&trail.Actor{Type: "IAMUser", Name: "alice"}); got != " by IAM user alice, MFA not known" {
+	if got := actorDetails(&trail.Actor{Type: "IAMUser", Name: "alice"}); got != " by IAM user alice, MFA not known" {
 		t.Errorf("got %q", got)
 	}
 }
