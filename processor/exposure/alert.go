@@ -47,37 +47,38 @@ var Severities = []Severity{Info, Low, Medium, High, Critical}
 // Alert is one step of an exposure. It is immutable, and the same in every
 // machine-readable place.
 type Alert struct {
-	Schema     string          `json:"schema"`
-	ID         string          `json:"id"`       // depends only on what happened: the key of deduplication
-	Exposure   *string         `json:"exposure"` // nil for attempted, which belongs to none; the campaign's ID in a campaign's own steps
-	Step       Step            `json:"step"`
-	Severity   Severity        `json:"severity"`
-	Reasons    []string        `json:"reasons"` // fixed words, never nil
-	Title      string          `json:"title"`
-	Summary    string          `json:"summary"`
-	Advice     string          `json:"advice"`      // what to do now, also part of the summary; "" if there is nothing to do
-	Time       time.Time       `json:"time"`        // eventTime of the step
-	OpenedAt   *time.Time      `json:"opened_at"`   // eventTime of the first deactivation
-	ResolvedAt *time.Time      `json:"resolved_at"` // nil while open
-	Resolution *string         `json:"resolution"`  // enabled, replaced, mfa_seen or user_deleted; ended of a campaign; nil while open
-	Partition  string          `json:"partition"`
-	Account    string          `json:"account"`
-	User       *string         `json:"user"` // nil when unknown
-	Root       bool            `json:"root"`
-	Protection string          `json:"protection"` // none, other_device or unknown
-	Actor      AlertActor      `json:"actor"`
-	Device     AlertDevice     `json:"device"`
-	Event      AlertEvent      `json:"event"`
-	Escalation *int            `json:"escalation"`         // escalated: the number of the passed delay, from 1; else nil
-	Attempts   *AlertAttempts  `json:"attempts"`           // attempted: number and error codes of the calls; else nil
-	Attack     []string        `json:"attack"`             // MITRE ATT&CK technique IDs
-	Path       string          `json:"path,omitempty"`     // the user's path within IAM, where a record showed one: /admins/
-	Rule       string          `json:"rule,omitempty"`     // the reason of the severity rule that set the severity
-	Campaign   string          `json:"campaign,omitempty"` // the campaign whose alerts notify people in place of this one
-	Users      *AlertUsers     `json:"users,omitempty"`    // a campaign's own steps: the users hit; else nil
-	Expected   *AlertExpected  `json:"expected,omitempty"` // the planned change, with the reason expected or overdue; else nil
-	Test       bool            `json:"test,omitempty"`     // a test of the channels, about no user
-	Record     json.RawMessage `json:"record"`             // the raw record of the step's event; null if there is none
+	Schema      string          `json:"schema"`
+	ID          string          `json:"id"`       // depends only on what happened: the key of deduplication
+	Exposure    *string         `json:"exposure"` // nil for attempted, which belongs to none; the campaign's ID in a campaign's own steps
+	Step        Step            `json:"step"`
+	Severity    Severity        `json:"severity"`
+	Reasons     []string        `json:"reasons"` // fixed words, never nil
+	Title       string          `json:"title"`
+	Summary     string          `json:"summary"`
+	Advice      string          `json:"advice"`      // what to do now, also part of the summary; "" if there is nothing to do
+	Time        time.Time       `json:"time"`        // eventTime of the step
+	OpenedAt    *time.Time      `json:"opened_at"`   // eventTime of the first deactivation
+	ResolvedAt  *time.Time      `json:"resolved_at"` // nil while open
+	Resolution  *string         `json:"resolution"`  // enabled, replaced, mfa_seen or user_deleted; ended of a campaign; nil while open
+	Partition   string          `json:"partition"`
+	Account     string          `json:"account"`
+	AccountName string          `json:"account_name,omitempty"` // by which the policy knows the account
+	User        *string         `json:"user"`                   // nil when unknown
+	Root        bool            `json:"root"`
+	Protection  string          `json:"protection"` // none, other_device or unknown
+	Actor       AlertActor      `json:"actor"`
+	Device      AlertDevice     `json:"device"`
+	Event       AlertEvent      `json:"event"`
+	Escalation  *int            `json:"escalation"`         // escalated: the number of the passed delay, from 1; else nil
+	Attempts    *AlertAttempts  `json:"attempts"`           // attempted: number and error codes of the calls; else nil
+	Attack      []string        `json:"attack"`             // MITRE ATT&CK technique IDs
+	Path        string          `json:"path,omitempty"`     // the user's path within IAM, where a record showed one: /admins/
+	Rule        string          `json:"rule,omitempty"`     // the reason of the severity rule that set the severity
+	Campaign    string          `json:"campaign,omitempty"` // the campaign whose alerts notify people in place of this one
+	Users       *AlertUsers     `json:"users,omitempty"`    // a campaign's own steps: the users hit; else nil
+	Expected    *AlertExpected  `json:"expected,omitempty"` // the planned change, with the reason expected or overdue; else nil
+	Test        bool            `json:"test,omitempty"`     // a test of the channels, about no user
+	Record      json.RawMessage `json:"record"`             // the raw record of the step's event; null if there is none
 }
 
 // AlertActor is the actor of a step. Callers of AWS choose its texts.
@@ -146,7 +147,7 @@ func (x *Exposure) alert(as *Moment, exposure, id string, more reasons) *Alert {
 		Title: x.title(m), Summary: x.summary(m, more), Advice: sentence(x.advice(m)),
 		Path: x.path, Rule: Clean(m.rule, maxDetail), Expected: x.planned.alert(more),
 		Time: m.Time.UTC(), OpenedAt: &opened,
-		Partition: x.Partition, Account: x.Account, User: optional(m.user), Root: x.Root,
+		Partition: x.Partition, Account: x.Account, AccountName: x.policy.Accounts[x.Account].Name, User: optional(m.user), Root: x.Root,
 		Protection: m.protection,
 		Actor:      alertActor(&e.Actor),
 		Device:     alertDevice(e.Serial),
@@ -186,7 +187,7 @@ func (a *Attempt) alert(more reasons) *Alert {
 		Title: a.title(), Summary: a.summary(severity, because, more), Advice: sentence(a.advice()),
 		Path: a.path, Rule: Clean(because, maxDetail), Expected: a.planned.alert(more),
 		Time:      a.First.UTC(),
-		Partition: a.Partition, Account: a.Account, User: optional(a.User), Root: a.Root,
+		Partition: a.Partition, Account: a.Account, AccountName: a.policy.Accounts[a.Account].Name, User: optional(a.User), Root: a.Root,
 		Protection: ProtectionUnknown,
 		Actor:      alertActor(&e.Actor),
 		Device:     alertDevice(e.Serial),
@@ -213,7 +214,7 @@ func (w *ActorCampaign) alert(s Step, m *Moment, id string, more reasons) *Alert
 		Step: s, Severity: severity, Reasons: r.words(), Rule: Clean(because, maxDetail),
 		Title: w.title(s, m), Summary: w.summary(s, m, severity, because, r), Advice: sentence(w.advice(s)),
 		Time: m.Time.UTC(), OpenedAt: &opened,
-		Partition: w.Partition, Account: w.Account, Root: w.hitsRoot(),
+		Partition: w.Partition, Account: w.Account, AccountName: w.policy.Accounts[w.Account].Name, Root: w.hitsRoot(),
 		Protection: ProtectionUnknown,
 		Users:      w.alertUsers(),
 		Actor:      alertActor(&w.Actor),

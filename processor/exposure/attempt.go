@@ -186,7 +186,7 @@ func (a *Attempt) title() string {
 	case own:
 		what = "remove their own MFA"
 	}
-	return upper(actor(&a.Actor)) + " failed to " + what + inAccount(a.Partition, a.Account)
+	return upper(actor(&a.Actor)) + " failed to " + what + a.policy.inAccount(a.Partition, a.Account)
 }
 
 func (a *Attempt) summary(v Severity, rule string, more reasons) string {

@@ -40,9 +40,13 @@ func userAgain(user string, root bool) string {
 	return Clean(user, maxName)
 }
 
-// place is the account, in a sentence, after a space.
-func inAccount(partition, account string) string {
+// inAccount names the account within a sentence, after a space: by its number,
+// behind its name if the policy has one.
+func (p *Policy) inAccount(partition, account string) string {
 	s := " in " + Clean(account, maxName)
+	if name := p.Accounts[account].Name; name != "" && account != "" {
+		s = " in " + Clean(name, maxName) + " (" + Clean(account, maxName) + ")"
+	}
 	if partition != "aws" && partition != "" {
 		s += " (" + Clean(partition, maxName) + ")"
 	}

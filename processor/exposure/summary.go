@@ -9,7 +9,7 @@ import (
 
 // title renders the step as one short sentence: who, what, where.
 func (x *Exposure) title(m *Moment) string {
-	e, user, in := m.Event, userName(m.user, x.Root), inAccount(x.Partition, x.Account)
+	e, user, in := m.Event, userName(m.user, x.Root), x.policy.inAccount(x.Partition, x.Account)
 	switch m.Step {
 	case Opened:
 		return removed("their own MFA", "MFA", e, user, in)
@@ -306,7 +306,7 @@ func (w *ActorCampaign) userReasons() (r reasons) {
 }
 
 func (w *ActorCampaign) title(s Step, m *Moment) string {
-	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), inAccount(w.Partition, w.Account)
+	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), w.policy.inAccount(w.Partition, w.Account)
 	switch s {
 	case Escalated:
 		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -256,5 +257,22 @@ func TestCaller(t *testing.T) {
 	}
 	if got := actorDetails(&trail.Actor{Type: "IAMUser", Name: "alice"}); got != " by IAM user alice, MFA not known" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestTitlesNameTheAccount(t *testing.T) {
+	named := Policy{Accounts: map[string]Account{"111122223333": {Name: "payroll"}, "444455556666": {Class: "sandbox"}}, Campaign: Campaigns{Users: 3, Within: time.Hour}}
+	for _, tt := range []struct{ events, want string }{
+		{"0 deactivate bob serial=A", "MFA removed from bob in payroll (111122223333) by alice"},
+		{"0 deactivate bob serial=A partition=aws-cn", "MFA removed from bob in payroll (111122223333) (aws-cn) by alice"},
+		{"0 deactivate bob serial=A account=444455556666", "MFA removed from bob in 444455556666 by alice"},
+		{"0 deactivate bob serial=A fail=AccessDenied", "alice failed to remove MFA from bob in payroll (111122223333)"},
+		{"0 deactivate al serial=A; 1 deactivate bob serial=B; 2 deactivate eve serial=C", "alice removed MFA from 3 users in payroll (111122223333)"},
+	} {
+		alerts := named.Fold(script(t, tt.events)).Alerts()
+		a := alerts[len(alerts)-1]
+		if a.Title != tt.want || a.AccountName != named.Accounts[a.Account].Name {
+			t.Errorf("%s: got %q, account %q, want %q", tt.events, a.Title, a.AccountName, tt.want)
+		}
 	}
 }
