@@ -26,7 +26,7 @@ type Quiet struct {
 }
 
 // A window is a Quiet, read.
-type window struct {
+type muteWindow struct {
 	begin, end int // minutes of the day; an end that is not later is the next day's
 	days       [7]bool
 	zone       *time.Location
@@ -36,8 +36,8 @@ type window struct {
 var dayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"} // as time.Weekday counts
 
 // read makes a window of q. zone is where it is if q does not say.
-func (q Quiet) read(zone *time.Location) (window, error) {
-	w := window{end: 24 * 60, zone: zone, critical: q.Critical}
+func (q Quiet) read(zone *time.Location) (muteWindow, error) {
+	w := muteWindow{end: 24 * 60, zone: zone, critical: q.Critical}
 	var errs []error
 	if q.Hours != "" {
 		from, to, ok := strings.Cut(q.Hours, "-")
@@ -100,7 +100,7 @@ func clock(text string) (int, error) {
 }
 
 // until is when the window that t lies in ends; zero if t lies in none.
-func (w *window) until(t time.Time) time.Time {
+func (w *muteWindow) until(t time.Time) time.Time {
 	local := t.In(w.zone)
 	y, m, d := local.Date()
 	for _, day := range []int{d, d - 1} { // one that began yesterday may go on
@@ -120,13 +120,13 @@ func (w *window) until(t time.Time) time.Time {
 }
 
 // at is a time of the day on the clocks of the zone, summer time or not.
-func (w *window) at(y int, m time.Month, d, minutes int) time.Time {
+func (w *muteWindow) at(y int, m time.Month, d, minutes int) time.Time {
 	return time.Date(y, m, d, 0, minutes, 0, 0, w.zone)
 }
 
 // heldUntil is when all the windows are over that follow t without a break, for
 // an alert that is critical or not; zero if t lies in none.
-func heldUntil(windows []window, t time.Time, critical bool) time.Time {
+func heldUntil(windows []muteWindow, t time.Time, critical bool) time.Time {
 	held := time.Time{}
 	for range maxWindows {
 		next := time.Time{}
@@ -151,7 +151,7 @@ const maxWindows = 64
 
 // endless reports whether windows leave no time in a week.
 func endless(quiet []Quiet) bool {
-	var windows []window
+	var windows []muteWindow
 	for _, q := range quiet {
 		w, _ := q.read(time.UTC)
 		windows = append(windows, w)

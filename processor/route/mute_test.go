@@ -28,7 +28,7 @@ func TestQuiet(t *testing.T) {
 		{"the night that is short", []Quiet{{Hours: "22:00-07:00", TimeZone: "Europe/Vienna"}}, "2026-03-28 22:00", "2026-03-29 05:00"},
 		{"the night that is long", []Quiet{{Hours: "22:00-07:00", TimeZone: "Europe/Vienna"}}, "2026-10-24 21:00", "2026-10-25 06:00"},
 	} {
-		var windows []window
+		var windows []muteWindow
 		for _, q := range tt.quiet {
 			w, err := q.read(time.UTC)
 			if err != nil {
@@ -65,7 +65,7 @@ func FuzzQuiet(f *testing.F) {
 			return
 		}
 		now := time.Unix(at, 0)
-		until := heldUntil([]window{w}, now, false)
+		until := heldUntil([]muteWindow{w}, now, false)
 		if until.IsZero() {
 			return
 		}

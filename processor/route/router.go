@@ -21,7 +21,7 @@ type compiled struct {
 	Route
 	match   *rule.Matcher
 	least   int // severity, by its place in rule.Severities
-	windows []window
+	windows []muteWindow
 }
 
 // New makes a Router of routes that Validate found sound, for the sinks of those
