@@ -11,23 +11,23 @@ import (
 	"github.com/mfawatch/mfawatch/processor/rule"
 )
 
-// Quiet is a time at which people are left alone: hours of a day, on some days.
+// Quiet is a mute time: hours of a day, on some days, in which people are not
+// notified.
 type Quiet struct {
-	// Hours such as 20:00-07:00; hours that go past midnight belong to the day on
-	// which they begin. Empty: the whole day.
+	// Hours such as 20:00-07:00. Hours past midnight belong to the day on which
+	// they begin. Empty: the whole day.
 	Hours string `koanf:"hours"`
-	// Days such as sat or mon-fri. Empty: every one.
+	// Days such as sat or mon-fri. Empty: every day.
 	Days []string `koanf:"days"`
-	// TimeZone is where they are, such as Europe/Vienna. Empty: the
-	// configuration's.
+	// TimeZone such as Europe/Vienna. Empty: the configuration's.
 	TimeZone string `koanf:"time_zone"`
-	// Critical holds back what is critical, too.
+	// Critical mutes critical alerts, too.
 	Critical bool `koanf:"critical"`
 }
 
-// A window is a Quiet, read.
+// muteWindow is a compiled Quiet.
 type muteWindow struct {
-	begin, end int // minutes of the day; an end that is not later is the next day's
+	start, end int // minutes of the day; an end that is not later belongs to the next day
 	days       [7]bool
 	zone       *time.Location
 	critical   bool
@@ -35,17 +35,17 @@ type muteWindow struct {
 
 var dayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"} // as time.Weekday counts
 
-// read makes a window of q. zone is where it is if q does not say.
-func (q Quiet) read(zone *time.Location) (muteWindow, error) {
+// compile returns the window of q. zone applies if q names none.
+func (q Quiet) compile(zone *time.Location) (muteWindow, error) {
 	w := muteWindow{end: 24 * 60, zone: zone, critical: q.Critical}
 	var errs []error
 	if q.Hours != "" {
 		from, to, ok := strings.Cut(q.Hours, "-")
 		var err error
-		if w.begin, err = clock(from); err == nil && ok {
+		if w.start, err = clock(from); err == nil && ok {
 			w.end, err = clock(to)
 		}
-		if !ok || err != nil || w.begin == 24*60 || w.begin == w.end {
+		if !ok || err != nil || w.start == 24*60 || w.start == w.end {
 			errs = append(errs, fmt.Errorf("hours: want two times of a day, such as 20:00-07:00, got %q", shorten(q.Hours)))
 		}
 	}
@@ -84,11 +84,11 @@ func (q Quiet) read(zone *time.Location) (muteWindow, error) {
 }
 
 func (q Quiet) validate() error {
-	_, err := q.read(time.UTC)
+	_, err := q.compile(time.UTC)
 	return err
 }
 
-// clock reads a time of the day in minutes. 24:00 is the end of it.
+// clock parses a time of the day into minutes. 24:00 is the end of the day.
 func clock(text string) (int, error) {
 	hour, minute, ok := strings.Cut(strings.TrimSpace(text), ":")
 	h, err := strconv.ParseUint(hour, 10, 8)
@@ -99,7 +99,7 @@ func clock(text string) (int, error) {
 	return int(h*60 + m), nil
 }
 
-// until is when the window that t lies in ends; zero if t lies in none.
+// until returns when the window around t ends; zero if t lies in none.
 func (w *muteWindow) until(t time.Time) time.Time {
 	local := t.In(w.zone)
 	y, m, d := local.Date()
@@ -108,10 +108,10 @@ func (w *muteWindow) until(t time.Time) time.Time {
 			continue
 		}
 		end := w.end
-		if end <= w.begin {
+		if end <= w.start {
 			end += 24 * 60
 		}
-		from, to := w.at(y, m, day, w.begin), w.at(y, m, day, end)
+		from, to := w.at(y, m, day, w.start), w.at(y, m, day, end)
 		if !t.Before(from) && t.Before(to) {
 			return to
 		}
@@ -119,14 +119,15 @@ func (w *muteWindow) until(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// at is a time of the day on the clocks of the zone, summer time or not.
+// at returns a time of the day on the clocks of the zone, in summer time or
+// not.
 func (w *muteWindow) at(y int, m time.Month, d, minutes int) time.Time {
 	return time.Date(y, m, d, 0, minutes, 0, 0, w.zone)
 }
 
-// heldUntil is when all the windows are over that follow t without a break, for
+// mutedUntil returns the end of the windows that follow t without a break, for
 // an alert that is critical or not; zero if t lies in none.
-func heldUntil(windows []muteWindow, t time.Time, critical bool) time.Time {
+func mutedUntil(windows []muteWindow, t time.Time, critical bool) time.Time {
 	held := time.Time{}
 	for range maxWindows {
 		next := time.Time{}
@@ -145,17 +146,17 @@ func heldUntil(windows []muteWindow, t time.Time, critical bool) time.Time {
 	return held.UTC()
 }
 
-// maxWindows bounds how many follow one another before people are told all the
-// same. A week of whole days in several zones has fewer.
+// maxWindows bounds how many windows may follow one another before people are
+// notified all the same. A week of whole days in several zones has fewer.
 const maxWindows = 64
 
-// endless reports whether windows leave no time in a week.
-func endless(quiet []Quiet) bool {
+// coversWeek reports whether the mute times leave no time in a week.
+func coversWeek(quiet []Quiet) bool {
 	var windows []muteWindow
 	for _, q := range quiet {
-		w, _ := q.read(time.UTC)
+		w, _ := q.compile(time.UTC)
 		windows = append(windows, w)
 	}
 	start := time.Date(2026, 5, 4, 0, 0, 0, 0, time.UTC)
-	return len(windows) > 0 && heldUntil(windows, start, false).Sub(start) > 8*24*time.Hour
+	return len(windows) > 0 && mutedUntil(windows, start, false).Sub(start) > 8*24*time.Hour
 }

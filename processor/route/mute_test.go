@@ -30,7 +30,7 @@ func TestQuiet(t *testing.T) {
 	} {
 		var windows []muteWindow
 		for _, q := range tt.quiet {
-			w, err := q.read(time.UTC)
+			w, err := q.compile(time.UTC)
 			if err != nil {
 				t.Fatalf("%s: %v", tt.name, err)
 			}
@@ -41,7 +41,7 @@ func TestQuiet(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if until := heldUntil(windows, now, false); !until.IsZero() {
+		if until := mutedUntil(windows, now, false); !until.IsZero() {
 			got = until.UTC().Format("2006-01-02 15:04")
 		}
 		if got != tt.want {
@@ -60,12 +60,12 @@ func FuzzQuiet(f *testing.F) {
 		if days != "" {
 			q.Days = []string{days}
 		}
-		w, err := q.read(time.UTC)
-		if err != nil || at < 0 || at > 1<<33 || endless([]Quiet{q}) {
+		w, err := q.compile(time.UTC)
+		if err != nil || at < 0 || at > 1<<33 || coversWeek([]Quiet{q}) {
 			return
 		}
 		now := time.Unix(at, 0)
-		until := heldUntil([]muteWindow{w}, now, false)
+		until := mutedUntil([]muteWindow{w}, now, false)
 		if until.IsZero() {
 			return
 		}

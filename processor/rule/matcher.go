@@ -353,6 +353,21 @@ func quoted(text string) string {
 	return strconv.Quote(text)
 }
 
+// Unmatched returns the values that m names for a text field and that match none
+// of the known texts.
+func (m *Matcher) Unmatched(field string, known []string) (values []string) {
+	c := find(m.conditions, place(field))
+	if c == nil {
+		return nil
+	}
+	for _, v := range slices.Concat(c.is, c.not) {
+		if !slices.ContainsFunc(known, func(text string) bool { return v.match(text, netip.Addr{}) }) && !v.match("", netip.Addr{}) {
+			values = append(values, v.String())
+		}
+	}
+	return values
+}
+
 // Asks reports whether the matcher says anything of the field of that name.
 func (m *Matcher) Asks(field string) bool {
 	return slices.ContainsFunc(m.conditions, func(c condition) bool { return fields[c.field].name == field })
