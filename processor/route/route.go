@@ -1,5 +1,3 @@
-// Package route says who is told of an alert, when, and through which
-// recipients: a pure function of the alert, the configuration and the time.
 package route
 
 import (
@@ -16,13 +14,14 @@ import (
 // Kind is how the recipients of a sink use it.
 type Kind int
 
-// The kinds. Where nothing is said, a sink is a machine.
+// The kinds. Machine is the default.
 const (
 	Machine Kind = iota // gets every alert that no route excepts for it
 	Reader              // people who read in their own time: chat, mail, tickets
 	Pager               // people who are called: pages, text messages
 )
 
+// String returns the kind in lower case.
 func (k Kind) String() string { return [...]string{"machine", "reader", "pager"}[k] }
 
 // Route matches alerts and sets which human sinks are notified. The first route

@@ -243,6 +243,8 @@ func (r *Router) mute(d *Decision, sink string, routes []int, a *exposure.Alert,
 	d.Until = first
 }
 
+// Plain reports whether the sink gets every alert immediately, so that Decide need
+// not be asked.
 func (r *Router) Plain(sink string) bool {
 	return r.sinks[sink] == Machine && !slices.ContainsFunc(r.routes, func(c compiledRoute) bool { return slices.Contains(c.Except, sink) })
 }

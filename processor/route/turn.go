@@ -37,6 +37,7 @@ type lanes struct {
 	less func(a, b *lane) int
 }
 
+// Len, Less, Swap, Push and Pop implement heap.Interface.
 func (h *lanes) Len() int           { return len(h.list) }
 func (h *lanes) Less(i, j int) bool { return h.less(h.list[i], h.list[j]) < 0 }
 func (h *lanes) Swap(i, j int) {
