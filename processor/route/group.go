@@ -126,7 +126,7 @@ func (q *Queue) pick(w *window, now time.Time) (Action, bool, error) {
 		return Action{}, false, nil
 	}
 	slices.SortStableFunc(lanes, byTurn) // the worst is named first
-	a := Action{Verb: Send, Group: w.key}
+	a := Action{Verb: Send}
 	for _, l := range lanes {
 		l.leave()
 		if left := q.sink.Group.Max - len(a.Items); left > 0 {
@@ -134,6 +134,9 @@ func (q *Queue) pick(w *window, now time.Time) (Action, bool, error) {
 		} else {
 			q.enqueue(l)
 		}
+	}
+	if len(a.Items) > 1 {
+		a.Group = w.key
 	}
 	return a, true, nil
 }

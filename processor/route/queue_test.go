@@ -118,18 +118,18 @@ func TestQueue(t *testing.T) {
 			want: []string{"0 a opened", "1 d opened", "1 e opened", "10 b opened", "20 c opened"}},
 		{name: "a lane waits with its critical alert for no rate", sink: Sink{Rate: 0.1}, script: []string{"a opened high", "b opened high", "+1", "b exploited critical", "+60"},
 			want: []string{"0 a opened", "1 b opened", "1 b exploited"}},
-		{name: "the first of a burst alone, then the worst first", sink: Sink{Group: storm}, script: []string{"a attempted medium", "+1", "b attempted medium", "c opened high", "d reduced low", "+120"},
+		{name: "the first of a burst alone, then the worst first", sink: Sink{Group: storm}, script: []string{"a attempted medium", "+1", "b attempted medium", "+1", "d reduced low", "+1", "c opened high", "+120"},
 			want: []string{"0 a attempted", "60 [c opened, b attempted, d reduced]"}},
 		{name: "critical neither joins nor opens a group", sink: Sink{Group: storm}, script: []string{"r opened critical", "a attempted medium", "b attempted medium", "s opened critical", "+1", "s updated critical", "+120"},
-			want: []string{"0 r opened", "0 s opened", "0 a attempted", "1 s updated", "60 [b attempted]"}},
+			want: []string{"0 r opened", "0 s opened", "0 a attempted", "1 s updated", "60 b attempted"}},
 		{name: "what grows worse leaves its group", sink: Sink{Group: storm}, script: []string{"a opened low", "+1", "b opened low", "c opened low", "d opened low", "+1", "c updated high", "d updated low", "+1", "b exploited critical", "+120"},
 			want: []string{"0 a opened", "2 c opened", "2 c updated", "3 b opened", "3 b exploited", "60 [d opened, d updated]"}},
 		{name: "once grouped, the rest alone", sink: Sink{Group: storm}, script: []string{"a opened high", "b opened high", "c opened high", "+70", "b updated high", "d opened high", "d updated high", "e opened high", "+60", "e resolved info", "+60"},
 			want: []string{"0 a opened", "60 [b opened, c opened]", "70 b updated", "120 [d opened, d updated, e opened]", "130 e resolved"}},
 		{name: "a full group does not wait", sink: Sink{Group: Group{Wait: time.Minute, Max: 2}}, script: []string{"a opened high", "b opened high", "c opened high", "d opened high", "+1", "d updated low", "+60"},
 			want: []string{"0 a opened", "0 [b opened, c opened]", "60 [d opened, d updated]"}},
-		{name: "a group counts once against the rate", sink: Sink{Group: storm, Rate: 0.01}, script: []string{"a opened high", "b opened high", "c opened high", "+90", "z opened critical", "+200"},
-			want: []string{"0 a opened", "90 z opened", "100 [b opened, c opened]"}},
+		{name: "a group counts once against the rate", sink: Sink{Group: storm, Rate: 0.01}, script: []string{"a opened high", "b opened high", "c opened high", "+90", "z opened critical", "+20", "d opened high", "e opened high", "+200"},
+			want: []string{"0 a opened", "90 z opened", "100 [b opened, c opened]", "200 [d opened, e opened]"}},
 		{name: "a group that failed", sink: Sink{Group: storm}, script: []string{"c fails 1", "b fails 1", "a opened high", "b opened high", "c opened high", "+200"},
 			want: []string{"0 a opened", "60 [b opened, c opened]", "120 [b opened, c opened]"}},
 		{name: "an exposure that ended within its group", sink: Sink{Group: storm, Human: true}, script: []string{"a opened high", "b opened high", "c opened high", "+1", "c resolved info", "+120"},
@@ -229,19 +229,75 @@ func TestQueueCloseAndAlone(t *testing.T) {
 	p.add("a opened high", Lane{})
 	p.add("a escalated high", Lane{})
 	p.add("b opened high", Lane{})
+	p.add("c opened high", Lane{})
 	if a, err := p.q.Next(p.now); err != nil || a.Items[0].Lane != "a" {
 		t.Fatalf("got %+v, %v", a, err)
 	}
 	p.q.Close("a")
 	p.run(p.now.Add(59 * time.Second))
 	p.now = p.now.Add(time.Second)
-	if a, err := p.q.Next(p.now); err != nil || a.Group == "" || a.Items[0].Lane != "b" {
+	if a, err := p.q.Next(p.now); err != nil || len(a.Items) != 2 || a.Group == "" {
 		t.Fatalf("got %+v, %v", a, err)
 	}
 	p.q.Retry("b", p.now, true, true)
+	p.q.Retry("c", p.now, true, true)
 	p.run(p.now.Add(time.Second))
-	want := []string{"0 closed_by_person: a escalated", "60 b opened"}
+	want := []string{"0 closed_by_person: a escalated", "60 b opened", "60 c opened"}
 	if !slices.Equal(p.log, want) || p.q.Len() != 0 {
+		t.Errorf("got %q, want %q", p.log, want)
+	}
+}
+
+// A group whose message is being put together changes with what arrives.
+func TestQueueGroupChangesMeanwhile(t *testing.T) {
+	for _, tt := range []struct {
+		added []string
+		want  []string
+	}{
+		{[]string{"b exploited critical"}, []string{"60 superseded: c opened", "60 b opened", "60 b exploited", "60 [d opened, c resolved]"}},
+		{[]string{"b updated low", "b updated low", "b updated low"},
+			[]string{"60 superseded: c opened", "60 [b opened, b updated, b updated, b updated]", "120 [d opened, c resolved]"}},
+	} {
+		p := newPlayer(t, Sink{Human: true, Group: Group{Wait: time.Minute, Max: 4}})
+		p.add("a opened high", Lane{})
+		p.run(p.now.Add(time.Second))
+		p.add("b opened high", Lane{})
+		p.add("d opened high", Lane{})
+		p.add("c opened high", Lane{})
+		p.run(p.now)
+		p.add("c resolved info", Lane{})
+		p.run(p.now.Add(58 * time.Second))
+		p.now, p.log = monday.Add(time.Minute), nil
+		a, err := p.q.Next(p.now) // b and d are part of the message already
+		if err != nil || a.Reason != Superseded {
+			t.Fatalf("got %+v, %v", a, err)
+		}
+		p.done(a)
+		for _, text := range tt.added {
+			p.add(text, Lane{})
+		}
+		p.run(p.now.Add(time.Hour))
+		if !slices.Equal(p.log, tt.want) {
+			t.Errorf("%q: got %q, want %q", tt.added, p.log, tt.want)
+		}
+	}
+}
+
+func TestQueueBatchAlone(t *testing.T) {
+	p := newPlayer(t, Sink{Batch: 10})
+	for _, x := range []string{"a", "b", "c"} {
+		p.add(x+" opened high", Lane{})
+		p.add(x+" updated high", Lane{})
+	}
+	if a, err := p.q.Next(p.now); err != nil || len(a.Items) != 6 {
+		t.Fatalf("got %+v, %v", a, err)
+	}
+	p.q.Retry("a", p.now, false, false)
+	p.q.Retry("b", p.now, false, true)
+	p.q.Retry("c", p.now, false, false)
+	p.run(p.now)
+	want := []string{"0 a opened, a updated", "0 b opened", "0 b updated, c opened, c updated"}
+	if !slices.Equal(p.log, want) {
 		t.Errorf("got %q, want %q", p.log, want)
 	}
 }
