@@ -14,31 +14,31 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A desk keeps an account as a journal does: it stores what Tell returns, the
-// state as JSON, and checks what holds of every call.
+// testAccount keeps an account as a journal does: it stores what Tell returns,
+// the state as JSON, and checks what holds after every call.
 type testAccount struct {
 	t      testing.TB
 	policy Policy
 	events []*trail.Event
 	state  []byte
-	ids    map[string]bool   // of alerts told
+	ids    map[string]bool   // of alerts returned
 	last   map[string]*Alert // by exposure
-	people map[string]*Alert // by exposure, of those that people were told
+	human  map[string]*Alert // by exposure, of the alerts for people
 	next   time.Time
 	now    time.Time
 	open   []Open
 }
 
 func newTestAccount(t testing.TB) *testAccount {
-	return &testAccount{t: t, policy: DefaultPolicy(), ids: map[string]bool{}, last: map[string]*Alert{}, people: map[string]*Alert{}}
+	return &testAccount{t: t, policy: DefaultPolicy(), ids: map[string]bool{}, last: map[string]*Alert{}, human: map[string]*Alert{}}
 }
 
-// arrive tells what follows from events that come now.
+// arrive returns the alerts that follow from events arriving now.
 func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 	d.t.Helper()
 	d.events = append(d.events, events...)
 	d.now = now
-	out := d.tell(now)
+	out := d.call(now)
 	for _, a := range out.Alerts {
 		if d.ids[a.ID] {
 			d.t.Errorf("told twice: %s %s", a.Step, a.Title)
@@ -47,12 +47,12 @@ func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 		if a.Exposure != nil {
 			d.last[*a.Exposure] = a
 			if !a.ForMachines() {
-				d.people[*a.Exposure] = a
+				d.human[*a.Exposure] = a
 			}
 		}
 	}
 	d.store(out)
-	if again := d.tell(now); len(again.Alerts)+len(again.Deadlines)+len(again.Drop) > 0 || !slices.Equal(again.Open, out.Open) || !again.Next.Equal(out.Next) {
+	if again := d.call(now); len(again.Alerts)+len(again.Deadlines)+len(again.Drop) > 0 || !slices.Equal(again.Open, out.Open) || !again.Next.Equal(out.Next) {
 		d.t.Errorf("a second look tells %q, deadlines %d, drops %v", show(again.Alerts), len(again.Deadlines), again.Drop)
 	} else if b := encode(d.t, again.State); string(b) != string(d.state) {
 		// A second compaction may shorten the tombstones further.
@@ -64,7 +64,7 @@ func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 	return out.Alerts
 }
 
-func (d *testAccount) tell(now time.Time) Outcome {
+func (d *testAccount) call(now time.Time) Outcome {
 	d.t.Helper()
 	var st State
 	if d.state != nil {
@@ -82,8 +82,9 @@ func (d *testAccount) store(out Outcome) {
 	d.state, d.next, d.open = encode(d.t, out.State), out.Next, out.Open
 }
 
-// invariant: whoever was told last that something is open is right, and the
-// other way round, machines and people alike, unless it is yet to be told.
+// invariant checks that the last alert of each exposure, to machine sinks and
+// to people alike, agrees with whether it is open, unless an alert is still to
+// come.
 func (d *testAccount) invariant() {
 	d.t.Helper()
 	open := map[string]bool{}
@@ -104,11 +105,11 @@ func (d *testAccount) invariant() {
 		if ends(a) && !waits[o.ID] {
 			d.t.Errorf("%s is open, the last told is %v", o.ID, a)
 		}
-		if !ends(a) && ends(d.people[o.ID]) && !contains(a.Reasons, ReasonExpected) && ends(d.people[campaign[o.ID]]) {
+		if !ends(a) && ends(d.human[o.ID]) && !contains(a.Reasons, ReasonExpected) && ends(d.human[campaign[o.ID]]) {
 			d.t.Errorf("%s is open, and people were not told", o.ID)
 		}
 	}
-	for _, told := range []map[string]*Alert{d.last, d.people} {
+	for _, told := range []map[string]*Alert{d.last, d.human} {
 		for id, a := range told {
 			if !ends(a) && !open[id] {
 				d.t.Errorf("%s is not open, the last told is %s: %s", id, a.Step, a.Title)
@@ -126,7 +127,7 @@ func encode(t testing.TB, st State) []byte {
 	return b
 }
 
-// An arrival is events that come at a second, and what they have to tell.
+// arrival is events that arrive at a second, and the alerts that they need.
 type arrival struct {
 	now          int
 	events, want string
@@ -229,7 +230,7 @@ func TestEscalation(t *testing.T) {
 func TestDeadlines(t *testing.T) {
 	d := newTestAccount(t)
 	d.arrive(at(10), script(t, "0 deactivate bob serial=A")...)
-	out := d.tell(at(20000))
+	out := d.call(at(20000))
 	if len(out.Deadlines) != 2 {
 		t.Fatalf("%d deadlines, want each that passed", len(out.Deadlines))
 	}
@@ -243,7 +244,7 @@ func TestDeadlines(t *testing.T) {
 	if len(out.Alerts) != 1 || *out.Alerts[0].Escalation != 2 || out.Alerts[0].Event.ID != out.Deadlines[1].ID {
 		t.Errorf("alerts %s", show(out.Alerts))
 	}
-	// Either of what is stored is enough not to tell it again.
+	// Either of the stored parts is enough to prevent a repetition.
 	if again := Tell(append(d.events, out.Deadlines...), mustState(t, d.state), at(20000), d.policy); len(again.Alerts)+len(again.Deadlines) > 0 {
 		t.Errorf("with the deadlines alone: %s", show(again.Alerts))
 	}
@@ -262,14 +263,14 @@ func mustState(t testing.TB, b []byte) State {
 }
 
 func TestToldKeepsItsName(t *testing.T) {
-	// An earlier deactivation comes late: the exposure keeps the ID.
+	// An earlier deactivation arrives late: the exposure keeps the ID.
 	d := play(t, arrival{100, "50 deactivate bob serial=B id=x", "bob opened@50 high"}, arrival{200, "0 deactivate bob serial=A id=y", "bob updated@0 high"})
 	want := exposureID(&trail.Event{Partition: "aws", Account: "111122223333", ID: "x"})
 	if len(d.open) != 1 || d.open[0].ID != want || !d.open[0].OpenedAt.Equal(at(0)) {
 		t.Errorf("open %+v, want %s", d.open, want)
 	}
-	// A late Enable splits it: the first keeps the ID, the second is new, though
-	// it begins with the deactivation of which the ID was made.
+	// A late Enable splits it: the first keeps the ID, the second is new, although
+	// the ID derives from its first deactivation.
 	out := d.arrive(at(300), script(t, "20 enable bob serial=C; 30 deactivate bob serial=C id=z")...)
 	if got := show(out); got != "bob resolved@20 info enabled; bob opened@30 high; bob updated@50 high" {
 		t.Error(got)
@@ -307,7 +308,7 @@ func TestR19_LateReplacement(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 	}
-	// A sign-in without a device shows that it was open after all.
+	// A sign-in without a device shows that the exposure was open.
 	if got := show(d.arrive(at(400), script(t, "350 login- bob id=z")...)); got != "bob exploited@350 critical" {
 		t.Error(got)
 	}
@@ -352,8 +353,8 @@ func TestLateRecordsJoinWhatEndedAndWhatIsOpen(t *testing.T) {
 		arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"},
 		arrival{30, "20 enable bob", "bob resolved@20 info enabled"},
 		arrival{60, "50 deactivate bob serial=C id=y", "bob opened@50 high"},
-		// It was another bob who was protected: the two are one, under the name
-		// that is waited for.
+		// The protected bob was another one: the two exposures are one, under the
+		// ID of the open one.
 		arrival{100, "10 rename bob new=rob; 11 createuser bob; 30 deleteuser bob; 31 rename rob new=bob", "bob updated@0 high"},
 	)
 	if want := exposureID(&trail.Event{Partition: "aws", Account: "111122223333", ID: "y"}); len(d.open) != 1 || d.open[0].ID != want || !d.open[0].OpenedAt.Equal(at(0)) {
@@ -363,7 +364,7 @@ func TestLateRecordsJoinWhatEndedAndWhatIsOpen(t *testing.T) {
 
 func TestOldHistory(t *testing.T) {
 	day := 24 * 3600
-	// What is told now is remembered from now, however old it is.
+	// The record of an alert is kept from its delivery, however old the event is.
 	play(t,
 		arrival{60 * day, "0 deactivate bob serial=A; 9 enable bob serial=A", "bob resolved@9 info enabled"},
 		arrival{60*day + 60, "5 login- bob", "bob exploited@5 critical; bob resolved@9 info enabled"},
@@ -441,12 +442,12 @@ func TestRetention(t *testing.T) {
 	if got := strings.Join(left, " "); got != "4 5" {
 		t.Errorf("kept are %s, want what belongs to the open exposure", got)
 	}
-	// What they proved is not forgotten: B is active, so is D.
+	// Their proofs are kept: B is active, and so is D.
 	if got := show(d.arrive(at(80*day+20), script(t, fmt.Sprintf("%d deactivate bob serial=X id=20; %d deactivate dan serial=D id=21", 80*day, 80*day+1))...)); got !=
 		fmt.Sprintf("bob reduced@%d low; dan opened@%d high", 80*day, 80*day+1) {
 		t.Error(got)
 	}
-	// What comes once more has no second effect.
+	// A redelivered event has no second effect.
 	if got := show(d.arrive(at(80*day+30), script(t, "0 enable bob serial=A id=1; 1 enable bob serial=B id=2; 6 enable dan serial=D id=7")...)); got != "" {
 		t.Error(got)
 	}

@@ -54,7 +54,7 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
-// Whatever stands in a record, titles and summaries are one bounded line.
+// Titles and summaries are one bounded line, whatever a record holds.
 func TestHostileText(t *testing.T) {
 	evil := "a\n\u202E\x1b]0;x\x07" + strings.Repeat("z\u200B", 5000) + "\xff"
 	yes := false

@@ -45,7 +45,7 @@ func randomPolicy(t testing.TB, r *rand.Rand) Policy {
 	return p
 }
 
-// stir makes some of the events those of a off-boarding or a campaign.
+// stir turns some of the events into those of an off-boarding or a campaign.
 func stir(t testing.TB, r *rand.Rand, events []*trail.Event) []*trail.Event {
 	for i := range r.IntN(3) {
 		s, by := r.IntN(50000), []string{"ann", "dan"}[r.IntN(2)]
@@ -69,11 +69,11 @@ func stir(t testing.TB, r *rand.Rand, events []*trail.Event) []*trail.Event {
 	return events
 }
 
-// Whatever the policy, the order and the batches in which events arrive: nothing
-// is told twice; in the end machines and people alike know what is open and what
-// is over, in its severity; and what is a campaign is told as one. The desk
-// checks the same at each step.
-func TestJudgementAnyArrival(t *testing.T) {
+// For any policy, order and batches of events: no alert is repeated; in the end
+// machine sinks and people alike know what is open and what is over, in its
+// severity; and a campaign is alerted as one. testAccount checks the same at
+// each step.
+func TestPolicyAnyArrival(t *testing.T) {
 	campaigns, held, announced := 0, 0, 0
 	for seed := range uint64(250) {
 		r := rand.New(rand.NewPCG(seed, 61))
@@ -153,7 +153,7 @@ func (d *testAccount) toldOpen() (n int) {
 }
 
 // One set of events gives one history under any policy.
-func TestJudgementAnyOrderOneHistory(t *testing.T) {
+func TestPolicyAnyOrderOneHistory(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 62))
 		events := stir(t, r, randomEvents(t, r, 5+r.IntN(30), 2))
@@ -167,9 +167,9 @@ func TestJudgementAnyOrderOneHistory(t *testing.T) {
 	}
 }
 
-// A restart between any two looks, and looks more often than asked, change
-// nothing: what is told is a matter of events and time alone.
-func TestJudgementLooksChangeNothing(t *testing.T) {
+// Neither a restart between two calls nor more calls than requested change an
+// alert: alerts depend on events and time alone.
+func TestPolicyExtraCallsChangeNothing(t *testing.T) {
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 63))
 		events := stir(t, r, randomEvents(t, r, 10, 1))

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// judge plays arrivals under a policy. What only machines are told is marked
+// playMarked plays arrivals under a policy. Alerts for machine sinks alone are marked
 // with (machines).
-func judge(t *testing.T, p Policy, arrivals ...arrival) *testAccount {
+func playMarked(t *testing.T, p Policy, arrivals ...arrival) *testAccount {
 	t.Helper()
 	return playUnder(t, p, marked, arrivals)
 }
@@ -38,33 +38,33 @@ func withGrace(d time.Duration) Policy {
 
 func TestGraceWaitsForAReplacement(t *testing.T) {
 	p := withGrace(5 * time.Minute)
-	d := judge(t, p, arrival{10, "0 deactivate bob serial=A", ""})
+	d := playMarked(t, p, arrival{10, "0 deactivate bob serial=A", ""})
 	if !d.next.Equal(at(300)) || len(d.open) != 1 {
 		t.Errorf("the next look is %v, open are %v", d.next, d.open)
 	}
-	judge(t, p, arrival{10, "0 deactivate bob serial=A", ""}, arrival{299, "", ""}, arrival{300, "", "bob opened@0 high"},
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", ""}, arrival{299, "", ""}, arrival{300, "", "bob opened@0 high"},
 		arrival{900, "", "bob escalated@900 high #1"}) // counted from eventTime
-	judge(t, p, arrival{10, "0 deactivate bob serial=A", ""}, arrival{200, "120 enable bob serial=B", "bob resolved@120 info enabled"}, arrival{4000, "", ""})
-	judge(t, p, arrival{10, "0 deactivate bob serial=A; 1 deactivate bob serial=B", ""}, arrival{300, "", "bob opened@0 high; bob updated@1 high"})
-	judge(t, p, arrival{301, "0 deactivate bob serial=A", "bob opened@0 high"}) // it came late: the time is up
-	// What is only reduced waits for nobody.
-	judge(t, p, arrival{10, "0 enable bob serial=B; 5 deactivate bob serial=A", "bob reduced@5 low"})
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", ""}, arrival{200, "120 enable bob serial=B", "bob resolved@120 info enabled"}, arrival{4000, "", ""})
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A; 1 deactivate bob serial=B", ""}, arrival{300, "", "bob opened@0 high; bob updated@1 high"})
+	playMarked(t, p, arrival{301, "0 deactivate bob serial=A", "bob opened@0 high"}) // it arrived late: the grace is over
+	// A reduced exposure does not wait.
+	playMarked(t, p, arrival{10, "0 enable bob serial=B; 5 deactivate bob serial=A", "bob reduced@5 low"})
 }
 
 func TestR28_WhoNeverWaits(t *testing.T) {
 	p := withGrace(5 * time.Minute)
 	p.Privileged = append(p.Privileged, match(t, map[string]any{"user": "admin-*"}))
-	judge(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 critical"})
-	judge(t, p, arrival{10, "0 deactivate Admin-1 serial=A", "Admin-1 opened@0 critical"})
-	judge(t, p, arrival{10, "0 deactivate - serial=A", "? opened@0 high"}) // whose replacement nobody could see
-	judge(t, p, arrival{10, "0 deactivate bob serial=A", ""}, arrival{30, "20 login- bob", "bob opened@0 high; bob exploited@20 critical"})
-	judge(t, p, arrival{10, "0 deactivate bob serial=A", ""}, arrival{30, "20 createkey bob", "bob opened@0 high; bob updated@20 critical"})
-	judge(t, p, arrival{10, "0 deactivate bob serial=A", ""}, arrival{30, "20 deactivate eve serial=A", ""},
+	playMarked(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 critical"})
+	playMarked(t, p, arrival{10, "0 deactivate Admin-1 serial=A", "Admin-1 opened@0 critical"})
+	playMarked(t, p, arrival{10, "0 deactivate - serial=A", "? opened@0 high"}) // no record could show its replacement
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", ""}, arrival{30, "20 login- bob", "bob opened@0 high; bob exploited@20 critical"})
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", ""}, arrival{30, "20 createkey bob", "bob opened@0 high; bob updated@20 critical"})
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", ""}, arrival{30, "20 deactivate eve serial=A", ""},
 		arrival{40, "30 deactivate dan serial=A", "bob opened@0 critical (machines); eve opened@20 critical (machines); dan opened@30 critical (machines); bob+eve+dan campaign@30 critical"})
 }
 
 func TestLateAfter(t *testing.T) {
-	d := judge(t, DefaultPolicy(), arrival{6 * 3600, "0 deactivate bob serial=A; 1 deactivate eve serial=B by=x; 60 enable eve serial=B", "bob opened@0 high; eve resolved@60 info enabled; bob escalated@14400 high #2"})
+	d := playMarked(t, DefaultPolicy(), arrival{6 * 3600, "0 deactivate bob serial=A; 1 deactivate eve serial=B by=x; 60 enable eve serial=B", "bob opened@0 high; eve resolved@60 info enabled; bob escalated@14400 high #2"})
 	for id, a := range d.last {
 		if late := contains(a.Reasons, ReasonLate); late != (a.Step == Opened) {
 			t.Errorf("%s: %s has reasons %v", id, a.Step, a.Reasons)
@@ -72,7 +72,7 @@ func TestLateAfter(t *testing.T) {
 	}
 	p := DefaultPolicy()
 	p.LateAfter = 0
-	d = judge(t, p, arrival{90 * 24 * 3600, "0 deactivate bob serial=A; 60 enable bob serial=B", "bob resolved@60 info enabled"})
+	d = playMarked(t, p, arrival{90 * 24 * 3600, "0 deactivate bob serial=A; 60 enable bob serial=B", "bob resolved@60 info enabled"})
 	for _, a := range d.last {
 		if contains(a.Reasons, ReasonLate) {
 			t.Errorf("reasons %v though nothing is late", a.Reasons)
@@ -112,13 +112,13 @@ func TestPrivileged(t *testing.T) {
 	}
 }
 
-// A path is remembered when the events that showed it are dropped, and is not
-// the next one's who gets the name.
+// A path outlives the events that showed it, and does not pass to the next user of
+// the name.
 func TestPathsOutliveTheirEvents(t *testing.T) {
 	day := 24 * 3600
 	p := DefaultPolicy()
 	p.Privileged = append(p.Privileged, match(t, map[string]any{"path": "/admins/*"}))
-	d := judge(t, p, arrival{0, "0 login+ bob by=admins/bob name=bob; 0 login+ eve by=admins/eve name=eve; 1 login+ dan by=admins/dan name=dan; 2 rename dan new=don", ""},
+	d := playMarked(t, p, arrival{0, "0 login+ bob by=admins/bob name=bob; 0 login+ eve by=admins/eve name=eve; 1 login+ dan by=admins/dan name=dan; 2 rename dan new=don", ""},
 		arrival{90 * day, "", ""},
 		arrival{91 * day, fmt.Sprintf("%d deleteuser eve; %d login+ zoe by=zoe name=zoe", 90*day+1, 90*day+1), ""},
 		arrival{200 * day, "", ""},
@@ -138,7 +138,7 @@ func TestSeverityRules(t *testing.T) {
 		{Match: match(t, map[string]any{"severity": "medium"}), Severity: Info, Reason: "nobody reads attempts"},
 		{Match: match(t, map[string]any{"late": true}), Severity: Info, Reason: "old"},
 	}
-	d := judge(t, p, arrival{10, "0 deactivate bob serial=A account=444455556666", "bob opened@0 low"})
+	d := playMarked(t, p, arrival{10, "0 deactivate bob serial=A account=444455556666", "bob opened@0 low"})
 	for _, a := range d.last {
 		if a.Rule != "sandbox accounts hold nothing" || !strings.Contains(a.Summary, "Low because a rule says so: sandbox accounts hold nothing.") {
 			t.Errorf("rule %q, summary %s", a.Rule, a.Summary)
@@ -147,13 +147,13 @@ func TestSeverityRules(t *testing.T) {
 	if d.open[0].Severity != Low {
 		t.Errorf("it stands at %s", d.open[0].Severity)
 	}
-	judge(t, p, arrival{10, "0 deactivate root serial=A account=444455556666", "root opened@0 critical"})
-	judge(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 critical"}, arrival{900, "", "bob escalated@900 high #1"},
+	playMarked(t, p, arrival{10, "0 deactivate root serial=A account=444455556666", "root opened@0 critical"})
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 critical"}, arrival{900, "", "bob escalated@900 high #1"},
 		arrival{1000, "990 enable bob serial=B", "bob resolved@990 critical enabled"})
-	judge(t, p, arrival{10, "0 deactivate bob serial=A fail=AccessDenied", "bob attempted@0 info x1 AccessDenied"})
-	// A rule that names no step leaves the end alone; one that asks how late it
-	// is knows it.
-	judge(t, Policy{Severity: p.Severity[3:], LateAfter: time.Hour}, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"},
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A fail=AccessDenied", "bob attempted@0 info x1 AccessDenied"})
+	// A rule that names no step does not apply to the end; one that names late
+	// sees it.
+	playMarked(t, Policy{Severity: p.Severity[3:], LateAfter: time.Hour}, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"},
 		arrival{7200, "20 deactivate bob serial=B", "bob updated@20 info"}, arrival{7300, "7290 enable bob serial=B", "bob resolved@7290 info enabled"})
 }
 
@@ -165,7 +165,7 @@ func announce(t *testing.T, config map[string]any, from, until int) Policy {
 
 func TestExpected(t *testing.T) {
 	p := announce(t, map[string]any{"user": "bob", "actor": "alice"}, -60, 3600)
-	d := judge(t, p,
+	d := playMarked(t, p,
 		arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"},
 		arrival{1000, "", ""}, // nobody is waited for
 		arrival{2000, "1900 enable bob serial=B", "bob resolved@1900 info enabled (machines)"})
@@ -175,8 +175,8 @@ func TestExpected(t *testing.T) {
 			t.Errorf("expected %+v, summary %s", a.Expected, a.Summary)
 		}
 	}
-	judge(t, p, arrival{10, "0 deactivate bob serial=A fail=AccessDenied", "bob attempted@0 medium x1 AccessDenied (machines)"})
-	judge(t, p, arrival{10, "0 enable bob serial=B; 1 deactivate bob serial=A", "bob reduced@1 low (machines)"})
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A fail=AccessDenied", "bob attempted@0 medium x1 AccessDenied (machines)"})
+	playMarked(t, p, arrival{10, "0 enable bob serial=B; 1 deactivate bob serial=A", "bob reduced@1 low (machines)"})
 	for _, c := range []string{"-61 deactivate bob serial=A", "3601 deactivate bob serial=A", "0 deactivate bob serial=A by=eve", "0 deactivate zoe serial=A"} {
 		d := newTestAccount(t)
 		d.policy = p
@@ -184,33 +184,33 @@ func TestExpected(t *testing.T) {
 			t.Errorf("%s: %s", c, marked(got))
 		}
 	}
-	// Never what somebody makes use of, and only all of it.
-	judge(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{30, "20 login- bob", "bob exploited@20 critical"},
+	// Never an exploited or changed exposure, and only if all of it matches.
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{30, "20 login- bob", "bob exploited@20 critical"},
 		arrival{50, "40 enable bob serial=B", "bob resolved@40 info enabled"})
-	judge(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{30, "20 createkey bob", "bob updated@20 critical"})
-	judge(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{30, "20 deactivate bob serial=B by=eve", "bob opened@0 high; bob updated@20 high"})
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{30, "20 createkey bob", "bob updated@20 critical"})
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{30, "20 deactivate bob serial=B by=eve", "bob opened@0 high; bob updated@20 high"})
 }
 
 func TestExpectedOverdue(t *testing.T) {
 	p := announce(t, map[string]any{"user": "bob"}, -60, 3600)
-	d := judge(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{3600 + 899, "", ""},
+	d := playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{3600 + 899, "", ""},
 		arrival{3600 + 900, "", "bob opened@0 high"}, // without the escalation that is due
 		arrival{4 * 3600, "", "bob escalated@14400 high #2"},
 		arrival{5 * 3600, "16000 enable bob serial=B", "bob resolved@16000 info enabled"})
 	if n := len(d.ids); n != 4 {
 		t.Errorf("%d alerts", n)
 	}
-	d = judge(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"})
+	d = playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"})
 	a := d.arrive(at(4500))[0]
 	if !contains(a.Reasons, ReasonOverdue) || contains(a.Reasons, ReasonExpected) || a.Expected == nil || !strings.HasPrefix(a.Summary, "It was announced, and is still open") {
 		t.Errorf("reasons %v, %s", a.Reasons, a.Summary)
 	}
-	// It is first heard of when its time is over.
-	judge(t, p, arrival{4500, "0 deactivate bob serial=A", "bob opened@0 high; bob escalated@900 high #1"})
-	judge(t, p, arrival{4500, "0 deactivate bob serial=A; 60 enable bob serial=B", "bob resolved@60 info enabled (machines)"})
+	// Its records arrive after its time.
+	playMarked(t, p, arrival{4500, "0 deactivate bob serial=A", "bob opened@0 high; bob escalated@900 high #1"})
+	playMarked(t, p, arrival{4500, "0 deactivate bob serial=A; 60 enable bob serial=B", "bob resolved@60 info enabled (machines)"})
 
-	// The entry is taken back, or another one comes too late.
-	d = judge(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"})
+	// The entry is withdrawn, or another one comes too late.
+	d = playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"})
 	if !d.next.Equal(at(310)) {
 		t.Errorf("the next look is %v", d.next)
 	}
@@ -218,7 +218,7 @@ func TestExpectedOverdue(t *testing.T) {
 	if got := marked(d.arrive(at(310))); got != "bob opened@0 high" {
 		t.Error(got)
 	}
-	d = judge(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"})
+	d = playMarked(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"})
 	d.policy = p
 	if got := marked(d.arrive(at(60), script(t, "50 enable bob serial=B id=x")...)); got != "bob resolved@50 info enabled" {
 		t.Errorf("who was told how it began was told %q", got)
@@ -242,28 +242,28 @@ func TestOffboarding(t *testing.T) {
 			}
 		})
 	}
-	// It does not come to that: told as it stands.
-	d := judge(t, p, arrival{10, "0 deactivate bob serial=A; 5 deletelogin bob", ""}, arrival{899, "", ""}, arrival{900, "", "bob opened@0 low"}, arrival{90000, "", ""},
+	// No deletion follows: one alert tells the state.
+	d := playMarked(t, p, arrival{10, "0 deactivate bob serial=A; 5 deletelogin bob", ""}, arrival{899, "", ""}, arrival{900, "", "bob opened@0 low"}, arrival{90000, "", ""},
 		arrival{90010, "90001 deleteuser bob", "bob resolved@90001 info user_deleted"})
 	if len(d.ids) != 2 {
 		t.Errorf("%d alerts", len(d.ids))
 	}
-	judge(t, p, arrival{10, "0 deletelogin bob; 5 deactivate bob serial=A", ""}, arrival{20, "15 createlogin bob", "bob opened@5 low; bob updated@15 critical"})
-	// Not by another, not for whoever counts for more, not long after.
-	judge(t, p, arrival{10, "0 deletelogin bob by=eve; 5 deactivate bob serial=A", "bob opened@5 low"})
-	judge(t, p, arrival{10, "0 deactivate bob serial=A; 5 deletelogin bob by=bob self", "bob opened@0 high; bob updated@5 low"})
-	judge(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 critical"}, arrival{20, "5 deletelogin root", "root updated@5 medium"})
-	judge(t, p, arrival{10, "0 deactivate root serial=A; 5 deletelogin root", "root opened@0 medium"})
-	judge(t, p, arrival{4000, "0 deletelogin bob; 3700 deactivate bob serial=A", "bob opened@3700 low"}) // at once, but low: there is no password
-	judge(t, p, arrival{10, "0 deletelogin bob; 5 createlogin bob; 9 deactivate bob serial=A", "bob opened@9 high"})
-	judge(t, p, arrival{4000, "0 deletelogin bob; 1 login+ bob; 3700 deactivate bob serial=A", "bob opened@3700 high"})
+	playMarked(t, p, arrival{10, "0 deletelogin bob; 5 deactivate bob serial=A", ""}, arrival{20, "15 createlogin bob", "bob opened@5 low; bob updated@15 critical"})
+	// Not by another actor, not for privileged users, not long after.
+	playMarked(t, p, arrival{10, "0 deletelogin bob by=eve; 5 deactivate bob serial=A", "bob opened@5 low"})
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A; 5 deletelogin bob by=bob self", "bob opened@0 high; bob updated@5 low"})
+	playMarked(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 critical"}, arrival{20, "5 deletelogin root", "root updated@5 medium"})
+	playMarked(t, p, arrival{10, "0 deactivate root serial=A; 5 deletelogin root", "root opened@0 medium"})
+	playMarked(t, p, arrival{4000, "0 deletelogin bob; 3700 deactivate bob serial=A", "bob opened@3700 low"}) // immediately, but low: there is no password
+	playMarked(t, p, arrival{10, "0 deletelogin bob; 5 createlogin bob; 9 deactivate bob serial=A", "bob opened@9 high"})
+	playMarked(t, p, arrival{4000, "0 deletelogin bob; 1 login+ bob; 3700 deactivate bob serial=A", "bob opened@3700 high"})
 }
 
-// A password deleted is remembered when its event is dropped, until there is one
-// again or the user is another.
+// A deleted password outlives its event, until there is one again or the name has
+// another user.
 func TestDeletedPasswordsOutliveTheirEvents(t *testing.T) {
 	day := 24 * 3600
-	d := judge(t, DefaultPolicy(), arrival{10, "0 deletelogin bob; 0 deletelogin eve; 0 deletelogin dan; 0 deletelogin zoe; 1 createlogin eve; 2 rename dan new=don; 3 deleteuser zoe", ""})
+	d := playMarked(t, DefaultPolicy(), arrival{10, "0 deletelogin bob; 0 deletelogin eve; 0 deletelogin dan; 0 deletelogin zoe; 1 createlogin eve; 2 rename dan new=don; 3 deleteuser zoe", ""})
 	for i := 1; i < 12; i++ {
 		d.arrive(at(i * 10 * day))
 	}
@@ -277,12 +277,11 @@ func TestDeletedPasswordsOutliveTheirEvents(t *testing.T) {
 	}
 }
 
-// Whoever makes use of an exposure and then takes the user away leaves it
-// critical to the end.
+// Deleting the user of an exploited exposure leaves it critical to the end.
 func TestDeletedAfterUse(t *testing.T) {
-	judge(t, DefaultPolicy(), arrival{10, "0 deletelogin bob; 1 deactivate bob serial=A", ""},
+	playMarked(t, DefaultPolicy(), arrival{10, "0 deletelogin bob; 1 deactivate bob serial=A", ""},
 		arrival{30, "20 createkey bob; 25 deleteuser bob", "bob resolved@25 critical user_deleted"})
-	d := judge(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"}, arrival{30, "20 login- bob", "bob exploited@20 critical"},
+	d := playMarked(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"}, arrival{30, "20 login- bob", "bob exploited@20 critical"},
 		arrival{50, "40 deleteuser bob", "bob resolved@40 critical user_deleted"})
 	for _, a := range d.last {
 		if contains(a.Reasons, ReasonOffboarding) || !strings.Contains(a.Summary, "Meanwhile somebody signed in without MFA") {
@@ -291,10 +290,10 @@ func TestDeletedAfterUse(t *testing.T) {
 	}
 }
 
-// An Enable by another actor than the user keeps who it was and which device on
-// the closing alert.
+// After an Enable by another actor, the closing alert names the actor and the
+// device.
 func TestR20_WhoEnabledItIsKept(t *testing.T) {
-	d := judge(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"}, arrival{30, "20 enable bob serial=EVIL by=mallory", "bob resolved@20 info enabled"})
+	d := playMarked(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"}, arrival{30, "20 enable bob serial=EVIL by=mallory", "bob resolved@20 info enabled"})
 	for _, a := range d.last {
 		if a.Actor.Name != "mallory" || a.Actor.Self || *a.Device.Serial != "EVIL" || !contains(a.Reasons, ReasonOtherActor) || !strings.Contains(a.Summary, "Check that it is really the user's") {
 			t.Errorf("%+v", a)
@@ -304,7 +303,7 @@ func TestR20_WhoEnabledItIsKept(t *testing.T) {
 
 func TestCampaign(t *testing.T) {
 	p := DefaultPolicy()
-	d := judge(t, p,
+	d := playMarked(t, p,
 		arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"},
 		arrival{20, "15 deactivate eve serial=B", "eve opened@15 high"},
 		arrival{70, "60 deactivate dan serial=C", "dan opened@60 critical (machines); bob+eve+dan campaign@60 critical"},
@@ -370,20 +369,20 @@ func TestWhatIsNoCampaign(t *testing.T) {
 			if !strings.Contains(c.want, "escalated") {
 				now = 20
 			}
-			judge(t, DefaultPolicy(), arrival{now, c.events, c.want})
+			playMarked(t, DefaultPolicy(), arrival{now, c.events, c.want})
 		})
 	}
 	p := announce(t, map[string]any{"actor": "alice"}, -60, 3600)
-	judge(t, p, arrival{10, "0 deactivate bob; 1 deactivate eve; 2 deactivate dan", "bob opened@0 high (machines); eve opened@1 high (machines); dan opened@2 high (machines)"})
+	playMarked(t, p, arrival{10, "0 deactivate bob; 1 deactivate eve; 2 deactivate dan", "bob opened@0 high (machines); eve opened@1 high (machines); dan opened@2 high (machines)"})
 	p = withGrace(5 * time.Minute)
-	judge(t, p, arrival{500, "0 deactivate bob; 60 enable bob serial=B; 70 deactivate eve; 100 enable eve serial=E; 200 deactivate dan; 300 enable dan serial=D",
+	playMarked(t, p, arrival{500, "0 deactivate bob; 60 enable bob serial=B; 70 deactivate eve; 100 enable eve serial=E; 200 deactivate dan; 300 enable dan serial=D",
 		"bob resolved@60 info enabled; eve resolved@100 info enabled; dan resolved@300 info enabled"})
 }
 
-// Late records take a campaign apart: it is ended, and who is still open is told
-// by itself.
+// Late records can undo a campaign: it is resolved, and open exposures are alerted
+// one by one.
 func TestCampaignThatWasNone(t *testing.T) {
-	d := judge(t, DefaultPolicy(),
+	d := playMarked(t, DefaultPolicy(),
 		arrival{10, "1 deactivate bob serial=A; 2 deactivate eve serial=B; 3 deactivate dan serial=C",
 			"bob opened@1 critical (machines); eve opened@2 critical (machines); dan opened@3 critical (machines); bob+eve+dan campaign@3 critical"},
 		arrival{20, "0 enable bob serial=BB", "bob resolved@1 info replaced (machines); eve opened@2 high; dan opened@3 high;  resolved@3 info ended"},
@@ -393,7 +392,7 @@ func TestCampaignThatWasNone(t *testing.T) {
 	}
 }
 
-// Two campaigns that a late record makes one go on under the name of the first.
+// Two campaigns that a late record joins go on under the ID of the first.
 func TestCampaignsThatAreOne(t *testing.T) {
 	hit := func(s int, users ...string) string {
 		var lines []string
@@ -404,7 +403,7 @@ func TestCampaignsThatAreOne(t *testing.T) {
 	}
 	p := DefaultPolicy()
 	p.EscalateAfter = nil
-	d := judge(t, p,
+	d := playMarked(t, p,
 		arrival{10, hit(0, "a1", "a2", "a3"), "a1 opened@0 critical (machines); a2 opened@1 critical (machines); a3 opened@2 critical (machines); a1+a2+a3 campaign@2 critical"},
 		arrival{5010, hit(5000, "b1", "b2", "b3"), "b1 opened@5000 critical (machines); b2 opened@5001 critical (machines); b3 opened@5002 critical (machines); b1+b2+b3 campaign@5002 critical"},
 		arrival{5020, hit(2500, "c1"), "c1 opened@2500 critical (machines); a1+a2+a3+c1+b1+b2+b3 campaign@5002 critical;  resolved@5002 info ended"},
@@ -450,7 +449,7 @@ func TestCampaignWords(t *testing.T) {
 
 // Campaigns that are configured later include exposures that were alerted before.
 func TestCampaignsConfiguredLater(t *testing.T) {
-	d := judge(t, Policy{EscalateAfter: DefaultPolicy().EscalateAfter}, arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C", "bob opened@0 high; eve opened@1 high; dan opened@2 high"})
+	d := playMarked(t, Policy{EscalateAfter: DefaultPolicy().EscalateAfter}, arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C", "bob opened@0 high; eve opened@1 high; dan opened@2 high"})
 	d.policy = DefaultPolicy()
 	if got := marked(d.arrive(at(20))); got != "bob+eve+dan campaign@2 critical" {
 		t.Errorf("got %s", got)

@@ -12,8 +12,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// randomEvents is some account's day: few users, actors and devices, so that
-// things meet, and few times, so that they tie.
+// randomEvents is a day of an account with few users, actors and devices, so
+// that events meet, and few times, so that they tie.
 func randomEvents(t testing.TB, r *rand.Rand, n, accounts int) []*trail.Event {
 	verbs := []string{"deactivate", "deactivate", "deactivate", "enable", "enable", "resync", "createvirtual", "deletevirtual", "createuser", "rename",
 		"deleteuser", "createlogin", "deletelogin", "createkey", "deletekey", "attach", "login+", "login-", "login?", "checkmfa"}
@@ -44,7 +44,7 @@ func randomEvents(t testing.TB, r *rand.Rand, n, accounts int) []*trail.Event {
 	return events
 }
 
-// doubled is events with some twice, from another place.
+// doubled returns events with some copies of another origin.
 func doubled(r *rand.Rand, events []*trail.Event) []*trail.Event {
 	out := slices.Clone(events)
 	for _, e := range events {
@@ -84,7 +84,7 @@ func asJSON(t testing.TB, v any) string {
 	return string(b)
 }
 
-// A History holds together, whatever is in it.
+// Every History is consistent.
 func TestHistoryInvariants(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 31))
@@ -143,9 +143,9 @@ func checkAlert(t testing.TB, a *Alert) {
 	}
 }
 
-// Whatever the order and the batches in which events arrive, in the end what is
-// open is what Fold says is open, what was told is ended if it is over, and
-// nothing was told twice (the desk checks the last two at each step).
+// For any order and batches of events, in the end the open exposures are those
+// of Fold, ended ones were resolved, and no alert was repeated (testAccount
+// checks the last two at each step).
 func TestTellAnyArrival(t *testing.T) {
 	for seed := range uint64(600) {
 		r := rand.New(rand.NewPCG(seed, 32))
@@ -175,7 +175,7 @@ func TestTellAnyArrival(t *testing.T) {
 	}
 }
 
-// checkEnd compares what was told in the end with what happened.
+// checkEnd compares the last alerts with the history.
 func checkEnd(t testing.TB, d *testAccount, h History) {
 	t.Helper()
 	var got, want []string
@@ -218,7 +218,7 @@ func checkEnd(t testing.TB, d *testAccount, h History) {
 	}
 }
 
-// In order and one by one, the resolutions told are those that Fold says.
+// In order and one by one, the resolutions are those of Fold.
 func TestTellInOrderIsTheHistory(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 33))
@@ -242,7 +242,8 @@ func TestTellInOrderIsTheHistory(t *testing.T) {
 	}
 }
 
-// chunk splits where the second changes: within one, arrival is not order.
+// chunk splits where the second changes: within one, order of arrival does not
+// matter.
 func chunk(events []*trail.Event) [][]*trail.Event {
 	var out [][]*trail.Event
 	for i, e := range events {
@@ -254,7 +255,7 @@ func chunk(events []*trail.Event) [][]*trail.Event {
 	return out
 }
 
-// Dropping what is past the retention changes nothing of what is told.
+// Dropping events past the retention changes no alert.
 func TestDropsChangeNothing(t *testing.T) {
 	compared := 0
 	for seed := range uint64(300) {
@@ -266,7 +267,7 @@ func TestDropsChangeNothing(t *testing.T) {
 				e.User = "bob"
 			}
 		}
-		former := map[string]string{} // and what users were once named
+		former := map[string]string{} // former names of users
 		for _, e := range events {
 			user := foldName(e.User)
 			if (e.Name == trail.CreateUser || e.Name == trail.DeleteUser) && !e.Failed() {

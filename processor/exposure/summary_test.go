@@ -11,8 +11,9 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// story are the alerts of a script whose calls all have an address and an agent.
-func story(t *testing.T, text string) []*Alert {
+// alertsOf returns the alerts of a script whose calls all have an address and
+// an agent.
+func alertsOf(t *testing.T, text string) []*Alert {
 	t.Helper()
 	events := script(t, text)
 	for _, e := range events {
@@ -30,9 +31,9 @@ const (
 	spare = "arn:aws:iam::111122223333:u2f/user/bob/spare-KEY"
 )
 
-// The summary of a story's last alert has every fact that whoever is called
-// needs, in the order of a decision: what, who and how, from where, how it
-// stands and why that is so bad, what to do.
+// The summary of the last alert has every fact that the person on call needs, in
+// the order of a decision: change, actor and session, address, present state and
+// its severity, advice.
 func TestSummaryFacts(t *testing.T) {
 	for _, c := range []struct {
 		name, events, title string
@@ -89,7 +90,7 @@ func TestSummaryFacts(t *testing.T) {
 		{"on root", "0 deactivate root fail=AccessDenied", "alice failed to remove MFA from the root user in 111122223333", []string{"High because this is the root user and nothing was changed"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			alerts := story(t, c.events)
+			alerts := alertsOf(t, c.events)
 			a := alerts[len(alerts)-1]
 			if a.Title != c.title {
 				t.Errorf("title %q, want %q", a.Title, c.title)
@@ -110,7 +111,7 @@ func TestSummaryFacts(t *testing.T) {
 	}
 }
 
-// checkReadable holds for every alert about ordinary names.
+// checkReadable checks what holds for every alert about ordinary names.
 func checkReadable(t *testing.T, a *Alert) {
 	t.Helper()
 	limit := map[Step]int{Resolved: 200}[a.Step]
@@ -140,14 +141,14 @@ func checkReadable(t *testing.T, a *Alert) {
 	}
 }
 
-// Severity is explained by what made it, not by all that is known.
+// A summary explains the severity by the factors that set it, not by every fact.
 func TestBecauseAgreesWithSeverity(t *testing.T) {
 	for _, who := range []string{"bob", "root"} {
 		for _, steps := range []string{"", "5 login- WHO", "5 createkey WHO", "5 deletelogin WHO", "4 deletelogin WHO; 5 createkey WHO", "5 deactivate WHO serial=B", "-5 enable WHO serial=B"} {
 			if who == "root" && strings.Contains(steps, "deletelogin") {
 				continue // root's password cannot be deleted
 			}
-			for _, a := range story(t, strings.ReplaceAll("0 deactivate WHO serial=A;"+steps, "WHO", who)) {
+			for _, a := range alertsOf(t, strings.ReplaceAll("0 deactivate WHO serial=A;"+steps, "WHO", who)) {
 				s := a.Summary
 				if a.Root != strings.Contains(s, "because this is the root user") {
 					t.Errorf("root is %v: %s", a.Root, s)
@@ -170,8 +171,7 @@ func TestBecauseAgreesWithSeverity(t *testing.T) {
 	}
 }
 
-// What is told once the records are no news any more says so, and a step knows
-// nothing of what came after it.
+// A late alert says that it is late, and a step shows nothing of later ones.
 func TestSummaryOverTime(t *testing.T) {
 	d := newTestAccount(t)
 	d.arrive(at(10), script(t, "0 deactivate bob serial="+phone)...)
@@ -181,14 +181,14 @@ func TestSummaryOverTime(t *testing.T) {
 		!strings.HasSuffix(alerts[0].Summary, " Told more than 6 hours after it happened.") {
 		t.Errorf("%+v", alerts)
 	}
-	for i, a := range story(t, "0 deactivate bob; 9 deletelogin bob; 20 login- bob") {
+	for i, a := range alertsOf(t, "0 deactivate bob; 9 deletelogin bob; 20 login- bob") {
 		if closed := strings.Contains(a.Summary, "password is deleted"); closed != (i == 1) {
 			t.Errorf("step %d: %s", i, a.Summary)
 		}
 	}
 }
 
-// R8, R9: what of a caller is shown is short, and the rest stays in the alert.
+// R8, R9: texts show callers in short; the alert has the rest.
 func TestAgent(t *testing.T) {
 	for ua, want := range map[string]string{
 		"aws-cli/2.31.4":                                                         "aws-cli/2.31.4",
@@ -214,7 +214,7 @@ func TestAgent(t *testing.T) {
 	}
 }
 
-// R16: a device goes by the name that its user gave it.
+// R16: texts name a device as its user named it.
 func TestDeviceNames(t *testing.T) {
 	for serial, want := range map[string]string{
 		"":    "an MFA device",

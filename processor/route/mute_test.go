@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-func TestQuiet(t *testing.T) {
+func TestMuteTimes(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		quiet []Quiet
 		now   string
-		want  string // "": it is not quiet
+		want  string // "": not muted
 	}{
 		{"before", []Quiet{{Hours: "20:00-07:00"}}, "2026-05-04 19:59", ""},
 		{"at its begin", []Quiet{{Hours: "20:00-07:00"}}, "2026-05-04 20:00", "2026-05-05 07:00"},
@@ -50,9 +50,8 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-// Whatever the hours: what is held back is told at a time that is not quiet, and
-// at the first of them.
-func FuzzQuiet(f *testing.F) {
+// For any hours, muted alerts are delivered at the first time that is not muted.
+func FuzzMuteTimes(f *testing.F) {
 	f.Add("20:00-07:00", "sat-sun", "Europe/Vienna", int64(1777900000))
 	f.Add("00:30-00:31", "", "America/St_Johns", int64(1793500000))
 	f.Fuzz(func(t *testing.T, hours, days, zone string, at int64) {

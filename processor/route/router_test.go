@@ -14,7 +14,7 @@ import (
 
 var kinds = map[string]Kind{"audit": Machine, "chat": Reader, "mail": Reader, "pager": Pager}
 
-// routesOf reads routes out of YAML.
+// routesOf reads routes from YAML.
 func routesOf(t *testing.T, text string) []Route {
 	t.Helper()
 	var list []struct {
@@ -73,8 +73,8 @@ func alertOf(step exposure.Step, severity exposure.Severity, reasons ...string) 
 	}
 }
 
-// told shows who is told of an alert: name, recipients, and until when it is
-// held back.
+// delivered lists the sinks that are notified of an alert, with recipients and
+// the end of mute times.
 func delivered(r *Router, a *exposure.Alert, now time.Time, known map[string]Case) string {
 	var all []string
 	for _, sink := range []string{"audit", "chat", "mail", "pager"} {
@@ -186,7 +186,7 @@ func sorted(words string) string {
 	return strings.Join(list, " ")
 }
 
-// What matchers see of an alert has to be in the words that they know.
+// Matchers know every word of an alert.
 func TestWords(t *testing.T) {
 	var steps, severities []string
 	for _, s := range exposure.Steps {
