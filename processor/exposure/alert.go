@@ -4,12 +4,14 @@ import (
 	"encoding/json"
 	"slices"
 	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// Schema names the alert's form and its version.
+// Schema names the form of an Alert and its version.
 const Schema = "mfawatch.alert/v1"
 
-// A Step is one thing that happened to an exposure and is told.
+// Step is one thing that happened to an exposure and is alerted.
 type Step string
 
 // The steps.
@@ -21,13 +23,13 @@ const (
 	Escalated Step = "escalated"
 	Resolved  Step = "resolved"
 	Attempted Step = "attempted"
-	Campaign  Step = "campaign" // one actor hit several users: told as one
+	Campaign  Step = "campaign" // one actor hit several users, who are alerted together
 )
 
-// Steps lists them all, in the order a story may take them.
+// Steps lists the steps in the order in which an exposure may take them.
 var Steps = []Step{Attempted, Opened, Reduced, Updated, Exploited, Campaign, Escalated, Resolved}
 
-// A Severity says how loudly a step is told.
+// Severity is how urgent a step is.
 type Severity string
 
 // The severities.
@@ -39,46 +41,47 @@ const (
 	Critical Severity = "critical"
 )
 
-// Severities lists them all, lowest first.
+// Severities lists the severities, lowest first.
 var Severities = []Severity{Info, Low, Medium, High, Critical}
 
-// An Alert is one step of an exposure, as it is told: immutable, and the same
-// in every machine-readable place.
+// Alert is one step of an exposure. It is immutable, and the same in every
+// machine-readable place.
 type Alert struct {
-	Schema     string          `json:"schema"`
-	ID         string          `json:"id"`       // depends on what happened alone: a key to tell duplicates by
-	Exposure   *string         `json:"exposure"` // nil for attempted, which belongs to none; of a campaign's own steps the campaign
-	Step       Step            `json:"step"`
-	Severity   Severity        `json:"severity"`
-	Reasons    []string        `json:"reasons"` // fixed words, never nil
-	Title      string          `json:"title"`
-	Summary    string          `json:"summary"`
-	Advice     string          `json:"advice"`      // what to do now, a part of the summary too; "" where nothing is to be done
-	Time       time.Time       `json:"time"`        // eventTime of the step
-	OpenedAt   *time.Time      `json:"opened_at"`   // eventTime of the first deactivation
-	ResolvedAt *time.Time      `json:"resolved_at"` // nil while open
-	Resolution *string         `json:"resolution"`  // enabled, replaced, mfa_seen or user_deleted, of a campaign ended; nil while open
-	Partition  string          `json:"partition"`
-	Account    string          `json:"account"`
-	User       *string         `json:"user"` // nil when it cannot be known
-	Root       bool            `json:"root"`
-	Protection string          `json:"protection"` // none, other_device or unknown
-	Actor      AlertActor      `json:"actor"`
-	Device     AlertDevice     `json:"device"`
-	Event      AlertEvent      `json:"event"`
-	Escalation *int            `json:"escalation"`         // escalated: which delay passed, from 1; else nil
-	Attempts   *AlertAttempts  `json:"attempts"`           // attempted: how often and how it failed; else nil
-	Attack     []string        `json:"attack"`             // MITRE ATT&CK technique IDs
-	Path       string          `json:"path,omitempty"`     // the user's within IAM, where a record showed one: /admins/
-	Rule       string          `json:"rule,omitempty"`     // the reason of the severity rule that made the severity what it is
-	Campaign   string          `json:"campaign,omitempty"` // people are told of it by the alerts of this campaign, and not by this one
-	Users      *AlertUsers     `json:"users,omitempty"`    // of a campaign's own steps: who was hit; else nil
-	Expected   *AlertExpected  `json:"expected,omitempty"` // what announced it, with the reason expected or overdue; else nil
-	Test       bool            `json:"test,omitempty"`     // it is about nobody: somebody tries the channels
-	Record     json.RawMessage `json:"record"`             // the raw record of the step's event; null where there is none
+	Schema      string          `json:"schema"`
+	ID          string          `json:"id"`       // depends only on what happened: the key of deduplication
+	Exposure    *string         `json:"exposure"` // nil for attempted, which belongs to none; the campaign's ID in a campaign's own steps
+	Step        Step            `json:"step"`
+	Severity    Severity        `json:"severity"`
+	Reasons     []string        `json:"reasons"` // fixed words, never nil
+	Title       string          `json:"title"`
+	Summary     string          `json:"summary"`
+	Advice      string          `json:"advice"`      // what to do now, also part of the summary; "" if there is nothing to do
+	Time        time.Time       `json:"time"`        // eventTime of the step
+	OpenedAt    *time.Time      `json:"opened_at"`   // eventTime of the first deactivation
+	ResolvedAt  *time.Time      `json:"resolved_at"` // nil while open
+	Resolution  *string         `json:"resolution"`  // enabled, replaced, mfa_seen or user_deleted; ended of a campaign; nil while open
+	Partition   string          `json:"partition"`
+	Account     string          `json:"account"`
+	AccountName string          `json:"account_name,omitempty"` // by which the policy knows the account
+	User        *string         `json:"user"`                   // nil when unknown
+	Root        bool            `json:"root"`
+	Protection  string          `json:"protection"` // none, other_device or unknown
+	Actor       AlertActor      `json:"actor"`
+	Device      AlertDevice     `json:"device"`
+	Event       AlertEvent      `json:"event"`
+	Escalation  *int            `json:"escalation"`         // escalated: the number of the passed delay, from 1; else nil
+	Attempts    *AlertAttempts  `json:"attempts"`           // attempted: number and error codes of the calls; else nil
+	Attack      []string        `json:"attack"`             // MITRE ATT&CK technique IDs
+	Path        string          `json:"path,omitempty"`     // the user's path within IAM, where a record showed one: /admins/
+	Rule        string          `json:"rule,omitempty"`     // the reason of the severity rule that set the severity
+	Campaign    string          `json:"campaign,omitempty"` // the campaign whose alerts notify people in place of this one
+	Users       *AlertUsers     `json:"users,omitempty"`    // a campaign's own steps: the users hit; else nil
+	Expected    *AlertExpected  `json:"expected,omitempty"` // the planned change, with the reason expected or overdue; else nil
+	Test        bool            `json:"test,omitempty"`     // a test of the channels, about no user
+	Record      json.RawMessage `json:"record"`             // the raw record of the step's event; null if there is none
 }
 
-// An AlertActor is who caused the step. Its text is the caller's own.
+// AlertActor is the actor of a step. Callers of AWS choose its texts.
 type AlertActor struct {
 	Type        string `json:"type"`
 	ARN         string `json:"arn"`
@@ -90,13 +93,13 @@ type AlertActor struct {
 	UserAgent   string `json:"user_agent"`
 }
 
-// An AlertDevice is the device that the step is about.
+// AlertDevice is the device of a step.
 type AlertDevice struct {
-	Serial *string `json:"serial"` // nil when it cannot be known
+	Serial *string `json:"serial"` // nil when unknown
 	Kind   string  `json:"kind"`   // virtual, security_key, hardware, sms or unknown
 }
 
-// An AlertEvent is the CloudTrail record behind the step.
+// AlertEvent is the CloudTrail record behind a step.
 type AlertEvent struct {
 	ID        string  `json:"id"`
 	Name      string  `json:"name"`
@@ -105,7 +108,7 @@ type AlertEvent struct {
 	Origin    string  `json:"origin"`
 }
 
-// AlertAttempts sums up attempts that count as one.
+// AlertAttempts sums up calls that count as one attempt.
 type AlertAttempts struct {
 	Count      int      `json:"count"`
 	ErrorCodes []string `json:"error_codes"`
@@ -114,20 +117,163 @@ type AlertAttempts struct {
 // AlertUsers are the users that a campaign hit.
 type AlertUsers struct {
 	Count int      `json:"count"`
-	Open  int      `json:"open"`  // of how many the exposure is open
-	Names []string `json:"names"` // in the order they were hit, at most 100; those that cannot be known are not in it
+	Open  int      `json:"open"`  // how many of them have an open exposure
+	Names []string `json:"names"` // in the order of the hits, at most 100; unknown users are left out
 }
 
-// An AlertExpected is the entry of the configuration that announced a change.
+// AlertExpected is the planned change of the configuration that matches a step.
 type AlertExpected struct {
-	Entry    string    `json:"entry"` // stays the same for as long as the entry does
+	Entry    string    `json:"entry"` // stays the same until the entry changes
 	Ticket   string    `json:"ticket"`
 	Approver string    `json:"approver"`
 	Until    time.Time `json:"until"`
 }
 
-// ForMachines reports whether people are not to be told of the alert: it was
-// announced, or a campaign's alerts tell them in its place.
+// ForMachines reports whether only machine sinks are notified of a: it was
+// planned, or a campaign's alerts notify people in its place.
 func (a *Alert) ForMachines() bool {
 	return a.Campaign != "" || slices.Contains(a.Reasons, ReasonExpected)
+}
+
+// alert renders a step under the given exposure ID.
+func (x *Exposure) alert(as *Moment, exposure, id string, more reasons) *Alert {
+	judged := *as
+	m, e := &judged, as.Event
+	m.Severity, m.rule = x.severity(m, more)
+	opened := x.OpenedAt.UTC()
+	a := &Alert{
+		Schema: Schema, ID: id, Exposure: &exposure,
+		Step: m.Step, Severity: m.Severity, Reasons: (m.reasons | more).words(),
+		Title: x.title(m), Summary: x.summary(m, more), Advice: sentence(x.advice(m)),
+		Path: x.path, Rule: Clean(m.rule, maxDetail), Expected: x.planned.alert(more),
+		Time: m.Time.UTC(), OpenedAt: &opened,
+		Partition: x.Partition, Account: x.Account, AccountName: x.policy.Accounts[x.Account].Name, User: optional(m.user), Root: x.Root,
+		Protection: m.protection,
+		Actor:      alertActor(&e.Actor),
+		Device:     alertDevice(e.Serial),
+		Event:      alertEvent(e),
+		Attack:     techniques(m.reasons, m.changes),
+		Record:     record(e),
+	}
+	if e.Serial == "" {
+		a.Device = alertDevice(x.first.Serial)
+	}
+	switch m.Step {
+	case Resolved:
+		at := m.Time.UTC()
+		a.ResolvedAt, a.Resolution = &at, &m.resolution
+	case Escalated: // without an actor of its own
+		a.Actor = alertActor(&x.first.Actor)
+		a.Event.Region = x.first.Region
+		a.Escalation = &m.escalation
+	}
+	return a
+}
+
+// alert renders the attempt.
+func (a *Attempt) alert(more reasons) *Alert {
+	e := a.first
+	if a.planned != nil {
+		more |= planned
+	}
+	severity, because := a.severity(more)
+	codes := a.Codes
+	if codes == nil {
+		codes = []string{}
+	}
+	return &Alert{
+		Schema: Schema, ID: a.ID,
+		Step: Attempted, Severity: severity, Reasons: (a.reasons | more).words(),
+		Title: a.title(), Summary: a.summary(severity, because, more), Advice: sentence(a.advice()),
+		Path: a.path, Rule: Clean(because, maxDetail), Expected: a.planned.alert(more),
+		Time:      a.First.UTC(),
+		Partition: a.Partition, Account: a.Account, AccountName: a.policy.Accounts[a.Account].Name, User: optional(a.User), Root: a.Root,
+		Protection: ProtectionUnknown,
+		Actor:      alertActor(&e.Actor),
+		Device:     alertDevice(e.Serial),
+		Event:      alertEvent(e),
+		Attempts:   &AlertAttempts{Count: a.Count, ErrorCodes: codes},
+		Attack:     techniques(0, 0),
+		Record:     record(e),
+	}
+}
+
+// alert renders a step of the campaign.
+func (w *ActorCampaign) alert(s Step, m *Moment, id string, more reasons) *Alert {
+	e := m.Event
+	r := inCampaign | more | actorReasons(&w.Actor)
+	var c changes
+	for _, x := range w.Exposures {
+		r |= x.reasons & (root | privileged | exploited | changed)
+		c |= x.changes
+	}
+	severity, because := w.severity(s, m, more)
+	opened := w.First.UTC()
+	a := &Alert{
+		Schema: Schema, ID: id, Exposure: &w.ID,
+		Step: s, Severity: severity, Reasons: r.words(), Rule: Clean(because, maxDetail),
+		Title: w.title(s, m), Summary: w.summary(s, m, severity, because, r), Advice: sentence(w.advice(s)),
+		Time: m.Time.UTC(), OpenedAt: &opened,
+		Partition: w.Partition, Account: w.Account, AccountName: w.policy.Accounts[w.Account].Name, Root: w.hitsRoot(),
+		Protection: ProtectionUnknown,
+		Users:      w.alertUsers(),
+		Actor:      alertActor(&w.Actor),
+		Device:     alertDevice(""),
+		Event:      alertEvent(e),
+		Attack:     techniques(r, c),
+		Record:     record(e),
+	}
+	switch s {
+	case Resolved:
+		at, how := m.Time.UTC(), Ended
+		a.ResolvedAt, a.Resolution = &at, &how
+	case Escalated: // without an actor of its own
+		a.Event.Region = w.latestStep().Event.Region
+		a.Escalation = &m.escalation
+	}
+	return a
+}
+
+func alertActor(a *trail.Actor) AlertActor {
+	return AlertActor{
+		Type: a.Type, ARN: a.ARN, Name: a.Name, Self: a.Self, MFA: a.MFA,
+		AccessKeyID: a.AccessKeyID, SourceIP: a.SourceIP, UserAgent: a.UserAgent,
+	}
+}
+
+func alertDevice(serial string) AlertDevice {
+	return AlertDevice{Serial: optional(serial), Kind: trail.DeviceKind(serial)}
+}
+
+func alertEvent(e *trail.Event) AlertEvent {
+	return AlertEvent{ID: e.ID, Name: e.Name, Region: e.Region, ErrorCode: optional(e.ErrorCode), Origin: e.Origin}
+}
+
+// optional returns nil for "".
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// record returns the raw record if it is valid JSON. An alert without its
+// evidence is better than one that cannot be encoded.
+func record(e *trail.Event) json.RawMessage {
+	if len(e.Raw) == 0 || !json.Valid(e.Raw) {
+		return nil
+	}
+	return e.Raw
+}
+
+// stamp formats a time for people.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// clock formats a time within a sentence about a step at ref. It names the day
+// if that differs.
+func clock(t, ref time.Time) string {
+	if t, ref = t.UTC(), ref.UTC(); t.Format(time.DateOnly) == ref.Format(time.DateOnly) {
+		return t.Format("at 15:04:05 UTC")
+	}
+	return "at " + stamp(t)
 }

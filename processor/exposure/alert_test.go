@@ -14,8 +14,8 @@ import (
 
 var update = flag.Bool("update", false, "write testdata anew")
 
-// The alerts of every step, as they are told, IDs and all. A change of an ID
-// here is a change for everybody who keeps one.
+// The alert of every step in full, with its ID. A changed ID here is a change for
+// every receiver that keeps IDs.
 func TestAlertGolden(t *testing.T) {
 	events := script(t, `
 		0 deactivate Bob serial=arn:aws:iam::111122223333:mfa/bob-phone mfa=no key=ASIAEXAMPLE origin=kafka://cloudtrail/3@1042
@@ -54,8 +54,8 @@ func TestAlertGolden(t *testing.T) {
 		}
 	}
 	write(Fold(events).Alerts())
-	// and those that only Tell tells
-	d := newDesk(t)
+	// and those that only Tell returns
+	d := newTestAccount(t)
 	d.arrive(at(10), events[0])
 	write(d.arrive(at(15000)))
 	write(d.arrive(at(15001), script(t, "-60 enable bob serial=B id=late by=alice")...))
@@ -81,7 +81,7 @@ func TestAlertGolden(t *testing.T) {
 	}
 }
 
-// An ID is made of what happened and of nothing else.
+// An ID depends on nothing but what happened.
 func TestIDs(t *testing.T) {
 	base := script(t, "0 deactivate bob serial=A id=x; 9 enable bob serial=A id=y; 9 deactivate bob fail=AccessDenied id=z")
 	ids := func(events []*trail.Event) (ids []string) {

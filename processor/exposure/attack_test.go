@@ -9,15 +9,18 @@ import (
 // What an intruder could do lest people are told, or told loudly. Stories named
 // attack-… show the rest.
 
-// A rule for a whole account hides neither root nor what somebody makes use of,
-// unless it says so.
+// An intruder could try to prevent or lower alerts in several ways. The stories
+// named attack-… show the rest.
+//
+// A rule for an account lowers neither root nor an exploited or changed
+// exposure, unless it names them.
 func TestSeverityRulesHideNoIntruder(t *testing.T) {
 	all := SeverityRule{Match: match(t, map[string]any{"account": "111122223333"}), Severity: Low, Reason: "a sandbox"}
 	p := DefaultPolicy()
 	p.Severity = []SeverityRule{all}
-	judge(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 critical"})
-	judge(t, p, arrival{10, "0 deactivate root serial=A fail=AccessDenied", "root attempted@0 high x1 AccessDenied"})
-	d := judge(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 low"}, arrival{30, "20 login- bob", "bob exploited@20 critical"},
+	playMarked(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 critical"})
+	playMarked(t, p, arrival{10, "0 deactivate root serial=A fail=AccessDenied", "root attempted@0 high x1 AccessDenied"})
+	d := playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 low"}, arrival{30, "20 login- bob", "bob exploited@20 critical"},
 		arrival{50, "40 createkey bob", "bob updated@40 critical"}, arrival{60, "50 deactivate eve serial=B; 51 deactivate dan serial=C", "eve opened@50 low (machines); dan opened@51 low (machines); bob+eve+dan campaign@51 critical"},
 		arrival{900, "", "bob escalated@900 critical #1 (machines); bob+eve+dan escalated@900 critical #1"})
 	if d.open[0].Severity != Critical {
@@ -26,32 +29,33 @@ func TestSeverityRulesHideNoIntruder(t *testing.T) {
 	named := all
 	named.Match, named.Ends = match(t, map[string]any{"root": []any{true, false}, "step": []any{"opened", "exploited"}}), true
 	p.Severity = []SeverityRule{named}
-	judge(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 low"}, arrival{30, "20 login- root", "root exploited@20 low"})
+	playMarked(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 low"}, arrival{30, "20 login- root", "root exploited@20 low"})
 }
 
-// A rule that asks for privileged users sees them in a campaign.
+// A rule for privileged users matches their campaign.
 func TestSeverityRulesSeePrivilegedUsersOfCampaigns(t *testing.T) {
 	p := DefaultPolicy()
 	p.Privileged = append(p.Privileged, match(t, map[string]any{"user": "eve"}))
 	p.Severity = []SeverityRule{{Match: match(t, map[string]any{"privileged": false}), Severity: Low, Reason: "no privileges, no harm"}}
-	judge(t, p, arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C",
+	playMarked(t, p, arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C",
 		"bob opened@0 low (machines); eve opened@1 critical (machines); dan opened@2 low (machines); bob+eve+dan campaign@2 critical"})
 }
 
-// An entry that means anybody does not mean root; one that names it does.
-func TestExpectedMeansRootByNameAlone(t *testing.T) {
+// An entry that matches any user does not match root; one that names root does.
+func TestPlannedChangeMatchesRootByNameAlone(t *testing.T) {
 	for _, m := range []map[string]any{{"account": "111122223333"}, {"user": "*"}, {"user": map[string]any{"not": "bob"}}} {
-		judge(t, announce(t, m, -60, 3600), arrival{10, "0 deactivate root serial=A", "root opened@0 critical"})
-		judge(t, announce(t, m, -60, 3600), arrival{10, "0 deactivate root serial=A fail=AccessDenied", "root attempted@0 high x1 AccessDenied"})
-		judge(t, announce(t, m, -60, 3600), arrival{10, "0 deactivate eve serial=A", "eve opened@0 high (machines)"})
+		playMarked(t, announce(t, m, -60, 3600), arrival{10, "0 deactivate root serial=A", "root opened@0 critical"})
+		playMarked(t, announce(t, m, -60, 3600), arrival{10, "0 deactivate root serial=A fail=AccessDenied", "root attempted@0 high x1 AccessDenied"})
+		playMarked(t, announce(t, m, -60, 3600), arrival{10, "0 deactivate eve serial=A", "eve opened@0 high (machines)"})
 	}
-	judge(t, announce(t, map[string]any{"user": "aws root user"}, -60, 3600), arrival{10, "0 deactivate root serial=A", "root opened@0 critical (machines)"})
+	playMarked(t, announce(t, map[string]any{"user": "aws root user"}, -60, 3600), arrival{10, "0 deactivate root serial=A", "root opened@0 critical (machines)"})
 }
 
-// An entry that is given more time, or another ticket, announces what it did.
-func TestExpectedEntryMayChange(t *testing.T) {
+// An entry that gets more time, or another ticket, still matches what it
+// matched.
+func TestPlannedChangeMayBeEdited(t *testing.T) {
 	p := announce(t, map[string]any{"user": "bob"}, -60, 3600)
-	d := judge(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"})
+	d := playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"})
 	d.policy = announce(t, map[string]any{"user": "bob"}, -60, 7200)
 	if got := marked(d.arrive(at(310))); got != "" {
 		t.Error(got)
@@ -64,12 +68,12 @@ func TestExpectedEntryMayChange(t *testing.T) {
 	}
 }
 
-// A campaign that goes on after its last escalation hides nobody: whoever it
-// takes then is escalated alone, and ended.
+// A campaign that goes on after its last escalation hides no user: later ones
+// are escalated and resolved alone.
 func TestCampaignOutlivesItsEscalations(t *testing.T) {
 	p := DefaultPolicy()
 	p.EscalateAfter = []time.Duration{10 * time.Minute}
-	judge(t, p,
+	playMarked(t, p,
 		arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C",
 			"bob opened@0 critical (machines); eve opened@1 critical (machines); dan opened@2 critical (machines); bob+eve+dan campaign@2 critical"},
 		arrival{600, "", "bob escalated@600 critical #1 (machines); bob+eve+dan escalated@600 critical #1"},
@@ -79,39 +83,39 @@ func TestCampaignOutlivesItsEscalations(t *testing.T) {
 		arrival{2300, "2290 enable zoe serial=D id=z", "zoe resolved@2290 info enabled"})
 }
 
-// A campaign that is first known when a delay has passed is one message, unless it
-// is late: then the escalation is what calls somebody.
+// A campaign that is first known after a delay has passed is one message,
+// unless it is late: then the escalation is what pages.
 func TestCampaignIsNotEscalatedAsItIsTold(t *testing.T) {
 	p := DefaultPolicy()
-	judge(t, p, arrival{1100, "0 deactivate bob serial=A; 500 deactivate eve serial=B; 1000 deactivate dan serial=C",
+	playMarked(t, p, arrival{1100, "0 deactivate bob serial=A; 500 deactivate eve serial=B; 1000 deactivate dan serial=C",
 		"bob opened@0 critical (machines); eve opened@500 critical (machines); bob escalated@900 critical #1 (machines); dan opened@1000 critical (machines); bob+eve+dan campaign@1000 critical"},
 		arrival{4 * 3600, "", "eve escalated@1400 critical #1 (machines); dan escalated@1900 critical #1 (machines); bob escalated@14400 critical #2 (machines); bob+eve+dan escalated@14400 critical #2"})
 	p.LateAfter = 2 * time.Hour
-	judge(t, p, arrival{4 * 3600, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C",
+	playMarked(t, p, arrival{4 * 3600, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C",
 		"bob opened@0 critical (machines); eve opened@1 critical (machines); dan opened@2 critical (machines); bob+eve+dan campaign@2 critical; " +
 			"eve escalated@901 critical #1 (machines); dan escalated@902 critical #1 (machines); bob escalated@14400 critical #2 (machines); bob+eve+dan escalated@14400 critical #2"})
 }
 
-// What was told one by one, from beginning to end, is no news as a campaign when a
-// policy, or a newer program, sees one in it.
+// Exposures that were alerted one by one to their end are not alerted again
+// when a policy, or a newer program, sees a campaign in them.
 func TestCampaignOfOldIsNoNews(t *testing.T) {
 	p := DefaultPolicy()
 	p.Campaign.Users = 0
-	d := judge(t, p, arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C", "bob opened@0 high; eve opened@1 high; dan opened@2 high"},
+	d := playMarked(t, p, arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C", "bob opened@0 high; eve opened@1 high; dan opened@2 high"},
 		arrival{60, "50 enable bob serial=X id=x; 51 enable eve serial=Y id=y; 52 enable dan serial=Z id=z", "bob resolved@50 info enabled; eve resolved@51 info enabled; dan resolved@52 info enabled"})
 	d.policy = DefaultPolicy()
 	if got := marked(d.arrive(at(3000))); got != "" {
 		t.Error(got)
 	}
-	// Somebody more makes it one.
+	// A further user makes it one.
 	if got, want := marked(d.arrive(at(3010), script(t, "3005 deactivate zoe serial=D id=v")...)), "zoe opened@3005 critical (machines); bob+eve+dan+zoe campaign@3005 critical"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
-// A clock that is set back undoes nothing that was told.
+// A clock that is set back undoes no alert.
 func TestClockSetBack(t *testing.T) {
-	d := judge(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C; 3 deletelogin bob; 3 deletelogin eve; 3 deletelogin dan", ""},
+	d := playMarked(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C; 3 deletelogin bob; 3 deletelogin eve; 3 deletelogin dan", ""},
 		arrival{1000, "", "bob opened@0 medium (machines); eve opened@1 medium (machines); dan opened@2 medium (machines); bob+eve+dan campaign@2 medium"})
 	for _, s := range []int{900, 500, -3600, 1000} {
 		if got := marked(d.arrive(at(s))); got != "" {
@@ -120,10 +124,10 @@ func TestClockSetBack(t *testing.T) {
 	}
 }
 
-// One look at an account of thousands with a campaign among them stays cheap: what
-// it costs grows with the events alone.
+// One call for an account of thousands with a campaign among them stays cheap:
+// the cost grows with the events alone.
 func TestManyUsersOneState(t *testing.T) {
-	d := newDesk(t)
+	d := newTestAccount(t)
 	text := ""
 	for i := range 300 {
 		text += fmt.Sprintf("%d deactivate u%d serial=S%d id=d%d\n%d enable u%d serial=T%d id=e%d\n", i, i, i, i, i+5000, i, i, i)
@@ -132,7 +136,7 @@ func TestManyUsersOneState(t *testing.T) {
 	for day := range 80 {
 		d.arrive(at(day * 24 * 3600))
 	}
-	if st := mustState(t, d.state); len(st.told)+len(st.waves)+len(st.attempts)+len(st.paths) > 0 || len(st.marks) > 600 || len(d.events) > 0 {
-		t.Errorf("kept are %d told, %d campaigns, %d marks, %d events", len(st.told), len(st.waves), len(st.marks), len(d.events))
+	if st := mustState(t, d.state); len(st.delivered)+len(st.campaigns)+len(st.attempts)+len(st.paths) > 0 || len(st.tombstones) > 600 || len(d.events) > 0 {
+		t.Errorf("kept are %d told, %d campaigns, %d marks, %d events", len(st.delivered), len(st.campaigns), len(st.tombstones), len(d.events))
 	}
 }

@@ -2,6 +2,7 @@ package exposure
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -9,47 +10,47 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// attemptGap is how far apart two attempts by one actor on one target have to
-// be to count as two.
+// attemptGap is the time between two calls of one actor on one target from
+// which they count as two attempts.
 const attemptGap = time.Hour
 
 // maxCodes bounds the error codes that an attempt lists.
 const maxCodes = 16
 
-// An Attempt is calls that failed, by one actor on one target, with less than
-// an hour between them. It is read-only.
+// Attempt is one or more failed calls by one actor on one target, with less
+// than an hour between them. It is read-only.
 type Attempt struct {
 	ID        string
 	Partition string
 	Account   string
-	User      string // "" when it cannot be known
+	User      string // "" when unknown
 	Root      bool
 	Severity  Severity
 	Reasons   []string
 	Actor     trail.Actor
 	Serial    string
 	Count     int
-	Codes     []string // distinct, in the order they came
+	Codes     []string // distinct, in order of arrival
 	First     time.Time
 	Last      time.Time
 
 	policy      *Policy
 	path        string
-	expected    *Expected
-	base        Severity // before the policy's rules
+	planned     *Expected
+	base        Severity // before the severity rules
 	rule        string
 	reasons     reasons
 	first, last *trail.Event
 }
 
-// tries is what attempts that count as one have in common.
-type tries struct {
-	actor    string
-	target   *person   // nil: cannot be known
-	expected *Expected // what was not announced is not part of what was; nil: nothing did
+// attemptKey is what the calls of one attempt have in common.
+type attemptKey struct {
+	actor   string
+	target  *identity // nil: unknown
+	planned *Expected // separates planned calls from others; nil: not planned
 }
 
-// actorKey tells actors apart.
+// actorKey returns the key that distinguishes actors.
 func actorKey(a *trail.Actor) string {
 	if a.ARN != "" {
 		return a.ARN
@@ -66,11 +67,11 @@ func (f *folder) attempted(it *item) {
 	if p != nil {
 		user, path = p.name, p.path
 	}
-	k := tries{actorKey(&e.Actor), p, f.policy.expect(e, user, path)}
-	a := f.trying[k]
+	k := attemptKey{actorKey(&e.Actor), p, f.policy.plannedChange(e, user, path)}
+	a := f.latestAttempts[k]
 	if a == nil || e.Time.Sub(a.Last) >= attemptGap {
 		a = &Attempt{
-			policy: f.policy, expected: k.expected,
+			policy: f.policy, planned: k.planned,
 			Partition: e.Partition, Account: e.Account, User: e.User, Severity: Medium,
 			Actor: e.Actor, Serial: e.Serial, First: e.Time, first: e,
 		}
@@ -80,14 +81,14 @@ func (f *folder) attempted(it *item) {
 		if p == nil {
 			a.reasons |= unknownTarget
 		} else {
-			f.weigh(p, e)
+			f.checkPrivileged(p, e)
 			a.Root, a.path = p.root, p.path
 			a.reasons |= p.reasons()
 			if p.privileged() {
 				a.Severity = a.Severity.up()
 			}
 		}
-		f.trying[k] = a
+		f.latestAttempts[k] = a
 		f.attempts = append(f.attempts, a)
 	}
 	it.a = a
@@ -97,8 +98,8 @@ func (f *folder) attempted(it *item) {
 	a.code(e.ErrorCode)
 }
 
-// code notes an error code. IAM's come with and without a suffix, which makes
-// no difference (R4).
+// code records an error code. IAM's codes come with and without the suffix
+// Exception, which count as one (R4).
 func (a *Attempt) code(c string) {
 	bare := strings.TrimSuffix(c, "Exception")
 	same := func(o string) bool { return strings.TrimSuffix(o, "Exception") == bare }
@@ -107,27 +108,29 @@ func (a *Attempt) code(c string) {
 	}
 }
 
+// finish fills in the fields that depend on all calls.
 func (a *Attempt) finish() {
 	a.ID = attemptID(a.first)
 	a.Reasons = a.reasons.words()
 	a.base = a.Severity
-	a.Severity, a.rule = a.judge(0)
+	a.Severity, a.rule = a.severity(0)
 }
 
-// judge asks the policy how loudly an attempt is told.
-func (a *Attempt) judge(more reasons) (Severity, string) {
-	return a.policy.weigh(a.base, Attempted, false, func() rule.Facts {
+// severity returns the severity under the policy, and the reason of the rule
+// that set it.
+func (a *Attempt) severity(more reasons) (Severity, string) {
+	return a.policy.applyRules(a.base, Attempted, false, func() rule.Facts {
 		f := factsOf(a.first)
 		f.User, f.Path, f.Root = a.User, a.path, a.Root
-		f.know(a.reasons | more)
+		f.addReasons(a.reasons | more)
 		return f.Facts
 	})
 }
 
-// attempts tells those that share no event with one that was told.
-func (t *teller) attempts(f *folder, before []toldAttempt) []toldAttempt {
+// notifyAttempts alerts the attempts that share no event with a delivered one.
+func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt) []deliveredAttempt {
 	used := make(map[string]bool, len(before))
-	of := make(map[string]*Attempt, 2*len(before)) // by event: what it belongs to now
+	of := make(map[string]*Attempt, 2*len(before)) // by event: its attempt now
 	for _, b := range before {
 		used[b.ID] = true
 		of[b.First], of[b.Last] = nil, nil
@@ -141,8 +144,8 @@ func (t *teller) attempts(f *folder, before []toldAttempt) []toldAttempt {
 			}
 		}
 	}
-	was := make(map[*Attempt]toldAttempt, len(before))
-	var after []toldAttempt
+	was := make(map[*Attempt]deliveredAttempt, len(before))
+	var after []deliveredAttempt
 	for _, b := range before {
 		first, last := of[b.First], of[b.Last]
 		if first == nil && last == nil {
@@ -155,12 +158,12 @@ func (t *teller) attempts(f *folder, before []toldAttempt) []toldAttempt {
 		}
 	}
 	for _, a := range f.attempts {
-		n := toldAttempt{ID: a.ID, First: a.first.ID, Last: a.last.ID, At: t.now}
+		n := deliveredAttempt{ID: a.ID, First: a.first.ID, Last: a.last.ID, At: t.now}
 		if b, ok := was[a]; ok {
 			n.ID, n.First, n.At = b.ID, b.First, b.At
 		} else if !used[a.ID] {
 			used[a.ID] = true
-			t.out.Alerts = append(t.out.Alerts, a.alert(t.late(a.Last)))
+			t.out.Alerts = append(t.out.Alerts, a.alert(t.lateReason(a.Last)))
 		}
 		if a.Last.After(n.At) {
 			n.At = a.Last
@@ -168,4 +171,49 @@ func (t *teller) attempts(f *folder, before []toldAttempt) []toldAttempt {
 		after = append(after, n)
 	}
 	return after
+}
+
+func (a *Attempt) title() string {
+	user, own := userName(a.User, a.Root), a.Actor.Self
+	what := "remove MFA from " + user
+	switch {
+	case a.first.Name == trail.EnableMFADevice && own:
+		what = "enable an MFA device for themselves"
+	case a.first.Name == trail.EnableMFADevice:
+		what = "enable an MFA device for " + user
+	case a.first.Name == trail.DeleteVirtualMFADevice:
+		what = "delete an MFA device of " + user
+	case own:
+		what = "remove their own MFA"
+	}
+	return upper(actor(&a.Actor)) + " failed to " + what + a.policy.inAccount(a.Partition, a.Account)
+}
+
+func (a *Attempt) summary(v Severity, rule string, more reasons) string {
+	var s sentences
+	tries := "1 try"
+	if a.Count > 1 {
+		tries = strconv.Itoa(a.Count) + " tries in " + span(a.Last.Sub(a.First))
+	}
+	if a.Serial != "" {
+		tries += " on " + theDevice(a.Serial)
+	}
+	s.add(tries, actorDetails(&a.Actor))
+	if len(a.Codes) > 0 {
+		s.add("AWS answered ", Clean(strings.Join(a.Codes, ", "), maxDetail))
+	}
+	if rule != "" {
+		s.add(byRule(v, rule))
+	} else {
+		s.add(string(v), " because ", list(append(factors(a.reasons), "nothing was changed")))
+	}
+	s.add(a.advice())
+	return s.end(a.policy, a.planned, more)
+}
+
+func (a *Attempt) advice() string {
+	if a.Actor.Self {
+		return "ask " + userName(a.User, a.Root) + " if it was meant"
+	}
+	return "ask " + actor(&a.Actor) + " if it was meant; if not, review what else they did"
 }

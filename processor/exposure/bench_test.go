@@ -8,7 +8,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// busyAccount is a month of 200 users: sign-ins, a little trouble.
+// busyAccount is a month of 200 users: sign-ins and a few removals.
 func busyAccount(n int) []*trail.Event {
 	r := rand.New(rand.NewPCG(1, 1))
 	yes := true
@@ -35,7 +35,7 @@ func busyAccount(n int) []*trail.Event {
 	return events
 }
 
-// BenchmarkTell is what one more delivery costs an account of so many events.
+// BenchmarkTell measures one more delivery to an account of so many events.
 func BenchmarkTell(b *testing.B) {
 	for _, n := range []int{100, 1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -1,99 +1,99 @@
-// Package exposure folds events about MFA devices into exposures, the time a
-// user is without MFA, and says what has to be told of them.
 package exposure
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// The resolutions of an exposure.
+// The resolutions: how an exposure ended.
 const (
 	Enabled     = "enabled"      // a device was enabled, or answered a resync (R20)
-	Replaced    = "replaced"     // it was told as opened, and is seen now never to have been (R19)
+	Replaced    = "replaced"     // it was alerted as opened, and another device turned out to be active (R19)
 	MFASeen     = "mfa_seen"     // a sign-in proved a device (R27)
-	UserDeleted = "user_deleted" // the user is gone (R23)
-	Ended       = "ended"        // of a campaign: the last of its exposures is over
+	UserDeleted = "user_deleted" // the user was deleted (R23)
+	Ended       = "ended"        // of a campaign: the last of its exposures ended
 )
 
-// Resolutions lists them all.
+// Resolutions lists the resolutions of an exposure.
 var Resolutions = []string{Enabled, Replaced, MFASeen, UserDeleted}
 
-// What still protects the user.
+// The protections: what still protects the user.
 const (
 	ProtectionNone        = "none"
 	ProtectionOtherDevice = "other_device"
 	ProtectionUnknown     = "unknown"
 )
 
-// An Exposure is the story of one user's MFA from the first deactivation until
-// it is over. It is read-only.
+// Exposure is one user's time without MFA, from the first deactivation until it
+// ends. It is read-only.
 type Exposure struct {
 	ID         string
 	Partition  string
 	Account    string
-	User       string // as written last; "" when it cannot be known
+	User       string // in its latest spelling; "" when unknown
 	Root       bool
 	Severity   Severity // the highest that it reached
-	Reasons    []string // all of them
+	Reasons    []string // of all its steps
 	OpenedAt   time.Time
-	ResolvedAt *time.Time // nil: it is not over
+	ResolvedAt *time.Time // nil while it is open
 	Resolution string
 	Protection string
-	Exploited  bool // somebody signed in without MFA meanwhile
-	Changed    bool // credentials or rights were changed meanwhile
-	Reduced    bool // another device stayed active all the time: nobody is waited for
+	Exploited  bool // a sign-in without MFA happened while it was open
+	Changed    bool // credentials or rights changed while it was open
+	Reduced    bool // another device stayed active throughout, so nothing is awaited
 	Actor      trail.Actor
 	Serial     string
-	Device     string // its kind
+	Device     string // the kind of the device
 	Steps      []Moment
 
 	policy        *Policy
-	person        *person
-	path          string // of the user within IAM, as far as is known
+	identity      *identity
+	path          string // of the user within IAM, where known
 	reasons       reasons
 	changes       changes
-	consoleClosed bool      // the password was deleted (R23)
-	leaving       bool      // by who removed MFA, too: the user is about to be deleted
-	expected      *Expected // what announced every deactivation; nil: nothing did
-	wave          *Wave     // of which it is one; nil: none
-	openSince     time.Time // when it became open; zero if it never was
-	deactivations []string  // event IDs, in order
+	consoleClosed bool           // the password was deleted (R23)
+	offboarded    bool           // the actor of the removal deleted the password, too: an off-boarding is under way
+	planned       *Expected      // the planned change that matches every deactivation; nil: none
+	campaign      *ActorCampaign // the campaign that it is part of; nil: none
+	openSince     time.Time      // when it became open; zero if it never was
+	deactivations []string       // event IDs, in order
 	first         *trail.Event
-	other         *trail.Event // what proved the device that made it reduced
+	other         *trail.Event // the proof of the device that made it reduced
 	privileged    bool
 }
 
-// A Moment is one step of a story, with what was known when it was taken.
+// Moment is one step of an exposure, with the facts known at that step.
 type Moment struct {
 	Step     Step
 	Time     time.Time
 	Severity Severity
-	Event    *trail.Event // what caused it; never nil
+	Event    *trail.Event // the cause; never nil
 
-	rule       string // the reason of the rule that made the severity
-	user       string
-	closed     bool // the password was deleted
-	reasons    reasons
-	changes    changes
-	protection string
-	resolution string
-	escalation int  // which delay passed
-	foreign    bool // another enabled the device that ends it, of which nobody heard, or all that are left
+	rule             string // the reason of the severity rule that applied
+	user             string
+	closed           bool // the password was deleted
+	reasons          reasons
+	changes          changes
+	protection       string
+	resolution       string
+	escalation       int  // the number of the passed delay
+	enabledByAnother bool // resolved: another identity enabled the device, and no earlier alert was returned; reduced: it enabled all remaining devices
 }
 
-// Open reports whether the user is waited for.
+// Open reports whether x waits for a device.
 func (x *Exposure) Open() bool { return !x.openSince.IsZero() && x.ResolvedAt == nil }
 
-// end is the time of the last thing that happened.
+// end returns the time of the last step.
 func (x *Exposure) end() time.Time { return x.Steps[len(x.Steps)-1].Time }
 
-// begin is the exposure that a deactivation begins.
-func begin(p *person, e *trail.Event, policy *Policy) *Exposure {
+// newExposure returns the exposure that a deactivation begins.
+func newExposure(p *identity, e *trail.Event, policy *Policy) *Exposure {
 	x := &Exposure{
-		policy: policy, person: p, path: p.path,
+		policy: policy, identity: p, path: p.path,
 		Partition: e.Partition, Account: e.Account, User: e.User, Root: p.root,
 		OpenedAt: e.Time, Protection: ProtectionUnknown,
 		Actor: e.Actor, Serial: e.Serial, Device: trail.DeviceKind(e.Serial),
@@ -109,13 +109,13 @@ func begin(p *person, e *trail.Event, policy *Policy) *Exposure {
 	return x
 }
 
-// take adds a step to the story.
-func (x *Exposure) take(s Step, e *trail.Event) {
-	x.Steps = append(x.Steps, x.moment(s, e))
+// addStep appends a step.
+func (x *Exposure) addStep(s Step, e *trail.Event) {
+	x.Steps = append(x.Steps, x.step(s, e))
 }
 
-// moment is a step as things stand, not judged yet.
-func (x *Exposure) moment(s Step, e *trail.Event) Moment {
+// step returns a step with the current facts and no severity yet.
+func (x *Exposure) step(s Step, e *trail.Event) Moment {
 	return Moment{
 		Step: s, Time: e.Time, Event: e,
 		user: x.User, closed: x.consoleClosed, reasons: x.reasons, changes: x.changes,
@@ -123,20 +123,20 @@ func (x *Exposure) moment(s Step, e *trail.Event) Moment {
 	}
 }
 
-// asClosed is the same with the password deleted, which was to follow.
+// asClosed returns m with the password deleted, as a later event will report.
 func (m Moment) asClosed() *Moment {
 	m.closed = true
 	return &m
 }
 
-// asForeign is the same as loud as its beginning, which was not told, would have
-// been.
-func (m Moment) asForeign() *Moment {
-	m.foreign = true
+// asEnabledByAnother returns m with the severity that its unreported beginning
+// would have had.
+func (m Moment) asEnabledByAnother() *Moment {
+	m.enabledByAnother = true
 	return &m
 }
 
-// as is the same told as another step.
+// as returns m as another step.
 func (m Moment) as(s Step) *Moment {
 	m.Step = s
 	return &m
@@ -146,23 +146,23 @@ func (m Moment) as(s Step) *Moment {
 func (x *Exposure) close(resolution string, e *trail.Event) {
 	t := e.Time
 	x.ResolvedAt, x.Resolution = &t, resolution
-	if resolution == UserDeleted && !x.used() {
+	if resolution == UserDeleted && !x.exploitedOrChanged() {
 		x.reasons |= offboarding
 	}
-	x.take(Resolved, e)
+	x.addStep(Resolved, e)
 }
 
-// finish fills in what depends on the whole story.
+// finish fills in the fields that depend on all steps.
 func (x *Exposure) finish() {
 	x.ID = exposureID(x.first)
-	if x.wave != nil {
+	if x.campaign != nil {
 		x.reasons |= inCampaign
 	}
 	x.Reasons = x.reasons.words()
 	for i := range x.Steps {
 		m := &x.Steps[i]
 		m.reasons |= x.reasons & inCampaign
-		m.Severity, m.rule = x.judge(m, 0)
+		m.Severity, m.rule = x.severity(m, 0)
 		if m.Step != Resolved && m.Severity.level() > x.Severity.level() {
 			x.Severity = m.Severity
 		}
@@ -170,42 +170,133 @@ func (x *Exposure) finish() {
 	x.deactivations = slices.Clip(x.deactivations)
 }
 
-// quieted reports whether nobody needs to be waited for any more, though it is
-// open.
-func (x *Exposure) quieted() bool { return x.consoleClosed && !x.used() }
+// silenced reports whether x is open and waits for no human: the password is
+// deleted, and no use was made of x.
+func (x *Exposure) silenced() bool { return x.consoleClosed && !x.exploitedOrChanged() }
 
-// foreign reports whether it ended with a device that somebody else than the user
-// enabled, which may be an intruder's.
-func (x *Exposure) foreign() bool {
+// enabledByAnother reports whether x ended with a device that another identity
+// than the user enabled, possibly an intruder.
+func (x *Exposure) enabledByAnother() bool {
 	if x.ResolvedAt == nil || x.Resolution != Enabled {
 		return false
 	}
 	return enabledByAnother(x.Steps[len(x.Steps)-1].Event)
 }
 
-// used reports whether somebody made use of it.
-func (x *Exposure) used() bool { return x.Exploited || x.Changed }
+// exploitedOrChanged reports whether an intruder may have used x.
+func (x *Exposure) exploitedOrChanged() bool { return x.Exploited || x.Changed }
 
-// stands is how severe it is now.
-func (x *Exposure) stands() Severity {
-	m := x.moment(Escalated, x.first)
-	v, _ := x.judge(&m, 0)
+// currentSeverity returns the severity as of the last event.
+func (x *Exposure) currentSeverity() Severity {
+	m := x.step(Escalated, x.first)
+	v, _ := x.severity(&m, 0)
 	return v
 }
 
-// replaced ends what was told as opened, once another device is known to have
-// been active all the time.
-func (x *Exposure) replaced() *Moment { return x.never(x.OpenedAt, x.other) }
+// replacedStep resolves an exposure that was alerted as opened, after another
+// device turned out to have been active throughout.
+func (x *Exposure) replacedStep() *Moment { return x.neverOpened(x.OpenedAt, x.other) }
 
-// partOf ends what was told as opened at t, once it is known to be no exposure
-// of its own but a part of x.
-func (x *Exposure) partOf(t time.Time) *Moment { return x.never(t, x.first) }
+// mergedStep resolves an exposure that was alerted as opened at t and turned
+// out to be part of x.
+func (x *Exposure) mergedStep(t time.Time) *Moment { return x.neverOpened(t, x.first) }
 
-func (x *Exposure) never(opened time.Time, because *trail.Event) *Moment {
-	m := x.moment(Resolved, because)
+// neverOpened resolves an exposure that was opened by mistake, no earlier than
+// it opened.
+func (x *Exposure) neverOpened(opened time.Time, because *trail.Event) *Moment {
+	m := x.step(Resolved, because)
 	m.resolution = Replaced
 	if opened.After(m.Time) {
 		m.Time = opened
 	}
 	return &m
+}
+
+// History is everything that a set of events shows, whether alerted or not.
+type History struct {
+	Exposures []*Exposure      // in order of opening
+	Attempts  []*Attempt       // in order of their first event
+	Campaigns []*ActorCampaign // in order of their first exposure
+}
+
+// Fold returns the History of any number of accounts. One set of events has one
+// History, whatever their order and number of copies (R29, R30). Fold leaves
+// the events unchanged; the History shares their memory. It knows neither
+// campaigns nor severity rules, which need a Policy.
+func Fold(events []*trail.Event) History { return Policy{}.Fold(events) }
+
+// Fold returns the History of any number of accounts under p, independent of
+// time: nothing waits, and nothing is late.
+func (p Policy) Fold(events []*trail.Event) History {
+	type account struct{ partition, id string }
+	of := map[account][]*trail.Event{}
+	for _, e := range events {
+		if e != nil {
+			k := account{e.Partition, e.Account}
+			of[k] = append(of[k], e)
+		}
+	}
+	var h History
+	for _, events := range of {
+		f := fold(events, State{}, &p, time.Time{})
+		h.Campaigns = append(h.Campaigns, f.campaigns...)
+		h.Exposures = append(h.Exposures, f.exposures...)
+		h.Attempts = append(h.Attempts, f.attempts...)
+	}
+	slices.SortFunc(h.Exposures, func(a, b *Exposure) int {
+		return inOrder(a.OpenedAt, b.OpenedAt, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
+	})
+	sortCampaigns(h.Campaigns)
+	slices.SortFunc(h.Attempts, func(a, b *Attempt) int {
+		return inOrder(a.First, b.First, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
+	})
+	return h
+}
+
+// inOrder compares two times, then pairs of strings.
+func inOrder(a, b time.Time, pairs ...string) int {
+	c := a.Compare(b)
+	for i := 0; c == 0 && i < len(pairs); i += 2 {
+		c = strings.Compare(pairs[i], pairs[i+1])
+	}
+	return c
+}
+
+// Alerts returns every step of every exposure, campaign and attempt in order of
+// time, except escalations, which depend on the time of the call.
+func (h History) Alerts() []*Alert {
+	var alerts []*Alert
+	for _, x := range h.Exposures {
+		for i := range x.Steps {
+			m := &x.Steps[i]
+			a := x.alert(m, x.ID, stepID(x.ID, m.Step, m.Event.ID, 0), x.plannedReason())
+			if x.campaign != nil && !x.exploitedOrChanged() {
+				a.Campaign = x.campaign.ID
+			}
+			alerts = append(alerts, a)
+		}
+	}
+	for _, w := range h.Campaigns {
+		alerts = append(alerts, w.alert(Campaign, w.latestStep(), stepID(w.ID, Campaign, campaignKey(w.Users, 0), 0), 0))
+		if w.Open == 0 {
+			alerts = append(alerts, w.alert(Resolved, w.endStep(), stepID(w.ID, Resolved, campaignKey(w.Users, 0), 0), 0))
+		}
+	}
+	for _, a := range h.Attempts {
+		alerts = append(alerts, a.alert(0))
+	}
+	sortAlerts(alerts)
+	return alerts
+}
+
+// sortAlerts sorts alerts into delivery order: by time, then by step, then by
+// ID.
+func sortAlerts(alerts []*Alert) {
+	slices.SortStableFunc(alerts, func(a, b *Alert) int {
+		return cmp.Or(
+			a.Time.Compare(b.Time),
+			cmp.Compare(slices.Index(Steps, a.Step), slices.Index(Steps, b.Step)),
+			strings.Compare(a.ID, b.ID),
+		)
+	})
 }

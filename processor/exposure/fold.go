@@ -7,27 +7,28 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A folder folds the events of one account.
+// folder folds the events of one account.
 type folder struct {
 	directory
-	policy    *Policy
-	known     map[string]string // paths of users that there still are, by name
-	items     []item
-	exposures []*Exposure          // in order of their beginning
-	attempts  []*Attempt           // in order of their beginning
-	waves     []*Wave              // in order of their beginning
-	lost      map[string]*Exposure // by serial: what lost it
-	trying    map[tries]*Attempt   // the last of each kind
+	policy         *Policy
+	known          map[string]string // paths of existing users, by name
+	items          []item
+	exposures      []*Exposure             // in order of opening
+	attempts       []*Attempt              // in order of their first event
+	campaigns      []*ActorCampaign        // in order of their first exposure
+	lostDevices    map[string]*Exposure    // by serial: the exposure that lost it
+	latestAttempts map[attemptKey]*Attempt // the last one of each key
 }
 
-// fold folds the events of one account, after what dropped ones had proved. What
-// only waits until now counts for no campaign yet; now zero: nothing waits.
+// fold folds the events of one account after the tombstones of st. An exposure
+// that waits until after now counts towards no campaign yet; with a zero now,
+// none waits.
 func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folder {
 	f := &folder{
-		policy: policy,
-		items:  arrange(events, st.marks),
-		lost:   map[string]*Exposure{},
-		trying: map[tries]*Attempt{},
+		policy:         policy,
+		items:          sortEvents(events, st.tombstones),
+		lostDevices:    map[string]*Exposure{},
+		latestAttempts: map[attemptKey]*Attempt{},
 	}
 	var paths map[string]string
 	paths, f.known = pathsOf(f.items, st.paths)
@@ -35,12 +36,12 @@ func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folde
 	for i := range f.items {
 		f.apply(&f.items[i])
 	}
-	f.findWaves(st.told, now)
+	f.findCampaigns(st.delivered, now)
 	for _, x := range f.exposures {
 		x.finish()
 	}
-	for _, w := range f.waves {
-		w.Severity, _ = w.judge(Campaign, w.latest(), 0)
+	for _, w := range f.campaigns {
+		w.Severity, _ = w.severity(Campaign, w.latestStep(), 0)
 	}
 	for _, a := range f.attempts {
 		a.finish()
@@ -48,7 +49,7 @@ func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folde
 	return f
 }
 
-// apply is what one event does.
+// apply folds one event.
 func (f *folder) apply(it *item) {
 	e := it.ev
 	if e.Failed() {
@@ -87,88 +88,88 @@ func (f *folder) apply(it *item) {
 	}
 }
 
-// deactivated begins an exposure or joins the open one (R17–R19).
+// deactivated opens an exposure or joins the open one (R17–R19).
 func (f *folder) deactivated(it *item) {
 	e := it.ev
 	p := f.target(e)
 	if p == nil {
-		p = &person{} // one of its own, which no name leads to
+		p = &identity{} // an identity that no name leads to
 	}
 	it.p, it.name = p, p.name
 	last := false
 	if e.Serial == "" {
 		p.active = nil // it may have been any of them (R5)
 	} else {
-		last = p.forget(e.Serial) && len(p.active) == 0
+		last = p.deactivate(e.Serial) && len(p.active) == 0
 		if p.key != "" {
-			f.hold(e.Serial, p)
+			f.assignDevice(e.Serial, p)
 		}
 	}
-	if it.mark {
+	if it.tombstone {
 		return
 	}
 	x := p.open
 	joins := x != nil
 	if !joins {
-		f.weigh(p, e)
-		x = begin(p, e, f.policy)
+		f.checkPrivileged(p, e)
+		x = newExposure(p, e, f.policy)
 		f.exposures = append(f.exposures, x)
-		if p.closing != nil {
-			x.passwordDeleted(p.closing)
+		if p.passwordDeletion != nil {
+			x.passwordDeleted(p.passwordDeletion)
 		}
 	}
-	f.expect(x, e, joins)
+	f.matchPlanned(x, e, joins)
 	it.x = x
 	x.deactivations = append(x.deactivations, e.ID)
 	x.reasons |= actorReasons(&e.Actor)
 	if last {
 		x.reasons |= lastDevice
 	}
-	f.lost[e.Serial] = x
+	f.lostDevices[e.Serial] = x
 	switch {
 	case joins:
-		x.take(Updated, e)
+		x.addStep(Updated, e)
 	case len(p.active) > 0:
 		x.reasons |= otherDevice
 		x.Reduced, x.Protection, x.other = true, ProtectionOtherDevice, p.active[0].proof.ev
-		x.take(Reduced, e)
-		x.Steps[len(x.Steps)-1].foreign = !e.Actor.Self && p.strange()
+		x.addStep(Reduced, e)
+		x.Steps[len(x.Steps)-1].enabledByAnother = !e.Actor.Self && p.allEnabledByAnother()
 		p.reduced = x
 	default:
 		x.openSince = e.Time
-		x.take(Opened, e)
+		x.addStep(Opened, e)
 		p.open = x
 	}
 }
 
-// deviceDeleted attaches to the exposure that lost the device; it opens and
-// closes none (R22). A device that could be deleted was not active.
+// deviceDeleted attaches the event to the exposure that lost the device; it
+// neither opens nor closes one (R22). AWS deletes only inactive devices.
 func (f *folder) deviceDeleted(it *item) {
 	s := it.ev.Serial
 	if s == "" {
 		return
 	}
-	if p := f.holders[s]; p != nil {
+	if p := f.deviceOwners[s]; p != nil {
 		it.p, it.name = p, p.name
-		p.forget(s)
+		p.deactivate(s)
 	}
-	it.x = f.lost[s]
+	it.x = f.lostDevices[s]
 }
 
 // enabled closes an open exposure (R20).
 func (f *folder) enabled(it *item) {
 	e := it.ev
-	p := f.named(e.User)
+	p := f.byName(e.User)
 	it.p = p
 	if e.Serial != "" {
-		f.hold(e.Serial, p)
-		delete(f.lost, e.Serial)
+		f.assignDevice(e.Serial, p)
+		delete(f.lostDevices, e.Serial)
 	}
 	p.activate(e.Serial, it)
 	f.proved(it, Enabled)
 }
 
-// proved closes what is open, for a device is known to work.
+// proved closes the open exposure, since a device is known to work.
 func (f *folder) proved(it *item, resolution string) {
 	p := it.p
 	p.reduced = nil
@@ -178,22 +179,22 @@ func (f *folder) proved(it *item, resolution string) {
 	}
 	it.x = x
 	p.open = nil
-	if resolution == Enabled && !it.mark {
+	if resolution == Enabled && !it.tombstone {
 		x.reasons |= actorReasons(&it.ev.Actor)
 	}
 	x.close(resolution, it.ev)
 }
 
-// signedIn closes by proof of a device (R27), or makes use of an exposure
-// (R26). Only IAM users and root can say whether they used a device.
+// signedIn closes by proof of a device (R27), or exploits an exposure (R26).
+// The record tells only of IAM users and root whether they used a device.
 func (f *folder) signedIn(it *item) {
 	e := it.ev
 	if t := e.Actor.Type; t != "" && !strings.EqualFold(t, "IAMUser") && !strings.EqualFold(t, "Root") {
 		return
 	}
-	p := f.named(e.User)
+	p := f.byName(e.User)
 	it.p = p
-	p.closing = nil // for there is a password
+	p.passwordDeletion = nil // a sign-in needs one
 	switch {
 	case e.Name == trail.CheckMfa, e.MFAUsed != nil && *e.MFAUsed:
 		f.proved(it, MFASeen)
@@ -210,7 +211,7 @@ func (f *folder) signedIn(it *item) {
 	}
 	it.x = x
 	p.open, p.reduced = x, nil
-	p.active = nil // whoever has a device is asked for it
+	p.active = nil // AWS asks every user with a device for it
 	if x.openSince.IsZero() {
 		x.openSince, x.Reduced = e.Time, false
 	}
@@ -220,21 +221,21 @@ func (f *folder) signedIn(it *item) {
 	}
 	x.Exploited = true
 	x.reasons |= exploited
-	x.take(Exploited, e)
+	x.addStep(Exploited, e)
 }
 
-// changed is what was done to credentials and rights while exposed (R23).
+// changed folds a change of credentials or rights (R23).
 func (f *folder) changed(it *item) {
 	e := it.ev
-	it.p = f.named(e.User)
+	it.p = f.byName(e.User)
 	switch e.Name {
 	case trail.DeleteLoginProfile:
-		it.p.closing = e
+		it.p.passwordDeletion = e
 	case trail.CreateLoginProfile, trail.UpdateLoginProfile:
-		it.p.closing = nil
+		it.p.passwordDeletion = nil
 	}
 	x := it.p.open
-	if x == nil || it.mark {
+	if x == nil || it.tombstone {
 		return
 	}
 	it.x = x
@@ -243,7 +244,7 @@ func (f *folder) changed(it *item) {
 		return
 	case trail.DeleteLoginProfile:
 		x.passwordDeleted(e)
-		x.take(Updated, e)
+		x.addStep(Updated, e)
 		return
 	case trail.CreateAccessKey:
 		x.changes |= keyCreated
@@ -255,23 +256,23 @@ func (f *folder) changed(it *item) {
 	}
 	x.Changed = true
 	x.reasons |= changed | actorReasons(&e.Actor)
-	x.take(Updated, e)
+	x.addStep(Updated, e)
 }
 
-// created starts a life. Whoever had the name must be gone (R25).
+// created starts an incarnation. The former owner of the name is gone (R25).
 func (f *folder) created(it *item) {
-	f.gone(it, f.vacate(it.ev.User))
-	it.p = f.named(it.ev.User)
+	f.endIncarnation(it, f.releaseName(it.ev.User))
+	it.p = f.byName(it.ev.User)
 }
 
-// deleted ends a life (R23, R25).
+// deleted ends an incarnation (R23, R25).
 func (f *folder) deleted(it *item) {
-	it.p = f.named(it.ev.User)
-	f.gone(it, f.vacate(it.ev.User))
+	it.p = f.byName(it.ev.User)
+	f.endIncarnation(it, f.releaseName(it.ev.User))
 }
 
-// gone closes what was open of a person who is no more.
-func (f *folder) gone(it *item, p *person) {
+// endIncarnation closes the open exposure of an identity that no longer exists.
+func (f *folder) endIncarnation(it *item, p *identity) {
 	if p == nil {
 		return
 	}
@@ -282,10 +283,11 @@ func (f *folder) gone(it *item, p *person) {
 	}
 }
 
-// renamed gives the person a new name (R24). Whoever had that must be gone.
+// renamed gives the identity a new name (R24). The former owner of that name is
+// gone.
 func (f *folder) renamed(it *item) {
 	e := it.ev
-	p := f.named(e.User)
+	p := f.byName(e.User)
 	it.p = p
 	if e.NewUser == "" || foldName(e.NewUser) == p.key {
 		return
@@ -296,19 +298,20 @@ func (f *folder) renamed(it *item) {
 		}
 	}
 	if q := f.names[foldName(e.NewUser)]; q != p {
-		f.gone(it, f.vacate(e.NewUser))
+		f.endIncarnation(it, f.releaseName(e.NewUser))
 	}
-	f.weigh(p, e)
+	f.checkPrivileged(p, e)
 	f.rename(p, e.NewUser)
-	f.weigh(p, e)
-	if x := p.open; x != nil && p.counts {
+	f.checkPrivileged(p, e)
+	if x := p.open; x != nil && p.matchesPrivileged {
 		x.privileged = true
 		x.reasons |= p.reasons()
 	}
 }
 
-// weigh asks the policy whether p counts for more than others. Who did under a
-// former name still does: else an intruder would rename first.
-func (f *folder) weigh(p *person, e *trail.Event) {
-	p.counts = p.counts || !p.root && f.policy.privileged(e.Partition, e.Account, p.name, p.path)
+// checkPrivileged asks the policy whether p is privileged. An identity that was
+// privileged under a former name stays so; otherwise an intruder would rename
+// it first.
+func (f *folder) checkPrivileged(p *identity, e *trail.Event) {
+	p.matchesPrivileged = p.matchesPrivileged || !p.root && f.policy.privileged(e.Partition, e.Account, p.name, p.path)
 }

@@ -1,58 +1,223 @@
 package exposure
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"hash"
-	"io"
-	"strconv"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// id is a hash of its parts, of which none can run into the next.
-func id(kind string, parts ...string) string {
-	h := sha256.New()
-	write(h, kind)
-	for _, p := range parts {
-		write(h, p)
+// identity is one incarnation of one user: root, or the time from CreateUser to
+// DeleteUser of a name, across renames (R12, R24, R25).
+type identity struct {
+	key               string // its current name, folded
+	name              string // its current name as written
+	path              string // within IAM, where known
+	root              bool
+	matchesPrivileged bool         // the policy's Privileged match it
+	passwordDeletion  *trail.Event // the deletion of the current password; nil: there may be one
+	active            []device     // devices known active, oldest first
+	open              *Exposure    // nil: none
+	reduced           *Exposure    // the last one since a device was last proved, unless open
+	ended             *item        // the event that ended the incarnation
+}
+
+// device is a device known active, with its proof.
+type device struct {
+	serial string
+	proof  *item
+}
+
+// privileged reports whether p is root or matched by the policy. Its severities
+// are one level higher (R28).
+func (p *identity) privileged() bool { return p.root || p.matchesPrivileged }
+
+// reasons returns the reasons that lie in the identity.
+func (p *identity) reasons() reasons {
+	switch {
+	case p.root:
+		return root
+	case p.privileged():
+		return privileged
 	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return 0
 }
 
-func write(h hash.Hash, part string) {
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(len(part)))
-	h.Write(n[:])
-	io.WriteString(h, part)
-}
-
-// exposureID names an exposure by its first deactivation.
-func exposureID(first *trail.Event) string {
-	return id("exposure", first.Partition, first.Account, first.ID)
-}
-
-// attemptID names an attempt, and its one step, by its first event.
-func attemptID(first *trail.Event) string {
-	return id("attempt", first.Partition, first.Account, first.ID)
-}
-
-// waveID names a campaign by the first deactivation in it.
-func waveID(first *trail.Event) string {
-	return id("campaign", first.Partition, first.Account, first.ID)
-}
-
-// deadlineID names an escalation delay that passed.
-func deadlineID(exposure string, number int) string {
-	return id("deadline", exposure, strconv.Itoa(number))
-}
-
-// stepID names a step by what caused it. The round is 0, unless an exposure
-// that was told as resolved turned out to be open: then it is how often.
-func stepID(exposure string, s Step, cause string, round int) string {
-	if round == 0 {
-		return id("step", exposure, string(s), cause)
+// activate records an active device. Without a serial nothing could refer to it
+// later, so nothing is recorded.
+func (p *identity) activate(serial string, proof *item) {
+	if serial == "" {
+		return
 	}
-	return id("step", exposure, string(s), cause, strconv.Itoa(round))
+	p.deactivate(serial)
+	p.active = append(p.active, device{serial, proof})
+}
+
+// allEnabledByAnother reports whether every active device is known to have been
+// enabled by another identity than the user, possibly an intruder.
+func (p *identity) allEnabledByAnother() bool {
+	return !slices.ContainsFunc(p.active, func(d device) bool {
+		e := d.proof.ev
+		return e.Name != trail.EnableMFADevice || !enabledByAnother(e)
+	})
+}
+
+// enabledByAnother reports whether another identity than the user is known to
+// have caused e.
+func enabledByAnother(e *trail.Event) bool {
+	return !e.Actor.Self && e.Actor != (trail.Actor{})
+}
+
+// deactivate records an inactive device and reports whether it was known
+// active.
+func (p *identity) deactivate(serial string) bool {
+	i := slices.IndexFunc(p.active, func(d device) bool { return d.serial == serial })
+	if i < 0 {
+		return false
+	}
+	p.active = slices.Delete(p.active, i, i+1)
+	return true
+}
+
+// directory finds the identities of one account by their names at the current
+// point of the fold.
+type directory struct {
+	paths        map[string]string // by name, where known
+	names        map[string]*identity
+	deviceOwners map[string]*identity // by serial: the last identity seen with it
+}
+
+func newDirectory(paths map[string]string) directory {
+	return directory{paths: paths, names: map[string]*identity{}, deviceOwners: map[string]*identity{}}
+}
+
+func newIdentity(name string) *identity {
+	return &identity{key: foldName(name), name: name, root: name == trail.RootUser}
+}
+
+// foldName folds a user name to one case (R12).
+func foldName(name string) string { return strings.ToLower(name) }
+
+// byName returns the identity with the name, a new one if none is known.
+func (d *directory) byName(name string) *identity {
+	key := foldName(name)
+	p := d.names[key]
+	if p == nil || p.ended != nil {
+		p = newIdentity(name)
+		p.path = d.paths[key]
+		d.names[key] = p
+	}
+	return p
+}
+
+// target returns the identity that an event concerns: by name, else by the
+// serial if an earlier record held both (R22); nil if unknown (R10).
+func (d *directory) target(e *trail.Event) *identity {
+	if e.User != "" {
+		return d.byName(e.User)
+	}
+	if p := d.deviceOwners[e.Serial]; e.Serial != "" && p != nil && p.ended == nil {
+		return p
+	}
+	return nil
+}
+
+// assignDevice records p as the owner of a device, and takes it from the former
+// owner: the name of a deleted device can be used again.
+func (d *directory) assignDevice(serial string, p *identity) {
+	if h := d.deviceOwners[serial]; h != nil && h != p {
+		h.deactivate(serial)
+	}
+	d.deviceOwners[serial] = p
+}
+
+// releaseName frees a name that the record proves to be free, and returns its
+// identity unless the name was a former one: that identity no longer exists
+// (R25).
+func (d *directory) releaseName(name string) *identity {
+	key := foldName(name)
+	p := d.names[key]
+	delete(d.names, key)
+	if p == nil || p.key != key {
+		return nil
+	}
+	return p
+}
+
+// rename gives p a further name. Former names still lead to p, since sessions
+// from before the rename keep them, until another identity takes them.
+func (d *directory) rename(p *identity, name string) {
+	p.key, p.name = foldName(name), name
+	if path := d.paths[p.key]; path != "" {
+		p.path = path
+	}
+	d.names[p.key] = p
+}
+
+// pathOf returns the user's path within IAM from an ARN, such as /ops/; "" for
+// an ARN that is not a user's.
+func pathOf(arn string) string {
+	i := strings.Index(arn, ":user/")
+	if i < 0 {
+		return ""
+	}
+	path := arn[i+len(":user"):]
+	return path[:strings.LastIndexByte(path, '/')+1]
+}
+
+// pathsOf finds the paths of users, by folded name, from their own calls: a
+// record shows the path of the actor, never that of the target (R11). before
+// holds the paths from dropped events; known is the part to keep. Users without
+// a path are in neither.
+func pathsOf(items []item, before map[string]string) (seen, known map[string]string) {
+	seen, known = before, before
+	copied := false
+	own := func() {
+		if !copied {
+			copied = true
+			seen, known = maps.Clone(before), maps.Clone(before)
+			if seen == nil {
+				seen, known = map[string]string{}, map[string]string{}
+			}
+		}
+	}
+	for i := range items {
+		e := items[i].ev
+		if items[i].tombstone {
+			continue
+		}
+		if e.Actor.Type == "IAMUser" && e.Actor.Name != "" {
+			switch path := pathOf(e.Actor.ARN); {
+			case path == "":
+			case path != "/":
+				if name := foldName(e.Actor.Name); known[name] != path {
+					own()
+					seen[name], known[name] = path, path
+				}
+			case len(known) > 0:
+				if name := foldName(e.Actor.Name); known[name] != "" { // it was moved
+					own()
+					delete(known, name)
+				}
+			}
+		}
+		if len(known) == 0 || e.Failed() {
+			continue
+		}
+		switch e.Name {
+		case trail.DeleteUser:
+			if name := foldName(e.User); known[name] != "" {
+				own()
+				delete(known, name)
+			}
+		case trail.UpdateUser:
+			if path := known[foldName(e.User)]; path != "" && e.NewUser != "" {
+				own()
+				delete(known, foldName(e.User))
+				seen[foldName(e.NewUser)], known[foldName(e.NewUser)] = path, path
+			}
+		}
+	}
+	return seen, known
 }

@@ -20,7 +20,7 @@ const (
 	monthUsers    = 100 // of each account
 )
 
-// What happens in the month, each a case of its own.
+// The incidents of the month.
 const (
 	caseRotation   = "rotation, the new device first"
 	caseSwap       = "rotation, the old device first, within the grace"
@@ -34,7 +34,7 @@ const (
 	caseAttack     = "attack"
 )
 
-// A month is what CloudTrail would say of one, by account.
+// month is what CloudTrail would deliver in a month, by account.
 type month struct {
 	r       *rand.Rand
 	events  [monthAccounts][]arriving
@@ -46,13 +46,13 @@ type month struct {
 	records int
 }
 
-// arriving is an event with when its file is there.
+// arriving is an event with the time of its file.
 type arriving struct {
 	*trail.Event
 	at time.Time
 }
 
-// A scene gathers the events of one case.
+// scene collects the events of one case.
 type scene struct {
 	m       *month
 	account int
@@ -68,7 +68,7 @@ func (m *month) scene(account int, kind string) *scene {
 
 func monthAccount(n int) string { return fmt.Sprintf("%012d", 100000000000+n) }
 
-// as goes on as another actor.
+// as continues as another actor.
 func (s *scene) as(a trail.Actor) *scene {
 	c := *s
 	c.actor = a
@@ -85,8 +85,8 @@ func (s *scene) role(role, session string) trail.Actor {
 	return trail.Actor{Type: "AssumedRole", Name: role + "/" + session, ARN: "arn:aws:sts::" + monthAccount(s.account) + ":assumed-role/" + role + "/" + session, MFA: &yes, SourceIP: "198.51.100.9"}
 }
 
-// delivered is when the file of that time is there: some minutes after the five
-// that it covers, and one in a hundred up to two hours late.
+// delivered returns when the file of that time is delivered: some minutes after
+// the five that it covers, and one in a hundred up to two hours late.
 func (m *month) delivered(account int, at time.Time) time.Time {
 	window := at.Truncate(5 * time.Minute)
 	key := fmt.Sprint(account, window.Unix())
@@ -101,7 +101,7 @@ func (m *month) delivered(account int, at time.Time) time.Time {
 	return come
 }
 
-// twice gives one record in twenty once more, from another trail.
+// twice delivers one record in twenty once more, from another trail.
 func (m *month) twice() {
 	for account := range m.events {
 		for _, e := range m.events[account] {
@@ -116,7 +116,7 @@ func (m *month) twice() {
 	}
 }
 
-// does adds an event, in the file of its time.
+// does adds an event to the file of its time.
 func (s *scene) does(at time.Time, name, user, serial string) *trail.Event {
 	m := s.m
 	m.id++
@@ -135,7 +135,7 @@ func (s *scene) does(at time.Time, name, user, serial string) *trail.Event {
 	return e
 }
 
-// signs in, with a device or without.
+// signsIn adds a sign-in, with a device or without.
 func (s *scene) signsIn(at time.Time, user string, mfa bool) *trail.Event {
 	a := s.user(user)
 	if user == trail.RootUser {
@@ -149,18 +149,18 @@ func (s *scene) signsIn(at time.Time, user string, mfa bool) *trail.Event {
 	return e
 }
 
-// step notes that an event is a step of an attack.
+// step records that an event is a step of an attack.
 func (s *scene) step(e *trail.Event, what string) { s.m.attack[e.ID] = what }
 
 func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
 
-// simulate makes the month of the seed.
+// simulate returns the month of the seed.
 func simulate(seed uint64) *month {
 	m := &month{r: rand.New(rand.NewPCG(seed, 7)), cases: map[string]int{}, kind: map[string]string{}, attack: map[string]string{}, files: map[string]time.Time{}}
 	begin := t0.Truncate(24 * time.Hour)
 	used := map[string]bool{}
 	next := 0
-	// somebody whom nothing else happens to, in some account, or in that one.
+	// a user of no other incident, in some account, or in that one.
 	somebody := func(in int) (int, string) {
 		for {
 			account := m.r.IntN(monthAccounts)
@@ -280,8 +280,8 @@ func simulate(seed uint64) *month {
 		s.does(at.Add(minutes(90)), trail.EnableMFADevice, user, serial(account, user))
 	}
 
-	// The first attacker has an administrator's session: takes nine devices within
-	// four minutes, makes use of three, and does away with one.
+	// The first attacker has an administrator's session, removes nine devices within
+	// four minutes, exploits three, and deletes one user.
 	at := begin.AddDate(0, 0, 9).Add(2*time.Hour + minutes(1))
 	s := m.scene(17, caseAttack)
 	mallory := s.role("Admin", "mallory")
@@ -323,10 +323,10 @@ func simulate(seed uint64) *month {
 	return m
 }
 
-// A month of an organisation of 200 accounts and 20,000 users, as it would have
-// been told: every step of the attacks as critical, with the record that proves
-// it; and people, who read from medium on, get at most one message of whatever
-// else really happened.
+// A month of an organisation of 200 accounts and 20,000 users: every step of
+// the attacks is alerted as critical, with the record that proves it; and
+// people, who read from medium on, get at most one message about every other
+// incident.
 func TestSimulatedMonth(t *testing.T) {
 	begun := time.Now()
 	m := simulate(1)
@@ -467,7 +467,7 @@ func TestSimulatedMonth(t *testing.T) {
 	}
 }
 
-// monthDigest is what the month is made of, for comparison.
+// monthDigest is a hash of the month's records, for comparison.
 func monthDigest(m *month) string {
 	var b strings.Builder
 	for _, events := range m.events {

@@ -9,11 +9,10 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// ranks order events within one second, where the log cannot tell which came
-// first. The worse reading is taken: a device that was used or enabled in the
+// ranks orders the events of one second, where the log does not tell which came
+// first. The order takes the worse reading: a device used or enabled in the
 // second of a deactivation does not end it (R21, R27), a sign-in without a
-// device makes use of it (R26), and another device's Enable is a replacement
-// (R31).
+// device exploits it (R26), and another device's Enable is a replacement (R31).
 var ranks = map[string]uint8{
 	trail.CreateUser:             1,
 	trail.UpdateUser:             2,
@@ -36,7 +35,7 @@ var ranks = map[string]uint8{
 	trail.DeleteUser:             12,
 }
 
-// rank is an event's place within its second; 0 for what is not folded.
+// rank returns an event's place within its second; 0 if it is not folded.
 func rank(e *trail.Event) uint8 {
 	r := ranks[e.Name]
 	if e.Name == trail.ConsoleLogin && e.MFAUsed != nil && *e.MFAUsed {
@@ -45,44 +44,43 @@ func rank(e *trail.Event) uint8 {
 	return r
 }
 
-// An item is an event in its place, with what the fold made of it.
+// item is an event in its place, with the results of the fold.
 type item struct {
-	ev   *trail.Event
-	sec  int64
-	rank uint8
-	mark bool      // stands for an event that is no longer kept
-	p    *person   // whom it concerns
-	name string    // that person's name then, if only the serial told whom
-	x    *Exposure // what it belongs to
-	a    *Attempt  // what it belongs to, if it failed
+	ev        *trail.Event
+	sec       int64
+	rank      uint8
+	tombstone bool      // stands for a dropped event
+	p         *identity // the identity that it concerns
+	name      string    // that identity's name then, if the record held only the serial
+	x         *Exposure // the exposure that it belongs to
+	a         *Attempt  // the attempt that it belongs to, if it failed
 }
 
-// identity is what makes an event: its ID, and its name lest records that were
-// given one ID by hand hide each other.
-type identity struct{ id, name string }
+// eventKey identifies an event. The name is part of it, so that hand-made
+// records with one ID do not hide each other.
+type eventKey struct{ id, name string }
 
-// arrange sorts events and marks into the order in which they are folded, each
-// event once (R29). A mark stands before a copy of its event: that event has had
-// its effect.
-func arrange(events []*trail.Event, marks []mark) []item {
-	items := make([]item, 0, len(events)+len(marks))
-	at := make(map[identity]int, len(events)+len(marks))
-	marked := make(map[string]bool, len(marks))
-	for _, m := range marks {
+// sortEvents returns events and tombstones in fold order, each event once
+// (R29). A tombstone hides copies of its event, which has had its effect.
+func sortEvents(events []*trail.Event, tombstones []tombstone) []item {
+	items := make([]item, 0, len(events)+len(tombstones))
+	at := make(map[eventKey]int, len(events)+len(tombstones))
+	buried := make(map[string]bool, len(tombstones))
+	for _, m := range tombstones {
 		e := m.event()
-		marked[e.ID] = true
-		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: rank(e), mark: true})
+		buried[e.ID] = true
+		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: rank(e), tombstone: true})
 	}
 	for _, e := range events {
 		if e == nil {
 			continue
 		}
 		r := rank(e)
-		if r == 0 || marked[e.ID] {
+		if r == 0 || buried[e.ID] {
 			continue
 		}
 		it := item{ev: e, sec: e.Time.Unix(), rank: r}
-		is := identity{e.ID, e.Name}
+		is := eventKey{e.ID, e.Name}
 		i, known := at[is]
 		switch {
 		case !known:
@@ -104,8 +102,8 @@ func arrange(events []*trail.Event, marks []mark) []item {
 	return items
 }
 
-// compareCopies orders the copies of one event, of which the first is taken:
-// by origin, and, should an ID have been used twice, by content.
+// compareCopies orders the copies of one event, of which the first is used: by
+// origin, and by content if an ID was used twice.
 func compareCopies(a, b *trail.Event) int {
 	return cmp.Or(
 		strings.Compare(a.Origin, b.Origin),

@@ -1,70 +1,71 @@
 package exposure
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/rule"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A Policy is the judgement of whoever runs it: when to tell, how loudly, and
-// how long to remember. The zero Policy tells everything once and at once, knows
-// no campaigns, and forgets nothing.
+// Policy decides when to alert, how severely, and how long to keep events. The
+// zero Policy alerts every step immediately and once, knows no campaigns, and
+// keeps everything.
 type Policy struct {
 	// Grace is how long after eventTime an exposure waits for a replacement
-	// before it is told as opened. Root, privileged users, users that cannot be
-	// known, and what somebody makes use of never wait (R28).
+	// before it is alerted as opened. Root, privileged users, unknown users,
+	// and exposures that are exploited or changed never wait (R28).
 	Grace time.Duration
-	// EscalateAfter are the delays, ascending, after which an exposure that is
-	// still open is escalated, counted from eventTime.
+	// EscalateAfter are the delays from eventTime, ascending, after which an
+	// open exposure is escalated.
 	EscalateAfter []time.Duration
-	// LateAfter is how old a step is at which it is told as late. 0: none is.
+	// LateAfter is the age from which a step is late; 0: never.
 	LateAfter time.Duration
-	// Retention is how long events are kept. It has to outlast the 30 days for
-	// which CloudTrail redelivers. 0 keeps them for ever.
+	// Retention is how long events are kept; 0: without end. It has to exceed
+	// the 30 days within which CloudTrail redelivers.
 	Retention time.Duration
-	// Campaign says when one actor's exposures are told as one.
+	// Campaign sets when one actor's exposures are a campaign.
 	Campaign Campaigns
-	// Accounts is what is known of accounts, by number: matchers see it.
+	// Accounts are the names and classes of accounts, by number. Matchers see
+	// them, and texts name them.
 	Accounts map[string]Account
-	// Privileged says who counts for more than others, besides root: whom any
-	// of them means. They see the fields account, account_name, account_class,
-	// partition, user and path.
+	// Privileged match the users that are privileged besides root. They see the
+	// fields account, account_name, account_class, partition, user and path.
 	Privileged []*rule.Matcher
-	// Severity are rules of which the first that means a step decides how
-	// loudly it is told.
+	// Severity are the severity rules; the first that matches a step applies.
 	Severity []SeverityRule
-	// Expected are changes announced beforehand.
+	// Expected are the planned changes.
 	Expected []*Expected
 }
 
-// Campaigns says when one actor's exposures are told as one: from so many Users
-// on, within so long. Users 0: never.
+// Campaigns sets when one actor's exposures are alerted as one: from this
+// number of Users, within this time. Users 0: never.
 type Campaigns struct {
 	Users  int
 	Within time.Duration
 }
 
-// An Account is what people know an account by.
+// Account is what the organization calls an account.
 type Account struct {
 	Name  string
 	Class string // such as production or sandbox
 }
 
-// A SeverityRule gives the steps that it means another severity. It does not see
-// a step's end, resolved, unless Ends is set. It makes root quieter only where it
-// names that field, and what somebody makes use of only where it names the step:
-// a rule for a whole account is no place for an intruder to hide.
+// SeverityRule sets the severity of the steps that it matches. It applies to
+// resolved only if Ends is set. It lowers the severity of root only if it names
+// the field root, and that of an exploited or changed exposure only if it names
+// the step, so that a rule for an account gives no intruder cover.
 type SeverityRule struct {
 	Match    *rule.Matcher
-	Ends     bool // it names the step, so resolved is meant, too, and what is exploited
+	Ends     bool // the rule names the step: it applies to resolved and to exploited or changed exposures, too
 	Severity Severity
-	Reason   string // why, in the words of whoever made the rule
+	Reason   string // in the words of the rule's author
 }
 
-// DefaultPolicy escalates after 15 minutes, 4 hours and a day, calls late what
-// is older than 6 hours, tells three users hit within an hour as one, and
-// remembers for 35 days.
+// DefaultPolicy escalates after 15 minutes, 4 hours and a day, marks steps
+// older than 6 hours as late, alerts three users hit within an hour as a
+// campaign, and keeps events for 35 days.
 func DefaultPolicy() Policy {
 	return Policy{
 		EscalateAfter: []time.Duration{15 * time.Minute, 4 * time.Hour, 24 * time.Hour},
@@ -74,7 +75,8 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// privileged reports whether a user who is not root counts for more than others.
+// privileged reports whether the policy makes a user other than root
+// privileged.
 func (p *Policy) privileged(partition, account, user, path string) bool {
 	if len(p.Privileged) == 0 {
 		return false
@@ -89,9 +91,10 @@ func (p *Policy) privileged(partition, account, user, path string) bool {
 	return false
 }
 
-// weigh is the severity of the first rule that means the step, and that rule's
-// reason; v and "" if none does. used says that somebody makes use of it.
-func (p *Policy) weigh(v Severity, s Step, used bool, facts func() rule.Facts) (Severity, string) {
+// applyRules returns the severity and the reason of the first rule that applies
+// to the step; v and "" if none does. used reports an exploited or changed
+// exposure.
+func (p *Policy) applyRules(v Severity, s Step, used bool, facts func() rule.Facts) (Severity, string) {
 	if len(p.Severity) == 0 {
 		return v, ""
 	}
@@ -100,22 +103,23 @@ func (p *Policy) weigh(v Severity, s Step, used bool, facts func() rule.Facts) (
 	a := p.Accounts[f.Account]
 	f.AccountName, f.AccountClass = a.Name, a.Class
 	for i := range p.Severity {
-		if r := &p.Severity[i]; (s != Resolved || r.Ends) && r.Match.Match(&f) && !r.hushes(v, f.Root, used) {
+		if r := &p.Severity[i]; (s != Resolved || r.Ends) && r.Match.Match(&f) && !r.lowers(v, f.Root, used) {
 			return r.Severity, r.Reason
 		}
 	}
 	return v, ""
 }
 
-// hushes reports whether the rule would make quieter what it does not name.
-func (r *SeverityRule) hushes(v Severity, root, used bool) bool {
+// lowers reports whether the rule would lower the severity of something that it
+// does not name.
+func (r *SeverityRule) lowers(v Severity, root, used bool) bool {
 	return r.Severity.level() < v.level() && (root && !r.Match.Asks("root") || used && !r.Ends)
 }
 
-// facts are what a matcher sees of a step.
+// facts are the fields of a step that matchers see.
 type facts struct{ rule.Facts }
 
-// factsOf is what an event says by itself.
+// factsOf returns the facts that an event holds by itself.
 func factsOf(e *trail.Event) facts {
 	return facts{rule.Facts{
 		Account: e.Account, Partition: e.Partition, User: e.User, Root: e.Root(),
@@ -125,11 +129,171 @@ func factsOf(e *trail.Event) facts {
 	}}
 }
 
-// know adds what the reasons say.
-func (f *facts) know(r reasons) {
+// addReasons adds the facts that the reasons hold.
+func (f *facts) addReasons(r reasons) {
 	f.Privileged = r&(root|privileged) != 0
-	f.Late, f.Expected, f.Campaign = r&late != 0, r&expected != 0, r&inCampaign != 0
+	f.Late, f.Expected, f.Campaign = r&late != 0, r&planned != 0, r&inCampaign != 0
 	if f.Root {
 		f.User = rule.RootUser
 	}
+}
+
+// The reasons: the factors of a severity. An alert lists them in this order.
+const (
+	ReasonRoot          = "root"           // the target is the root user
+	ReasonPrivileged    = "privileged"     // the target is privileged
+	ReasonOtherActor    = "other_actor"    // the actor is not the target
+	ReasonAssumedRoot   = "assumed_root"   // in an AssumeRoot session
+	ReasonNoMFASession  = "no_mfa_session" // in a session without MFA
+	ReasonMFAUnknown    = "mfa_unknown"    // the record does not say whether the session had MFA
+	ReasonLongTermKey   = "long_term_key"  // with a long-term access key
+	ReasonLastDevice    = "last_device"    // the device was the only one known
+	ReasonOtherDevice   = "other_device"   // another device is known active
+	ReasonExploited     = "exploited"      // a sign-in without MFA happened meanwhile
+	ReasonChanged       = "changed"        // credentials or rights changed meanwhile
+	ReasonLate          = "late"           // alerted long after it happened
+	ReasonOffboarding   = "offboarding"    // ended with the user's deletion, neither exploited nor changed
+	ReasonCampaign      = "campaign"       // one of several users hit by one actor
+	ReasonExpected      = "expected"       // a planned change
+	ReasonUnknownTarget = "unknown_target" // the record does not name the target
+	ReasonOverdue       = "overdue"        // a planned change, and still open after its time
+)
+
+// ReasonWords lists the reasons in order.
+var ReasonWords = []string{ReasonRoot, ReasonPrivileged, ReasonOtherActor, ReasonAssumedRoot, ReasonNoMFASession,
+	ReasonMFAUnknown, ReasonLongTermKey, ReasonLastDevice, ReasonOtherDevice, ReasonExploited, ReasonChanged, ReasonLate,
+	ReasonOffboarding, ReasonCampaign, ReasonExpected, ReasonUnknownTarget, ReasonOverdue}
+
+// reasons is a set of them: bit i is ReasonWords[i].
+type reasons uint32
+
+const (
+	root reasons = 1 << iota
+	privileged
+	otherActor
+	assumedRoot
+	noMFASession
+	mfaUnknown
+	longTermKey
+	lastDevice
+	otherDevice
+	exploited
+	changed
+	late
+	offboarding
+	inCampaign
+	planned
+	unknownTarget
+	overdue
+)
+
+// words returns the set as an alert lists it, never nil.
+func (r reasons) words() []string {
+	words := []string{}
+	for i, w := range ReasonWords {
+		if r&(1<<i) != 0 {
+			words = append(words, w)
+		}
+	}
+	return words
+}
+
+// actorReasons returns the reasons that lie in the actor.
+func actorReasons(a *trail.Actor) reasons {
+	var r reasons
+	if !a.Self {
+		r |= otherActor
+	}
+	if a.AssumedRoot {
+		r |= assumedRoot
+	}
+	switch {
+	case a.MFA == nil:
+		r |= mfaUnknown
+		if strings.HasPrefix(a.AccessKeyID, "AKIA") {
+			r |= longTermKey
+		}
+	case !*a.MFA:
+		r |= noMFASession
+	}
+	return r
+}
+
+// changes is a set of the kinds of changes while an exposure was open.
+type changes uint8
+
+const (
+	keyCreated changes = 1 << iota
+	otherChange
+)
+
+// The techniques of MITRE ATT&CK that a step may show.
+const (
+	attackMFA     = "T1556.006" // Modify Authentication Process: Multi-Factor Authentication
+	attackAccount = "T1078.004" // Valid Accounts: Cloud Accounts
+	attackChange  = "T1098"     // Account Manipulation
+	attackKey     = "T1098.001" // Account Manipulation: Additional Cloud Credentials
+)
+
+// techniques lists the techniques seen so far.
+func techniques(r reasons, c changes) []string {
+	t := []string{attackMFA}
+	if r&exploited != 0 {
+		t = append(t, attackAccount)
+	}
+	if c&otherChange != 0 {
+		t = append(t, attackChange)
+	}
+	if c&keyCreated != 0 {
+		t = append(t, attackKey)
+	}
+	return t
+}
+
+// level returns the place in Severities, -1 if unknown.
+func (s Severity) level() int { return slices.Index(Severities, s) }
+
+// up returns the next higher severity, at most critical.
+func (s Severity) up() Severity { return Severities[min(s.level()+1, len(Severities)-1)] }
+
+// severity returns the severity of a step, and the reason of the rule that set
+// it. A deleted password lowers it (R23), except once the exposure is exploited
+// or changed: an intruder must not be able to lower it. An end is info, except
+// if it deletes a user whose exposure was used, and if it is the only alert and
+// another identity enabled the device. A removal that leaves another device is
+// low, except if another actor did it who had enabled all remaining devices.
+func (x *Exposure) severity(m *Moment, more reasons) (v Severity, because string) {
+	r := m.reasons | more
+	used := r&(exploited|changed) != 0
+	switch {
+	case m.Step == Resolved && m.resolution == UserDeleted && used:
+		v = Critical
+	case m.Step == Resolved && !m.enabledByAnother:
+		v = Info
+	case used:
+		v = Critical
+	default:
+		v = High
+		if m.Step == Reduced && !m.enabledByAnother || m.closed {
+			v = Low
+		}
+		if r&(root|privileged) != 0 {
+			v = v.up()
+		}
+		if r&inCampaign != 0 {
+			v = v.up()
+		}
+	}
+	return x.policy.applyRules(v, m.Step, used, func() rule.Facts {
+		f := factsOf(m.Event)
+		if m.Step == Escalated { // without an actor of its own
+			f = factsOf(x.first)
+		}
+		f.User, f.Path, f.Root, f.Protection = m.user, x.path, x.Root, m.protection
+		if m.Event.Serial == "" {
+			f.DeviceKind = x.Device
+		}
+		f.addReasons(r)
+		return f.Facts
+	})
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// randomEvents is some account's day: few users, actors and devices, so that
-// things meet, and few times, so that they tie.
+// randomEvents is a day of an account with few users, actors and devices, so
+// that events meet, and few times, so that they tie.
 func randomEvents(t testing.TB, r *rand.Rand, n, accounts int) []*trail.Event {
 	verbs := []string{"deactivate", "deactivate", "deactivate", "enable", "enable", "resync", "createvirtual", "deletevirtual", "createuser", "rename",
 		"deleteuser", "createlogin", "deletelogin", "createkey", "deletekey", "attach", "login+", "login-", "login?", "checkmfa"}
@@ -44,7 +44,7 @@ func randomEvents(t testing.TB, r *rand.Rand, n, accounts int) []*trail.Event {
 	return events
 }
 
-// doubled is events with some twice, from another place.
+// doubled returns events with some copies of another origin.
 func doubled(r *rand.Rand, events []*trail.Event) []*trail.Event {
 	out := slices.Clone(events)
 	for _, e := range events {
@@ -84,7 +84,7 @@ func asJSON(t testing.TB, v any) string {
 	return string(b)
 }
 
-// A History holds together, whatever is in it.
+// Every History is consistent.
 func TestHistoryInvariants(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 31))
@@ -143,14 +143,14 @@ func checkAlert(t testing.TB, a *Alert) {
 	}
 }
 
-// Whatever the order and the batches in which events arrive, in the end what is
-// open is what Fold says is open, what was told is ended if it is over, and
-// nothing was told twice (the desk checks the last two at each step).
+// For any order and batches of events, in the end the open exposures are those
+// of Fold, ended ones were resolved, and no alert was repeated (testAccount
+// checks the last two at each step).
 func TestTellAnyArrival(t *testing.T) {
 	for seed := range uint64(600) {
 		r := rand.New(rand.NewPCG(seed, 32))
 		events := randomEvents(t, r, 3+r.IntN(25), 1)
-		d := newDesk(t)
+		d := newTestAccount(t)
 		h := d.policy.Fold(events)
 		rest := shuffle(r, doubled(r, events))
 		now := at(0)
@@ -175,23 +175,23 @@ func TestTellAnyArrival(t *testing.T) {
 	}
 }
 
-// checkEnd compares what was told in the end with what happened.
-func checkEnd(t testing.TB, d *desk, h History) {
+// checkEnd compares the last alerts with the history.
+func checkEnd(t testing.TB, d *testAccount, h History) {
 	t.Helper()
 	var got, want []string
 	for _, o := range d.open {
 		got = append(got, fmt.Sprint(o.User, o.OpenedAt, o.Severity))
 	}
-	named := map[string]*told{}
+	named := map[string]*delivered{}
 	st := mustState(t, d.state)
-	for i := range st.told {
-		for _, id := range st.told[i].Deactivations {
-			named[id] = &st.told[i]
+	for i := range st.delivered {
+		for _, id := range st.delivered[i].Deactivations {
+			named[id] = &st.delivered[i]
 		}
 	}
 	for _, x := range h.Exposures {
 		if x.Open() {
-			want = append(want, fmt.Sprint(x.User, x.OpenedAt, x.stands()))
+			want = append(want, fmt.Sprint(x.User, x.OpenedAt, x.currentSeverity()))
 		}
 		s := named[x.first.ID]
 		if s == nil {
@@ -218,7 +218,7 @@ func checkEnd(t testing.TB, d *desk, h History) {
 	}
 }
 
-// In order and one by one, the resolutions told are those that Fold says.
+// In order and one by one, the resolutions are those of Fold.
 func TestTellInOrderIsTheHistory(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 33))
@@ -229,7 +229,7 @@ func TestTellInOrderIsTheHistory(t *testing.T) {
 			}
 			return int(rank(a)) - int(rank(b))
 		})
-		d := newDesk(t)
+		d := newTestAccount(t)
 		d.policy.EscalateAfter = nil
 		for _, batch := range chunk(events) {
 			d.arrive(batch[0].Time.Add(time.Minute), batch...)
@@ -242,7 +242,8 @@ func TestTellInOrderIsTheHistory(t *testing.T) {
 	}
 }
 
-// chunk splits where the second changes: within one, arrival is not order.
+// chunk splits where the second changes: within one, order of arrival does not
+// matter.
 func chunk(events []*trail.Event) [][]*trail.Event {
 	var out [][]*trail.Event
 	for i, e := range events {
@@ -254,7 +255,7 @@ func chunk(events []*trail.Event) [][]*trail.Event {
 	return out
 }
 
-// Dropping what is past the retention changes nothing of what is told.
+// Dropping events past the retention changes no alert.
 func TestDropsChangeNothing(t *testing.T) {
 	compared := 0
 	for seed := range uint64(300) {
@@ -266,7 +267,7 @@ func TestDropsChangeNothing(t *testing.T) {
 				e.User = "bob"
 			}
 		}
-		former := map[string]string{} // and what users were once named
+		former := map[string]string{} // former names of users
 		for _, e := range events {
 			user := foldName(e.User)
 			if (e.Name == trail.CreateUser || e.Name == trail.DeleteUser) && !e.Failed() {
@@ -284,7 +285,7 @@ func TestDropsChangeNothing(t *testing.T) {
 				former[foldName(e.User)] = e.NewUser
 			}
 		}
-		short, long := newDesk(t), newDesk(t)
+		short, long := newTestAccount(t), newTestAccount(t)
 		short.policy.Retention, long.policy.Retention = 12*time.Hour, 0
 		short.policy.EscalateAfter, long.policy.EscalateAfter = nil, nil
 		for i, e := range events {

@@ -12,7 +12,7 @@ import (
 
 var t0 = time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
 
-// at is a time so many seconds after the beginning.
+// at returns a time that many seconds after the start.
 func at(seconds int) time.Time { return t0.Add(time.Duration(seconds) * time.Second) }
 
 var verbs = map[string]string{
@@ -25,9 +25,9 @@ var verbs = map[string]string{
 	"login+": trail.ConsoleLogin, "login-": trail.ConsoleLogin, "login?": trail.ConsoleLogin, "checkmfa": trail.CheckMfa,
 }
 
-// script reads events, one a line or semicolon: seconds, verb, user (- for none,
-// root for root), then serial=, new=, by=, fail=, id=, mfa=, type=, account=, name=,
-// key=, origin=, assumedroot.
+// script reads events, one a line or semicolon: seconds, verb, user (- for
+// none, root for root), then serial=, new=, by=, fail=, id=, mfa=, type=,
+// account=, name=, key=, origin=, assumedroot.
 func script(t testing.TB, text string) []*trail.Event {
 	t.Helper()
 	var events []*trail.Event
@@ -103,7 +103,8 @@ func script(t testing.TB, text string) []*trail.Event {
 
 func seconds(t time.Time) int { return int(t.Sub(t0) / time.Second) }
 
-// show writes alerts as "user step@seconds severity[ resolution]", joined by "; ".
+// show renders alerts as "user step@seconds severity[ resolution]", joined by
+// "; ".
 func show(alerts []*Alert) string {
 	var s []string
 	for _, a := range alerts {

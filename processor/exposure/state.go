@@ -8,84 +8,85 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// stateVersion is the form in which a State is written.
-const stateVersion = 2
+// stateVersion is the version of the JSON form of a State.
+const stateVersion = 1
 
-// A State is what is kept of one account between two calls of Tell besides its
-// events: what was told, so that it keeps its name, and what events that are no
-// longer kept had proved. It is immutable, encodes as JSON, and the zero State
-// is that of an account never heard of.
+// State is what an account keeps between two calls of Tell besides its events:
+// the alerts delivered so far, so that exposures keep their IDs, and the
+// tombstones of dropped events. It is immutable and encodes as JSON. The zero
+// State belongs to an account without history.
 type State struct {
-	told     []told            // in order of their opening
-	attempts []toldAttempt     // in order of their telling
-	marks    []mark            // in order of time
-	waves    []toldWave        // in order of their first telling
-	paths    map[string]string // of users within IAM, by folded name; never changed
+	delivered  []delivered         // in order of opening
+	attempts   []deliveredAttempt  // in order of delivery
+	tombstones []tombstone         // in order of time
+	campaigns  []deliveredCampaign // in order of their first alert
+	paths      map[string]string   // of users within IAM, by folded name; never changed
 }
 
-// told is what was said of one exposure.
-type told struct {
+// delivered records the alerts returned for one exposure.
+type delivered struct {
 	ID            string    `json:"id"`
 	OpenedAt      time.Time `json:"opened_at"`
-	At            time.Time `json:"at"`                      // when something was last said
-	Deactivations []string  `json:"deactivations,omitempty"` // event IDs, by which it is known again
+	At            time.Time `json:"at"`                      // when an alert was last returned
+	Deactivations []string  `json:"deactivations,omitempty"` // event IDs, by which later folds recognize it
 	Opened        bool      `json:"opened,omitempty"`
 	Reduced       bool      `json:"reduced,omitempty"`
 	Exploited     bool      `json:"exploited,omitempty"`
 	Closed        bool      `json:"closed,omitempty"`
-	Events        []string  `json:"events,omitempty"`    // the IDs of the events told as what happened
-	Escalated     int       `json:"escalated,omitempty"` // the highest number told
-	Round         int       `json:"round,omitempty"`     // how often it was told as open again
-	Campaign      string    `json:"campaign,omitempty"`  // of which it is one
-	Covered       bool      `json:"covered,omitempty"`   // people are told of it by that campaign's alerts
-	Expected      string    `json:"expected,omitempty"`  // the entry that announced it, and keeps it from people
+	Events        []string  `json:"events,omitempty"`      // the IDs of the events behind opened, reduced and updated
+	Escalated     int       `json:"escalated,omitempty"`   // the highest escalation returned
+	Round         int       `json:"round,omitempty"`       // how often it was reported as open again
+	Campaign      string    `json:"campaign,omitempty"`    // the campaign that it is part of
+	ByCampaign    bool      `json:"by_campaign,omitempty"` // the alerts of that campaign notify people in its place
+	Planned       string    `json:"planned,omitempty"`     // the planned change that keeps it from people
 }
 
-// alive reports whether somebody was told that it is open, and not that it is
-// over.
-func (t *told) alive() bool { return (t.Opened || t.Exploited) && !t.Closed }
+// isOpen reports whether the last alerts said that the exposure is open.
+func (t *delivered) isOpen() bool { return (t.Opened || t.Exploited) && !t.Closed }
 
-// toldAttempt is an attempt that was told, known again by its events.
-type toldAttempt struct {
+// deliveredAttempt records an attempt that was alerted. Later folds recognize
+// it by its events.
+type deliveredAttempt struct {
 	ID    string    `json:"id"`
 	First string    `json:"first"`
 	Last  string    `json:"last"`
 	At    time.Time `json:"at"`
 }
 
-// toldWave is what was said of a campaign.
-type toldWave struct {
+// deliveredCampaign records the alerts returned for one campaign.
+type deliveredCampaign struct {
 	ID        string      `json:"id"`
 	Actor     trail.Actor `json:"actor"`
 	First     time.Time   `json:"first"` // when the first user was hit
 	Last      time.Time   `json:"last"`
-	Event     string      `json:"event"` // that hit the last
-	Users     int         `json:"users"` // as told last
+	Event     string      `json:"event"` // the event that hit the last user
+	Users     int         `json:"users"` // as of the last alert
 	Closed    bool        `json:"closed,omitempty"`
 	Escalated int         `json:"escalated,omitempty"`
 	Round     int         `json:"round,omitempty"`
 	At        time.Time   `json:"at"`
 }
 
-// A mark stands for an event that is no longer kept: what it proved about
-// devices, names and passwords, in its place in time.
-type mark struct {
-	ID      string    `json:"id"`
-	Time    time.Time `json:"time"`
-	Name    string    `json:"name"`
-	User    string    `json:"user,omitempty"`
-	NewUser string    `json:"new_user,omitempty"`
-	Serial  string    `json:"serial,omitempty"`
-	Strange bool      `json:"strange,omitempty"` // a device that somebody else than the user enabled
+// tombstone stands for a dropped event: it keeps what the event proved about
+// devices, names and passwords, and its place in time.
+type tombstone struct {
+	ID               string    `json:"id"`
+	Time             time.Time `json:"time"`
+	Name             string    `json:"name"`
+	User             string    `json:"user,omitempty"`
+	NewUser          string    `json:"new_user,omitempty"`
+	Serial           string    `json:"serial,omitempty"`
+	EnabledByAnother bool      `json:"enabled_by_another,omitempty"` // a device that another identity than the user enabled
 }
 
-// markOf is what is left of an event; ok is false if it proved nothing.
-func markOf(e *trail.Event) (m mark, ok bool) {
+// tombstoneOf returns the tombstone of an event; ok is false if the event
+// proved nothing.
+func tombstoneOf(e *trail.Event) (m tombstone, ok bool) {
 	if e.Failed() {
-		return mark{}, false
+		return tombstone{}, false
 	}
-	m = mark{ID: e.ID, Time: e.Time, Name: e.Name, User: e.User, NewUser: e.NewUser, Serial: e.Serial}
-	m.Strange = e.Name == trail.EnableMFADevice && enabledByAnother(e)
+	m = tombstone{ID: e.ID, Time: e.Time, Name: e.Name, User: e.User, NewUser: e.NewUser, Serial: e.Serial}
+	m.EnabledByAnother = e.Name == trail.EnableMFADevice && enabledByAnother(e)
 	switch e.Name {
 	case trail.DeleteVirtualMFADevice:
 		m.Name = trail.DeactivateMFADevice
@@ -97,48 +98,110 @@ func markOf(e *trail.Event) (m mark, ok bool) {
 		m.Name = trail.CheckMfa
 		return m, rank(e) == ranks[trail.CheckMfa]
 	}
-	return mark{}, false
+	return tombstone{}, false
 }
 
-// event is the mark as it is folded.
-func (m mark) event() *trail.Event {
+// event returns the event that the fold sees in place of the dropped one.
+func (m tombstone) event() *trail.Event {
 	e := &trail.Event{ID: m.ID, Time: m.Time, Name: m.Name, User: m.User, NewUser: m.NewUser, Serial: m.Serial}
-	if m.Strange {
-		e.Actor.Type = "Unknown" // of whom no more is kept
+	if m.EnabledByAnother {
+		e.Actor.Type = "Unknown" // nothing more is kept
 	}
 	return e
 }
 
 type stateJSON struct {
-	Version  int               `json:"version"`
-	Told     []told            `json:"told,omitempty"`
-	Attempts []toldAttempt     `json:"attempts,omitempty"`
-	Marks    []mark            `json:"marks,omitempty"`
-	Waves    []toldWave        `json:"campaigns,omitempty"`
-	Paths    map[string]string `json:"paths,omitempty"`
+	Version    int                 `json:"version"`
+	Delivered  []delivered         `json:"delivered,omitempty"`
+	Attempts   []deliveredAttempt  `json:"attempts,omitempty"`
+	Tombstones []tombstone         `json:"tombstones,omitempty"`
+	Campaigns  []deliveredCampaign `json:"campaigns,omitempty"`
+	Paths      map[string]string   `json:"paths,omitempty"`
 }
 
-// MarshalJSON writes the State with its version.
+// MarshalJSON encodes s with its version.
 func (s State) MarshalJSON() ([]byte, error) {
-	return json.Marshal(stateJSON{stateVersion, s.told, s.attempts, s.marks, s.waves, s.paths})
+	return json.Marshal(stateJSON{stateVersion, s.delivered, s.attempts, s.tombstones, s.campaigns, s.paths})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote, in this version or version 1, which
-// has less. A State of a version that is not known is an error.
+// UnmarshalJSON decodes the form that MarshalJSON writes. It refuses any other
+// version.
 func (s *State) UnmarshalJSON(b []byte) error {
 	var j stateJSON
 	if err := json.Unmarshal(b, &j); err != nil {
-		return fmt.Errorf("read an account's state: %w", err)
+		return fmt.Errorf("decode an account's state: %w", err)
 	}
-	if j.Version < 1 || j.Version > stateVersion {
-		return fmt.Errorf("read an account's state: its version is %d, this program knows %d: run the program that wrote it, or a newer one",
+	if j.Version != stateVersion {
+		return fmt.Errorf("decode an account's state: version is %d, want %d: run the version of mfawatch that wrote it",
 			j.Version, stateVersion)
 	}
-	*s = State{j.Told, j.Attempts, j.Marks, j.Waves, j.Paths}
+	*s = State{j.Delivered, j.Attempts, j.Tombstones, j.Campaigns, j.Paths}
 	return nil
 }
 
-// IsZero reports whether nothing is kept.
+// IsZero reports whether s keeps nothing.
 func (s State) IsZero() bool {
-	return len(s.told) == 0 && len(s.attempts) == 0 && len(s.marks) == 0 && len(s.waves) == 0 && len(s.paths) == 0
+	return len(s.delivered) == 0 && len(s.attempts) == 0 && len(s.tombstones) == 0 && len(s.campaigns) == 0 && len(s.paths) == 0
+}
+
+// assignment joins the exposures of a fold to the delivered ones, which keep
+// their IDs.
+type assignment struct {
+	records map[*Exposure]*delivered
+	orphans []orphan
+}
+
+// orphan is an exposure that was alerted as open and has become part of another
+// one.
+type orphan struct {
+	delivered *delivered
+	in        *Exposure
+}
+
+// assignIDs finds the record of each exposure by the deactivations they share,
+// and gives the exposure its ID; without a record the exposure gets a new one.
+// If a delivered exposure has become two, the first keeps the ID. If two have
+// become one, it keeps the ID of the open one, else of the first.
+func assignIDs(exposures []*Exposure, all []*delivered) assignment {
+	n := assignment{records: make(map[*Exposure]*delivered, len(exposures))}
+	at := map[string]int{} // by deactivation: the place of its exposure
+	if len(all) > 0 {
+		for i, x := range exposures {
+			for _, id := range x.deactivations {
+				at[id] = i
+			}
+		}
+	}
+	used := make(map[string]bool, len(all))
+	for _, t := range all {
+		used[t.ID] = true
+		first := -1
+		for _, id := range t.Deactivations {
+			if i, ok := at[id]; ok && (first < 0 || i < first) {
+				first = i
+			}
+		}
+		if first < 0 {
+			continue
+		}
+		x := exposures[first]
+		loser := t
+		if had := n.records[x]; had == nil || t.isOpen() && !had.isOpen() {
+			n.records[x], loser = t, had
+		}
+		if loser != nil {
+			n.orphans = append(n.orphans, orphan{loser, x})
+		}
+	}
+	for _, x := range exposures {
+		if t := n.records[x]; t != nil {
+			x.ID = t.ID
+			continue
+		}
+		for used[x.ID] { // an exposure that it was once part of has this ID
+			x.ID = id("exposure", x.ID, x.first.ID)
+		}
+		used[x.ID] = true
+	}
+	return n
 }

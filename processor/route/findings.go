@@ -9,55 +9,78 @@ import (
 	"github.com/mfawatch/mfawatch/processor/rule"
 )
 
-// Findings tells what in the routes can have no effect: those that can never
-// take an alert, or never tell one, and sinks that no route tells. Each is
-// "routes[3]: problem" or "sinks.NAME: problem".
+// Findings reports the parts of the routes that have no effect: routes that
+// match or notify nothing, account names and classes that no account has, and
+// sinks that no route notifies. Each is "routes[3]: problem" or "sinks.NAME:
+// problem".
 func (r *Router) Findings() []string {
 	var all []string
-	told := map[string]bool{}
+	notified := map[string]bool{}
 	var earlier []*rule.Matcher
 	var places []int // of the earlier ones
 	for i := range r.routes {
 		c := &r.routes[i]
 		switch by := c.match.Covered(earlier); {
 		case c.match.Never() != "":
-			all = append(all, fmt.Sprintf("%s: can never match: %s", name(i), c.match.Never()))
+			all = append(all, fmt.Sprintf("%s: can never match: %s", routeName(i), c.match.Never()))
 			continue
 		case by != nil:
 			names := make([]string, len(by))
 			for k, at := range by {
-				names[k] = name(places[at])
+				names[k] = routeName(places[at])
 			}
-			all = append(all, fmt.Sprintf("%s: can never match: all that it means is taken before by %s", name(i), strings.Join(names, ", ")))
+			all = append(all, fmt.Sprintf("%s: can never match: every alert that it matches is matched before by %s", routeName(i), strings.Join(names, ", ")))
 			continue
 		}
+		all = append(all, r.unknownAccounts(i)...)
 		if !c.Continue {
 			earlier, places = append(earlier, c.match), append(places, i)
 		}
-		if c.least > 0 {
+		if c.minSeverity > 0 {
 			low, _ := rule.Compile(map[string]any{"severity": "< " + c.MinSeverity})
 			if low.Covers(c.match) {
-				all = append(all, fmt.Sprintf("%s: never tells anybody: what it takes is below its min_severity, %s", name(i), c.MinSeverity))
+				all = append(all, fmt.Sprintf("%s: never notifies: the alerts that it matches are below its min_severity, %s", routeName(i), c.MinSeverity))
 				continue
 			}
 		}
 		for sink := range r.sinks {
-			told[sink] = told[sink] || c.tells(sink)
+			notified[sink] = notified[sink] || c.notifies(sink)
 		}
 	}
 	if len(r.routes) == 0 {
 		return nil
 	}
 	for _, sink := range slices.Sorted(maps.Keys(r.sinks)) {
-		if r.sinks[sink] != Machine && !told[sink] {
-			all = append(all, fmt.Sprintf("sinks.%s: no route tells it", sink))
+		if r.sinks[sink] != Machine && !notified[sink] {
+			all = append(all, fmt.Sprintf("sinks.%s: no route notifies it", sink))
 		}
 	}
 	return all
 }
 
-// Rest reports whether there may be alerts that no route takes, which all are
-// told.
+// unknownAccounts reports the account names and classes that the route names and
+// no account has.
+func (r *Router) unknownAccounts(i int) []string {
+	var names, classes, all []string
+	for _, a := range r.accounts {
+		names, classes = append(names, a.Name), append(classes, a.Class)
+	}
+	for _, f := range []struct {
+		field string
+		known []string
+	}{{"account_name", names}, {"account_class", classes}} {
+		known := slices.DeleteFunc(f.known, func(s string) bool { return s == "" })
+		slices.Sort(known)
+		known = slices.Compact(known)
+		for _, v := range r.routes[i].match.Unmatched(f.field, known) {
+			all = append(all, fmt.Sprintf("%s: no account has the %s %s%s", routeName(i), f.field, shorten(v), rule.Suggestion(v, known)))
+		}
+	}
+	return all
+}
+
+// Rest reports whether some alerts may match no route. Every sink is notified
+// of those.
 func (r *Router) Rest() bool {
 	var all []*rule.Matcher
 	for i := range r.routes {

@@ -1,5 +1,3 @@
-// Package route says who is told of an alert, when, and through which
-// recipients: a pure function of the alert, the configuration and the time.
 package route
 
 import (
@@ -13,44 +11,45 @@ import (
 	"github.com/mfawatch/mfawatch/processor/rule"
 )
 
-// A Kind is what a sink is to those behind it.
+// Kind is how the recipients of a sink use it.
 type Kind int
 
-// The kinds. Where nothing is said, a sink is a machine.
+// The kinds. Machine is the default.
 const (
-	Machine Kind = iota // gets every alert, unless a route excepts it by name
-	Reader              // people who read when they have time: chat, mail, tickets
+	Machine Kind = iota // gets every alert that no route excepts for it
+	Reader              // people who read in their own time: chat, mail, tickets
 	Pager               // people who are called: pages, text messages
 )
 
+// String returns the kind in lower case.
 func (k Kind) String() string { return [...]string{"machine", "reader", "pager"}[k] }
 
-// A Route takes alerts and says which people are told of them. Routes are asked
-// in order, and the first one that takes an alert decides, unless it goes on.
+// Route matches alerts and sets which human sinks are notified. The first route
+// that matches an alert decides, unless it continues.
 type Route struct {
-	// Match is which alerts it takes: see rule.Compile. Empty: every one.
+	// Match is the matcher: see rule.Compile. Empty: it matches every alert.
 	Match map[string]any `koanf:"match"`
-	// Sinks are told. Empty: all are.
+	// Sinks are notified. Empty: all are.
 	Sinks []string `koanf:"sinks"`
-	// Except are sinks that are not told, whatever other routes say, machines
-	// among them.
+	// Except are sinks that are not notified, machine sinks included, whatever
+	// other routes say.
 	Except []string `koanf:"except"`
-	// MinSeverity is below which people are not told. The alert is taken all the
-	// same.
+	// MinSeverity is the lowest severity of which human sinks are notified. The
+	// route matches lower ones all the same.
 	MinSeverity string `koanf:"min_severity"`
-	// Quiet is when people are left alone: they are told at its end.
+	// Quiet are the mute times: human sinks are notified at their end.
 	Quiet []Quiet `koanf:"quiet"`
-	// Recipients are whom a sink tells in place of its own, by its name.
+	// Recipients replace a sink's own recipients, by the sink's name.
 	Recipients map[string][]string `koanf:"recipients"`
-	// Continue asks the routes behind it, too.
+	// Continue asks the later routes, too.
 	Continue bool `koanf:"continue"`
 }
 
-// maxRecipients bounds whom one sink tells of one alert, and so what is kept of
-// each case.
+// maxRecipients bounds the recipients of one sink for one alert, and so what
+// the journal keeps of each exposure.
 const maxRecipients = 50
 
-// Validate tells every mistake in r, for sinks of the given names. The errors
+// Validate reports every mistake in r, for sinks of the given names. The errors
 // are joined, each "field: problem", and hold no recipient.
 func (r Route) Validate(sinks []string) error {
 	var errs []error
@@ -73,7 +72,7 @@ func (r Route) Validate(sinks []string) error {
 		field := fmt.Sprintf("except[%d]", i)
 		known(field, name)
 		if slices.Contains(r.Sinks, name) {
-			bad("%s: %s is among sinks, too: want it in one of them", field, name)
+			bad("%s: %s is also in sinks: name it in one of them", field, name)
 		}
 	}
 	for i, q := range r.Quiet {
@@ -81,8 +80,8 @@ func (r Route) Validate(sinks []string) error {
 			errs = append(errs, below(fmt.Sprintf("quiet[%d]", i), err))
 		}
 	}
-	if len(errs) == 0 && endless(r.Quiet) {
-		bad("quiet: it never ends: want some time in the week at which people may be told")
+	if len(errs) == 0 && coversWeek(r.Quiet) {
+		bad("quiet: covers the whole week: want some time at which people may be notified")
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Recipients)) {
 		list, field := r.Recipients[name], "recipients"
@@ -93,19 +92,19 @@ func (r Route) Validate(sinks []string) error {
 		field += "." + name
 		switch {
 		case len(r.Sinks) > 0 && !slices.Contains(r.Sinks, name), slices.Contains(r.Except, name):
-			bad("%s: the route does not tell this sink: want it among its sinks", field)
+			bad("%s: the route does not notify this sink: add it to its sinks", field)
 		case len(list) == 0:
 			bad("%s: want at least one, got none", field)
 		case len(list) > maxRecipients:
 			bad("%s: want at most %d, got %d", field, maxRecipients, len(list))
 		case slices.ContainsFunc(list, func(to string) bool { return strings.TrimSpace(to) == "" }):
-			bad("%s: want none of them empty", field)
+			bad("%s: want no empty one", field)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// below puts a field's name in front of each of the joined errors.
+// below prefixes each of the joined errors with a field's name.
 func below(field string, err error) error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {

@@ -9,25 +9,25 @@ import (
 	"github.com/mfawatch/mfawatch/processor/rule"
 )
 
-// A Router decides for each sink. It is immutable.
+// Router decides for each sink. It is immutable.
 type Router struct {
-	routes   []compiled
+	routes   []compiledRoute
 	sinks    map[string]Kind
 	accounts map[string]exposure.Account
 }
 
-// compiled is a Route, read.
-type compiled struct {
+// compiledRoute is a Route with its matcher and windows.
+type compiledRoute struct {
 	Route
-	match   *rule.Matcher
-	least   int // severity, by its place in rule.Severities
-	windows []window
+	match       *rule.Matcher
+	minSeverity int // by its place in rule.Severities
+	muteWindows []muteWindow
 }
 
-// New makes a Router of routes that Validate found sound, for the sinks of those
-// names. accounts are what matchers see of accounts besides their number, by it;
-// zone is where quiet hours are if they do not say. Without routes every sink is
-// told everything that is for it.
+// New returns a Router of routes that Validate accepts, for sinks of the given
+// names. accounts holds the names and classes that matchers see, by number;
+// zone is the zone of mute times that name none. Without routes every sink is
+// notified of every alert that is for it.
 func New(routes []Route, sinks map[string]Kind, accounts map[string]exposure.Account, zone *time.Location) (*Router, error) {
 	r := &Router{sinks: sinks, accounts: accounts}
 	for i, route := range routes {
@@ -35,86 +35,87 @@ func New(routes []Route, sinks map[string]Kind, accounts map[string]exposure.Acc
 		if err != nil {
 			return nil, fmt.Errorf("routes[%d]: %w", i, err)
 		}
-		c := compiled{Route: route, match: m, least: max(0, slices.Index(rule.Severities, route.MinSeverity))}
+		c := compiledRoute{Route: route, match: m, minSeverity: max(0, slices.Index(rule.Severities, route.MinSeverity))}
 		for _, q := range route.Quiet {
-			w, err := q.read(zone)
+			w, err := q.compile(zone)
 			if err != nil {
 				return nil, fmt.Errorf("routes[%d]: %w", i, err)
 			}
-			c.windows = append(c.windows, w)
+			c.muteWindows = append(c.muteWindows, w)
 		}
 		r.routes = append(r.routes, c)
 	}
 	return r, nil
 }
 
-// tells reports whether the route is about the sink.
-func (c *compiled) tells(sink string) bool {
+// notifies reports whether the route includes the sink.
+func (c *compiledRoute) notifies(sink string) bool {
 	return (len(c.Sinks) == 0 || slices.Contains(c.Sinks, sink)) && !slices.Contains(c.Except, sink)
 }
 
-// A Case is what a sink knows of an exposure.
+// Case is what a sink knows of an exposure.
 type Case struct {
-	Known bool     // it was told of it
+	Known bool     // the sink was notified of it
 	To    []string // through these recipients; nil: its own
-	// Orphan says that a sink which is gone, or was renamed, knows it.
+	// Orphan reports that a sink that was removed or renamed knows it.
 	Orphan bool
 }
 
-// A Decision is what becomes of an alert at one sink.
+// Decision is what happens to an alert at one sink.
 type Decision struct {
+	// the sink is notified
 	Tell    bool
-	Until   time.Time // it is held back till then; zero: it is not
+	Until   time.Time // muted until then; zero: not muted
 	To      []string  // recipients; nil: the sink's own
-	Untaken bool      // no route takes the alert, so all are told
-	Why     string    // in words, if it is not told or is held back; or which route tells it
+	Untaken bool      // no route matches the alert, so every sink is notified
+	Why     string    // why it is suppressed or muted, or which route notifies
 }
 
-// Decide says what becomes of an alert at the sink of that name, of which case
-// it knows so much.
+// Decide reports whether, when and to whom the sink sends a, given what it
+// already knows of the exposure.
 //
-// A sink that knows a case is told all the rest of it through the recipients that
-// know it, whatever the routes say by then: nobody is left with half a story.
-// Machines get everything. People are told what a route says, but for what was
-// announced, which is for machines alone, what a campaign's own alerts tell of,
-// and what is late, which calls nobody: unless a route takes it by the field
-// expected, campaign or late. The end of a case that the sink does not know, nor
-// should have known, is not told, unless somebody made use of the exposure. Where a
-// sink that is gone knew the case, those who would be told of such a case now are
-// told its end.
+// A sink that knows an exposure is notified of the rest of it through the same
+// recipients, whatever the routes say by then. Machine sinks get every alert.
+// Human sinks get what a route gives them, with three exceptions, each lifted
+// by a route whose matcher names the field: planned changes (expected), alerts
+// whose campaign notifies in their place (campaign), and, for pagers, late
+// alerts (late). The end of an exposure is suppressed where its beginning was
+// or would have been, unless the exposure was exploited. If a removed sink knew
+// the exposure, the sinks that would be notified of such an exposure now are
+// notified of its end.
 func (r *Router) Decide(sink string, a *exposure.Alert, c Case, now time.Time) Decision {
 	f := r.Facts(a)
-	taken := r.take(&f)
-	d := Decision{Untaken: len(taken) == 0 && len(r.routes) > 0}
+	matched := r.matching(&f)
+	d := Decision{Untaken: len(matched) == 0 && len(r.routes) > 0}
 	if c.Known {
-		d.Tell, d.To, d.Why = true, c.To, "it knows the case"
+		d.Tell, d.To, d.Why = true, c.To, "it knows the exposure"
 		if a.Step != exposure.Resolved {
-			r.hold(&d, sink, taken, a, now)
+			r.mute(&d, sink, matched, a, now)
 		}
 		return d
 	}
-	for _, i := range taken {
+	for _, i := range matched {
 		if slices.Contains(r.routes[i].Except, sink) {
-			d.Why = name(i) + " excepts it"
+			d.Why = routeName(i) + " excepts it"
 			return d
 		}
 	}
 	kind := r.sinks[sink]
 	if kind == Machine {
-		d.Tell, d.Why = true, "machines are told everything"
+		d.Tell, d.Why = true, "machine sinks get every alert"
 		return d
 	}
-	telling, why := r.telling(sink, taken, &f)
+	notifying, why := r.notifying(sink, matched, &f)
 	if why == "" {
-		why = r.soft(kind, taken, telling, a, &f)
+		why = r.defaultReason(kind, matched, notifying, a, &f)
 	}
 	if a.Step == exposure.Resolved {
-		begun, missed := r.begin(sink, a, f)
+		begun, missed := r.notifyingOpened(sink, a, f)
 		switch {
 		case c.Orphan && missed == "":
-			telling, why = begun, ""
+			notifying, why = begun, ""
 		case why == "" && missed != "" && !slices.Contains(a.Reasons, exposure.ReasonExploited):
-			why = "it was not told how it began: " + missed
+			why = "it was not notified of the beginning: " + missed
 		}
 	}
 	if d.Why = why; why != "" {
@@ -122,63 +123,63 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Case, now time.Time) D
 	}
 	d.Tell = true
 	switch {
-	case len(telling) > 0:
-		d.Why = name(telling[0]) + " tells it"
+	case len(notifying) > 0:
+		d.Why = routeName(notifying[0]) + " notifies it"
 	case d.Untaken:
-		d.Why = "no route takes it: all are told"
+		d.Why = "no route matches: every sink is notified"
 	}
-	for _, i := range telling {
+	for _, i := range notifying {
 		for _, to := range r.routes[i].Recipients[sink] {
 			if !slices.Contains(d.To, to) {
 				d.To = append(d.To, to)
 			}
 		}
 	}
-	r.hold(&d, sink, telling, a, now)
+	r.mute(&d, sink, notifying, a, now)
 	return d
 }
 
-func name(i int) string { return fmt.Sprintf("routes[%d]", i) }
+func routeName(i int) string { return fmt.Sprintf("routes[%d]", i) }
 
-// take is which routes take an alert, by their places.
-func (r *Router) take(f *rule.Facts) (taken []int) {
+// matching returns the places of the routes that match an alert.
+func (r *Router) matching(f *rule.Facts) (matched []int) {
 	for i := range r.routes {
 		if r.routes[i].match.Match(f) {
-			taken = append(taken, i)
+			matched = append(matched, i)
 			if !r.routes[i].Continue {
 				break
 			}
 		}
 	}
-	return taken
+	return matched
 }
 
-// telling is which of the routes that take an alert tell the sink, or why none
-// does. Where no route takes it, everybody is told: a forgotten account is never
-// a silent one.
-func (r *Router) telling(sink string, taken []int, f *rule.Facts) (telling []int, why string) {
-	for _, i := range taken {
+// notifying returns which of the matching routes notify the sink, or why none
+// does. If no route matches, every sink is notified: a forgotten account is
+// never a silent one.
+func (r *Router) notifying(sink string, matched []int, f *rule.Facts) (notifying []int, why string) {
+	for _, i := range matched {
 		c := &r.routes[i]
 		switch {
-		case !c.tells(sink):
+		case !c.notifies(sink):
 			if why == "" {
-				why = name(i) + " tells others"
+				why = routeName(i) + " notifies others"
 			}
-		case slices.Index(rule.Severities, f.Severity) < c.least:
-			why = name(i) + " tells it from " + c.MinSeverity + " on"
+		case slices.Index(rule.Severities, f.Severity) < c.minSeverity:
+			why = routeName(i) + " notifies it from " + c.MinSeverity + " on"
 		default:
-			telling = append(telling, i)
+			notifying = append(notifying, i)
 		}
 	}
-	if len(telling) > 0 {
+	if len(notifying) > 0 {
 		why = ""
 	}
-	return telling, why
+	return notifying, why
 }
 
-// begin is which routes would tell the sink of the step that a case began with,
-// or why none does.
-func (r *Router) begin(sink string, a *exposure.Alert, f rule.Facts) (telling []int, why string) {
+// notifyingOpened returns which routes would notify the sink of the beginning
+// of the exposure, or why none does.
+func (r *Router) notifyingOpened(sink string, a *exposure.Alert, f rule.Facts) (notifying []int, why string) {
 	f.Step, f.Severity = string(exposure.Opened), string(exposure.High)
 	if a.Users != nil {
 		f.Step = string(exposure.Campaign)
@@ -186,63 +187,83 @@ func (r *Router) begin(sink string, a *exposure.Alert, f rule.Facts) (telling []
 	if f.Privileged || f.Campaign {
 		f.Severity = string(exposure.Critical)
 	}
-	return r.telling(sink, r.take(&f), &f)
+	return r.notifying(sink, r.matching(&f), &f)
 }
 
-// soft says why people, or those who are called, are left alone by default.
-func (r *Router) soft(kind Kind, taken, telling []int, a *exposure.Alert, f *rule.Facts) string {
+// defaultReason says why a human sink, or a pager, is not notified by default.
+func (r *Router) defaultReason(kind Kind, matched, notifying []int, a *exposure.Alert, f *rule.Facts) string {
 	asked := func(field string) bool {
-		return slices.ContainsFunc(telling, func(i int) bool { return r.routes[i].match.Asks(field) })
+		return slices.ContainsFunc(notifying, func(i int) bool { return r.routes[i].match.Asks(field) })
 	}
 	switch {
 	case f.Expected && !asked("expected"):
-		return "it was announced, which is for machines"
+		return "planned changes are for machine sinks"
 	case a.Campaign != "" && !asked("campaign"):
-		return "the alerts of its campaign tell it"
+		return "the alerts of its campaign notify in its place"
 	case f.Late && kind == Pager && !asked("late"):
-		if a.Severity != exposure.Critical || r.read(taken, f) {
-			return "it is late, which calls nobody"
+		if a.Severity != exposure.Critical || r.readByOthers(matched, f) {
+			return "late alerts page no one"
 		}
 	}
 	return ""
 }
 
-// read reports whether somebody who is not called is told of the alert.
-func (r *Router) read(taken []int, f *rule.Facts) bool {
+// readByOthers reports whether a sink other than pagers is notified of the
+// alert.
+func (r *Router) readByOthers(matched []int, f *rule.Facts) bool {
 	for sink, kind := range r.sinks {
-		if kind != Reader || slices.ContainsFunc(taken, func(i int) bool { return slices.Contains(r.routes[i].Except, sink) }) {
+		if kind != Reader || slices.ContainsFunc(matched, func(i int) bool { return slices.Contains(r.routes[i].Except, sink) }) {
 			continue
 		}
-		if _, why := r.telling(sink, taken, f); why == "" {
+		if _, why := r.notifying(sink, matched, f); why == "" {
 			return true
 		}
 	}
 	return false
 }
 
-// hold holds the alert back, if it is quiet by every route that tells the sink.
-func (r *Router) hold(d *Decision, sink string, routes []int, a *exposure.Alert, now time.Time) {
+// mute sets Until if every route that notifies the sink is muted.
+func (r *Router) mute(d *Decision, sink string, routes []int, a *exposure.Alert, now time.Time) {
 	if r.sinks[sink] == Machine {
 		return
 	}
 	var first time.Time
 	for _, i := range routes {
-		if !r.routes[i].tells(sink) {
+		if !r.routes[i].notifies(sink) {
 			continue
 		}
-		until := heldUntil(r.routes[i].windows, now, a.Severity == exposure.Critical)
+		until := mutedUntil(r.routes[i].muteWindows, now, a.Severity == exposure.Critical)
 		if until.IsZero() {
 			return
 		}
 		if first.IsZero() || until.Before(first) {
-			first, d.Why = until, name(i)+" tells it after its quiet hours"
+			first, d.Why = until, routeName(i)+" notifies it after its mute times"
 		}
 	}
 	d.Until = first
 }
 
-// Plain reports whether the sink is told every alert at once, so that nobody
-// needs to ask.
+// Plain reports whether the sink gets every alert immediately, so that Decide need
+// not be asked.
 func (r *Router) Plain(sink string) bool {
-	return r.sinks[sink] == Machine && !slices.ContainsFunc(r.routes, func(c compiled) bool { return slices.Contains(c.Except, sink) })
+	return r.sinks[sink] == Machine && !slices.ContainsFunc(r.routes, func(c compiledRoute) bool { return slices.Contains(c.Except, sink) })
+}
+
+// Facts returns the fields of an alert that matchers see.
+func (r *Router) Facts(a *exposure.Alert) rule.Facts {
+	has := func(reason string) bool { return slices.Contains(a.Reasons, reason) }
+	account := r.accounts[a.Account]
+	f := rule.Facts{
+		Account: a.Account, AccountName: account.Name, AccountClass: account.Class, Partition: a.Partition,
+		Path: a.Path, Root: a.Root, Privileged: a.Root || has(exposure.ReasonPrivileged),
+		Actor: a.Actor.Name, ActorType: a.Actor.Type, Self: a.Actor.Self, MFA: a.Actor.MFA,
+		SourceIP: a.Actor.SourceIP, UserAgent: a.Actor.UserAgent,
+		DeviceKind: a.Device.Kind, Protection: a.Protection, Step: string(a.Step), Severity: string(a.Severity),
+		Late: has(exposure.ReasonLate), Expected: has(exposure.ReasonExpected), Campaign: has(exposure.ReasonCampaign),
+		Origin: a.Event.Origin,
+	}
+	if a.User != nil {
+		f.User = *a.User
+	}
+	return f
 }

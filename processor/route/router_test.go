@@ -14,7 +14,7 @@ import (
 
 var kinds = map[string]Kind{"audit": Machine, "chat": Reader, "mail": Reader, "pager": Pager}
 
-// routesOf reads routes out of YAML.
+// routesOf reads routes from YAML.
 func routesOf(t *testing.T, text string) []Route {
 	t.Helper()
 	var list []struct {
@@ -73,9 +73,9 @@ func alertOf(step exposure.Step, severity exposure.Severity, reasons ...string) 
 	}
 }
 
-// told shows who is told of an alert: name, recipients, and until when it is
-// held back.
-func told(r *Router, a *exposure.Alert, now time.Time, known map[string]Case) string {
+// delivered lists the sinks that are notified of an alert, with recipients and
+// the end of mute times.
+func delivered(r *Router, a *exposure.Alert, now time.Time, known map[string]Case) string {
 	var all []string
 	for _, sink := range []string{"audit", "chat", "mail", "pager"} {
 		d := r.Decide(sink, a, known[sink], now)
@@ -174,7 +174,7 @@ func TestDecide(t *testing.T) {
 		if now.IsZero() {
 			now = monday
 		}
-		if got := told(routerOf(t, tt.routes), tt.alert, now, tt.known); sorted(got) != sorted(tt.want) {
+		if got := delivered(routerOf(t, tt.routes), tt.alert, now, tt.known); sorted(got) != sorted(tt.want) {
 			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
 		}
 	}
@@ -186,7 +186,7 @@ func sorted(words string) string {
 	return strings.Join(list, " ")
 }
 
-// What matchers see of an alert has to be in the words that they know.
+// Matchers know every word of an alert.
 func TestWords(t *testing.T) {
 	var steps, severities []string
 	for _, s := range exposure.Steps {
@@ -229,13 +229,16 @@ func TestFindings(t *testing.T) {
 		{``, ``},
 		{`[{sinks: [chat, mail, pager]}]`, ``},
 		{`[{match: {root: true}}, {sinks: [chat, mail, pager]}]`, ``},
-		{`[{sinks: [chat]}]`, "sinks.mail: no route tells it\nsinks.pager: no route tells it"},
-		{`[{}, {match: {user: bob}, sinks: [chat]}]`, "routes[1]: can never match: all that it means is taken before by routes[0]"},
+		{`[{sinks: [chat]}]`, "sinks.mail: no route notifies it\nsinks.pager: no route notifies it"},
+		{`[{}, {match: {user: bob}, sinks: [chat]}]`, "routes[1]: can never match: every alert that it matches is matched before by routes[0]"},
 		{`[{continue: true}, {match: {user: bob}, sinks: [chat]}]`, ``},
 		{`[{match: {root: true}}, {match: {user: bob, root: true}}, {match: {root: false}}, {match: {self: true}}]`,
-			"routes[1]: can never match: root is AWS ROOT USER and nobody else is\nroutes[3]: can never match: all that it means is taken before by routes[0], routes[2]"},
-		{`[{match: {severity: [low, info]}, min_severity: high, sinks: [chat]}, {}]`, "routes[0]: never tells anybody: what it takes is below its min_severity, high"},
-		{`[{}, {match: {user: bob}, sinks: [chat]}, {sinks: [mail]}]`, "routes[1]: can never match: all that it means is taken before by routes[0]\nroutes[2]: can never match: all that it means is taken before by routes[0]"},
+			"routes[1]: can never match: root is AWS ROOT USER and nobody else is\nroutes[3]: can never match: every alert that it matches is matched before by routes[0], routes[2]"},
+		{`[{match: {severity: [low, info]}, min_severity: high, sinks: [chat]}, {}]`, "routes[0]: never notifies: the alerts that it matches are below its min_severity, high"},
+		{`[{match: {account_class: [prodution, sandbox], account_name: {not: "pay*"}}}, {match: {account_name: "zz?*"}}, {}]`,
+			"routes[0]: no account has the account_class prodution; did you mean production?\nroutes[1]: no account has the account_name zz?*; known are payroll"},
+		{`[{match: {account_class: {not: "?*"}}}, {match: {account_class: "*"}}]`, ``},
+		{`[{}, {match: {user: bob}, sinks: [chat]}, {sinks: [mail]}]`, "routes[1]: can never match: every alert that it matches is matched before by routes[0]\nroutes[2]: can never match: every alert that it matches is matched before by routes[0]"},
 	} {
 		if got := strings.Join(routerOf(t, tt.routes).Findings(), "\n"); got != tt.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", tt.routes, got, tt.want)
@@ -252,18 +255,18 @@ func TestValidate(t *testing.T) {
 	for _, tt := range []struct{ route, want string }{
 		{`{match: {usr: bob, step: open}}`, "match.step: unknown open; did you mean opened?\nmatch.usr: unknown field; did you mean user?"},
 		{`{sinks: [chta], except: [adit]}`, "sinks[0]: there is no sink \"chta\"; did you mean chat?\nexcept[0]: there is no sink \"adit\"; did you mean audit?"},
-		{`{sinks: [chat], except: [chat]}`, "except[0]: chat is among sinks, too: want it in one of them"},
+		{`{sinks: [chat], except: [chat]}`, "except[0]: chat is also in sinks: name it in one of them"},
 		{`{min_severity: hihg}`, `min_severity: unknown "hihg"; did you mean high?`},
 		{`{quiet: [{hours: 20-7}]}`, `quiet[0].hours: want two times of a day, such as 20:00-07:00, got "20-7"`},
 		{`{quiet: [{hours: "20:00-20:00"}]}`, `quiet[0].hours: want two times of a day, such as 20:00-07:00, got "20:00-20:00"`},
 		{`{quiet: [{days: [sta, mon-fry]}]}`, "quiet[0].days[0]: unknown \"sta\"; did you mean sat?\nquiet[0].days[1]: unknown \"fry\"; did you mean fri?"},
 		{`{quiet: [{days: [sat], time_zone: Wien}]}`, `quiet[0].time_zone: want a name such as Europe/Vienna, or UTC, got "Wien"`},
 		{`{quiet: [{critical: true}]}`, `quiet[0].hours: missing; want hours such as 20:00-07:00, days such as [sat, sun], or both`},
-		{`{quiet: [{hours: "20:00-08:00"}, {hours: "08:00-20:00"}]}`, `quiet: it never ends: want some time in the week at which people may be told`},
+		{`{quiet: [{hours: "20:00-08:00"}, {hours: "08:00-20:00"}]}`, `quiet: covers the whole week: want some time at which people may be notified`},
 		{`{recipients: {chta: [x]}}`, `recipients: there is no sink "chta"; did you mean chat?`},
-		{`{sinks: [mail], recipients: {chat: [x]}}`, `recipients.chat: the route does not tell this sink: want it among its sinks`},
+		{`{sinks: [mail], recipients: {chat: [x]}}`, `recipients.chat: the route does not notify this sink: add it to its sinks`},
 		{`{recipients: {chat: []}}`, `recipients.chat: want at least one, got none`},
-		{`{recipients: {chat: [""]}}`, `recipients.chat: want none of them empty`},
+		{`{recipients: {chat: [""]}}`, `recipients.chat: want no empty one`},
 	} {
 		err := routesOf(t, "["+tt.route+"]")[0].Validate([]string{"audit", "chat", "mail", "pager"})
 		if err == nil || err.Error() != tt.want {

@@ -4,9 +4,9 @@ import "slices"
 
 // The fields of which one implies the other.
 var (
-	rootField       = place("root")
-	privilegedField = place("privileged")
-	userField       = place("user")
+	rootField       = fieldIndex("root")
+	privilegedField = fieldIndex("privileged")
+	userField       = fieldIndex("user")
 )
 
 var rootOnly = value{pattern: "aws root user"}
@@ -16,9 +16,9 @@ const (
 	isTrue
 )
 
-// imply adds what follows: root has one name and is privileged, and whoever is
-// not root has another.
-func imply(conditions []condition) []condition {
+// withImplied adds what follows from the conditions: root has one name and is
+// privileged, and every other user has another name.
+func withImplied(conditions []condition) []condition {
 	all := slices.Clone(conditions)
 	root, privileged, user := find(all, rootField), find(all, privilegedField), find(all, userField)
 	var isRoot, noRoot bool
@@ -32,17 +32,18 @@ func imply(conditions []condition) []condition {
 		noRoot = true
 	}
 	if isRoot {
-		all = with(all, condition{field: rootField, words: isTrue})
-		all = with(all, condition{field: privilegedField, words: isTrue})
-		all = with(all, condition{field: userField, is: []value{rootOnly}})
+		all = and(all, condition{field: rootField, words: isTrue})
+		all = and(all, condition{field: privilegedField, words: isTrue})
+		all = and(all, condition{field: userField, is: []value{rootOnly}})
 	}
 	if noRoot {
-		all = with(all, condition{field: rootField, words: isFalse})
-		all = with(all, condition{field: userField, not: []value{rootOnly}})
+		all = and(all, condition{field: rootField, words: isFalse})
+		all = and(all, condition{field: userField, not: []value{rootOnly}})
 	}
 	return all
 }
 
+// find returns the condition on a field; nil if there is none.
 func find(conditions []condition, field int) *condition {
 	for i := range conditions {
 		if conditions[i].field == field {
@@ -52,8 +53,8 @@ func find(conditions []condition, field int) *condition {
 	return nil
 }
 
-// with makes c hold, too.
-func with(conditions []condition, c condition) []condition {
+// and narrows the conditions by c.
+func and(conditions []condition, c condition) []condition {
 	had := find(conditions, c.field)
 	if had == nil {
 		return append(conditions, c)
@@ -71,8 +72,8 @@ func with(conditions []condition, c condition) []condition {
 	return conditions
 }
 
-// empty reports whether nothing is as c says.
-func (c *condition) empty() bool {
+// impossible reports whether nothing satisfies c.
+func (c *condition) impossible() bool {
 	if f := &fields[c.field]; f.words != nil {
 		return c.words&(1<<len(f.words)-1) == 0
 	}
@@ -87,23 +88,23 @@ func (c *condition) empty() bool {
 	return true
 }
 
-// Never says why the matcher can mean no alert at all, "" if it can.
+// Never says why m matches no alert at all; "" if it matches some.
 func (m *Matcher) Never() string {
 	for i := range m.conditions {
-		if c := &m.conditions[i]; c.empty() {
+		if c := &m.conditions[i]; c.impossible() {
 			return fields[c.field].name + " cannot be " + c.String()
 		}
 	}
-	if c := find(m.implied, privilegedField); c != nil && c.empty() {
+	if c := find(m.implied, privilegedField); c != nil && c.impossible() {
 		return "root is always privileged"
 	}
-	if slices.ContainsFunc(m.implied, func(c condition) bool { return c.empty() }) {
+	if slices.ContainsFunc(m.implied, func(c condition) bool { return c.impossible() }) {
 		return "root is " + RootUser + " and nobody else is"
 	}
 	return ""
 }
 
-// Covers reports whether m means every alert that o means. It says yes only
+// Covers reports whether m matches every alert that o matches. It is true only
 // where that is certain.
 func (m *Matcher) Covers(o *Matcher) bool {
 	if o.Never() != "" {
@@ -118,8 +119,8 @@ func (m *Matcher) Covers(o *Matcher) bool {
 	return true
 }
 
-// covers reports whether c holds wherever o does; o is nil where nothing is
-// said of the field.
+// covers reports whether c holds wherever o does; o is nil if the field is
+// free.
 func (c *condition) covers(o *condition) bool {
 	if f := &fields[c.field]; f.words != nil {
 		set := uint16(1)<<len(f.words) - 1
@@ -152,13 +153,13 @@ func (c *condition) covers(o *condition) bool {
 	return true
 }
 
-// maxSplits bounds how far Covered looks.
-const maxSplits = 4096
+// maxCoverSteps bounds the work of Covered.
+const maxCoverSteps = 4096
 
-// Covered reports which of the matchers, together, mean every alert that m
-// means, by their places; nil where that is not certain.
+// Covered returns the places of those matchers that together match every alert
+// that m matches; nil where that is not certain.
 func (m *Matcher) Covered(by []*Matcher) []int {
-	left := maxSplits
+	left := maxCoverSteps
 	all, ok := m.covered(by, &left)
 	if !ok {
 		return nil
@@ -167,8 +168,8 @@ func (m *Matcher) Covered(by []*Matcher) []int {
 	return slices.Compact(all)
 }
 
-// covered looks for one that covers m, or else for several that each cover a
-// part of it: the alerts with one word in a field where they differ.
+// covered looks for one matcher that covers m, and else splits m by the words
+// of a field on which the matchers differ, and looks for covers of each part.
 func (m *Matcher) covered(by []*Matcher, left *int) (all []int, ok bool) {
 	if *left--; *left < 0 {
 		return nil, false
@@ -199,8 +200,8 @@ func (m *Matcher) covered(by []*Matcher, left *int) (all []int, ok bool) {
 			if set&bit == 0 {
 				continue
 			}
-			part := &Matcher{conditions: with(slices.Clone(m.conditions), condition{field: i, words: bit})}
-			part.implied = imply(part.conditions)
+			part := &Matcher{conditions: and(slices.Clone(m.conditions), condition{field: i, words: bit})}
+			part.implied = withImplied(part.conditions)
 			some, ok := part.covered(by, left)
 			if !ok {
 				return nil, false

@@ -98,7 +98,7 @@ func TestCovered(t *testing.T) {
 	}
 }
 
-// What Covers, Covered and Never say has to hold for any alert.
+// Covers, Covered and Never hold for every alert.
 func TestCoversProperty(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	texts := []string{"*", "a", "b", "ab", "a*", "*b", "?", "a?", "*a*", "aws root user", "aws*"}

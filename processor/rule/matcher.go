@@ -10,34 +10,34 @@ import (
 	"strings"
 )
 
-// A Matcher says which alerts are meant. All of its fields have to hold; with
-// none it means every alert. It is immutable.
+// Matcher matches alerts by their Facts. All of its conditions have to hold;
+// without any it matches every alert. It is immutable.
 type Matcher struct {
 	conditions []condition // in the order of fields
-	implied    []condition // these, and what follows from them
+	implied    []condition // conditions and what follows from them
 }
 
-// A condition is what has to hold of one field.
+// condition is what has to hold of one field.
 type condition struct {
 	field int
-	words uint16  // of a field with words: those that it may be, bit i for words[i], the one above for any other
-	is    []value // of a field with text: one of these, if there are any
-	not   []value // and none of these
+	words uint16  // words: the set it accepts, bit i for words[i], the bit above for any other
+	is    []value // text: one of these has to match, if there are any
+	not   []value // text: none of these may match
 }
 
-// Compile reads a matcher as a configuration has it: fields by name, the value
-// of each one that it may have, a list of them, or a map with what it `is` or is
-// `not`, or both. Text is a pattern, in which * is any text and ? any one
-// character, and case makes no difference; source_ip is an address or a network;
-// a severity may begin with >=, >, <= or <. Its error joins one for each mistake,
-// "field: problem".
+// Compile returns the matcher of a configuration: fields by name, each with the
+// value that it may have, a list of values, or a map with what it `is`, is
+// `not`, or both. Text is a pattern, in which * matches any text and ? any one
+// character, in any case; source_ip accepts an address or a network; a severity
+// may begin with >=, >, <= or <. The error joins one for each mistake, "field:
+// problem".
 func Compile(config map[string]any) (*Matcher, error) {
 	m := new(Matcher)
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(config)) {
-		i := place(name)
+		i := fieldIndex(name)
 		if i < 0 {
-			errs = append(errs, fmt.Errorf("%s: unknown field%s", shown(name), Suggestion(name, Fields())))
+			errs = append(errs, fmt.Errorf("%s: unknown field%s", quoteWord(name), Suggestion(name, Fields())))
 			continue
 		}
 		c, err := conditionOf(i, config[name])
@@ -51,11 +51,11 @@ func Compile(config map[string]any) (*Matcher, error) {
 		return nil, errors.Join(errs...)
 	}
 	slices.SortFunc(m.conditions, func(a, b condition) int { return a.field - b.field })
-	m.implied = imply(m.conditions)
+	m.implied = withImplied(m.conditions)
 	return m, nil
 }
 
-// conditionOf reads what a configuration says of one field.
+// conditionOf reads the configuration of one field.
 func conditionOf(i int, config any) (condition, error) {
 	c := condition{field: i}
 	is, not := config, any(nil)
@@ -63,7 +63,7 @@ func conditionOf(i int, config any) (condition, error) {
 		is, not = m["is"], m["not"]
 		for key := range m {
 			if key != "is" && key != "not" {
-				return c, fmt.Errorf("want a value, a list, or a map with is or not, got %s in it", shown(key))
+				return c, fmt.Errorf("want a value, a list, or a map with is or not, got %s in it", quoteWord(key))
 			}
 		}
 		if is == nil && not == nil {
@@ -83,7 +83,7 @@ func conditionOf(i int, config any) (condition, error) {
 	return c, err
 }
 
-// values reads a list of patterns, or one.
+// values reads one pattern, or a list.
 func values(i int, config any) ([]value, error) {
 	list, err := listOf(config)
 	if err != nil {
@@ -93,7 +93,7 @@ func values(i int, config any) ([]value, error) {
 	for _, item := range list {
 		text, ok := item.(string)
 		if !ok {
-			return nil, fmt.Errorf("want text, in quotes, got %s", shownValue(item))
+			return nil, fmt.Errorf("want text, in quotes, got %s", describe(item))
 		}
 		v, err := valueOf(fields[i].name, text)
 		if err != nil {
@@ -106,7 +106,7 @@ func values(i int, config any) ([]value, error) {
 	return all, nil
 }
 
-// readWords reads which words of its field hold.
+// readWords reads the set of words that the field accepts.
 func (c *condition) readWords(is, not any) error {
 	f := &fields[c.field]
 	c.words = 1<<(len(f.words)+1) - 1
@@ -137,14 +137,14 @@ func (c *condition) readWords(is, not any) error {
 	return nil
 }
 
-// bits is the set of words that one value in a configuration means.
+// bits returns the set of words that one value of a configuration stands for.
 func (f *field) bits(item any) (uint16, error) {
 	text, ok := item.(string)
 	if b, isBool := item.(bool); isBool {
 		text, ok = strconv.FormatBool(b), true
 	}
 	if !ok {
-		return 0, fmt.Errorf("want %s, got %s", f.wanted(), shownValue(item))
+		return 0, fmt.Errorf("want %s, got %s", f.wanted(), describe(item))
 	}
 	word, from, to := text, 0, 0
 	if f.name == severity {
@@ -161,7 +161,7 @@ func (f *field) bits(item any) (uint16, error) {
 		case "<":
 			from = -len(f.words)
 		default:
-			return 0, fmt.Errorf("want one of >=, >, <= and < before a severity, got %s", shown(text))
+			return 0, fmt.Errorf("want one of >=, >, <= and < before a severity, got %s", quoteWord(text))
 		}
 		word = strings.TrimSpace(word)
 	} else {
@@ -169,7 +169,7 @@ func (f *field) bits(item any) (uint16, error) {
 	}
 	at := slices.Index(f.words, strings.ToLower(word))
 	if at < 0 {
-		return 0, fmt.Errorf("unknown %s%s", shown(word), Suggestion(word, f.words))
+		return 0, fmt.Errorf("unknown %s%s", quoteWord(word), Suggestion(word, f.words))
 	}
 	var set uint16
 	for i := max(0, at+from); i < min(len(f.words), at+to); i++ {
@@ -181,7 +181,7 @@ func (f *field) bits(item any) (uint16, error) {
 	return set, nil
 }
 
-// wanted is what belongs in the field.
+// wanted says what the field accepts.
 func (f *field) wanted() string {
 	switch {
 	case len(f.words) == 2:
@@ -211,8 +211,8 @@ func listOf(config any) ([]any, error) {
 	return []any{config}, nil
 }
 
-// shown is a word out of a configuration, bounded and fit for a line.
-func shown(text string) string {
+// quoteWord renders a word of a configuration, bounded and fit for a line.
+func quoteWord(text string) string {
 	if r := []rune(text); len(r) > 60 {
 		text = string(r[:60]) + "…"
 	}
@@ -222,21 +222,21 @@ func shown(text string) string {
 	return strconv.Quote(text)
 }
 
-func shownValue(v any) string {
+func describe(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "nothing"
 	case string:
-		return shown(v)
+		return quoteWord(v)
 	case map[string]any:
 		return "a map"
 	case []any:
 		return "a list"
 	}
-	return shown(fmt.Sprint(v))
+	return quoteWord(fmt.Sprint(v))
 }
 
-// Match reports whether the alert is meant. It allocates nothing.
+// Match reports whether m matches f. It does not allocate.
 func (m *Matcher) Match(f *Facts) bool {
 	for i := range m.conditions {
 		if !m.conditions[i].match(f) {
@@ -270,8 +270,8 @@ func (c *condition) match(f *Facts) bool {
 	return hit
 }
 
-// String is the matcher as a configuration may have it, in one line of YAML
-// without the braces around it; "anything" without fields.
+// String renders m as one line of YAML without the braces around it; "anything"
+// without conditions.
 func (m *Matcher) String() string {
 	if len(m.conditions) == 0 {
 		return "anything"
@@ -284,6 +284,7 @@ func (m *Matcher) String() string {
 	return strings.Join(parts, ", ")
 }
 
+// String renders the condition as the value of its field.
 func (c *condition) String() string {
 	f := &fields[c.field]
 	if f.words != nil {
@@ -313,8 +314,8 @@ func printList(values []value) string {
 	return "[" + strings.Join(texts, ", ") + "]"
 }
 
-// print is a set of words: those in it, or those that are not where that is the
-// only way to say it.
+// print renders a set of words: those in it, or those that are not if only that
+// is possible.
 func (f *field) print(set uint16) string {
 	all := uint16(1)<<len(f.words) - 1
 	prefix, suffix := "", ""
@@ -339,7 +340,7 @@ func (f *field) print(set uint16) string {
 	return prefix + "[" + strings.Join(words, ", ") + "]" + suffix
 }
 
-// quoted is text as it stands in YAML.
+// quoted renders text as YAML.
 func quoted(text string) string {
 	plain := text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_-./*") == "" &&
 		text[0] >= 'a' && text[0] <= 'z'
@@ -353,7 +354,22 @@ func quoted(text string) string {
 	return strconv.Quote(text)
 }
 
-// Asks reports whether the matcher says anything of the field of that name.
+// Unmatched returns the values that m names for a text field and that match none
+// of the known texts.
+func (m *Matcher) Unmatched(field string, known []string) (values []string) {
+	c := find(m.conditions, fieldIndex(field))
+	if c == nil {
+		return nil
+	}
+	for _, v := range slices.Concat(c.is, c.not) {
+		if !slices.ContainsFunc(known, func(text string) bool { return v.match(text, netip.Addr{}) }) && !v.match("", netip.Addr{}) {
+			values = append(values, v.String())
+		}
+	}
+	return values
+}
+
+// Asks reports whether m has a condition on the field.
 func (m *Matcher) Asks(field string) bool {
 	return slices.ContainsFunc(m.conditions, func(c condition) bool { return fields[c.field].name == field })
 }

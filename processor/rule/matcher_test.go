@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// read compiles a matcher out of YAML without the braces around it.
+// read compiles a matcher from YAML without the braces around it.
 func read(t testing.TB, text string) *Matcher {
 	t.Helper()
 	m, err := Compile(parsed(t, text))

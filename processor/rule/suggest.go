@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Suggestion ends a sentence about an unknown word with the known word it was
-// probably meant to be, else with all of them.
+// Suggestion ends a sentence about an unknown word: with the known word that
+// was probably intended, or else with all of them.
 func Suggestion(word string, known []string) string {
 	if len(known) == 0 {
 		return ""
@@ -21,8 +21,8 @@ func Suggestion(word string, known []string) string {
 	return "; known are " + strings.Join(known, ", ")
 }
 
-// distance is the number of letters to put in, leave out, change or swap with
-// their neighbour to make b of a.
+// distance is the number of letters to insert, delete, change or swap with
+// their neighbour to turn a into b.
 func distance(a, b string) int {
 	if len(a) > 64 {
 		return len(a)

@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// A value is what text is compared with: a pattern, or of an address a network.
+// value is what text is compared with: a pattern, or a network of addresses.
 type value struct {
-	pattern string       // in lower case; * is any text, ? any one character
-	network netip.Prefix // valid: this instead
+	pattern string       // in lower case; * matches any text, ? any one character
+	network netip.Prefix // if valid, it replaces the pattern
 }
 
-// valueOf reads a value of a field.
+// valueOf parses a value of a field.
 func valueOf(field, text string) (value, error) {
 	switch {
 	case text == "":
@@ -43,6 +43,7 @@ func valueOf(field, text string) (value, error) {
 	return value{network: network}, nil
 }
 
+// String returns the value as a configuration may have it.
 func (v value) String() string {
 	if v.network.IsValid() {
 		if v.network.IsSingleIP() {
@@ -53,7 +54,7 @@ func (v value) String() string {
 	return v.pattern
 }
 
-// match reports whether text, or the address that it is, is as v says.
+// match reports whether v matches text, which is address if that is valid.
 func (v value) match(text string, address netip.Addr) bool {
 	if v.network.IsValid() {
 		return v.network.Contains(address)
@@ -61,9 +62,8 @@ func (v value) match(text string, address netip.Addr) bool {
 	return glob(v.pattern, text)
 }
 
-// parseAddress reads an address. An IPv4 address in the form of an IPv6 one is
-// the IPv4 address. It allocates for nothing that sourceIPAddress is likely to
-// be.
+// parseAddress parses an address. An IPv4 address in IPv6 form is the IPv4
+// address. It does not allocate for the texts of sourceIPAddress.
 func parseAddress(text string) (netip.Addr, bool) {
 	letters := "0123456789."
 	if strings.IndexByte(text, ':') >= 0 {
@@ -81,8 +81,8 @@ func parseAddress(text string) (netip.Addr, bool) {
 	return address.Unmap(), err == nil
 }
 
-// glob reports whether text is as the pattern, which is in lower case, says.
-// Case makes no difference, as in the names of users (R12).
+// glob reports whether the pattern, in lower case, matches text in any case, as
+// user names compare (R12).
 func glob(pattern, text string) bool {
 	star, from := -1, 0 // the last star, and where the text stood behind what it took
 	p, t := 0, 0
@@ -114,7 +114,7 @@ func glob(pattern, text string) bool {
 	return p == len(pattern)
 }
 
-// lower is the first character of s in lower case, and its length in s.
+// lower returns the first character of s in lower case, and its length in s.
 func lower(s string) (rune, int) {
 	if c := s[0]; c < utf8.RuneSelf {
 		if 'A' <= c && c <= 'Z' {
@@ -126,13 +126,13 @@ func lower(s string) (rune, int) {
 	return unicode.ToLower(r), n
 }
 
-// any reports whether v is as all text is.
+// any reports whether v matches all text.
 func (v value) any() bool { return v.pattern != "" && strings.Trim(v.pattern, "*") == "" }
 
-// literal reports whether v is one text.
+// literal reports whether v matches one text only.
 func (v value) literal() bool { return v.pattern != "" && !strings.ContainsAny(v.pattern, "*?") }
 
-// covers reports whether all that is as w is as v, if that can be told.
+// covers reports whether v certainly matches everything that w matches.
 func (v value) covers(w value) bool {
 	switch {
 	case v.any():
@@ -145,8 +145,8 @@ func (v value) covers(w value) bool {
 	return globCovers(v.pattern, w.pattern)
 }
 
-// globCovers matches one pattern with another: what any character stands for in
-// the second has to be taken by the same or more in the first.
+// globCovers matches one pattern with another: each wildcard of narrow has to
+// meet one that accepts the same or more in wide.
 func globCovers(wide, narrow string) bool {
 	a, b := []rune(wide), []rune(narrow)
 	ends := make([]bool, len(b)+1) // whether the rest of a covers the rest of b from there
@@ -167,7 +167,7 @@ func globCovers(wide, narrow string) bool {
 	return ends[0]
 }
 
-// apart reports whether nothing is as both v and w, if that can be told.
+// apart reports whether v and w certainly match nothing in common.
 func (v value) apart(w value) bool {
 	switch {
 	case v.network.IsValid() && w.network.IsValid():
@@ -180,7 +180,7 @@ func (v value) apart(w value) bool {
 	return !globsMeet(v.pattern, w.pattern)
 }
 
-// globsMeet reports whether a text is as both patterns.
+// globsMeet reports whether some text matches both patterns.
 func globsMeet(x, y string) bool {
 	a, b := []rune(x), []rune(y)
 	meet := make([]bool, len(b)+1) // of the rests of a and b

@@ -1,0 +1,367 @@
+package exposure
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/rule"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// regrowthWait is how long an alert about a grown campaign may wait for further
+// users. It goes out sooner if the number of users has doubled.
+const regrowthWait = 15 * time.Minute
+
+// maxUsers bounds the users that a campaign's alert lists.
+const maxUsers = 100
+
+// ActorCampaign is the exposures of several users by one actor, alerted
+// together. It is read-only.
+type ActorCampaign struct {
+	ID        string
+	Partition string
+	Account   string
+	Actor     trail.Actor // as in the last exposure
+	Exposures []*Exposure // in order of opening
+	Users     int         // the number of distinct users
+	Open      int         // the number of users with an open exposure
+	Severity  Severity    // the highest of its exposures
+	First     time.Time
+	Last      time.Time
+
+	policy    *Policy
+	delivered *deliveredCampaign // set by assignCampaignIDs
+}
+
+// countsForCampaign reports whether x counts towards a campaign: the user lost
+// the last known device, no planned change matches, and it is neither an
+// off-boarding nor a replacement within the grace, nor waiting to turn out as
+// one. A notified exposure no longer waits; otherwise an actor could undo a
+// campaign by deleting passwords.
+func (x *Exposure) countsForCampaign(notified bool, now time.Time) bool {
+	switch {
+	case x.openSince.IsZero() || x.plannedReason() != 0 || x.Actor == (trail.Actor{}):
+		return false
+	case x.exploitedOrChanged():
+		return true
+	case x.Resolution == UserDeleted, x.ResolvedAt != nil && x.ResolvedAt.Sub(x.openSince) <= x.policy.Grace && !x.enabledByAnother():
+		return false
+	}
+	waits := x.offboarded && x.Open() && !notified && !x.privileged && x.User != ""
+	return !waits || now.IsZero() || !now.Before(x.OpenedAt.Add(offboardingTime))
+}
+
+// findCampaigns finds the campaigns: chains of exposures by one actor, each
+// within Campaigns.Within of the one before, in which enough users were hit
+// within that time.
+func (f *folder) findCampaigns(before []delivered, now time.Time) {
+	p := &f.policy.Campaign
+	if p.Users <= 0 || len(f.exposures) < p.Users {
+		return
+	}
+	known := map[string]bool{} // deactivations that were alerted
+	for i := range before {
+		if t := &before[i]; t.Opened || t.Exploited || t.Round > 0 {
+			for _, id := range t.Deactivations {
+				known[id] = true
+			}
+		}
+	}
+	by := map[string][]*Exposure{}
+	var order []string
+	for _, x := range f.exposures {
+		if !x.countsForCampaign(known[x.first.ID], now) {
+			continue
+		}
+		k := actorKey(&x.Actor)
+		if by[k] == nil {
+			order = append(order, k)
+		}
+		by[k] = append(by[k], x)
+	}
+	for _, k := range order {
+		of := by[k]
+		for begin := 0; begin < len(of); {
+			end := begin + 1
+			for end < len(of) && of[end].OpenedAt.Sub(of[end-1].OpenedAt) < p.Within {
+				end++
+			}
+			if reachesThreshold(of[begin:end], p) {
+				f.campaigns = append(f.campaigns, newCampaign(of[begin:end:end], f.policy))
+			}
+			begin = end
+		}
+	}
+	if len(f.campaigns) > 1 {
+		sortCampaigns(f.campaigns)
+	}
+}
+
+// reachesThreshold reports whether enough distinct users lie within the time at
+// some point.
+func reachesThreshold(of []*Exposure, p *Campaigns) bool {
+	if len(of) < p.Users {
+		return false
+	}
+	within := map[*identity]int{}
+	first := 0
+	for _, x := range of {
+		within[x.identity]++
+		for x.OpenedAt.Sub(of[first].OpenedAt) >= p.Within {
+			if within[of[first].identity]--; within[of[first].identity] == 0 {
+				delete(within, of[first].identity)
+			}
+			first++
+		}
+		if len(within) >= p.Users {
+			return true
+		}
+	}
+	return false
+}
+
+func newCampaign(of []*Exposure, p *Policy) *ActorCampaign {
+	first, last := of[0], of[len(of)-1]
+	w := &ActorCampaign{
+		ID: campaignID(first.first), Partition: first.Partition, Account: first.Account, Actor: last.Actor,
+		Exposures: of, First: first.OpenedAt, Last: last.OpenedAt, policy: p,
+	}
+	users := make(map[*identity]bool, len(of)) // whether an exposure is open
+	for _, x := range of {
+		x.campaign = w
+		users[x.identity] = users[x.identity] || x.Open()
+	}
+	w.Users = len(users)
+	for _, open := range users {
+		if open {
+			w.Open++
+		}
+	}
+	return w
+}
+
+// alertUsers lists the users hit.
+func (w *ActorCampaign) alertUsers() *AlertUsers {
+	list := &AlertUsers{Count: w.Users, Open: w.Open, Names: []string{}}
+	users := make(map[*identity]bool, w.Users)
+	for _, x := range w.Exposures {
+		if name := x.User; name != "" && !users[x.identity] && len(list.Names) < maxUsers {
+			list.Names = append(list.Names, name)
+		}
+		users[x.identity] = true
+	}
+	return list
+}
+
+func sortCampaigns(campaigns []*ActorCampaign) {
+	slices.SortFunc(campaigns, func(a, b *ActorCampaign) int {
+		return inOrder(a.First, b.First, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
+	})
+}
+
+// assignCampaignIDs gives each campaign the ID under which it was delivered,
+// recognized by its exposures, or else a new one. It returns the records of all
+// campaigns, old and new.
+func assignCampaignIDs(campaigns []*ActorCampaign, of map[*Exposure]*delivered, before []deliveredCampaign) []*deliveredCampaign {
+	if len(campaigns)+len(before) == 0 {
+		return nil
+	}
+	all := make([]*deliveredCampaign, 0, len(before)+len(campaigns))
+	free := make(map[string]*deliveredCampaign, len(before))
+	used := make(map[string]bool, len(before))
+	for i := range before {
+		t := before[i]
+		all = append(all, &t)
+		free[t.ID], used[t.ID] = &t, true
+	}
+	for _, w := range campaigns {
+		for _, x := range w.Exposures {
+			if sent := of[x]; sent != nil && free[sent.Campaign] != nil {
+				w.delivered = free[sent.Campaign]
+				delete(free, sent.Campaign)
+				break
+			}
+		}
+		if w.delivered == nil {
+			for used[w.ID] {
+				w.ID = id("campaign", w.ID, w.Exposures[0].first.ID)
+			}
+			w.delivered = &deliveredCampaign{ID: w.ID}
+			if w.Open == 0 && !slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return of[x] == nil || !of[x].Closed }) {
+				// Each was alerted to its end before a policy made them a campaign.
+				*w.delivered = deliveredCampaign{ID: w.ID, Users: w.Users, Closed: true}
+			}
+			used[w.ID] = true
+			all = append(all, w.delivered)
+		}
+		w.ID = w.delivered.ID
+	}
+	return all
+}
+
+// notifyCampaigns alerts the campaigns. A delivered campaign that no longer is
+// one is resolved; suppress then notifies people of its exposures one by one.
+func (t *notifier) notifyCampaigns(campaigns []*ActorCampaign, all []*deliveredCampaign) {
+	now := make(map[*deliveredCampaign]bool, len(campaigns))
+	for _, w := range campaigns {
+		now[w.delivered] = true
+		t.notifyCampaign(w, w.delivered)
+	}
+	for _, sent := range all {
+		if !now[sent] && !sent.Closed {
+			sent.Closed = true
+			t.emitCampaign(formerCampaign(sent, t), sent, Resolved, &Moment{Time: sent.Last, Event: formerCampaignEvent(sent, t)}, sent.key())
+		}
+	}
+}
+
+// notifyCampaign alerts a campaign when it is first known, when its users have
+// doubled, and some time after it has grown; escalates it while one of its
+// exposures is open; and resolves it. Delays that passed before the first alert
+// are not alerted beside it, unless that alert is late and so pages no one.
+func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
+	open, waits := w.Open > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.silenced() })
+	last := w.latestStep()
+	grown := w.Users > sent.Users
+	if grown && sent.Users > 0 && w.Users < 2*sent.Users && !w.moreSevere(sent.Users) {
+		if at := w.hitTime(sent.Users + 1).Add(regrowthWait); at.After(t.now) {
+			t.wakeAt(at)
+			grown = false
+		}
+	}
+	first := sent.Users == 0 && t.lateReason(last.Time) == 0
+	sent.Actor, sent.First, sent.Last, sent.Event = w.Actor, w.First, last.Time, last.Event.ID
+	if grown || sent.Closed && open {
+		if sent.Closed {
+			sent.Round++
+			sent.Closed = false
+		}
+		sent.Users = max(sent.Users, w.Users)
+		t.emitCampaign(w, sent, Campaign, last, sent.key())
+	}
+	switch {
+	case waits:
+		base := trail.Event{Name: trail.Deadline, Partition: w.Partition, Account: w.Account, Exposure: w.ID}
+		number, e := t.passDeadlines(base, w.First, sent.Escalated)
+		if e != nil && !first {
+			t.emitCampaign(w, sent, Escalated, &Moment{Time: e.Time, Event: e, escalation: number}, e.ID)
+		}
+		sent.Escalated = number
+	case !open && !sent.Closed:
+		sent.Closed = true
+		t.emitCampaign(w, sent, Resolved, w.endStep(), sent.key())
+	}
+}
+
+// campaignKey distinguishes the steps of one kind: by the number of users hit
+// so far, and by how often the campaign was reported as open again.
+func campaignKey(users, round int) string { return strconv.Itoa(users) + "/" + strconv.Itoa(round) }
+
+func (s *deliveredCampaign) key() string { return campaignKey(s.Users, s.Round) }
+
+func (t *notifier) emitCampaign(w *ActorCampaign, sent *deliveredCampaign, s Step, m *Moment, key string) {
+	id := key // of a deadline
+	if s != Escalated {
+		id = stepID(w.ID, s, key, 0)
+	}
+	sent.At = t.now
+	t.out.Alerts = append(t.out.Alerts, w.alert(s, m, id, t.lateReason(m.Time)))
+}
+
+// hitTime returns when the nth user was hit.
+func (w *ActorCampaign) hitTime(n int) time.Time {
+	users := make(map[*identity]bool, n)
+	for _, x := range w.Exposures {
+		if users[x.identity] = true; len(users) == n {
+			return x.OpenedAt
+		}
+	}
+	return w.Last
+}
+
+// moreSevere reports whether the users after the first n weigh more than those:
+// root and the first privileged user are alerted immediately (R28).
+func (w *ActorCampaign) moreSevere(n int) bool {
+	var before, since reasons
+	users := make(map[*identity]bool, w.Users)
+	for _, x := range w.Exposures {
+		users[x.identity] = true
+		if r := x.reasons & (root | privileged); len(users) > n {
+			since |= r
+		} else {
+			before |= r
+		}
+	}
+	return since&root > before&root || before == 0 && since != 0
+}
+
+// latestStep returns the removal that hit the last user.
+func (w *ActorCampaign) latestStep() *Moment {
+	x := w.Exposures[len(w.Exposures)-1]
+	return &Moment{Time: x.OpenedAt, Event: x.first}
+}
+
+// Over returns when the last exposure ended; nil while one is open.
+func (w *ActorCampaign) Over() *time.Time {
+	if w.Open > 0 {
+		return nil
+	}
+	at := w.endStep().Time
+	return &at
+}
+
+// endStep returns the step that ended the last open exposure.
+func (w *ActorCampaign) endStep() *Moment {
+	var last *Moment
+	for _, x := range w.Exposures {
+		if m := &x.Steps[len(x.Steps)-1]; m.Step == Resolved && (last == nil || !m.Time.Before(last.Time)) {
+			last = m
+		}
+	}
+	if last == nil {
+		return w.latestStep()
+	}
+	m := &Moment{Time: last.Time, Event: last.Event}
+	if m.Time.Before(w.Last) {
+		m.Time = w.Last
+	}
+	return m
+}
+
+// formerCampaign returns what is left of a delivered campaign that no longer is
+// one.
+func formerCampaign(sent *deliveredCampaign, t *notifier) *ActorCampaign {
+	return &ActorCampaign{
+		ID: sent.ID, Partition: t.partition, Account: t.account, Actor: sent.Actor, Users: sent.Users,
+		First: sent.First, Last: sent.Last, policy: t.policy,
+	}
+}
+
+func formerCampaignEvent(sent *deliveredCampaign, t *notifier) *trail.Event {
+	return &trail.Event{
+		ID: sent.Event, Name: trail.DeactivateMFADevice, Time: sent.Last, Partition: t.partition, Account: t.account, Actor: sent.Actor,
+	}
+}
+
+// severity returns the severity of a step, which is that of the worst exposure,
+// and the reason of the rule that set it.
+func (w *ActorCampaign) severity(s Step, m *Moment, more reasons) (Severity, string) {
+	v := Info
+	if s != Resolved {
+		v = Low
+		for _, x := range w.Exposures {
+			if at := x.currentSeverity(); at.level() > v.level() {
+				v = at
+			}
+		}
+	}
+	used := slices.ContainsFunc(w.Exposures, (*Exposure).exploitedOrChanged)
+	return w.policy.applyRules(v, s, used, func() rule.Facts {
+		f := factsOf(m.Event)
+		f.Actor, f.ActorType, f.MFA = w.Actor.Name, w.Actor.Type, w.Actor.MFA
+		f.User, f.Root, f.Self, f.DeviceKind = "", w.hitsRoot(), false, "unknown"
+		f.addReasons(inCampaign | more | w.userReasons())
+		return f.Facts
+	})
+}

@@ -1,0 +1,268 @@
+package exposure
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// compactor turns dropped events into tombstones.
+type compactor struct {
+	cutoff           time.Time // older events are dropped
+	redeliveryCutoff time.Time // older events are no longer redelivered, not even late
+	tombstones       []placedTombstone
+	kept             map[*identity]bool // the identities of which an exposure is kept
+	renamed          time.Time          // the first rename that is kept with an exposure
+}
+
+// placedTombstone is a tombstone in its place in the fold.
+type placedTombstone struct {
+	tombstone
+	p      *identity
+	begins bool // not a tombstone: a kept exposure begins here
+	stale  bool // needed only to contradict an earlier tombstone that stays
+}
+
+// keepEvent records an event that is kept for its exposure.
+func (k *compactor) keepEvent(it *item) {
+	if it.p != nil {
+		k.kept[it.p] = true
+	}
+	if it.ev == it.x.first {
+		k.tombstones = append(k.tombstones, placedTombstone{begins: true})
+	}
+	if it.ev.Name == trail.UpdateUser && k.renamed.IsZero() {
+		k.renamed = it.ev.Time
+	}
+}
+
+// bury adds the tombstone of a dropped event.
+func (k *compactor) bury(it *item) {
+	if it.p == nil || it.p.key == "" {
+		return
+	}
+	m, ok := tombstoneOf(it.ev)
+	if !ok && it.x != nil && it.ev.Name == trail.ConsoleLogin { // no device was active
+		m, ok = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.DeactivateMFADevice, User: it.ev.User}, true
+	}
+	if m.User == "" {
+		m.User = it.name
+	}
+	if ok {
+		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p})
+	}
+	if !it.ev.Failed() && hasPassword(it.ev) {
+		m = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.UpdateLoginProfile, User: it.ev.User}
+		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p})
+	}
+}
+
+// hasPassword reports whether a successful event shows that the user has a
+// password.
+func hasPassword(e *trail.Event) bool {
+	switch e.Name {
+	case trail.CreateLoginProfile, trail.UpdateLoginProfile, trail.ConsoleLogin, trail.CheckMfa:
+		return true
+	}
+	return false
+}
+
+// compact keeps the latest proof of each device, as of now and as of the
+// beginning of each kept exposure. Of each identity it keeps active devices and
+// a deleted password for its whole incarnation, and everything else while a
+// late record could still refer to it. It is called once.
+func (k *compactor) compact(gone map[string]bool) []tombstone {
+	proved := map[*identity]bool{}
+	cleared := map[*identity]bool{}
+	closed := map[*identity]bool{} // it is known whether there is a password
+	known := map[string]bool{}     // by serial: a device has one owner at a time
+	left := make([]placedTombstone, 0, len(k.tombstones))
+	for i := len(k.tombstones) - 1; i >= 0; i-- {
+		m := k.tombstones[i]
+		if m.begins {
+			clear(proved)
+			clear(cleared)
+			clear(closed)
+			clear(known)
+			continue
+		}
+		ended := m.p.ended != nil && gone[m.p.ended.ev.ID] && !k.kept[m.p]
+		old := m.Time.Before(k.redeliveryCutoff)
+		stays := true
+		switch m.Name {
+		case trail.DeleteLoginProfile, trail.UpdateLoginProfile:
+			stays = !ended && !closed[m.p]
+			closed[m.p] = true
+		case trail.CheckMfa:
+			stays = !ended && !old && !proved[m.p]
+			proved[m.p] = true
+		case trail.EnableMFADevice, trail.ResyncMFADevice:
+			if m.Serial == "" {
+				stays = !ended && !old && !proved[m.p]
+				proved[m.p] = true
+				break
+			}
+			stays = !known[m.Serial]
+			known[m.Serial] = true
+			if ended || cleared[m.p] { // neither active nor another identity's
+				m.Name, m.stale = trail.DeactivateMFADevice, true
+			}
+		case trail.DeactivateMFADevice:
+			m.stale = ended || old
+			if m.Serial == "" {
+				stays = !cleared[m.p]
+				cleared[m.p] = true
+				break
+			}
+			stays = !known[m.Serial]
+			known[m.Serial] = true
+		}
+		if stays {
+			left = append(left, m)
+		}
+	}
+	slices.Reverse(left)
+	return k.applyRenames(left)
+}
+
+// applyRenames carries out old renames instead of keeping them, and drops old
+// beginnings and ends of incarnations. If an exposure is kept under an earlier
+// name of its identity, everything from that rename on stays.
+func (k *compactor) applyRenames(left []placedTombstone) []tombstone {
+	var tombstones []tombstone
+	var of []*identity
+	now := map[*identity]string{} // the name of each identity
+	needed := false
+	active := map[string]bool{}     // by serial, up to this tombstone
+	actives := map[*identity]bool{} // the owners
+	closed := map[*identity]bool{}  // the password is deleted
+	ends := map[string]bool{}
+	for p := range k.kept {
+		if p.ended != nil {
+			ends[p.ended.ev.ID] = true
+		}
+	}
+	for _, m := range left {
+		needed = needed || !k.renamed.IsZero() && !m.Time.Before(k.renamed)
+		old := m.Time.Before(k.redeliveryCutoff) && !needed
+		if name, ok := now[m.p]; ok && m.User != "" && m.Name != trail.CreateUser && m.Name != trail.DeleteUser {
+			m.User = name
+		}
+		switch m.Name {
+		case trail.CreateUser, trail.DeleteUser:
+			if old && !ends[m.ID] {
+				continue
+			}
+		case trail.UpdateUser:
+			if m.NewUser == "" || foldName(m.NewUser) == foldName(m.User) {
+				continue
+			}
+			now[m.p] = m.NewUser
+			if old && !k.kept[m.p] {
+				for i := range tombstones {
+					if of[i] == m.p && tombstones[i].User != "" {
+						tombstones[i].User = m.NewUser
+					}
+				}
+				continue
+			}
+			needed = true
+		case trail.DeleteLoginProfile:
+			closed[m.p] = true
+		case trail.UpdateLoginProfile:
+			if !closed[m.p] {
+				continue
+			}
+			closed[m.p] = false
+		case trail.EnableMFADevice, trail.ResyncMFADevice:
+			active[m.Serial], actives[m.p] = true, true
+		case trail.DeactivateMFADevice:
+			if m.stale && !active[m.Serial] && (m.Serial != "" || !actives[m.p]) {
+				continue
+			}
+			delete(active, m.Serial)
+		}
+		tombstones, of = append(tombstones, m.tombstone), append(of, m.p)
+	}
+	return tombstones
+}
+
+// retain decides what the account keeps: events within the retention or of an
+// exposure that is open or within it, the records of delivered alerts about
+// those, and a tombstone of each dropped event that is still needed as a proof.
+func retain(f *folder, events []*trail.Event, assigned assignment, all []*delivered, campaigns []*deliveredCampaign, attempts []deliveredAttempt, now time.Time, retention time.Duration) (State, []string) {
+	k := compactor{kept: map[*identity]bool{}}
+	if retention > 0 {
+		k.cutoff, k.redeliveryCutoff = now.Add(-retention), now.Add(-2*retention)
+	}
+	kept := make(map[*Exposure]bool, len(f.exposures))
+	here := make(map[*delivered]bool, len(f.exposures))
+	ids := make(map[string]bool, len(f.exposures))
+	for _, x := range f.exposures {
+		t := assigned.records[x]
+		here[t] = true
+		if x.Open() || !x.end().Before(k.cutoff) || !t.At.Before(k.cutoff) || x.campaign != nil && x.campaign.Open > 0 {
+			kept[x], ids[x.ID] = true, true
+		}
+	}
+
+	st := State{paths: f.known}
+	for _, w := range campaigns {
+		if !w.Closed || !w.At.Before(k.cutoff) {
+			st.campaigns, ids[w.ID] = append(st.campaigns, *w), true
+		}
+	}
+	for _, t := range all {
+		if here[t] && ids[t.ID] || !t.At.Before(k.cutoff) {
+			st.delivered = append(st.delivered, *t)
+		}
+	}
+	slices.SortFunc(st.delivered, func(a, b delivered) int {
+		if c := a.OpenedAt.Compare(b.OpenedAt); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	for _, a := range attempts {
+		if !a.At.Before(k.cutoff) {
+			st.attempts = append(st.attempts, a)
+		}
+	}
+
+	gone := make(map[string]bool)
+	for i := range f.items {
+		it := &f.items[i]
+		if it.tombstone || it.ev.Time.Before(k.cutoff) && !kept[it.x] {
+			gone[it.ev.ID] = true
+			k.bury(it)
+		} else if kept[it.x] {
+			k.keepEvent(it)
+		}
+	}
+	st.tombstones = k.compact(gone)
+
+	var drop []string
+	for _, e := range events {
+		if e == nil {
+			continue
+		}
+		switch {
+		case e.Name == trail.Deadline:
+			if !e.Time.Before(k.cutoff) || ids[e.Exposure] {
+				continue
+			}
+		case rank(e) == 0: // not folded
+			if !e.Time.Before(k.cutoff) {
+				continue
+			}
+		case !gone[e.ID]:
+			continue
+		default:
+			delete(gone, e.ID) // a copy is not listed again
+		}
+		drop = append(drop, e.ID)
+	}
+	return st, drop
+}

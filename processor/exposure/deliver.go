@@ -1,0 +1,236 @@
+package exposure
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// Open is an open exposure.
+type Open struct {
+	ID       string
+	Account  string
+	User     string // "" when unknown
+	Root     bool
+	Severity Severity // as of now
+	OpenedAt time.Time
+	Campaign string `json:",omitempty"` // the campaign that it is part of
+}
+
+// Outcome is the result of Tell: what to store, what to send, and when to call
+// again. The package documentation gives the order.
+type Outcome struct {
+	// State is the argument of the account's next call of Tell.
+	State State
+	// Alerts are to be sent now, in this order.
+	Alerts []*Alert
+	// Deadlines are the escalation delays that passed, to be stored with the
+	// account's events.
+	Deadlines []*trail.Event
+	// Drop holds the IDs of events past the retention, to be deleted. State
+	// keeps their proofs.
+	Drop []string
+	// Next is when to call Tell again without a new event; zero: never.
+	Next time.Time
+	// Open lists the open exposures in order of opening.
+	Open []Open
+}
+
+// Tell decides which alerts one account needs now. Events are all events kept
+// for it, Deadlines included, in any order and any number of copies; st is the
+// State of its last Outcome.
+//
+// The caller stores State, Deadlines and Drop in one transaction with Alerts. A
+// call that repeats a stored one returns no new alert. The IDs of the alerts,
+// and the steps that are alerted in the end, depend only on events and policy;
+// now decides what still waits, which escalation is due, what is late and what
+// is past the retention. Tell leaves the events unchanged; the alerts share
+// their memory.
+func Tell(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
+	now = now.UTC().Round(0)
+	f := fold(events, st, &p, now)
+	t := &notifier{now: now, policy: &p, deadlines: lastDeadlines(events)}
+	if i := slices.IndexFunc(events, func(e *trail.Event) bool { return e != nil }); i >= 0 {
+		t.partition, t.account = events[i].Partition, events[i].Account
+	}
+
+	before := make([]*delivered, len(st.delivered))
+	for i := range st.delivered {
+		c := st.delivered[i]
+		c.Events = slices.Clip(c.Events)
+		before[i] = &c
+	}
+	n := assignIDs(f.exposures, before)
+	campaigns := assignCampaignIDs(f.campaigns, n.records, st.campaigns)
+	for _, o := range n.orphans {
+		t.resolveOrphan(o)
+	}
+	for _, x := range f.exposures {
+		sent := n.records[x]
+		if sent == nil {
+			sent = &delivered{ID: x.ID}
+			n.records[x] = sent
+			before = append(before, sent)
+		}
+		sent.OpenedAt, sent.Deactivations = x.OpenedAt, x.deactivations
+		t.out.Open = x.appendOpen(t.out.Open)
+		t.suppress(x, sent)
+		if until := t.holdUntil(x, sent); !until.IsZero() {
+			t.wakeAt(until)
+			continue
+		}
+		t.notify(x, sent)
+		t.escalate(x, sent)
+	}
+	t.notifyCampaigns(f.campaigns, campaigns)
+	attempts := t.notifyAttempts(f, st.attempts)
+	sortAlerts(t.out.Alerts)
+	t.out.State, t.out.Drop = retain(f, events, n, before, campaigns, attempts, now, p.Retention)
+	return t.out
+}
+
+// notifier builds an Outcome.
+type notifier struct {
+	now       time.Time
+	policy    *Policy
+	deadlines map[string]int // by exposure: the highest stored number
+	partition string         // of the account
+	account   string
+	out       Outcome
+
+	// The fields of the exposure in work.
+	reopened       string  // why it is opened once more, as the first sentence of the summary
+	extra          reasons // reasons that depend on the time of the call
+	skipEscalation bool    // the opened alert stands for the delays that have passed
+}
+
+// notify alerts the steps of x that were not alerted yet.
+func (t *notifier) notify(x *Exposure, sent *delivered) {
+	if x.Open() && sent.Closed { // a late record shows that it did not end there
+		sent.Round++
+		sent.Closed, sent.Opened, sent.Exploited = false, false, false
+	}
+	if x.Reduced {
+		switch {
+		case sent.isOpen():
+			t.add(x, sent, x.replacedStep())
+			sent.Closed = true
+		case !sent.Reduced && !sent.Closed:
+			t.add(x, sent, &x.Steps[0])
+			sent.Reduced = true
+			sent.Events = append(sent.Events, x.first.ID)
+		}
+		return
+	}
+	// An exposure that ended unreported is one alert, and one more if it was
+	// exploited (R32).
+	unreported := x.ResolvedAt != nil && !sent.isOpen()
+	offboarding := x.offboarded && x.silenced() && !unreported && !sent.Opened // one alert tells both
+	known := make(map[string]bool, len(sent.Events))
+	for _, id := range sent.Events {
+		known[id] = true
+	}
+	for i := range x.Steps {
+		m := &x.Steps[i]
+		switch m.Step {
+		case Opened:
+			if unreported || sent.Opened && known[m.Event.ID] {
+				continue
+			}
+			if sent.Opened { // it began earlier than reported
+				m = m.as(Updated)
+			}
+			if offboarding {
+				m = m.asClosed()
+			}
+			sent.Opened = true
+		case Reduced:
+			if unreported || sent.Reduced || sent.Opened || sent.Exploited || sent.Round > 0 {
+				continue
+			}
+			sent.Reduced = true
+		case Updated:
+			if unreported || known[m.Event.ID] {
+				continue
+			}
+			if offboarding && m.Event.Name == trail.DeleteLoginProfile { // part of the opened alert
+				sent.Events = append(sent.Events, m.Event.ID)
+				continue
+			}
+		case Exploited:
+			if sent.Exploited {
+				continue
+			}
+			sent.Exploited = true
+			if sent.Closed { // still over: resolve it once more, so that no channel waits
+				t.add(x, sent, m)
+				sent.Closed = false
+				sent.Round++
+				continue
+			}
+		case Resolved:
+			if sent.Closed {
+				continue
+			}
+			sent.Closed = true
+			if unreported && x.enabledByAnother() && !sent.Exploited {
+				m = m.asEnabledByAnother()
+			}
+		}
+		if (m.Step == Opened || m.Step == Reduced || m.Step == Updated) && !known[m.Event.ID] {
+			sent.Events = append(sent.Events, m.Event.ID)
+		}
+		t.add(x, sent, m)
+	}
+}
+
+// add appends the alert of a step.
+func (t *notifier) add(x *Exposure, sent *delivered, m *Moment) {
+	cause, round := m.Event.ID, 0
+	switch m.Step {
+	case Opened, Exploited, Resolved:
+		round = sent.Round
+	}
+	a := t.emit(x, sent, m, x.ID, stepID(x.ID, m.Step, cause, round))
+	if m.Step == Opened && round > 0 {
+		a.Summary = cmp.Or(t.reopened, "A record that came late shows that it did not end when that was told. ") + a.Summary
+	}
+}
+
+// emit appends the alert of a step as it stands: with its reasons, and whether
+// people are notified.
+func (t *notifier) emit(x *Exposure, sent *delivered, m *Moment, exposure, id string) *Alert {
+	more := t.extra | t.lateReason(m.Time)
+	if sent.Planned != "" {
+		more |= planned
+	}
+	a := x.alert(m, exposure, id, more)
+	if sent.ByCampaign {
+		a.Campaign = sent.Campaign
+	}
+	sent.At = t.now
+	t.out.Alerts = append(t.out.Alerts, a)
+	return a
+}
+
+// lateReason returns the reason late if it applies.
+func (t *notifier) lateReason(happened time.Time) reasons {
+	if after := t.policy.LateAfter; after > 0 && t.now.Sub(happened) >= after {
+		return late
+	}
+	return 0
+}
+
+// resolveOrphan resolves an exposure that has become part of another one.
+func (t *notifier) resolveOrphan(o orphan) {
+	if o.delivered.isOpen() {
+		m := o.in.mergedStep(o.delivered.OpenedAt)
+		a := t.emit(o.in, o.delivered, m, o.delivered.ID, stepID(o.delivered.ID, Resolved, m.Event.ID, o.delivered.Round))
+		a.OpenedAt = &o.delivered.OpenedAt
+	}
+	o.delivered.Closed = true
+	o.delivered.Deactivations = nil // they belong to the other
+	o.delivered.At = t.now
+}

@@ -1,0 +1,279 @@
+package exposure
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// Bounds of texts of the caller's choice within a sentence, in bytes.
+const (
+	maxName   = 80
+	maxSerial = 120
+	maxAgent  = 40
+	maxDetail = 120
+)
+
+// userName names the user within a sentence.
+func userName(user string, root bool) string {
+	switch {
+	case root:
+		return "the root user"
+	case user == "":
+		return "an unknown user"
+	}
+	return Clean(user, maxName)
+}
+
+// userAgain refers to a user that the sentence has named.
+func userAgain(user string, root bool) string {
+	switch {
+	case root:
+		return "it"
+	case user == "":
+		return "the user"
+	}
+	return Clean(user, maxName)
+}
+
+// inAccount names the account within a sentence, after a space: by its number,
+// behind its name if the policy has one.
+func (p *Policy) inAccount(partition, account string) string {
+	s := " in " + Clean(account, maxName)
+	if name := p.Accounts[account].Name; name != "" && account != "" {
+		s = " in " + Clean(name, maxName) + " (" + Clean(account, maxName) + ")"
+	}
+	if partition != "aws" && partition != "" {
+		s += " (" + Clean(partition, maxName) + ")"
+	}
+	return s
+}
+
+// actor names the actor.
+func actor(a *trail.Actor) string {
+	if strings.EqualFold(a.Type, "Root") {
+		return "the root user"
+	}
+	for _, s := range []string{a.Name, a.ARN, a.Type} {
+		if s != "" {
+			return Clean(s, maxName)
+		}
+	}
+	return "an unknown caller"
+}
+
+// caller names the actor with its kind.
+func caller(a *trail.Actor) string {
+	switch {
+	case a.AssumedRoot:
+		return "AssumeRoot session " + actor(a)
+	case a.Self:
+		return "the user"
+	case strings.Contains(a.ARN, "/AWSReservedSSO_"):
+		return "Identity Center user " + actor(a)
+	}
+	switch a.Type {
+	case "IAMUser":
+		return "IAM user " + actor(a)
+	case "AssumedRole":
+		return "role " + actor(a)
+	case "FederatedUser":
+		return "federated user " + actor(a)
+	case "IdentityCenterUser":
+		return "Identity Center user " + actor(a)
+	case "AWSService":
+		return "AWS service " + actor(a)
+	}
+	return actor(a)
+}
+
+// by is caller after " by "; "" if nothing is known.
+func by(a *trail.Actor) string {
+	if *a == (trail.Actor{}) {
+		return ""
+	}
+	return " by " + caller(a)
+}
+
+// actorDetails says by whom, in what session and from where; "" if nothing is
+// known.
+func actorDetails(a *trail.Actor) string {
+	if *a == (trail.Actor{}) {
+		return ""
+	}
+	session := ", session without MFA,"
+	switch {
+	case a.MFA != nil && *a.MFA:
+		session = ", session with MFA,"
+	case a.MFA == nil && actorReasons(a)&longTermKey != 0:
+		session = ", long-term key,"
+	case a.MFA == nil:
+		session = ", MFA not known,"
+	}
+	if f := from(a); f != "" {
+		return by(a) + session + f
+	}
+	return by(a) + strings.TrimSuffix(session, ",")
+}
+
+// from says where a call came from.
+func from(a *trail.Actor) string {
+	s := ""
+	if a.SourceIP != "" {
+		s += " from " + Clean(a.SourceIP, maxName)
+	}
+	if a.UserAgent != "" && a.UserAgent != a.SourceIP {
+		s += " with " + agent(a.UserAgent)
+	}
+	return s
+}
+
+// agent returns the product that a user agent names, without its components.
+func agent(ua string) string {
+	words := strings.Fields(strings.Trim(ua, " []"))
+	switch {
+	case len(words) == 0:
+		return "an unknown agent"
+	case strings.HasPrefix(words[0], "Mozilla/"):
+		return "a browser"
+	case words[0] == "Coral/Netty4", words[0] == "signin.amazonaws.com", words[0] == "console.amazonaws.com":
+		return "the AWS console" // of the console's own calls
+	case words[0] == "AWS" && len(words) == 2 && words[1] == "Internal":
+		return "AWS Internal"
+	case strings.HasPrefix(words[0], "APN/") && len(words) > 2:
+		return Clean(words[2], maxAgent) // an AWS partner's: APN/1.0 Company/1.0 Product/1.0
+	}
+	return Clean(words[0], maxAgent)
+}
+
+// theDevice names a device within a sentence by its short name, or by its whole
+// serial if its form is unknown.
+func theDevice(serial string) string {
+	if serial == "" {
+		return "an MFA device"
+	}
+	kind, name := "MFA device ", ""
+	switch trail.DeviceKind(serial) {
+	case "virtual":
+		kind = "virtual device "
+		_, name, _ = strings.Cut(serial, ":mfa/")
+	case "security_key":
+		kind = "security key "
+		name = shortName(serial)
+	case "sms":
+		kind = "SMS device "
+		_, name, _ = strings.Cut(serial, ":sms-mfa/")
+	case "hardware":
+		kind = "hardware device "
+	}
+	if name == "" {
+		name = serial
+	}
+	return kind + Clean(name, maxSerial)
+}
+
+// shortName returns the last part of an ARN, or else the whole name.
+func shortName(s string) string {
+	if i := strings.LastIndexByte(s, '/'); strings.HasPrefix(s, "arn:") && i+1 < len(s) {
+		s = s[i+1:]
+	}
+	return Clean(s, maxDetail)
+}
+
+// list joins the parts of a sentence.
+func list(parts []string) string {
+	n := len(parts) - 1
+	if n < 1 {
+		return strings.Join(parts, "")
+	}
+	return strings.Join(parts[:n], ", ") + " and " + parts[n]
+}
+
+// span formats a duration for people, by its largest units.
+func span(d time.Duration) string {
+	count := func(n int64, unit string) string {
+		if n == 1 {
+			return "1 " + unit
+		}
+		return fmt.Sprintf("%d %ss", n, unit)
+	}
+	s := int64(d / time.Second)
+	for _, u := range []struct {
+		name, lesser string
+		size, small  int64
+	}{{"day", "hour", 86400, 3600}, {"hour", "minute", 3600, 60}, {"minute", "second", 60, 1}} {
+		if s < u.size {
+			continue
+		}
+		text := count(s/u.size, u.name)
+		if rest := s % u.size / u.small; rest > 0 {
+			text += " " + count(rest, u.lesser)
+		}
+		return text
+	}
+	return count(s, "second")
+}
+
+// upper capitalizes the beginning of a title, except a user's name.
+func upper(s string) string {
+	for _, word := range []string{"the ", "an ", "a "} {
+		if strings.HasPrefix(s, word) {
+			return capital(s)
+		}
+	}
+	return s
+}
+
+// capital capitalizes the beginning of a sentence.
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+const ellipsis = "…"
+
+// Clean makes text of an attacker's choice fit for display in one line: invalid
+// UTF-8 and every character that is invisible or reorders the line (control,
+// bidirectional, zero-width, line separators) becomes U+FFFD, so that different
+// names still look different. The result has at most max bytes; longer text is
+// cut between runes and ends in an ellipsis.
+func Clean(s string, max int) string {
+	if len(s) <= max && plain(s) {
+		return s
+	}
+	var b strings.Builder
+	fits := 0 // the length that leaves room for the ellipsis
+	for _, r := range s {
+		r = visible(r)
+		if b.Len()+utf8.RuneLen(r) > max {
+			if max < len(ellipsis) {
+				return ""
+			}
+			return b.String()[:fits] + ellipsis
+		}
+		b.WriteRune(r)
+		if b.Len()+len(ellipsis) <= max {
+			fits = b.Len()
+		}
+	}
+	return b.String()
+}
+
+// plain reports whether s is printable ASCII.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// visible returns r, or U+FFFD if r is invisible or no character.
+func visible(r rune) rune {
+	if !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+		return utf8.RuneError
+	}
+	return r
+}

@@ -1,0 +1,93 @@
+package exposure
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+func TestClean(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		max  int
+		want string
+	}{
+		{"alice", 10, "alice"},
+		{"", 10, ""},
+		{"alice", 5, "alice"},
+		{"alice-b", 6, "ali…"},
+		{"alice", 2, ""},
+		{"alice", 3, "…"},
+		{"alice", 0, ""},
+		{"jörg.müller", 40, "jörg.müller"},
+		{"日本語", 8, "日…"},
+		{"日本語", 9, "日本語"},
+		{"a\nb\r\tc\x00\x7f", 40, "a\uFFFDb\uFFFD\uFFFDc\uFFFD\uFFFD"},
+		{"bob\u202Egnp.exe\u202C", 40, "bob\uFFFDgnp.exe\uFFFD"},
+		{"al\u200Bice\uFEFF\u2066\u2028", 40, "al\uFFFDice\uFFFD\uFFFD\uFFFD"},
+		{"\u3164\u115F\uFE0F\U000E0041", 40, "\uFFFD\uFFFD\uFFFD\uFFFD"},
+		{"a\xff\xc3", 40, "a\uFFFD\uFFFD"},
+		{"\x1b[31mred", 40, "\uFFFD[31mred"},
+		{strings.Repeat("\x00", 9), 10, "\uFFFD\uFFFD…"},
+	} {
+		if got := Clean(c.in, c.max); got != c.want {
+			t.Errorf("Clean(%q, %d) = %q, want %q", c.in, c.max, got, c.want)
+		}
+	}
+}
+
+func FuzzClean(f *testing.F) {
+	f.Add("bob\u202E\xff", 7)
+	f.Fuzz(func(t *testing.T, s string, max int) {
+		max &= 0xff
+		got := Clean(s, max)
+		if len(got) > max || !utf8.ValidString(got) || strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) && r != utf8.RuneError }) {
+			t.Errorf("Clean(%q, %d) = %q", s, max, got)
+		}
+		if Clean(got, max) != got {
+			t.Errorf("Clean(%q, %d) is not clean", s, max)
+		}
+	})
+}
+
+// Titles and summaries are one bounded line, whatever a record holds.
+func TestHostileText(t *testing.T) {
+	evil := "a\n\u202E\x1b]0;x\x07" + strings.Repeat("z\u200B", 5000) + "\xff"
+	yes := false
+	for name := range ranks {
+		for _, code := range []string{"", evil} {
+			events := script(t, "0 deactivate bob serial=A")
+			e := &trail.Event{ID: evil, Time: at(5), Name: name, Partition: evil, Account: evil, Region: evil, User: evil, NewUser: evil, Serial: evil,
+				Detail: evil, ErrorCode: code, MFAUsed: &yes, Origin: evil, Raw: []byte("{broken"),
+				Actor: trail.Actor{Type: evil, ARN: evil, Name: evil, AccessKeyID: evil, SourceIP: evil, UserAgent: evil}}
+			before := *e
+			before.ID, before.Name, before.Time, before.ErrorCode = "x", trail.DeactivateMFADevice, at(0), ""
+			for _, a := range Tell(append(events, e, &before), State{}, at(9000), DefaultPolicy()).Alerts {
+				for _, s := range []string{a.Title, a.Summary} {
+					if len(s) > 2500 || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+						t.Errorf("%s %s: %d bytes: %q", name, a.Step, len(s), s)
+					}
+				}
+				if asJSON(t, a) == "" {
+					t.Error("does not encode")
+				}
+			}
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 seconds", time.Second: "1 second", 59 * time.Second: "59 seconds", time.Minute: "1 minute", 15 * time.Minute: "15 minutes",
+		61 * time.Second: "1 minute 1 second", 4 * time.Hour: "4 hours", 90 * time.Minute: "1 hour 30 minutes",
+		24 * time.Hour: "1 day", 50 * time.Hour: "2 days 2 hours", 3*time.Hour + 5*time.Second: "3 hours",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("span(%v) = %q, want %q", d, got, want)
+		}
+	}
+}

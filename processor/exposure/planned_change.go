@@ -1,0 +1,158 @@
+package exposure
+
+import (
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/rule"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// Expected is a planned change. Steps that it matches are sent to machine sinks
+// alone, unless the exposure is exploited or changed. An exposure that is still
+// open when the change is over is alerted to people after all.
+type Expected struct {
+	// Match sees the event: actor, user, address and device.
+	Match *rule.Matcher
+	// From and Until bound the time of the event; a zero From is any time
+	// before Until.
+	From, Until time.Time
+	Approver    string
+	Ticket      string
+}
+
+const (
+	plannedOverdueAfter = 15 * time.Minute // CloudTrail delivers a timely end within this time
+	plannedRecheck      = 5 * time.Minute  // the planned change may be withdrawn at any time
+)
+
+// ID identifies the planned change until its content changes.
+func (e *Expected) ID() string {
+	from := ""
+	if !e.From.IsZero() {
+		from = e.From.UTC().Format(time.RFC3339)
+	}
+	return id("expected", e.Match.String(), from, e.Until.UTC().Format(time.RFC3339), e.Approver, e.Ticket)
+}
+
+// Over reports whether every event within the time is known.
+func (e *Expected) Over(now time.Time) bool { return !now.Before(e.Until.Add(plannedOverdueAfter)) }
+
+// matches reports whether e plans the event. Root must be named: an entry that
+// matches any user does not match root.
+func (e *Expected) matches(at time.Time, f *rule.Facts) bool {
+	if at.Before(e.From) || at.After(e.Until) || !e.Match.Match(f) {
+		return false
+	}
+	if f.Root {
+		anybody := *f
+		anybody.User = "\x00" // no user's name
+		return !e.Match.Match(&anybody)
+	}
+	return true
+}
+
+// plannedChange returns the planned change that matches the event; nil if none
+// does.
+func (p *Policy) plannedChange(e *trail.Event, user, path string) *Expected {
+	if len(p.Expected) == 0 {
+		return nil
+	}
+	f := p.plannedFacts(e, user, path)
+	for _, x := range p.Expected {
+		if x.matches(e.Time, &f) {
+			return x
+		}
+	}
+	return nil
+}
+
+func (p *Policy) plannedFacts(e *trail.Event, user, path string) rule.Facts {
+	f := factsOf(e)
+	f.User, f.Path = user, path
+	f.AccountName, f.AccountClass = p.Accounts[e.Account].Name, p.Accounts[e.Account].Class
+	f.Privileged = f.Root
+	return f.Facts
+}
+
+// matchPlanned finds the planned change of a deactivation. A deactivation that
+// joins an exposure has to match the same one.
+func (f *folder) matchPlanned(x *Exposure, e *trail.Event, joins bool) {
+	switch {
+	case len(f.policy.Expected) == 0:
+	case !joins:
+		x.planned = f.policy.plannedChange(e, x.User, x.path)
+	case x.planned != nil:
+		facts := f.policy.plannedFacts(e, x.User, x.path)
+		if !x.planned.matches(e.Time, &facts) {
+			x.planned = nil
+		}
+	}
+}
+
+// plannedReason returns the reason expected if it applies: never to an exposure
+// that is exploited or changed.
+func (x *Exposure) plannedReason() reasons {
+	if x.planned != nil && !x.exploitedOrChanged() {
+		return planned
+	}
+	return 0
+}
+
+// alert renders the planned change if the reasons say that it applies.
+func (e *Expected) alert(r reasons) *AlertExpected {
+	if e == nil || r&(planned|overdue) == 0 {
+		return nil
+	}
+	return &AlertExpected{Entry: e.ID(), Ticket: e.Ticket, Approver: e.Approver, Until: e.Until.UTC()}
+}
+
+// suppress decides, before x is alerted, whether a planned change or a campaign
+// stands in for alerts to people. People who were notified of an exposure are
+// notified to its end. An exposure that only machine sinks know ends with them,
+// unless it is open and no longer suppressed: then people get another opened
+// alert.
+func (t *notifier) suppress(x *Exposure, sent *delivered) {
+	fresh := !sent.Opened && !sent.Reduced && !sent.Exploited && !sent.Closed
+	due := x.plannedReason() != 0 && x.Open() && x.planned.Over(t.now)
+	t.reopened, t.extra, t.skipEscalation = "", 0, false
+	campaign := ""
+	if x.campaign != nil {
+		campaign = x.campaign.ID
+	}
+	switch {
+	case x.exploitedOrChanged():
+		sent.Planned, sent.ByCampaign = "", false
+	case !fresh && !x.Open():
+		if campaign == "" {
+			return
+		}
+	case fresh && due:
+		t.extra = overdue
+	case fresh:
+		if x.plannedReason() != 0 {
+			sent.Planned = x.planned.ID()
+		}
+		sent.ByCampaign = campaign != ""
+	case sent.Planned != "" && due:
+		t.extra, t.reopened = overdue, "It was announced, and is still open now that that time is over. "
+	case sent.Planned != "" && x.plannedReason() == 0:
+		t.reopened = "What had announced it is no longer there, or does not announce all of it. "
+	case sent.ByCampaign && campaign == "":
+		t.reopened = "It was told as part of a campaign, and is known now to be none. "
+	}
+	if sent.Planned != "" && x.plannedReason() != 0 { // another entry, or the same one changed
+		sent.Planned = x.planned.ID()
+	}
+	sent.Campaign = campaign
+	if t.reopened != "" {
+		sent.Planned, sent.ByCampaign = "", false
+		if sent.Opened {
+			sent.Round++
+			sent.Opened, t.skipEscalation = false, true
+		}
+	}
+	if sent.Planned != "" && x.Open() {
+		t.wakeAt(x.planned.Until.Add(plannedOverdueAfter))
+		t.wakeAt(t.now.Add(plannedRecheck))
+	}
+}

@@ -1,0 +1,379 @@
+package exposure
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// title renders the step as one short sentence: who, what, where.
+func (x *Exposure) title(m *Moment) string {
+	e, user, in := m.Event, userName(m.user, x.Root), x.policy.inAccount(x.Partition, x.Account)
+	switch m.Step {
+	case Opened:
+		return removed("their own MFA", "MFA", e, user, in)
+	case Reduced:
+		return removed("one of their MFA devices", "One of several MFA devices", e, user, in)
+	case Updated:
+		if e.Name == trail.DeactivateMFADevice {
+			return removed("another MFA device", "Another MFA device", e, user, in)
+		}
+		return change(e, user) + in + " after MFA was removed"
+	case Exploited:
+		return upper(user) + " signed in without MFA" + in
+	case Escalated:
+		return "Still no MFA device enabled for " + user + in + " after " + span(m.Time.Sub(x.openSince))
+	}
+	switch m.resolution {
+	case Enabled:
+		return upper(user) + " has MFA again" + in
+	case MFASeen:
+		return upper(user) + " signed in with MFA" + in + ": a device remains"
+	case UserDeleted:
+		return upper(user) + " was deleted" + in + ", MFA never came back"
+	}
+	if e == x.first {
+		return "The MFA removal from " + user + in + " is part of another one"
+	}
+	return upper(user) + " kept MFA" + in + ": another device was active"
+}
+
+// removed renders a removal as a title, by the user or by another actor.
+func removed(own, what string, e *trail.Event, user, in string) string {
+	if e.Actor.Self {
+		return upper(user) + " removed " + own + in
+	}
+	by := ""
+	if e.Actor != (trail.Actor{}) {
+		by = " by " + actor(&e.Actor)
+	}
+	return what + " removed from " + user + in + by
+}
+
+// change renders a change of credentials or rights as the beginning of a title.
+func change(e *trail.Event, user string) string {
+	what := shortName(e.Detail)
+	switch e.Name {
+	case trail.DeleteLoginProfile:
+		return "Password of " + user + " deleted"
+	case trail.CreateLoginProfile:
+		return "Password created for " + user
+	case trail.UpdateLoginProfile:
+		return "Password of " + user + " changed"
+	case trail.CreateAccessKey:
+		return "Access key created for " + user
+	case trail.AttachUserPolicy, trail.PutUserPolicy:
+		if what == "" {
+			return "A policy given to " + user
+		}
+		return "Policy " + what + " given to " + user
+	case trail.AddUserToGroup:
+		if what == "" {
+			return upper(user) + " added to a group"
+		}
+		return upper(user) + " added to group " + what
+	}
+	return Clean(e.Name, maxName) + " called for " + user
+}
+
+// sentences collects the sentences of a summary.
+type sentences []string
+
+func (s *sentences) add(parts ...string) {
+	if text := sentence(strings.Join(parts, "")); text != "" {
+		*s = append(*s, text)
+	}
+}
+
+// sentence makes a sentence of text, if there is any.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	return capital(text) + "."
+}
+
+// end appends the sentences that depend on the time of the alert, and joins
+// all.
+func (s sentences) end(p *Policy, e *Expected, more reasons) string {
+	if more&(planned|overdue) != 0 && e != nil {
+		by := ""
+		if e.Approver != "" {
+			by = ", approved by " + Clean(e.Approver, maxName)
+		}
+		s.add("Announced in ", Clean(e.Ticket, maxName), by)
+	}
+	if more&late != 0 {
+		s.add("Told more than ", span(p.LateAfter), " after it happened")
+	}
+	return strings.Join(s, " ")
+}
+
+// summary continues where the title ends: the exact change, the actor and its
+// session and address, the present state, the reasons of the severity, and what
+// to do now. It leaves the time of the step to the alert.
+func (x *Exposure) summary(m *Moment, more reasons) string {
+	e, first := m.Event, x.first
+	var s sentences
+	switch m.Step {
+	case Resolved:
+		x.explainEnd(m, &s)
+		return s.end(x.policy, x.planned, more)
+	case Opened, Reduced:
+		s.add(theDevice(e.Serial), " was removed", actorDetails(&e.Actor))
+	case Updated:
+		switch does := actorDetails(&e.Actor); {
+		case e.Name == trail.DeactivateMFADevice:
+			s.add(theDevice(e.Serial), " was removed", does)
+		case e.Name == trail.CreateAccessKey && e.Detail != "":
+			s.add("Key ", Clean(e.Detail, maxName), " created", does)
+		case does != "":
+			s.add("It was done", does)
+		}
+		if e != first {
+			s.add("MFA removed ", clock(first.Time, e.Time), by(&first.Actor))
+		}
+	case Exploited:
+		if f := from(&e.Actor); f != "" {
+			s.add("Signed in", f)
+		}
+		where := from(&trail.Actor{SourceIP: first.Actor.SourceIP})
+		if where != "" && first.Actor.SourceIP == e.Actor.SourceIP {
+			where = " from the same address"
+		}
+		s.add(theDevice(first.Serial), " was removed ", clock(first.Time, e.Time), by(&first.Actor), where)
+	case Escalated:
+		s.add(theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), actorDetails(&first.Actor))
+	}
+	s.add(x.explainSeverity(m))
+	s.add(x.advice(m))
+	return s.end(x.policy, x.planned, more)
+}
+
+// explainEnd says how the exposure ended, by whom, and how long it lasted.
+func (x *Exposure) explainEnd(m *Moment, s *sentences) {
+	e, first := m.Event, x.first
+	does := by(&e.Actor) + from(&e.Actor)
+	switch m.resolution {
+	case Enabled:
+		verb := " was enabled"
+		if e.Name == trail.ResyncMFADevice {
+			verb = " was shown to work"
+		}
+		s.add(theDevice(e.Serial), verb, does)
+		if !e.Actor.Self && does != "" {
+			s.add("Check that it is really the user's")
+		}
+	case MFASeen:
+		s.add("The sign-in", from(&e.Actor), " proves it")
+	case UserDeleted:
+		if e.Name != trail.DeleteUser {
+			s.add("The name went to another user", does, ", so the former one is gone")
+		} else if does != "" {
+			s.add("It was done", does)
+		}
+	case Replaced:
+		if e == first {
+			s.add("It is told there: ", theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), by(&first.Actor))
+		} else {
+			s.add("A late record shows ", theDevice(e.Serial), ", active already ", clock(e.Time, m.Time), ": ",
+				theDevice(first.Serial), ", removed", by(&first.Actor), ", was replaced")
+		}
+	}
+	if m.resolution != Replaced {
+		s.add("The exposure lasted ", span(m.Time.Sub(x.OpenedAt)), ", since ", theDevice(first.Serial), " was removed", by(&first.Actor))
+	}
+	switch {
+	case x.Exploited && x.Changed:
+		s.add("Meanwhile somebody signed in without MFA and access was changed: review both")
+	case x.Exploited:
+		s.add("Meanwhile somebody signed in without MFA: review what was done")
+	case x.Changed:
+		s.add("Meanwhile credentials or rights were changed: review them")
+	}
+}
+
+// explainSeverity says how things stand and thereby why the severity is what it
+// is: the factors that Exposure.severity weighs.
+func (x *Exposure) explainSeverity(m *Moment) string {
+	if m.rule != "" {
+		return byRule(m.Severity, m.rule)
+	}
+	why := factors(m.reasons)
+	switch {
+	case m.Step == Exploited:
+		why = append(why, "the password was enough to sign in")
+	case m.reasons&exploited != 0:
+		why = append(why, "somebody signed in without MFA")
+	}
+	if m.reasons&changed != 0 {
+		why = append(why, "access was changed")
+	}
+	whom := userAgain(m.user, x.Root)
+	switch closed := m.closed; {
+	case m.reasons&exploited != 0, closed && m.reasons&changed != 0:
+	case closed:
+		why = append(why, "the password is deleted: only access keys may still work")
+	case m.protection == ProtectionOtherDevice && m.enabledByAnother:
+		why = append(why, "what is left was not enabled by "+whom+": it may be an intruder's")
+	case m.protection == ProtectionOtherDevice:
+		why = append(why, "another device still protects "+whom)
+	case m.Step == Updated:
+		why = append(why, "no other device is known")
+	default:
+		why = append(why, "no other device is known: the password may be all that protects "+whom)
+	}
+	return string(m.Severity) + " because " + list(why)
+}
+
+// phrases render, in the order of ReasonWords, the reasons that move a severity
+// and lie in the target. The other reasons have sentences of their own, or move
+// no severity.
+var phrases = [...]string{
+	0: "this is the root user", 1: "the user is privileged", 13: "several users were hit", 16: "",
+}
+
+// byRule is the explanation where a severity rule applied.
+func byRule(v Severity, rule string) string {
+	return string(v) + " because a rule says so: " + strings.TrimRight(Clean(rule, maxDetail), ". ")
+}
+
+// factors returns the phrases of r.
+func factors(r reasons) []string {
+	var why []string
+	for i, p := range phrases {
+		if p != "" && r&(1<<i) != 0 {
+			why = append(why, p)
+		}
+	}
+	return why
+}
+
+// advice says what to do now; "" if there is nothing to do.
+func (x *Exposure) advice(m *Moment) string {
+	if m.Step == Resolved {
+		return ""
+	}
+	a := &m.Event.Actor
+	if m.Step == Escalated {
+		a = &x.first.Actor
+	}
+	whose := userName(m.user, x.Root)
+	ask := "ask " + whose
+	if a.Type == "IAMUser" && !a.Self && a.Name != "" {
+		ask += " or " + actor(a)
+	}
+	switch {
+	case m.reasons&(exploited|changed) != 0 && x.Root:
+		return "assume an intrusion: recover root; see what was done"
+	case m.reasons&(exploited|changed) != 0:
+		return "assume an intrusion: disable password, keys and sessions; see what was done"
+	case m.Step == Reduced && a.Self:
+		return ""
+	case m.user == "" && !x.Root:
+		return "find out whose device it was, and if it was meant; the log cannot show when this is over"
+	case m.Step == Reduced && m.enabledByAnother:
+		return ask + " if it was meant; if not, remove that device, and disable the password and access keys of " + whose
+	case m.Step == Reduced:
+		return ask + " if it was meant"
+	case x.Root:
+		return "ask who holds root if it was meant; if not, recover the account now"
+	case m.closed:
+		return "if it was not meant, disable the access keys of " + whose
+	}
+	return ask + " if it was meant; if not, disable the password and access keys of " + whose
+}
+
+// maxNamed bounds the users that a sentence names.
+const maxNamed = 5
+
+func (w *ActorCampaign) hitsRoot() bool {
+	for _, x := range w.Exposures {
+		if x.Root {
+			return true
+		}
+	}
+	return false
+}
+
+// userReasons returns the reasons that lie in the users hit.
+func (w *ActorCampaign) userReasons() (r reasons) {
+	for _, x := range w.Exposures {
+		r |= x.reasons & (root | privileged)
+	}
+	return r
+}
+
+func (w *ActorCampaign) title(s Step, m *Moment) string {
+	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), w.policy.inAccount(w.Partition, w.Account)
+	switch s {
+	case Escalated:
+		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who
+	case Resolved:
+		return "The campaign of " + who + " against " + users + in + " is over"
+	}
+	return upper(who) + " removed MFA from " + users + in
+}
+
+func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r reasons) string {
+	var s sentences
+	if step == Resolved {
+		switch {
+		case len(w.Exposures) == 0:
+			s.add("It was none: fewer users than it takes lost their MFA for good. Who is still without it is told one by one")
+		default:
+			s.add("Each of its exposures is over: ", w.userNames())
+			s.add("It lasted ", span(m.Time.Sub(w.First)))
+		}
+		return s.end(w.policy, nil, r)
+	}
+	within := ""
+	if d := w.Last.Sub(w.First); d > 0 {
+		within = " within " + span(d)
+	}
+	s.add("MFA was taken from ", w.userNames(), within, actorDetails(&w.Actor))
+	if open := w.Open; open < w.Users {
+		s.add(strconv.Itoa(open), " of them have none now")
+	}
+	if rule != "" {
+		s.add(byRule(v, rule))
+	} else {
+		why := factors(r)
+		if r&exploited != 0 {
+			why = append(why, "somebody signed in without MFA")
+		}
+		if r&changed != 0 {
+			why = append(why, "access was changed")
+		}
+		s.add(string(v), " because ", list(why))
+	}
+	s.add(w.advice(step))
+	return s.end(w.policy, nil, r)
+}
+
+// userNames lists the first users and the number of the others.
+func (w *ActorCampaign) userNames() string {
+	var parts []string
+	users := map[*identity]bool{}
+	for _, x := range w.Exposures {
+		if len(parts) == maxNamed {
+			break
+		}
+		if !users[x.identity] {
+			parts = append(parts, userName(x.User, x.Root))
+		}
+		users[x.identity] = true
+	}
+	if more := w.Users - len(parts); more > 0 {
+		parts = append(parts, strconv.Itoa(more)+" more")
+	}
+	return list(parts)
+}
+
+func (w *ActorCampaign) advice(s Step) string {
+	if s == Resolved {
+		return ""
+	}
+	return "find out at once if " + actor(&w.Actor) + " was meant to; if not, cut " + actor(&w.Actor) + " off, then disable the passwords and keys of these users"
+}

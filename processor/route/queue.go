@@ -1,0 +1,381 @@
+package route
+
+import (
+	"cmp"
+	"container/heap"
+	"math"
+	"slices"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+)
+
+// Queue decides what one sink is sent next. The alert of the highest severity
+// goes first, then the oldest; within an exposure the order of the journal holds,
+// so a lane has the severity of its worst alert. Critical alerts are neither
+// grouped nor held by the rate. An exposure that the sink does not know yet may
+// share a message with others; it leaves its group if it grows worse, and every
+// later alert of it has a message of its own.
+//
+// Queue is a state machine without clock and I/O. It is not safe for concurrent
+// use. The caller loops over Next: it sends, records a drop, or waits until Hold
+// ends; Done, Retry and Close report the end of each send.
+type Queue struct {
+	sink    Sink
+	lanes   map[string]*lane
+	ready   lanes // to be decided, in turn
+	resting lanes // muted or to be retried, by due time
+	muted   int
+	limiter *rate.Limiter
+
+	windows map[string]*window // group windows by key
+	order   []*window          // by their end
+	full    []*window          // with enough for a message
+}
+
+// lane is a Lane with its place in the Queue.
+type lane struct {
+	Lane
+	name     string
+	counts   [5]int // queued alerts by severity
+	attempts int    // failed, at the head
+	due      time.Time
+	sending  bool
+	muted    bool
+	waited   bool // the head was muted before
+	alone    bool // not to be grouped
+	window   *window
+	decision Decision        // of the head
+	alert    *exposure.Alert // the head
+
+	heap  *lanes // that it is in; nil: none
+	index int
+}
+
+// Action is what the caller does next.
+type Action struct {
+	Verb   Verb
+	Until  time.Time // Hold: call Next again then; zero: after the next call of another method
+	Items  []Item    // Send: the alerts of one send; Drop: one
+	Group  string    // Send: the key of a grouped message; "" if each alert has a message of its own
+	Reason Reason    // Drop
+}
+
+// Item is one alert of an Action.
+type Item struct {
+	Lane     string
+	Pending  Pending
+	Decision Decision
+	Alert    *exposure.Alert // nil if it was not decided on by itself
+	Muted    bool            // it waited for the end of mute times, which is no delay of the sink
+}
+
+// maxBurst bounds the sends that a rate lets through at one time.
+const maxBurst = 128
+
+// NewQueue returns an empty queue.
+func NewQueue(s Sink) *Queue {
+	q := &Queue{sink: s, lanes: map[string]*lane{}, windows: map[string]*window{}}
+	q.ready.less, q.resting.less = byTurn, byDue
+	q.sink.Group.Max = max(1, s.Group.Max)
+	if s.Rate > 0 {
+		q.limiter = rate.NewLimiter(rate.Limit(s.Rate), int(max(1, math.Ceil(min(s.Rate, maxBurst)))))
+	}
+	return q
+}
+
+// Len returns the number of lanes with alerts.
+func (q *Queue) Len() int { return len(q.lanes) }
+
+// Muted returns the number of lanes that wait for the end of mute times.
+func (q *Queue) Muted() int { return q.muted }
+
+// Add appends an alert to the lane of that name. If the lane is new it begins as
+// described by first, whose Queue is ignored.
+func (q *Queue) Add(name string, p Pending, first Lane) {
+	l := q.lanes[name]
+	if l == nil {
+		first.Queue = nil
+		l = &lane{Lane: first, name: name}
+		q.lanes[name] = l
+	}
+	worst := l.worst()
+	l.Queue = append(l.Queue, p)
+	l.counts[level(p.Severity)]++
+	switch {
+	case l.sending:
+	case l.window != nil:
+		if l.worst() > worst {
+			l.leave()
+			l.alone = true
+			q.enqueue(l)
+		}
+	case l.heap == nil, l.muted:
+		q.enqueue(l)
+	default:
+		heap.Fix(l.heap, l.index)
+	}
+}
+
+// Next decides what happens now. On an error, which comes from Sink.Alert,
+// nothing has changed.
+func (q *Queue) Next(now time.Time) (Action, error) {
+	q.wake(now)
+	for {
+		if urgent := q.ready.Len() > 0 && q.ready.list[0].urgent(); !urgent && q.sink.Group.Wait > 0 {
+			if w := q.due(now); w != nil {
+				if q.limited(now) {
+					return q.wait(now), nil
+				}
+				a, ok, err := q.pick(w, now)
+				if err != nil || ok {
+					q.charge(a, now)
+					return a, err
+				}
+				continue
+			}
+		}
+		if q.ready.Len() == 0 {
+			return q.wait(now), nil
+		}
+		l := q.ready.list[0]
+		v, err := q.sink.Next(&l.Lane, now)
+		switch {
+		case err != nil:
+			return Action{}, err
+		case v.Verb == Drop:
+			return q.drop(l, v), nil
+		case v.Verb == Hold:
+			q.mute(l, v.Until)
+			continue
+		}
+		l.decision, l.alert = v.Decision, v.Alert
+		groupable := q.sink.Group.Wait > 0 && !l.urgent() && !l.alone && !l.Known.Known
+		if groupable {
+			if q.join(l, q.sink.Group.key(v.Alert, v.Decision.To)) {
+				continue
+			}
+		}
+		if q.limited(now) && !l.urgent() {
+			return q.wait(now), nil
+		}
+		if groupable {
+			q.open(q.sink.Group.key(v.Alert, v.Decision.To), now)
+		}
+		return q.send(l, now), nil
+	}
+}
+
+// Probe is Next for a channel that is down: it sends one alert, the one that
+// failed least often, so that an alert that fails by itself does not keep the
+// channel down.
+func (q *Queue) Probe(now time.Time) (Action, error) {
+	q.wake(now)
+	for q.ready.Len() > 0 {
+		l := slices.MinFunc(q.ready.list, func(a, b *lane) int {
+			return cmp.Or(cmp.Compare(a.attempts, b.attempts), byTurn(a, b))
+		})
+		v, err := q.sink.Next(&l.Lane, now)
+		switch {
+		case err != nil:
+			return Action{}, err
+		case v.Verb == Drop:
+			return q.drop(l, v), nil
+		case v.Verb == Hold:
+			q.mute(l, v.Until)
+			continue
+		case q.limited(now) && !l.urgent():
+			return q.wait(now), nil
+		}
+		l.decision, l.alert = v.Decision, v.Alert
+		a := Action{Verb: Send}
+		q.remove(l)
+		a.add(l, 1)
+		q.charge(a, now)
+		return a, nil
+	}
+	return q.wait(now), nil
+}
+
+// Done reports the end of a send: n alerts of the lane were delivered or given
+// up. From then on the sink knows the exposure.
+func (q *Queue) Done(name string, n int) {
+	l := q.lanes[name]
+	if l.Queue[0].Step != exposure.Attempted {
+		l.Known = Case{Known: true, To: l.decision.To}
+	}
+	l.sending, l.Closed = false, false
+	for range n {
+		q.pop(l)
+	}
+	q.settle(l)
+}
+
+// Retry reports a failed send: the head of the lane is sent again at due. With
+// alone set, it then shares no message.
+func (q *Queue) Retry(name string, due time.Time, maybeDelivered, alone bool) {
+	l := q.lanes[name]
+	l.attempts++
+	l.sending, l.MaybeDelivered, l.alone = false, l.MaybeDelivered || maybeDelivered, l.alone || alone
+	l.due = due
+	q.resting.add(l)
+}
+
+// Close reports that a person had closed the exposure at the channel: its head is
+// done, and from then on only alerts that must be delivered are.
+func (q *Queue) Close(name string) {
+	l := q.lanes[name]
+	l.sending, l.Closed = false, true
+	q.pop(l)
+	q.settle(l)
+}
+
+// send sends the head of the lane, with further alerts in turn if the sink takes
+// several.
+func (q *Queue) send(l *lane, now time.Time) Action {
+	a := Action{Verb: Send}
+	q.remove(l)
+	limit := max(1, q.sink.Batch)
+	if q.limiter != nil && limit > 1 {
+		limit = min(limit, max(1, int(q.limiter.TokensAt(now))))
+	}
+	if l.alone {
+		limit = 1
+	}
+	a.add(l, limit)
+	for len(a.Items) < limit && q.ready.Len() > 0 && !q.ready.list[0].alone {
+		next := q.ready.list[0]
+		v, err := q.sink.Next(&next.Lane, now)
+		if err != nil || v.Verb != Send || !slices.Equal(v.Decision.To, l.decision.To) {
+			break // the next call deals with it
+		}
+		next.decision, next.alert = v.Decision, v.Alert
+		q.remove(next)
+		a.add(next, limit-len(a.Items))
+	}
+	q.charge(a, now)
+	return a
+}
+
+// add adds up to limit alerts from the head of the lane.
+func (a *Action) add(l *lane, limit int) {
+	l.sending = true
+	for i, p := range l.Queue[:min(len(l.Queue), limit)] {
+		it := Item{Lane: l.name, Pending: p, Decision: l.decision}
+		if i == 0 {
+			it.Alert, it.Muted = l.alert, l.waited
+		}
+		a.Items = append(a.Items, it)
+	}
+}
+
+// charge takes the send from the rate: a message counts once, critical alerts
+// not at all.
+func (q *Queue) charge(a Action, now time.Time) {
+	if q.limiter == nil || a.Verb != Send {
+		return
+	}
+	n := 0
+	for _, it := range a.Items {
+		if it.Pending.Severity != exposure.Critical {
+			n++
+		}
+	}
+	if a.Group != "" {
+		n = min(n, 1)
+	}
+	q.limiter.AllowN(now, n)
+}
+
+// drop removes the head of the lane.
+func (q *Queue) drop(l *lane, v Verdict) Action {
+	a := Action{Verb: Drop, Reason: v.Reason, Items: []Item{{Lane: l.name, Pending: l.Queue[0], Decision: v.Decision, Alert: v.Alert, Muted: l.waited}}}
+	if v.Reason == Superseded { // its end has to follow
+		l.Known = Case{Known: true, To: v.Decision.To}
+	}
+	q.pop(l)
+	if l.window == nil || len(l.Queue) == 0 {
+		q.settle(l)
+	}
+	return a
+}
+
+// mute lets the lane rest until the end of mute times.
+func (q *Queue) mute(l *lane, until time.Time) {
+	q.remove(l)
+	l.muted, l.waited, l.due = true, true, until
+	q.muted++
+	q.resting.add(l)
+}
+
+// wait returns when Next has something to do, if no other method is called.
+func (q *Queue) wait(now time.Time) Action {
+	a := Action{Verb: Hold}
+	sooner := func(t time.Time) {
+		if t.After(now) && (a.Until.IsZero() || t.Before(a.Until)) {
+			a.Until = t
+		}
+	}
+	if q.resting.Len() > 0 {
+		sooner(q.resting.list[0].due)
+	}
+	if len(q.order) > 0 {
+		sooner(q.order[0].until)
+	}
+	if q.limited(now) {
+		lack := 1 - q.limiter.TokensAt(now)
+		sooner(now.Add(time.Duration(lack/q.sink.Rate*float64(time.Second)) + time.Millisecond))
+	}
+	return a
+}
+
+// limited reports whether the rate allows no send now.
+func (q *Queue) limited(now time.Time) bool { return q.limiter != nil && q.limiter.TokensAt(now) < 1 }
+
+// wake puts the lanes that are due among those to be decided.
+func (q *Queue) wake(now time.Time) {
+	for q.resting.Len() > 0 && !q.resting.list[0].due.After(now) {
+		q.enqueue(q.resting.list[0])
+	}
+}
+
+// enqueue puts the lane among those to be decided.
+func (q *Queue) enqueue(l *lane) {
+	q.remove(l)
+	l.due = time.Time{}
+	q.ready.add(l)
+}
+
+// remove takes the lane out of its heap.
+func (q *Queue) remove(l *lane) {
+	if l.heap != nil {
+		heap.Remove(l.heap, l.index)
+		l.heap = nil
+	}
+	if l.muted {
+		l.muted = false
+		q.muted--
+	}
+}
+
+// pop removes the head of the lane.
+func (q *Queue) pop(l *lane) {
+	l.counts[level(l.Queue[0].Severity)]--
+	l.Queue = l.Queue[1:]
+	l.attempts, l.MaybeDelivered, l.waited, l.alone = 0, false, false, false
+}
+
+// settle puts the lane back in turn, or evicts it if it is empty.
+func (q *Queue) settle(l *lane) {
+	if len(l.Queue) > 0 {
+		q.enqueue(l)
+		return
+	}
+	q.remove(l)
+	if l.window != nil {
+		l.leave()
+	}
+	delete(q.lanes, l.name)
+}
