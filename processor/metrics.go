@@ -63,19 +63,19 @@ func newMetrics(reg prometheus.Registerer, j stock) *metrics {
 			Help: "Watched records found, by event name, those seen before included."}, []string{"event"}),
 		alerts: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_alerts_total",
 			Help: "Alerts journalled."}, []string{"step", "severity"}),
-		toSeen: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_seen_seconds",
+		toSeen: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_seen_latency_seconds",
 			Help: "Time from eventTime until a watched record was journalled.", Buckets: delays}),
-		toAlert: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_alert_seconds",
+		toAlert: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_alert_latency_seconds",
 			Help: "Time from eventTime until its alert was journalled.", Buckets: delays}),
-		lasted: f.NewHistogramVec(prometheus.HistogramOpts{Name: "mfawatch_exposure_seconds",
+		lasted: f.NewHistogramVec(prometheus.HistogramOpts{Name: "mfawatch_exposure_duration_seconds",
 			Help: "Time from an exposure's opening until it was over, by how it ended.", Buckets: lengths}, []string{"resolution"}),
 		appendErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_append_errors_total",
 			Help: "Appends to the journal that failed."}),
 		foldErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_fold_errors_total",
 			Help: "Folds that failed."}),
-		expected: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_expected_changes",
+		expected: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_planned_changes",
 			Help: "Entries of expected changes, by state: ahead, running, used, or unused though their time is over."}, []string{"state"}),
-		overdue: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_expected_overdue_total",
+		overdue: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_planned_changes_overdue_total",
 			Help: "Exposures that had been announced and were still open when that time was over."}),
 		sources: map[string]*sourceMetrics{},
 	}
@@ -154,7 +154,7 @@ var (
 		"Accounts the journal knows.", nil, nil)
 	journalUnfoldedDesc = prometheus.NewDesc("mfawatch_journal_unfolded_accounts",
 		"Accounts with events that are not folded yet.", nil, nil)
-	journalAsidesDesc = prometheus.NewDesc("mfawatch_journal_kept_aside_records",
+	journalAsidesDesc = prometheus.NewDesc("mfawatch_quarantine_records",
 		"Watched records that could not be read, and messages given up, that are kept aside.", nil, nil)
 )
 

@@ -158,7 +158,7 @@ mfawatch_records_total{source="files"} 5
 	if n := testutil.ToFloat64(r.metrics.matches.WithLabelValues("DeactivateMFADevice")); n != 4 {
 		t.Errorf("%v matches counted, want 4", n)
 	}
-	if n := testutil.CollectAndCount(r.reg, "mfawatch_event_alert_seconds"); n != 1 {
+	if n := testutil.CollectAndCount(r.reg, "mfawatch_event_alert_latency_seconds"); n != 1 {
 		t.Errorf("%d histograms", n)
 	}
 	if n := testutil.ToFloat64(r.metrics.alerts.WithLabelValues("opened", "high")); n != 2 {

@@ -290,7 +290,7 @@ func (c *canaryConfig) text(http string) []byte {
 	var b bytes.Buffer
 	e := yaml.NewEncoder(&b)
 	err := e.Encode(object{
-		"sources": c.sources, "sinks": c.sinks, "http": object{"address": http}, "drain": "100ms", "escalate_after": []any{"1s"}, "log": object{"level": "debug"},
+		"sources": c.sources, "sinks": c.sinks, "http": object{"address": http}, "shutdown_timeout": "100ms", "escalate_after": []any{"1s"}, "log": object{"level": "debug"},
 		"journal": object{"path": filepath.Join(filepath.Dir(c.path), "mfawatch.db")},
 		"routes": []any{object{"match": object{"user": "bob"}, "continue": true, "recipients": object{
 			"pager":      []any{c.value(recipients)},

@@ -35,7 +35,7 @@ sinks:
 journal: {path: %[2]q}
 http: {address: %[3]q}
 escalate_after: [3s, 48s, 288s]
-drain: 5s
+shutdown_timeout: 5s
 log: {level: warn}
 `
 

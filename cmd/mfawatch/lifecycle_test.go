@@ -168,7 +168,7 @@ journal: {path: %q}
 http: {address: "127.0.0.1:0"}
 escalate_after: [12h]
 campaign: {users: 0}
-drain: 10s
+shutdown_timeout: 10s
 `, cluster.ListenAddrs()[0], topic, group, hook.URL, path)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

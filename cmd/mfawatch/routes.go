@@ -85,7 +85,7 @@ func writeRoutes(w io.Writer, c *config.Config, router *route.Router) error {
 		if from == "" {
 			from = "any"
 		}
-		fmt.Fprintf(t, "routes[%d]\t%s\t%s\t%s\t%s\t%s\n", i, exposure.Clean(m.String(), 200), tells(r, people), from, quietText(r.Quiet), then)
+		fmt.Fprintf(t, "routes[%d]\t%s\t%s\t%s\t%s\t%s\n", i, exposure.Clean(m.String(), 200), tells(r, people), from, quietText(r.MuteTimes), then)
 	}
 	if len(c.Routes) == 0 {
 		fmt.Fprintf(t, "none\tanything\t%s\tany\t-\tdone\n", named(people))
@@ -144,7 +144,7 @@ func tells(r route.Route, people []string) string {
 	return text
 }
 
-func quietText(quiet []route.Quiet) string {
+func quietText(quiet []route.MuteTime) string {
 	var all []string
 	for _, q := range quiet {
 		parts := slices.DeleteFunc([]string{strings.Join(q.Days, " "), q.Hours, q.TimeZone}, func(s string) bool { return s == "" })

@@ -18,7 +18,7 @@ sources: {local: {type: files, paths: [%q]}}
 sinks: {audit: {type: file, path: %q}}
 journal: {path: %q}
 http: {address: '127.0.0.1:0'}
-drain: 20ms
+shutdown_timeout: 20ms
 `, dir, filepath.Join(dir, "alerts.jsonl"), filepath.Join(dir, "mfawatch.db")), nil, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{
-		fsync: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_journal_fsync_seconds",
+		fsync: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_journal_fsync_duration_seconds",
 			Help:    "Time that a transaction of the journal took to be written to disk.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}}),
 		errors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_journal_commit_errors_total",

@@ -36,7 +36,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range families {
-		if f.GetName() == "mfawatch_journal_fsync_seconds" {
+		if f.GetName() == "mfawatch_journal_fsync_duration_seconds" {
 			if h := f.GetMetric()[0].GetHistogram(); h.GetSampleCount() != 1 || h.GetSampleSum() <= 0 {
 				t.Errorf("fsync: %v", h)
 			}

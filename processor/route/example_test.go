@@ -12,9 +12,9 @@ var night = time.Date(2026, 5, 4, 22, 0, 0, 0, time.UTC)
 
 func router() *route.Router {
 	r, err := route.New([]route.Route{{
-		Match: map[string]any{"account_class": "production"},
-		Sinks: []string{"chat"},
-		Quiet: []route.Quiet{{Hours: "20:00-07:00"}},
+		Match:     map[string]any{"account_class": "production"},
+		Sinks:     []string{"chat"},
+		MuteTimes: []route.MuteTime{{Hours: "20:00-07:00"}},
 	}}, map[string]route.Kind{"audit": route.Machine, "chat": route.Reader, "pager": route.Pager},
 		map[string]exposure.Account{"111122223333": {Class: "production"}}, time.UTC)
 	if err != nil {

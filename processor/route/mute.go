@@ -11,9 +11,9 @@ import (
 	"github.com/mfawatch/mfawatch/processor/rule"
 )
 
-// Quiet is a mute time: hours of a day, on some days, in which people are not
+// MuteTime is a mute time: hours of a day, on some days, in which people are not
 // notified.
-type Quiet struct {
+type MuteTime struct {
 	// Hours such as 20:00-07:00. Hours past midnight belong to the day on which
 	// they begin. Empty: the whole day.
 	Hours string `koanf:"hours"`
@@ -25,7 +25,7 @@ type Quiet struct {
 	Critical bool `koanf:"critical"`
 }
 
-// muteWindow is a compiled Quiet.
+// muteWindow is a compiled MuteTime.
 type muteWindow struct {
 	start, end int // minutes of the day; an end that is not later belongs to the next day
 	days       [7]bool
@@ -36,7 +36,7 @@ type muteWindow struct {
 var dayNames = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"} // as time.Weekday counts
 
 // compile returns the window of q. zone applies if q names none.
-func (q Quiet) compile(zone *time.Location) (muteWindow, error) {
+func (q MuteTime) compile(zone *time.Location) (muteWindow, error) {
 	w := muteWindow{end: 24 * 60, zone: zone, critical: q.Critical}
 	var errs []error
 	if q.Hours != "" {
@@ -83,7 +83,7 @@ func (q Quiet) compile(zone *time.Location) (muteWindow, error) {
 	return w, errors.Join(errs...)
 }
 
-func (q Quiet) validate() error {
+func (q MuteTime) validate() error {
 	_, err := q.compile(time.UTC)
 	return err
 }
@@ -151,7 +151,7 @@ func mutedUntil(windows []muteWindow, t time.Time, critical bool) time.Time {
 const maxWindows = 64
 
 // coversWeek reports whether the mute times leave no time in a week.
-func coversWeek(quiet []Quiet) bool {
+func coversWeek(quiet []MuteTime) bool {
 	var windows []muteWindow
 	for _, q := range quiet {
 		w, _ := q.compile(time.UTC)

@@ -8,25 +8,25 @@ import (
 func TestMuteTimes(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		quiet []Quiet
+		quiet []MuteTime
 		now   string
 		want  string // "": not muted
 	}{
-		{"before", []Quiet{{Hours: "20:00-07:00"}}, "2026-05-04 19:59", ""},
-		{"at its begin", []Quiet{{Hours: "20:00-07:00"}}, "2026-05-04 20:00", "2026-05-05 07:00"},
-		{"after midnight", []Quiet{{Hours: "20:00-07:00"}}, "2026-05-05 03:00", "2026-05-05 07:00"},
-		{"at its end", []Quiet{{Hours: "20:00-07:00"}}, "2026-05-05 07:00", ""},
-		{"within a day", []Quiet{{Hours: "12:00-13:00"}}, "2026-05-05 12:30", "2026-05-05 13:00"},
-		{"to midnight", []Quiet{{Hours: "12:00-24:00"}}, "2026-05-05 12:30", "2026-05-06 00:00"},
-		{"the night that began on a day", []Quiet{{Hours: "20:00-07:00", Days: []string{"mon"}}}, "2026-05-05 06:00", "2026-05-05 07:00"},
-		{"not the one before", []Quiet{{Hours: "20:00-07:00", Days: []string{"mon"}}}, "2026-05-04 06:00", ""},
-		{"days across a week", []Quiet{{Days: []string{"fri-mon"}}}, "2026-05-02 06:00", "2026-05-05 00:00"},
-		{"the last day of a month", []Quiet{{Hours: "20:00-07:00"}}, "2026-06-01 01:00", "2026-06-01 07:00"},
-		{"one into the next", []Quiet{{Hours: "20:00-07:00"}, {Hours: "06:00-09:00"}}, "2026-05-04 21:00", "2026-05-05 09:00"},
-		{"in winter", []Quiet{{Hours: "20:00-07:00", TimeZone: "Europe/Vienna"}}, "2026-01-05 19:30", "2026-01-06 06:00"},
-		{"in summer", []Quiet{{Hours: "20:00-07:00", TimeZone: "Europe/Vienna"}}, "2026-05-04 18:30", "2026-05-05 05:00"},
-		{"the night that is short", []Quiet{{Hours: "22:00-07:00", TimeZone: "Europe/Vienna"}}, "2026-03-28 22:00", "2026-03-29 05:00"},
-		{"the night that is long", []Quiet{{Hours: "22:00-07:00", TimeZone: "Europe/Vienna"}}, "2026-10-24 21:00", "2026-10-25 06:00"},
+		{"before", []MuteTime{{Hours: "20:00-07:00"}}, "2026-05-04 19:59", ""},
+		{"at its begin", []MuteTime{{Hours: "20:00-07:00"}}, "2026-05-04 20:00", "2026-05-05 07:00"},
+		{"after midnight", []MuteTime{{Hours: "20:00-07:00"}}, "2026-05-05 03:00", "2026-05-05 07:00"},
+		{"at its end", []MuteTime{{Hours: "20:00-07:00"}}, "2026-05-05 07:00", ""},
+		{"within a day", []MuteTime{{Hours: "12:00-13:00"}}, "2026-05-05 12:30", "2026-05-05 13:00"},
+		{"to midnight", []MuteTime{{Hours: "12:00-24:00"}}, "2026-05-05 12:30", "2026-05-06 00:00"},
+		{"the night that began on a day", []MuteTime{{Hours: "20:00-07:00", Days: []string{"mon"}}}, "2026-05-05 06:00", "2026-05-05 07:00"},
+		{"not the one before", []MuteTime{{Hours: "20:00-07:00", Days: []string{"mon"}}}, "2026-05-04 06:00", ""},
+		{"days across a week", []MuteTime{{Days: []string{"fri-mon"}}}, "2026-05-02 06:00", "2026-05-05 00:00"},
+		{"the last day of a month", []MuteTime{{Hours: "20:00-07:00"}}, "2026-06-01 01:00", "2026-06-01 07:00"},
+		{"one into the next", []MuteTime{{Hours: "20:00-07:00"}, {Hours: "06:00-09:00"}}, "2026-05-04 21:00", "2026-05-05 09:00"},
+		{"in winter", []MuteTime{{Hours: "20:00-07:00", TimeZone: "Europe/Vienna"}}, "2026-01-05 19:30", "2026-01-06 06:00"},
+		{"in summer", []MuteTime{{Hours: "20:00-07:00", TimeZone: "Europe/Vienna"}}, "2026-05-04 18:30", "2026-05-05 05:00"},
+		{"the night that is short", []MuteTime{{Hours: "22:00-07:00", TimeZone: "Europe/Vienna"}}, "2026-03-28 22:00", "2026-03-29 05:00"},
+		{"the night that is long", []MuteTime{{Hours: "22:00-07:00", TimeZone: "Europe/Vienna"}}, "2026-10-24 21:00", "2026-10-25 06:00"},
 	} {
 		var windows []muteWindow
 		for _, q := range tt.quiet {
@@ -55,12 +55,12 @@ func FuzzMuteTimes(f *testing.F) {
 	f.Add("20:00-07:00", "sat-sun", "Europe/Vienna", int64(1777900000))
 	f.Add("00:30-00:31", "", "America/St_Johns", int64(1793500000))
 	f.Fuzz(func(t *testing.T, hours, days, zone string, at int64) {
-		q := Quiet{Hours: hours, TimeZone: zone}
+		q := MuteTime{Hours: hours, TimeZone: zone}
 		if days != "" {
 			q.Days = []string{days}
 		}
 		w, err := q.compile(time.UTC)
-		if err != nil || at < 0 || at > 1<<33 || coversWeek([]Quiet{q}) {
+		if err != nil || at < 0 || at > 1<<33 || coversWeek([]MuteTime{q}) {
 			return
 		}
 		now := time.Unix(at, 0)

@@ -100,7 +100,7 @@ func (p *player) done(a Action) {
 
 func TestQueue(t *testing.T) {
 	storm := Group{Wait: time.Minute, Max: 100}
-	mute := `[{match: {account_class: production}, quiet: [{hours: "12:00-13:00"}]}]`
+	mute := `[{match: {account_class: production}, mute_times: [{hours: "12:00-13:00"}]}]`
 	severe := `[{match: {severity: ">= high"}, sinks: [chat]}, {sinks: [mail]}]`
 	for _, tt := range []struct {
 		name   string
@@ -310,7 +310,7 @@ func TestQueueProperty(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		s := Sink{Name: "chat", Human: seed%2 == 0, Rate: float64(r.IntN(3)), Batch: r.IntN(3) * int(seed%2), Group: Group{Wait: time.Duration(r.IntN(3)*int(1-seed%2)) * 20 * time.Second, Max: 3}}
 		if r.IntN(2) == 0 {
-			s.Router = routerOf(t, `[{match: {severity: low}, sinks: [mail]}, {quiet: [{hours: "12:00-12:01"}]}]`)
+			s.Router = routerOf(t, `[{match: {severity: low}, sinks: [mail]}, {mute_times: [{hours: "12:00-12:01"}]}]`)
 		}
 		p := newPlayer(t, s)
 		seen := map[uint64]bool{}

@@ -37,8 +37,8 @@ type Route struct {
 	// MinSeverity is the lowest severity of which human sinks are notified. The
 	// route matches lower ones all the same.
 	MinSeverity string `koanf:"min_severity"`
-	// Quiet are the mute times: human sinks are notified at their end.
-	Quiet []Quiet `koanf:"quiet"`
+	// MuteTimes are the mute times: human sinks are notified at their end.
+	MuteTimes []MuteTime `koanf:"mute_times"`
 	// Recipients replace a sink's own recipients, by the sink's name.
 	Recipients map[string][]string `koanf:"recipients"`
 	// Continue asks the later routes, too.
@@ -75,13 +75,13 @@ func (r Route) Validate(sinks []string) error {
 			bad("%s: %s is also in sinks: name it in one of them", field, name)
 		}
 	}
-	for i, q := range r.Quiet {
+	for i, q := range r.MuteTimes {
 		if err := q.validate(); err != nil {
-			errs = append(errs, below(fmt.Sprintf("quiet[%d]", i), err))
+			errs = append(errs, below(fmt.Sprintf("mute_times[%d]", i), err))
 		}
 	}
-	if len(errs) == 0 && coversWeek(r.Quiet) {
-		bad("quiet: covers the whole week: want some time at which people may be notified")
+	if len(errs) == 0 && coversWeek(r.MuteTimes) {
+		bad("mute_times: covers the whole week: want some time at which people may be notified")
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Recipients)) {
 		list, field := r.Recipients[name], "recipients"

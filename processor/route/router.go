@@ -36,7 +36,7 @@ func New(routes []Route, sinks map[string]Kind, accounts map[string]exposure.Acc
 			return nil, fmt.Errorf("routes[%d]: %w", i, err)
 		}
 		c := compiledRoute{Route: route, match: m, minSeverity: max(0, slices.Index(rule.Severities, route.MinSeverity))}
-		for _, q := range route.Quiet {
+		for _, q := range route.MuteTimes {
 			w, err := q.compile(zone)
 			if err != nil {
 				return nil, fmt.Errorf("routes[%d]: %w", i, err)
@@ -196,7 +196,7 @@ func (r *Router) defaultReason(kind Kind, matched, notifying []int, a *exposure.
 		return slices.ContainsFunc(notifying, func(i int) bool { return r.routes[i].match.Asks(field) })
 	}
 	switch {
-	case f.Expected && !asked("expected"):
+	case f.Expected && !asked("planned_change"):
 		return "planned changes are for machine sinks"
 	case a.Campaign != "" && !asked("campaign"):
 		return "the alerts of its campaign notify in its place"

@@ -22,12 +22,12 @@ func routesOf(t *testing.T, text string) []Route {
 		Sinks       []string
 		Except      []string
 		MinSeverity string `yaml:"min_severity"`
-		Quiet       []struct {
+		MuteTimes   []struct {
 			Hours    string
 			Days     []string
 			TimeZone string `yaml:"time_zone"`
 			Critical bool
-		}
+		} `yaml:"mute_times"`
 		Recipients map[string][]string
 		Continue   bool
 	}
@@ -37,8 +37,8 @@ func routesOf(t *testing.T, text string) []Route {
 	var routes []Route
 	for _, l := range list {
 		r := Route{Match: l.Match, Sinks: l.Sinks, Except: l.Except, MinSeverity: l.MinSeverity, Recipients: l.Recipients, Continue: l.Continue}
-		for _, q := range l.Quiet {
-			r.Quiet = append(r.Quiet, Quiet(q))
+		for _, q := range l.MuteTimes {
+			r.MuteTimes = append(r.MuteTimes, MuteTime(q))
 		}
 		routes = append(routes, r)
 	}
@@ -111,7 +111,7 @@ func TestDecide(t *testing.T) {
 	campaign := alertOf(exposure.Campaign, exposure.Critical, "campaign")
 	campaign.Users = &exposure.AlertUsers{Count: 3}
 	night := monday.Add(10 * time.Hour) // 22:00
-	const quiet = `[{match: {account_class: production}, sinks: [chat, pager], quiet: [{hours: "20:00-07:00"}, {days: [sat, sun]}]}, {sinks: [mail]}]`
+	const quiet = `[{match: {account_class: production}, sinks: [chat, pager], mute_times: [{hours: "20:00-07:00"}, {days: [sat, sun]}]}, {sinks: [mail]}]`
 	const severe = `[{match: {severity: ">= high"}, sinks: [pager]}, {sinks: [chat]}]`
 	for _, tt := range []struct {
 		name   string
@@ -140,17 +140,17 @@ func TestDecide(t *testing.T) {
 		{name: "quiet", routes: quiet, alert: opened, now: night, want: "audit chat@Tue 07:00 pager@Tue 07:00"},
 		{name: "quiet, critical", routes: quiet, alert: critical, now: night, want: "audit chat pager"},
 		{name: "quiet over the weekend", routes: quiet, alert: opened, now: monday.AddDate(0, 0, 4).Add(9 * time.Hour), want: "audit chat@Mon 07:00 pager@Mon 07:00"},
-		{name: "quiet for critical, too", routes: `[{quiet: [{hours: "20:00-07:00", critical: true}]}]`, alert: critical, now: night, want: "audit chat@Tue 07:00 mail@Tue 07:00 pager@Tue 07:00"},
-		{name: "the first end of several", routes: `[{sinks: [chat], quiet: [{hours: "20:00-07:00"}], continue: true}, {sinks: [chat], quiet: [{hours: "20:00-06:00"}]}]`, alert: opened, now: night, want: "audit chat@Tue 06:00"},
-		{name: "quiet by one of two", routes: `[{sinks: [chat], quiet: [{hours: "20:00-07:00"}], continue: true}, {sinks: [chat]}]`, alert: opened, now: night, want: "audit chat"},
-		{name: "quiet elsewhere", routes: `[{quiet: [{hours: "00:00-08:00", time_zone: Europe/Vienna}]}]`, alert: opened, now: night, want: "audit chat@Tue 06:00 mail@Tue 06:00 pager@Tue 06:00"},
+		{name: "quiet for critical, too", routes: `[{mute_times: [{hours: "20:00-07:00", critical: true}]}]`, alert: critical, now: night, want: "audit chat@Tue 07:00 mail@Tue 07:00 pager@Tue 07:00"},
+		{name: "the first end of several", routes: `[{sinks: [chat], mute_times: [{hours: "20:00-07:00"}], continue: true}, {sinks: [chat], mute_times: [{hours: "20:00-06:00"}]}]`, alert: opened, now: night, want: "audit chat@Tue 06:00"},
+		{name: "quiet by one of two", routes: `[{sinks: [chat], mute_times: [{hours: "20:00-07:00"}], continue: true}, {sinks: [chat]}]`, alert: opened, now: night, want: "audit chat"},
+		{name: "quiet elsewhere", routes: `[{mute_times: [{hours: "00:00-08:00", time_zone: Europe/Vienna}]}]`, alert: opened, now: night, want: "audit chat@Tue 06:00 mail@Tue 06:00 pager@Tue 06:00"},
 		{name: "late", alert: alertOf(exposure.Opened, exposure.High, "late"), want: "audit chat mail"},
 		{name: "late and critical: those who read are told", alert: alertOf(exposure.Exploited, exposure.Critical, "late"), want: "audit chat mail"},
 		{name: "late and critical: nobody else", routes: `[{sinks: [pager]}]`, alert: alertOf(exposure.Exploited, exposure.Critical, "late"), want: "audit pager"},
 		{name: "late, nobody else", routes: `[{sinks: [pager]}]`, alert: alertOf(exposure.Opened, exposure.High, "late"), want: "audit"},
 		{name: "late, asked for", routes: `[{match: {late: true}, sinks: [pager]}]`, alert: alertOf(exposure.Opened, exposure.High, "late"), want: "audit pager"},
 		{name: "announced", alert: alertOf(exposure.Opened, exposure.High, "expected"), want: "audit"},
-		{name: "announced, asked for", routes: `[{match: {expected: true}, sinks: [chat]}]`, alert: alertOf(exposure.Opened, exposure.High, "expected"), want: "audit chat"},
+		{name: "announced, asked for", routes: `[{match: {planned_change: true}, sinks: [chat]}]`, alert: alertOf(exposure.Opened, exposure.High, "expected"), want: "audit chat"},
 		{name: "one of a campaign", alert: member, want: "audit"},
 		{name: "one of a campaign, of a case that is known", alert: member, known: map[string]Case{"mail": {Known: true}}, want: "audit mail"},
 		{name: "one of a campaign, asked for", routes: `[{match: {campaign: true}, sinks: [mail]}]`, alert: member, want: "audit mail"},
@@ -257,12 +257,12 @@ func TestValidate(t *testing.T) {
 		{`{sinks: [chta], except: [adit]}`, "sinks[0]: there is no sink \"chta\"; did you mean chat?\nexcept[0]: there is no sink \"adit\"; did you mean audit?"},
 		{`{sinks: [chat], except: [chat]}`, "except[0]: chat is also in sinks: name it in one of them"},
 		{`{min_severity: hihg}`, `min_severity: unknown "hihg"; did you mean high?`},
-		{`{quiet: [{hours: 20-7}]}`, `quiet[0].hours: want two times of a day, such as 20:00-07:00, got "20-7"`},
-		{`{quiet: [{hours: "20:00-20:00"}]}`, `quiet[0].hours: want two times of a day, such as 20:00-07:00, got "20:00-20:00"`},
-		{`{quiet: [{days: [sta, mon-fry]}]}`, "quiet[0].days[0]: unknown \"sta\"; did you mean sat?\nquiet[0].days[1]: unknown \"fry\"; did you mean fri?"},
-		{`{quiet: [{days: [sat], time_zone: Wien}]}`, `quiet[0].time_zone: want a name such as Europe/Vienna, or UTC, got "Wien"`},
-		{`{quiet: [{critical: true}]}`, `quiet[0].hours: missing; want hours such as 20:00-07:00, days such as [sat, sun], or both`},
-		{`{quiet: [{hours: "20:00-08:00"}, {hours: "08:00-20:00"}]}`, `quiet: covers the whole week: want some time at which people may be notified`},
+		{`{mute_times: [{hours: 20-7}]}`, `mute_times[0].hours: want two times of a day, such as 20:00-07:00, got "20-7"`},
+		{`{mute_times: [{hours: "20:00-20:00"}]}`, `mute_times[0].hours: want two times of a day, such as 20:00-07:00, got "20:00-20:00"`},
+		{`{mute_times: [{days: [sta, mon-fry]}]}`, "mute_times[0].days[0]: unknown \"sta\"; did you mean sat?\nmute_times[0].days[1]: unknown \"fry\"; did you mean fri?"},
+		{`{mute_times: [{days: [sat], time_zone: Wien}]}`, `mute_times[0].time_zone: want a name such as Europe/Vienna, or UTC, got "Wien"`},
+		{`{mute_times: [{critical: true}]}`, `mute_times[0].hours: missing; want hours such as 20:00-07:00, days such as [sat, sun], or both`},
+		{`{mute_times: [{hours: "20:00-08:00"}, {hours: "08:00-20:00"}]}`, `mute_times: covers the whole week: want some time at which people may be notified`},
 		{`{recipients: {chta: [x]}}`, `recipients: there is no sink "chta"; did you mean chat?`},
 		{`{sinks: [mail], recipients: {chat: [x]}}`, `recipients.chat: the route does not notify this sink: add it to its sinks`},
 		{`{recipients: {chat: []}}`, `recipients.chat: want at least one, got none`},

@@ -73,7 +73,7 @@ var fields = []field{
 	{name: "step", words: Steps, word: func(f *Facts) int { return slices.Index(Steps, f.Step) }},
 	{name: severity, words: Severities, word: func(f *Facts) int { return slices.Index(Severities, f.Severity) }},
 	truthField("late", func(f *Facts) bool { return f.Late }),
-	truthField("expected", func(f *Facts) bool { return f.Expected }),
+	truthField("planned_change", func(f *Facts) bool { return f.Expected }),
 	truthField("campaign", func(f *Facts) bool { return f.Campaign }),
 	{name: "origin", text: func(f *Facts) string { return f.Origin }},
 }

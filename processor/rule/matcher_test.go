@@ -65,7 +65,7 @@ func TestMatch(t *testing.T) {
 		{`root: true`, root, true},
 		{`root: "true"`, root, true},
 		{`user: aws root user`, root, true},
-		{`privileged: true, self: true, late: true, expected: true, campaign: true`, root, true},
+		{`privileged: true, self: true, late: true, planned_change: true, campaign: true`, root, true},
 		{`late: {not: true}`, root, false},
 		{`actor: al*, actor_type: iamuser`, bob, true},
 		{`mfa: false`, bob, true},

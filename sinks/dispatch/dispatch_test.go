@@ -619,7 +619,7 @@ func TestMetrics(t *testing.T) {
 		r.start(Options{Registerer: reg}, map[string]sinks.Sink{"a": s})
 		tell(t, r.j, "x-1", "y-1")
 		time.Sleep(10 * time.Second)
-		for _, name := range []string{"mfawatch_sink_done_seconds", "mfawatch_sink_retries_total", "mfawatch_sink_throttled_seconds_total", "mfawatch_sink_circuit_open"} {
+		for _, name := range []string{"mfawatch_sink_delivery_latency_seconds", "mfawatch_sink_retries_total", "mfawatch_sink_throttled_seconds_total", "mfawatch_sink_circuit_open"} {
 			if n, err := testutil.GatherAndCount(reg, name); n != 1 || err != nil {
 				t.Errorf("%d series of %s, %v, want 1 from the start", n, name, err)
 			}

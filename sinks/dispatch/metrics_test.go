@@ -55,7 +55,7 @@ func TestTimeToDoneAndRetries(t *testing.T) {
 		tell(t, r.j, "x-1")
 		r.idle()
 		synctest.Wait() // the worker hears of it after the journal
-		if n, sum := gathered(t, reg, "mfawatch_sink_done_seconds"); n != 1 || sum < 30 || sum > 31.1 {
+		if n, sum := gathered(t, reg, "mfawatch_sink_delivery_latency_seconds"); n != 1 || sum < 30 || sum > 31.1 {
 			t.Errorf("done after %v s, %d times, want 30 and up to a second of backoff", sum, n)
 		}
 		if n, _ := gathered(t, reg, "mfawatch_sink_retries_total"); n != 1 {

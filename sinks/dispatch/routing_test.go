@@ -98,7 +98,7 @@ func routedTo(recipients ...string) route.Route {
 	return route.Route{Recipients: map[string][]string{"a": recipients}}
 }
 
-var routedNight = route.Route{Quiet: []route.Quiet{{Hours: "20:00-07:00"}}}
+var routedNight = route.Route{MuteTimes: []route.MuteTime{{Hours: "20:00-07:00"}}}
 
 // synctest's clock begins at midnight of 2000-01-01, a Saturday.
 func TestRouting(t *testing.T) {
@@ -293,23 +293,23 @@ func TestRoutingMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var said []string
-		o := routedBy(t, route.Reader, route.Route{Match: map[string]any{"severity": ">= high"}, Quiet: routedNight.Quiet},
+		o := routedBy(t, route.Reader, route.Route{Match: map[string]any{"severity": ">= high"}, MuteTimes: routedNight.MuteTimes},
 			route.Route{Match: map[string]any{"severity": "low"}, Except: []string{"a"}})
 		reg := o.Registerer.(*prometheus.Registry)
 		r.start(o, map[string]sinks.Sink{"a": routedSink{said: &said}})
 		check := func(want string) {
 			t.Helper()
-			if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "mfawatch_sink_left_out_total", "mfawatch_sink_untaken_total", "mfawatch_sink_held_exposures"); err != nil {
+			if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "mfawatch_sink_suppressed_total", "mfawatch_sink_unrouted_total", "mfawatch_sink_held_exposures"); err != nil {
 				t.Error(err)
 			}
 		}
 		show := func(held, left, untaken string) string {
 			return "# HELP mfawatch_sink_held_exposures Exposures of which the sink is told at the end of quiet hours.\n# TYPE mfawatch_sink_held_exposures gauge\n" +
 				"mfawatch_sink_held_exposures{sink=\"a\"} " + held + "\n" +
-				"# HELP mfawatch_sink_left_out_total Alerts that the sink was not told, since the routes keep them from it.\n# TYPE mfawatch_sink_left_out_total counter\n" +
-				"mfawatch_sink_left_out_total{sink=\"a\"} " + left + "\n" +
-				"# HELP mfawatch_sink_untaken_total Alerts that the sink was told as all are, since no route takes them.\n# TYPE mfawatch_sink_untaken_total counter\n" +
-				"mfawatch_sink_untaken_total{sink=\"a\"} " + untaken + "\n"
+				"# HELP mfawatch_sink_suppressed_total Alerts that the sink was not told, since the routes keep them from it.\n# TYPE mfawatch_sink_suppressed_total counter\n" +
+				"mfawatch_sink_suppressed_total{sink=\"a\"} " + left + "\n" +
+				"# HELP mfawatch_sink_unrouted_total Alerts that the sink was told as all are, since no route takes them.\n# TYPE mfawatch_sink_unrouted_total counter\n" +
+				"mfawatch_sink_unrouted_total{sink=\"a\"} " + untaken + "\n"
 		}
 		check(show("0", "0", "0"))
 		routedTell(t, r.j, "x-opened high", "y-opened low", "z-attempted medium", "w-opened high")

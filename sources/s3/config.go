@@ -38,7 +38,7 @@ type Config struct {
 	Prefixes []string `koanf:"prefixes"`
 	// AuditEvery is of how many objects that these skip one is read all the same,
 	// to see that nothing is missed. 0: none.
-	AuditEvery int `koanf:"audit_every"`
+	AuditEvery int `koanf:"filter_sample"`
 }
 
 // RetryConfig says when a message that failed comes again: after Min, twice
@@ -108,7 +108,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.AuditEvery < 0 {
-		bad("audit_every", "want 1 or more, or 0 for no audit, got %d", c.AuditEvery)
+		bad("filter_sample", "want 1 or more, or 0 for no audit, got %d", c.AuditEvery)
 	}
 	return errors.Join(errs...)
 }

@@ -53,7 +53,7 @@ func newMetrics(source string, reg prometheus.Registerer) *metrics {
 			Buckets: []float64{0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 24 * 3600, 4 * 24 * 3600},
 		}, []string{"source"})).WithLabelValues(source),
 		ignored:      vec("mfawatch_sqs_ignored_total", "Messages that name nothing to be read, and were deleted: test messages and the like.", "reason"),
-		givenUp:      vec("mfawatch_sqs_given_up_total", "Messages given up and kept in the quarantine, by cause.", "cause"),
+		givenUp:      vec("mfawatch_sqs_quarantined_total", "Messages given up and kept in the quarantine, by cause.", "cause"),
 		queueErrors:  vec("mfawatch_sqs_errors_total", "Calls that the queue did not answer well, by what was asked and what is wrong.", "action", "fault"),
 		objects:      one("mfawatch_s3_objects_total", "Objects opened."),
 		resumed:      one("mfawatch_s3_resumed_total", "Times that the rest of an object was asked for, after the connection broke."),

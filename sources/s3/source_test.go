@@ -375,7 +375,7 @@ func TestS3GivesUp(t *testing.T) {
 				if given == nil || given.Reason != test.cause || len(r.given) != 1 {
 					t.Fatalf("given up: %v", r.given)
 				}
-				if r.value(t, "mfawatch_sqs_given_up_total", test.cause) != 1 || !strings.Contains(r.log.String(), "mfawatch quarantine") {
+				if r.value(t, "mfawatch_sqs_quarantined_total", test.cause) != 1 || !strings.Contains(r.log.String(), "mfawatch quarantine") {
 					t.Errorf("log:\n%s", r.log)
 				}
 				m := s.Messages()[0]

@@ -27,7 +27,7 @@ type Settings struct {
 	Accounts  map[string]accountConfig `koanf:"accounts"`  // by number
 	TimeZone  string                   `koanf:"time_zone"` // in which people are told times, beside UTC
 	Routes    []route.Route            `koanf:"routes"`    // who is told of what
-	Drain     time.Duration            `koanf:"drain"`     // how long sends in flight may take at the end
+	Drain     time.Duration            `koanf:"shutdown_timeout"`     // how long sends in flight may take at the end
 	HTTP      HTTPConfig               `koanf:"http"`
 	Log       LogConfig                `koanf:"log"`
 }
@@ -80,7 +80,7 @@ func (s *Settings) mistakes() []Mistake {
 		bad("retention", "want at least %s, since CloudTrail delivers again for up to 30 days, got %s", FormatDuration(minRetention), FormatDuration(s.Retention))
 	}
 	if s.Drain <= 0 || s.Drain > time.Hour {
-		bad("drain", "want more than no time and at most 1h, got %s", FormatDuration(s.Drain))
+		bad("shutdown_timeout", "want more than no time and at most 1h, got %s", FormatDuration(s.Drain))
 	}
 	if s.HTTP.Address == HTTPOff {
 		// nothing is served

@@ -71,7 +71,7 @@ func TestConfigPrecedence(t *testing.T) {
 		field     string
 		got, want any
 	}{
-		{"drain (default)", c.Drain, 20 * time.Second},
+		{"shutdown_timeout (default)", c.Drain, 20 * time.Second},
 		{"log.format (file)", c.Log.Format, "json"},
 		{"journal.path (environment)", c.Journal.Path, "env.db"},
 		{"escalate_after (environment)", c.EscalateAfter, []time.Duration{5 * time.Minute, 48 * time.Hour}},
@@ -89,7 +89,7 @@ func TestConfigPrecedence(t *testing.T) {
 func TestConfigEnvironmentMistake(t *testing.T) {
 	const file = "sources: {local: {type: files, paths: [x]}}\nsinks: {console: {type: stdout}}\n"
 	for variable, want := range map[string]string{
-		"MFAWATCH_DRAIN=soon":           `test: drain: want a duration such as 90s, 15m or 35d, got "soon" (from MFAWATCH_DRAIN)`,
+		"MFAWATCH_SHUTDOWN_TIMEOUT=soon":           `test: shutdown_timeout: want a duration such as 90s, 15m or 35d, got "soon" (from MFAWATCH_SHUTDOWN_TIMEOUT)`,
 		"MFAWATCH_HTP__ADDRESS=x":       `test: htp: unknown key; did you mean http?`,
 		"MFAWATCH_LOG__LEVEL=":          `test: log.level: missing; known are debug, info, warn, error (from MFAWATCH_LOG__LEVEL)`,
 		"MFAWATCH_SINKS__CONSOLE__X=no": `test: sinks.console.x: unknown key; known are concurrency, format, group, rate, retry, timeout, type (from MFAWATCH_SINKS__CONSOLE__X)`,
@@ -181,7 +181,7 @@ func TestConfigTellsNoSecret(t *testing.T) {
 		"no user":           entry("{mechanism: plain, password: " + canary + "}"),
 		"anchor":            entry("{mechanism: plain, password: *" + canary + "}"),
 		"tag":               entry("{mechanism: plain, password: !!int " + canary + "}"),
-		"beside a mistake":  entry("{mechanism: plain, username: u, password: "+canary+"}") + "drain: soon\n",
+		"beside a mistake":  entry("{mechanism: plain, username: u, password: "+canary+"}") + "shutdown_timeout: soon\n",
 		"not YAML":          entry("{mechanism: plain, password: \"" + canary + "}"),
 		"whole file":        canary,
 		"password and file": entry("{mechanism: plain, username: u, password: " + canary + ", password_file: /dev/null}"),

@@ -71,12 +71,12 @@ func (s *Settings) readAnnounced() []Mistake {
 	}
 	text, err := readBounded(s.ExpectedFile, maxAnnounced)
 	if err != nil {
-		return []Mistake{{"expected_file", fmt.Sprintf("cannot read %s: %v", Clean(s.ExpectedFile), WithoutPath(err))}}
+		return []Mistake{{"planned_changes_file", fmt.Sprintf("cannot read %s: %v", Clean(s.ExpectedFile), WithoutPath(err))}}
 	}
 	s.read = sha256.Sum256(text)
 	all := s.parseAnnounced(text)
 	for i := range all {
-		all[i] = Mistake{"expected_file", Clean(s.ExpectedFile) + ": " + all[i].String()}
+		all[i] = Mistake{"planned_changes_file", Clean(s.ExpectedFile) + ": " + all[i].String()}
 	}
 	return all
 }
@@ -91,14 +91,14 @@ func (s *Settings) parseAnnounced(text []byte) []Mistake {
 		return []Mistake{{"", err.Error()}}
 	}
 	var into struct {
-		Expected []ExpectedConfig `koanf:"expected"`
+		Expected []ExpectedConfig `koanf:"planned_changes"`
 	}
 	if all := decode(k, "", &into); len(all) > 0 {
 		return all
 	}
 	var all []Mistake
 	for i := range into.Expected {
-		all = append(all, into.Expected[i].mistakes(fmt.Sprintf("expected[%d]", i))...)
+		all = append(all, into.Expected[i].mistakes(fmt.Sprintf("planned_changes[%d]", i))...)
 	}
 	s.announced = into.Expected
 	return all

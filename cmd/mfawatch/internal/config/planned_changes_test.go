@@ -12,17 +12,17 @@ import (
 // mistake in it is named with the file.
 func TestAnnouncedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "changes.yaml")
-	config := fmt.Appendf(nil, "sources: {local: {type: files, paths: [x]}}\nsinks: {console: {type: stdout}}\nexpected_file: %s\n"+
-		"expected: [{user: bob, until: 2026-05-01T18:00:00Z, approver: ann, ticket: CHG-1}]\n", path)
+	config := fmt.Appendf(nil, "sources: {local: {type: files, paths: [x]}}\nsinks: {console: {type: stdout}}\nplanned_changes_file: %s\n"+
+		"planned_changes: [{user: bob, until: 2026-05-01T18:00:00Z, approver: ann, ticket: CHG-1}]\n", path)
 	for _, c := range []struct{ file, want string }{
 		{"", ""},
-		{"expected:\n  - {user: eve, until: 2026-05-01T18:00:00Z, approver: ann, ticket: CHG-2}\n", ""},
-		{"expected: [{user: eve, until: soon, approver: ann, ticket: CHG-2}]", `expected[0].until: want a time such as 2026-05-01T18:00:00Z, got "soon"`},
-		{"expected: [{user: eve, until: 2026-05-01T18:00:00Z, approver: ann}]", "expected[0].ticket: missing; want where it was agreed, such as CHG-1042"},
+		{"planned_changes:\n  - {user: eve, until: 2026-05-01T18:00:00Z, approver: ann, ticket: CHG-2}\n", ""},
+		{"planned_changes: [{user: eve, until: soon, approver: ann, ticket: CHG-2}]", `planned_changes[0].until: want a time such as 2026-05-01T18:00:00Z, got "soon"`},
+		{"planned_changes: [{user: eve, until: 2026-05-01T18:00:00Z, approver: ann}]", "planned_changes[0].ticket: missing; want where it was agreed, such as CHG-1042"},
 		{"expcted: []", "expcted: unknown key; did you mean expected?"},
 		{"- {user: eve}", "want a map of keys to values"},
-		{"expected: {user: eve}", "expected: want a list, got a map"},
-		{"expected: [*x]", "not YAML: a value that begins with * has to stand in quotes"},
+		{"planned_changes: {user: eve}", "planned_changes: want a list, got a map"},
+		{"planned_changes: [*x]", "not YAML: a value that begins with * has to stand in quotes"},
 		{strings.Repeat("#", maxAnnounced+1), "it has more than 1048576 bytes"},
 	} {
 		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {

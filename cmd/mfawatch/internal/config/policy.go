@@ -21,8 +21,8 @@ type Judgement struct {
 	Campaign      CampaignConfig   `koanf:"campaign"`
 	Privileged    []map[string]any `koanf:"privileged"` // matchers: who counts for more than others
 	Severity      []SeverityConfig `koanf:"severity"`   // the first that matches decides
-	Expected      []ExpectedConfig `koanf:"expected"`
-	ExpectedFile  string           `koanf:"expected_file"` // more of them, read again when it changes
+	Expected      []ExpectedConfig `koanf:"planned_changes"`
+	ExpectedFile  string           `koanf:"planned_changes_file"` // more of them, read again when it changes
 
 	announced []ExpectedConfig  // what the file holds
 	read      [sha256.Size]byte // of the file, as it was then
@@ -106,7 +106,7 @@ func (s *Settings) judgementMistakes() []Mistake {
 		all = append(all, textMistakes(field+".reason", r.Reason, "why, such as sandbox accounts hold nothing")...)
 	}
 	for i := range s.Expected {
-		all = append(all, s.Expected[i].mistakes(fmt.Sprintf("expected[%d]", i))...)
+		all = append(all, s.Expected[i].mistakes(fmt.Sprintf("planned_changes[%d]", i))...)
 	}
 	return append(all, s.readAnnounced()...)
 }
@@ -167,7 +167,7 @@ func (s *Settings) Policy() exposure.Policy {
 		}
 	}
 	for _, e := range slices.Concat(s.Expected, s.announced) {
-		if x, wrong := e.compile("expected"); wrong == nil {
+		if x, wrong := e.compile("planned_changes"); wrong == nil {
 			p.Expected = append(p.Expected, x)
 		}
 	}

@@ -33,9 +33,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "How often the dispatcher of a sink was started again after it had failed."}, []string{"sink"}),
 		reloads: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_config_reloads_total",
 			Help: "How often the configuration was read again, by what came of it."}, []string{"result"}),
-		reloadSuccess: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_config_reload_success",
+		reloadSuccess: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_config_last_reload_successful",
 			Help: "Whether the configuration that was read last is in effect (1), or was refused (0)."}),
-		reloadTime: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_config_reload_seconds",
+		reloadTime: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_config_last_reload_success_timestamp_seconds",
 			Help: "When a configuration came into effect last, in seconds since 1970."}),
 	}
 	for _, result := range []string{reloadDone, reloadRefused} {

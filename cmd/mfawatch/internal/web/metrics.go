@@ -36,9 +36,9 @@ const (
 func newAdminMetrics(reg prometheus.Registerer) *adminMetrics {
 	f := promauto.With(reg)
 	m := &adminMetrics{
-		deadLetters: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_dead_letters_seen_to_total",
+		deadLetters: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_dead_letters_handled_total",
 			Help: "Dead letters that a person retried or dropped."}, []string{"sink", "action"}),
-		quarantine: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_quarantine_seen_to_total",
+		quarantine: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_quarantine_handled_total",
 			Help: "Records kept aside that a person retried, with success, or dropped."}, []string{"action"}),
 	}
 	for _, action := range []string{actionRetry, actionDrop} {
