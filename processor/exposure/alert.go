@@ -214,7 +214,7 @@ func (w *ActorCampaign) alert(s Step, m *Moment, id string, more reasons) *Alert
 		Step: s, Severity: severity, Reasons: r.words(), Rule: Clean(because, maxDetail),
 		Title: w.title(s, m), Summary: w.summary(s, m, severity, because, r), Advice: sentence(w.advice(s)),
 		Time: m.Time.UTC(), OpenedAt: &opened,
-		Partition: w.Partition, Account: w.Account, AccountName: w.policy.Accounts[w.Account].Name, Root: w.hitsRoot(),
+		Partition: w.Partition, Account: w.Account, AccountName: w.policy.Accounts[w.Account].Name, Root: w.userReasons()&root != 0,
 		Protection: ProtectionUnknown,
 		Users:      w.alertUsers(),
 		Actor:      alertActor(&w.Actor),

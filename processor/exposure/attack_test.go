@@ -6,12 +6,9 @@ import (
 	"time"
 )
 
-// What an intruder could do lest people are told, or told loudly. Stories named
-// attack-… show the rest.
+// Attempts of an intruder to prevent or lower alerts. The stories named attack-…
+// show the rest.
 
-// An intruder could try to prevent or lower alerts in several ways. The stories
-// named attack-… show the rest.
-//
 // A rule for an account lowers neither root nor an exploited or changed
 // exposure, unless it names them.
 func TestSeverityRulesHideNoIntruder(t *testing.T) {
@@ -137,6 +134,6 @@ func TestManyUsersOneState(t *testing.T) {
 		d.arrive(at(day * 24 * 3600))
 	}
 	if st := mustState(t, d.state); len(st.delivered)+len(st.campaigns)+len(st.attempts)+len(st.paths) > 0 || len(st.tombstones) > 600 || len(d.events) > 0 {
-		t.Errorf("kept are %d told, %d campaigns, %d marks, %d events", len(st.delivered), len(st.campaigns), len(st.tombstones), len(d.events))
+		t.Errorf("kept are %d deliveries, %d campaigns, %d tombstones, %d events", len(st.delivered), len(st.campaigns), len(st.tombstones), len(d.events))
 	}
 }

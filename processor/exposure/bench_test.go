@@ -48,7 +48,7 @@ func BenchmarkTell(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if out := Tell(events, first.State, now, policy); len(out.Alerts) > 0 {
-					b.Fatal("told again")
+					b.Fatal("alerted again")
 				}
 			}
 		})

@@ -31,6 +31,7 @@ type ActorCampaign struct {
 	Last      time.Time
 
 	policy    *Policy
+	firsts    []*Exposure        // the first of each user
 	delivered *deliveredCampaign // set by assignCampaignIDs
 }
 
@@ -130,9 +131,12 @@ func newCampaign(of []*Exposure, p *Policy) *ActorCampaign {
 	users := make(map[*identity]bool, len(of)) // whether an exposure is open
 	for _, x := range of {
 		x.campaign = w
+		if _, known := users[x.identity]; !known {
+			w.firsts = append(w.firsts, x)
+		}
 		users[x.identity] = users[x.identity] || x.Open()
 	}
-	w.Users = len(users)
+	w.Users = len(w.firsts)
 	for _, open := range users {
 		if open {
 			w.Open++
@@ -144,12 +148,10 @@ func newCampaign(of []*Exposure, p *Policy) *ActorCampaign {
 // alertUsers lists the users hit.
 func (w *ActorCampaign) alertUsers() *AlertUsers {
 	list := &AlertUsers{Count: w.Users, Open: w.Open, Names: []string{}}
-	users := make(map[*identity]bool, w.Users)
-	for _, x := range w.Exposures {
-		if name := x.User; name != "" && !users[x.identity] && len(list.Names) < maxUsers {
-			list.Names = append(list.Names, name)
+	for _, x := range w.firsts {
+		if x.User != "" && len(list.Names) < maxUsers {
+			list.Names = append(list.Names, x.User)
 		}
-		users[x.identity] = true
 	}
 	return list
 }
@@ -225,7 +227,7 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 	last := w.latestStep()
 	grown := w.Users > sent.Users
 	if grown && sent.Users > 0 && w.Users < 2*sent.Users && !w.moreSevere(sent.Users) {
-		if at := w.hitTime(sent.Users + 1).Add(regrowthWait); at.After(t.now) {
+		if at := w.firsts[sent.Users].OpenedAt.Add(regrowthWait); at.After(t.now) {
 			t.wakeAt(at)
 			grown = false
 		}
@@ -269,25 +271,14 @@ func (t *notifier) emitCampaign(w *ActorCampaign, sent *deliveredCampaign, s Ste
 	t.out.Alerts = append(t.out.Alerts, w.alert(s, m, id, t.lateReason(m.Time)))
 }
 
-// hitTime returns when the nth user was hit.
-func (w *ActorCampaign) hitTime(n int) time.Time {
-	users := make(map[*identity]bool, n)
-	for _, x := range w.Exposures {
-		if users[x.identity] = true; len(users) == n {
-			return x.OpenedAt
-		}
-	}
-	return w.Last
-}
-
 // moreSevere reports whether the users after the first n weigh more than those:
 // root and the first privileged user are alerted immediately (R28).
 func (w *ActorCampaign) moreSevere(n int) bool {
 	var before, since reasons
-	users := make(map[*identity]bool, w.Users)
+	reached := false
 	for _, x := range w.Exposures {
-		users[x.identity] = true
-		if r := x.reasons & (root | privileged); len(users) > n {
+		reached = reached || x == w.firsts[n]
+		if r := x.reasons & (root | privileged); reached {
 			since |= r
 		} else {
 			before |= r
@@ -360,7 +351,7 @@ func (w *ActorCampaign) severity(s Step, m *Moment, more reasons) (Severity, str
 	return w.policy.applyRules(v, s, used, func() rule.Facts {
 		f := factsOf(m.Event)
 		f.Actor, f.ActorType, f.MFA = w.Actor.Name, w.Actor.Type, w.Actor.MFA
-		f.User, f.Root, f.Self, f.DeviceKind = "", w.hitsRoot(), false, "unknown"
+		f.User, f.Root, f.Self, f.DeviceKind = "", w.userReasons()&root != 0, false, "unknown"
 		f.addReasons(inCampaign | more | w.userReasons())
 		return f.Facts
 	})

@@ -41,7 +41,7 @@ func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 	out := d.call(now)
 	for _, a := range out.Alerts {
 		if d.ids[a.ID] {
-			d.t.Errorf("told twice: %s %s", a.Step, a.Title)
+			d.t.Errorf("alerted twice: %s %s", a.Step, a.Title)
 		}
 		d.ids[a.ID] = true
 		if a.Exposure != nil {
@@ -53,11 +53,11 @@ func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 	}
 	d.store(out)
 	if again := d.call(now); len(again.Alerts)+len(again.Deadlines)+len(again.Drop) > 0 || !slices.Equal(again.Open, out.Open) || !again.Next.Equal(out.Next) {
-		d.t.Errorf("a second look tells %q, deadlines %d, drops %v", show(again.Alerts), len(again.Deadlines), again.Drop)
+		d.t.Errorf("a second call returns %q, deadlines %d, drops %v", show(again.Alerts), len(again.Deadlines), again.Drop)
 	} else if b := encode(d.t, again.State); string(b) != string(d.state) {
 		// A second compaction may shorten the tombstones further.
 		if b2 := encode(d.t, Tell(d.events, again.State, now, d.policy).State); !bytes.Contains(d.state, []byte("tombstones")) || len(b) > len(d.state) || !bytes.Equal(b, b2) {
-			d.t.Errorf("looks change the state from\n%s to\n%s to\n%s", d.state, b, b2)
+			d.t.Errorf("calls change the state from\n%s to\n%s to\n%s", d.state, b, b2)
 		}
 	}
 	d.invariant()
@@ -103,16 +103,16 @@ func (d *testAccount) invariant() {
 		open[o.ID] = true
 		a := d.last[o.ID]
 		if ends(a) && !waits[o.ID] {
-			d.t.Errorf("%s is open, the last told is %v", o.ID, a)
+			d.t.Errorf("%s is open, the last alert is %v", o.ID, a)
 		}
 		if !ends(a) && ends(d.human[o.ID]) && !contains(a.Reasons, ReasonExpected) && ends(d.human[campaign[o.ID]]) {
-			d.t.Errorf("%s is open, and people were not told", o.ID)
+			d.t.Errorf("%s is open, and people were not notified", o.ID)
 		}
 	}
-	for _, told := range []map[string]*Alert{d.last, d.human} {
-		for id, a := range told {
+	for _, last := range []map[string]*Alert{d.last, d.human} {
+		for id, a := range last {
 			if !ends(a) && !open[id] {
-				d.t.Errorf("%s is not open, the last told is %s: %s", id, a.Step, a.Title)
+				d.t.Errorf("%s is not open, the last alert is %s: %s", id, a.Step, a.Title)
 			}
 		}
 	}
@@ -293,7 +293,7 @@ func TestLateEnableSplits(t *testing.T) {
 		arrival{90, "70 deactivate bob serial=C", "bob opened@70 high"},
 	)
 	if len(d.open) != 1 || len(d.last) != 3 {
-		t.Errorf("open %v, told of %d", d.open, len(d.last))
+		t.Errorf("open %v, alerted %d", d.open, len(d.last))
 	}
 }
 
@@ -344,7 +344,7 @@ func TestLateRenameJoinsTwo(t *testing.T) {
 		arrival{200, "190 enable rob serial=B", "rob resolved@190 info enabled"},
 	)
 	if len(d.last) != 2 {
-		t.Errorf("told of %d exposures, want 2", len(d.last))
+		t.Errorf("%d exposures alerted, want 2", len(d.last))
 	}
 }
 
@@ -408,13 +408,13 @@ func TestAttemptThatIsTwo(t *testing.T) {
 func TestAttemptThatNeverEnds(t *testing.T) {
 	d := newTestAccount(t)
 	d.policy.Retention = 24 * time.Hour
-	told := 0
+	alerts := 0
 	for i := range 200 {
 		s := i * 1800
-		told += len(d.arrive(at(s), script(t, fmt.Sprintf("%d deactivate bob fail=AccessDenied id=a%d", s, i))...))
+		alerts += len(d.arrive(at(s), script(t, fmt.Sprintf("%d deactivate bob fail=AccessDenied id=a%d", s, i))...))
 	}
-	if told != 1 {
-		t.Errorf("told %d times", told)
+	if alerts != 1 {
+		t.Errorf("%d alerts", alerts)
 	}
 	if len(d.events) > 50 || len(d.state) > 500 {
 		t.Errorf("%d events and %d bytes of state are kept", len(d.events), len(d.state))
@@ -456,7 +456,7 @@ func TestRetention(t *testing.T) {
 	}
 	d.arrive(at(300 * day))
 	if len(d.open) != 1 || len(d.last) != 5 {
-		t.Errorf("open %v, told of %d", d.open, len(d.last))
+		t.Errorf("open %v, alerted %d", d.open, len(d.last))
 	}
 }
 

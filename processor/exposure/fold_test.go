@@ -36,14 +36,14 @@ func TestR05_UnknownSerialStillOpens(t *testing.T) {
 		{"without a serial", "0 deactivate bob", "bob opened@0 high"},
 		{"any known device may be the one", "0 enable bob serial=A; 1 enable bob serial=B; 10 deactivate bob", "bob opened@10 high"},
 		{"an enabled device without a serial closes", "0 deactivate bob; 9 enable bob", "bob opened@0 high; bob resolved@9 info enabled"},
-		{"but cannot be told from the one lost later", "0 enable bob; 9 deactivate bob serial=A", "bob opened@9 high"},
+		{"but cannot be distinguished from the one lost later", "0 enable bob; 9 deactivate bob serial=A", "bob opened@9 high"},
 	})
 }
 
 func TestR10_UnknownTargetIsAPersonOfItsOwn(t *testing.T) {
 	testFold(t, []foldCase{
 		{"two of them", "0 deactivate - serial=A; 10 deactivate - serial=B", "? opened@0 high; ? opened@10 high"},
-		{"nobody's enable closes it", "0 deactivate -; 10 enable bob serial=A; 20 enable - serial=B", "? opened@0 high"},
+		{"an enable without a user does not close it", "0 deactivate -; 10 enable bob serial=A; 20 enable - serial=B", "? opened@0 high"},
 		{"unless an earlier record names both", "0 enable bob serial=A; 10 deactivate - serial=A; 20 enable bob serial=B",
 			"bob opened@10 high; bob resolved@20 info enabled"},
 	})
@@ -96,7 +96,7 @@ func TestR17_AnotherDeviceKnownActive(t *testing.T) {
 		{"then the other", "0 enable bob serial=A; 1 enable bob serial=B; 10 deactivate bob serial=A; 20 deactivate bob serial=B",
 			"bob reduced@10 low; bob opened@20 high"},
 		{"the other was deleted meanwhile", "0 enable bob serial=B; 5 deletevirtual - serial=B; 10 deactivate bob serial=A", "bob opened@10 high"},
-		{"the other is somebody else's now", "0 enable bob serial=B; 5 enable eve serial=B; 10 deactivate bob serial=A", "bob opened@10 high"},
+		{"the other belongs to another user now", "0 enable bob serial=B; 5 enable eve serial=B; 10 deactivate bob serial=A", "bob opened@10 high"},
 		{"eight devices", `0 enable bob serial=1; 0 enable bob serial=2; 0 enable bob serial=3; 0 enable bob serial=4
 			0 enable bob serial=5; 0 enable bob serial=6; 0 enable bob serial=7; 0 enable bob serial=8
 			1 deactivate bob serial=1; 2 deactivate bob serial=2; 3 deactivate bob serial=3; 4 deactivate bob serial=4
@@ -156,7 +156,7 @@ func TestR22_DeleteVirtual(t *testing.T) {
 		{"a failed one hits whom the serial was last seen with", "0 enable bob serial=A; 9 deletevirtual - serial=A fail=DeleteConflictException",
 			"bob attempted@9 medium x1 DeleteConflictException"},
 		{"unless that user is gone", "0 enable bob serial=A; 5 deleteuser bob; 9 deletevirtual - serial=A fail=NoSuchEntity", "? attempted@9 medium x1 NoSuchEntity"},
-		{"else nobody knows whom", "9 deletevirtual - serial=A fail=DeleteConflict; 99 enable bob serial=A", "? attempted@9 medium x1 DeleteConflict"},
+		{"else the target is unknown", "9 deletevirtual - serial=A fail=DeleteConflict; 99 enable bob serial=A", "? attempted@9 medium x1 DeleteConflict"},
 		{"a name used again", "0 deactivate bob serial=A; 1 deletevirtual - serial=A; 2 createvirtual - serial=A; 3 enable bob serial=A",
 			"bob opened@0 high; bob resolved@3 info enabled"},
 	})
@@ -203,7 +203,7 @@ func TestR24_Rename(t *testing.T) {
 		{"moves the devices", "0 enable bob serial=B; 5 rename bob new=rob; 9 deactivate rob serial=A", "rob reduced@9 low"},
 		{"sessions under the old name go on", "0 deactivate bob serial=A; 5 rename bob new=rob; 9 enable bob serial=B",
 			"bob opened@0 high; rob resolved@9 info enabled"},
-		{"until somebody else gets the name", "0 deactivate bob serial=A; 5 rename bob new=rob; 7 createuser bob; 9 enable bob serial=B", "bob opened@0 high"},
+		{"until another user gets the name", "0 deactivate bob serial=A; 5 rename bob new=rob; 7 createuser bob; 9 enable bob serial=B", "bob opened@0 high"},
 		{"or by another rename", "0 deactivate bob serial=A; 5 rename bob new=rob; 7 rename eve new=bob; 9 enable bob serial=B", "bob opened@0 high"},
 		{"and back", "0 deactivate bob serial=A; 5 rename bob new=rob; 7 rename rob new=bob; 9 enable bob serial=B",
 			"bob opened@0 high; bob resolved@9 info enabled"},
@@ -211,7 +211,7 @@ func TestR24_Rename(t *testing.T) {
 		{"of the path only", "0 deactivate bob serial=A; 5 rename bob; 9 enable bob serial=B", "bob opened@0 high; bob resolved@9 info enabled"},
 		{"in the second of the enable", "0 deactivate bob serial=A; 5 enable rob serial=B; 5 rename bob new=rob",
 			"bob opened@0 high; rob resolved@5 info enabled"},
-		{"whoever had the name is gone", "0 deactivate rob serial=A; 5 rename bob new=rob", "rob opened@0 high; rob resolved@5 info user_deleted"},
+		{"the former owner of the name is gone", "0 deactivate rob serial=A; 5 rename bob new=rob", "rob opened@0 high; rob resolved@5 info user_deleted"},
 		{"former names go with the life", "0 enable bob serial=B; 1 rename bob new=rob; 2 deleteuser rob; 3 deactivate bob serial=A; 4 createuser bob",
 			"bob opened@3 high; bob resolved@4 info user_deleted"},
 		{"deleting the namesake of a former name", "0 deactivate bob serial=A; 5 rename bob new=rob; 7 deleteuser bob", "bob opened@0 high"},
@@ -249,7 +249,7 @@ func TestR26_SignInWithoutMFA(t *testing.T) {
 			"bob reduced@9 low; bob exploited@60 critical; bob resolved@90 info enabled; bob opened@99 high"},
 		{"but not when a device was proved since", "0 enable bob serial=B; 9 deactivate bob serial=A; 10 login+ bob; 60 login- bob", "bob reduced@9 low"},
 		{"without an exposure", "0 login- bob", ""},
-		{"what follows is told as critical", "0 deactivate bob serial=A; 60 login- bob; 61 deactivate bob serial=B",
+		{"later steps are critical", "0 deactivate bob serial=A; 60 login- bob; 61 deactivate bob serial=B",
 			"bob opened@0 high; bob exploited@60 critical; bob updated@61 critical"},
 	})
 	x := Fold(script(t, "0 enable bob serial=B; 9 deactivate bob serial=A; 60 login- bob")).Exposures[0]
@@ -308,7 +308,7 @@ func TestR04_AttemptsCountAsOne(t *testing.T) {
 			"bob attempted@0 medium x1 AccessDenied; bob attempted@1 medium x1 AccessDenied"},
 		{"on two", "0 deactivate bob fail=AccessDenied; 1 deactivate carol fail=AccessDenied",
 			"bob attempted@0 medium x1 AccessDenied; carol attempted@1 medium x1 AccessDenied"},
-		{"on nobody known", "0 deactivate - fail=AccessDenied; 1 deactivate - fail=AccessDenied", "? attempted@0 medium x2 AccessDenied"},
+		{"on unknown targets", "0 deactivate - fail=AccessDenied; 1 deactivate - fail=AccessDenied", "? attempted@0 medium x2 AccessDenied"},
 		{"other calls are none", "0 createuser bob fail=AccessDenied; 1 resync bob fail=AccessDenied; 2 createkey bob fail=AccessDenied", ""},
 	})
 	a := Fold(script(t, "0 deactivate - fail=AccessDenied by=eve")).Attempts[0]

@@ -161,7 +161,7 @@ func simulate(seed uint64) *month {
 	used := map[string]bool{}
 	next := 0
 	// a user of no other incident, in some account, or in that one.
-	somebody := func(in int) (int, string) {
+	uninvolved := func(in int) (int, string) {
 		for {
 			account := m.r.IntN(monthAccounts)
 			if in >= 0 {
@@ -190,27 +190,27 @@ func simulate(seed uint64) *month {
 		}
 	}
 	for range 200 {
-		account, user := somebody(-1)
+		account, user := uninvolved(-1)
 		s, at := m.scene(account, caseRotation), office()
 		s.actor = s.user(user)
 		s.does(at, trail.EnableMFADevice, user, serial(account, user))
 		s.does(at.Add(minutes(1+m.r.IntN(60))), trail.DeactivateMFADevice, user, serial(account, user))
 	}
 	for range 200 {
-		account, user := somebody(-1)
+		account, user := uninvolved(-1)
 		s, at := m.scene(account, caseSwap), office()
 		s.actor = s.user(user)
 		s.does(at, trail.DeactivateMFADevice, user, serial(account, user))
 		s.does(at.Add(minutes(1+m.r.IntN(4))), trail.EnableMFADevice, user, serial(account, user))
 	}
 	for range 100 {
-		account, user := somebody(-1)
+		account, user := uninvolved(-1)
 		s, at := m.scene(account, caseLost), office()
 		s.as(s.role("HelpDesk", fmt.Sprintf("agent%d-%d", m.r.IntN(9), next))).does(at, trail.DeactivateMFADevice, user, serial(account, user))
 		s.as(s.user(user)).does(at.Add(minutes(30+m.r.IntN(60))), trail.EnableMFADevice, user, serial(account, user))
 	}
 	for i := range 300 {
-		account, _ := somebody(-1)
+		account, _ := uninvolved(-1)
 		user := fmt.Sprintf("new%d", i)
 		s, at := m.scene(account, caseJoiner), office()
 		s.actor = s.role("Onboarding", "hr")
@@ -239,25 +239,25 @@ func simulate(seed uint64) *month {
 		s.does(gone, trail.DeleteUser, user, "")
 	}
 	for range 200 {
-		account, user := somebody(-1)
+		account, user := uninvolved(-1)
 		at := office()
 		leave(m.scene(account, caseLeaver), at, user, at.Add(4*time.Second))
 	}
 	for bulk := range 4 { // a project ends
 		at := office()
 		for i := range 25 {
-			_, user := somebody(50 + bulk)
+			_, user := uninvolved(50 + bulk)
 			at := at.Add(time.Duration(40*i) * time.Second)
 			leave(m.scene(50+bulk, caseLeaver), at, user, at.Add(4*time.Second))
 		}
 	}
 	for range 20 {
-		account, user := somebody(-1)
+		account, user := uninvolved(-1)
 		at := begin.AddDate(0, 0, m.r.IntN(25)).Add(10 * time.Hour)
 		leave(m.scene(account, caseHalfLeaver), at, user, at.AddDate(0, 0, 3))
 	}
 	for range 300 {
-		account, user := somebody(-1)
+		account, user := uninvolved(-1)
 		s := m.scene(account, caseKeys)
 		s.actor = s.user(user)
 		for week := range 4 {
@@ -267,13 +267,13 @@ func simulate(seed uint64) *month {
 		}
 	}
 	for range 40 {
-		account, user := somebody(-1)
+		account, user := uninvolved(-1)
 		s := m.scene(account, caseTypo)
 		s.actor = s.user(user)
 		s.does(office(), trail.DeactivateMFADevice, user, serial(account, user)).ErrorCode = "AccessDenied"
 	}
 	for i := range 30 { // a migration, with a ticket
-		account, user := somebody(60)
+		account, user := uninvolved(60)
 		s, at := m.scene(account, caseAnnounced), begin.AddDate(0, 0, 12).Add(18*time.Hour+minutes(i))
 		s.actor = s.role("terraform", "migration")
 		s.does(at, trail.DeactivateMFADevice, user, serial(account, user))
@@ -289,7 +289,7 @@ func simulate(seed uint64) *month {
 	s.actor = mallory
 	var victims []string
 	for i := range 9 {
-		_, user := somebody(17)
+		_, user := uninvolved(17)
 		victims = append(victims, user)
 		s.step(s.does(at.Add(time.Duration(25*i)*time.Second), trail.DeactivateMFADevice, user, serial(17, user)), "device taken")
 	}
@@ -311,7 +311,7 @@ func simulate(seed uint64) *month {
 	s.step(s.does(at, trail.DeactivateMFADevice, trail.RootUser, "arn:aws:iam::"+monthAccount(99)+":mfa/root-account-mfa-device"), "root's device taken")
 	s.step(s.signsIn(at.Add(minutes(20)), trail.RootUser, false), "root signed in")
 	s.step(s.does(at.Add(minutes(25)), trail.CreateAccessKey, trail.RootUser, ""), "root's key made")
-	_, admin := somebody(99)
+	_, admin := uninvolved(99)
 	known := s.user(admin)
 	known.ARN = "arn:aws:iam::" + monthAccount(99) + ":user/admins/" + admin
 	seen := s.as(known).does(begin.Add(9*time.Hour), trail.ResyncMFADevice, admin, serial(99, admin))
@@ -416,7 +416,7 @@ func TestSimulatedMonth(t *testing.T) {
 		a := proved[id]
 		switch {
 		case a == nil:
-			t.Errorf("an attack's step is not told as critical: %s", what)
+			t.Errorf("an attack's step is not alerted as critical: %s", what)
 		case !strings.Contains(string(a.Record), id):
 			t.Errorf("%s: the record of %q does not prove it: %s", what, a.Title, a.Record)
 		}
@@ -432,7 +432,7 @@ func TestSimulatedMonth(t *testing.T) {
 		}
 	}
 	for _, kind := range []string{caseRotation, caseJoiner, caseLeaver, caseHalfLeaver, caseKeys, caseAnnounced} {
-		if n := messages[kind]; n > m.cases[kind]/50 { // what came late may have to be told
+		if n := messages[kind]; n > m.cases[kind]/50 { // late records may need an alert
 			t.Errorf("people get %d messages of %d of: %s", n, m.cases[kind], kind)
 		}
 	}
@@ -449,7 +449,7 @@ func TestSimulatedMonth(t *testing.T) {
 	for _, kind := range []string{caseRotation, caseSwap, caseLost, caseJoiner, caseLeaver, caseHalfLeaver, caseKeys, caseTypo, caseAnnounced, caseAttack} {
 		t.Logf("%6d of: %s; %d messages to people", m.cases[kind], kind, messages[kind])
 	}
-	t.Logf("%6d steps of attacks, all told as critical", len(m.attack))
+	t.Logf("%6d steps of attacks, all alerted as critical", len(m.attack))
 
 	readme, err := os.ReadFile("../../README.md")
 	if err != nil {

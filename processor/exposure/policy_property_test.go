@@ -97,7 +97,7 @@ func TestPolicyAnyArrival(t *testing.T) {
 			if !d.next.IsZero() && !d.next.After(now) {
 				t.Fatalf("seed %d: the next look, %v, is not after %v", seed, d.next, now)
 			}
-			held += len(d.open) - d.toldOpen()
+			held += len(d.open) - d.alertedOpen()
 		}
 		now = now.Add(30 * 24 * time.Hour)
 		d.arrive(now)
@@ -123,7 +123,7 @@ func TestPolicyAnyArrival(t *testing.T) {
 			if contains(a.Reasons, ReasonExpected) {
 				announced++
 				used := contains(a.Reasons, ReasonExploited) || contains(a.Reasons, ReasonChanged)
-				if used && (a.Resolution == nil || *a.Resolution != Replaced) { // what is part of another ends as it was told
+				if used && (a.Resolution == nil || *a.Resolution != Replaced) { // a merged exposure ends in its alerted severity
 					t.Errorf("announced, though used: %s", a.Title)
 				}
 			}
@@ -142,8 +142,8 @@ func TestPolicyAnyArrival(t *testing.T) {
 	}
 }
 
-// toldOpen counts what is open and was told.
-func (d *testAccount) toldOpen() (n int) {
+// alertedOpen counts the open exposures that were alerted.
+func (d *testAccount) alertedOpen() (n int) {
 	for _, o := range d.open {
 		if d.last[o.ID] != nil {
 			n++

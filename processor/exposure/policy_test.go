@@ -92,7 +92,7 @@ func TestPrivileged(t *testing.T) {
 		{"reduced", "0 enable db-admin serial=B; 1 deactivate db-admin serial=A", "db-admin reduced@1 medium"},
 		{"an attempt", "0 deactivate db-admin serial=A fail=AccessDenied", "db-admin attempted@0 high x1 AccessDenied"},
 		{"by the class of the account", "0 deactivate bob serial=A account=444455556666", "bob opened@0 critical"},
-		{"nobody else", "0 deactivate bob serial=A", "bob opened@0 high"},
+		{"no other user", "0 deactivate bob serial=A", "bob opened@0 high"},
 		{"by the path that a record before showed", "0 login+ bob by=admins/bob name=bob; 9 deactivate bob serial=A", "bob opened@9 critical"},
 		{"or one after", "9 deactivate bob serial=A; 20 checkmfa eve by=admins/bob name=bob", "bob opened@9 critical"},
 		{"under another path", "0 login+ bob by=staff/bob name=bob; 9 deactivate bob serial=A", "bob opened@9 high"},
@@ -167,7 +167,7 @@ func TestExpected(t *testing.T) {
 	p := announce(t, map[string]any{"user": "bob", "actor": "alice"}, -60, 3600)
 	d := playMarked(t, p,
 		arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"},
-		arrival{1000, "", ""}, // nobody is waited for
+		arrival{1000, "", ""}, // no escalation
 		arrival{2000, "1900 enable bob serial=B", "bob resolved@1900 info enabled (machines)"})
 	for _, a := range d.last {
 		if a.Expected == nil || a.Expected.Ticket != "CHG-1042" || a.Expected.Approver != "ann" || a.Expected.Entry != p.Expected[0].ID() ||
@@ -221,7 +221,7 @@ func TestExpectedOverdue(t *testing.T) {
 	d = playMarked(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"})
 	d.policy = p
 	if got := marked(d.arrive(at(60), script(t, "50 enable bob serial=B id=x")...)); got != "bob resolved@50 info enabled" {
-		t.Errorf("who was told how it began was told %q", got)
+		t.Errorf("the sink notified of the beginning got %q", got)
 	}
 }
 
@@ -341,7 +341,7 @@ func TestCampaignAtOnceIsOneMessage(t *testing.T) {
 	alerts := d.arrive(at(100), script(t, strings.Join(lines, "\n"))...)
 	people := slices.DeleteFunc(slices.Clone(alerts), (*Alert).ForMachines)
 	if len(alerts) != 41 || len(people) != 1 || people[0].Users.Count != 40 || len(people[0].Users.Names) != 40 {
-		t.Fatalf("%d alerts, people are told %s", len(alerts), marked(people))
+		t.Fatalf("%d alerts, people are sent %s", len(alerts), marked(people))
 	}
 	a := people[0]
 	if a.Title != "alice removed MFA from 40 users in 111122223333" ||

@@ -236,7 +236,7 @@ func TestTellInOrderIsTheHistory(t *testing.T) {
 		}
 		for _, a := range Fold(events).Alerts() {
 			if !d.ids[a.ID] && (a.Step == Resolved || a.Step == Reduced) {
-				t.Fatalf("seed %d: %s was not told", seed, a.Title)
+				t.Fatalf("seed %d: %s was not alerted", seed, a.Title)
 			}
 		}
 	}

@@ -288,15 +288,6 @@ func (x *Exposure) advice(m *Moment) string {
 // maxNamed bounds the users that a sentence names.
 const maxNamed = 5
 
-func (w *ActorCampaign) hitsRoot() bool {
-	for _, x := range w.Exposures {
-		if x.Root {
-			return true
-		}
-	}
-	return false
-}
-
 // userReasons returns the reasons that lie in the users hit.
 func (w *ActorCampaign) userReasons() (r reasons) {
 	for _, x := range w.Exposures {
@@ -355,15 +346,8 @@ func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r
 // userNames lists the first users and the number of the others.
 func (w *ActorCampaign) userNames() string {
 	var parts []string
-	users := map[*identity]bool{}
-	for _, x := range w.Exposures {
-		if len(parts) == maxNamed {
-			break
-		}
-		if !users[x.identity] {
-			parts = append(parts, userName(x.User, x.Root))
-		}
-		users[x.identity] = true
+	for _, x := range w.firsts[:min(len(w.firsts), maxNamed)] {
+		parts = append(parts, userName(x.User, x.Root))
 	}
 	if more := w.Users - len(parts); more > 0 {
 		parts = append(parts, strconv.Itoa(more)+" more")

@@ -99,22 +99,15 @@ func (q *Queue) pick(w *window, now time.Time) (Action, bool, error) {
 			w.lanes = w.lanes[1:]
 			continue
 		}
-		v, err := q.sink.Next(&l.Lane, now)
-		if err != nil {
-			return Action{}, false, err
-		}
-		if v.Verb == Drop {
-			return q.drop(l, v), true, nil
+		a, ok, err := q.decide(l, now)
+		if err != nil || a.Verb == Drop {
+			return a, true, err
 		}
 		w.lanes = w.lanes[1:]
-		if v.Verb == Hold {
-			l.leave()
-			q.mute(l, v.Until)
-			continue
+		if ok {
+			w.picked = append(w.picked, l)
+			alerts += len(l.Queue)
 		}
-		l.decision, l.alert = v.Decision, v.Alert
-		w.picked = append(w.picked, l)
-		alerts += len(l.Queue)
 	}
 	lanes := slices.DeleteFunc(w.picked, func(l *lane) bool { return l.window != w })
 	w.picked = nil

@@ -141,20 +141,16 @@ func (q *Queue) Next(now time.Time) (Action, error) {
 			return q.wait(now), nil
 		}
 		l := q.ready.list[0]
-		v, err := q.sink.Next(&l.Lane, now)
-		switch {
-		case err != nil:
-			return Action{}, err
-		case v.Verb == Drop:
-			return q.drop(l, v), nil
-		case v.Verb == Hold:
-			q.mute(l, v.Until)
+		a, ok, err := q.decide(l, now)
+		if err != nil || a.Verb == Drop {
+			return a, err
+		}
+		if !ok {
 			continue
 		}
-		l.decision, l.alert = v.Decision, v.Alert
 		groupable := q.sink.Group.Wait > 0 && !l.urgent() && !l.alone && !l.Known.Known
 		if groupable {
-			if q.join(l, q.sink.Group.key(v.Alert, v.Decision.To)) {
+			if q.join(l, q.sink.Group.key(l.alert, l.decision.To)) {
 				continue
 			}
 		}
@@ -162,7 +158,7 @@ func (q *Queue) Next(now time.Time) (Action, error) {
 			return q.wait(now), nil
 		}
 		if groupable {
-			q.open(q.sink.Group.key(v.Alert, v.Decision.To), now)
+			q.open(q.sink.Group.key(l.alert, l.decision.To), now)
 		}
 		return q.send(l, now), nil
 	}
@@ -177,20 +173,16 @@ func (q *Queue) Probe(now time.Time) (Action, error) {
 		l := slices.MinFunc(q.ready.list, func(a, b *lane) int {
 			return cmp.Or(cmp.Compare(a.attempts, b.attempts), byTurn(a, b))
 		})
-		v, err := q.sink.Next(&l.Lane, now)
+		a, ok, err := q.decide(l, now)
 		switch {
-		case err != nil:
-			return Action{}, err
-		case v.Verb == Drop:
-			return q.drop(l, v), nil
-		case v.Verb == Hold:
-			q.mute(l, v.Until)
+		case err != nil || a.Verb == Drop:
+			return a, err
+		case !ok:
 			continue
 		case q.limited(now) && !l.urgent():
 			return q.wait(now), nil
 		}
-		l.decision, l.alert = v.Decision, v.Alert
-		a := Action{Verb: Send}
+		a.Verb = Send
 		q.remove(l)
 		a.add(l, 1)
 		q.charge(a, now)
@@ -230,6 +222,23 @@ func (q *Queue) Close(name string) {
 	l.sending, l.Closed = false, true
 	q.pop(l)
 	q.settle(l)
+}
+
+// decide decides on the head of a lane: ok if it may be sent. Otherwise a is the
+// drop, or the lane is muted.
+func (q *Queue) decide(l *lane, now time.Time) (a Action, ok bool, err error) {
+	v, err := q.sink.Next(&l.Lane, now)
+	switch {
+	case err != nil:
+		return a, false, err
+	case v.Verb == Drop:
+		return q.drop(l, v), false, nil
+	case v.Verb == Hold:
+		q.mute(l, v.Until)
+		return a, false, nil
+	}
+	l.decision, l.alert = v.Decision, v.Alert
+	return a, true, nil
 }
 
 // send sends the head of the lane, with further alerts in turn if the sink takes
@@ -305,6 +314,9 @@ func (q *Queue) drop(l *lane, v Verdict) Action {
 // mute lets the lane rest until the end of mute times.
 func (q *Queue) mute(l *lane, until time.Time) {
 	q.remove(l)
+	if l.window != nil {
+		l.leave()
+	}
 	l.muted, l.waited, l.due = true, true, until
 	q.muted++
 	q.resting.add(l)
