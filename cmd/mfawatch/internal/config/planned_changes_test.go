@@ -19,7 +19,7 @@ func TestAnnouncedFile(t *testing.T) {
 		{"planned_changes:\n  - {user: eve, until: 2026-05-01T18:00:00Z, approver: ann, ticket: CHG-2}\n", ""},
 		{"planned_changes: [{user: eve, until: soon, approver: ann, ticket: CHG-2}]", `planned_changes[0].until: want a time such as 2026-05-01T18:00:00Z, got "soon"`},
 		{"planned_changes: [{user: eve, until: 2026-05-01T18:00:00Z, approver: ann}]", "planned_changes[0].ticket: missing; want where it was agreed, such as CHG-1042"},
-		{"expcted: []", "expcted: unknown key; did you mean expected?"},
+		{"planed_changes: []", "planed_changes: unknown key; did you mean planned_changes?"},
 		{"- {user: eve}", "want a map of keys to values"},
 		{"planned_changes: {user: eve}", "planned_changes: want a list, got a map"},
 		{"planned_changes: [*x]", "not YAML: a value that begins with * has to stand in quotes"},
