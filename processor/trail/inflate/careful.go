@@ -58,7 +58,7 @@ func (c *core) symbol() error {
 		left -= literalRoot
 		e = c.literals[(e.value()+int(bits&(1<<e.code()-1)))%literalSize]
 	}
-	if e&literal != 0 {
+	if e >= literal {
 		switch n := e.code(); { // also of two literals only the first
 		case n > left:
 			return c.short()

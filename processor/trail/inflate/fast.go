@@ -56,50 +56,50 @@ func (c *core) fast(stop int) (err error) {
 	literals, distances := &c.literals, &c.distances
 
 	bits |= load64(in, i) << (nbits & 63)
-	i += int((63 - nbits) >> 3)
+	i += int(7 - nbits>>3&7)
 	nbits |= 56
 	e := literals[bits&(1<<literalRoot-1)]
 	for i <= inEnd && n <= outEnd {
-		if e&literal != 0 {
+		if e >= literal {
 			bits >>= e.used()
-			nbits -= e.used()
-			store16(out, n, uint16(e>>16))
-			n += 1 + int(e>>12&1)
+			nbits -= uint(e)
+			store16(out, n, uint16(e>>valueAt))
+			n += e.literals()
 			e = literals[bits&(1<<literalRoot-1)]
-			if e&literal != 0 {
+			if e >= literal {
 				bits >>= e.used()
-				nbits -= e.used()
-				store16(out, n, uint16(e>>16))
-				n += 1 + int(e>>12&1)
+				nbits -= uint(e)
+				store16(out, n, uint16(e>>valueAt))
+				n += e.literals()
 				e = literals[bits&(1<<literalRoot-1)]
-				if e&literal != 0 {
+				if e >= literal {
 					bits >>= e.used()
-					nbits -= e.used()
-					store16(out, n, uint16(e>>16))
-					n += 1 + int(e>>12&1)
+					nbits -= uint(e)
+					store16(out, n, uint16(e>>valueAt))
+					n += e.literals()
 					bits |= load64(in, i) << (nbits & 63)
-					i += int((63 - nbits) >> 3)
+					i += int(7 - nbits>>3&7)
 					nbits |= 56
 					e = literals[bits&(1<<literalRoot-1)]
 					continue
 				}
 			}
 			bits |= load64(in, i) << (nbits & 63)
-			i += int((63 - nbits) >> 3)
+			i += int(7 - nbits>>3&7)
 			nbits |= 56
 		}
 		if e&(subtable|exception) != 0 {
 			if e&subtable != 0 {
 				bits >>= literalRoot
 				nbits -= literalRoot
-				e = literals[(uint(e>>16)+uint(bits&(1<<e.code()-1)))%literalSize]
-				if e&literal != 0 {
+				e = literals[(uint(e>>valueAt)+uint(bits&(1<<e.code()-1)))%literalSize]
+				if e >= literal {
 					bits >>= e.used()
-					nbits -= e.used()
-					store16(out, n, uint16(e>>16))
+					nbits -= uint(e)
+					store16(out, n, uint16(e>>valueAt))
 					n++
 					bits |= load64(in, i) << (nbits & 63)
-					i += int((63 - nbits) >> 3)
+					i += int(7 - nbits>>3&7)
 					nbits |= 56
 					e = literals[bits&(1<<literalRoot-1)]
 					continue
@@ -111,33 +111,33 @@ func (c *core) fast(stop int) (err error) {
 					break
 				}
 				bits >>= e.used()
-				nbits -= e.used()
+				nbits -= uint(e)
 				c.ended()
 				break
 			}
 		}
 		saved := bits
 		bits >>= e.used()
-		nbits -= e.used()
-		length := int(e>>16) + int(saved&(1<<e.used()-1)>>e.code())
+		nbits -= uint(e)
+		length := int(e>>valueAt) + int(saved&(1<<e.used()-1)>>e.code())
 
 		e = distances[bits&(1<<distanceRoot-1)]
 		if e&subtable != 0 {
 			bits >>= distanceRoot
 			nbits -= distanceRoot
-			e = distances[(uint(e>>16)+uint(bits&(1<<e.code()-1)))%distanceSize]
+			e = distances[(uint(e>>valueAt)+uint(bits&(1<<e.code()-1)))%distanceSize]
 		}
 		saved = bits
 		bits >>= e.used()
-		nbits -= e.used()
-		distance := int(e>>16) + int(saved&(1<<e.used()-1)>>e.code())
+		nbits -= uint(e)
+		distance := int(e>>valueAt) + int(saved&(1<<e.used()-1)>>e.code())
 		if e&exception != 0 || distance > n-base {
 			err = ErrCorrupt
 			break
 		}
 		// The next look-up waits for memory while this one's bytes are copied.
 		bits |= load64(in, i) << (nbits & 63)
-		i += int((63 - nbits) >> 3)
+		i += int(7 - nbits>>3&7)
 		nbits |= 56
 		e = literals[bits&(1<<literalRoot-1)]
 
@@ -146,11 +146,13 @@ func (c *core) fast(stop int) (err error) {
 		switch {
 		case distance >= 16:
 			copy16(out, to, from)
-			for length > 16 {
-				to += 16
-				from += 16
+			copy16(out, to+16, from+16)
+			for length > 32 {
+				to += 32
+				from += 32
 				copy16(out, to, from)
-				length -= 16
+				copy16(out, to+16, from+16)
+				length -= 32
 			}
 		case distance >= 8:
 			copy8(out, to, from)
@@ -171,7 +173,7 @@ func (c *core) fast(stop int) (err error) {
 		}
 	}
 	c.at, c.n = i, n
-	c.bits, c.nbits = bits, nbits
+	c.bits, c.nbits = bits, nbits&63
 	c.unread()
 	return err
 }

@@ -17,7 +17,7 @@ func FuzzInput(f *testing.F) {
 	for _, format := range []Format{Raw, Gzip, Zlib} {
 		f.Add(compress([]byte("one and one and one"), format, 9), byte(format), []byte{3})
 	}
-	s := newBench(f)
+	s := newHarness(f)
 	f.Fuzz(func(t *testing.T, b []byte, format byte, sizes []byte) {
 		if len(b) <= 8<<10 && len(sizes) <= 16 {
 			s.check(t, b, Format(format%3), sizes)
@@ -31,7 +31,7 @@ func FuzzCompressed(f *testing.F) {
 	f.Add([]byte("one and one and one"), uint16(1), byte(0), uint16(0), byte(0), []byte{3})
 	f.Add([]byte{0}, uint16(2000), byte(1), uint16(9), byte(1), []byte{200, 0})
 	f.Add([]byte(`{"eventName":"CheckMfa"}`), uint16(20000), byte(29), uint16(40), byte(77), []byte{255})
-	s := newBench(f)
+	s := newHarness(f)
 	f.Fuzz(func(t *testing.T, text []byte, times uint16, how byte, at uint16, change byte, sizes []byte) {
 		if len(text) == 0 || len(text)*int(times) > 600<<10 || len(sizes) > 16 {
 			return

@@ -154,7 +154,7 @@ var hostile = []struct {
 }
 
 func TestHostileStreams(t *testing.T) {
-	s := newBench(t)
+	s := newHarness(t)
 	s.in = guarded(t, 128<<10)
 	for _, h := range hostile {
 		t.Run(h.name, func(t *testing.T) {

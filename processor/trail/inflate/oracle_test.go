@@ -70,15 +70,15 @@ func verdict(std, err error, f Format, rest int, b []byte) bool {
 	return false
 }
 
-// A bench holds what check uses again and again.
-type bench struct {
+// A harness holds what check uses again and again.
+type harness struct {
 	in, out []byte
 	decoder [2]Decoder // the second one is careful
 	reader  [2]Reader
 }
 
-func newBench(t testing.TB) *bench {
-	s := &bench{in: guarded(t, 64<<10), out: guarded(t, most+1)}
+func newHarness(t testing.TB) *harness {
+	s := &harness{in: guarded(t, 64<<10), out: guarded(t, most+1)}
 	s.decoder[1].m.careful = true
 	s.reader[1].m.careful = true
 	return s
@@ -110,7 +110,7 @@ func (p *portions) Read(b []byte) (int, error) {
 
 // check inflates b in every way that there is, and holds that all agree, and
 // agree with the libraries. It returns the result of Append.
-func (s *bench) check(t *testing.T, b []byte, f Format, sizes []byte) ([]byte, error) {
+func (s *harness) check(t *testing.T, b []byte, f Format, sizes []byte) ([]byte, error) {
 	t.Helper()
 	// Both the input and the output end where memory ends.
 	in := s.in[len(s.in)-len(b):]

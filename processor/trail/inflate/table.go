@@ -4,33 +4,36 @@ import "math/bits"
 
 // An entry says what a code stands for:
 //
-//	bits 31–16  value: one literal or two, the base of a length or of a
-//	            distance, or where a subtable begins
-//	bit 15      exception: the end of the block, or no code at all if the value
+//	bits 31–30  number of literals: none, one or two
+//	bits 29–14  value: the literals, the base of a length or of a distance, or
+//	            where a subtable begins
+//	bit 11      exception: the end of the block, or no code at all if the value
 //	            is not zero
-//	bit 14      literal
-//	bit 13      subtable
-//	bit 12      two literals
-//	bits 11–8   length of the code, of the first one where there are two, or the
+//	bit 10      subtable
+//	bits 9–6    length of the code, of the first one where there are two, or the
 //	            number of bits that index the subtable
-//	bits 7–0    number of bits to consume: codes and extra bits
+//	bits 5–0    number of bits to consume: codes and extra bits
 //
 // A code longer than the root consumes the root's bits with the entry that
 // leads to the subtable, and the others with the entry in there.
 type entry uint32
 
 const (
-	exception entry = 1 << 15
-	literal   entry = 1 << 14
-	subtable  entry = 1 << 13
-	double    entry = 1 << 12
+	literal   entry = 1 << 30 // one; an entry that is no less is of literals
+	exception entry = 1 << 11
+	subtable  entry = 1 << 10
 
-	noCode = exception | 1<<16
+	valueAt = 14
+	codeAt  = 6
+	codeBit = 1<<codeAt + 1 // a bit more in the code
+
+	noCode = exception | 1<<valueAt
 )
 
-func (e entry) value() int { return int(e >> 16) }
-func (e entry) code() uint { return uint(e>>8) & 15 }
-func (e entry) used() uint { return uint(e) & 63 }
+func (e entry) literals() int { return int(e >> 30) }
+func (e entry) value() int    { return int(e >> valueAt & 0xffff) }
+func (e entry) code() uint    { return uint(e>>codeAt) & 15 }
+func (e entry) used() uint    { return uint(e) & 63 }
 
 const (
 	maxCode = 15 // bits
@@ -60,16 +63,16 @@ var (
 
 func makeLiterals() (s [288]entry) {
 	for i := range endOfBlock {
-		s[i] = entry(i)<<16 | literal
+		s[i] = literal | entry(i)<<valueAt
 	}
 	s[endOfBlock] = exception
 	base := 3
 	for i := range 28 {
 		extra := max(i/4-1, 0)
-		s[257+i] = entry(base)<<16 | entry(extra)
+		s[257+i] = entry(base)<<valueAt | entry(extra)
 		base += 1 << extra
 	}
-	s[285] = 258 << 16
+	s[285] = 258 << valueAt
 	s[286], s[287] = noCode, noCode
 	return s
 }
@@ -78,7 +81,7 @@ func makeDistances() (s [32]entry) {
 	base := 1
 	for i := range maxDistances {
 		extra := max(i/2-1, 0)
-		s[i] = entry(base)<<16 | entry(extra)
+		s[i] = entry(base)<<valueAt | entry(extra)
 		base += 1 << extra
 	}
 	s[30], s[31] = noCode, noCode
@@ -87,7 +90,7 @@ func makeDistances() (s [32]entry) {
 
 func makeLengths() (s [19]entry) {
 	for i := range s {
-		s[i] = entry(i) << 16
+		s[i] = entry(i) << valueAt
 	}
 	return s
 }
@@ -132,7 +135,7 @@ func build(table []entry, root uint, lengths []uint8, symbols []entry) bool {
 		}
 		if used == 1 {
 			for i := 0; i < 1<<root; i += 2 {
-				table[i] = symbols[sorted[0]] + 0x101
+				table[i] = symbols[sorted[0]] + codeBit
 			}
 		}
 		return true
@@ -144,7 +147,7 @@ func build(table []entry, root uint, lengths []uint8, symbols []entry) bool {
 			copy(table[1<<(n-1):1<<n], table)
 		}
 		for range count[n] {
-			table[code] = symbols[sorted[i]] + entry(n)*0x101
+			table[code] = symbols[sorted[i]] + entry(n)*codeBit
 			i++
 			code = after(code, n)
 		}
@@ -169,9 +172,9 @@ func subtables(table []entry, root, code uint, sorted []uint16, count *[maxCode 
 			if end > len(table) {
 				return false
 			}
-			table[p] = entry(begin)<<16 | subtable | entry(width)<<8 | entry(root)
+			table[p] = entry(begin)<<valueAt | subtable | entry(width)<<codeAt | entry(root)
 		}
-		e := symbols[symbol] + entry(n-root)*0x101
+		e := symbols[symbol] + entry(n-root)*codeBit
 		for j := code >> root; j < 1<<width; j += 1 << (n - root) {
 			table[begin+int(j)] = e
 		}
@@ -215,14 +218,14 @@ func pair(table *[literalSize]entry) {
 	// below it, except for the index 0, whose remainder is 0.
 	for i := 1<<literalRoot - 1; i >= 0; i-- {
 		first := table[i]
-		if first&literal == 0 {
+		if first < literal {
 			continue
 		}
 		second := table[i>>first.code()]
-		if second&literal == 0 || first.code()+second.code() > literalRoot {
+		if second < literal || first.code()+second.code() > literalRoot {
 			continue
 		}
-		table[i] = entry(second.value()&0xff)<<24 | entry(first.value()&0xff)<<16 | literal | double |
-			entry(first.code())<<8 | entry(first.code()+second.code())
+		both := entry(first.value() | second.value()<<8)
+		table[i] = 2*literal | both<<valueAt | entry(first.code())<<codeAt | entry(first.code()+second.code())
 	}
 }
