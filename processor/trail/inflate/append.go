@@ -7,8 +7,11 @@ import (
 	"math"
 )
 
+// Slack is the capacity that the inner loop needs behind its output.
+const Slack = 320
+
 const (
-	// step is how much is inflated before it is summed: it is still in the cache.
+	// step is how much is inflated before it is summed, while it is in the cache.
 	step = 128 << 10
 	// expansion is the most that a byte of DEFLATE data inflates to, rounded up.
 	expansion = 1032
@@ -50,9 +53,6 @@ func (d *Decoder) Append(dst, src []byte, f Format, limit int) ([]byte, error) {
 		}
 	}
 }
-
-// Slack is how much room behind its output the inner loop needs.
-const Slack = 320
 
 // grown returns b with room for n bytes more, and Slack behind them.
 func grown(b []byte, n int) []byte {

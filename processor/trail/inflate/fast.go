@@ -13,6 +13,8 @@ const (
 	// outputMargin is how much room a round needs: three times two literals, a
 	// copy of 258 bytes, and what a copy may write behind its end.
 	outputMargin = 6 + 258 + 32
+
+	_ = uint(Slack - outputMargin) // the room that callers leave is enough
 )
 
 // The loop reads and writes through these four, which do not check bounds. It
@@ -47,7 +49,9 @@ func copy16(p unsafe.Pointer, to, from int) {
 //     them the bits are refilled; a length and a distance take 48 at most. An
 //     entry with a subtable takes 15 with it.
 //
-// Bits above nbits mirror the input at i and are read again.
+// Bits above nbits mirror the input at i and are read again. In the loop nbits is
+// counted modulo 64, so that a whole entry, whose lowest six bits count, can be
+// taken from it.
 func (c *core) fast(stop int) (err error) {
 	in, out := unsafe.Pointer(unsafe.SliceData(c.in)), unsafe.Pointer(unsafe.SliceData(c.out))
 	inEnd, outEnd := len(c.in)-inputMargin, min(stop-1, len(c.out)-outputMargin)

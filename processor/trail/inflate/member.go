@@ -1,6 +1,7 @@
 package inflate
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash"
@@ -222,23 +223,22 @@ func (m *members) gzipBegin() error {
 	return nil
 }
 
-// text passes over a text that a zero byte ends, if the flag says that there is
-// one.
+// text reads a text that a zero byte ends, if the flag announces one.
 func (m *members) text(flag byte) error {
 	if m.flags&flag == 0 {
 		return nil
 	}
 	rest := m.in[m.at:]
-	for i, c := range rest {
-		if c == 0 {
-			m.addHeader(rest[:i+1])
-			m.at += i + 1
-			return nil
-		}
+	end := bytes.IndexByte(rest, 0)
+	if end >= 0 {
+		rest = rest[:end+1]
 	}
 	m.addHeader(rest)
-	m.at = len(m.in)
-	return m.short()
+	m.at += len(rest)
+	if end < 0 {
+		return m.short()
+	}
+	return nil
 }
 
 func (m *members) addHeader(b []byte) {
