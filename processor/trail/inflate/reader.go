@@ -129,10 +129,12 @@ func (z *Reader) fill() {
 	for idle := 0; n < len(z.input)/2; {
 		read, err := z.r.Read(z.input[n:])
 		n += read
-		if read == 0 && err == nil {
-			if idle++; idle == 100 {
-				err = io.ErrNoProgress
-			}
+		idle++
+		if read > 0 {
+			idle = 0
+		}
+		if idle == 100 && err == nil {
+			err = io.ErrNoProgress
 		}
 		if err != nil {
 			z.m.last = true
