@@ -42,8 +42,7 @@ type contender struct {
 	inflate func(b *testing.B, object []byte)
 }
 
-// contenders are the ways to inflate objects of up to largest bytes. Those of
-// the same name in other files need a build tag.
+// contenders are the ways to inflate objects of up to largest bytes.
 func contenders(largest int) []contender {
 	var decoder inflate.Decoder
 	buffer := make([]byte, 0, largest+inflate.Slack)
@@ -84,17 +83,10 @@ func contenders(largest int) []contender {
 	}
 }
 
-// tagged are contenders that need a build tag.
-var tagged []func(largest int) contender
-
 // BenchmarkGunzip inflates gzip objects, checksum included.
 func BenchmarkGunzip(b *testing.B) {
 	for _, set := range sets() {
-		all := contenders(set.largest)
-		for _, more := range tagged {
-			all = append(all, more(set.largest))
-		}
-		for _, c := range all {
+		for _, c := range contenders(set.largest) {
 			b.Run("size="+set.name+"/by="+c.name, func(b *testing.B) {
 				b.SetBytes(set.total)
 				b.ReportAllocs()
