@@ -26,8 +26,6 @@ var rows = []struct {
 	{"one big gzip object, to inflating it into nothing", "default:Gzip/big/mfawatch", "default:Gzip/big/inflate", 0.85, 0},
 	{"gzip objects of a megabyte, likewise", "default:Gzip/middle/mfawatch", "default:Gzip/middle/inflate", 0.85, 0},
 	{"gzip objects of eight records, likewise", "default:Gzip/small/mfawatch", "default:Gzip/small/inflate", 0.85, 0},
-	{"libdeflate build, objects of a megabyte, to the default build", "libdeflate:Gzip/middle/mfawatch", "default:Gzip/middle/mfawatch", 1.7, 0},
-	{"libdeflate build, objects of eight records, likewise", "libdeflate:Gzip/small/mfawatch", "default:Gzip/small/mfawatch", 1.7, 0},
 	{"gzip without matches, to one match in a hundred", "default:Matches/gzip/none", "default:Matches/gzip/hundredth", 0, 1.25},
 	{"inflated without matches, to one match in a hundred", "default:Matches/plain/none", "default:Matches/plain/hundredth", 0, 0},
 	{"two cores, to one", "default:Cores-2", "default:Cores", 1.6, 0},
@@ -35,11 +33,9 @@ var rows = []struct {
 	{"S3, objects of eight records, one in flight, to a bare gunzip of them", "default:s3-1/bare", "", 0, 0},
 	{"S3, 16 in flight, likewise", "default:s3-16/bare", "", 0, 0},
 	{"S3, 256 in flight, likewise", "default:s3-256/bare", "", 0, 0},
-	{"libdeflate build, S3, 16 in flight, likewise", "libdeflate:s3-16/bare", "", 0, 0},
 	{"S3, 1 in flight, records a second on each core", "default:S3/inflight=1 records/s/core", "", 120_000, 0},
 	{"S3, 16 in flight, likewise", "default:S3/inflight=16 records/s/core", "", 120_000, 0},
 	{"S3, 256 in flight, likewise", "default:S3/inflight=256 records/s/core", "", 120_000, 0},
-	{"libdeflate build, S3, 16 in flight, likewise", "libdeflate:S3/inflight=16 records/s/core", "", 220_000, 0},
 }
 
 func main() {

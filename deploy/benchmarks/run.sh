@@ -13,17 +13,11 @@ bench() { # tag, arguments of go test
 	go test -run '^$' -benchtime 0.5s "$@" | sed "s/^Benchmark/Benchmark$tag:/" | grep '^Benchmark' >>"$out"
 }
 
-has_libdeflate() { printf '#include <libdeflate.h>\n' | ${CC:-cc} -E - >/dev/null 2>&1; }
-
 for _ in $(seq "$rounds"); do
 	bench default -cpu 1 -bench 'Sweep|Gzip|Matches' ./processor/trail
 	bench default -cpu 1,2 -bench 'Cores' ./processor/trail
 	bench default -bench '^BenchmarkKafka$' ./sources/kafka
 	bench default -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources/s3
-	if has_libdeflate; then
-		bench libdeflate -tags libdeflate -cpu 1 -bench 'Gzip' ./processor/trail
-		bench libdeflate -tags libdeflate -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources/s3
-	fi
 	echo "round done" >&2
 done
 go run ./deploy/benchmarks/ratios.go <"$out"

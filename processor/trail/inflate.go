@@ -1,69 +1,82 @@
 package trail
 
 import (
-	"bufio"
+	"bytes"
+	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zlib"
+	"github.com/mfawatch/mfawatch/processor/trail/inflate"
 )
 
-// An inflater keeps decompressors between objects: most objects are so small
-// that making one would cost more than using it.
+const (
+	// wholeObject is how long a compressed object may be to be read into memory
+	// whole, and wholeInflated how long the document within may be to be
+	// inflated in one go. Longer ones are streamed.
+	wholeObject   = 1 << 20
+	wholeInflated = 16 << 20
+)
+
+// An inflater keeps decompressors and their memory between objects: most
+// objects are so small that making them would cost more than using them.
 type inflater struct {
-	gzip     *gzip.Reader
-	zlib     io.ReadCloser
-	buffered *bufio.Reader
-	memory   memory // for what lies in memory
+	decoder inflate.Decoder
+	reader  inflate.Reader
+	memory  bytes.Reader
+	doc     []byte // what decoder inflated last
 }
 
-// buffer readies z.buffered for r.
-func (z *inflater) buffer(r io.Reader) {
-	if z.buffered == nil {
-		z.buffered = bufio.NewReaderSize(r, readSize)
+// inflateBytes scans the document that b inflates to: in one go, or as a stream
+// if it is long or damaged.
+func (s *Scanner) inflateBytes(b []byte, f format) {
+	z := &s.inflater
+	if limit := min(wholeInflated, s.budget); len(b) <= wholeObject && saidSize(b, f) <= limit {
+		var err error
+		if z.doc, err = z.decoder.Append(z.doc[:0], b, f.inflates(), int(limit)); err == nil {
+			s.budget -= int64(len(z.doc))
+			s.inflatedDocument(z.doc)
+			return
+		}
 	}
-	z.buffered.Reset(r)
+	z.memory.Reset(b)
+	s.inflate(&z.memory, f)
+	z.memory.Reset(nil)
 }
 
-// inflate scans what r inflates to, as a stream. The decompressors are fast
-// for a *bytes.Reader and a *bufio.Reader.
+// saidSize returns the size of the document by its last gzip member, which may
+// lie.
+func saidSize(b []byte, f format) int64 {
+	if f != gzipped || len(b) < 4 {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint32(b[len(b)-4:]))
+}
+
+// inflate scans the document that r inflates to, as a stream.
 func (s *Scanner) inflate(r io.Reader, f format) {
-	z, err := s.inflater.open(r, f)
-	if err == nil {
-		err = s.stream(z)
-	}
+	s.inflater.reader.Reset(r, f.inflates())
+	err := s.stream(&s.inflater.reader)
 	if err == nil || s.input.err != nil || errors.Is(err, errTooInflated) {
 		return
 	}
-	s.unreadable(0, inflateReason(err, s.inflated), fmt.Errorf("inflate: %w", err), nil)
+	s.unreadable(0, inflateReason(err), err, nil)
 }
 
-// open readies the decompressor for r.
-func (z *inflater) open(r io.Reader, f format) (io.Reader, error) {
-	var err error
-	switch {
-	case f == gzipped:
-		if z.gzip == nil {
-			z.gzip = new(gzip.Reader)
-		}
-		return z.gzip, z.gzip.Reset(r)
-	case z.zlib == nil:
-		z.zlib, err = zlib.NewReader(r)
-	default:
-		err = z.zlib.(zlib.Resetter).Reset(r, nil)
+// inflates names the format for package inflate.
+func (f format) inflates() inflate.Format {
+	if f == zlibbed {
+		return inflate.Zlib
 	}
-	return z.zlib, err
+	return inflate.Gzip
 }
 
-// inflateReason names what is wrong with compressed data.
-func inflateReason(err error, inflated int64) Reason {
+// inflateReason names the defect of compressed data.
+func inflateReason(err error) Reason {
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, inflate.ErrTruncated):
 		return ReasonTruncated
-	case errors.Is(err, gzip.ErrHeader) && inflated > 0:
-		return ReasonGarbage // members follow each other; this is none
+	case errors.Is(err, inflate.ErrGarbage):
+		return ReasonGarbage
 	}
 	return ReasonCorrupt
 }

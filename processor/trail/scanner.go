@@ -119,8 +119,7 @@ func (s *Scanner) read() (b []byte, whole bool) {
 func (s *Scanner) object(b []byte) {
 	s.input.again = b
 	if f := compression(b); f != plain {
-		s.inflater.buffer(&s.input)
-		s.inflate(s.inflater.buffered, f)
+		s.inflate(&s.input, f)
 	} else {
 		s.stream(&s.input)
 	}
