@@ -178,9 +178,10 @@ const (
 	ReasonAmbiguous   Reason = "ambiguous"    // a watched record names its event or source twice
 	ReasonTooLarge    Reason = "too_large"    // a watched record or a carrier is over the bound
 	ReasonTooDeep     Reason = "too_deep"     // nested over the bound
+	ReasonStructure   Reason = "structure"    // braces or quotes do not match: a watched record may be lost
 	ReasonTooInflated Reason = "too_inflated" // inflates over the bound: a gzip bomb
 )
 
 // Reasons lists them all, so that each metric starts at zero.
 var Reasons = []Reason{ReasonTruncated, ReasonCorrupt, ReasonGarbage, ReasonFormat, ReasonSyntax, ReasonRecord,
-	ReasonAmbiguous, ReasonTooLarge, ReasonTooDeep, ReasonTooInflated}
+	ReasonAmbiguous, ReasonTooLarge, ReasonTooDeep, ReasonStructure, ReasonTooInflated}

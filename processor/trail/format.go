@@ -104,30 +104,15 @@ func headOf(w []byte) head {
 	return h
 }
 
-// checkEnd tells of a document that was cut off: w is its last window. It looks
-// back only where the end does not fit the head, as where the last thing in a
-// list of records is a record.
-func (s *Scanner) checkEnd(w []byte, h head) {
-	end := spaceBefore(w, len(w))
-	if s.cut || end == 0 {
-		return
+// fits reports whether the document whose end is w, without white space behind,
+// may be whole: a look at its first and its last bytes.
+func (h head) fits(w []byte) bool {
+	before := spaceBefore(w, len(w)-1)
+	switch w[len(w)-1] {
+	case '}':
+		return h.opener == '{' && (!h.list || before > 0 && w[before-1] == ']')
+	case ']':
+		return h.opener == '['
 	}
-	before := spaceBefore(w, end-1)
-	switch last := w[end-1]; {
-	case last == '}' && h.opener == '{' && (!h.list || before > 0 && w[before-1] == ']'),
-		last == ']' && h.opener == '[',
-		last == '"' && h.opener == '"':
-		return
-	case closes(last):
-		at, ok := s.openerBefore(w, end-1, end-maxRecord, -1)
-		if !ok && (at > 0 || s.dropped) {
-			return // too long to look at: taken at its word
-		}
-		if ok {
-			if before = spaceBefore(w, at); before == 0 || closes(w[before-1]) || bytes.HasSuffix(w[:before], bom) {
-				return
-			}
-		}
-	}
-	s.unreadable(end, ReasonTruncated, errCutDocument, nil)
+	return w[len(w)-1] == '"' && h.opener == '"'
 }

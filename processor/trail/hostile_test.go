@@ -88,8 +88,8 @@ func TestWorkIsBounded(t *testing.T) {
 		for _, u := range v.unreadable {
 			kept += len(u.Raw)
 		}
-		if s.effort > s.bearable()+4*maxRecord || kept > maxRecord || len(v.events) > 0 {
-			t.Errorf("%s: %d bytes walked for %d, %d kept", what, s.effort, len(doc), kept)
+		if s.walked > 4*int64(len(doc))+4*maxRecord || kept > maxRecord || len(v.events) > 0 {
+			t.Errorf("%s: %d bytes walked for %d, %d kept", what, s.walked, len(doc), kept)
 		}
 	}
 }

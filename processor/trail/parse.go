@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -20,9 +21,9 @@ const maxText = 1024
 // event makes an Event of the record whose bytes are raw. The Event owns its
 // memory.
 func (r *record) event(raw []byte) (*Event, error) {
-	when, err := time.Parse(time.RFC3339, r.time)
+	when, err := r.when()
 	if err != nil {
-		return nil, fmt.Errorf("eventTime %q is no time", text(r.time))
+		return nil, err
 	}
 	var p parameters
 	members(r.parameters, p.read)
@@ -76,6 +77,30 @@ func (r *record) event(raw []byte) (*Event, error) {
 		e.Raw = line(raw)
 	}
 	return e, nil
+}
+
+// when is eventTime: as CloudTrail writes it, as SQL engines do, or as the
+// seconds or milliseconds since 1970 that pipelines turn it into.
+func (r *record) when() (time.Time, error) {
+	const firstMilli = 1e11 // as seconds: the year 5138
+	if r.epoch {
+		n, err := strconv.ParseFloat(r.time, 64)
+		switch {
+		case err != nil || n <= 0 || n >= 1000*firstMilli:
+			return time.Time{}, fmt.Errorf("eventTime %s is no time", text(r.time))
+		case n >= firstMilli:
+			return time.UnixMilli(int64(n)), nil
+		}
+		return time.Unix(int64(n), 0), nil
+	}
+	when, err := time.Parse(time.RFC3339, r.time)
+	if err != nil {
+		when, err = time.Parse(time.DateTime, r.time)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("eventTime %q is no time", text(r.time))
+	}
+	return when, nil
 }
 
 // parameters are the request's, of whichever call.

@@ -1,0 +1,317 @@
+package trail
+
+const (
+	// maxRecord is how long a record may be, and in a stream the string that
+	// holds one. CloudTrail writes at most 256 KB, Lake 1 MB.
+	maxRecord = 1 << 20
+	// maxNesting is how deep objects, and the lists of a record, may be nested.
+	maxNesting = 256
+)
+
+// A position is which objects are open at a place in a document, and what was
+// found in them. An object is a record by its own members alone, and whatever a
+// record holds was written by its caller: findings wait until each object
+// around them is known to be none.
+type position struct {
+	stack []object // open objects, outermost first; of those within a record none
+	// within counts open objects that are not on the stack: those inside the
+	// record on its top, or nested over the bound.
+	within int
+	record bool // the top of the stack is a record
+	// wrappers counts the objects, from the outermost, that are known to be no
+	// records.
+	wrappers int
+	// read counts the objects, from the outermost, whose members are read up to
+	// the object inside: those that hold a watched name or more.
+	read      int
+	found     []finding
+	ready     int  // findings that wait for nothing
+	loose     bool // a brace closed what was not open
+	listed    bool // the outermost object met last is an element or a member
+	restarted bool // a document began before the one before it had ended
+}
+
+// An object is open at the position. Its members count as far as they stand in
+// the first maxRecord bytes: what is longer is no record.
+type object struct {
+	start   int
+	next    int // its own members are read up to here
+	mark    int // findings that are older than it
+	has     traits
+	watched bool // its own eventName is a watched one
+	told    bool // that it is over a bound
+}
+
+// A finding is a part of the window that is to be looked into or told of.
+type finding struct {
+	kind       kind
+	start, end int
+}
+
+type kind uint8
+
+const (
+	isWatched    kind = iota // an object with the members of a record, and a watched name
+	isText                   // a string that may hold a document
+	isCoded                  // one in base64
+	isSourceless             // an object with a watched name, dated as a record is, without eventSource
+	isLong                   // a watched record over the bound
+	isDeep                   // a watched name nested over the bound
+	isCut                    // a watched record that the document ends in
+	isCutText                // a string with a watched name that the document ends in
+	isLongText               // one that is longer than the window
+	isLost                   // a watched name whose place in the document cannot be told
+)
+
+func (p *position) reset() {
+	*p = position{stack: p.stack[:0], found: p.found[:0]}
+}
+
+func (p *position) drop(n int) {
+	for i := range p.stack {
+		p.stack[i].start -= n
+		p.stack[i].next -= n
+	}
+	for i := range p.found {
+		p.found[i].start -= n
+		p.found[i].end -= n
+	}
+}
+
+// opened enters the object that opens at w[i].
+func (p *position) opened(w []byte, i int) {
+	n := len(p.stack)
+	if n == 0 {
+		j := spaceBefore(w, i)
+		p.listed = j > 0 && (w[j-1] == ',' || w[j-1] == ':' || w[j-1] == '[')
+	} else if i > 0 && w[i-1] == '\n' && p.begins(w, i) {
+		p.close(i)
+		p.restarted, n = true, 0
+	}
+	if p.record || n == maxNesting {
+		p.within++
+		return
+	}
+	if n > 0 && (p.read == n || n == 1 && p.isFirst(i)) && p.wrappers < n {
+		p.read = n
+		if p.inspect(w, n-1, i) {
+			p.within++
+			return
+		}
+	}
+	p.stack = append(p.stack, object{start: i, next: i + 1, mark: len(p.found)})
+}
+
+// begins reports whether the object at w[i], on a line of its own, comes after
+// a value and no comma: it begins a document.
+func (p *position) begins(w []byte, i int) bool {
+	j := spaceBefore(w, i)
+	return j > 0 && w[j-1] != ',' && w[j-1] != ':' && w[j-1] != '['
+}
+
+// isFirst reports whether w[i] is near to the start of the outermost object:
+// so it is where an envelope begins with its list.
+func (p *position) isFirst(i int) bool {
+	const near = 64
+	o := &p.stack[0]
+	return o.next == o.start+1 && i-o.start < near
+}
+
+// closed leaves the object that closes at w[i].
+func (p *position) closed(w []byte, i int) {
+	if p.within > 0 {
+		p.within--
+		return
+	}
+	n := len(p.stack) - 1
+	if n < 0 {
+		p.loose = true
+		return
+	}
+	o := &p.stack[n]
+	if n < p.read {
+		if !p.record && n >= p.wrappers {
+			p.inspect(w, n, i)
+		}
+		p.settle(o, i+1)
+		p.read = n
+		if n > 0 {
+			p.stack[n-1].next = i + 1
+		}
+	}
+	p.stack, p.record = p.stack[:n], false
+	p.wrappers = min(p.wrappers, n)
+	p.release(i + 1)
+}
+
+// settle turns the object that ended at w[end], all of whose members are read,
+// into what was found of it.
+func (p *position) settle(o *object, end int) {
+	switch {
+	case p.record:
+		if o.watched && !o.told {
+			kind := isWatched
+			if end-o.start > maxRecord {
+				kind = isLong
+			}
+			p.found = append(p.found, finding{kind, o.start, end})
+		}
+	case o.watched && len(p.found) == o.mark && o.has&(hasDate|hasS3|hasSource|hasOther) == hasDate:
+		p.found = append(p.found, finding{isSourceless, o.start, end})
+	}
+}
+
+// inspect reads the own members of stack[n] up to w[limit], and reports whether
+// that showed it to be a record: so it becomes the top of the stack.
+func (p *position) inspect(w []byte, n, limit int) bool {
+	o := &p.stack[n]
+	if far := o.start + maxRecord; limit <= far {
+		o.read(w, limit)
+	} else if o.next < far {
+		o.read(w, far)
+		o.next = limit
+	}
+	switch {
+	case o.has&hasList != 0:
+		if p.wrappers == n {
+			p.wrappers++
+		}
+	case o.has.ofRecord():
+		p.found = p.found[:o.mark]
+		p.within += len(p.stack) - 1 - n
+		p.stack, p.record, p.read = p.stack[:n+1], true, n+1
+		return true
+	}
+	return false
+}
+
+// catchUp reads the members of all open objects up to w[i], which stands in the
+// innermost one.
+func (p *position) catchUp(w []byte, i int) {
+	for n := max(0, p.read-1); n < len(p.stack) && !p.record; n++ {
+		limit := i
+		if n+1 < len(p.stack) {
+			limit = p.stack[n+1].start
+		} else if p.within > 0 {
+			limit = p.stack[n].next // what is over the bound is not looked into
+		}
+		p.read = n + 1
+		if n >= p.wrappers {
+			p.inspect(w, n, limit)
+		}
+	}
+}
+
+// release readies the findings if no open object can be a record around them.
+func (p *position) release(i int) {
+	for p.wrappers < p.read && !(p.record && p.wrappers == len(p.stack)-1) {
+		if o := &p.stack[p.wrappers]; o.has&hasList == 0 && i-o.start <= maxRecord {
+			break
+		}
+		p.wrappers++
+	}
+	if p.wrappers == len(p.stack) {
+		p.ready = len(p.found)
+	}
+}
+
+// add notes what was found in the innermost object, unless that is a record or
+// within one.
+func (p *position) add(w []byte, kind kind, start, end int) {
+	p.catchUp(w, start)
+	if p.record {
+		return
+	}
+	if p.within > 0 {
+		o := &p.stack[len(p.stack)-1]
+		if o.told {
+			return
+		}
+		o.told, kind = true, isDeep
+	}
+	p.found = append(p.found, finding{kind, start, end})
+	p.release(start)
+}
+
+// lost notes that the structure before w[i] cannot be right.
+func (p *position) lost(i int) {
+	p.found = append(p.found, finding{isLost, i, i})
+	p.release(i)
+}
+
+// named notes that the own eventName of the innermost object, whose key opens
+// at w[q], is a watched one.
+func (p *position) named(w []byte, q int) {
+	p.catchUp(w, q)
+	if len(p.stack) == 0 {
+		p.lost(q)
+		return
+	}
+	o := &p.stack[len(p.stack)-1]
+	switch {
+	case p.record && p.within > 0: // the caller's own
+	case p.record, p.within == 0 && q-o.start <= maxRecord:
+		o.watched = true
+	case p.within > 0:
+		p.add(w, isDeep, q, q)
+	case !o.told:
+		o.told = true
+		p.add(w, isLong, q, q)
+	}
+}
+
+// close ends the document at w[end], and reports whether that left objects open.
+// What stands in an object that looks like part of a record cannot be proven,
+// and is told so.
+func (p *position) close(end int) (open bool) {
+	for n := p.wrappers; n < len(p.stack); n++ {
+		o := &p.stack[n]
+		inside := p.found[min(o.mark, len(p.found)):]
+		if o.watched && !o.told {
+			p.found = append(p.found[:len(p.found)-len(inside)], finding{isCut, o.start, end})
+			break
+		}
+		if o.has&hasAny != 0 {
+			for i := range inside {
+				inside[i].kind = isLost
+			}
+		}
+	}
+	open = len(p.stack) > 0
+	p.ready = len(p.found)
+	p.stack, p.within, p.record, p.wrappers, p.read = p.stack[:0], 0, false, 0, 0
+	return open
+}
+
+// take forgets the findings that are ready, once they have been looked into.
+func (p *position) take() {
+	for i := range p.stack {
+		p.stack[i].mark = max(0, p.stack[i].mark-p.ready)
+	}
+	p.found = p.found[:copy(p.found, p.found[p.ready:])]
+	p.ready = 0
+}
+
+// needs is the first byte of the window that may yet be needed.
+func (p *position) needs(i int) int {
+	p.release(i)
+	need := i
+	if len(p.found) > 0 {
+		need = min(need, p.found[0].start)
+	}
+	if p.wrappers < len(p.stack) {
+		o := &p.stack[p.wrappers]
+		switch {
+		case p.record && i-o.start > maxRecord && p.wrappers == len(p.stack)-1:
+			if o.watched && !o.told {
+				o.told = true
+				p.found = append(p.found, finding{isLong, o.start, i})
+				p.ready = len(p.found)
+			}
+		case p.record && !o.watched && p.wrappers == len(p.stack)-1: // not needed whole
+		default:
+			need = min(need, o.start)
+		}
+	}
+	return max(0, need)
+}
