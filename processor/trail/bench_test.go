@@ -154,3 +154,19 @@ func BenchmarkMatches(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkRecord parses watched records, found and proven.
+func BenchmarkRecord(b *testing.B) {
+	doc := trailtest.New(1).Deactivate()
+	s := NewScanner()
+	v := new(discard)
+	s.begin(Place("bench"), v)
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		s.record(doc, 0)
+	}
+	if v.events == 0 {
+		b.Fatal("no event")
+	}
+}

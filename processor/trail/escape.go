@@ -34,8 +34,9 @@ func spell(dst, src []byte) []byte {
 			i = j + 5
 			continue
 		}
-		dst = append(dst, src[i])
-		i++
+		j = max(j, i+1)
+		dst = append(dst, src[i:j]...)
+		i = j
 	}
 	return dst
 }

@@ -157,11 +157,16 @@ func arnField(arn string, n int) string {
 	if !strings.HasPrefix(arn, "arn:") {
 		return ""
 	}
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) < 6 {
+	if strings.Count(arn, ":") < 5 {
 		return ""
 	}
-	return parts[n]
+	for range n {
+		_, arn, _ = strings.Cut(arn, ":")
+	}
+	if n < 5 {
+		arn, _, _ = strings.Cut(arn, ":")
+	}
+	return arn
 }
 
 // target is whose MFA or credentials the call was about (R10, R11), where named
@@ -309,7 +314,10 @@ func text(s string) string {
 		}
 		s = s[:cut]
 	}
-	return strings.Clone(strings.ToValidUTF8(s, "\uFFFD"))
+	if utf8.ValidString(s) {
+		return strings.Clone(s)
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
 // line is a copy of the record on one line, valid UTF-8.
@@ -320,6 +328,9 @@ func line(raw []byte) json.RawMessage {
 			return nil
 		}
 		raw = b.Bytes()
+	}
+	if utf8.Valid(raw) {
+		return bytes.Clone(raw)
 	}
 	return bytes.ToValidUTF8(raw, []byte("\uFFFD"))
 }

@@ -1,5 +1,7 @@
 package trail
 
+import "slices"
+
 const (
 	// maxRecord is how long a record may be, and in a stream the string that
 	// holds one. CloudTrail writes at most 256 KB, Lake 1 MB.
@@ -81,6 +83,10 @@ func (p *position) drop(n int) {
 // opened enters the object that opens at w[i].
 func (p *position) opened(w []byte, i int) {
 	n := len(p.stack)
+	if n > p.read && n > 1 && n < cap(p.stack) && n < maxNesting && w[i-1] != '\n' {
+		p.push(i) // nothing watched in the objects around
+		return
+	}
 	if n == 0 {
 		j := spaceBefore(w, i)
 		p.listed = j > 0 && (w[j-1] == ',' || w[j-1] == ':' || w[j-1] == '[')
@@ -99,7 +105,17 @@ func (p *position) opened(w []byte, i int) {
 			return
 		}
 	}
-	p.stack = append(p.stack, object{start: i, next: i + 1, mark: len(p.found)})
+	if n == cap(p.stack) {
+		p.stack = slices.Grow(p.stack, n+16)
+	}
+	p.push(i)
+}
+
+func (p *position) push(i int) {
+	n := len(p.stack)
+	p.stack = p.stack[:n+1]
+	o := &p.stack[n]
+	o.start, o.next, o.mark, o.has, o.watched, o.told = i, i+1, len(p.found), 0, false, false
 }
 
 // begins reports whether the object at w[i], on a line of its own, comes after
@@ -128,20 +144,22 @@ func (p *position) closed(w []byte, i int) {
 		p.loose = true
 		return
 	}
-	o := &p.stack[n]
 	if n < p.read {
+		o := &p.stack[n]
 		if !p.record && n >= p.wrappers {
 			p.inspect(w, n, i)
 		}
 		p.settle(o, i+1)
-		p.read = n
+		p.read, p.record = n, false
+		p.wrappers = min(p.wrappers, n)
 		if n > 0 {
 			p.stack[n-1].next = i + 1
 		}
 	}
-	p.stack, p.record = p.stack[:n], false
-	p.wrappers = min(p.wrappers, n)
-	p.release(i + 1)
+	p.stack = p.stack[:n]
+	if len(p.found) > p.ready {
+		p.release(i + 1)
+	}
 }
 
 // settle turns the object that ended at w[end], all of whose members are read,

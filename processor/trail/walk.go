@@ -80,48 +80,47 @@ func (k *walk) to(w []byte, to int, final bool) {
 		return
 	}
 	k.walked += int64(to - k.pos)
-	open, shut := k.pos-1, k.pos-1
-	for k.pos < to {
-		if open < k.pos {
-			open = indexByte(w, '{', k.pos, to)
+	pos := k.pos
+	open, shut := pos-1, pos-1
+	for pos < to {
+		if open < pos {
+			open = indexByte(w, '{', pos, to)
 		}
-		if shut < k.pos {
-			shut = indexByte(w, '}', k.pos, to)
+		if shut < pos {
+			shut = indexByte(w, '}', pos, to)
 		}
 		i := min(open, shut)
 		if i >= to {
-			k.pos = max(k.pos, to)
-			return
+			break
 		}
 		var place place
 		if i == open {
 			place = opening(w, i)
-		} else if place = k.closing(w, i); place == outside {
-			k.shut = i
+		} else {
+			place = k.closing(w, i)
 		}
 		if place == unknown {
-			place = k.strings(w, i, final)
-			if place == unknown {
+			if place = k.strings(w, i, final); place == unknown {
 				return // cut
 			}
-			if place == outside && i == shut {
-				k.shut = i
-			}
 		}
+		pos = i + 1
 		switch {
-		case place == inside:
-			k.pos = max(k.pos, i+1)
-			continue
 		case place == pair:
-			k.pos = i + 2
+			pos++
+			continue
+		case place == inside:
+			pos = max(pos, k.sure)
 			continue
 		case i == open:
 			k.opened(w, i)
 		default:
 			k.closed(w, i)
+			k.shut = i
 		}
-		k.pos, k.sure = i+1, i+1
+		k.sure = pos
 	}
+	k.pos = max(pos, to)
 }
 
 func indexByte(w []byte, c byte, from, to int) int {
@@ -177,25 +176,44 @@ func (k *walk) closing(w []byte, i int) place {
 	if j >= 0 && w[j] == ']' {
 		j--
 	}
-	if j < 1 {
+	if j < 2 {
 		return unknown
 	}
-	switch c := w[j]; {
-	case j == k.shut:
+	if j == k.shut {
 		return outside
+	}
+	low := max(2, j-64)
+	switch c := w[j]; {
 	case c == '"':
-		if b := w[j-1]; b != '\\' && !before[b] {
-			return outside // the quote closes a string
+		return behindQuote(w, j)
+	case wordBytes[c]: // a number, true, false or null
+		for j > low && wordBytes[w[j]] {
+			j--
+		}
+		if w[j] == ':' && w[j-1] == '"' && behindQuote(w, j-1) == outside {
+			return outside
 		}
 	case isSpace(c):
-		for low := max(0, j-64); j > low && w[j] == ' '; {
+		for j > low && w[j] == ' ' {
 			j--
 		}
 		if isSpace(w[j]) && w[j] != ' ' {
-			return outside
+			return outside // strings hold no raw control bytes
 		}
 	}
 	return unknown
+}
+
+// behindQuote tells where the byte behind the quote at w[j] stands, which is
+// none that a string is followed by alone.
+func behindQuote(w []byte, j int) place {
+	switch b := w[j-1]; {
+	case b == '\\' && w[j-2] != '\\':
+		return inside // the quote is escaped
+	case b == '\\' || before[b]:
+		return unknown
+	}
+	return outside // the quote closes a string
 }
 
 // strings walks string by string from k.sure to w[i], which is the place it
