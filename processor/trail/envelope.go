@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
-	"unicode/utf8"
 )
 
 // maxDepth is how many carriers may be wrapped around each other.
@@ -104,7 +103,7 @@ func (s *Scanner) base64(b []byte) (doc []byte, ok bool) {
 		return s.text, true
 	}
 	i, end := skipSpace(s.text, 1), spaceBefore(s.text, len(s.text))
-	if i >= end || !opens(s.text[0]) || !closes(s.text[end-1]) || !utf8.Valid(s.text) {
+	if i >= end || !opens(s.text[0]) || !closes(s.text[end-1]) {
 		return nil, false
 	}
 	c := s.text[i]

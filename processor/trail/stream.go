@@ -117,15 +117,15 @@ func (s *Scanner) room(at *window, lines bool) {
 
 // spare returns how many bytes of the window nothing needs any more.
 func (s *Scanner) spare(at *window) int {
-	const ahead = 3 // bytes that a walk looks at behind its position
+	const ahead = 256 // a name that is met next may begin before what was swept
 	w := s.buf[:at.n]
-	need := s.walk.needs(w, min(at.swept, at.n-ahead))
+	need := s.walk.needs(w, max(0, at.swept-ahead))
 	s.tell(w, &s.walk)
 	if s.plain != at.surface { // nothing here is hidden in base64
 		at.surface, at.decoded = s.plain, at.swept
 		s.hidden.copy(&s.walk)
 	}
-	need = min(need, s.hidden.needs(w, min(at.decoded, at.n-ahead)))
+	need = min(need, s.hidden.needs(w, max(0, at.decoded-ahead)))
 	s.tell(w, &s.hidden)
 	return max(0, min(need, at.swept, at.decoded-context))
 }

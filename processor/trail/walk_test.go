@@ -162,7 +162,7 @@ func TestWorkIsLinear(t *testing.T) {
 			} {
 				s := NewScanner()
 				r(s)
-				if s.walked > 6*int64(len(doc)) {
+				if s.walked > 4*int64(len(doc)) {
 					t.Errorf("%s, %s: %d bytes walked for %d", name, how, s.walked, len(doc))
 				}
 				before = s.walked
