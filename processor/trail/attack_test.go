@@ -55,7 +55,7 @@ func each(records []string, between, before, behind string, how func(string) str
 }
 
 // denied is a call that needs no permission: what it asks for is recorded, be it
-// before the members that tell a record or behind them.
+// before the members that mark a record or behind them.
 func denied(values int, value string, first bool) string {
 	items := strings.TrimSuffix(strings.Repeat(`{"value":`+value+`},`, values), ",")
 	arguments := `"requestParameters":{"filterSet":{"items":[{"name":"tag:x","valueSet":{"items":[` + items + `]}}]}}`
@@ -144,7 +144,7 @@ func TestDecoysInAStream(t *testing.T) {
 	}
 }
 
-// The members that tell a record stand behind any number of bytes.
+// The members that mark a record stand behind any number of bytes.
 func TestMembersBehindDecoys(t *testing.T) {
 	for _, n := range []int{1, 100, 2500, 30000} {
 		doc := `{"requestParameters":{"list":[` + strings.Repeat(`{"eventName":"CheckMfa"},`, n) + `{}],"userName":"bob"},` +
@@ -158,8 +158,8 @@ func TestMembersBehindDecoys(t *testing.T) {
 	}
 }
 
-// Nothing is passed over in silence: damage is read around, or told.
-func TestDamageIsTold(t *testing.T) {
+// Nothing is passed over in silence: damage is read around, or reported.
+func TestDamageIsReported(t *testing.T) {
 	u := func(n int) string {
 		return strings.Replace(minimal, `"userName":"bob"`, fmt.Sprintf(`"userName":"u%d"`, n), 1)
 	}
@@ -187,6 +187,7 @@ func TestDamageIsTold(t *testing.T) {
 		{"eventTime that is none", edit(`2026-05-01T08:03:11Z`, `yesterday`), "", "record"},
 		{"a line that is cut", `{"x":1}` + "\n" + u(1)[:len(u(1))-40] + "\n" + u(2) + "\n", names(2), "truncated"},
 		{"a record that is not closed", `{"Records":[` + strings.TrimSuffix(u(1), "}") + `,` + u(2) + `]}`, "", "ambiguous truncated"},
+		{"an unwatched record that is not closed", `{"Records":[` + strings.TrimSuffix(edit("DeactivateMFADevice", "GetUser"), "}") + `,` + u(2) + `,` + u(3) + `]}`, "", "truncated"},
 		{"a quote too many", `{"x":"""",` + u(1)[1:], "", "syntax"},
 		{"a quote too many before records", `{"Records":["x"",` + u(1) + `,` + u(2) + `]}`, names(1, 2), ""},
 		{"a name outside of objects", `{"x":1},"eventName":"DeactivateMFADevice"`, "", "structure truncated"},
@@ -197,8 +198,8 @@ func TestDamageIsTold(t *testing.T) {
 			t.Errorf("%s: found %q, unreadable %q; want %q, %q", c.name, v.names(), v.reasons(), c.names, c.reasons)
 		}
 		for _, u := range v.unreadable {
-			if u.Watched != (u.Raw != nil) || u.Reason == ReasonRecord && !bytes.Contains(u.Raw, []byte("DeactivateMFADevice")) {
-				t.Errorf("%s: told badly: %+v", c.name, u)
+			if u.Watched != (u.Raw != nil) || strings.Contains(c.name, "not closed") && !u.Watched || u.Reason == ReasonRecord && !bytes.Contains(u.Raw, []byte("DeactivateMFADevice")) {
+				t.Errorf("%s: reported badly: %+v", c.name, u)
 			}
 		}
 	}

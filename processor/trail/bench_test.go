@@ -12,7 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
-// discard counts what it is told.
+// discard counts events and unreadable parts.
 type discard struct{ events, unreadable int }
 
 func (d *discard) Event(*Event)          { d.events++ }

@@ -70,8 +70,8 @@ func (c call) record(r *rand.Rand, values []string) string {
 	return "{" + strings.Join(members, ",") + "}"
 }
 
-// told is what is found, as far as it matters here.
-func (f *found) told() string {
+// summary is the events and reasons found.
+func (f *found) summary() string {
 	var b strings.Builder
 	for _, e := range f.events {
 		fmt.Fprintf(&b, "%s %s of %s in %s\n", e.ID, e.Name, e.User, e.Account)
@@ -131,8 +131,8 @@ func callersCannotChange(t *testing.T, seed uint64, text string, value []byte) {
 	if _, err := s.Scan(Place("x"), bytes.NewReader(doc), &streamed); err != nil {
 		t.Fatal(err)
 	}
-	if plain.told() != changed.told() || plain.told() != streamed.told() || len(plain.unreadable) > 0 {
-		t.Fatalf("callers changed\n%sinto\n%sas a stream\n%sin %s", plain.told(), changed.told(), streamed.told(), doc)
+	if plain.summary() != changed.summary() || plain.summary() != streamed.summary() || len(plain.unreadable) > 0 {
+		t.Fatalf("callers changed\n%sinto\n%sas a stream\n%sin %s", plain.summary(), changed.summary(), streamed.summary(), doc)
 	}
 }
 

@@ -6,13 +6,13 @@ import (
 	"errors"
 )
 
-// maxDepth is how many carriers may be wrapped around each other.
+// maxDepth is how many envelopes may be nested.
 const maxDepth = 8
 
 var errTooWrapped = errors.New("wrapped in more than 8 envelopes")
 
-// within scans what a carrier held as a document of its own, and returns how
-// many records it saw there.
+// within scans the content of an envelope as a document of its own, and returns
+// the number of records in it.
 func (s *Scanner) within(doc []byte, at int) int64 {
 	if s.depth == maxDepth {
 		s.unreadable(at, ReasonTooDeep, errTooWrapped, nil)
@@ -77,12 +77,12 @@ func (s *Scanner) decode(w []byte, from int, final bool) int {
 		k.to(w, i, false)
 		k.add(w, isCoded, i, end+1)
 		k.skip(end + 1)
-		s.tell(w, k)
+		s.report(w, k)
 		from = end + 1
 	}
 	if final {
 		k.finish(w)
-		s.tell(w, k)
+		s.report(w, k)
 		return len(w)
 	}
 	return max(from, len(w)-len(base64Starts[0]))

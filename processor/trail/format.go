@@ -21,8 +21,8 @@ const (
 	zlibbed
 )
 
-// compression tells by the first bytes; a name says nothing (a .gz may arrive
-// inflated).
+// compression returns the format by the first bytes; a name says nothing (a .gz
+// may arrive inflated).
 func compression(head []byte) format {
 	switch {
 	case len(head) >= 2 && head[0] == 0x1f && head[1] == 0x8b:
@@ -43,7 +43,7 @@ func isBase64(b []byte) bool {
 	return false
 }
 
-// formats are those that are told by name, so that it is clear what to do.
+// formats are those reported by name, with the next step.
 var formats = []struct{ magic, name string }{
 	{"PK\x03\x04", "a zip archive: unpack it first"},
 	{"\x28\xb5\x2f\xfd", "zstd: decompress it first"},
@@ -56,8 +56,8 @@ var formats = []struct{ magic, name string }{
 }
 
 // looksLikeJSON reports whether w begins like a JSON document that may hold
-// records, and tells of it if not. What is known to be no record and no harm
-// is passed over (R36).
+// records, and reports it if not. Known messages without records are passed over
+// (R36).
 func (s *Scanner) looksLikeJSON(w []byte) bool {
 	t := bytes.TrimPrefix(w, bom)
 	t = t[skipSpace(t, 0):]

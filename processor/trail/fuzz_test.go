@@ -319,7 +319,7 @@ func shapeValue(r *rand.Rand, b *strings.Builder, depth int) {
 	}
 }
 
-// FuzzUnwrap wraps a document in carriers around each other: the record comes
+// FuzzUnwrap wraps a document in envelopes around each other: the record comes
 // out once, whatever they are (R37).
 func FuzzUnwrap(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6}, []byte("x"))

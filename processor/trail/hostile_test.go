@@ -36,7 +36,7 @@ func TestForgedRecordsBehindPadding(t *testing.T) {
 	}
 }
 
-// Wrappers that nobody has heard of give their records too, in long batches and
+// Unknown wrappers give their records too, in long batches and
 // in lines.
 func TestUnknownWrappersInBatches(t *testing.T) {
 	const n = 60
@@ -90,7 +90,7 @@ func TestWorkIsBounded(t *testing.T) {
 			for _, u := range v.unreadable {
 				kept += len(u.Raw)
 			}
-			if how == "in a list" && v.reasons() != "" { // cut off, and told so: it swallows what is behind it
+			if how == "in a list" && v.reasons() != "" { // cut off, and reported: it swallows what is behind it
 				want = 1
 			}
 			if s.walked > 3*int64(len(doc)) || kept > maxRecord || len(v.events) != want {
@@ -100,8 +100,8 @@ func TestWorkIsBounded(t *testing.T) {
 	}
 }
 
-// A whole file in one string is more than a stream holds, which is told once.
-func TestCarrierLongerThanTheWindow(t *testing.T) {
+// A whole file in one string is more than a stream holds, which is reported once.
+func TestEnvelopeLongerThanTheWindow(t *testing.T) {
 	doc := `{"message":` + quoted(string(trailtest.New(1).Object(3000, 2))) + `}`
 	var v found
 	if _, err := NewScanner().Scan(Place("test"), strings.NewReader(doc), &v); err != nil || len(v.unreadable) == 0 || len(v.unreadable) > 20 {
@@ -114,7 +114,7 @@ func TestCarrierLongerThanTheWindow(t *testing.T) {
 	}
 }
 
-// What only begins like base64 is no carrier, and none is cut off.
+// What only begins like base64 is no envelope, and none is cut off.
 func TestWordsLikeBase64(t *testing.T) {
 	for _, doc := range []string{
 		`{"city":"Wyoming"}`, `{"Type":"Notification","Message":"CloudTrail validation message.","Signature":"eyes"}`,

@@ -2,7 +2,7 @@ package trail
 
 import "bytes"
 
-// traits are those members of an object's own that tell whether it is a record.
+// traits are the own members of an object that decide whether it is a record.
 type traits uint16
 
 const (
@@ -18,8 +18,8 @@ const (
 	hasAny = hasName | hasSource | hasDate | hasArgument
 )
 
-// ofRecord reports whether they make a record. Whatever it holds is its
-// caller's, be it well formed or not.
+// ofRecord reports whether they make a record. Its content is its caller's, even
+// if the record is malformed.
 func (m traits) ofRecord() bool {
 	return m&(hasOther|hasList) == 0 && (m&hasName != 0 && m&hasSource != 0 || m&hasNames != 0)
 }

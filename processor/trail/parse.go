@@ -170,7 +170,7 @@ func arnField(arn string, n int) string {
 }
 
 // target is whose MFA or credentials the call was about (R10, R11), where named
-// is the userName in its parameters; "" where the record does not tell.
+// is the userName in its parameters; "" where the record does not say.
 func (r *record) target(named string) string {
 	if r.source == SourceSignin {
 		if r.identity.kind == "Root" {

@@ -25,26 +25,31 @@ type position struct {
 	wrappers int
 	// read counts the objects, from the outermost, whose members are read up to
 	// the object inside: those that hold a watched name or more.
-	read      int
-	found     []finding
-	ready     int  // findings that wait for nothing
+	read  int
+	found []finding
+	ready int // findings that wait for nothing
+	// holder is the last record that had watched names within, if it was one: in a
+	// damaged document it may have swallowed records.
+	holder    finding
 	loose     bool // a brace closed what was not open
 	listed    bool // the outermost object met last is an element or a member
 	restarted bool // a document began before the one before it had ended
 }
 
 // An object is open at the position. Its members count as far as they stand in
-// the first maxRecord bytes: what is longer is no record.
+// the first maxRecord bytes: a longer object is no record.
 type object struct {
 	start   int
 	next    int // its own members are read up to here
 	mark    int // findings that are older than it
 	has     traits
 	watched bool // its own eventName is a watched one
-	told    bool // that it is over a bound
+	holds   bool // it is a record, and there is a watched name within
+	// reported says that it, or a name in it, is over a bound.
+	reported bool
 }
 
-// A finding is a part of the window that is to be looked into or told of.
+// A finding is a part of the window to be scanned or reported.
 type finding struct {
 	kind       kind
 	start, end int
@@ -62,11 +67,11 @@ const (
 	isCut                    // a watched record that the document ends in
 	isCutText                // a string with a watched name that the document ends in
 	isLongText               // one that is longer than the window
-	isLost                   // a watched name whose place in the document cannot be told
+	isLost                   // a watched name whose place in the document is unknown
 )
 
 func (p *position) reset() {
-	*p = position{stack: p.stack[:0], found: p.found[:0]}
+	*p = position{stack: p.stack[:0], found: p.found[:0], holder: finding{kind: isCut, end: -1}}
 }
 
 func (p *position) drop(n int) {
@@ -74,6 +79,8 @@ func (p *position) drop(n int) {
 		p.stack[i].start -= n
 		p.stack[i].next -= n
 	}
+	p.holder.start -= n
+	p.holder.end = max(-1, p.holder.end-n)
 	for i := range p.found {
 		p.found[i].start -= n
 		p.found[i].end -= n
@@ -115,7 +122,7 @@ func (p *position) push(i int) {
 	n := len(p.stack)
 	p.stack = p.stack[:n+1]
 	o := &p.stack[n]
-	o.start, o.next, o.mark, o.has, o.watched, o.told = i, i+1, len(p.found), 0, false, false
+	o.start, o.next, o.mark, o.has, o.watched, o.holds, o.reported = i, i+1, len(p.found), 0, false, false, false
 }
 
 // begins reports whether the object at w[i], on a line of its own, comes after
@@ -167,7 +174,10 @@ func (p *position) closed(w []byte, i int) {
 func (p *position) settle(o *object, end int) {
 	switch {
 	case p.record:
-		if o.watched && !o.told {
+		if o.holds {
+			p.holder.start, p.holder.end = o.start, end
+		}
+		if o.watched && !o.reported {
 			kind := isWatched
 			if end-o.start > maxRecord {
 				kind = isLong
@@ -211,7 +221,7 @@ func (p *position) catchUp(w []byte, i int) {
 		if n+1 < len(p.stack) {
 			limit = p.stack[n+1].start
 		} else if p.within > 0 {
-			limit = p.stack[n].next // what is over the bound is not looked into
+			limit = p.stack[n].next // objects over the bound are not read
 		}
 		p.read = n + 1
 		if n >= p.wrappers {
@@ -242,10 +252,10 @@ func (p *position) add(w []byte, kind kind, start, end int) {
 	}
 	if p.within > 0 {
 		o := &p.stack[len(p.stack)-1]
-		if o.told {
+		if o.reported {
 			return
 		}
-		o.told, kind = true, isDeep
+		o.reported, kind = true, isDeep
 	}
 	p.found = append(p.found, finding{kind, start, end})
 	p.release(start)
@@ -267,25 +277,30 @@ func (p *position) named(w []byte, q int) {
 	}
 	o := &p.stack[len(p.stack)-1]
 	switch {
-	case p.record && p.within > 0: // the caller's own
+	case p.record && p.within > 0: // the caller's own, if the record ends
+		o.holds = true
 	case p.record, p.within == 0 && q-o.start <= maxRecord:
 		o.watched = true
 	case p.within > 0:
 		p.add(w, isDeep, q, q)
-	case !o.told:
-		o.told = true
+	case !o.reported:
+		o.reported = true
 		p.add(w, isLong, q, q)
 	}
 }
 
 // close ends the document at w[end], and reports whether that left objects open.
 // What stands in an object that looks like part of a record cannot be proven,
-// and is told so.
+// and is reported.
 func (p *position) close(end int) (open bool) {
+	if open = len(p.stack) > 0; open && p.holder.end >= 0 {
+		p.found = append(p.found, p.holder)
+		p.holder.end = -1
+	}
 	for n := p.wrappers; n < len(p.stack); n++ {
 		o := &p.stack[n]
 		inside := p.found[min(o.mark, len(p.found)):]
-		if o.watched && !o.told {
+		if (o.watched || o.holds) && !o.reported {
 			p.found = append(p.found[:len(p.found)-len(inside)], finding{isCut, o.start, end})
 			break
 		}
@@ -295,7 +310,6 @@ func (p *position) close(end int) (open bool) {
 			}
 		}
 	}
-	open = len(p.stack) > 0
 	p.ready = len(p.found)
 	p.stack, p.within, p.record, p.wrappers, p.read = p.stack[:0], 0, false, 0, 0
 	return open
@@ -321,8 +335,8 @@ func (p *position) needs(i int) int {
 		o := &p.stack[p.wrappers]
 		switch {
 		case p.record && i-o.start > maxRecord && p.wrappers == len(p.stack)-1:
-			if o.watched && !o.told {
-				o.told = true
+			if o.watched && !o.reported {
+				o.reported = true
 				p.found = append(p.found, finding{isLong, o.start, i})
 				p.ready = len(p.found)
 			}

@@ -139,6 +139,6 @@ func (s *Scanner) inside(w []byte, i int, final bool) (more bool) {
 		s.overlong = s.base + int64(open)
 		k.add(w, isLongText, open, open)
 	}
-	s.tell(w, k)
+	s.report(w, k)
 	return false
 }

@@ -146,7 +146,8 @@ func members(v gjson.Result, f func(key string, v gjson.Result)) {
 	}
 }
 
-// dated reports whether it has what tells a record from a mere mention of one.
+// dated reports whether it has an ID or a time, as a record has and a mention of
+// one has not.
 func (r *record) dated() bool { return r.isDated && !r.notification }
 
 func empty(v gjson.Result) bool { return v.Type == gjson.Null || v.Raw == `""` }

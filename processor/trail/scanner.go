@@ -1,5 +1,3 @@
-// Package trail reads CloudTrail as it comes over the wire: it unwraps
-// carriers, sweeps the bytes for watched records and parses those.
 package trail
 
 import (
@@ -16,18 +14,18 @@ const (
 	maxInflatedWithin = 256 << 20
 )
 
-// A Scanner finds the watched records in objects. It is made to be used again
-// and again, by one goroutine at a time. Its memory is bounded whatever is
-// streamed: a window of 4 MiB at most, and one more for each carrier around
-// another; what lies in memory already may be unescaped or decoded once more.
+// A Scanner finds the watched records in objects. It is reusable, by one goroutine
+// at a time. Its memory is bounded, whatever is streamed: a window of 4 MiB at
+// most, and one more for each envelope around another; input that is in memory
+// already may be unescaped or decoded once more.
 type Scanner struct {
-	inner    *Scanner // for what lies inside a carrier
-	depth    int      // of carriers around
+	inner    *Scanner // for the content of an envelope
+	depth    int      // of envelopes around
 	input    source
 	in       []byte // its first bytes
 	inflater inflater
 	buf      []byte // the window
-	text     []byte // an unescaped or decoded carrier
+	text     []byte // the unescaped or decoded content of an envelope
 	rec      record
 
 	walk     walk // the structure around the names met
@@ -43,14 +41,14 @@ type Scanner struct {
 	inflated  int64
 	walked    int64 // bytes that walks looked at
 	unescaped int64 // up to here names in strings have been handled with their string
-	overlong  int64 // the string over the bound that was told last; negative: none
+	overlong  int64 // the string over the bound that was reported last; negative: none
 	raw       int   // how much of what cannot be read may yet be kept
 	records   int64 // in the documents before this one
 	plain     int64 // in this one: names at the surface
 	inString  int64 // names inside strings
 	decoded   int64 // records that base64 hid
-	damaged   bool  // the stream's end is unreadable, which is told of it
-	cut       bool  // the document's end is unreadable, which has been told
+	damaged   bool  // the stream's end is unreadable; the inflater reports it
+	cut       bool  // the document's end is unreadable, which has been reported
 }
 
 // NewScanner returns a Scanner.
@@ -67,16 +65,16 @@ func (s *Scanner) begin(o Origin, v Visitor) {
 // restart readies s for the start of a document.
 func (s *Scanner) restart() { s.base = 0; s.forget() }
 
-// forget forgets what is known of a document.
+// forget drops the state of a document.
 func (s *Scanner) forget() {
 	s.unescaped, s.overlong, s.cut = 0, -1, false
 	s.walk.reset()
 	s.hidden.reset()
 }
 
-// Scan reads r to its end, plain or compressed, in whatever carrier, and tells
-// v what it finds. Its error is r's own, other than io.EOF; input that cannot
-// be read goes to v.Unreadable instead, and what comes before it is still told.
+// Scan reads r to its end, plain or compressed, in any envelope, and gives v
+// what it finds. Its error is r's own, other than io.EOF; input that cannot
+// be read goes to v.Unreadable instead, and what comes before it is still found.
 func (s *Scanner) Scan(o Origin, r io.Reader, v Visitor) (Stats, error) {
 	s.begin(o, v)
 	s.input = source{r: r}
@@ -139,7 +137,7 @@ func (s *Scanner) count() {
 	s.plain, s.inString, s.decoded = 0, 0, 0
 }
 
-// A source is the reader that a scan was given; it tells its errors from those
+// A source is the reader that a scan was given; it keeps its errors apart from those
 // of the decompressor.
 type source struct {
 	r     io.Reader

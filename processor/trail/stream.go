@@ -28,7 +28,7 @@ func (s *Scanner) stream(r io.Reader) error {
 	}
 	s.restart()
 	at := window{surface: s.plain}
-	err := s.fill(r, &at, 512) // enough to tell what it is
+	err := s.fill(r, &at, 512) // enough to know the format
 	for err == nil && skipSpace(s.buf[:at.n], 0) == at.n {
 		s.base += int64(at.n)
 		at.n = 0
@@ -120,13 +120,13 @@ func (s *Scanner) spare(at *window) int {
 	const ahead = 256 // a name that is met next may begin before what was swept
 	w := s.buf[:at.n]
 	need := s.walk.needs(w, max(0, at.swept-ahead))
-	s.tell(w, &s.walk)
+	s.report(w, &s.walk)
 	if s.plain != at.surface { // nothing here is hidden in base64
 		at.surface, at.decoded = s.plain, at.swept
 		s.hidden.copy(&s.walk)
 	}
 	need = min(need, s.hidden.needs(w, max(0, at.decoded-ahead)))
-	s.tell(w, &s.hidden)
+	s.report(w, &s.hidden)
 	return max(0, min(need, at.swept, at.decoded-context))
 }
 

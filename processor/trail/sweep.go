@@ -85,7 +85,7 @@ func nextEscape(w []byte, lo, hi int) int {
 }
 
 // named looks at the eventName at w[i:]. It returns where to go on from, or
-// that more bytes are needed to tell.
+// that it needs more bytes.
 func (s *Scanner) named(w []byte, i int, final bool) (next int, more bool) {
 	after := i + len(eventName)
 	if after == len(w) {
@@ -142,7 +142,7 @@ func (s *Scanner) keyed(w []byte, q, after int, final bool) (next int, more bool
 	}
 	if watched(name) {
 		s.walk.key(w, q)
-		s.tell(w, &s.walk)
+		s.report(w, &s.walk)
 	}
 	if !colon { // ObjectCreated:Put, aws:kinesis:record: not CloudTrail's (R39)
 		s.plain++

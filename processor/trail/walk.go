@@ -7,7 +7,7 @@ import "bytes"
 // only as far as it is asked to, and never back.
 //
 // Braces alone carry the structure that matters: lists, keys and values are
-// stepped over. Most braces tell by the bytes beside them whether they stand in
+// stepped over. The bytes beside most braces show whether they stand in
 // a string, because in JSON a quote is followed by a comma, a colon, a closing
 // bracket or white space exactly if it closes a string, with the exception of
 // strings that begin with such a byte. Where the neighbours do not decide, the
@@ -140,7 +140,7 @@ const (
 	pair          // {}: without effect, wherever it stands
 )
 
-// opening tells where the brace at w[i] stands by what follows it.
+// opening returns the place of the brace at w[i], by the bytes behind it.
 func opening(w []byte, i int) place {
 	if i+2 >= len(w) {
 		return unknown
@@ -161,7 +161,7 @@ func opening(w []byte, i int) place {
 	return inside
 }
 
-// closing tells where the brace at w[i] stands by what is around it.
+// closing returns the place of the brace at w[i], by the bytes around it.
 func (k *walk) closing(w []byte, i int) place {
 	if i+1 < len(w) {
 		switch w[i+1] {
@@ -204,8 +204,7 @@ func (k *walk) closing(w []byte, i int) place {
 	return unknown
 }
 
-// behindQuote tells where the byte behind the quote at w[j] stands, which is
-// none that a string is followed by alone.
+// behindQuote returns the place of the closing bracket behind the quote at w[j].
 func behindQuote(w []byte, j int) place {
 	switch b := w[j-1]; {
 	case b == '\\' && w[j-2] != '\\':

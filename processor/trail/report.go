@@ -15,8 +15,8 @@ var (
 	errCutText        = errors.New("a string that holds records is cut off")
 )
 
-// tell looks into the findings of k that wait for nothing.
-func (s *Scanner) tell(w []byte, k *walk) {
+// report looks into the findings of k that wait for nothing.
+func (s *Scanner) report(w []byte, k *walk) {
 	if k.ready == 0 {
 		return
 	}
@@ -66,7 +66,7 @@ func around(w []byte, i int) []byte {
 	return w[max(0, i-near):min(len(w), max(0, i)+near)]
 }
 
-// finish ends the document whose last window is w. It tells of a document that
+// finish ends the document whose last window is w. It reports a document that
 // was cut off, or whose braces do not match.
 func (s *Scanner) finish(w []byte, h head) {
 	end := spaceBefore(w, len(w))
@@ -79,7 +79,7 @@ func (s *Scanner) finish(w []byte, h head) {
 	open := false
 	if k.started() || !fits && closes(last) {
 		open = k.finish(w)
-		s.tell(w, k)
+		s.report(w, k)
 		s.walked += k.walked
 	}
 	s.walked += s.hidden.walked
@@ -96,8 +96,8 @@ func (s *Scanner) finish(w []byte, h head) {
 	}
 }
 
-// unreadable tells of a part of the window that could not be read. raw is kept
-// if it is a watched record.
+// unreadable reports a part of the window that could not be read. raw is kept if
+// it is a watched record.
 func (s *Scanner) unreadable(at int, reason Reason, err error, raw []byte) {
 	u := Unreadable{Origin: s.origin, Offset: max(0, s.offset+s.base+int64(at)), Reason: reason, Err: err}
 	if raw != nil {
