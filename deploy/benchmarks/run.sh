@@ -16,7 +16,7 @@ bench() { # tag, arguments of go test
 has_libdeflate() { printf '#include <libdeflate.h>\n' | ${CC:-cc} -E - >/dev/null 2>&1; }
 
 for _ in $(seq "$rounds"); do
-	bench default -cpu 1 -bench 'Sweep|Gzip|Matches' ./processor/trail
+	bench default -cpu 1 -bench 'Sweep|Gzip|Matches|Decoys' ./processor/trail
 	bench default -cpu 1,2 -bench 'Cores' ./processor/trail
 	bench default -bench '^BenchmarkKafka$' ./sources
 	bench default -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources

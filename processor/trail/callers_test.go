@@ -144,6 +144,7 @@ var forgeries = []string{
 	`{"eventName":"CheckMfa","eventTime":"2026-05-01T08:03:11Z"}`, `eventName\":\"CheckMfa\"`, `[[[{},{"a":{}}]],{"}":"{"}]`,
 }
 
+// FuzzCallersCannotChange runs best with -fuzzminimizetime 20x: it is for hours.
 func FuzzCallersCannotChange(f *testing.F) {
 	for i, a := range forgeries {
 		f.Add(uint64(i), a, []byte(forgeries[(i+3)%len(forgeries)]))
