@@ -117,7 +117,8 @@ func (o *oracle) object(members []member, depth int) {
 			sources = append(sources, s)
 		}
 	}
-	dated := (str("eventID") != "" || str("eventTime") != "") && !has("s3")
+	present := func(key string) bool { v := get(key); return v != nil && v != "" }
+	dated := (present("eventID") || present("eventTime")) && !has("s3")
 	if (len(names) > 1 || len(sources) > 1) && slices.ContainsFunc(sources, func(s string) bool { return strings.HasPrefix(s, "aws:") }) {
 		o.unsure = true // Lambda's item or a record? It says both
 		return
@@ -171,6 +172,9 @@ func check(t *testing.T, doc []byte) {
 		case ReasonAmbiguous:
 			ambiguous++
 		case ReasonRecord: // no time or no account: found, but not an Event
+			if u.Err == errNoSource || u.Err == errSource {
+				continue // no record to the oracle
+			}
 			var r struct{ EventID string }
 			json.Unmarshal(u.Raw, &r)
 			ids = append(ids, r.EventID)
