@@ -14,7 +14,7 @@ bench() { # tag, arguments of go test
 }
 
 for _ in $(seq "$rounds"); do
-	bench default -cpu 1 -bench 'Sweep|Gzip|Matches' ./processor/trail
+	bench default -cpu 1 -bench 'Sweep|Gzip|Matches|Decoys' ./processor/trail
 	bench default -cpu 1,2 -bench 'Cores' ./processor/trail
 	bench default -bench '^BenchmarkKafka$' ./sources/kafka
 	bench default -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources/s3

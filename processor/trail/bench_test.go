@@ -3,6 +3,7 @@ package trail
 import (
 	"bytes"
 	"io"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
-// discard counts what it is told.
+// discard counts events and unreadable parts.
 type discard struct{ events, unreadable int }
 
 func (d *discard) Event(*Event)          { d.events++ }
@@ -138,7 +139,7 @@ func BenchmarkMatches(b *testing.B) {
 		for _, every := range []struct {
 			name string
 			n    int
-		}{{"none", 0}, {"hundredth", 100}} {
+		}{{"none", 0}, {"hundredth", 100}, {"every", 1}} {
 			doc := trailtest.New(3).Object(10000, every.n)
 			size := int64(len(doc))
 			if kind == "gzip" {
@@ -152,5 +153,52 @@ func BenchmarkMatches(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkDecoys compares watched records, the first of which has 2,500 look-alikes
+// among its parameters, with the same bytes whose look-alikes have other names.
+func BenchmarkDecoys(b *testing.B) {
+	m := trailtest.New(5)
+	records := [][]byte{m.Deactivate(), m.Deactivate(), m.Deactivate(), m.Deactivate()}
+	for _, kind := range []struct{ name, decoy string }{
+		{"objects/without", `{"eventName":"CheckMfx"},`}, {"objects/decoys", `{"eventName":"CheckMfa"},`},
+		{"strings/without", `"{\"eventName\":\"CheckMfx\"}",`}, {"strings/decoys", `"{\"eventName\":\"CheckMfa\"}",`},
+	} {
+		list := []byte(`"requestParameters":{"values":[` + strings.Repeat(kind.decoy, 2500) + `0],`)
+		docs := map[string][]byte{
+			"behind": bytes.Replace(records[0], []byte(`"requestParameters":{`), list, 1),
+			"before": append([]byte(`{"requestParameters":{"values":[`+strings.Repeat(kind.decoy, 2500)+`0]},`), records[0][1:]...),
+		}
+		for _, where := range []string{"behind", "before"} {
+			doc := bytes.Join([][]byte{[]byte(`{"Records":[`), docs[where], bytes.Join(records[1:], []byte(",")), []byte(`]}`)}, nil)
+			doc = bytes.Replace(doc, []byte("}{\"eventVersion"), []byte("},{\"eventVersion"), 1)
+			b.Run(kind.name+"/"+where, func(b *testing.B) {
+				b.SetBytes(int64(len(doc)))
+				s, v := NewScanner(), new(discard)
+				for b.Loop() {
+					s.ScanBytes(Place("bench"), doc, v)
+				}
+				if v.events == 0 || v.events%len(records) != 0 || v.unreadable > 0 {
+					b.Fatalf("%+v", *v)
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkRecord parses watched records, found and proven.
+func BenchmarkRecord(b *testing.B) {
+	doc := trailtest.New(1).Deactivate()
+	s := NewScanner()
+	v := new(discard)
+	s.begin(Place("bench"), v)
+	b.SetBytes(int64(len(doc)))
+	b.ReportAllocs()
+	for b.Loop() {
+		s.record(doc, 0)
+	}
+	if v.events == 0 {
+		b.Fatal("no event")
 	}
 }

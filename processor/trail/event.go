@@ -43,7 +43,7 @@ const (
 )
 
 // An Event is a watched record, parsed. It owns all its memory, so it may be
-// kept for as long as one likes.
+// kept for any time.
 type Event struct {
 	ID        string    `json:"id"`        // eventID; a hash of the record's identity where it has none
 	Time      time.Time `json:"time"`      // eventTime, UTC
@@ -92,8 +92,8 @@ func (e *Event) Failed() bool { return e.ErrorCode != "" || e.ErrorMessage != ""
 // Root reports whether the target is the root user.
 func (e *Event) Root() bool { return e.User == RootUser }
 
-// DeviceKind tells virtual, security_key, sms, hardware or unknown from a
-// serial number (R16).
+// DeviceKind returns virtual, security_key, sms, hardware or unknown, by a serial
+// number (R16).
 func DeviceKind(serial string) string {
 	switch {
 	case serial == "":
@@ -110,9 +110,9 @@ func DeviceKind(serial string) string {
 	return "unknown"
 }
 
-// An Origin says where bytes came from: a place, and the offset in it where
-// the place has one. It is text only when somebody looks, so that the hot path
-// makes none.
+// An Origin is where bytes came from: a place, and the offset in it where the
+// place has one. It becomes text only when it is shown, so that the hot path makes
+// none.
 type Origin struct {
 	Place  string // "kafka://topic/3", "s3://bucket/key", a path
 	Offset int64  // negative: none
@@ -131,7 +131,7 @@ func (o Origin) String() string {
 	return o.Place + "@" + strconv.FormatInt(o.Offset, 10)
 }
 
-// A Visitor is told what a Scanner finds, in the order it is found.
+// A Visitor receives what a Scanner finds, in the order of the input.
 type Visitor interface {
 	// Event is given a watched record. It may keep e.
 	Event(e *Event)
@@ -140,7 +140,7 @@ type Visitor interface {
 }
 
 // Unreadable is a part of the input that could not be read: counted, named and
-// kept aside, never a reason to stop.
+// quarantined if it names a watched event, never a reason to stop.
 type Unreadable struct {
 	Origin  Origin
 	Offset  int64  // in the inflated bytes of the part
@@ -176,11 +176,12 @@ const (
 	ReasonSyntax      Reason = "syntax"       // a watched record is not valid JSON
 	ReasonRecord      Reason = "record"       // a watched record lacks what it must have: time, account
 	ReasonAmbiguous   Reason = "ambiguous"    // a watched record names its event or source twice
-	ReasonTooLarge    Reason = "too_large"    // a watched record or a carrier is over the bound
+	ReasonTooLarge    Reason = "too_large"    // a watched record or an envelope is over the bound
 	ReasonTooDeep     Reason = "too_deep"     // nested over the bound
+	ReasonStructure   Reason = "structure"    // braces or quotes do not match: a watched record may be lost
 	ReasonTooInflated Reason = "too_inflated" // inflates over the bound: a gzip bomb
 )
 
 // Reasons lists them all, so that each metric starts at zero.
 var Reasons = []Reason{ReasonTruncated, ReasonCorrupt, ReasonGarbage, ReasonFormat, ReasonSyntax, ReasonRecord,
-	ReasonAmbiguous, ReasonTooLarge, ReasonTooDeep, ReasonTooInflated}
+	ReasonAmbiguous, ReasonTooLarge, ReasonTooDeep, ReasonStructure, ReasonTooInflated}

@@ -2,8 +2,8 @@ package trail
 
 import "fmt"
 
-// An Explainer is a Visitor that wants to know, too, of records of a watched
-// name that become no Event.
+// An Explainer is a Visitor that also receives the records of a watched name that
+// become no Event.
 type Explainer interface {
 	Ignored(i Ignored)
 }

@@ -14,7 +14,7 @@ func (v *explainVisitor) Event(e *Event)        { v.events = append(v.events, e.
 func (v *explainVisitor) Unreadable(Unreadable) {}
 func (v *explainVisitor) Ignored(i Ignored)     { v.ignored = append(v.ignored, i) }
 
-// What is told of a record that becomes no event is the first test it failed.
+// A record that becomes no event is explained by the first test it failed.
 func TestIgnored(t *testing.T) {
 	for _, tt := range []struct{ name, with, want string }{
 		{"R1", `"eventSource":"workmail.amazonaws.com","eventName":"DeleteUser"`, `eventSource is "workmail.amazonaws.com"; want iam.amazonaws.com, or of a sign-in signin.amazonaws.com`},

@@ -21,8 +21,8 @@ const (
 	zlibbed
 )
 
-// compression tells by the first bytes; a name says nothing (a .gz may arrive
-// inflated).
+// compression returns the format by the first bytes; a name says nothing (a .gz
+// may arrive inflated).
 func compression(head []byte) format {
 	switch {
 	case len(head) >= 2 && head[0] == 0x1f && head[1] == 0x8b:
@@ -43,7 +43,7 @@ func isBase64(b []byte) bool {
 	return false
 }
 
-// formats are those that are told by name, so that it is clear what to do.
+// formats are those reported by name, with the next step.
 var formats = []struct{ magic, name string }{
 	{"PK\x03\x04", "a zip archive: unpack it first"},
 	{"\x28\xb5\x2f\xfd", "zstd: decompress it first"},
@@ -56,8 +56,8 @@ var formats = []struct{ magic, name string }{
 }
 
 // looksLikeJSON reports whether w begins like a JSON document that may hold
-// records, and tells of it if not. What is known to be no record and no harm
-// is passed over (R36).
+// records, and reports it if not. Known messages without records are passed over
+// (R36).
 func (s *Scanner) looksLikeJSON(w []byte) bool {
 	t := bytes.TrimPrefix(w, bom)
 	t = t[skipSpace(t, 0):]
@@ -104,30 +104,15 @@ func headOf(w []byte) head {
 	return h
 }
 
-// checkEnd tells of a document that was cut off: w is its last window. It looks
-// back only where the end does not fit the head, as where the last thing in a
-// list of records is a record.
-func (s *Scanner) checkEnd(w []byte, h head) {
-	end := spaceBefore(w, len(w))
-	if s.cut || end == 0 {
-		return
+// fits reports whether the document whose end is w, without white space behind,
+// may be whole: a look at its first and its last bytes.
+func (h head) fits(w []byte) bool {
+	before := spaceBefore(w, len(w)-1)
+	switch w[len(w)-1] {
+	case '}':
+		return h.opener == '{' && (!h.list || before > 0 && w[before-1] == ']')
+	case ']':
+		return h.opener == '['
 	}
-	before := spaceBefore(w, end-1)
-	switch last := w[end-1]; {
-	case last == '}' && h.opener == '{' && (!h.list || before > 0 && w[before-1] == ']'),
-		last == ']' && h.opener == '[',
-		last == '"' && h.opener == '"':
-		return
-	case closes(last):
-		at, ok := s.openerBefore(w, end-1, end-maxRecord, -1)
-		if !ok && (at > 0 || s.dropped) {
-			return // too long to look at: taken at its word
-		}
-		if ok {
-			if before = spaceBefore(w, at); before == 0 || closes(w[before-1]) || bytes.HasSuffix(w[:before], bom) {
-				return
-			}
-		}
-	}
-	s.unreadable(end, ReasonTruncated, errCutDocument, nil)
+	return w[len(w)-1] == '"' && h.opener == '"'
 }

@@ -117,7 +117,8 @@ func (o *oracle) object(members []member, depth int) {
 			sources = append(sources, s)
 		}
 	}
-	dated := (str("eventID") != "" || str("eventTime") != "") && !has("s3")
+	present := func(key string) bool { v := get(key); return v != nil && v != "" }
+	dated := (present("eventID") || present("eventTime")) && !has("s3")
 	if (len(names) > 1 || len(sources) > 1) && slices.ContainsFunc(sources, func(s string) bool { return strings.HasPrefix(s, "aws:") }) {
 		o.unsure = true // Lambda's item or a record? It says both
 		return
@@ -152,7 +153,7 @@ func check(t *testing.T, doc []byte) {
 		t.Fatalf("in memory %q, as a stream %q, in %q", a, b, doc)
 	}
 	var o oracle
-	if len(doc) > nearby || !json.Valid(doc) {
+	if len(doc) > 4<<10 || !json.Valid(doc) {
 		return
 	}
 	o.document(strings.TrimSpace(string(doc)), 0)
@@ -171,6 +172,9 @@ func check(t *testing.T, doc []byte) {
 		case ReasonAmbiguous:
 			ambiguous++
 		case ReasonRecord: // no time or no account: found, but not an Event
+			if u.Err == errNoSource || u.Err == errSource {
+				continue // no record to the oracle
+			}
 			var r struct{ EventID string }
 			json.Unmarshal(u.Raw, &r)
 			ids = append(ids, r.EventID)
@@ -319,7 +323,7 @@ func shapeValue(r *rand.Rand, b *strings.Builder, depth int) {
 	}
 }
 
-// FuzzUnwrap wraps a document in carriers around each other: the record comes
+// FuzzUnwrap wraps a document in envelopes around each other: the record comes
 // out once, whatever they are (R37).
 func FuzzUnwrap(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6}, []byte("x"))

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -20,9 +21,9 @@ const maxText = 1024
 // event makes an Event of the record whose bytes are raw. The Event owns its
 // memory.
 func (r *record) event(raw []byte) (*Event, error) {
-	when, err := time.Parse(time.RFC3339, r.time)
+	when, err := r.when()
 	if err != nil {
-		return nil, fmt.Errorf("eventTime %q is no time", text(r.time))
+		return nil, err
 	}
 	var p parameters
 	members(r.parameters, p.read)
@@ -76,6 +77,30 @@ func (r *record) event(raw []byte) (*Event, error) {
 		e.Raw = line(raw)
 	}
 	return e, nil
+}
+
+// when is eventTime: as CloudTrail writes it, as SQL engines do, or as the
+// seconds or milliseconds since 1970 that pipelines turn it into.
+func (r *record) when() (time.Time, error) {
+	const firstMilli = 1e11 // as seconds: the year 5138
+	if r.epoch {
+		n, err := strconv.ParseFloat(r.time, 64)
+		switch {
+		case err != nil || n <= 0 || n >= 1000*firstMilli:
+			return time.Time{}, fmt.Errorf("eventTime %s is no time", text(r.time))
+		case n >= firstMilli:
+			return time.UnixMilli(int64(n)), nil
+		}
+		return time.Unix(int64(n), 0), nil
+	}
+	when, err := time.Parse(time.RFC3339, r.time)
+	if err != nil {
+		when, err = time.Parse(time.DateTime, r.time)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("eventTime %q is no time", text(r.time))
+	}
+	return when, nil
 }
 
 // parameters are the request's, of whichever call.
@@ -132,15 +157,20 @@ func arnField(arn string, n int) string {
 	if !strings.HasPrefix(arn, "arn:") {
 		return ""
 	}
-	parts := strings.SplitN(arn, ":", 6)
-	if len(parts) < 6 {
+	if strings.Count(arn, ":") < 5 {
 		return ""
 	}
-	return parts[n]
+	for range n {
+		_, arn, _ = strings.Cut(arn, ":")
+	}
+	if n < 5 {
+		arn, _, _ = strings.Cut(arn, ":")
+	}
+	return arn
 }
 
 // target is whose MFA or credentials the call was about (R10, R11), where named
-// is the userName in its parameters; "" where the record does not tell.
+// is the userName in its parameters; "" where the record does not say.
 func (r *record) target(named string) string {
 	if r.source == SourceSignin {
 		if r.identity.kind == "Root" {
@@ -284,7 +314,10 @@ func text(s string) string {
 		}
 		s = s[:cut]
 	}
-	return strings.Clone(strings.ToValidUTF8(s, "\uFFFD"))
+	if utf8.ValidString(s) {
+		return strings.Clone(s)
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
 // line is a copy of the record on one line, valid UTF-8.
@@ -295,6 +328,9 @@ func line(raw []byte) json.RawMessage {
 			return nil
 		}
 		raw = b.Bytes()
+	}
+	if utf8.Valid(raw) {
+		return bytes.Clone(raw)
 	}
 	return bytes.ToValidUTF8(raw, []byte("\uFFFD"))
 }

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// found collects what a Scanner tells.
+// found collects what a Scanner reports.
 type found struct {
 	events     []*Event
 	unreadable []Unreadable

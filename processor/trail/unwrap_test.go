@@ -61,7 +61,7 @@ func TestR36_QuietlyIgnored(t *testing.T) {
 	}
 }
 
-func TestR37_EveryCarrierGivesTheSameEvent(t *testing.T) {
+func TestR37_EveryEnvelopeGivesTheSameEvent(t *testing.T) {
 	records := `{"Records":[` + minimal + `]}`
 	sns := `{"Type":"Notification","MessageId":"m","TopicArn":"arn:aws:sns:us-east-1:1:t","Subject":"s","Message":` + quoted(minimal) + `,"Signature":"eyJ"}`
 	logs := `{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"g","logStream":"s","subscriptionFilters":["f"],"logEvents":[{"id":"1","timestamp":1777622591000,"message":` + quoted(minimal) + `}]}`
@@ -189,7 +189,7 @@ func TestR38_BoundsAndNeighbours(t *testing.T) {
 		{"cut between records", `{"Records":[` + neighbour + "," + minimal, "DeactivateMFADevice:carol DeactivateMFADevice:bob", "truncated"},
 		{"cut after the first record", `{"Records":[` + minimal, "DeactivateMFADevice:bob", "truncated"},
 		{"cut before the last brace", `{"Records":[` + minimal + "]", "DeactivateMFADevice:bob", "truncated"},
-		{"cut in a carrier", `{"message":` + quoted(minimal)[:300], "", "truncated"},
+		{"cut in an envelope", `{"message":` + quoted(minimal)[:300], "", "truncated"},
 		{"gzip cut", zipped(minimal)[:20], "", "truncated"},
 		{"gzip cut in its header", zipped(minimal)[:5], "", "truncated"},
 		{"gzip and garbage", zipped(minimal) + "this is no gzip member", "DeactivateMFADevice:bob", "garbage"},
@@ -213,7 +213,7 @@ func TestR38_BoundsAndNeighbours(t *testing.T) {
 		}
 		for _, u := range v.unreadable {
 			if u.Err == nil || u.Err.Error() == "" || u.Offset < 0 || len(u.Raw) > 64<<10 || u.Watched != (u.Raw != nil) {
-				t.Errorf("%s: told badly: %+v", c.name, u)
+				t.Errorf("%s: reported badly: %+v", c.name, u)
 			}
 		}
 	}
@@ -246,16 +246,16 @@ func TestR38_GzipBomb(t *testing.T) {
 	if len(s.buf) > maxWindow {
 		t.Errorf("the window grew to %d", len(s.buf))
 	}
-	v = found{} // inside a carrier the bound is lower
+	v = found{} // inside an envelope the bound is lower
 	var b bytes.Buffer
 	io.Copy(&b, bomb(maxInflatedWithin+1<<20))
 	s.ScanBytes(Place("bomb"), []byte(`{"data":"`+coded(b.String())+`"}`), &v)
 	if v.reasons() != "too_inflated" || len(v.events) != 1 {
-		t.Errorf("in a carrier: %d events, %q", len(v.events), v.reasons())
+		t.Errorf("in an envelope: %d events, %q", len(v.events), v.reasons())
 	}
 }
 
-func TestR38_CutGzipTellsWhatItHad(t *testing.T) {
+func TestR38_CutGzipGivesWhatItHad(t *testing.T) {
 	doc := trailtest.Gzip(trailtest.New(4).Object(4000, 2))
 	v, _ := scanBytes(t, string(doc[:len(doc)*9/10]))
 	if len(v.events) < 1500 || len(v.events) > 1900 || !strings.HasPrefix(v.reasons(), "truncated") {
@@ -292,16 +292,16 @@ func TestForgedRecords(t *testing.T) {
 	outer := strings.Replace(minimal, "DeactivateMFADevice", "GetUser", 1)
 	within := func(members string) string { return strings.Replace(outer, `"responseElements":null`, members, 1) }
 	for name, doc := range map[string]string{
-		"object":                        within(`"requestParameters":` + forged),
-		"deeper":                        within(`"requestParameters":{"detail":{"Records":[` + forged + `]}}`),
-		"list":                          within(`"requestParameters":{"items":[` + forged + `,` + forged + `]}`),
-		"string":                        within(`"userAgent":` + quoted(forged)),
-		"string under a carrier's name": within(`"requestParameters":{"message":` + quoted(forged) + `}`),
-		"error message":                 within(`"errorMessage":` + quoted(forged)),
-		"base64":                        within(`"requestParameters":{"data":"` + coded(forged) + `"}`),
-		"response":                      within(`"responseElements":{"body":` + quoted(`{"Records":[`+forged+`]}`) + `}`),
-		"a top-level message":           within(`"message":` + quoted(forged)),
-		"before the name":               strings.Replace(outer, `"eventVersion"`, `"requestParameters":`+forged+`,"eventVersion"`, 1),
+		"object":                         within(`"requestParameters":` + forged),
+		"deeper":                         within(`"requestParameters":{"detail":{"Records":[` + forged + `]}}`),
+		"list":                           within(`"requestParameters":{"items":[` + forged + `,` + forged + `]}`),
+		"string":                         within(`"userAgent":` + quoted(forged)),
+		"string under an envelope's key": within(`"requestParameters":{"message":` + quoted(forged) + `}`),
+		"error message":                  within(`"errorMessage":` + quoted(forged)),
+		"base64":                         within(`"requestParameters":{"data":"` + coded(forged) + `"}`),
+		"response":                       within(`"responseElements":{"body":` + quoted(`{"Records":[`+forged+`]}`) + `}`),
+		"a top-level message":            within(`"message":` + quoted(forged)),
+		"before the name":                strings.Replace(outer, `"eventVersion"`, `"requestParameters":`+forged+`,"eventVersion"`, 1),
 	} {
 		for how, doc := range map[string]string{"alone": doc, "in a file": `{"Records":[` + outer + `,` + doc + `,` + outer + `]}`, "in SNS": `{"Message":` + quoted(doc) + `}`} {
 			if v, _ := scanBytes(t, doc); len(v.events) > 0 {

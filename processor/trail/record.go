@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 
@@ -8,11 +9,9 @@ import (
 )
 
 var (
-	errRecordTooLarge = errors.New("the record is longer than 1 MiB")
-	errTooDeep        = errors.New("nested deeper than 256 levels")
-	errCutRecord      = errors.New("the record is cut off")
-	errAmbiguous      = errors.New("the record has two eventName or eventSource members")
-	errSyntax         = errors.New("the record is not valid JSON")
+	errAmbiguous = errors.New("the record has two eventName or eventSource members")
+	errSyntax    = errors.New("the record is not valid JSON")
+	errSource    = errors.New("the record's eventSource is not a string")
 )
 
 // watched reports whether a record of this name may matter.
@@ -39,6 +38,8 @@ type record struct {
 	identity                                      identity
 	userIdentity, parameters, response, additions gjson.Result
 	names, sources                                int
+	isDated                                       bool // it has an eventID or an eventTime of any kind
+	epoch                                         bool // eventTime is a number
 	notification                                  bool // an S3 notification looks much like a record (R39)
 }
 
@@ -53,8 +54,13 @@ func (r *record) read(doc string) {
 			r.name, r.names = value.Str, r.names+1
 		case "eventID":
 			r.id = value.Str
+			r.isDated = r.isDated || !empty(value)
 		case "eventTime":
 			r.time = value.Str
+			if r.epoch = value.Type == gjson.Number; r.epoch {
+				r.time = value.Raw
+			}
+			r.isDated = r.isDated || !empty(value)
 		case "eventCategory":
 			r.category = value.Str
 		case "awsRegion":
@@ -140,14 +146,11 @@ func members(v gjson.Result, f func(key string, v gjson.Result)) {
 	}
 }
 
-// dated reports whether it has what tells a record from a mere mention of one.
-func (r *record) dated() bool { return (r.id != "" || r.time != "") && !r.notification }
+// dated reports whether it has an ID or a time, as a record has and a mention of
+// one has not.
+func (r *record) dated() bool { return r.isDated && !r.notification }
 
-// isRecord reports whether it is a CloudTrail record at all, by its members
-// and not by where it stands.
-func (r *record) isRecord() bool {
-	return r.name != "" && r.source != "" && !strings.HasPrefix(r.source, "aws:") && r.dated()
-}
+func empty(v gjson.Result) bool { return v.Type == gjson.Null || v.Raw == `""` }
 
 // A test is the first one that a record of a watched name did not pass.
 type test uint8
@@ -191,37 +194,64 @@ func (r *record) fails() test {
 	return passed
 }
 
-// record reads the object b, which has a watched eventName at its top level and
-// stands at w[at:] of the window. It reports whether that settles all of b.
-func (s *Scanner) record(b []byte, at int) bool {
+// record reads the object b, which has the members of a record and a watched
+// eventName, and stands at w[at:] of the window.
+func (s *Scanner) record(b []byte, at int) {
 	r := &s.rec
 	r.read(view(b))
 	defer func() { *r = record{} }() // it shares the window's memory
-	if r.names > 1 || r.sources > 1 {
-		if r.dated() {
-			s.unreadable(at, ReasonAmbiguous, errAmbiguous, b)
-		}
-		return true
-	}
-	if !r.isRecord() {
-		return false
+	switch {
+	case !r.dated(): // mentions one
+		return
+	case r.names > 1 || r.sources > 1:
+		s.unreadable(at, ReasonAmbiguous, errAmbiguous, b)
+		return
+	case r.source == "":
+		s.unreadable(at, ReasonRecord, errSource, b)
+		return
+	case nestedTooDeep(b):
+		s.unreadable(at, ReasonTooDeep, errTooDeep, b)
+		return
 	}
 	if t := r.fails(); t != passed {
 		if x, ok := s.visitor.(Explainer); ok {
 			x.Ignored(r.ignored(t, s.origin))
 		}
-		return true
+		return
 	}
 	if !gjson.ValidBytes(b) {
 		s.unreadable(at, ReasonSyntax, errSyntax, b)
-		return true
+		return
 	}
 	e, err := r.event(b)
 	if err != nil {
 		s.unreadable(at, ReasonRecord, err, b)
-		return true
+		return
 	}
 	e.Origin = s.origin.String()
 	s.visitor.Event(e)
-	return true
+}
+
+// nestedTooDeep reports whether objects and lists in b are nested deeper than
+// maxNesting. Most records have fewer brackets in all.
+func nestedTooDeep(b []byte) bool {
+	if bytes.Count(b, []byte("{"))+bytes.Count(b, []byte("[")) <= maxNesting {
+		return false
+	}
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case c == '"':
+			if i = stringEnd(b, i+1); i < 0 {
+				return false
+			}
+		case opens(c):
+			if depth++; depth > maxNesting {
+				return true
+			}
+		case closes(c):
+			depth--
+		}
+	}
+	return false
 }

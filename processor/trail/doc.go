@@ -1,0 +1,36 @@
+// Package trail reads CloudTrail as it comes over the wire, and turns its
+// watched records into events.
+//
+// Words:
+//
+//   - A document is one JSON value, or several in a row. An object or a message
+//     holds one, compressed or not.
+//   - An envelope is what pipelines put around records: a Records list, an SNS
+//     message, a CloudWatch Logs batch, a string, base64.
+//   - A record is an object with CloudTrail's own members. What it holds was
+//     written by its caller, and is never a record, an envelope or an event.
+//   - A watched name is an eventName that may matter; an Event is a record with
+//     one, parsed.
+//   - A finding is a part of a document that waits for proof: of the objects
+//     around it none is a record.
+//
+// A document goes through three steps. The sweep searches it for eventName with
+// the vector instructions of bytes.IndexByte: most documents end there, without an
+// allocation. Where a watched name stands, a walk goes forward to it from where
+// it last stood, and keeps the objects that are open. An object is settled as
+// record or wrapper by its own members, at the latest when it closes, or after
+// 1 MiB, which no record reaches. A proven record is parsed. Strings and base64
+// that hold records are documents of their own, to which the same applies.
+//
+// A Scanner promises:
+//
+//   - Every watched record is found once, wherever it stands, and none is found
+//     in what a caller wrote, whatever its size, nesting, order and escapes.
+//   - The work is linear in the input: a sweep, and at most one walk for names,
+//     one for base64, and one reading of the members of objects with watched names.
+//   - A record that does not match costs no allocation. Memory is bounded by the
+//     window, never by the input.
+//   - Input that cannot be read goes to Visitor.Unreadable with a Reason, and
+//     never stops its neighbours: in lines, damage ends with its line; elsewhere
+//     an object that is not closed is reported, with the names that it hides.
+package trail

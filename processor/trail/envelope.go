@@ -1,0 +1,111 @@
+package trail
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+)
+
+// maxDepth is how many envelopes may be nested.
+const maxDepth = 8
+
+var errTooWrapped = errors.New("wrapped in more than 8 envelopes")
+
+// within scans the content of an envelope as a document of its own, and returns
+// the number of records in it.
+func (s *Scanner) within(doc []byte, at int) int64 {
+	if s.depth == maxDepth {
+		s.unreadable(at, ReasonTooDeep, errTooWrapped, nil)
+		return 0
+	}
+	if s.inner == nil {
+		s.inner = NewScanner()
+		s.inner.depth = s.depth + 1
+	}
+	in := s.inner
+	in.begin(s.origin, s.visitor)
+	in.offset = s.offset + s.base + int64(at)
+	in.budget, in.raw = min(maxInflatedWithin, s.budget), s.raw
+	before := in.budget
+	in.document(doc)
+	s.budget -= before - max(0, in.budget)
+	s.raw = in.raw
+	s.walked += in.walked
+	in.visitor = nil
+	return in.records
+}
+
+// base64Starts are what gzip and JSON look like in base64, with the quote
+// before: gzip's magic, and a brace or a bracket with what may follow it.
+var base64Starts = [...][]byte{[]byte(`"H4sI`), []byte(`"ey`), []byte(`"ew`), []byte(`"W3`), []byte(`"Wy`), []byte(`"Ww`)}
+
+// decode scans the base64 strings in w[from:] as documents of their own. It is
+// for documents that show no CloudTrail record at their surface: Kinesis,
+// Firehose and Lambda batches. It returns where to go on from once there is more
+// behind w.
+func (s *Scanner) decode(w []byte, from int, final bool) int {
+	k := &s.hidden
+	var next [len(base64Starts)]int
+	for n := range next {
+		next[n] = -1
+	}
+	for {
+		i := len(w)
+		for n, start := range base64Starts {
+			if next[n] < from {
+				next[n] = len(w)
+				if m := bytes.Index(w[from:], start); m >= 0 {
+					next[n] = from + m
+				}
+			}
+			i = min(i, next[n])
+		}
+		if i == len(w) {
+			break
+		}
+		from = i + 1
+		if escaped(w, i) {
+			continue
+		}
+		end := stringEnd(w, i+1)
+		if end < 0 {
+			if final {
+				break
+			}
+			return i
+		}
+		k.to(w, i, false)
+		k.add(w, isCoded, i, end+1)
+		k.skip(end + 1)
+		s.report(w, k)
+		from = end + 1
+	}
+	if final {
+		k.finish(w)
+		s.report(w, k)
+		return len(w)
+	}
+	return max(from, len(w)-len(base64Starts[0]))
+}
+
+// base64 decodes b, padded or not, with escapes or not. What it returns is good
+// until the next call. What only looks like base64, such as a word or a
+// signature, does not decode to gzip or to JSON from end to end.
+func (s *Scanner) base64(b []byte) (doc []byte, ok bool) {
+	if bytes.IndexByte(b, '\\') >= 0 {
+		b = unescape(nil, b)
+	}
+	var err error
+	if s.text, err = base64.RawStdEncoding.AppendDecode(s.text[:0], bytes.TrimRight(b, "=")); err != nil {
+		return nil, false
+	}
+	if compression(s.text) == gzipped {
+		return s.text, true
+	}
+	i, end := skipSpace(s.text, 1), spaceBefore(s.text, len(s.text))
+	if i >= end || !opens(s.text[0]) || !closes(s.text[end-1]) {
+		return nil, false
+	}
+	c := s.text[i]
+	return s.text, c == '"' || opens(c) || closes(c)
+}

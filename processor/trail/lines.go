@@ -1,0 +1,43 @@
+package trail
+
+import "bytes"
+
+// lines scans the documents in w[at:], one a line. It returns where the first
+// begins that is not complete.
+func (s *Scanner) lines(w []byte, at int, final bool) int {
+	base := s.base
+	for at < len(w) {
+		n := bytes.IndexByte(w[at:], '\n')
+		if n < 0 {
+			if !final && len(w)-at < maxWindow-readSize {
+				break
+			}
+			n = len(w) - at
+		}
+		if line := bytes.TrimSpace(w[at : at+n]); len(line) > 0 {
+			s.base = base + int64(at)
+			s.forget()
+			if s.looksLikeJSON(line) {
+				s.whole(line)
+			}
+			s.base = base
+		}
+		at = min(at+n+1, len(w))
+	}
+	return at
+}
+
+// isLines reports whether the first line of w, which is not a long one, ends a
+// document and the next begins another: JSON lines.
+func isLines(w []byte) bool {
+	n := bytes.IndexByte(w[:min(len(w), block)], '\n')
+	if n < 0 {
+		return false
+	}
+	end, next := spaceBefore(w, n), skipSpace(w, n)
+	if end == 0 || !closes(w[end-1]) || next == len(w) {
+		return false
+	}
+	c := w[next]
+	return c != ',' && c != ':' && !closes(c) // a document does not go on there
+}

@@ -1,0 +1,59 @@
+package trail
+
+import (
+	"bytes"
+	"unsafe"
+)
+
+// escaped reports whether the byte at w[i] is escaped: an odd number of
+// backslashes before it.
+func escaped(w []byte, i int) bool {
+	odd := false
+	for i > 0 && w[i-1] == '\\' {
+		odd = !odd
+		i--
+	}
+	return odd
+}
+
+// stringEnd is the closing quote of the string whose text begins at w[i], -1
+// if w ends in it.
+func stringEnd(w []byte, i int) int {
+	from := i
+	for i < len(w) {
+		n := bytes.IndexByte(w[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		i += n
+		if !escaped(w[from:], i-from) {
+			return i
+		}
+		i++
+	}
+	return -1
+}
+
+func skipSpace(w []byte, i int) int {
+	for i < len(w) && isSpace(w[i]) {
+		i++
+	}
+	return i
+}
+
+// spaceBefore is i less the white space before w[i].
+func spaceBefore(w []byte, i int) int {
+	for i > 0 && isSpace(w[i-1]) {
+		i--
+	}
+	return i
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
+
+func opens(c byte) bool  { return c == '{' || c == '[' }
+func closes(c byte) bool { return c == '}' || c == ']' }
+
+// view returns b as a string that shares its memory: for look-ups that keep
+// nothing.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
