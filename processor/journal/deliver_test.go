@@ -297,7 +297,7 @@ func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
 		return out
 	})
 	for n := range uint64(2) {
-		if err := j.Done("a", Result{Number: n + 1, Ref: "ticket", Known: true}); err != nil {
+		if err := j.Done("a", Result{Number: n + 1, Ref: "ticket"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -318,7 +318,7 @@ func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
 func TestAsidesAreBounded(t *testing.T) {
 	j := temp(t)
 	var records []Aside
-	for i := range maxAside + 10 {
+	for i := range maxQuarantined + 10 {
 		records = append(records, Aside{Origin: "s3://b/k", Offset: int64(i), Reason: "syntax", Err: "bad", Raw: []byte("\xff<")})
 	}
 	for range 2 {
@@ -327,8 +327,8 @@ func TestAsidesAreBounded(t *testing.T) {
 		}
 	}
 	got, err := j.Asides()
-	if err != nil || len(got) != maxAside {
-		t.Fatalf("%d kept, %v, want %d", len(got), err, maxAside)
+	if err != nil || len(got) != maxQuarantined {
+		t.Fatalf("%d kept, %v, want %d", len(got), err, maxQuarantined)
 	}
 	if string(got[0].Raw) != "\xff<" || got[0].Reason != "syntax" || got[0].Time.IsZero() {
 		t.Errorf("kept %+v", got[0])

@@ -271,9 +271,9 @@ func TestOpenRefuses(t *testing.T) {
 		{"another process has it", func(t *testing.T, path string) { open(t, path) }, ErrInUse, "stop the other mfawatch"},
 		{"a newer format", func(t *testing.T, path string) {
 			write(t, path, func(tx *bolt.Tx) error {
-				return tx.Bucket(metaBucket).Put(formatKey, []byte("mfawatch.journal/99"))
+				return tx.Bucket([]byte(metaTable)).Put(formatKey, []byte("mfawatch.journal/99"))
 			})
-		}, ErrFormat, `"mfawatch.journal/99", of a later version; this one knows "mfawatch.journal/3": start the mfawatch that wrote it`},
+		}, ErrFormat, `"mfawatch.journal/99", want "mfawatch.journal/1": start the mfawatch that wrote it`},
 		{"somebody else's store", func(t *testing.T, path string) {
 			os.Remove(path)
 			write(t, path, func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err })
@@ -370,14 +370,47 @@ func TestOpenDamageAnywhere(t *testing.T) {
 	}
 }
 
-func TestOpenEmptyFileStarts(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "new.db")
+// An empty file is what is left of a journal: Open must not start a new one in
+// its place.
+func TestOpenRefusesAnEmptyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "empty.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	mustAppend(t, open(t, path), event("1", "bob", 1))
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
+	_, err := Open(path, options())
+	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "the file is empty") || !strings.Contains(err.Error(), "put a backup in its place") {
+		t.Errorf("got %v, want that it is empty, and what to do", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
+		t.Errorf("the file was changed: %v, %v", info, err)
+	}
+}
+
+// A process that is killed while it makes a journal leaves no half of one: the
+// next start finishes it.
+func TestOpenAfterAKilledCreation(t *testing.T) {
+	for name, leave := range map[string]func(path string) error{
+		"empty": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"no tables": func(path string) error {
+			db, err := bolt.Open(path, 0o600, nil)
+			return errors.Join(err, db.Close())
+		},
+		"not renamed": func(path string) error {
+			db, err := bolt.Open(path, 0o600, nil)
+			return errors.Join(err, db.Update(initialize), db.Close())
+		},
+	} {
+		path := filepath.Join(t.TempDir(), "new.db")
+		if err := leave(path + ".new"); err != nil {
+			t.Fatal(name, err)
+		}
+		mustAppend(t, open(t, path), event("1", "bob", 1))
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v, want 0600", name, info.Mode(), err)
+		}
+		if _, err := os.Stat(path + ".new"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the unfinished file is left: %v", name, err)
+		}
 	}
 }
 

@@ -164,13 +164,13 @@ func (m *model) deliver() {
 func (m *model) alerts() map[string]uint64 {
 	m.Helper()
 	alerts := map[string]uint64{}
-	err := m.j.view(func(tx *bolt.Tx) error {
-		return tx.Bucket(alertsBucket).ForEach(func(k, v []byte) error {
-			p, _, err := splitAlert(k, v)
+	err := m.j.view(func(tx *tx) (err error) {
+		for k, v := range tx.table(alertTable).ascend(&err, nil) {
+			p, body, err := splitAlert(k, v)
 			if err != nil {
 				return err
 			}
-			a, _, err := getAlert(tx, p.Number)
+			a, err := decodeAlert(p.Number, body)
 			if err != nil {
 				return err
 			}
@@ -178,8 +178,8 @@ func (m *model) alerts() map[string]uint64 {
 				m.Errorf("alert %s was journalled twice", a.ID)
 			}
 			alerts[a.ID] = p.Number
-			return nil
-		})
+		}
+		return err
 	})
 	if err != nil {
 		m.Fatal(err)

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"testing"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 )
 
 func logged(t *testing.T, path string, log io.Writer) *Journal {
@@ -51,12 +49,12 @@ func TestFailedIsKeptOverRestarts(t *testing.T) {
 	}
 	done(t, j, "a", 2, 1, 4)
 	left := 0
-	err = j.view(func(tx *bolt.Tx) error {
-		left = sinkBucket(tx, "a").Bucket(triesBucket).Stats().KeyN
-		return nil
+	err = j.view(func(tx *tx) (err error) {
+		left, err = tx.count(sinkTables, "a", attemptsTable)
+		return err
 	})
 	if err != nil || left != 0 {
-		t.Errorf("%d tries left of alerts that are done, %v", left, err)
+		t.Errorf("%d attempts left of alerts that are done, %v", left, err)
 	}
 }
 

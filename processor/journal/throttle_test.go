@@ -46,7 +46,7 @@ func TestFoldHoldsOff(t *testing.T) {
 		if took, err := fold(ctx, 0); took != time.Millisecond || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("stopped while it held off: %s, %v", took, err)
 		}
-		if took, err := fold(t.Context(), 0); took > maxBreath || err != nil {
+		if took, err := fold(t.Context(), 0); took > maxThrottle || err != nil {
 			t.Errorf("after a fold that took long: held off for %s, %v", took, err)
 		}
 	})
