@@ -6,21 +6,38 @@ import (
 	"time"
 )
 
+// An Outcome is what became of an alert at a sink.
+type Outcome uint8
+
+const (
+	// Delivered: the sink got the alert. Ref replaces the reference that is kept.
+	Delivered Outcome = iota
+	// Partial: the sink got part of it and the alert stays pending. Only Ref is
+	// kept, for the next attempt to go on from.
+	Partial
+	// Superseded: the alert was passed over, or became a dead letter. The sink
+	// knows the exposure, or would; its reference stays.
+	Superseded
+	// Suppressed: the alert is not for the sink. Its reference stays.
+	Suppressed
+	// ClosedByPerson: a person closed the exposure at the sink, which gets no
+	// more of it. An empty Ref replaces nothing.
+	ClosedByPerson
+)
+
 // A Result is what became of one alert at a sink.
 type Result struct {
-	Number uint64
-	Ref    string // the sink's reference for the exposure; it replaces what is kept
-	Unsent bool   // the alert was passed over: the reference stays as it is
-	Stop   bool   // the sink gets no more of the exposure; then an empty Ref replaces nothing
-	Open   bool   // the alert stays pending: only the reference is kept
-	// Known records that the sink knows the exposure, through the recipients To;
-	// nil: its own. Pending says so for as long as the reference is kept.
-	Known bool
-	To    []string
+	Number  uint64
+	Outcome Outcome
+	Ref     string   // the sink's reference for the exposure
+	To      []string // the recipients who know the exposure; nil: the sink's own
 }
 
-// Done acks alerts: the sink gets them no more, except those that
-// stay open. Acking an alert twice is no error.
+// knows reports whether the sink knows the exposure from now on.
+func (o Outcome) knows() bool { return o == Delivered || o == Partial || o == Superseded }
+
+// Done acks alerts: the sink gets them no more, except those whose outcome is
+// Partial. Acking an alert twice is no error.
 func (j *Journal) Done(sink string, results ...Result) error {
 	now := time.Now()
 	err := j.ack(sink, func(tx *tx, s *sinkStore, ack func(uint64) error) error {
@@ -28,7 +45,7 @@ func (j *Journal) Done(sink string, results ...Result) error {
 			if err := s.keepRef(tx, r, now); err != nil {
 				return err
 			}
-			if r.Open {
+			if r.Outcome == Partial {
 				continue
 			}
 			if err := ack(r.Number); err != nil {
@@ -114,7 +131,7 @@ func (s *sinkStore) ref(lane string) (r ref, err error) {
 func (s *sinkStore) keepRef(tx *tx, r Result, now time.Time) error {
 	key := numberKey(r.Number)
 	v, err := tx.table(alertTable).get(key)
-	if err != nil || v == nil || r.Unsent && !r.Known {
+	if err != nil || v == nil || r.Outcome == Suppressed {
 		return err
 	}
 	p, _, err := splitAlert(key, v)
@@ -125,14 +142,19 @@ func (s *sinkStore) keepRef(tx *tx, r Result, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	keep := ref{Ref: r.Ref, Time: now, Over: p.resolves() && !r.Open, Stop: r.Stop, Known: before.Known, To: before.To}
-	switch {
-	case r.Unsent:
-		keep.Ref, keep.Over, keep.Stop = before.Ref, before.Over || p.resolves(), before.Stop
-	case r.Stop && r.Ref == "":
-		keep.Ref = before.Ref
+	keep := ref{Ref: r.Ref, Time: now, Over: p.resolves(), Known: before.Known, To: before.To}
+	switch r.Outcome {
+	case Partial:
+		keep.Over = false
+	case Superseded:
+		keep.Ref, keep.Over, keep.Stop = before.Ref, before.Over || keep.Over, before.Stop
+	case ClosedByPerson:
+		keep.Stop = true
+		if r.Ref == "" {
+			keep.Ref = before.Ref
+		}
 	}
-	if r.Known {
+	if r.Outcome.knows() {
 		keep.Known, keep.To = true, r.To
 	}
 	value, err := encode(keep)

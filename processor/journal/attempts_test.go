@@ -66,7 +66,7 @@ func TestStopIsKeptOverRestarts(t *testing.T) {
 	if err := j.Done("a", Result{Number: 1, Ref: "ticket"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Done("a", Result{Number: 2, Stop: true}); err != nil {
+	if err := j.Done("a", Result{Number: 2, Outcome: ClosedByPerson}); err != nil {
 		t.Fatal(err)
 	}
 	mustAppend(t, j, event("1", "bob", 4))

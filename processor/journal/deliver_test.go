@@ -157,7 +157,7 @@ func TestRefOfAnOpenResult(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
 	tell(t, j, event("1", "bob", 1), event("1", "bob", 2))
-	if err := j.Done("a", Result{Number: 1, Ref: "half", Open: true}); err != nil {
+	if err := j.Done("a", Result{Number: 1, Outcome: Partial, Ref: "half"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, restart := range []bool{false, true} {
