@@ -19,8 +19,8 @@ func logged(t *testing.T, path string, log io.Writer) *Journal {
 	return j
 }
 
-// What failed before a restart is known after it, until the sink is done with
-// it.
+// A failure recorded before a restart is known after it, until the sink acks the
+// alert.
 func TestFailedIsKeptOverRestarts(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a", "b")

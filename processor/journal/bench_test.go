@@ -30,13 +30,13 @@ func BenchmarkBurst(b *testing.B) {
 		}
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		folds, alerts := 0, 0
-		told := func(f Folded) { alerts += len(f.Alerts) }
+		alerted := func(f Folded) { alerts += len(f.Alerts) }
 		begin := time.Now()
 		go func() {
 			defer close(stopped)
 			for {
 				appended := j.Appended()
-				if _, err := j.Fold(b.Context(), time.Now(), f, told); err != nil {
+				if _, err := j.Fold(b.Context(), time.Now(), f, alerted); err != nil {
 					b.Error(err)
 				}
 				folds++
