@@ -20,6 +20,9 @@ import (
 // format names the file's format and its version. Any other is refused.
 const format = "mfawatch.journal/1"
 
+// minSize is that of an empty store, with the smallest pages.
+const minSize = 4 * 4096
+
 // Open opens the journal at path, or creates one where there is no file. It
 // reads the whole file once and refuses one that is damaged, contradicts itself,
 // has a format it does not know, or is open in another process. It never changes
@@ -64,6 +67,8 @@ func (j *Journal) openFile() error {
 		return err
 	case info.Size() == 0:
 		return fmt.Errorf("%w: the file is empty", ErrDamaged)
+	case info.Size() < minSize:
+		return fmt.Errorf("%w: the file is %d bytes long, less than an empty journal", ErrDamaged, info.Size())
 	}
 	txid, err := verify(j.path, j.lockTimeout)
 	if err != nil {
