@@ -298,6 +298,13 @@ func TestOpenRefusesContradictions(t *testing.T) {
 			tx.table(seenTable).change.count++
 			return nil
 		}, "other entries than were written"},
+		{"a value of another sink", func(tx *tx) error {
+			from, to, key := tx.table(sinkTables, "b", attemptsTable), tx.table(inSink(attemptsTable)...), numberKey(10)
+			sealed := bytes.Clone(from.b.Get(key))
+			to.change.remove(to.b.Get(key))
+			to.change.add(sealed)
+			return to.b.Put(key, sealed)
+		}, "checksum of entry"},
 		{"a table that is gone", func(tx *tx) error {
 			return errors.Join(tx.DeleteBucket([]byte(quarantineTable)), tx.Bucket([]byte(tallyTable)).Delete([]byte(quarantineTable)))
 		}, "is missing"},

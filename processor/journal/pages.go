@@ -58,9 +58,6 @@ func readHead(f io.ReaderAt, pageSize int) (storeHead, error) {
 	if heads[0].txid > heads[1].txid {
 		heads[0], heads[1] = heads[1], heads[0]
 	}
-	if heads[1].txid != heads[0].txid+1 {
-		return storeHead{}, damagedPage(0, "its transaction is %d, the other head's %d", heads[0].txid, heads[1].txid)
-	}
 	return heads[1], nil
 }
 
