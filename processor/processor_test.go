@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -544,5 +545,25 @@ func TestMetricsLint(t *testing.T) {
 	r.line.Close()
 	if _, err := r.reg.Gather(); err != nil {
 		t.Errorf("a closed journal breaks the metrics: %v", err)
+	}
+}
+
+// Ready asks the journal, too.
+func TestNotReadyWithoutTheJournalFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mfawatch.db")
+	j, err := journal.Open(path, journal.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	p := New(j, Options{Logger: slog.New(slog.DiscardHandler), Policy: exposure.DefaultPolicy()})
+	if err := p.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Ready(); !errors.Is(err, journal.ErrReplaced) {
+		t.Errorf("got %v, want that the file is gone", err)
 	}
 }

@@ -64,3 +64,20 @@ func BenchmarkBurst(b *testing.B) {
 		j.Close()
 	}
 }
+
+// BenchmarkAppend appends one event of a realistic size at a time, as a quiet
+// source does.
+func BenchmarkAppend(b *testing.B) {
+	raw := fmt.Appendf(nil, `{"eventName":"DeactivateMFADevice","pad":%q}`, make([]byte, 300))
+	j := open(b, b.TempDir()+"/mfawatch.db")
+	n := 0
+	for b.Loop() {
+		for range 100 {
+			e := event("111122223333", fmt.Sprintf("user%d", n%1000), n)
+			e.Raw = raw
+			mustAppend(b, j, e)
+			n++
+		}
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+}

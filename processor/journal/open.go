@@ -57,18 +57,12 @@ func (j *Journal) openFile() error {
 	// A file cut short makes reads of its memory map fault: that has to be an
 	// error and not the end of the process.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	info, err := os.Stat(j.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if err := create(j.path, j.lockTimeout); err != nil {
-			return err
-		}
-	case err != nil:
+	_, err := os.Stat(j.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = create(j.path, j.lockTimeout)
+	}
+	if err != nil {
 		return err
-	case info.Size() == 0:
-		return fmt.Errorf("%w: the file is empty", ErrDamaged)
-	case info.Size() < minSize:
-		return fmt.Errorf("%w: the file is %d bytes long, less than an empty journal", ErrDamaged, info.Size())
 	}
 	txid, err := verify(j.path, j.lockTimeout)
 	if err != nil {
@@ -96,7 +90,7 @@ func (j *Journal) openFile() error {
 }
 
 // openStore opens the file with flag, and returns which file that was. The store
-// is for reading only if flag says so.
+// is read-only without os.O_RDWR.
 func openStore(path string, timeout time.Duration, flag int) (db *bolt.DB, info fs.FileInfo, err error) {
 	err = guard(func() (err error) {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{
@@ -108,7 +102,10 @@ func openStore(path string, timeout time.Duration, flag int) (db *bolt.DB, info 
 				if err != nil {
 					return nil, err
 				}
-				if info, err = f.Stat(); err != nil {
+				if info, err = f.Stat(); err == nil && flag&os.O_CREATE == 0 {
+					err = checkLength(info.Size()) // bbolt would make a store of an empty file
+				}
+				if err != nil {
 					return nil, errors.Join(err, f.Close())
 				}
 				return f, nil
@@ -117,6 +114,16 @@ func openStore(path string, timeout time.Duration, flag int) (db *bolt.DB, info 
 		return err
 	})
 	return db, info, err
+}
+
+func checkLength(size int64) error {
+	switch {
+	case size == 0:
+		return fmt.Errorf("%w: the file is empty", ErrDamaged)
+	case size < minSize:
+		return fmt.Errorf("%w: the file is %d bytes long, less than an empty journal", ErrDamaged, size)
+	}
+	return nil
 }
 
 // create makes a new journal beside path and renames it when it is whole, so
