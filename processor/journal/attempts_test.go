@@ -1,23 +1,9 @@
 package journal
 
 import (
-	"io"
-	"log/slog"
 	"testing"
 	"time"
 )
-
-func logged(t *testing.T, path string, log io.Writer) *Journal {
-	t.Helper()
-	o := options()
-	o.Logger = slog.New(slog.NewTextHandler(log, nil))
-	j, err := Open(path, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { j.Close() })
-	return j
-}
 
 // A failure recorded before a restart is known after it, until the sink acks the
 // alert.

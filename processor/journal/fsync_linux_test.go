@@ -96,9 +96,9 @@ type reply struct {
 func watch() (listener int, err error) {
 	runtime.LockOSThread()
 	type instruction struct {
-		code   uint16
-		jt, jf uint8
-		k      uint32
+		code  uint16
+		jt, _ uint8
+		k     uint32
 	}
 	program := []instruction{
 		{code: 0x20},                          // load the number of the call
