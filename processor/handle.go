@@ -12,7 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// Bounds on what one append to the journal holds, so that a huge object is
+// Bounds on one append to the journal, so that a huge object is
 // journalled in steps.
 const (
 	maxEvents     = 1000

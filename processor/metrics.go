@@ -17,7 +17,7 @@ import (
 )
 
 // delays are bucket bounds in seconds, from live to a week of backlog: trails
-// deliver within minutes, and what is read again is days old.
+// deliver within minutes, and records that are read again are days old.
 var delays = []float64{1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}
 
 // lengths are bucket bounds in seconds, from a device exchanged immediately to an

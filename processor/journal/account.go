@@ -15,7 +15,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A record is what is kept of an account besides its events.
+// A record is the state of an account besides its events.
 type record struct {
 	State exposure.State  `json:"state"`
 	Open  []exposure.Open `json:"open,omitempty"`
@@ -65,7 +65,7 @@ type account struct {
 	name       string
 	items      []item // sorted by key
 	size       int    // of the items
-	generation uint64 // of the newest event; what the dirty mark holds if that is not folded
+	generation uint64 // of the newest event, as in the dirty mark if that is not folded
 	record     record
 }
 

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// An Outcome is what became of an alert at a sink.
+// An Outcome tells how an alert ended at a sink.
 type Outcome uint8
 
 const (
@@ -25,7 +25,7 @@ const (
 	ClosedByPerson
 )
 
-// A Result is what became of one alert at a sink.
+// A Result is the outcome of one alert at a sink.
 type Result struct {
 	Number  uint64
 	Outcome Outcome
@@ -105,7 +105,7 @@ func (j *Journal) setCursor(sink string, c cursor) {
 	}
 }
 
-// A ref is what a sink gave for an exposure.
+// A ref is the reference that a sink gave for an exposure, and its state there.
 type ref struct {
 	Ref  string    `json:"ref"`
 	Time time.Time `json:"time"`           // when it was kept last

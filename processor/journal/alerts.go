@@ -19,9 +19,9 @@ type alertEntry struct {
 	number uint64 // set by the transaction
 }
 
-// newAlertEntry puts in front of the alert as JSON what can be known of it
-// without decoding that: since, then lane, ID, step and severity, each behind
-// its length.
+// newAlertEntry puts a header in front of the alert as JSON, so that readers
+// need not decode that: since, then lane, ID, step and severity, each behind its
+// length.
 func newAlertEntry(a *exposure.Alert, since time.Time) (alertEntry, error) {
 	body, err := encode(a)
 	if err != nil {
@@ -102,7 +102,7 @@ type Pending struct {
 	id string // of the alert, as a key
 }
 
-// splitAlert returns what stands in front of an alert, and the alert as JSON.
+// splitAlert returns the header of an alert, and the alert as JSON.
 func splitAlert(key, v []byte) (p Pending, body []byte, err error) {
 	if len(key) != 8 || len(v) < 8 {
 		return p, nil, damagedEntry(key)

@@ -120,7 +120,7 @@ func (j *Journal) reopen() error {
 	if err != nil {
 		return hint(err)
 	}
-	// Waiting callers may have what they wait for, or have to try again.
+	// The stored commit may be the one that a caller waits for; others retry.
 	j.appended.fire()
 	j.alerted.fire()
 	j.moved.fire()
@@ -159,8 +159,8 @@ func (j *Journal) reopenStore() (err error) {
 	return nil
 }
 
-// compare takes over what the file has and memory lacks. The file has to be the
-// one that the failed commit was written to, with that commit or without it.
+// compare loads the failed commit if the file has it. The file has to be the one
+// that the commit was written to, with that commit or without it.
 func (j *Journal) compare(tx *tx) error {
 	if err := checkSize(tx, j.path); err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Bounds on what one transaction of Prune removes, and one search finds.
+// Bounds on the entries that one transaction of Prune removes, and one search finds.
 const (
 	pruneStep   = 1000
 	pruneSearch = 100_000
@@ -19,7 +19,7 @@ type removal struct {
 	key  []byte
 }
 
-// A finder reports what can be removed.
+// A finder calls add with each entry to remove.
 type finder func(tx *tx, add func(key []byte, path ...string)) error
 
 // Prune removes entries that are older than the retention and not needed any

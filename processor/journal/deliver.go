@@ -47,8 +47,8 @@ func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, erro
 	return pending, nil
 }
 
-// pending reads an alert with what the sink, and the sinks that are gone, know of
-// it.
+// pending reads an alert, and whether the sink and the sinks that are gone know its
+// exposure.
 func (s *sinkStore) pending(key, value []byte, gone []*sinkStore) (p Pending, err error) {
 	if p, _, err = splitAlert(key, value); err != nil {
 		return p, err

@@ -12,12 +12,12 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A Folder returns what follows from all events of one account and the state
-// kept of it. It must be pure: Fold may call it again for the same events. It
+// A Folder returns the outcome of all events of one account and the state kept of
+// it. It must be pure: Fold may call it again for the same events. It
 // must change neither them nor st.
 type Folder func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome
 
-// Folded is what a fold added to the journal.
+// Folded lists the alerts that a fold added to the journal.
 type Folded struct {
 	Account string            // partition/account
 	Alerts  []*exposure.Alert // without those that were journalled before

@@ -22,7 +22,7 @@ import (
 var (
 	// ErrInUse is returned by Open when another process has the file open.
 	ErrInUse = errors.New("in use by another process")
-	// ErrDamaged is returned when the file differs from what was written to it.
+	// ErrDamaged is returned when the file is not as it was written.
 	ErrDamaged = errors.New("damaged")
 	// ErrFormat is returned by Open for a file that this version cannot read:
 	// of another format version, or no journal at all.
@@ -82,7 +82,7 @@ type Journal struct {
 	write    sync.Mutex    // held from the start of a transaction until memory shows it
 	cache    *cache        // of decoded accounts
 
-	mu      sync.Mutex                 // guards what follows; never held during I/O
+	mu      sync.Mutex                 // guards the fields below; never held during I/O
 	group   *group                     // changes waiting for the next transaction, nil if none
 	cursors map[string]*cursor         // by registered sink
 	last    uint64                     // the number of the newest alert
@@ -187,7 +187,7 @@ func (j *Journal) busy() (bool, error) {
 	return false, nil
 }
 
-// explain adds what the operator can do to the store's own errors.
+// explain adds the operator's next step to the store's own errors.
 func explain(err error) error {
 	switch {
 	case err == nil:

@@ -386,6 +386,20 @@ func TestOpenRefusesAnEmptyFile(t *testing.T) {
 	}
 }
 
+// A journal must not replace a link, nor start where a link leads by mistake.
+func TestOpenRefusesALinkToNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "link.db")
+	if err := os.Symlink(path+".absent", path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, options()); err == nil || !strings.Contains(err.Error(), "leads nowhere: remove the link") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Error(err)
+	}
+}
+
 // A process that is killed while it makes a journal leaves no half of one: the
 // next start finishes it.
 func TestOpenAfterAKilledCreation(t *testing.T) {

@@ -60,7 +60,7 @@ func nameKey(name string) []byte {
 	return []byte("sha256:" + hex.EncodeToString(h[:]))
 }
 
-// accountPrefix returns what the keys of all events of an account begin with.
+// accountPrefix returns the prefix of the keys of all events of an account.
 // The length in front keeps one account's name from being the prefix of
 // another's.
 func accountPrefix(account string) []byte {

@@ -59,6 +59,9 @@ func (j *Journal) openFile() error {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	_, err := os.Stat(j.path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, link := os.Lstat(j.path); link == nil {
+			return errors.New("it is a symbolic link that leads nowhere: remove the link, or name the file itself as the journal")
+		}
 		err = create(j.path, j.lockTimeout)
 	}
 	if err != nil {

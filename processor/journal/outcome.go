@@ -106,7 +106,7 @@ func call(f Folder, a *account, now time.Time) (out exposure.Outcome, err error)
 }
 
 // dueTime keeps a due time at least a second away, so that folds do not follow
-// each other without a pause, and within what a key can hold.
+// each other without a pause, and within the range of a key.
 func dueTime(due, now time.Time) time.Time {
 	switch {
 	case due.IsZero(), due.Year() > 2200:

@@ -10,7 +10,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// tx is a transaction of the store. It adds up what it changes in each table.
+// tx is a transaction of the store. It adds up its changes of each table.
 type tx struct {
 	*bolt.Tx
 	changes map[string]*tally

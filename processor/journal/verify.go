@@ -135,8 +135,8 @@ func checkSize(tx *tx, path string) error {
 	return nil
 }
 
-// load takes from the file what is held in memory besides the cache, and refuses
-// tables that contradict each other.
+// load reads the part of the file that is held in memory besides the cache, and
+// refuses tables that contradict each other.
 func (j *Journal) load(tx *tx) error {
 	state := tx.table(stateTable)
 	id, err := state.get(idKey)
@@ -236,8 +236,8 @@ func checkDirty(tx *tx) error {
 	return err
 }
 
-// loadCursors returns how far each sink has come. Everything that a sink keeps by
-// number has to lie in what it can have got.
+// loadCursors returns how far each sink has come. The numbers that a sink keeps have
+// to lie between its cursor and the last alert.
 func loadCursors(tx *tx, last uint64) (map[string]cursor, error) {
 	cursors := map[string]cursor{}
 	err := tx.eachSink(func(name string, s *sinkStore) error {
