@@ -1,5 +1,3 @@
-// Package processor turns deliveries into journalled events and journalled
-// events into alerts.
 package processor
 
 import (
@@ -16,12 +14,12 @@ import (
 type Delivery struct {
 	// Source is the source's name in the configuration, the metrics' label.
 	Source string
-	// Parts yields what is delivered, once. A part is valid only until the
-	// next one is yielded. An error says that a part could not be fetched; the
-	// delivery then fails as a whole.
+	// Parts yields the parts once. A part is valid only until the next one is
+	// yielded. An error means that a part could not be fetched; the delivery
+	// then fails as a whole.
 	Parts iter.Seq2[Part, error]
-	// Damaged, if it is set, is told of what could not be read and was left
-	// behind without being kept aside.
+	// Damaged, if it is set, is called with each unreadable part of the input
+	// that is not quarantined.
 	Damaged func(trail.Unreadable)
 }
 
@@ -31,14 +29,13 @@ type Part struct {
 	Origin trail.Origin
 	Bytes  []byte
 	Body   io.Reader
-	// GivenUp, if it is set, says why the source will not offer this part again.
-	// Bytes are not looked into then but kept aside with the cause, once,
-	// however often the part is given up. Where there is no room for it, the
-	// delivery fails.
+	// GivenUp, if it is set, is why the source will not offer this part again.
+	// Bytes are then quarantined unread, with the cause, once, however often the
+	// part is offered. If the quarantine is full, the delivery fails.
 	GivenUp *GivenUp
 }
 
-// GivenUp is why a source gave a part up.
+// GivenUp is why a source quarantines a part.
 type GivenUp struct {
 	Reason string // of a closed set
 	Err    error
@@ -47,10 +44,10 @@ type GivenUp struct {
 // A Handler consumes one delivery. The return value is the acknowledgement: nil
 // means that everything worth keeping is durable, so that the source may delete
 // the message or commit the offset; an error means that the source has to offer
-// the delivery again. What cannot be read is no error: it is counted, named and
-// left behind, so that a bad record never stops its neighbours. A Handler may
-// be called from several goroutines at once.
+// the delivery again. Unreadable input is no error: it is counted, logged and
+// skipped, so that a bad record never stops its neighbours. A Handler is safe
+// for concurrent use.
 type Handler func(ctx context.Context, d Delivery) error
 
-// An Alert is what sinks send; it is declared where it is made.
+// An Alert is one step of an exposure, as sinks send it.
 type Alert = exposure.Alert

@@ -12,21 +12,21 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// Bounds on what one append to the journal holds, so that a huge object is
+// Bounds on one append to the journal, so that a huge object is
 // journalled in steps.
 const (
 	maxEvents     = 1000
 	maxEventBytes = 8 << 20
-	maxAsides     = 100
+	maxQuarantine = 100
 )
 
-var errNoRoom = errors.New("there is no room to keep what is given up aside: see to what is there with 'mfawatch quarantine'")
+var errQuarantineFull = errors.New("quarantine is full; review it with 'mfawatch quarantine list'")
 
-// Handle is the Handler: it scans every part and journals the events it finds.
-// nil means that they are durable. An error means that a part could not be read
-// from its source, or that the journal could not be written, and says what to
-// do; what was journalled by then is recognised when the delivery is offered
-// again.
+// Handle is the Handler: it scans every part, journals the events it finds, and
+// returns nil when they are durable. An error means that a part could not be read
+// from its source, or that the journal could not be written, and names the next
+// step. Events that were journalled by then are skipped when the delivery is
+// offered again.
 func (p *Processor) Handle(ctx context.Context, d Delivery) error {
 	s := p.scans.Get().(*scan)
 	s.ctx, s.name, s.source, s.damaged = ctx, d.Source, p.metrics.source(d.Source), d.Damaged
@@ -50,13 +50,13 @@ type scan struct {
 	source  *sourceMetrics
 	damaged func(trail.Unreadable)
 
-	body   io.Reader
-	events []*trail.Event
-	raw    int // bytes of raw records in events
-	asides []journal.Aside
-	last   bool // in asides is what there is no other copy of
-	bad    []badness
-	err    error // of an append; nothing more is journalled after it
+	body       io.Reader
+	events     []*trail.Event
+	raw        int // bytes of raw records in events
+	quarantine []journal.Aside
+	last       bool // quarantine holds the only copy of a part
+	bad        []badness
+	err        error // of an append; nothing more is journalled after it
 }
 
 // A badness sums up the unreadable parts of one reason.
@@ -80,7 +80,7 @@ func (s *scan) run(d Delivery) error {
 
 func (s *scan) part(part Part) error {
 	if part.GivenUp != nil {
-		return s.giveUp(part)
+		return s.quarantinePart(part)
 	}
 	var st trail.Stats
 	var err error
@@ -100,9 +100,9 @@ func (s *scan) part(part Part) error {
 	return s.ctx.Err()
 }
 
-// giveUp keeps a part aside that is not offered again.
-func (s *scan) giveUp(part Part) error {
-	s.asides = append(s.asides, journal.Aside{
+// quarantinePart quarantines a part that is not offered again.
+func (s *scan) quarantinePart(part Part) error {
+	s.quarantine = append(s.quarantine, journal.Aside{
 		Origin: part.Origin.String(), Reason: part.GivenUp.Reason, Err: part.GivenUp.Err.Error(), Raw: bytes.Clone(part.Bytes), Source: s.name,
 	})
 	s.last = true
@@ -110,7 +110,7 @@ func (s *scan) giveUp(part Part) error {
 	return s.err
 }
 
-// Read reads the body that is being scanned, until there is no more use in it.
+// Read reads the body that is being scanned, until the scan cannot succeed any more.
 func (s *scan) Read(b []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
@@ -141,12 +141,12 @@ func (s *scan) Unreadable(u trail.Unreadable) {
 		s.damaged(u)
 	}
 	if u.Watched && s.err == nil {
-		a := journal.Aside{Origin: u.Origin.String(), Offset: u.Offset, Reason: string(u.Reason), Raw: u.Raw}
+		r := journal.Aside{Origin: u.Origin.String(), Offset: u.Offset, Reason: string(u.Reason), Raw: u.Raw}
 		if u.Err != nil {
-			a.Err = u.Err.Error()
+			r.Err = u.Err.Error()
 		}
-		s.asides = append(s.asides, a)
-		if len(s.asides) >= maxAsides {
+		s.quarantine = append(s.quarantine, r)
+		if len(s.quarantine) >= maxQuarantine {
 			s.append()
 		}
 	}
@@ -160,24 +160,24 @@ func (s *scan) Unreadable(u trail.Unreadable) {
 	s.bad = append(s.bad, badness{u, 1})
 }
 
-// append journals what was collected.
+// append journals the collected events and quarantined records.
 func (s *scan) append() {
-	if s.err != nil || len(s.events) == 0 && len(s.asides) == 0 {
+	if s.err != nil || len(s.events) == 0 && len(s.quarantine) == 0 {
 		return
 	}
 	_, err := s.p.journal.Append(s.ctx, s.events)
 	left := 0
 	if err == nil {
-		left, err = s.p.journal.KeepAside(s.ctx, s.asides)
+		left, err = s.p.journal.KeepAside(s.ctx, s.quarantine)
 	}
 	if err != nil {
 		s.err = err
-		s.p.noteAppend(err)
+		s.p.recordAppend(err)
 		return
 	}
-	s.p.noteAppend(nil)
+	s.p.recordAppend(nil)
 	if left > 0 && s.last {
-		s.err = errNoRoom
+		s.err = errQuarantineFull
 	}
 	now := time.Now()
 	for _, e := range s.events {
@@ -188,8 +188,8 @@ func (s *scan) append() {
 
 func (s *scan) forget() {
 	clear(s.events)
-	clear(s.asides)
-	s.events, s.asides, s.raw, s.last = s.events[:0], s.asides[:0], 0, false
+	clear(s.quarantine)
+	s.events, s.quarantine, s.raw, s.last = s.events[:0], s.quarantine[:0], 0, false
 }
 
 func (s *scan) reset() {
@@ -199,17 +199,16 @@ func (s *scan) reset() {
 	s.ctx, s.source, s.damaged, s.body, s.err = nil, nil, nil, nil, nil
 }
 
-// report logs what could not be read: once for each reason, whatever its
-// number.
+// report logs unreadable input: once for each reason, however much there is.
 func (s *scan) report(source string) {
 	for _, b := range s.bad {
-		s.p.log.Warn("input could not be read and was left behind", "source", source, "reason", string(b.first.Reason),
+		s.p.log.Warn("input could not be read and was skipped", "source", source, "reason", string(b.first.Reason),
 			"count", b.count, "origin", b.first.Origin.String(), "offset", b.first.Offset, "err", b.first.Err)
 	}
 }
 
-// noteAppend remembers whether the journal can be written.
-func (p *Processor) noteAppend(err error) {
+// recordAppend records whether the journal can be written.
+func (p *Processor) recordAppend(err error) {
 	switch {
 	case err == nil:
 		if p.appendErr.Load() != nil {

@@ -23,16 +23,17 @@ type (
 		KeepAside(ctx context.Context, records []journal.Aside) (left int, err error)
 	}
 	folder interface {
-		Fold(ctx context.Context, now time.Time, f journal.Folder, told func(journal.Folded)) (next time.Time, err error)
+		Fold(ctx context.Context, now time.Time, f journal.Folder, folded func(journal.Folded)) (due time.Time, err error)
 		Prune(ctx context.Context, now time.Time) error
 		Appended() <-chan struct{}
 		Announced() (map[string]bool, error)
 		Anew()
 	}
-	line interface {
+	store interface {
 		appender
 		folder
-		stock
+		stats
+		Ready() error
 	}
 )
 
@@ -40,33 +41,33 @@ type (
 type Options struct {
 	Logger     *slog.Logger          // default: slog.Default()
 	Registerer prometheus.Registerer // nil: metrics are counted, but not shown
-	Policy     exposure.Policy       // what has to be told, and when
+	Policy     exposure.Policy       // decides which alerts follow from the events, and when
 }
 
-// A Processor takes deliveries to the journal (Handle), and the journal's events
-// to its alerts (Run).
+// A Processor journals the events of deliveries (Handle) and folds them into
+// alerts (Run).
 type Processor struct {
-	journal line
+	journal store
 	policy  atomic.Pointer[exposure.Policy]
-	judged  chan struct{} // holds one while Run has not seen the policy
+	renewed chan struct{} // holds one while Run has not seen the policy
 	log     *slog.Logger
 	metrics *metrics
 	scans   sync.Pool // of *scan
-	changes announced
+	planned planned
 
-	appendErr, foldErr atomic.Pointer[error] // nil while all is well
+	appendErr, foldErr atomic.Pointer[error] // nil while the last try succeeded
 }
 
 // New returns a Processor that writes to j, which stays the caller's to close.
 func New(j *journal.Journal, o Options) *Processor { return newProcessor(j, o) }
 
-func newProcessor(j line, o Options) *Processor {
+func newProcessor(j store, o Options) *Processor {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
 	p := &Processor{
 		journal: j,
-		judged:  make(chan struct{}, 1),
+		renewed: make(chan struct{}, 1),
 		log:     o.Logger,
 		metrics: newMetrics(o.Registerer, j),
 	}
@@ -75,21 +76,22 @@ func newProcessor(j line, o Options) *Processor {
 	return p
 }
 
-// Judge goes on with another policy: what is folded from now on is judged by it,
-// and so is, at once, what is open. It may be called at any time.
+// Judge sets another policy. It applies to all later folds, and Run immediately
+// refolds the accounts with open exposures. Judge is safe for concurrent use.
 func (p *Processor) Judge(policy exposure.Policy) {
 	p.policy.Store(&policy)
 	p.journal.Anew()
 	select {
-	case p.judged <- struct{}{}:
+	case p.renewed <- struct{}{}:
 	default:
 	}
 }
 
-// Ready reports why events cannot be journalled or folded at the moment, nil if
-// they can, as far as is known from the last try.
+// Ready returns why events cannot be journalled or folded at the moment: the last
+// try failed, a commit hangs, or the journal file is gone. It returns nil
+// otherwise.
 func (p *Processor) Ready() error {
-	var errs []error
+	errs := []error{p.journal.Ready()}
 	for _, e := range []*error{p.appendErr.Load(), p.foldErr.Load()} {
 		if e != nil {
 			errs = append(errs, *e)
@@ -98,8 +100,8 @@ func (p *Processor) Ready() error {
 	return errors.Join(errs...)
 }
 
-// How long Run waits at most: after a fold that failed, and for its next look,
-// so that a clock that was set or a machine that slept is noticed.
+// How long Run waits at most: after a fold that failed, and until the next
+// account is due, so that it notices a clock that was set or a machine that slept.
 const (
 	minRetry   = time.Second
 	maxRetry   = time.Minute
@@ -107,24 +109,24 @@ const (
 	pruneEvery = time.Hour
 )
 
-// Run folds: at once when events were appended, and when an exposure's next
-// look is due, until ctx is done. What is not folded by then is folded by the
-// next Run. It tries again whatever fails, so it always returns nil.
+// Run folds until ctx is done: immediately when events were appended, and when an
+// account is due. The next Run folds the events that are left. Run retries
+// whatever fails, so it always returns nil.
 func (p *Processor) Run(ctx context.Context) error {
 	var pruned time.Time
 	retry := minRetry
 	for ctx.Err() == nil {
 		appended := p.journal.Appended()
 		now := time.Now()
-		next, err := p.journal.Fold(ctx, now, p.tell, p.told)
+		due, err := p.journal.Fold(ctx, now, p.fold, p.folded)
 		if ctx.Err() != nil {
 			break
 		}
 		wait := maxWait
-		if !next.IsZero() {
-			wait = max(0, min(wait, time.Until(next)))
+		if !due.IsZero() {
+			wait = max(0, min(wait, time.Until(due)))
 		}
-		p.noteFold(err)
+		p.recordFold(err)
 		if err != nil {
 			wait = min(wait, retry)
 			retry = min(2*retry, maxRetry)
@@ -137,12 +139,12 @@ func (p *Processor) Run(ctx context.Context) error {
 				p.log.Error("the journal could not be pruned; it grows until it can", "err", err)
 			}
 		}
-		p.reportExpected(now)
+		p.reportPlanned(now)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-appended:
-		case <-p.judged:
+		case <-p.renewed:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -150,24 +152,24 @@ func (p *Processor) Run(ctx context.Context) error {
 	return nil
 }
 
-func (p *Processor) tell(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+func (p *Processor) fold(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
 	return exposure.Tell(events, st, now, *p.policy.Load())
 }
 
-func (p *Processor) told(f journal.Folded) {
+func (p *Processor) folded(f journal.Folded) {
 	now := time.Now()
 	for _, a := range f.Alerts {
 		p.metrics.alerts.WithLabelValues(string(a.Step), string(a.Severity)).Inc()
 		p.metrics.toAlert.Observe(now.Sub(a.Time).Seconds())
-		p.noteExpected(a)
+		p.recordPlanned(a)
 		if a.Step == exposure.Resolved && a.Users == nil && a.Resolution != nil && a.OpenedAt != nil && a.ResolvedAt != nil {
-			p.metrics.lasted.WithLabelValues(*a.Resolution).Observe(a.ResolvedAt.Sub(*a.OpenedAt).Seconds())
+			p.metrics.durations.WithLabelValues(*a.Resolution).Observe(a.ResolvedAt.Sub(*a.OpenedAt).Seconds())
 		}
 	}
 }
 
-// noteFold logs a failure when it is a new one, and the end of it.
-func (p *Processor) noteFold(err error) {
+// recordFold logs a failure when it differs from the last, and the end of it.
+func (p *Processor) recordFold(err error) {
 	last := p.foldErr.Load()
 	if err == nil {
 		if last != nil {
@@ -177,7 +179,7 @@ func (p *Processor) noteFold(err error) {
 		return
 	}
 	p.metrics.foldErrors.Inc()
-	err = fmt.Errorf("events could not be folded (they are kept, it is tried again): %w", err)
+	err = fmt.Errorf("events could not be folded (they are kept; mfawatch retries): %w", err)
 	if last == nil || (*last).Error() != err.Error() {
 		p.log.Error("folding failed", "err", err)
 	}

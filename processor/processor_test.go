@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -62,8 +63,8 @@ func openJournal(t testing.TB) *journal.Journal {
 	return j
 }
 
-// A faultyLine is a journal that fails when told to, and counts.
-type faultyLine struct {
+// A faultyStore is a journal that fails on demand, and counts.
+type faultyStore struct {
 	*journal.Journal
 	mu               sync.Mutex
 	appendErr        error
@@ -71,13 +72,13 @@ type faultyLine struct {
 	appends, biggest int
 }
 
-func (l *faultyLine) set(appendErr, foldErr error) {
+func (l *faultyStore) set(appendErr, foldErr error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.appendErr, l.foldErr = appendErr, foldErr
 }
 
-func (l *faultyLine) Append(ctx context.Context, events []*trail.Event) (int, error) {
+func (l *faultyStore) Append(ctx context.Context, events []*trail.Event) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.appends++
@@ -88,34 +89,34 @@ func (l *faultyLine) Append(ctx context.Context, events []*trail.Event) (int, er
 	return l.Journal.Append(ctx, events)
 }
 
-func (l *faultyLine) Fold(ctx context.Context, now time.Time, f journal.Folder, told func(journal.Folded)) (time.Time, error) {
+func (l *faultyStore) Fold(ctx context.Context, now time.Time, f journal.Folder, folded func(journal.Folded)) (time.Time, error) {
 	l.mu.Lock()
 	err := l.foldErr
 	l.mu.Unlock()
 	if err != nil {
 		return time.Time{}, err
 	}
-	return l.Journal.Fold(ctx, now, f, told)
+	return l.Journal.Fold(ctx, now, f, folded)
 }
 
 type rig struct {
 	*Processor
-	line *faultyLine
+	line *faultyStore
 	reg  *prometheus.Registry
 	log  *bytes.Buffer
 }
 
 func newRig(t testing.TB) *rig {
-	r := &rig{line: &faultyLine{Journal: openJournal(t)}, reg: prometheus.NewPedanticRegistry(), log: new(bytes.Buffer)}
+	r := &rig{line: &faultyStore{Journal: openJournal(t)}, reg: prometheus.NewPedanticRegistry(), log: new(bytes.Buffer)}
 	r.Processor = newProcessor(r.line, Options{Logger: slog.New(slog.NewTextHandler(r.log, nil)), Registerer: r.reg, Policy: exposure.DefaultPolicy()})
 	return r
 }
 
-// alerts folds, and returns steps and users in the order they are told.
+// alerts folds, and returns steps and users in the order they are alerted.
 func (r *rig) alerts(t testing.TB, now time.Time) (steps []string) {
 	t.Helper()
-	_, err := r.line.Journal.Fold(t.Context(), now, r.tell, func(f journal.Folded) {
-		r.told(f)
+	_, err := r.line.Journal.Fold(t.Context(), now, r.fold, func(f journal.Folded) {
+		r.folded(f)
 		for _, a := range f.Alerts {
 			if a.Step != exposure.Campaign {
 				steps = append(steps, string(a.Step)+" "+*a.User)
@@ -145,7 +146,7 @@ func TestHandleJournalsWhatMatters(t *testing.T) {
 	}
 	got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC))
 	if fmt.Sprint(got) != "[opened bob opened eve]" {
-		t.Errorf("told %v", got)
+		t.Errorf("alerted %v", got)
 	}
 	err := testutil.GatherAndCompare(r.reg, strings.NewReader(`
 # HELP mfawatch_records_total CloudTrail records read, watched or not.
@@ -205,7 +206,7 @@ func TestHandleUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened bob opened eve]" {
-		t.Errorf("told %v", got)
+		t.Errorf("alerted %v", got)
 	}
 	logs := r.log.String()
 	if n := strings.Count(logs, "level=WARN"); n != 2 {
@@ -219,7 +220,7 @@ func TestHandleUnreadable(t *testing.T) {
 	}
 	asides, err := r.line.Asides()
 	if err != nil || len(asides) != 2 || !strings.Contains(string(asides[0].Raw), "eventTimes") || asides[0].Origin != "kafka://t/0@7" {
-		t.Errorf("kept aside %+v, %v", asides, err)
+		t.Errorf("quarantined %+v, %v", asides, err)
 	}
 }
 
@@ -268,13 +269,13 @@ func TestHandleFailures(t *testing.T) {
 				t.Errorf("after an append that worked: %v", err)
 			}
 			if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened eve]" {
-				t.Errorf("told %v", got)
+				t.Errorf("alerted %v", got)
 			}
 		})
 	}
 }
 
-// A part that is given up is kept aside with its cause, once, and not looked
+// A part that is not offered again is quarantined with its cause, once, and not looked
 // into; its neighbours are read. Without room for it the delivery fails.
 func TestHandleGivenUp(t *testing.T) {
 	r := newRig(t)
@@ -288,14 +289,14 @@ func TestHandleGivenUp(t *testing.T) {
 		}
 	}
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened bob]" {
-		t.Errorf("told %v", got)
+		t.Errorf("alerted %v", got)
 	}
 	asides, err := r.line.Asides()
 	if err != nil || len(asides) != 1 {
-		t.Fatalf("kept aside %+v, %v", asides, err)
+		t.Fatalf("quarantined %+v, %v", asides, err)
 	}
 	if a := asides[0]; a.Source != "files" || a.Reason != "missing" || a.Err != "no such key" || a.Origin != "sqs://trail/m" || !bytes.Equal(a.Raw, given.Bytes) {
-		t.Errorf("kept aside %+v", a)
+		t.Errorf("quarantined %+v", a)
 	}
 
 	var full []journal.Aside
@@ -306,7 +307,7 @@ func TestHandleGivenUp(t *testing.T) {
 		t.Fatalf("%d left out, %v", left, err)
 	}
 	given.Origin.Place = "sqs://trail/n"
-	if err := r.Handle(t.Context(), delivery(given)); !errors.Is(err, errNoRoom) {
+	if err := r.Handle(t.Context(), delivery(given)); !errors.Is(err, errQuarantineFull) {
 		t.Errorf("without room: %v", err)
 	}
 	if err := r.Ready(); err != nil {
@@ -317,7 +318,7 @@ func TestHandleGivenUp(t *testing.T) {
 	}
 }
 
-// Whoever wants to know is told what was left behind, but not what is kept aside.
+// Damaged is called with skipped input, but not with quarantined records.
 func TestHandleTellsDamage(t *testing.T) {
 	r := newRig(t)
 	var damage []trail.Reason
@@ -325,7 +326,7 @@ func TestHandleTellsDamage(t *testing.T) {
 	d := delivery(inBytes("a", object(noTime)), inBytes("b", "\x1f\x8b broken"), inBytes("c", "{}"))
 	d.Damaged = func(u trail.Unreadable) { damage = append(damage, u.Reason) }
 	if err := r.Handle(t.Context(), d); err != nil || fmt.Sprint(damage) != "[truncated]" {
-		t.Errorf("told of %v, %v", damage, err)
+		t.Errorf("damaged: %v, %v", damage, err)
 	}
 }
 
@@ -358,7 +359,7 @@ func TestHandleAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); len(got) != 20 {
-		t.Errorf("%d told, want 20", len(got))
+		t.Errorf("%d alerted, want 20", len(got))
 	}
 }
 
@@ -393,7 +394,7 @@ func TestHandleAllocatesNothingWithoutAMatch(t *testing.T) {
 	}
 }
 
-func TestRunFoldsAtOnceAndWhenDue(t *testing.T) {
+func TestRunFoldsImmediatelyAndWhenDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -411,7 +412,7 @@ func TestRunFoldsAtOnceAndWhenDue(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := count(exposure.Opened, exposure.High); n != 1 {
-			t.Errorf("%v opened at once, want 1", n)
+			t.Errorf("%v opened immediately, want 1", n)
 		}
 		time.Sleep(15*time.Minute - time.Second)
 		if n := count(exposure.Escalated, exposure.High) + count(exposure.Escalated, exposure.Critical); n != 0 {
@@ -453,7 +454,7 @@ mfawatch_journal_unfolded_accounts 0
 		}
 		synctest.Wait()
 		if err := testutil.GatherAndCompare(r.reg, strings.NewReader(`
-# HELP mfawatch_oldest_open_exposure_seconds Time since the opening of the exposure that is open the longest; 0 where none is.
+# HELP mfawatch_oldest_open_exposure_seconds Time since the opening of the oldest open exposure; 0 if none is open.
 # TYPE mfawatch_oldest_open_exposure_seconds gauge
 mfawatch_oldest_open_exposure_seconds{severity="critical"} 0
 mfawatch_oldest_open_exposure_seconds{severity="high"} 0
@@ -464,7 +465,7 @@ mfawatch_oldest_open_exposure_seconds{severity="medium"} 0
 			t.Error(err)
 		}
 		var m dto.Metric
-		if err := r.metrics.lasted.WithLabelValues(exposure.Enabled).(prometheus.Metric).Write(&m); err != nil {
+		if err := r.metrics.durations.WithLabelValues(exposure.Enabled).(prometheus.Metric).Write(&m); err != nil {
 			t.Fatal(err)
 		}
 		if h := m.GetHistogram(); h.GetSampleCount() != 1 || h.GetSampleSum() != 600 {
@@ -544,5 +545,25 @@ func TestMetricsLint(t *testing.T) {
 	r.line.Close()
 	if _, err := r.reg.Gather(); err != nil {
 		t.Errorf("a closed journal breaks the metrics: %v", err)
+	}
+}
+
+// Ready asks the journal, too.
+func TestNotReadyWithoutTheJournalFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mfawatch.db")
+	j, err := journal.Open(path, journal.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	p := New(j, Options{Logger: slog.New(slog.DiscardHandler), Policy: exposure.DefaultPolicy()})
+	if err := p.Ready(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Ready(); !errors.Is(err, journal.ErrReplaced) {
+		t.Errorf("got %v, want that the file is gone", err)
 	}
 }

@@ -1,13 +1,12 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
@@ -15,68 +14,50 @@ import (
 // An alertEntry is an alert on its way into the file.
 type alertEntry struct {
 	alert  *exposure.Alert
-	value  []byte // when, flags, length of its line, line, rest of when, the alert as JSON
+	lane   string
+	value  []byte
 	number uint64 // set by the transaction
 }
 
-// Flags of an alert. The bits above them are its step by its place in steps and
-// its severity by that in the list of all, from 1; 0 is one that was written
-// before they were there. A step of 0 beside a severity is the one that has no
-// place in steps, a campaign.
-const (
-	endsFlag  = 1 << iota // it ends its exposure
-	exactFlag             // the nanoseconds of when follow the line
-
-	stepShift     = 2
-	severityShift = 5
-)
-
-// steps are those that are kept beside an alert, seven at most. Their places are
-// written to the file.
-var steps = []exposure.Step{exposure.Attempted, exposure.Opened, exposure.Reduced, exposure.Updated, exposure.Exploited, exposure.Escalated, exposure.Resolved}
-
+// newAlertEntry puts a header in front of the alert as JSON, so that readers
+// need not decode that: since, then lane, ID, step and severity, each behind its
+// length.
 func newAlertEntry(a *exposure.Alert, since time.Time) (alertEntry, error) {
 	body, err := encode(a)
 	if err != nil {
 		return alertEntry{}, fmt.Errorf("alert %q: %w", a.ID, err)
 	}
-	line := string(nameKey(lineOf(a)))
-	v := append(timeKey(since), exactFlag)
-	if a.Step == exposure.Resolved {
-		v[8] |= endsFlag
+	e := alertEntry{alert: a, lane: laneOf(a), value: exactKey(since)}
+	for _, s := range []string{e.lane, string(nameKey(a.ID)), string(a.Step), string(a.Severity)} {
+		e.value = append(binary.BigEndian.AppendUint16(e.value, uint16(len(s))), s...)
 	}
-	v[8] |= byte(slices.Index(steps, a.Step)+1)<<stepShift | byte(slices.Index(exposure.Severities, a.Severity)+1)<<severityShift
-	v = append(binary.BigEndian.AppendUint16(v, uint16(len(line))), line...)
-	v = binary.BigEndian.AppendUint32(v, uint32(since.Nanosecond()))
-	return alertEntry{alert: a, value: append(v, body...)}, nil
+	e.value = append(e.value, body...)
+	return e, nil
 }
 
-// lineOf names what an alert has to keep its turn in: its exposure, or itself.
-func lineOf(a *exposure.Alert) string {
+// laneOf names the lane in which an alert keeps its order: its exposure, or
+// itself where it belongs to none.
+func laneOf(a *exposure.Alert) string {
 	if a.Exposure != nil {
-		return *a.Exposure
+		return string(nameKey(*a.Exposure))
 	}
-	return a.ID
+	return string(nameKey(a.ID))
 }
 
-// putAlerts numbers and writes the alerts that are not there yet.
-func putAlerts(tx *bolt.Tx, entries []alertEntry) ([]alertEntry, error) {
-	alerts, told := tx.Bucket(alertsBucket), tx.Bucket(toldBucket)
+// putAlerts numbers and writes the alerts that are not in the journal yet.
+func putAlerts(tx *tx, entries []alertEntry) ([]alertEntry, error) {
+	ids := tx.table(alertIDTable)
 	var numbered []alertEntry
 	for _, e := range entries {
 		id := nameKey(e.alert.ID)
-		if told.Get(id) != nil {
+		if ids.has(id) {
 			continue
 		}
 		var err error
-		if e.number, err = alerts.NextSequence(); err != nil {
+		if e.number, err = putAlert(tx, e); err != nil {
 			return nil, err
 		}
-		key := numberKey(e.number)
-		if err := alerts.Put(key, seal(key, e.value)); err != nil {
-			return nil, err
-		}
-		if err := told.Put(id, key); err != nil {
+		if err := ids.put(id, numberKey(e.number)); err != nil {
 			return nil, err
 		}
 		numbered = append(numbered, e)
@@ -84,84 +65,156 @@ func putAlerts(tx *bolt.Tx, entries []alertEntry) ([]alertEntry, error) {
 	return numbered, nil
 }
 
-// A Pending is an alert that a sink has still to be told.
-type Pending struct {
-	Number   uint64            // its place among all alerts
-	Line     string            // alerts of one line, which is one exposure, are told in order of their number
-	Step     exposure.Step     // "" for one that was journalled before steps were kept here
-	Severity exposure.Severity // "" for one that was journalled before severities were kept here
-	Since    time.Time         // when the first event behind it that was not folded was journalled
+func putAlert(tx *tx, e alertEntry) (number uint64, err error) {
+	if number, err = tx.table(stateTable).increment(lastAlertKey); err != nil {
+		return 0, err
+	}
+	return number, tx.table(alertTable).put(numberKey(number), e.value)
+}
 
-	// How the sink fared with it before this process: see Failed. Zero if it
-	// did not fail.
+// numbered reports whether b is a number from low to high.
+func numbered(b []byte, low, high uint64) bool {
+	return len(b) == 8 && binary.BigEndian.Uint64(b) >= low && binary.BigEndian.Uint64(b) <= high
+}
+
+// A Pending is an alert that a sink has not acked.
+type Pending struct {
+	Number   uint64        // its place among all alerts
+	Line     string        // its lane, which is its exposure: alerts of one lane are sent in order of their number
+	Step     exposure.Step // what happened
+	Severity exposure.Severity
+	Since    time.Time // when the first event behind it that was not folded was journalled
+
+	// Attempts and First are what Failed recorded last; zero if it recorded
+	// nothing.
 	Attempts int
 	First    time.Time
 
-	// Stopped says that the sink is to be told no more of the exposure.
+	// Stopped reports that a person closed the exposure at the sink.
 	Stopped bool
-	// Known says that the sink knows the exposure, through the recipients To.
+	// Known reports that the sink knows the exposure, through the recipients To.
 	Known bool
 	To    []string
-	// Orphan says that a sink knows the exposure that is not registered: it went
-	// away, or has another name now.
+	// Orphan reports that a sink knows the exposure that is not registered: it
+	// was removed or renamed.
 	Orphan bool
 
-	ends bool // the exposure
+	id string // of the alert, as a key
 }
 
-const alertHeader = 8 + 1 + 2
-
-func splitAlert(key, sealed []byte) (p Pending, body []byte, err error) {
-	v, err := unseal(key, sealed)
-	if err != nil {
-		return p, nil, err
+// splitAlert returns the header of an alert, and the alert as JSON.
+func splitAlert(key, v []byte) (p Pending, body []byte, err error) {
+	if len(key) != 8 || len(v) < 8 {
+		return p, nil, damagedEntry(key)
 	}
-	if len(key) != 8 || len(v) < alertHeader {
-		return p, nil, fmt.Errorf("%w: alert %x", ErrDamaged, key)
+	p.Number, p.Since, body = binary.BigEndian.Uint64(key), keyExact(v), v[8:]
+	var head [4]string
+	for i := range head {
+		if len(body) < 2 || len(body)-2 < int(binary.BigEndian.Uint16(body)) {
+			return p, nil, damagedEntry(key)
+		}
+		n := 2 + int(binary.BigEndian.Uint16(body))
+		head[i], body = string(body[2:n]), body[n:]
 	}
-	line := int(binary.BigEndian.Uint16(v[9:]))
-	exact := 0
-	if v[8]&exactFlag != 0 {
-		exact = 4
-	}
-	if len(v) < alertHeader+line+exact {
-		return p, nil, fmt.Errorf("%w: alert %x", ErrDamaged, key)
-	}
-	p = Pending{
-		Number: binary.BigEndian.Uint64(key),
-		Line:   string(v[alertHeader : alertHeader+line]),
-		Since:  keyTime(v),
-		ends:   v[8]&endsFlag != 0,
-	}
-	if i := int(v[8] >> severityShift & 7); i > 0 && i <= len(exposure.Severities) {
-		p.Severity = exposure.Severities[i-1]
-	}
-	switch i := int(v[8] >> stepShift & 7); {
-	case i > 0 && i <= len(steps):
-		p.Step = steps[i-1]
-	case p.Severity != "":
-		p.Step = exposure.Campaign
-	}
-	body = v[alertHeader+line:]
-	if exact > 0 {
-		p.Since = p.Since.Add(time.Duration(binary.BigEndian.Uint32(body)))
-	}
-	return p, body[exact:], nil
+	p.Line, p.id, p.Step, p.Severity = head[0], head[1], exposure.Step(head[2]), exposure.Severity(head[3])
+	return p, body, nil
 }
 
-func getAlert(tx *bolt.Tx, number uint64) (*exposure.Alert, Pending, error) {
+// readAlert returns an alert as JSON, valid until the transaction ends.
+func readAlert(tx *tx, number uint64) (p Pending, body []byte, err error) {
 	key := numberKey(number)
-	sealed := tx.Bucket(alertsBucket).Get(key)
-	if sealed == nil {
-		return nil, Pending{}, fmt.Errorf("alert %d is not in the journal", number)
+	v, err := tx.table(alertTable).get(key)
+	switch {
+	case err != nil:
+		return p, nil, err
+	case v == nil:
+		return p, nil, fmt.Errorf("alert %d is not in the journal", number)
 	}
-	p, body, err := splitAlert(key, sealed)
-	if err != nil {
-		return nil, p, err
-	}
+	return splitAlert(key, v)
+}
+
+func decodeAlert(number uint64, body []byte) (*exposure.Alert, error) {
 	a := new(exposure.Alert)
 	if err := json.Unmarshal(body, a); err != nil {
-		return nil, p, fmt.Errorf("%w: alert %d: %w", ErrDamaged, number, err)
+		return nil, fmt.Errorf("%w: alert %d: %w", ErrDamaged, number, err)
 	}
-	return a, p, nil
+	return a, nil
 }
+
+// Latest returns the newest alerts, at most limit, the newest first.
+func (j *Journal) Latest(limit int) ([]*exposure.Alert, error) {
+	return j.list(limit, func(Pending) bool { return true })
+}
+
+// Story returns the alerts of an exposure that are kept, at most limit, the
+// newest first. It reads through all alerts, so it is for pages, not for
+// dispatchers.
+func (j *Journal) Story(id string, limit int) ([]*exposure.Alert, error) {
+	lane := string(nameKey(id))
+	return j.list(limit, func(p Pending) bool { return p.Line == lane })
+}
+
+func (j *Journal) list(limit int, want func(Pending) bool) ([]*exposure.Alert, error) {
+	var bodies [][]byte
+	err := j.view(func(tx *tx) (err error) {
+		for k, v := range tx.table(alertTable).descend(&err) {
+			if len(bodies) >= limit {
+				break
+			}
+			p, body, err := splitAlert(k, v)
+			if err != nil {
+				return err
+			}
+			if want(p) {
+				bodies = append(bodies, slices.Clone(body))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list alerts: %w", err)
+	}
+	var alerts []*exposure.Alert
+	for _, body := range bodies {
+		a, err := decodeAlert(0, body)
+		if err != nil {
+			return nil, fmt.Errorf("list alerts: %w", err)
+		}
+		alerts = append(alerts, a)
+	}
+	return alerts, nil
+}
+
+// Announced returns the planned changes that alerts in the journal name, by
+// their IDs. It reads through all alerts.
+func (j *Journal) Announced() (map[string]bool, error) {
+	entries := map[string]bool{}
+	err := j.view(func(tx *tx) (err error) {
+		for k, v := range tx.table(alertTable).ascend(&err, nil) {
+			_, body, err := splitAlert(k, v)
+			if err != nil {
+				return err
+			}
+			if !bytes.Contains(body, []byte(`"expected":{`)) {
+				continue
+			}
+			var a struct {
+				Expected *exposure.AlertExpected `json:"expected"`
+			}
+			if err := json.Unmarshal(body, &a); err != nil {
+				return fmt.Errorf("%w: alert %x: %w", ErrDamaged, k, err)
+			}
+			if a.Expected != nil {
+				entries[a.Expected.Entry] = true
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list planned changes: %w", err)
+	}
+	return entries, nil
+}
+
+// resolves reports whether the alert ends its exposure.
+func (p Pending) resolves() bool { return p.Step == exposure.Resolved }

@@ -7,15 +7,13 @@ import (
 	"fmt"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// Append makes the events durable and returns how many of them are new: an
-// event whose ID was seen within the retention is skipped. It keeps the events,
-// which must not be changed afterwards. A ctx that is done stops it only
-// before it has begun to write.
+// Append makes the events durable and returns how many of them are new. It skips
+// an event whose ID was seen within the retention. It keeps the events, which
+// must not be changed afterwards. A ctx that is done stops it only before it
+// has begun to write.
 func (j *Journal) Append(ctx context.Context, events []*trail.Event) (fresh int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -34,7 +32,7 @@ func (j *Journal) Append(ctx context.Context, events []*trail.Event) (fresh int,
 	now := time.Now()
 	var added []addition
 	err = j.commit(change{
-		do: func(tx *bolt.Tx) (err error) {
+		do: func(tx *tx) (err error) {
 			added, err = putEntries(tx, entries, now, true)
 			return err
 		},
@@ -61,11 +59,11 @@ type entry struct {
 	event   *trail.Event
 	account string // as a key
 	key     []byte
-	sealed  []byte
+	value   []byte
 }
 
-// An addition is an entry that was written: a new event, or one that was there
-// with an origin that sorts behind.
+// An addition is an entry that was written: a new event, or a known one whose
+// stored origin sorts behind.
 type addition struct {
 	entry
 	generation uint64 // of its account from now on; 0 if there is nothing new to fold
@@ -74,8 +72,9 @@ type addition struct {
 func newEntry(e *trail.Event) (entry, error) {
 	value, err := encode(e)
 	if err != nil {
-		// What JSON cannot say must not be offered for ever: a raw record that
-		// is none, a time zone that moves the year past 9999.
+		// An event that JSON cannot express must not be offered again and
+		// again: a raw record that is no JSON, a time zone that moves the year
+		// past 9999.
 		c := *e
 		c.Raw = nil
 		if c.Time.Year() < 0 || c.Time.Year() > 9999 {
@@ -86,90 +85,100 @@ func newEntry(e *trail.Event) (entry, error) {
 		}
 		e = &c
 	}
-	key := eventKey(e)
-	return entry{e, accountName(e), key, seal(key, value)}, nil
+	return entry{e, accountName(e), eventKey(e), value}, nil
 }
 
 // putEntries writes the entries that are new, and marks their accounts dirty if
 // they are to be folded.
-func putEntries(tx *bolt.Tx, entries []entry, now time.Time, fold bool) ([]addition, error) {
-	events, seen, dirty := tx.Bucket(eventsBucket), tx.Bucket(seenBucket), tx.Bucket(dirtyBucket)
+func putEntries(tx *tx, entries []entry, now time.Time, fold bool) ([]addition, error) {
+	events, seen := tx.table(eventTable), tx.table(seenTable)
 	var added []addition
 	for _, e := range entries {
 		id := seenKey(e.event)
-		if seen.Get(id) != nil {
+		if seen.has(id) {
 			// One event from several places shows the origin that sorts first (R30).
 			better, err := sortsBefore(events, e)
 			if err != nil {
 				return nil, err
 			}
 			if better {
-				if err := events.Put(e.key, e.sealed); err != nil {
+				if err := events.put(e.key, e.value); err != nil {
 					return nil, err
 				}
 				added = append(added, addition{entry: e})
 			}
 			continue
 		}
-		if err := seen.Put(id, timeKey(now)); err != nil {
+		if err := seen.put(id, secondsKey(now)); err != nil {
 			return nil, err
 		}
-		if err := events.Put(e.key, e.sealed); err != nil {
+		if err := events.put(e.key, e.value); err != nil {
 			return nil, err
 		}
-		if !fold {
-			added = append(added, addition{entry: e})
-			continue
+		a := addition{entry: e}
+		if fold {
+			var err error
+			if a.generation, err = markDirty(tx, e.account, now); err != nil {
+				return nil, err
+			}
 		}
-		generation, err := dirty.NextSequence()
-		if err != nil {
-			return nil, err
-		}
-		// The mark keeps the time of the first event that waits.
-		since := now
-		if old, first := splitMark(dirty.Get([]byte(e.account))); old > 0 {
-			since = first
-		}
-		if err := dirty.Put([]byte(e.account), dirtyMark(generation, since)); err != nil {
-			return nil, err
-		}
-		added = append(added, addition{e, generation})
+		added = append(added, a)
 	}
 	return added, nil
 }
 
-// dirtyMark is what the dirty bucket holds of an account.
-func dirtyMark(generation uint64, since time.Time) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, generation), exactKey(since)...)
+// markDirty returns the new generation of the account. The mark keeps the time
+// of the first event that waits.
+func markDirty(tx *tx, account string, now time.Time) (generation uint64, err error) {
+	if generation, err = tx.table(stateTable).increment(generationKey); err != nil {
+		return 0, err
+	}
+	dirty, key := tx.table(dirtyTable), []byte(account)
+	old, since, err := dirtyMark(dirty, key)
+	if err != nil {
+		return 0, err
+	}
+	if old == 0 {
+		since = now
+	}
+	return generation, putMark(dirty, key, generation, since)
 }
 
-// splitMark returns zeros where there is no mark.
-func splitMark(mark []byte) (generation uint64, since time.Time) {
-	if len(mark) != 16 {
-		return 0, since
+func putMark(dirty table, account []byte, generation uint64, since time.Time) error {
+	return dirty.put(account, append(numberKey(generation), exactKey(since)...))
+}
+
+// dirtyMark returns zeros where there is no mark.
+func dirtyMark(dirty table, account []byte) (generation uint64, since time.Time, err error) {
+	v, err := dirty.get(account)
+	if err != nil || v == nil {
+		return 0, since, err
 	}
-	return binary.BigEndian.Uint64(mark), exactTime(mark[8:])
+	return splitMark(account, v)
+}
+
+func splitMark(account, v []byte) (generation uint64, since time.Time, err error) {
+	if len(v) != 16 {
+		return 0, since, damagedEntry(account)
+	}
+	return binary.BigEndian.Uint64(v), keyExact(v[8:]), nil
 }
 
 // sortsBefore reports whether e's origin sorts before that of the same event in
-// the file, if that is kept.
-func sortsBefore(events *bolt.Bucket, e entry) (bool, error) {
-	sealed := events.Get(e.key)
-	if sealed == nil || e.event.Origin == "" {
-		return false, nil
+// the file, if the file still has it.
+func sortsBefore(events table, e entry) (bool, error) {
+	v, err := events.get(e.key)
+	if err != nil || v == nil || e.event.Origin == "" {
+		return false, err
 	}
-	old, err := decodeEvent(e.key, sealed)
+	old, err := decodeEvent(e.key, v)
 	if err != nil {
 		return false, err
 	}
 	return e.event.Origin < old.Origin, nil
 }
 
-func decodeEvent(key, sealed []byte) (*trail.Event, error) {
-	value, err := unseal(key, sealed)
-	if err != nil {
-		return nil, err
-	}
+func decodeEvent(key, value []byte) (*trail.Event, error) {
 	e := new(trail.Event)
 	if err := json.Unmarshal(value, e); err != nil {
 		return nil, fmt.Errorf("%w: event %q: %w", ErrDamaged, key, err)

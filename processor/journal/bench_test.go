@@ -30,13 +30,13 @@ func BenchmarkBurst(b *testing.B) {
 		}
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		folds, alerts := 0, 0
-		told := func(f Folded) { alerts += len(f.Alerts) }
+		alerted := func(f Folded) { alerts += len(f.Alerts) }
 		begin := time.Now()
 		go func() {
 			defer close(stopped)
 			for {
 				appended := j.Appended()
-				if _, err := j.Fold(b.Context(), time.Now(), f, told); err != nil {
+				if _, err := j.Fold(b.Context(), time.Now(), f, alerted); err != nil {
 					b.Error(err)
 				}
 				folds++
@@ -63,4 +63,21 @@ func BenchmarkBurst(b *testing.B) {
 		b.ReportMetric(float64(alerts), "alerts")
 		j.Close()
 	}
+}
+
+// BenchmarkAppend appends one event of a realistic size at a time, as a quiet
+// source does.
+func BenchmarkAppend(b *testing.B) {
+	raw := fmt.Appendf(nil, `{"eventName":"DeactivateMFADevice","pad":%q}`, make([]byte, 300))
+	j := open(b, b.TempDir()+"/mfawatch.db")
+	n := 0
+	for b.Loop() {
+		for range 100 {
+			e := event("111122223333", fmt.Sprintf("user%d", n%1000), n)
+			e.Raw = raw
+			mustAppend(b, j, e)
+			n++
+		}
+	}
+	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
 }

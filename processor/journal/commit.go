@@ -1,18 +1,22 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
 
 // A change is one caller's part of a transaction.
 type change struct {
-	do   func(tx *bolt.Tx) error // writes; touches no memory that a rollback would have to restore
-	done func()                  // runs once the transaction is on disk, before the next one begins
+	do   func(tx *tx) error // writes; touches no memory that a rollback would have to restore
+	done func()             // runs once the transaction is on disk, before the next one starts
 }
 
-// A group is the changes that share one transaction, and so one fsync.
+// A group holds the changes that share one transaction, and so one fsync.
 type group struct {
 	changes []change
 	err     error
@@ -39,7 +43,7 @@ func (j *Journal) commit(c change) error {
 	j.write.Lock()
 	defer j.write.Unlock()
 	j.mu.Lock()
-	j.group = nil // nobody joins from here on
+	j.group = nil // no change joins from here on
 	j.mu.Unlock()
 
 	g.err = explain(j.transact(g.changes))
@@ -52,10 +56,13 @@ func (j *Journal) commit(c change) error {
 	return g.err
 }
 
-// transact runs the changes in a transaction. Where it fails by itself, and not
-// by one of them, the file is opened anew.
+// transact runs the changes in a transaction. Where the store fails, and not one
+// of the changes, it opens the file again.
 func (j *Journal) transact(changes []change) error {
-	if j.db == nil { // it could not be, the last time
+	started := time.Now()
+	j.started.Store(&started)
+	defer j.started.Store(nil)
+	if j.db == nil { // the last attempt to open it again failed
 		if err := j.reopen(); err != nil {
 			return err
 		}
@@ -63,17 +70,21 @@ func (j *Journal) transact(changes []change) error {
 	var last *bolt.Tx
 	var theirs error
 	err := guard(func() error {
-		return j.update(func(tx *bolt.Tx) error {
-			last = tx
+		return j.update(func(t *bolt.Tx) error {
+			last = t
+			tx := newTx(t)
 			for _, c := range changes {
 				if theirs = c.do(tx); theirs != nil {
 					return theirs
 				}
 			}
-			j.txid = tx.ID()
-			return nil
+			j.txid = t.ID()
+			return tx.flush()
 		})
 	})
+	if err == nil {
+		err = j.inPlace()
+	}
 	if err == nil {
 		stats := last.Stats()
 		j.metrics.fsync.Observe(stats.GetWriteTime().Seconds())
@@ -88,15 +99,99 @@ func (j *Journal) transact(changes []change) error {
 	return err
 }
 
-// view reads. Its transaction must be short, and f must not begin another.
-func (j *Journal) view(f func(tx *bolt.Tx) error) error {
+// inPlace returns an error if the path no longer leads to the open file.
+func (j *Journal) inPlace() error {
+	info, err := os.Stat(j.path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrReplaced, err)
+	}
+	if !os.SameFile(info, *j.opened.Load()) {
+		return ErrReplaced
+	}
+	return nil
+}
+
+// reopen follows a commit that failed: only the file knows whether the commit
+// reached the disk, and bbolt's memory is not to be trusted any more. It never
+// creates a file. While it fails, every call except Close fails; each commit
+// tries again. The caller holds j.write.
+func (j *Journal) reopen() error {
+	err := j.reopenStore()
+	if err != nil {
+		return hint(err)
+	}
+	// The stored commit may be the one that a caller waits for; others retry.
+	j.appended.fire()
+	j.alerted.fire()
+	j.moved.fire()
+	return nil
+}
+
+func (j *Journal) reopenStore() (err error) {
+	j.file.Lock()
+	defer j.file.Unlock()
+	if j.closed {
+		return ErrClosed
+	}
+	if j.db != nil {
+		err = j.db.Close()
+		j.db = nil
+	}
+	defer func() {
+		if err != nil {
+			j.noFile = fmt.Errorf("the file could not be opened again: %w", err)
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	db, info, err := openStore(j.path, j.lockTimeout, os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	err = guard(func() error { return db.View(func(t *bolt.Tx) error { return j.compare(newTx(t)) }) })
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	j.db = db
+	j.opened.Store(&info)
+	return nil
+}
+
+// compare loads the failed commit if the file has it. The file has to be the one
+// that the commit was written to, with that commit or without it.
+func (j *Journal) compare(tx *tx) error {
+	if err := checkSize(tx, j.path); err != nil {
+		return err
+	}
+	if b := tx.Bucket([]byte(metaTable)); b == nil || string(b.Get(formatKey)) != format {
+		return fmt.Errorf("%w: not a journal any more", ErrReplaced)
+	}
+	id, err := tx.table(stateTable).get(idKey)
+	switch {
+	case err != nil:
+		return err
+	case string(id) != j.id:
+		return fmt.Errorf("%w: it is another journal", ErrReplaced)
+	case tx.ID() == j.txid-1:
+		return nil // the failed commit did not reach the disk
+	case tx.ID() != j.txid:
+		return fmt.Errorf("%w: it holds transaction %d where %d was written last", ErrReplaced, tx.ID(), j.txid)
+	}
+	j.cache.clear()
+	return j.load(tx)
+}
+
+// view reads. Its transaction must be short, and f must not start another.
+func (j *Journal) view(f func(tx *tx) error) error {
 	return explain(guard(func() error {
 		j.file.RLock()
 		defer j.file.RUnlock()
 		if j.db == nil {
 			return j.noFile
 		}
-		return j.db.View(f)
+		return j.db.View(func(t *bolt.Tx) error { return f(newTx(t)) })
 	}))
 }
 

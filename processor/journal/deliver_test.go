@@ -18,8 +18,8 @@ func enlist(t testing.TB, j *Journal, names ...string) {
 	}
 }
 
-// tell journals one alert for each of the events.
-func tell(t testing.TB, j *Journal, events ...*trail.Event) {
+// alertEach journals one alert for each of the events.
+func alertEach(t testing.TB, j *Journal, events ...*trail.Event) {
 	t.Helper()
 	mustAppend(t, j, events...)
 	mustFold(t, j, each)
@@ -56,10 +56,10 @@ func stats(t testing.TB, j *Journal, sink string) SinkStats {
 	return s.Sinks[sink]
 }
 
-func TestSinksHavePlacesOfTheirOwn(t *testing.T) {
+func TestSinksHaveCursorsOfTheirOwn(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a", "b")
-	tell(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "eve", 3))
+	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "eve", 3))
 	done(t, j, "a", 1, 3)
 	for _, restart := range []bool{false, true} {
 		if restart {
@@ -67,10 +67,10 @@ func TestSinksHavePlacesOfTheirOwn(t *testing.T) {
 			enlist(t, j, "a", "b")
 		}
 		if got := numbers(t, j, "a"); !slices.Equal(got, []uint64{2}) {
-			t.Errorf("restart %v: a has still to be told %v, want 2", restart, got)
+			t.Errorf("restart %v: pending for a: %v, want 2", restart, got)
 		}
 		if got := numbers(t, j, "b"); !slices.Equal(got, []uint64{1, 2, 3}) {
-			t.Errorf("restart %v: b has still to be told %v, want all", restart, got)
+			t.Errorf("restart %v: pending for b: %v, want all", restart, got)
 		}
 		if a, b := stats(t, j, "a"), stats(t, j, "b"); a.Pending != 1 || b.Pending != 3 || a.Oldest.IsZero() {
 			t.Errorf("restart %v: stats %+v and %+v", restart, a, b)
@@ -78,7 +78,7 @@ func TestSinksHavePlacesOfTheirOwn(t *testing.T) {
 	}
 	done(t, j, "a", 2, 2) // to note one twice is no error
 	if s := stats(t, j, "a"); s.Pending != 0 || !s.Oldest.IsZero() || len(numbers(t, j, "a")) != 0 {
-		t.Errorf("all told: %+v", s)
+		t.Errorf("all acked: %+v", s)
 	}
 	if pending, _ := j.Pending("b", 1, 1); len(pending) != 1 || pending[0].Number != 2 || pending[0].Line != "1/bob" {
 		t.Errorf("after 1, one alert: %+v", pending)
@@ -88,12 +88,12 @@ func TestSinksHavePlacesOfTheirOwn(t *testing.T) {
 func TestSinkNewAndVanished(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "old")
-	tell(t, j, event("1", "bob", 1), event("1", "bob", 2))
+	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2))
 	done(t, j, "old", 1)
 	j = reopen(t, j)
 	enlist(t, j, "new")
 	if got := numbers(t, j, "new"); len(got) != 0 {
-		t.Errorf("a new sink is told what was before: %v", got)
+		t.Errorf("a new sink gets earlier alerts: %v", got)
 	}
 	if _, err := j.Pending("old", 0, 10); !errors.Is(err, ErrUnknownSink) {
 		t.Errorf("a sink that is not registered: %v", err)
@@ -101,14 +101,14 @@ func TestSinkNewAndVanished(t *testing.T) {
 	if err := j.Done("old", Result{Number: 2}); !errors.Is(err, ErrUnknownSink) {
 		t.Errorf("a sink that is not registered: %v", err)
 	}
-	tell(t, j, event("1", "bob", 3))
+	alertEach(t, j, event("1", "bob", 3))
 	j = reopen(t, j)
 	enlist(t, j, "old", "new")
 	if got := numbers(t, j, "old"); !slices.Equal(got, []uint64{2, 3}) {
-		t.Errorf("a sink that came back has still to be told %v, want 2 and 3", got)
+		t.Errorf("pending for a sink that came back: %v, want 2 and 3", got)
 	}
 	if got := numbers(t, j, "new"); !slices.Equal(got, []uint64{3}) {
-		t.Errorf("the new sink has still to be told %v, want 3", got)
+		t.Errorf("pending for the new sink: %v, want 3", got)
 	}
 	if err := j.Register(""); err == nil {
 		t.Error("a sink without a name was registered")
@@ -118,7 +118,7 @@ func TestSinkNewAndVanished(t *testing.T) {
 func TestRefIsKeptPerExposureAndSink(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a", "b")
-	tell(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "eve", 3))
+	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "eve", 3))
 	if err := j.Done("a", Result{Number: 1, Ref: "ticket-7"}); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestRefIsKeptPerExposureAndSink(t *testing.T) {
 			t.Errorf("%s, alert %d: ref %q, %v, alert %+v", tt.sink, tt.number, ref, err, a)
 		}
 	}
-	// Whoever gave a reference was told, be it before anybody noted who knows what.
+	// A sink that gave a reference knows the exposure.
 	pending, err := j.Pending("a", 0, 10)
 	if err != nil || len(pending) != 2 || !pending[0].Known || pending[1].Known {
 		t.Errorf("pending %+v, %v", pending, err)
@@ -142,7 +142,7 @@ func TestRefIsKeptPerExposureAndSink(t *testing.T) {
 	if err := j.Done("a", Result{Number: 2}); err != nil {
 		t.Fatal(err)
 	}
-	tell(t, j, event("1", "bob", 4))
+	alertEach(t, j, event("1", "bob", 4))
 	if _, ref, err := j.Load("a", 4); err != nil || ref != "" {
 		t.Errorf("a ref that was taken back: %q, %v", ref, err)
 	}
@@ -151,13 +151,12 @@ func TestRefIsKeptPerExposureAndSink(t *testing.T) {
 	}
 }
 
-// The reference of an alert that is still to be told is kept, and nothing else
-// changes.
-func TestRefOfAnOpenResult(t *testing.T) {
+// The reference of a partial delivery is kept, and nothing else changes.
+func TestRefOfAPartialDelivery(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
-	tell(t, j, event("1", "bob", 1), event("1", "bob", 2))
-	if err := j.Done("a", Result{Number: 1, Ref: "half", Open: true}); err != nil {
+	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2))
+	if err := j.Done("a", Result{Number: 1, Outcome: Partial, Ref: "half"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, restart := range []bool{false, true} {
@@ -166,7 +165,7 @@ func TestRefOfAnOpenResult(t *testing.T) {
 			enlist(t, j, "a")
 		}
 		if got := numbers(t, j, "a"); !slices.Equal(got, []uint64{1, 2}) {
-			t.Errorf("restart %v: still to be told %v, want both", restart, got)
+			t.Errorf("restart %v: pending %v, want both", restart, got)
 		}
 		if _, ref, err := j.Take("a", 1); err != nil || ref != "half" {
 			t.Errorf("restart %v: ref %q, %v", restart, ref, err)
@@ -177,7 +176,7 @@ func TestRefOfAnOpenResult(t *testing.T) {
 func TestBury(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
-	tell(t, j, event("1", "bob", 1), event("1", "bob", 2))
+	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2))
 	for range 2 { // twice is no error
 		err := j.Bury("a", DeadLetter{Number: 1, Cause: "no such channel", Attempts: 3, First: start, Last: start.Add(time.Hour)})
 		if err != nil {
@@ -245,23 +244,23 @@ func TestPrune(t *testing.T) {
 		t.Errorf("an alert was removed within the retention: %v", err)
 	}
 	if got, err := j.Asides(); err != nil || len(got) != 1 {
-		t.Errorf("kept aside within the retention: %v, %v", got, err)
+		t.Errorf("quarantined within the retention: %v, %v", got, err)
 	}
 
 	if err := j.Prune(t.Context(), time.Now().Add(36*24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := j.Load("a", 1); err == nil {
-		t.Error("an alert told by all registered sinks outlived the retention")
+		t.Error("an alert acked by all registered sinks outlived the retention")
 	}
 	if _, ref, err := j.Load("a", 4); err != nil {
-		t.Errorf("an alert not told yet was removed: %v, %q", err, ref)
+		t.Errorf("a pending alert was removed: %v, %q", err, ref)
 	}
 	if got, _ := j.DeadLetters("b"); len(got) != 1 || got[0].Alert == nil {
 		t.Errorf("the dead letter is gone: %+v", got)
 	}
 	if got, _ := j.Asides(); len(got) != 0 {
-		t.Errorf("kept aside beyond the retention: %v", got)
+		t.Errorf("quarantined beyond the retention: %v", got)
 	}
 	if n := mustAppend(t, j, event("1", "zoe", 9)); n != 1 {
 		t.Error("a new event was taken for an old one")
@@ -278,15 +277,15 @@ func TestPrune(t *testing.T) {
 	j = reopen(t, j)
 	enlist(t, j, "gone")
 	if got := numbers(t, j, "gone"); !slices.Equal(got, []uint64{4, 5, 6, 7}) {
-		t.Errorf("a sink that was away has still to be told %v, want what is left", got)
+		t.Errorf("pending for a sink that was away: %v, want what is left", got)
 	}
 	if s := stats(t, j, "gone"); s.Pending != 4 || s.Oldest.IsZero() {
 		t.Errorf("a sink that was away: %+v", s)
 	}
 }
 
-// What a sink gave for a campaign is kept for as long as one of its exposures is
-// open: its end has to go where its beginning went.
+// The reference of a campaign is kept as long as one of its exposures is open: its
+// end has to go where its start went.
 func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
@@ -297,7 +296,7 @@ func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
 		return out
 	})
 	for n := range uint64(2) {
-		if err := j.Done("a", Result{Number: n + 1, Ref: "ticket", Known: true}); err != nil {
+		if err := j.Done("a", Result{Number: n + 1, Ref: "ticket"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -318,7 +317,7 @@ func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
 func TestAsidesAreBounded(t *testing.T) {
 	j := temp(t)
 	var records []Aside
-	for i := range maxAside + 10 {
+	for i := range maxQuarantined + 10 {
 		records = append(records, Aside{Origin: "s3://b/k", Offset: int64(i), Reason: "syntax", Err: "bad", Raw: []byte("\xff<")})
 	}
 	for range 2 {
@@ -327,8 +326,8 @@ func TestAsidesAreBounded(t *testing.T) {
 		}
 	}
 	got, err := j.Asides()
-	if err != nil || len(got) != maxAside {
-		t.Fatalf("%d kept, %v, want %d", len(got), err, maxAside)
+	if err != nil || len(got) != maxQuarantined {
+		t.Fatalf("%d kept, %v, want %d", len(got), err, maxQuarantined)
 	}
 	if string(got[0].Raw) != "\xff<" || got[0].Reason != "syntax" || got[0].Time.IsZero() {
 		t.Errorf("kept %+v", got[0])

@@ -100,19 +100,3 @@ func TestReadOnlyFolder(t *testing.T) {
 		}
 	}
 }
-
-// A second start says who has the file.
-func TestOpenSaysWhoHoldsIt(t *testing.T) {
-	j := temp(t)
-	_, err := Open(j.path, options())
-	if !errors.Is(err, ErrInUse) {
-		t.Fatalf("got %v, want ErrInUse", err)
-	}
-	locks, lerr := os.ReadFile("/proc/locks")
-	if lerr != nil || !strings.Contains(string(locks), fmt.Sprintf(" %d ", os.Getpid())) {
-		t.Skip("this system does not tell who holds a lock")
-	}
-	if want := fmt.Sprintf("process %d (", os.Getpid()); !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want %q in it", err, want)
-	}
-}

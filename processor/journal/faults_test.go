@@ -106,14 +106,14 @@ func TestFaultMatrix(t *testing.T) {
 	}
 }
 
-// After a commit that failed the file is opened anew; while it cannot be, all
-// that is said is why, and nothing is made in its place.
+// After a commit that failed the file is opened again. While that fails, every call
+// returns the cause, and no file is made in its place.
 func TestReopenAfterAFailedCommit(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
 	mustAppend(t, j, events(3)...)
-	aside := j.path + ".away"
-	if err := os.Rename(j.path, aside); err != nil {
+	away := j.path + ".away"
+	if err := os.Rename(j.path, away); err != nil {
 		t.Fatal(err)
 	}
 	failNext(j, true)
@@ -129,14 +129,14 @@ func TestReopenAfterAFailedCommit(t *testing.T) {
 	if _, err := os.Stat(j.path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file was made in its place: %v", err)
 	}
-	if err := os.Rename(aside, j.path); err != nil {
+	if err := os.Rename(away, j.path); err != nil {
 		t.Fatal(err)
 	}
 	if n := mustAppend(t, j, events(6)...); n != 1 {
 		t.Errorf("%d of 6 events are new, want 1: the others were stored", n)
 	}
 	if got := mustFold(t, j, each); len(got) != 6 {
-		t.Errorf("told %v", got)
+		t.Errorf("alerted %v", got)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)

@@ -55,7 +55,7 @@ func TestFoldKeepsState(t *testing.T) {
 			return first
 		})
 		if len(first.Alerts) == 0 || len(first.Open) != 1 {
-			t.Fatalf("the deactivation was not told: %+v", first)
+			t.Fatalf("the deactivation was not alerted: %+v", first)
 		}
 		if restart {
 			j = reopen(t, j)
@@ -78,7 +78,7 @@ func TestFoldKeepsState(t *testing.T) {
 	}
 }
 
-func TestFoldLooksAgainWhenNextComes(t *testing.T) {
+func TestFoldWhenDue(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1))
 	var looks []time.Time
@@ -113,8 +113,8 @@ func TestFoldLooksAgainWhenNextComes(t *testing.T) {
 	}
 }
 
-// A next look that has passed must not make a loop without a pause.
-func TestFoldNextInThePast(t *testing.T) {
+// A due time that has passed must not make a loop without a pause.
+func TestFoldDueInThePast(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1))
 	next, err := j.Fold(t.Context(), start, func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
@@ -170,7 +170,7 @@ func TestFoldMissesNoEventThatComesMeanwhile(t *testing.T) {
 			return each(events, st, now)
 		})
 		if got := mustFold(t, j, each); !slices.Equal(got, []string{"alert-1-bob-2"}) {
-			t.Errorf("cached %v: then told %v", cached, got)
+			t.Errorf("cached %v: then alerted %v", cached, got)
 		}
 	}
 }
@@ -200,7 +200,7 @@ func TestFoldIsOneTransaction(t *testing.T) {
 				})
 				return errors.Join(err, injected)
 			}
-			if _, err := j.Fold(t.Context(), start, f, func(Folded) { t.Error("told before it was stored") }); !errors.Is(err, injected) {
+			if _, err := j.Fold(t.Context(), start, f, func(Folded) { t.Error("called back before it was stored") }); !errors.Is(err, injected) {
 				t.Fatalf("got %v", err)
 			}
 			j.update = update
@@ -213,7 +213,7 @@ func TestFoldIsOneTransaction(t *testing.T) {
 			mustFold(t, j, f)
 			mustAppend(t, j, event("1", "bob", 4))
 			var ids []string
-			told := mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+			alerted := mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
 				for _, e := range events {
 					ids = append(ids, e.ID)
 				}
@@ -222,8 +222,8 @@ func TestFoldIsOneTransaction(t *testing.T) {
 			if want := []string{"1-bob-2", "1-bob-3", "1-bob-4"}; !slices.Equal(ids, want) {
 				t.Errorf("persisted %v, restart %v: events %v, want %v", persisted, restart, ids, want)
 			}
-			if want := []string{"alert-1-bob-4"}; !slices.Equal(told, want) {
-				t.Errorf("persisted %v, restart %v: told %v, want %v", persisted, restart, told, want)
+			if want := []string{"alert-1-bob-4"}; !slices.Equal(alerted, want) {
+				t.Errorf("persisted %v, restart %v: alerted %v, want %v", persisted, restart, alerted, want)
 			}
 			pending, err := j.Pending("late", 0, 10)
 			want := 3
@@ -251,17 +251,17 @@ func TestFoldPanicOfOneAccount(t *testing.T) {
 		}
 		return each(events, st, now)
 	}
-	var told []string
-	_, err := j.Fold(t.Context(), start, f, func(f Folded) { told = append(told, f.Account) })
+	var alerted []string
+	_, err := j.Fold(t.Context(), start, f, func(f Folded) { alerted = append(alerted, f.Account) })
 	if err == nil || !strings.Contains(err.Error(), "fold account aws/2: panic: sick") {
 		t.Errorf("got %v", err)
 	}
-	if !slices.Equal(told, []string{"aws/1", "aws/3"}) {
-		t.Errorf("folded %v, want the others", told)
+	if !slices.Equal(alerted, []string{"aws/1", "aws/3"}) {
+		t.Errorf("folded %v, want the others", alerted)
 	}
 	sick = false
 	if got := mustFold(t, j, f); !slices.Equal(got, []string{"alert-2-eve-1"}) {
-		t.Errorf("then told %v", got)
+		t.Errorf("then alerted %v", got)
 	}
 }
 
@@ -280,7 +280,7 @@ func TestFoldDiskFull(t *testing.T) {
 	mustAppend(t, j, event("1", "eve", 1))
 	j = reopen(t, j)
 	if got := mustFold(t, j, each); !slices.Contains(got, "alert-1-eve-1") || !slices.Contains(got, "alert-1-bob-1") {
-		t.Errorf("after the disk had space again: told %v", got)
+		t.Errorf("after the disk had space again: alerted %v", got)
 	}
 }
 
@@ -309,8 +309,7 @@ func TestCacheIsBounded(t *testing.T) {
 
 type decoded = account // for where a variable has its name
 
-// What is appended while an account is loaded is not missing from the cache
-// afterwards.
+// An event appended while its account is loaded is in the cache afterwards.
 func TestAppendsWhileLoading(t *testing.T) {
 	j := temp(t)
 	const before, during = 1000, 50
@@ -325,15 +324,15 @@ func TestAppendsWhileLoading(t *testing.T) {
 			mustAppend(t, j, event("1", "al", i))
 		}
 	}()
-	told := len(mustFold(t, j, each))
+	alerted := len(mustFold(t, j, each))
 	<-appended
-	told += len(mustFold(t, j, each))
-	if told != 1+during {
-		t.Errorf("%d told, want %d", told, 1+during)
+	alerted += len(mustFold(t, j, each))
+	if alerted != 1+during {
+		t.Errorf("%d alerted, want %d", alerted, 1+during)
 	}
 }
 
-// Appends and folds at once, with accounts that come and go in the cache, lose
+// Concurrent appends and folds, with accounts that come and go in the cache, lose
 // nothing.
 func TestAppendsWhileFolding(t *testing.T) {
 	j := temp(t)
@@ -349,7 +348,7 @@ func TestAppendsWhileFolding(t *testing.T) {
 	}
 	appended := make(chan struct{})
 	go func() { wg.Wait(); close(appended) }()
-	told := map[string]bool{}
+	alerted := map[string]bool{}
 	for last := false; !last; {
 		select {
 		case <-appended:
@@ -357,13 +356,13 @@ func TestAppendsWhileFolding(t *testing.T) {
 		default:
 		}
 		for _, id := range mustFold(t, j, each) {
-			if told[id] {
-				t.Errorf("%s was told twice", id)
+			if alerted[id] {
+				t.Errorf("%s was alerted twice", id)
 			}
-			told[id] = true
+			alerted[id] = true
 		}
 	}
-	if len(told) != appenders*many {
-		t.Errorf("%d told, want %d", len(told), appenders*many)
+	if len(alerted) != appenders*many {
+		t.Errorf("%d alerted, want %d", len(alerted), appenders*many)
 	}
 }

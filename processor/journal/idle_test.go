@@ -8,8 +8,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Idle does not take a fold that is on disk, and not in memory yet, for the end
-// of all work.
+// Idle waits for a fold that is on disk and not in memory yet.
 func TestIdleWhileAFoldIsWritten(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
@@ -24,9 +23,9 @@ func TestIdleWhileAFoldIsWritten(t *testing.T) {
 			go func() { idle <- j.Idle(ctx) }()
 			select {
 			case err := <-idle:
-				t.Errorf("idle, with an alert to be told: %v", err)
+				t.Errorf("idle, with a pending alert: %v", err)
 				idle <- err
-			case <-time.After(50 * time.Millisecond): // so long it may wait; a mistake would be seen at once
+			case <-time.After(50 * time.Millisecond): // so long it may wait; a mistake would show immediately
 			}
 		}
 		return err
@@ -37,6 +36,6 @@ func TestIdleWhileAFoldIsWritten(t *testing.T) {
 	}
 	cancel()
 	if err := <-idle; err == nil {
-		t.Error("idle, with an alert to be told")
+		t.Error("idle, with a pending alert")
 	}
 }

@@ -66,7 +66,7 @@ func events(n int) (all []*trail.Event) {
 	return all
 }
 
-// each is a Folder that tells every event as an exposure of its user.
+// each is a Folder that opens an exposure of the user for every event.
 func each(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
 	for _, e := range events {
 		if e.Name != trail.Deadline {
@@ -119,7 +119,7 @@ func TestAppendSkipsWhatWasSeen(t *testing.T) {
 		t.Errorf("after a restart: %d fresh, want 0", got)
 	}
 	if got := mustFold(t, j, each); len(got) != 2 {
-		t.Errorf("told %v, want both once", got)
+		t.Errorf("alerted %v, want both once", got)
 	}
 }
 
@@ -157,7 +157,7 @@ func TestAppendR30OriginThatSortsFirst(t *testing.T) {
 	}
 }
 
-// What JSON or the store cannot say must not be offered again for ever.
+// An event that JSON or the store cannot express must not be offered endlessly.
 func TestAppendOddEvents(t *testing.T) {
 	j := temp(t)
 	late := event("1", "bob", 1)
@@ -177,7 +177,7 @@ func TestAppendOddEvents(t *testing.T) {
 	}
 	j = reopen(t, j)
 	if got := mustFold(t, j, each); len(got) != len(all) {
-		t.Errorf("%d told, want %d: %.300q", len(got), len(all), got)
+		t.Errorf("%d alerted, want %d: %.300q", len(got), len(all), got)
 	}
 }
 
@@ -193,7 +193,7 @@ func TestAppendStopsForADoneContext(t *testing.T) {
 	}
 }
 
-func TestAppendsAtOnceShareTransactions(t *testing.T) {
+func TestConcurrentAppendsShareTransactions(t *testing.T) {
 	j := temp(t)
 	transactions := 0
 	update := j.update
@@ -214,10 +214,10 @@ func TestAppendsAtOnceShareTransactions(t *testing.T) {
 	j.write.Unlock()
 	wg.Wait()
 	if transactions != 1 {
-		t.Errorf("%d transactions for %d appends at once, want 1", transactions, n)
+		t.Errorf("%d transactions for %d concurrent appends, want 1", transactions, n)
 	}
 	if got := mustFold(t, j, each); len(got) != n {
-		t.Errorf("%d told, want %d", len(got), n)
+		t.Errorf("%d alerted, want %d", len(got), n)
 	}
 }
 
@@ -268,13 +268,13 @@ func TestOpenRefuses(t *testing.T) {
 		is     error
 		advice string
 	}{
-		{"another process has it", func(t *testing.T, path string) { open(t, path) }, ErrInUse, "stop the other mfawatch"},
+		{"open in another process", func(t *testing.T, path string) { open(t, path) }, ErrInUse, "stop the other mfawatch"},
 		{"a newer format", func(t *testing.T, path string) {
 			write(t, path, func(tx *bolt.Tx) error {
-				return tx.Bucket(metaBucket).Put(formatKey, []byte("mfawatch.journal/99"))
+				return tx.Bucket([]byte(metaTable)).Put(formatKey, []byte("mfawatch.journal/99"))
 			})
-		}, ErrFormat, `"mfawatch.journal/99", of a later version; this one knows "mfawatch.journal/3": start the mfawatch that wrote it`},
-		{"somebody else's store", func(t *testing.T, path string) {
+		}, ErrFormat, `"mfawatch.journal/99", want "mfawatch.journal/1": start the mfawatch that wrote it`},
+		{"a store of another program", func(t *testing.T, path string) {
 			os.Remove(path)
 			write(t, path, func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err })
 		}, ErrFormat, "name another file"},
@@ -370,14 +370,61 @@ func TestOpenDamageAnywhere(t *testing.T) {
 	}
 }
 
-func TestOpenEmptyFileStarts(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "new.db")
+// An empty file is what is left of a journal: Open must not start a new one in
+// its place.
+func TestOpenRefusesAnEmptyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "empty.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	mustAppend(t, open(t, path), event("1", "bob", 1))
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v, want 0600", info.Mode(), err)
+	_, err := Open(path, options())
+	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "the file is empty") || !strings.Contains(err.Error(), "put a backup in its place") {
+		t.Errorf("got %v, want that it is empty, and what to do", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
+		t.Errorf("the file was changed: %v, %v", info, err)
+	}
+}
+
+// A journal must not replace a link, nor start where a link leads by mistake.
+func TestOpenRefusesALinkToNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "link.db")
+	if err := os.Symlink(path+".absent", path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, options()); err == nil || !strings.Contains(err.Error(), "leads nowhere: remove the link") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Error(err)
+	}
+}
+
+// A process that is killed while it makes a journal leaves no half of one: the
+// next start finishes it.
+func TestOpenAfterAKilledCreation(t *testing.T) {
+	for name, leave := range map[string]func(path string) error{
+		"empty": func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"no tables": func(path string) error {
+			db, err := bolt.Open(path, 0o600, nil)
+			return errors.Join(err, db.Close())
+		},
+		"not renamed": func(path string) error {
+			db, err := bolt.Open(path, 0o600, nil)
+			return errors.Join(err, db.Update(initialize), db.Close())
+		},
+	} {
+		path := filepath.Join(t.TempDir(), "new.db")
+		if err := leave(path + ".new"); err != nil {
+			t.Fatal(name, err)
+		}
+		mustAppend(t, open(t, path), event("1", "bob", 1))
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v, want 0600", name, info.Mode(), err)
+		}
+		if _, err := os.Stat(path + ".new"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the unfinished file is left: %v", name, err)
+		}
 	}
 }
 

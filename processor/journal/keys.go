@@ -6,47 +6,52 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"hash/crc32"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// The buckets of the file. Every value of a sealed bucket carries a checksum.
+// The tables of the file, by name. "sinks" holds a bucket of five tables for
+// each sink, "sources" one table for each source.
+const (
+	metaTable       = "meta"       // formatKey → format; the only value without a checksum
+	tallyTable      = "tallies"    // path of a table → its tally
+	stateTable      = "state"      // idKey, lastAlertKey and generationKey → identity and counters
+	eventTable      = "events"     // account, time, event ID and name → the event as JSON
+	seenTable       = "seen"       // account, event ID and name → when it was appended
+	dirtyTable      = "dirty"      // account with events not folded yet → generation, when the first was appended
+	accountTable    = "accounts"   // account → due time and record as JSON
+	dueTable        = "due"        // due time, account → nothing
+	alertTable      = "alerts"     // number → header and the alert as JSON
+	alertIDTable    = "alert-ids"  // alert ID → number it was first journalled with
+	quarantineTable = "quarantine" // hash → a quarantined record as JSON
+	sinkTables      = "sinks"
+	sourceTables    = "sources" // source → its cursors by name
+
+	cursorTable   = "cursor"   // cursorKey → number of the first alert that the sink may not have acked
+	doneTable     = "done"     // number of an alert acked out of order → nothing
+	refTable      = "refs"     // exposure → the channel's reference as JSON
+	deadTable     = "dead"     // number → a dead letter as JSON
+	attemptsTable = "attempts" // number → how often the alert failed and since when
+)
+
 var (
-	metaBucket    = []byte("meta")    // "format" → format
-	eventsBucket  = []byte("events")  // account, time, event ID and name → the event as JSON; sealed
-	seenBucket    = []byte("seen")    // account, event ID and name → when it was appended
-	dirtyBucket   = []byte("dirty")   // account with events not folded yet → generation, when the first was appended
-	accountBucket = []byte("account") // account → next look and record as JSON; sealed
-	dueBucket     = []byte("due")     // next look, account → nothing
-	alertsBucket  = []byte("alerts")  // number → when, exposure and the alert as JSON; sealed
-	toldBucket    = []byte("told")    // alert ID → number
-	sinksBucket   = []byte("sinks")   // sink → a bucket of placeKey and the four that follow
-	asideBucket   = []byte("aside")   // hash → a record that could not be read, as JSON; sealed
+	topTables    = []string{tallyTable, stateTable, eventTable, seenTable, dirtyTable, accountTable, dueTable, alertTable, alertIDTable, quarantineTable}
+	tablesOfSink = []string{cursorTable, doneTable, refTable, deadTable, attemptsTable}
 
-	doneBucket  = []byte("done")  // number of an alert told out of turn → nothing
-	refsBucket  = []byte("refs")  // exposure → the channel's reference, as JSON
-	deadBucket  = []byte("dead")  // number → a dead letter as JSON; sealed
-	triesBucket = []byte("tries") // number → how often it failed and since when
-
-	// present is the value where the key says it all: a nil one is not told
-	// from none before it is on disk.
-	present = []byte{1}
-
-	formatKey = []byte("format")
-	placeKey  = []byte("place") // the number of the first alert that may not be told yet
-
-	topBuckets    = [][]byte{metaBucket, eventsBucket, seenBucket, dirtyBucket, accountBucket, dueBucket, alertsBucket, toldBucket, sinksBucket, asideBucket}
-	sealedBuckets = [][]byte{eventsBucket, accountBucket, alertsBucket, asideBucket}
+	formatKey     = []byte("format")
+	idKey         = []byte("id")         // random, tells this journal from every other
+	lastAlertKey  = []byte("alert")      // number of the newest alert
+	generationKey = []byte("generation") // of the newest event
+	cursorKey     = []byte("next")
 )
 
 // maxName bounds a name within a key: bbolt's keys are bounded, and names come
 // from outside.
 const maxName = 256
 
-// nameKey is a name as (part of) a key: itself, or a hash where it is too long.
+// nameKey returns a name as (part of) a key: itself, or a hash where it is too
+// long.
 func nameKey(name string) []byte {
 	if len(name) > 0 && len(name) <= maxName {
 		return []byte(name)
@@ -55,33 +60,38 @@ func nameKey(name string) []byte {
 	return []byte("sha256:" + hex.EncodeToString(h[:]))
 }
 
-// accountPrefix is what the keys of all events of an account begin with. The
-// length in front keeps one account's name from being the prefix of another's.
+// accountPrefix returns the prefix of the keys of all events of an account.
+// The length in front keeps one account's name from being the prefix of
+// another's.
 func accountPrefix(account string) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, uint16(len(account))), account...)
 }
 
-// accountName is whose account an event is kept under. Each partition numbers
-// its accounts itself.
+// accountName returns the account that an event is kept under. Each partition
+// numbers its accounts itself.
 func accountName(e *trail.Event) string {
 	return string(nameKey(e.Partition + "/" + e.Account))
 }
 
-// identity tells events of one account apart: by the ID, and by the name too,
-// lest records that were given one ID by hand hide each other.
-func identity(e *trail.Event) []byte { return nameKey(e.ID + "/" + e.Name) }
+// eventIdentity tells events of one account apart by ID and name, so that
+// records that were given one ID by hand do not hide each other.
+func eventIdentity(e *trail.Event) []byte { return nameKey(e.ID + "/" + e.Name) }
 
 func seenKey(e *trail.Event) []byte {
-	return append(accountPrefix(accountName(e)), identity(e)...)
+	return append(accountPrefix(accountName(e)), eventIdentity(e)...)
 }
 
 func eventKey(e *trail.Event) []byte {
-	return append(append(accountPrefix(accountName(e)), timeKey(e.Time)...), identity(e)...)
+	return append(append(accountPrefix(accountName(e)), secondsKey(e.Time)...), eventIdentity(e)...)
 }
 
-// timeKey sorts like the time, to the second, for any year.
-func timeKey(t time.Time) []byte {
+// secondsKey sorts like the time, to the second, for any year.
+func secondsKey(t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(t.Unix())^1<<63)
+}
+
+func keySeconds(b []byte) time.Time {
+	return time.Unix(int64(binary.BigEndian.Uint64(b)^1<<63), 0).UTC()
 }
 
 // exactKey sorts like the time, to the nanosecond, for the years 1678 to 2262.
@@ -89,39 +99,17 @@ func exactKey(t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(t.UnixNano())^1<<63)
 }
 
-func exactTime(b []byte) time.Time {
+func keyExact(b []byte) time.Time {
 	return time.Unix(0, int64(binary.BigEndian.Uint64(b)^1<<63)).UTC()
 }
 
-func keyTime(b []byte) time.Time {
-	return time.Unix(int64(binary.BigEndian.Uint64(b)^1<<63), 0).UTC()
-}
+// dueKey sorts by time, then by account.
+func dueKey(t time.Time, account []byte) []byte { return append(exactKey(t), account...) }
 
 func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// seal puts a checksum of key and value in front of the value.
-func seal(key, value []byte) []byte {
-	sealed := make([]byte, 4, 4+len(value))
-	binary.BigEndian.PutUint32(sealed, checksum(key, value))
-	return append(sealed, value...)
-}
-
-// unseal returns the value, in the memory of sealed.
-func unseal(key, sealed []byte) ([]byte, error) {
-	if len(sealed) < 4 || binary.BigEndian.Uint32(sealed) != checksum(key, sealed[4:]) {
-		return nil, fmt.Errorf("%w: checksum of entry %q", ErrDamaged, key)
-	}
-	return sealed[4:], nil
-}
-
-func checksum(key, value []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
-}
-
 // encode is json.Marshal that leaves <, > and & as they are, so that a raw
-// record inside stays the bytes it was.
+// record inside keeps its bytes.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

@@ -25,10 +25,10 @@ type model struct {
 
 	acked map[string]bool            // alerts of events that Append took
 	asked map[string]bool            // alerts of events that were offered to it
-	told  map[string]map[uint64]bool // by sink: Done or Bury took it
+	acks  map[string]map[uint64]bool // by sink: Done or Bury accepted it
 	tried map[string]map[uint64]bool // by sink: it was offered to them
 	tries map[string]map[uint64]int  // by sink: attempts that Failed took; -1 if it may have
-	gone  map[string]bool            // alerts that were pruned, which may be told anew
+	gone  map[string]bool            // alerts that were pruned, which may be alerted again
 	seen  []string                   // alerts, in the order of their numbers
 }
 
@@ -96,7 +96,7 @@ func (m *model) append() {
 	m.took("append", err)
 }
 
-// folder tells every event, drops some and adds a deadline now and then.
+// folder alerts every event, drops some and adds a deadline now and then.
 func folder(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
 	out := each(events, st, now)
 	for _, e := range events {
@@ -127,7 +127,7 @@ func (m *model) deliver() {
 		return
 	}
 	for i, p := range pending {
-		if m.told[sink][p.Number] {
+		if m.acks[sink][p.Number] {
 			m.Fatalf("alert %d is pending again for %s", p.Number, sink)
 		}
 		if want := m.tries[sink][p.Number]; want >= 0 && p.Attempts != want {
@@ -156,7 +156,7 @@ func (m *model) deliver() {
 		err = m.j.Done(sink, Result{Number: n})
 	}
 	if m.took("done", err) {
-		m.told[sink][n] = true
+		m.acks[sink][n] = true
 	}
 }
 
@@ -164,13 +164,13 @@ func (m *model) deliver() {
 func (m *model) alerts() map[string]uint64 {
 	m.Helper()
 	alerts := map[string]uint64{}
-	err := m.j.view(func(tx *bolt.Tx) error {
-		return tx.Bucket(alertsBucket).ForEach(func(k, v []byte) error {
-			p, _, err := splitAlert(k, v)
+	err := m.j.view(func(tx *tx) (err error) {
+		for k, v := range tx.table(alertTable).ascend(&err, nil) {
+			p, body, err := splitAlert(k, v)
 			if err != nil {
 				return err
 			}
-			a, _, err := getAlert(tx, p.Number)
+			a, err := decodeAlert(p.Number, body)
 			if err != nil {
 				return err
 			}
@@ -178,8 +178,8 @@ func (m *model) alerts() map[string]uint64 {
 				m.Errorf("alert %s was journalled twice", a.ID)
 			}
 			alerts[a.ID] = p.Number
-			return nil
-		})
+		}
+		return err
 	})
 	if err != nil {
 		m.Fatal(err)
@@ -199,7 +199,7 @@ func (m *model) prune() {
 		m.gone[id] = true
 		for sink, tried := range m.tried {
 			if !tried[n] {
-				m.Fatalf("alert %d was pruned, and not told to %s", n, sink)
+				m.Fatalf("alert %d was pruned, and not acked by %s", n, sink)
 			}
 		}
 	}
@@ -250,10 +250,10 @@ func (m *model) check() {
 		}
 		for _, n := range alerts {
 			switch {
-			case left[n] && m.told[sink][n]:
-				m.Errorf("alert %d is pending for %s, which was told", n, sink)
+			case left[n] && m.acks[sink][n]:
+				m.Errorf("alert %d is pending for %s, which acked it", n, sink)
 			case !left[n] && !m.tried[sink][n]:
-				m.Errorf("alert %d was never told to %s and is not pending", n, sink)
+				m.Errorf("alert %d was never offered to %s and is not pending", n, sink)
 			}
 		}
 		letters, err := m.j.DeadLetters(sink)
@@ -266,13 +266,13 @@ func (m *model) check() {
 	}
 }
 
-// Whatever fails, is pruned, and whenever it is started anew: what was taken is
-// kept, once.
+// Whichever transaction fails, whatever is pruned, and however often the journal is
+// opened again: every accepted event is kept, once.
 func TestModel(t *testing.T) {
 	for seed := range uint64(15) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{T: t, r: rand.New(rand.NewPCG(seed, 1)), acked: map[string]bool{}, asked: map[string]bool{}}
-			m.told = map[string]map[uint64]bool{"a": {}, "b": {}}
+			m.acks = map[string]map[uint64]bool{"a": {}, "b": {}}
 			m.tried = map[string]map[uint64]bool{"a": {}, "b": {}}
 			m.tries = map[string]map[uint64]int{"a": {}, "b": {}}
 			m.gone = map[string]bool{}
@@ -300,7 +300,7 @@ func TestModel(t *testing.T) {
 				}
 			}
 			m.check()
-			if len(m.acked) == 0 || len(slices.Collect(maps.Keys(m.told["a"]))) == 0 {
+			if len(m.acked) == 0 || len(slices.Collect(maps.Keys(m.acks["a"]))) == 0 {
 				t.Error("the model did nothing")
 			}
 		})

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,14 +15,18 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
-
-	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// Open opens the journal in the file path, or makes a new one where there is
-// no file. It reads the whole file once and refuses one that is damaged, of a
-// format it does not know, or open in another process; it never changes a file
-// that it refuses. The errors say what to do.
+// format names the file's format and its version. Any other is refused.
+const format = "mfawatch.journal/1"
+
+// minSize is that of an empty store, with the smallest pages.
+const minSize = 4 * 4096
+
+// Open opens the journal at path, or creates one where there is no file. It
+// reads the whole file once and refuses one that is damaged, contradicts itself,
+// has a format it does not know, or is open in another process. It never changes
+// a file that it refuses. The errors name the next step.
 func Open(path string, o Options) (*Journal, error) {
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	o.LockTimeout = cmp.Or(o.LockTimeout, defaultLockTimeout)
@@ -32,116 +37,141 @@ func Open(path string, o Options) (*Journal, error) {
 		metrics:   newMetrics(o.Registerer),
 		retention: o.Retention,
 		cache:     newCache(o.CacheBytes),
-		places:    map[string]*place{},
+		cursors:   map[string]*cursor{},
 
 		path:        path,
 		lockTimeout: o.LockTimeout,
 	}
 	j.update = func(f func(*bolt.Tx) error) error { return j.db.Update(f) }
-	if err := j.openFile(path, o); err != nil {
-		err = hint(err)
-		if who := holder(path); who != "" && errors.Is(err, ErrInUse) {
-			return nil, fmt.Errorf("open journal %s: %s holds it: %w", path, who, err)
-		}
-		return nil, fmt.Errorf("open journal %s: %w", path, err)
+	if err := j.openFile(); err != nil {
+		return nil, fmt.Errorf("open journal %s: %w", path, hint(err))
 	}
 	return j, nil
 }
 
-func (j *Journal) openFile(path string, o Options) error {
-	dir := filepath.Dir(path)
+func (j *Journal) openFile() error {
+	dir := filepath.Dir(j.path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	before, err := os.Stat(path)
-	isNew := errors.Is(err, fs.ErrNotExist)
-	if err == nil && before.Size() == 0 {
-		o.Logger.Warn("the journal file is empty: starting a new journal in it", "path", path)
-	}
-	// A file cut short makes reads of its memory map fault; here that has to be
-	// an error and not the end of the process.
+	// A file cut short makes reads of its memory map fault: that has to be an
+	// error and not the end of the process.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	if j.db, err = openStore(path, o.LockTimeout, os.O_RDWR|os.O_CREATE); err != nil {
+	_, err := os.Stat(j.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, link := os.Lstat(j.path); link == nil {
+			return errors.New("it is a symbolic link that leads nowhere: remove the link, or name the file itself as the journal")
+		}
+		err = create(j.path, j.lockTimeout)
+	}
+	if err != nil {
+		return err
+	}
+	txid, err := verify(j.path, j.lockTimeout)
+	if err != nil {
+		return err
+	}
+	db, opened, err := openStore(j.path, j.lockTimeout, os.O_RDWR)
+	if err != nil {
 		return err
 	}
 	err = guard(func() error {
-		found, err := j.verify()
-		if err != nil {
-			return err
-		}
-		return j.start(found)
+		return db.View(func(t *bolt.Tx) error {
+			if uint64(t.ID()) != txid {
+				return fmt.Errorf("%w, which wrote to it meanwhile", ErrInUse)
+			}
+			j.txid = t.ID()
+			return j.load(newTx(t))
+		})
 	})
 	if err != nil {
-		return errors.Join(err, j.db.Close())
+		return errors.Join(err, db.Close())
 	}
-	if isNew {
-		return syncDir(dir)
-	}
+	j.db = db
+	j.opened.Store(&opened)
 	return nil
 }
 
-func openStore(path string, timeout time.Duration, flag int) (db *bolt.DB, err error) {
+// openStore opens the file with flag, and returns which file that was. The store
+// is read-only without os.O_RDWR.
+func openStore(path string, timeout time.Duration, flag int) (db *bolt.DB, info fs.FileInfo, err error) {
 	err = guard(func() (err error) {
 		db, err = bolt.Open(path, 0o600, &bolt.Options{
 			Timeout:      timeout,
+			ReadOnly:     flag&os.O_RDWR == 0,
 			FreelistType: bolt.FreelistMapType,
-			OpenFile:     func(name string, _ int, mode os.FileMode) (*os.File, error) { return os.OpenFile(name, flag, mode) },
+			OpenFile: func(name string, _ int, mode os.FileMode) (*os.File, error) {
+				f, err := os.OpenFile(name, flag, mode)
+				if err != nil {
+					return nil, err
+				}
+				if info, err = f.Stat(); err == nil && flag&os.O_CREATE == 0 {
+					err = checkLength(info.Size()) // bbolt would make a store of an empty file
+				}
+				if err != nil {
+					return nil, errors.Join(err, f.Close())
+				}
+				return f, nil
+			},
 		})
 		return err
 	})
-	return db, err
+	return db, info, err
 }
 
-// start makes what is missing in a new file, upgrades an old one, and loads what
-// is held in memory.
-func (j *Journal) start(found int) error {
-	if found > 0 {
-		if err := j.upgrade(found); err != nil {
-			return err
-		}
-		return j.db.View(j.load)
-	}
-	err := j.db.Update(func(tx *bolt.Tx) error {
-		for _, name := range topBuckets {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
-		}
-		return tx.Bucket(metaBucket).Put(formatKey, format(version))
-	})
-	if err != nil {
-		return err
-	}
-	return j.db.View(j.load)
-}
-
-// load takes from the file what is held in memory besides the cache.
-func (j *Journal) load(tx *bolt.Tx) error {
-	open := map[string][]exposure.Open{}
-	err := tx.Bucket(accountBucket).ForEach(func(k, v []byte) error {
-		r, err := decodeRecord(k, v)
-		if err == nil && len(r.Open) > 0 {
-			open[string(k)] = r.Open
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.open, j.last = open, tx.Bucket(alertsBucket).Sequence()
-	for name, p := range j.places {
-		if b := sinkBucket(tx, name); b != nil {
-			if *p, err = placeOf(b); err != nil {
-				return err
-			}
-		}
+func checkLength(size int64) error {
+	switch {
+	case size == 0:
+		return fmt.Errorf("%w: the file is empty", ErrDamaged)
+	case size < minSize:
+		return fmt.Errorf("%w: the file is %d bytes long, less than an empty journal", ErrDamaged, size)
 	}
 	return nil
 }
 
-// hint adds what to do to an error of Open.
+// create makes a new journal beside path and renames it when it is whole, so
+// that a file at path never is half a journal.
+func create(path string, timeout time.Duration) error {
+	unfinished := path + ".new"
+	db, _, err := openStore(unfinished, timeout, os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return err
+	}
+	err = guard(func() error { return db.Update(initialize) })
+	if _, exists := os.Stat(path); exists == nil { // another process came first
+		return errors.Join(err, db.Close())
+	}
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	if err := os.Rename(unfinished, path); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	return errors.Join(db.Close(), syncDir(filepath.Dir(path)))
+}
+
+// initialize makes the tables of a journal, unless an attempt that was killed
+// before the rename has made them.
+func initialize(t *bolt.Tx) error {
+	if t.Bucket([]byte(metaTable)) != nil {
+		return nil
+	}
+	for _, name := range append([]string{metaTable, sinkTables, sourceTables}, topTables...) {
+		if _, err := t.CreateBucket([]byte(name)); err != nil {
+			return err
+		}
+	}
+	if err := t.Bucket([]byte(metaTable)).Put(formatKey, []byte(format)); err != nil {
+		return err
+	}
+	tx := newTx(t)
+	if err := tx.table(stateTable).put(idKey, []byte(rand.Text())); err != nil {
+		return err
+	}
+	return tx.flush()
+}
+
+// hint adds the next step to an error of Open.
 func hint(err error) error {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
@@ -153,7 +183,7 @@ func hint(err error) error {
 		fallthrough
 	case errors.Is(err, ErrDamaged):
 		return fmt.Errorf("%w: nothing was changed; put a backup in its place, or move it away to start a new journal"+
-			" (what it held and was not told yet is then only in CloudTrail: have its last days read again)", err)
+			" (alerts that were not delivered yet are then only in CloudTrail: have its last days read again)", err)
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w: mount it for writing, or name a file elsewhere as the journal", err)
 	case errors.Is(err, fs.ErrPermission):

@@ -3,39 +3,144 @@ package journal
 import (
 	"encoding/binary"
 	"fmt"
-
-	bolt "go.etcd.io/bbolt"
+	"slices"
 )
 
-// A place is how far a registered sink has come. The file holds the truth of
-// next; held and dead are counted.
-type place struct {
-	next uint64 // all alerts before it are done
-	held int    // alerts from next on that are done, out of turn
+// A cursor is how far a registered sink has come. The file holds next; held and
+// dead are counted.
+type cursor struct {
+	next uint64 // all alerts before it are acked
+	held int    // alerts after next that are acked, out of order
 	dead int    // dead letters
 }
 
-func (p *place) pending(last uint64) int { return int(last+1-p.next) - p.held }
+func (c *cursor) pending(last uint64) int { return int(last+1-c.next) - c.held }
 
-// Register makes the sinks known by their names. One that was known before
-// goes on from its place; a new one starts with the alerts to come. A sink that
-// is not registered keeps its place, but no alert is kept for it beyond the
-// retention. Call it before the first Fold.
+// A sinkStore is the tables of one sink.
+type sinkStore struct{ cursor, done, refs, dead, attempts table }
+
+// sink returns the tables of the sink, nil if it was never registered.
+func (t *tx) sink(name string) *sinkStore {
+	if t.Bucket([]byte(sinkTables)).Bucket([]byte(name)) == nil {
+		return nil
+	}
+	of := func(table string) table { return t.table(sinkTables, name, table) }
+	return &sinkStore{of(cursorTable), of(doneTable), of(refTable), of(deadTable), of(attemptsTable)}
+}
+
+// sinkNames returns the sinks that were ever registered, sorted.
+func (t *tx) sinkNames() (names []string, err error) {
+	err = t.Bucket([]byte(sinkTables)).ForEachBucket(func(name []byte) error {
+		names = append(names, string(name))
+		return nil
+	})
+	return names, err
+}
+
+// eachSink calls f with each sink that was ever registered.
+func (t *tx) eachSink(f func(name string, s *sinkStore) error) error {
+	names, err := t.sinkNames()
+	for _, name := range names {
+		if err == nil {
+			err = f(name, t.sink(name))
+		}
+	}
+	return err
+}
+
+// load reads the cursor with its counts.
+func (s *sinkStore) load(tx *tx, name string) (c cursor, err error) {
+	if c.next, err = s.next(); err != nil {
+		return c, err
+	}
+	if c.held, err = tx.count(sinkTables, name, doneTable); err != nil {
+		return c, err
+	}
+	c.dead, err = tx.count(sinkTables, name, deadTable)
+	return c, err
+}
+
+func (s *sinkStore) next() (uint64, error) {
+	next, err := s.cursor.number(cursorKey)
+	if err == nil && next == 0 {
+		err = fmt.Errorf("%w: a sink has no cursor", ErrDamaged)
+	}
+	return next, err
+}
+
+// isDone reports whether the sink has acked the alert.
+func (s *sinkStore) isDone(number uint64) (bool, error) {
+	next, err := s.next()
+	return number < next || s.done.has(numberKey(number)), err
+}
+
+// advance moves the cursor to first at least, then over the alerts that are
+// acked.
+func (s *sinkStore) advance(first uint64) error {
+	old, err := s.next()
+	if err != nil {
+		return err
+	}
+	next := max(old, first)
+	var passed [][]byte
+	for k := range s.done.ascend(&err, nil) {
+		number := binary.BigEndian.Uint64(k)
+		if number > next {
+			break
+		}
+		if number == next {
+			next++
+		}
+		passed = append(passed, slices.Clone(k))
+	}
+	if err != nil {
+		return err
+	}
+	for _, k := range passed {
+		if err := s.done.delete(k); err != nil {
+			return err
+		}
+	}
+	if next == old {
+		return nil
+	}
+	passed = passed[:0]
+	for k := range s.attempts.ascend(&err, nil) {
+		if binary.BigEndian.Uint64(k) >= next {
+			break
+		}
+		passed = append(passed, slices.Clone(k))
+	}
+	if err != nil {
+		return err
+	}
+	for _, k := range passed {
+		if err := s.attempts.delete(k); err != nil {
+			return err
+		}
+	}
+	return s.cursor.put(cursorKey, numberKey(next))
+}
+
+// Register makes the sinks known by their names. A sink that was known before
+// goes on from its cursor; a new one starts with the alerts to come. A sink that
+// is not registered keeps its cursor, but no alert is kept for it beyond the
+// retention. Call Register before the first Fold.
 func (j *Journal) Register(names ...string) error {
 	for _, name := range names {
 		if len(name) == 0 || len(name) > maxName {
 			return fmt.Errorf("register sink %q: a name has 1 to %d bytes", name, maxName)
 		}
-		var p place
+		var c cursor
 		err := j.commit(change{
-			do: func(tx *bolt.Tx) (err error) {
-				p, err = register(tx, []byte(name))
+			do: func(tx *tx) (err error) {
+				c, err = register(tx, name)
 				return err
 			},
 			done: func() {
 				j.mu.Lock()
 				defer j.mu.Unlock()
-				j.places[name] = &p
+				j.cursors[name] = &c
 			},
 		})
 		if err != nil {
@@ -45,105 +150,65 @@ func (j *Journal) Register(names ...string) error {
 	return nil
 }
 
-func register(tx *bolt.Tx, name []byte) (place, error) {
-	alerts, sinks := tx.Bucket(alertsBucket), tx.Bucket(sinksBucket)
-	coming := alerts.Sequence() + 1
-	b := sinks.Bucket(name)
-	if b == nil {
-		return place{next: coming}, newSink(sinks, name, coming)
-	}
-	p, err := placeOf(b)
+func register(tx *tx, name string) (cursor, error) {
+	last, err := tx.table(stateTable).number(lastAlertKey)
 	if err != nil {
-		return p, err
+		return cursor{}, err
+	}
+	s := tx.sink(name)
+	if s == nil {
+		return cursor{next: last + 1}, newSink(tx, name, last+1)
 	}
 	// While a sink is away, alerts beyond the retention may go.
-	first := coming
-	if k, _ := alerts.Cursor().First(); k != nil {
+	first := last + 1
+	if k := tx.table(alertTable).first(); k != nil {
 		first = binary.BigEndian.Uint64(k)
 	}
-	next, taken, err := advance(b, first)
-	p.next, p.held = next, p.held-taken
-	return p, err
+	if err := s.advance(first); err != nil {
+		return cursor{}, err
+	}
+	return s.load(tx, name)
 }
 
-func newSink(sinks *bolt.Bucket, name []byte, next uint64) error {
-	b, err := sinks.CreateBucket(name)
+func newSink(tx *tx, name string, next uint64) error {
+	b, err := tx.Bucket([]byte(sinkTables)).CreateBucket([]byte(name))
 	if err != nil {
 		return err
 	}
-	for _, sub := range [][]byte{doneBucket, refsBucket, deadBucket, triesBucket} {
-		if _, err := b.CreateBucket(sub); err != nil {
+	for _, table := range tablesOfSink {
+		if _, err := b.CreateBucket([]byte(table)); err != nil {
 			return err
 		}
 	}
-	return b.Put(placeKey, numberKey(next))
+	return tx.sink(name).cursor.put(cursorKey, numberKey(next))
 }
 
-// placeOf reads a place as the last transaction left it.
-func placeOf(b *bolt.Bucket) (place, error) {
-	next, err := nextOf(b)
-	return place{next: next, held: b.Bucket(doneBucket).Stats().KeyN, dead: b.Bucket(deadBucket).Stats().KeyN}, err
+// Unregister takes the sink out of the registered ones. Its cursor, its dead
+// letters and the alerts pending for it stay in the file for when it comes back.
+// Its dispatcher has ended before.
+func (j *Journal) Unregister(sink string) {
+	j.mu.Lock()
+	delete(j.cursors, sink)
+	j.mu.Unlock()
+	j.moved.fire() // Idle no longer waits for it
 }
 
-func nextOf(b *bolt.Bucket) (uint64, error) {
-	at := b.Get(placeKey)
-	if len(at) != 8 {
-		return 0, fmt.Errorf("%w: the place of a sink", ErrDamaged)
-	}
-	return binary.BigEndian.Uint64(at), nil
+// Sinks returns the names of all sinks that were ever registered, sorted.
+func (j *Journal) Sinks() (names []string, err error) {
+	err = j.view(func(tx *tx) (err error) {
+		names, err = tx.sinkNames()
+		return err
+	})
+	return names, err
 }
 
-// advance moves the sink's place to first at least, then over what is done. It
-// returns the place and how many marks of alerts done out of turn it took away.
-func advance(b *bolt.Bucket, first uint64) (next uint64, taken int, err error) {
-	old, err := nextOf(b)
-	if err != nil {
-		return 0, 0, err
-	}
-	next = max(old, first)
-	done := b.Bucket(doneBucket)
-	for {
-		k, _ := done.Cursor().First()
-		if k == nil || binary.BigEndian.Uint64(k) > next {
-			break
-		}
-		if binary.BigEndian.Uint64(k) == next {
-			next++
-		}
-		if err := done.Delete(k); err != nil {
-			return 0, 0, err
-		}
-		taken++
-	}
-	if next == old {
-		return next, taken, nil
-	}
-	tries := b.Bucket(triesBucket)
-	for {
-		k, _ := tries.Cursor().First()
-		if k == nil || binary.BigEndian.Uint64(k) >= next {
-			break
-		}
-		if err := tries.Delete(k); err != nil {
-			return 0, 0, err
-		}
-	}
-	return next, taken, b.Put(placeKey, numberKey(next))
-}
-
-// sinkBucket returns the sink's bucket, nil if it was never registered.
-func sinkBucket(tx *bolt.Tx, sink string) *bolt.Bucket {
-	return tx.Bucket(sinksBucket).Bucket([]byte(sink))
-}
-
-// unregistered are the buckets of sinks that were registered once, and are not.
-func (j *Journal) unregistered(tx *bolt.Tx) (gone []*bolt.Bucket, err error) {
+// unregistered returns the sinks that were registered once and are not now.
+func (j *Journal) unregistered(tx *tx) (gone []*sinkStore, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	sinks := tx.Bucket(sinksBucket)
-	err = sinks.ForEachBucket(func(name []byte) error {
-		if j.places[string(name)] == nil {
-			gone = append(gone, sinks.Bucket(name))
+	err = tx.eachSink(func(name string, s *sinkStore) error {
+		if j.cursors[name] == nil {
+			gone = append(gone, s)
 		}
 		return nil
 	})
@@ -153,7 +218,7 @@ func (j *Journal) unregistered(tx *bolt.Tx) (gone []*bolt.Bucket, err error) {
 func (j *Journal) registered(sink string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.places[sink] == nil {
+	if j.cursors[sink] == nil {
 		return fmt.Errorf("%w: %q", ErrUnknownSink, sink)
 	}
 	return nil

@@ -3,62 +3,70 @@ package journal
 import (
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// Stats is what the journal holds at a moment.
+// Stats counts the contents of the journal at a moment.
 type Stats struct {
 	Bytes    int64 // of the file
 	Accounts int   // with a record
 	Unfolded int   // accounts with events that are not folded yet
-	Asides   int   // records kept aside
+	Asides   int   // quarantined records
 	Sinks    map[string]SinkStats
 }
 
-// SinkStats is how far a registered sink has come.
+// SinkStats tells how far a registered sink has come.
 type SinkStats struct {
-	Pending int       // alerts to be told
+	Pending int       // alerts that it has not acked
 	Oldest  time.Time // when the oldest of them was journalled; zero if there is none
 	Dead    int       // dead letters
 }
 
-// Stats counts. It reads little of the file, and takes no lock of the writers'.
+// Stats returns counts. It reads little of the file and waits for no commit.
 func (j *Journal) Stats() (Stats, error) {
 	s := Stats{Sinks: map[string]SinkStats{}}
 	oldest := map[string]uint64{}
 	j.mu.Lock()
-	for name, p := range j.places {
-		s.Sinks[name] = SinkStats{Pending: max(0, p.pending(j.last)), Dead: p.dead}
-		oldest[name] = p.next
+	for name, c := range j.cursors {
+		s.Sinks[name] = SinkStats{Pending: max(0, c.pending(j.last)), Dead: c.dead}
+		oldest[name] = c.next
 	}
 	j.mu.Unlock()
-	err := j.view(func(tx *bolt.Tx) error {
+	err := j.view(func(tx *tx) (err error) {
 		s.Bytes = tx.Size()
-		s.Accounts = tx.Bucket(accountBucket).Stats().KeyN
-		s.Unfolded = tx.Bucket(dirtyBucket).Stats().KeyN
-		s.Asides = tx.Bucket(asideBucket).Stats().KeyN
+		for table, n := range map[string]*int{accountTable: &s.Accounts, dirtyTable: &s.Unfolded, quarantineTable: &s.Asides} {
+			if *n, err = tx.count(table); err != nil {
+				return err
+			}
+		}
 		for name, st := range s.Sinks {
 			if st.Pending == 0 {
 				continue
 			}
 			key := numberKey(oldest[name])
-			if v := tx.Bucket(alertsBucket).Get(key); v != nil {
-				p, _, err := splitAlert(key, v)
-				if err != nil {
-					return err
-				}
-				st.Oldest = p.Since
-				s.Sinks[name] = st
+			v, err := tx.table(alertTable).get(key)
+			if err != nil {
+				return err
 			}
+			if v == nil {
+				continue
+			}
+			p, _, err := splitAlert(key, v)
+			if err != nil {
+				return err
+			}
+			st.Oldest = p.Since
+			s.Sinks[name] = st
 		}
 		return nil
 	})
 	return s, err
 }
 
-// Open returns the exposures that are open, of all accounts.
+// Open returns the open exposures of all accounts.
 func (j *Journal) Open() []exposure.Open {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -67,4 +75,20 @@ func (j *Journal) Open() []exposure.Open {
 		open = append(open, o...)
 	}
 	return open
+}
+
+type metrics struct {
+	fsync  prometheus.Histogram
+	errors prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	return &metrics{
+		fsync: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_journal_fsync_duration_seconds",
+			Help:    "Time that a transaction of the journal took to be written to disk.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}}),
+		errors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_journal_commit_errors_total",
+			Help: "Transactions of the journal that failed."}),
+	}
 }

@@ -2,78 +2,129 @@ package journal
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
+	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// verify reads all there is, changes nothing, and returns the version of the
-// format. However large the file is, little of it is held in memory at a time.
-func (j *Journal) verify() (found int, err error) {
-	if err := readAhead(j.path); err != nil {
+// verify reads the whole file, changes nothing, and returns its last
+// transaction. However large the file is, it holds little of it in memory at a
+// time.
+func verify(path string, lockTimeout time.Duration) (txid uint64, err error) {
+	db, _, err := openStore(path, lockTimeout, os.O_RDONLY) // holds the lock, and knows the size of pages
+	if err != nil {
 		return 0, err
 	}
-	err = j.db.View(func(tx *bolt.Tx) error {
-		if err := checkSize(tx, j.path); err != nil {
-			return err
-		}
-		if found, err = checkFormat(tx); err != nil {
-			return err
-		}
-		defer releasing(j.db, tx.Size())()
-		var first error
-		for err := range tx.Check() { // to its end, or it would hang
-			first = cmp.Or(first, err)
-		}
-		if first != nil {
-			return fmt.Errorf("%w: %w", ErrDamaged, first)
-		}
-		return checkSeals(tx)
-	})
-	return found, err
-}
-
-// readAhead reads the file from begin to end, so that it is in the system's
-// cache: faulted in through the map, page by page, it would take a disk many
-// times as long.
-func readAhead(path string) error {
+	defer func() { err = errors.Join(err, db.Close()) }()
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, make([]byte, 1<<20))
-	return errors.Join(err, f.Close())
+	defer f.Close()
+	// The walk jumps through the file, which takes a disk many times as long as
+	// reading from start to end into the system's cache.
+	size, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, make([]byte, 1<<20))
+	if err != nil {
+		return 0, err
+	}
+	head, err := readHead(f, db.Info().PageSize)
+	if err != nil {
+		return 0, err
+	}
+	var c checks
+	c.buckets, c.found, c.stored = map[string]bool{}, map[string]*tally{}, map[string]tally{}
+	w := &pageWalk{f: f, pageSize: db.Info().PageSize, bucket: func(path string) { c.buckets[path] = true }, entry: c.entry}
+	if err := w.walkPages(size, head); err != nil {
+		return 0, err
+	}
+	return head.txid, c.verdict()
 }
 
-// releasing releases the memory of the map again and again, until the returned
-// function is called.
-func releasing(db *bolt.DB, size int64) (stop func()) {
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(500 * time.Microsecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-end:
-				release(db, size)
-				return
-			case <-tick.C:
-				release(db, size)
+// checks compares the seal of each entry and the tally of each table.
+type checks struct {
+	format  string
+	buckets map[string]bool
+	found   map[string]*tally
+	stored  map[string]tally
+	damage  error // the first
+
+	path string // of the table that seed and sum belong to
+	seed uint32
+	sum  *tally
+}
+
+func (c *checks) entry(path string, key, value []byte) {
+	if path == metaTable {
+		c.format = string(value)
+		if string(key) != string(formatKey) {
+			c.damage = cmp.Or(c.damage, damagedEntry(key))
+		}
+		return
+	}
+	if c.sum == nil || path != c.path {
+		if c.found[path] == nil {
+			c.found[path] = new(tally)
+		}
+		c.path, c.seed, c.sum = path, seedOf(path), c.found[path]
+	}
+	v, err := unseal(c.seed, key, value)
+	switch {
+	case err != nil:
+		c.damage = cmp.Or(c.damage, err)
+	case path == tallyTable:
+		if c.stored[string(key)], err = decodeTally(key, v); err != nil {
+			c.damage = cmp.Or(c.damage, err)
+		}
+	default:
+		c.sum.add(value)
+	}
+}
+
+// verdict refuses a format that is not this version's before it looks at the
+// contents, whose form is then not known.
+func (c *checks) verdict() error {
+	switch {
+	case !c.buckets[metaTable]:
+		return fmt.Errorf("%w: a store of something other than mfawatch", ErrFormat)
+	case c.format != format:
+		return fmt.Errorf("%w %.50q, want %q", ErrFormat, c.format, format)
+	case c.damage != nil:
+		return c.damage
+	}
+	delete(c.found, tallyTable)
+	for path := range c.stored {
+		if c.found[path] == nil {
+			c.found[path] = new(tally)
+		}
+	}
+	for path, sum := range c.found {
+		if *sum != c.stored[path] {
+			return fmt.Errorf("%w: table %q has other entries than were written: %d where %d are expected", ErrDamaged, path, sum.count, c.stored[path].count)
+		}
+	}
+	want := append([]string{metaTable, sinkTables, sourceTables}, topTables...)
+	for path := range c.buckets {
+		if sink, ok := strings.CutPrefix(path, sinkTables+"\x00"); ok && !strings.Contains(sink, "\x00") {
+			for _, name := range tablesOfSink {
+				want = append(want, path+"\x00"+name)
 			}
 		}
-	}()
-	return func() {
-		close(end)
-		<-ended
 	}
+	for _, path := range want {
+		if !c.buckets[path] {
+			return fmt.Errorf("%w: table %q is missing", ErrDamaged, path)
+		}
+	}
+	return nil
 }
 
-func checkSize(tx *bolt.Tx, path string) error {
+func checkSize(tx *tx, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -84,25 +135,140 @@ func checkSize(tx *bolt.Tx, path string) error {
 	return nil
 }
 
-func checkSeals(tx *bolt.Tx) error {
-	check := func(b *bolt.Bucket) error {
-		if b == nil {
-			return nil
-		}
-		return b.ForEach(func(k, v []byte) error {
-			_, err := unseal(k, v)
-			return err
-		})
+// load reads the part of the file that is held in memory besides the cache, and
+// refuses tables that contradict each other.
+func (j *Journal) load(tx *tx) error {
+	state := tx.table(stateTable)
+	id, err := state.get(idKey)
+	if err != nil {
+		return err
 	}
-	for _, name := range sealedBuckets {
-		if err := check(tx.Bucket(name)); err != nil {
-			return err
-		}
+	last, err := state.number(lastAlertKey)
+	if err != nil {
+		return err
 	}
-	if sinks := tx.Bucket(sinksBucket); sinks != nil {
-		return sinks.ForEachBucket(func(k []byte) error {
-			return check(sinks.Bucket(k).Bucket(deadBucket))
-		})
+	open, err := loadAccounts(tx)
+	if err != nil {
+		return err
+	}
+	if err := checkAlerts(tx, last); err != nil {
+		return err
+	}
+	if err := checkDirty(tx); err != nil {
+		return err
+	}
+	cursors, err := loadCursors(tx, last)
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.id, j.open, j.last = string(id), open, last
+	for name, c := range j.cursors {
+		if stored, ok := cursors[name]; ok {
+			*c = stored
+		}
 	}
 	return nil
+}
+
+// loadAccounts returns the open exposures. The due times have to be those of the
+// accounts' own records.
+func loadAccounts(tx *tx) (open map[string][]exposure.Open, err error) {
+	open = map[string][]exposure.Open{}
+	due, scheduled := tx.table(dueTable), 0
+	for k, v := range tx.table(accountTable).ascend(&err, nil) {
+		r, err := decodeRecord(k, v)
+		if err != nil {
+			return nil, err
+		}
+		if len(r.Open) > 0 {
+			open[string(k)] = r.Open
+		}
+		if r.Due.IsZero() {
+			continue
+		}
+		scheduled++
+		if !due.has(dueKey(r.Due, k)) {
+			return nil, fmt.Errorf("%w: account %q is due at %s and not scheduled then", ErrDamaged, k, r.Due)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	n, err := tx.count(dueTable)
+	if err == nil && n != scheduled {
+		err = fmt.Errorf("%w: %d accounts are scheduled and %d are due", ErrDamaged, n, scheduled)
+	}
+	return open, err
+}
+
+// checkAlerts refuses numbers beyond the last alert's.
+func checkAlerts(tx *tx, last uint64) (err error) {
+	for k := range tx.table(alertTable).descend(&err) {
+		if !numbered(k, 1, last) {
+			return fmt.Errorf("%w: alert %x beyond the last, %d", ErrDamaged, k, last)
+		}
+		break
+	}
+	for k, v := range tx.table(alertIDTable).ascend(&err, nil) {
+		if !numbered(v, 1, last) {
+			return fmt.Errorf("%w: alert %q is said to be %x, the last is %d", ErrDamaged, k, v, last)
+		}
+	}
+	return err
+}
+
+func checkDirty(tx *tx) error {
+	newest, err := tx.table(stateTable).number(generationKey)
+	if err != nil {
+		return err
+	}
+	for k, v := range tx.table(dirtyTable).ascend(&err, nil) {
+		generation, _, err := splitMark(k, v)
+		if err != nil {
+			return err
+		}
+		if generation == 0 || generation > newest {
+			return fmt.Errorf("%w: account %q has generation %d, the newest is %d", ErrDamaged, k, generation, newest)
+		}
+	}
+	return err
+}
+
+// loadCursors returns how far each sink has come. The numbers that a sink keeps have
+// to lie between its cursor and the last alert.
+func loadCursors(tx *tx, last uint64) (map[string]cursor, error) {
+	cursors := map[string]cursor{}
+	err := tx.eachSink(func(name string, s *sinkStore) error {
+		c, err := s.load(tx, name)
+		if err != nil {
+			return err
+		}
+		cursors[name] = c
+		if c.next < 1 || c.next > last+1 {
+			return fmt.Errorf("%w: the cursor of sink %q is %d, the last alert is %d", ErrDamaged, name, c.next, last)
+		}
+		for _, t := range []struct {
+			table
+			name string
+			low  uint64
+		}{{s.done, doneTable, c.next + 1}, {s.attempts, attemptsTable, c.next}, {s.dead, deadTable, 1}} {
+			for k := range t.ascend(&err, nil) {
+				if !numbered(k, t.low, last) {
+					return fmt.Errorf("%w: sink %q: %s of alert %x, the cursor is %d and the last alert %d", ErrDamaged, name, t.name, k, c.next, last)
+				}
+			}
+			if err != nil {
+				return err
+			}
+		}
+		for k, v := range s.refs.ascend(&err, nil) {
+			if !json.Valid(v) {
+				return damagedEntry(k)
+			}
+		}
+		return err
+	})
+	return cursors, err
 }

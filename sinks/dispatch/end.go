@@ -52,7 +52,7 @@ func (w *Worker) end(a *attempt) {
 			w.log.Info("the exposure was ended at the channel, which is told no more of it but what is critical", "alert", a.items[0].alert.ID, "err", a.err)
 			l := a.lines[0]
 			w.stopped[l.name] = true
-			w.finish(l, note{result: journal.Result{Number: l.queue[0].Number, Ref: l.ref, Stop: true}})
+			w.finish(l, note{result: journal.Result{Number: l.queue[0].Number, Outcome: journal.ClosedByPerson, Ref: l.ref}})
 		}
 	case sinks.VerdictThrottled:
 		w.answered()
@@ -132,7 +132,7 @@ func (w *Worker) keepRef(a *attempt) {
 	}
 	it := a.items[0]
 	it.line.ref, it.line.hasRef = a.newRef, true
-	w.addNote(note{result: w.knows(it.line, journal.Result{Number: it.pending.Number, Ref: a.newRef, Open: true})})
+	w.addNote(note{result: w.knows(it.line, journal.Result{Number: it.pending.Number, Outcome: journal.Partial, Ref: a.newRef})})
 }
 
 // bury gives the alert of the item up.
@@ -147,7 +147,7 @@ func (w *Worker) bury(it item, a *attempt, now time.Time) {
 		"attempts", l.attempts, "first", first, "err", a.err)
 	w.finish(l, note{dead: &journal.DeadLetter{
 		Number: it.pending.Number, Cause: a.err.Error(), Attempts: l.attempts, First: first.UTC(), Last: now.UTC(),
-	}, result: w.knows(l, journal.Result{Number: it.pending.Number, Unsent: true})})
+	}, result: w.knows(l, journal.Result{Number: it.pending.Number, Outcome: journal.Superseded})})
 }
 
 // leaveAlone leaves the channel alone for as long as it asked.
@@ -235,7 +235,7 @@ func (w *Worker) rest(l *line, due time.Time) {
 // superseded only what is insistent is.
 func (w *Worker) offer(l *line) {
 	for len(l.queue) > 0 && w.stoppedAt(l) {
-		w.finish(l, note{result: journal.Result{Number: l.queue[0].Number, Ref: l.ref, Stop: true}})
+		w.finish(l, note{result: journal.Result{Number: l.queue[0].Number, Outcome: journal.ClosedByPerson, Ref: l.ref}})
 	}
 	if len(l.queue) > 0 {
 		w.enter(l, time.Now())

@@ -18,7 +18,7 @@ type note struct {
 }
 
 // ends reports whether the sink is done with the alert.
-func (n note) ends() bool { return n.failure == nil && !n.result.Open }
+func (n note) ends() bool { return n.failure == nil && n.result.Outcome != journal.Partial }
 
 // While a sink is busy, what it was told is journalled in groups, so that a
 // burst of alerts is not a burst of fsyncs. What failed can wait longer: a crash
@@ -69,9 +69,7 @@ func (w *Worker) journal(notes []note) error {
 			if err := w.store.Bury(w.name, *n.dead); err != nil {
 				return err
 			}
-			if n.result.Known {
-				results = append(results, n.result)
-			}
+			results = append(results, n.result)
 		default:
 			results = append(results, n.result)
 		}
@@ -98,7 +96,7 @@ func (w *Worker) endNote(err error) {
 		case err != nil && n.ends():
 			w.told++
 		case err == nil && n.ends():
-			if n.dead == nil && !n.result.Unsent {
+			if n.dead == nil && n.result.Outcome != journal.Superseded && n.result.Outcome != journal.Suppressed {
 				w.metrics.done.Observe(now.Sub(n.since).Seconds())
 			}
 			n.line.unnoted--

@@ -28,7 +28,7 @@ func (w *Worker) overtake(l *line) bool {
 		return false
 	}
 	w.metrics.overtaken.Inc()
-	w.finish(l, note{result: w.knows(l, journal.Result{Number: head.Number, Unsent: true})})
+	w.finish(l, note{result: w.knows(l, journal.Result{Number: head.Number, Outcome: journal.Superseded})})
 	return true
 }
 

@@ -57,7 +57,7 @@ func (w *Worker) enter(l *line, now time.Time) {
 		w.rest(l, now.Add(w.backoff(0)))
 	case !d.Tell:
 		w.metrics.leftOut.Inc()
-		w.finish(l, note{result: journal.Result{Number: head.Number, Unsent: true}})
+		w.finish(l, note{result: journal.Result{Number: head.Number, Outcome: journal.Suppressed}})
 		w.offer(l)
 	case d.Until.After(now) && !w.urgent(l, now):
 		l.to = d.To
@@ -191,7 +191,7 @@ func readRecipients(list []string) ([]string, error) {
 func (w *Worker) knows(l *line, r journal.Result) journal.Result {
 	if w.router != nil && l.queue[0].Step != exposure.Attempted {
 		l.known = route.Case{Known: true, To: l.to}
-		r.Known, r.To = true, l.to
+		r.To = l.to
 	}
 	return r
 }

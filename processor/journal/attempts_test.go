@@ -1,28 +1,12 @@
 package journal
 
 import (
-	"io"
-	"log/slog"
 	"testing"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 )
 
-func logged(t *testing.T, path string, log io.Writer) *Journal {
-	t.Helper()
-	o := options()
-	o.Logger = slog.New(slog.NewTextHandler(log, nil))
-	j, err := Open(path, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { j.Close() })
-	return j
-}
-
-// What failed before a restart is known after it, until the sink is done with
-// it.
+// A failure recorded before a restart is known after it, until the sink acks the
+// alert.
 func TestFailedIsKeptOverRestarts(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a", "b")
@@ -51,12 +35,12 @@ func TestFailedIsKeptOverRestarts(t *testing.T) {
 	}
 	done(t, j, "a", 2, 1, 4)
 	left := 0
-	err = j.view(func(tx *bolt.Tx) error {
-		left = sinkBucket(tx, "a").Bucket(triesBucket).Stats().KeyN
-		return nil
+	err = j.view(func(tx *tx) (err error) {
+		left, err = tx.count(sinkTables, "a", attemptsTable)
+		return err
 	})
 	if err != nil || left != 0 {
-		t.Errorf("%d tries left of alerts that are done, %v", left, err)
+		t.Errorf("%d attempts left of alerts that are done, %v", left, err)
 	}
 }
 
@@ -68,7 +52,7 @@ func TestStopIsKeptOverRestarts(t *testing.T) {
 	if err := j.Done("a", Result{Number: 1, Ref: "ticket"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Done("a", Result{Number: 2, Stop: true}); err != nil {
+	if err := j.Done("a", Result{Number: 2, Outcome: ClosedByPerson}); err != nil {
 		t.Fatal(err)
 	}
 	mustAppend(t, j, event("1", "bob", 4))

@@ -12,8 +12,8 @@ import (
 )
 
 // Under a burst folding takes half of the time at most; one event after a calm
-// is folded at once.
-func TestFoldHoldsOff(t *testing.T) {
+// is folded immediately.
+func TestFoldIsThrottled(t *testing.T) {
 	path := t.TempDir() + "/mfawatch.db"
 	synctest.Test(t, func(t *testing.T) {
 		j, err := Open(path, options())
@@ -44,10 +44,10 @@ func TestFoldHoldsOff(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
 		if took, err := fold(ctx, 0); took != time.Millisecond || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("stopped while it held off: %s, %v", took, err)
+			t.Errorf("stopped while it waited: %s, %v", took, err)
 		}
-		if took, err := fold(t.Context(), 0); took > maxBreath || err != nil {
-			t.Errorf("after a fold that took long: held off for %s, %v", took, err)
+		if took, err := fold(t.Context(), 0); took > maxThrottle || err != nil {
+			t.Errorf("after a long fold: waited for %s, %v", took, err)
 		}
 	})
 }

@@ -33,8 +33,8 @@ func TestStepsAndEntriesOfAlerts(t *testing.T) {
 		t.Fatalf("%d pending, %v", len(pending), err)
 	}
 	for i, p := range pending {
-		if want := alerts[i].Step; p.Step != want || p.Severity != alerts[i].Severity || p.ends != (want == exposure.Resolved) {
-			t.Errorf("%s %s is pending as %q %s, ends %v", alerts[i].Step, alerts[i].Severity, p.Step, p.Severity, p.ends)
+		if want := alerts[i].Step; p.Step != want || p.Severity != alerts[i].Severity || p.resolves() != (want == exposure.Resolved) {
+			t.Errorf("%s %s is pending as %q %s, resolves %v", alerts[i].Step, alerts[i].Severity, p.Step, p.Severity, p.resolves())
 		}
 	}
 	entries, err := j.Announced()

@@ -9,7 +9,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// What is open is judged by another policy as soon as there is one, by a reload or
+// What is open is renewed by another policy as soon as there is one, by a reload or
 // by a start, not when the one before would have looked again.
 func TestAnotherPolicyJudgesWhatIsOpen(t *testing.T) {
 	for _, restart := range []bool{false, true} {
@@ -22,11 +22,11 @@ func TestAnotherPolicyJudgesWhatIsOpen(t *testing.T) {
 		}
 		now := time.Date(2000, 1, 1, 0, 0, 30, 0, time.UTC)
 		if got := r.alerts(t, now); !slices.Equal(got, []string{"opened bob"}) {
-			t.Fatalf("told %v", got)
+			t.Fatalf("alerted %v", got)
 		}
 		now = now.Add(time.Hour)
 		if got := r.alerts(t, now); len(got) > 0 {
-			t.Errorf("told %v", got)
+			t.Errorf("alerted %v", got)
 		}
 		if restart {
 			r.Processor = newProcessor(r.line, Options{Logger: slog.New(slog.DiscardHandler), Policy: exposure.DefaultPolicy()})
@@ -34,7 +34,7 @@ func TestAnotherPolicyJudgesWhatIsOpen(t *testing.T) {
 			r.Judge(exposure.DefaultPolicy())
 		}
 		if got := r.alerts(t, now); !slices.Equal(got, []string{"escalated bob"}) {
-			t.Errorf("told %v, with a restart %t", got, restart)
+			t.Errorf("alerted %v, with a restart %t", got, restart)
 		}
 	}
 }

@@ -10,8 +10,9 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// What is open is folded anew once, and again if that fails; nothing else is.
-func TestFoldAnew(t *testing.T) {
+// Accounts with an open exposure are refolded once, and again if that fails; no
+// others are.
+func TestRefold(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1), event("2", "eve", 2), event("3", "al", 3))
 	folds, bad := map[string]int{}, ""
@@ -43,7 +44,7 @@ func TestFoldAnew(t *testing.T) {
 	j.Anew()
 	bad = "2"
 	if got := fold(); !slices.Equal(got, []string{"1", "2"}) {
-		t.Errorf("folded anew %v", got)
+		t.Errorf("refolded %v", got)
 	}
 	if got := fold(); !slices.Equal(got, []string{"2"}) {
 		t.Errorf("folded again %v", got)

@@ -38,8 +38,8 @@ func TestExpectedChangesAreReported(t *testing.T) {
 		r.Judge(policy)
 		states := func() string {
 			var s []string
-			for _, state := range expectedStates {
-				s = append(s, strings.Repeat(state[:3]+" ", int(testutil.ToFloat64(r.metrics.expected.WithLabelValues(state)))))
+			for _, state := range plannedStates {
+				s = append(s, strings.Repeat(state[:3]+" ", int(testutil.ToFloat64(r.metrics.planned.WithLabelValues(state)))))
 			}
 			return strings.TrimSpace(strings.Join(s, ""))
 		}
@@ -57,7 +57,7 @@ func TestExpectedChangesAreReported(t *testing.T) {
 		if got := states(); got != "ahe run use" {
 			t.Errorf("at first: %s", got)
 		}
-		if s := r.log.String(); strings.Contains(s, "expected change") {
+		if s := r.log.String(); strings.Contains(s, "planned change") {
 			t.Errorf("reported before its time: %s", s)
 		}
 		run(2 * time.Hour)
@@ -69,8 +69,8 @@ func TestExpectedChangesAreReported(t *testing.T) {
 		}
 		log := r.log.String()
 		for _, want := range []string{
-			`msg="an expected change is overdue: the exposure is still open, and people are told of it now" ticket=CHG-1 approver=ann`,
-			`msg="an expected change did not happen and its time is over: remove the entry, or find out why" ticket=CHG-2 approver=ann`,
+			`msg="a planned change is overdue: the exposure is still open, and human sinks are alerted now" ticket=CHG-1 approver=ann`,
+			`msg="a planned change was not used and its time is over: remove the entry, or find out why" ticket=CHG-2 approver=ann`,
 		} {
 			if strings.Count(log, want) != 1 {
 				t.Errorf("%q is not there once: %s", want, log)
@@ -82,8 +82,8 @@ func TestExpectedChangesAreReported(t *testing.T) {
 
 		// After a restart the journal knows what was used.
 		again := newProcessor(r.line, Options{Logger: slog.New(slog.DiscardHandler), Policy: policy})
-		again.reportExpected(time.Now())
-		if n := testutil.ToFloat64(again.metrics.expected.WithLabelValues(expectedUsed)); n != 1 {
+		again.reportPlanned(time.Now())
+		if n := testutil.ToFloat64(again.metrics.planned.WithLabelValues(usedChange)); n != 1 {
 			t.Errorf("%v used after a restart", n)
 		}
 	})

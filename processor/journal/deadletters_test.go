@@ -16,7 +16,7 @@ func bury(t testing.TB, j *Journal, sink string, ns ...uint64) {
 	}
 }
 
-// pendingIDs is what the sink has still to be told, in order.
+// pendingIDs returns the IDs of the sink's pending alerts, in order.
 func pendingIDs(t testing.TB, j *Journal, sink string) []string {
 	t.Helper()
 	ids := []string{}
@@ -43,7 +43,7 @@ func TestRetryPutsBackForOneSinkInOrder(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		j := temp(t)
 		enlist(t, j, "a", "b")
-		tell(t, j, event("1", "bob", 1), event("1", "eve", 2), event("1", "bob", 3), event("1", "eve", 4))
+		alertEach(t, j, event("1", "bob", 1), event("1", "eve", 2), event("1", "bob", 3), event("1", "eve", 4))
 		done(t, j, "b", 1, 2, 3, 4)
 		bury(t, j, "a", 3, 1) // bob's two; eve's are pending
 		alerted := j.Alerted()
@@ -53,7 +53,7 @@ func TestRetryPutsBackForOneSinkInOrder(t *testing.T) {
 		select {
 		case <-alerted:
 		default:
-			t.Error("nobody was told that there are alerts")
+			t.Error("Alerted did not fire")
 		}
 		if restart {
 			j = reopen(t, j)
@@ -64,7 +64,7 @@ func TestRetryPutsBackForOneSinkInOrder(t *testing.T) {
 			t.Errorf("restart %v: pending %v, want %v", restart, got, want)
 		}
 		if got := pendingIDs(t, j, "b"); len(got) != 0 {
-			t.Errorf("restart %v: the other sink is to be told %v", restart, got)
+			t.Errorf("restart %v: pending for the other sink: %v", restart, got)
 		}
 		if a, b := stats(t, j, "a"), stats(t, j, "b"); a.Pending != 4 || a.Dead != 0 || b.Pending != 0 {
 			t.Errorf("restart %v: a %+v, b %+v", restart, a, b)
@@ -74,17 +74,17 @@ func TestRetryPutsBackForOneSinkInOrder(t *testing.T) {
 			t.Errorf("restart %v: %v", restart, err)
 		}
 		if s := stats(t, j, "a"); s.Pending != 0 {
-			t.Errorf("restart %v: when all is told: %+v", restart, s)
+			t.Errorf("restart %v: when all is acked: %+v", restart, s)
 		}
 	}
 }
 
-// What is still pending of the exposure keeps its turn behind what is retried,
-// in however many steps that is done.
+// Pending alerts of the exposure stay behind those that are retried, however many
+// calls retry them.
 func TestRetryKeepsTheOrderOfAnExposure(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
-	tell(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "bob", 3), event("1", "bob", 4))
+	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "bob", 3), event("1", "bob", 4))
 	bury(t, j, "a", 1, 3)
 	retryAll(t, j, "a", 3) // pending: 2, 3, 4
 	want := []string{"alert-1-bob-2", "alert-1-bob-3", "alert-1-bob-4"}
@@ -105,7 +105,7 @@ func TestRetryKeepsTheOrderOfAnExposure(t *testing.T) {
 func TestRetryAfterPruneAndForASinkThatIsAway(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a", "b")
-	tell(t, j, event("1", "bob", 1))
+	alertEach(t, j, event("1", "bob", 1))
 	bury(t, j, "a", 1)
 	done(t, j, "b", 1)
 	if err := j.Prune(t.Context(), start.AddDate(200, 0, 0)); err != nil {
@@ -120,7 +120,7 @@ func TestRetryAfterPruneAndForASinkThatIsAway(t *testing.T) {
 		t.Fatalf("%d retried, want 1", n)
 	}
 	if got := pendingIDs(t, j, "b"); len(got) != 0 {
-		t.Errorf("the other sink is to be told %v", got)
+		t.Errorf("pending for the other sink: %v", got)
 	}
 	enlist(t, j, "a")
 	if got := pendingIDs(t, j, "a"); !slices.Equal(got, []string{"alert-1-bob-1"}) {
@@ -131,7 +131,7 @@ func TestRetryAfterPruneAndForASinkThatIsAway(t *testing.T) {
 func TestDropDead(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
-	tell(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "bob", 3))
+	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "bob", 3))
 	bury(t, j, "a", 1, 2, 3)
 	if letters, err := j.DeadLettersAfter("a", 1, 1); err != nil || len(letters) != 1 || letters[0].Number != 2 {
 		t.Errorf("the one after the first: %+v, %v", letters, err)
@@ -156,7 +156,7 @@ func TestDropDead(t *testing.T) {
 func TestUnregister(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a", "b")
-	tell(t, j, event("1", "bob", 1), event("1", "bob", 2))
+	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2))
 	done(t, j, "a", 1)
 	done(t, j, "b", 1, 2)
 	j.Unregister("a")
@@ -168,7 +168,7 @@ func TestUnregister(t *testing.T) {
 	}
 	enlist(t, j, "a")
 	if got := numbers(t, j, "a"); !slices.Equal(got, []uint64{2}) {
-		t.Errorf("a sink that came back has still to be told %v, want 2", got)
+		t.Errorf("pending for a sink that came back: %v, want 2", got)
 	}
 }
 
@@ -199,7 +199,7 @@ func TestAsidesDropAndSize(t *testing.T) {
 	}
 }
 
-func TestClosedForWhatIsSeenTo(t *testing.T) {
+func TestClosedForCommands(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
 	if err := j.Close(); err != nil {
@@ -217,8 +217,8 @@ func TestClosedForWhatIsSeenTo(t *testing.T) {
 	}
 }
 
-// Whatever is buried, retried, dropped and told, and however often it starts
-// again: what is pending is what it should be, an exposure's alerts in order.
+// However alerts are buried, retried, dropped and acked, and however often the
+// journal is opened again, the right ones are pending, an exposure's in order.
 func TestRetryModel(t *testing.T) {
 	const seed = 7
 	random := rand.New(rand.NewPCG(seed, seed))
@@ -237,7 +237,7 @@ func TestRetryModel(t *testing.T) {
 		switch random.IntN(8) {
 		case 0, 1:
 			e := event("1", users[random.IntN(len(users))], step)
-			tell(t, j, e)
+			alertEach(t, j, e)
 			id := alert(e).ID
 			pending[id], order[id] = true, step
 			b++
@@ -303,6 +303,6 @@ func TestRetryModel(t *testing.T) {
 		}
 	}
 	if ids := pendingIDs(t, j, "b"); len(ids) != b || !slices.IsSortedFunc(ids, func(x, y string) int { return order[x] - order[y] }) {
-		t.Errorf("b has still to be told %v", ids)
+		t.Errorf("pending for b: %v", ids)
 	}
 }

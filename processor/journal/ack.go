@@ -1,0 +1,165 @@
+package journal
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// An Outcome tells how an alert ended at a sink.
+type Outcome uint8
+
+const (
+	// Delivered: the sink got the alert. Ref replaces the reference that is kept.
+	Delivered Outcome = iota
+	// Partial: the sink got part of it and the alert stays pending. Only Ref is
+	// kept, for the next attempt to go on from.
+	Partial
+	// Superseded: the alert was passed over, or became a dead letter. The sink
+	// knows the exposure, or would; its reference stays.
+	Superseded
+	// Suppressed: the alert is not for the sink. Its reference stays.
+	Suppressed
+	// ClosedByPerson: a person closed the exposure at the sink, which gets no
+	// more of it. An empty Ref replaces nothing.
+	ClosedByPerson
+)
+
+// A Result is the outcome of one alert at a sink.
+type Result struct {
+	Number  uint64
+	Outcome Outcome
+	Ref     string   // the sink's reference for the exposure
+	To      []string // the recipients who know the exposure; nil: the sink's own
+}
+
+// knows reports whether the sink knows the exposure from now on.
+func (o Outcome) knows() bool { return o == Delivered || o == Partial || o == Superseded }
+
+// Done acks alerts: the sink gets them no more, except those whose outcome is
+// Partial. Acking an alert twice is no error.
+func (j *Journal) Done(sink string, results ...Result) error {
+	now := time.Now()
+	err := j.ack(sink, func(tx *tx, s *sinkStore, ack func(uint64) error) error {
+		for _, r := range results {
+			if err := s.keepRef(tx, r, now); err != nil {
+				return err
+			}
+			if r.Outcome == Partial {
+				continue
+			}
+			if err := ack(r.Number); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record deliveries of sink %s: %w", sink, err)
+	}
+	return nil
+}
+
+// ack runs f in a transaction, in which ack acks an alert, and moves the sink's
+// cursor.
+func (j *Journal) ack(sink string, f func(tx *tx, s *sinkStore, ack func(uint64) error) error) error {
+	if err := j.registered(sink); err != nil {
+		return err
+	}
+	var c cursor
+	return j.commit(change{
+		do: func(tx *tx) error {
+			s := tx.sink(sink)
+			err := f(tx, s, func(number uint64) error {
+				done, err := s.isDone(number)
+				if done || err != nil {
+					return err
+				}
+				if err := s.attempts.delete(numberKey(number)); err != nil {
+					return err
+				}
+				return s.done.put(numberKey(number), nil)
+			})
+			if err != nil {
+				return err
+			}
+			if err := s.advance(0); err != nil {
+				return err
+			}
+			c, err = s.load(tx, sink)
+			return err
+		},
+		done: func() {
+			j.setCursor(sink, c)
+			j.moved.fire()
+		},
+	})
+}
+
+// setCursor shows a cursor as it was stored, if the sink is registered.
+func (j *Journal) setCursor(sink string, c cursor) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if known := j.cursors[sink]; known != nil {
+		*known = c
+	}
+}
+
+// A ref is the reference that a sink gave for an exposure, and its state there.
+type ref struct {
+	Ref  string    `json:"ref"`
+	Time time.Time `json:"time"`           // when it was kept last
+	Over bool      `json:"over,omitempty"` // the exposure is resolved
+	Stop bool      `json:"stop,omitempty"` // a person closed it at the sink
+
+	Known bool     `json:"known,omitempty"` // the sink got alerts of it, or would have
+	To    []string `json:"to,omitempty"`    // through these recipients
+}
+
+// ref returns the zero ref where there is none.
+func (s *sinkStore) ref(lane string) (r ref, err error) {
+	v, err := s.refs.get([]byte(lane))
+	if err != nil || v == nil {
+		return r, err
+	}
+	if err := json.Unmarshal(v, &r); err != nil {
+		return r, fmt.Errorf("%w: reference of exposure %q: %w", ErrDamaged, lane, err)
+	}
+	return r, nil
+}
+
+func (s *sinkStore) keepRef(tx *tx, r Result, now time.Time) error {
+	key := numberKey(r.Number)
+	v, err := tx.table(alertTable).get(key)
+	if err != nil || v == nil || r.Outcome == Suppressed {
+		return err
+	}
+	p, _, err := splitAlert(key, v)
+	if err != nil {
+		return err
+	}
+	before, err := s.ref(p.Line)
+	if err != nil {
+		return err
+	}
+	keep := ref{Ref: r.Ref, Time: now, Over: p.resolves(), Known: before.Known, To: before.To}
+	switch r.Outcome {
+	case Partial:
+		keep.Over = false
+	case Superseded:
+		keep.Ref, keep.Over, keep.Stop = before.Ref, before.Over || keep.Over, before.Stop
+	case ClosedByPerson:
+		keep.Stop = true
+		if r.Ref == "" {
+			keep.Ref = before.Ref
+		}
+	}
+	if r.Outcome.knows() {
+		keep.Known, keep.To = true, r.To
+	}
+	value, err := encode(keep)
+	if err != nil {
+		return err
+	}
+	return s.refs.put([]byte(p.Line), value)
+}

@@ -1,0 +1,297 @@
+package journal
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+)
+
+// A DeadLetter is an alert that a sink did not get and is not sent any more,
+// kept until an operator drops or retries it.
+type DeadLetter struct {
+	Number   uint64          `json:"number"`
+	Cause    string          `json:"cause"`
+	Attempts int             `json:"attempts"`
+	First    time.Time       `json:"first"` // attempt
+	Last     time.Time       `json:"last"`  // attempt
+	Alert    *exposure.Alert `json:"alert"` // filled in by Bury
+}
+
+// Bury keeps an alert as a dead letter of the sink and acks it. It ignores an
+// alert that the sink has acked already.
+func (j *Journal) Bury(sink string, d DeadLetter) error {
+	key := numberKey(d.Number)
+	err := j.ack(sink, func(tx *tx, s *sinkStore, ack func(uint64) error) error {
+		done, err := s.isDone(d.Number)
+		if done || err != nil {
+			return err
+		}
+		_, body, err := readAlert(tx, d.Number)
+		if err != nil {
+			return err
+		}
+		value, err := encode(struct {
+			DeadLetter
+			Alert json.RawMessage `json:"alert"`
+		}{d, body})
+		if err != nil {
+			return err
+		}
+		if err := s.dead.put(key, value); err != nil {
+			return err
+		}
+		return ack(d.Number)
+	})
+	if err != nil {
+		return fmt.Errorf("keep the dead letter of alert %d for sink %s: %w", d.Number, sink, err)
+	}
+	return nil
+}
+
+// DeadLetters returns the sink's dead letters, oldest alert first.
+func (j *Journal) DeadLetters(sink string) ([]DeadLetter, error) {
+	return j.DeadLettersAfter(sink, 0, math.MaxInt)
+}
+
+// DeadLettersAfter returns the sink's dead letters whose number is greater than
+// after, in order, at most limit of them. The sink need not be registered.
+func (j *Journal) DeadLettersAfter(sink string, after uint64, limit int) ([]DeadLetter, error) {
+	var letters []DeadLetter
+	err := j.view(func(tx *tx) (err error) {
+		s := tx.sink(sink)
+		if s == nil {
+			return fmt.Errorf("%w: %q", ErrUnknownSink, sink)
+		}
+		for k, v := range s.dead.ascend(&err, numberKey(after+1)) {
+			if len(letters) >= limit {
+				break
+			}
+			d, err := decodeDead(k, v)
+			if err != nil {
+				return err
+			}
+			letters = append(letters, d)
+		}
+		return err
+	})
+	return letters, err
+}
+
+func decodeDead(key, value []byte) (d DeadLetter, err error) {
+	if err := json.Unmarshal(value, &d); err != nil {
+		return d, fmt.Errorf("%w: dead letter %x: %w", ErrDamaged, key, err)
+	}
+	if d.Alert == nil {
+		return d, fmt.Errorf("%w: dead letter %x has no alert", ErrDamaged, key)
+	}
+	return d, nil
+}
+
+// DropDead removes dead letters of the sink, by their numbers, and returns how
+// many there were. The sink need not be registered.
+func (j *Journal) DropDead(sink string, numbers ...uint64) (dropped int, err error) {
+	var c cursor
+	err = j.commit(change{
+		do: func(tx *tx) error {
+			letters, err := takeDead(tx, sink, numbers)
+			if err != nil {
+				return err
+			}
+			dropped = len(letters)
+			c, err = tx.sink(sink).load(tx, sink)
+			return err
+		},
+		done: func() { j.setCursor(sink, c) },
+	})
+	if err != nil {
+		return 0, fmt.Errorf("drop dead letters of sink %s: %w", sink, err)
+	}
+	return dropped, nil
+}
+
+// takeDead removes the dead letters of those numbers and returns them.
+func takeDead(tx *tx, sink string, numbers []uint64) (letters []DeadLetter, err error) {
+	s := tx.sink(sink)
+	if s == nil {
+		return nil, fmt.Errorf("%w: %q", ErrUnknownSink, sink)
+	}
+	for _, number := range numbers {
+		key := numberKey(number)
+		v, err := s.dead.get(key)
+		if err != nil {
+			return nil, err
+		}
+		if v == nil {
+			continue
+		}
+		d, err := decodeDead(key, v)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.dead.delete(key); err != nil {
+			return nil, err
+		}
+		letters = append(letters, d)
+	}
+	return letters, nil
+}
+
+// RetryDead requeues dead letters of the sink, by their numbers, and returns how
+// many there were. They follow everything that is pending, in their old order;
+// pending alerts of the same exposures are requeued behind them, so that an
+// exposure's steps stay in order. A step that is being sent at that moment
+// reaches the sink twice, with the same ID. The sink need not be registered.
+func (j *Journal) RetryDead(sink string, numbers ...uint64) (retried int, err error) {
+	numbers = slices.Compact(slices.Sorted(slices.Values(numbers)))
+	now := time.Now()
+	var last uint64
+	cursors := map[string]cursor{}
+	err = j.commit(change{
+		do: func(tx *tx) (err error) {
+			if retried, err = requeue(tx, sink, numbers, now); err != nil {
+				return err
+			}
+			if last, err = tx.table(stateTable).number(lastAlertKey); err != nil {
+				return err
+			}
+			return tx.eachSink(func(name string, s *sinkStore) (err error) {
+				if err = s.advance(0); err != nil {
+					return err
+				}
+				cursors[name], err = s.load(tx, name)
+				return err
+			})
+		},
+		done: func() {
+			if retried == 0 {
+				return
+			}
+			j.mu.Lock()
+			j.last = max(j.last, last)
+			j.mu.Unlock()
+			for name, c := range cursors {
+				j.setCursor(name, c)
+			}
+			j.alerted.fire()
+			j.moved.fire()
+		},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("retry dead letters of sink %s: %w", sink, err)
+	}
+	return retried, nil
+}
+
+// A requeued alert goes by its first number.
+type requeued struct {
+	alert *exposure.Alert
+	first uint64
+}
+
+func requeue(tx *tx, sink string, numbers []uint64, now time.Time) (retried int, err error) {
+	letters, err := takeDead(tx, sink, numbers)
+	if err != nil || len(letters) == 0 {
+		return 0, err
+	}
+	var again []requeued
+	lanes := map[string]uint64{} // the first number of each that is retried
+	for _, d := range letters {
+		first, err := firstNumber(tx, string(nameKey(d.Alert.ID)), d.Number)
+		if err != nil {
+			return 0, err
+		}
+		lane := laneOf(d.Alert)
+		if known, ok := lanes[lane]; !ok || first < known {
+			lanes[lane] = first
+		}
+		again = append(again, requeued{d.Alert, first})
+	}
+	later, err := takePending(tx, tx.sink(sink), lanes)
+	if err != nil {
+		return 0, err
+	}
+	again = append(again, later...)
+	slices.SortStableFunc(again, func(a, b requeued) int { return cmp.Compare(a.first, b.first) })
+	return len(letters), appendFor(tx, sink, again, now)
+}
+
+// firstNumber returns the number that an alert was journalled with first, or
+// else the one it has now.
+func firstNumber(tx *tx, id string, number uint64) (uint64, error) {
+	first, err := tx.table(alertIDTable).number([]byte(id))
+	if err != nil || first == 0 {
+		return number, err
+	}
+	return min(number, first), nil
+}
+
+// takePending acks the pending alerts of the lanes that follow the given
+// numbers, and returns them.
+func takePending(tx *tx, s *sinkStore, lanes map[string]uint64) (later []requeued, err error) {
+	next, err := s.next()
+	if err != nil {
+		return nil, err
+	}
+	for k, v := range tx.table(alertTable).ascend(&err, numberKey(next)) {
+		if s.done.has(k) {
+			continue
+		}
+		p, body, err := splitAlert(k, v)
+		if err != nil {
+			return nil, err
+		}
+		after, ok := lanes[p.Line]
+		if !ok {
+			continue
+		}
+		first, err := firstNumber(tx, p.id, p.Number)
+		if err != nil {
+			return nil, err
+		}
+		if first <= after {
+			continue
+		}
+		a, err := decodeAlert(p.Number, body)
+		if err != nil {
+			return nil, err
+		}
+		later = append(later, requeued{a, first})
+		if err := s.attempts.delete(k); err != nil {
+			return nil, err
+		}
+		if err := s.done.put(k, nil); err != nil {
+			return nil, err
+		}
+	}
+	return later, err
+}
+
+// appendFor appends alerts for one sink alone: every other one has acked them
+// from the start.
+func appendFor(tx *tx, sink string, again []requeued, now time.Time) error {
+	for _, r := range again {
+		e, err := newAlertEntry(r.alert, now)
+		if err != nil {
+			return err
+		}
+		number, err := putAlert(tx, e)
+		if err != nil {
+			return err
+		}
+		err = tx.eachSink(func(name string, s *sinkStore) error {
+			if name == sink {
+				return nil
+			}
+			return s.done.put(numberKey(number), nil)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+/*
+Package journal is the durable log between a record that was read and an alert
+that was delivered. One file, a bbolt store, holds the events, the exposures that
+were folded from them, the alerts, and how far each sink has come. A process that
+is killed at any point goes on from that file: no event is lost, and an alert is
+sent again only with the same ID.
+
+# Glossary
+
+  - event: a watched CloudTrail record, as trail.Event; known by account, ID and name
+  - fold: the pure function from all events of one account to its exposures
+  - due: when an account has to be folded again although no event came
+  - refold: a fold without a new event, because the policy changed
+  - throttle: the pause between folds, so that a burst is folded in few steps
+  - alert: one step of an exposure; numbered in the order of journalling
+  - lane: the alerts of one exposure, which a sink gets in order
+  - cursor, of a sink: the first alert that the sink may not have acked
+  - cursor, of a source: a value that the source wants back after a restart
+  - ack: the record that a sink needs an alert no more; see Outcome
+  - dead letter: an alert that a sink did not get and is not sent any more
+  - requeue: to append a dead letter as a new number for one sink
+  - quarantine: records that could not be read, kept for an operator
+  - compactor: Prune, which removes what is older than the retention
+  - seal: the checksum of table, key and value in front of each value
+  - tally: the count and the sum of the seals of one table
+
+# The life of an alert
+
+The caller drives an alert in these steps. Each that writes returns when its
+transaction is on disk, so a crash between two steps repeats the second.
+
+ 1. A source delivers. Append makes the events durable, and only then the source
+    acks its delivery. An event that is known already is skipped, so a delivery
+    may be offered again.
+
+ 2. Appended wakes the processor. Fold calls the Folder for each account that is
+    dirty or due, and stores state, alerts, deadlines and the next due time in
+    one transaction. It then calls back with the alerts that are new, and closes
+    the channel of Alerted. An alert whose ID is in the journal is not added
+    again.
+
+ 3. Alerted wakes the dispatcher of each sink. Pending returns the alerts that
+    the sink has not acked, Take the alert itself with the sink's reference for
+    the exposure. ErrDone from Take means that another call acked it meanwhile.
+
+ 4. The dispatcher sends. A crash here sends the alert again, with the same ID.
+
+ 5. Done acks the alert with its Outcome and keeps the reference. Failed records
+    an attempt that is going to be repeated. Bury makes the alert a dead letter.
+    The cursor moves over all alerts that are acked without a gap.
+
+ 6. Prune removes the alert when each registered sink has acked it and the
+    retention is over. A dead letter stays until DropDead or RetryDead.
+
+# Contract
+
+Durability: when a method returns nil, its writes are on disk. After an error
+nothing was written, or retrying is a no-op: an error does not say which.
+
+Order: alerts have ascending numbers, those of one fold in the order in which the
+Folder returned them. Pending returns them in that order. RetryDead keeps the
+order within an exposure.
+
+Callers: one process has the file open. The processor calls Append, KeepAside,
+Fold and Prune; a source Bookmarks and KeepBookmarks; a dispatcher Pending, Take,
+Done, Failed and Bury for its own sink; commands and pages the rest. Register
+precedes the first Fold.
+
+Concurrency: all methods are safe for concurrent use. Writers that come while a
+transaction runs share the next one, and so one fsync. Readers wait for no
+commit. Callbacks run without locks, except that one Fold runs at a time.
+
+Damage: Open reads the whole file and refuses one that was changed, with
+ErrDamaged: each page is used once or free, keys are in order, each seal and each
+tally is right, and due times, cursors and numbers agree with each other. It
+never changes a file that it refuses, and never starts a new journal in the place
+of a damaged one. While the file is open, each value that is read is checked, and
+each commit makes sure that the path still leads to the open file, or fails with
+ErrReplaced.
+*/
+package journal

@@ -1,0 +1,230 @@
+package journal
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"iter"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// tx is a transaction of the store. It adds up its changes of each table.
+type tx struct {
+	*bolt.Tx
+	changes map[string]*tally
+}
+
+func newTx(t *bolt.Tx) *tx { return &tx{Tx: t, changes: map[string]*tally{}} }
+
+// A table is a bucket that is proof against damage: each value carries a
+// checksum of the table's path, the key and the value, so that a value changed
+// or moved elsewhere is noticed, and a tally of the table notices an entry that
+// is missing, or an old one that came back.
+type table struct {
+	b      *bolt.Bucket
+	seed   uint32 // checksum of the path
+	change *tally // by this transaction
+}
+
+// table returns the table at a path, which exists.
+func (t *tx) table(path ...string) table {
+	b := t.Bucket([]byte(path[0]))
+	for _, name := range path[1:] {
+		b = b.Bucket([]byte(name))
+	}
+	p := strings.Join(path, "\x00")
+	change := t.changes[p]
+	if change == nil {
+		change = new(tally)
+		t.changes[p] = change
+	}
+	return table{b, seedOf(p), change}
+}
+
+func (t table) put(key, value []byte) error {
+	t.change.remove(t.b.Get(key))
+	sealed := seal(t.seed, key, value)
+	t.change.add(sealed)
+	return t.b.Put(key, sealed)
+}
+
+func (t table) delete(key []byte) error {
+	t.change.remove(t.b.Get(key))
+	return t.b.Delete(key)
+}
+
+func (t table) has(key []byte) bool { return t.b.Get(key) != nil }
+
+// get returns the value, nil if there is none. It is valid until the
+// transaction ends or changes the table.
+func (t table) get(key []byte) ([]byte, error) {
+	sealed := t.b.Get(key)
+	if sealed == nil {
+		return nil, nil
+	}
+	return unseal(t.seed, key, sealed)
+}
+
+// number returns a value of eight bytes, 0 if there is none.
+func (t table) number(key []byte) (uint64, error) {
+	v, err := t.get(key)
+	switch {
+	case err != nil || v == nil:
+		return 0, err
+	case len(v) != 8:
+		return 0, damagedEntry(key)
+	}
+	return binary.BigEndian.Uint64(v), nil
+}
+
+// increment adds 1 to a value of eight bytes.
+func (t table) increment(key []byte) (uint64, error) {
+	n, err := t.number(key)
+	if err != nil {
+		return 0, err
+	}
+	return n + 1, t.put(key, numberKey(n+1))
+}
+
+// ascend yields the entries from a key on, in order. At a damaged one it stops
+// and sets err. The loop must not change the table.
+func (t table) ascend(err *error, from []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		c := t.b.Cursor()
+		for k, sealed := c.Seek(from); k != nil; k, sealed = c.Next() {
+			v, damage := unseal(t.seed, k, sealed)
+			if damage != nil {
+				*err = damage
+				return
+			}
+			if !yield(k, v) {
+				return
+			}
+		}
+	}
+}
+
+// descend yields the entries from the last on, as ascend does.
+func (t table) descend(err *error) iter.Seq2[[]byte, []byte] {
+	return func(yield func(k, v []byte) bool) {
+		c := t.b.Cursor()
+		for k, sealed := c.Last(); k != nil; k, sealed = c.Prev() {
+			v, damage := unseal(t.seed, k, sealed)
+			if damage != nil {
+				*err = damage
+				return
+			}
+			if !yield(k, v) {
+				return
+			}
+		}
+	}
+}
+
+// first returns the first key, nil if the table is empty.
+func (t table) first() []byte {
+	k, _ := t.b.Cursor().First()
+	return k
+}
+
+// A tally sums up a table: the number of entries and the sum of their checksums.
+type tally struct{ count, sum uint64 }
+
+func (t *tally) add(sealed []byte) {
+	t.count++
+	t.sum += uint64(binary.BigEndian.Uint32(sealed))
+}
+
+// remove takes an entry out; nil is none.
+func (t *tally) remove(sealed []byte) {
+	if len(sealed) >= sealSize {
+		t.count--
+		t.sum -= uint64(binary.BigEndian.Uint32(sealed))
+	}
+}
+
+func (t *tally) encode() []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, t.count), t.sum)
+}
+
+func decodeTally(key, v []byte) (tally, error) {
+	if len(v) != 16 {
+		return tally{}, damagedEntry(key)
+	}
+	return tally{binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])}, nil
+}
+
+// count returns how many entries the table at the path has.
+func (t *tx) count(path ...string) (int, error) {
+	p := strings.Join(path, "\x00")
+	stored, err := t.stored(p)
+	if change := t.changes[p]; change != nil {
+		stored.count += change.count
+	}
+	return int(stored.count), err
+}
+
+// stored returns the tally of the table as of the last transaction.
+func (t *tx) stored(path string) (tally, error) {
+	key := []byte(path)
+	sealed := t.Bucket([]byte(tallyTable)).Get(key)
+	if sealed == nil {
+		return tally{}, nil
+	}
+	v, err := unseal(seedOf(tallyTable), key, sealed)
+	if err != nil {
+		return tally{}, err
+	}
+	return decodeTally(key, v)
+}
+
+// flush stores the tallies of the tables that the transaction changed.
+func (t *tx) flush() error {
+	for path, change := range t.changes {
+		if *change == (tally{}) {
+			continue
+		}
+		stored, err := t.stored(path)
+		if err != nil {
+			return err
+		}
+		stored.count += change.count
+		stored.sum += change.sum
+		key := []byte(path)
+		if err := t.Bucket([]byte(tallyTable)).Put(key, seal(seedOf(tallyTable), key, stored.encode())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const sealSize = 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func seedOf(path string) uint32 { return crc32.Checksum([]byte(path), castagnoli) }
+
+// seal puts a checksum of table, key and value in front of the value.
+func seal(seed uint32, key, value []byte) []byte {
+	sealed := make([]byte, sealSize, sealSize+len(value))
+	binary.BigEndian.PutUint32(sealed, checksum(seed, key, value))
+	return append(sealed, value...)
+}
+
+// unseal returns the value, in the memory of sealed.
+func unseal(seed uint32, key, sealed []byte) ([]byte, error) {
+	if len(sealed) < sealSize || binary.BigEndian.Uint32(sealed) != checksum(seed, key, sealed[sealSize:]) {
+		return nil, fmt.Errorf("%w: checksum of entry %.100q", ErrDamaged, key)
+	}
+	return sealed[sealSize:], nil
+}
+
+func checksum(seed uint32, key, value []byte) uint32 {
+	var length [4]byte // keeps a byte from moving between key and value
+	binary.BigEndian.PutUint32(length[:], uint32(len(key)))
+	return crc32.Update(crc32.Update(crc32.Update(seed, castagnoli, length[:]), castagnoli, key), castagnoli, value)
+}
+
+func damagedEntry(key []byte) error { return fmt.Errorf("%w: entry %.100q", ErrDamaged, key) }
