@@ -5,7 +5,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,13 +17,32 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 )
 
-func readme(t *testing.T) string {
+// The pages that describe the program; each test reads those that it is about.
+const (
+	frontPage     = "README.md"
+	sourcesPage   = "sources/README.md"
+	sinksPage     = "sinks/README.md"
+	processorPage = "processor/README.md"
+	servicePage   = "deploy/README.md"
+	commandsPage  = "deploy/commands.md"
+	metricsPage   = "deploy/metrics.md"
+)
+
+// pages returns the text of the named pages, or of all.
+func pages(t *testing.T, names ...string) string {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
+	if len(names) == 0 {
+		names = []string{frontPage, sourcesPage, sinksPage, processorPage, servicePage, commandsPage, metricsPage, "CONTRIBUTING.md", "deploy/prometheus/runbook.md"}
 	}
-	return string(text)
+	var all []string
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join("../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, string(text))
+	}
+	return strings.Join(all, "\n")
 }
 
 // words is every word of a text, in the letters that keys and metrics have.
@@ -36,39 +54,15 @@ func words(text string) map[string]bool {
 	return all
 }
 
-// keysOf adds the configuration keys of a struct to all.
-func keysOf(all map[string]bool, prefix string, t reflect.Type) {
-	for name, field := range config.Keys(t) {
-		if field.Kind() == reflect.Pointer {
-			field = field.Elem()
-		}
-		if field.Kind() == reflect.Struct && len(config.Keys(field)) > 0 {
-			keysOf(all, prefix+name+".", field)
-			continue
-		}
-		all[prefix+name] = true
-	}
-}
-
-func TestREADMENamesEveryKey(t *testing.T) {
-	keys := map[string]bool{}
-	keysOf(keys, "", reflect.TypeFor[config.Settings]())
-	for kind, make := range config.SourceKinds {
-		keysOf(keys, "sources."+kind+".", reflect.TypeOf(make()).Elem())
-	}
-	for kind, make := range config.SinkKinds {
-		keysOf(keys, "sinks."+kind+".", reflect.TypeOf(make()).Elem())
-	}
-	named := words(readme(t))
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		if last := key[strings.LastIndexByte(key, '.')+1:]; !named[last] {
-			t.Errorf("the README does not name the key %s", key)
-		}
-	}
-	for _, types := range [][]string{slices.Sorted(maps.Keys(config.SourceKinds)), slices.Sorted(maps.Keys(config.SinkKinds))} {
+// Each type of source and sink has a page that names it.
+func TestPagesNameEveryType(t *testing.T) {
+	for page, types := range map[string][]string{
+		sourcesPage: slices.Collect(maps.Keys(config.SourceKinds)),
+		sinksPage:   slices.Collect(maps.Keys(config.SinkKinds)),
+	} {
 		for _, kind := range types {
-			if !named[kind] {
-				t.Errorf("the README does not name the type %s", kind)
+			if !strings.Contains(pages(t, page), "`"+kind+"`") {
+				t.Errorf("%s does not name the type %s", page, kind)
 			}
 		}
 	}
@@ -95,15 +89,14 @@ func metricNames(t *testing.T) map[string]bool {
 	return names
 }
 
-func TestREADMENamesEveryMetric(t *testing.T) {
-	declared, text := metricNames(t), readme(t)
-	named := words(text)
+func TestPagesNameEveryMetric(t *testing.T) {
+	declared, named, anywhere := metricNames(t), words(pages(t, metricsPage)), words(pages(t))
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		if !named[name] {
-			t.Errorf("the README does not name the metric %s", name)
+			t.Errorf("%s does not name the metric %s", metricsPage, name)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(named)) {
+	for _, name := range slices.Sorted(maps.Keys(anywhere)) {
 		if !strings.HasPrefix(name, "mfawatch_") || declared[name] {
 			continue
 		}
@@ -112,7 +105,7 @@ func TestREADMENamesEveryMetric(t *testing.T) {
 			base = strings.TrimSuffix(base, suffix)
 		}
 		if !declared[base] {
-			t.Errorf("the README names the metric %s, which there is not", name)
+			t.Errorf("a page names the metric %s, which does not exist", name)
 		}
 	}
 
@@ -148,10 +141,13 @@ http: {address: '127.0.0.1:0'}
 	}
 }
 
-// code is what stands in a Markdown text as code.
-var code = regexp.MustCompile("(?s)```.*?```|(?m)^    .*$|`[^`\n]+`")
+// foreign matches a line of code that runs another program.
+var foreign = regexp.MustCompile("(?m)^[ `]*(aws|curl|docker|go|golangci-lint) .*$")
 
-func TestREADMENamesEveryCommandAndFlag(t *testing.T) {
+// code matches Markdown code: blocks, indented lines, spans.
+var code = regexp.MustCompile("(?s:```.*?```)|(?m:^    .*$)|`[^`\n]+`")
+
+func TestPagesNameEveryCommandAndFlag(t *testing.T) {
 	root := new(program).command()
 	flags := map[string]bool{"help": true}
 	named := map[string]bool{"help": true}
@@ -161,7 +157,7 @@ func TestREADMENamesEveryCommandAndFlag(t *testing.T) {
 		for _, set := range []*pflag.FlagSet{c.Flags(), c.PersistentFlags()} {
 			set.VisitAll(func(f *pflag.Flag) {
 				flags[f.Name] = true
-				named[f.Name] = named[f.Name] || f.Shorthand != "" && strings.Contains(readme(t), "-"+f.Shorthand+" ")
+				named[f.Name] = named[f.Name] || f.Shorthand != "" && strings.Contains(pages(t), "-"+f.Shorthand+" ")
 			})
 		}
 		for _, sub := range c.Commands() {
@@ -170,7 +166,7 @@ func TestREADMENamesEveryCommandAndFlag(t *testing.T) {
 		}
 	}
 	visit(root)
-	text := readme(t)
+	text := pages(t)
 	command := regexp.MustCompile(`\bmfawatch( [a-z][a-z-]*)+`)
 	flag := regexp.MustCompile(`(?:^|[\s\[|\x60])--([a-z][a-z-]*)`)
 	var spans []string
@@ -180,12 +176,12 @@ func TestREADMENamesEveryCommandAndFlag(t *testing.T) {
 			words := strings.Fields(found)[1:]
 			c, rest, err := root.Find(words)
 			if err != nil || c == root || c.HasSubCommands() && len(rest) > 0 {
-				t.Errorf("the README names a command that there is not: %s", found)
+				t.Errorf("a page names a command that does not exist: %s", found)
 			}
 		}
-		for _, m := range flag.FindAllStringSubmatch(span, -1) {
+		for _, m := range flag.FindAllStringSubmatch(foreign.ReplaceAllString(span, ""), -1) {
 			if named[m[1]] = true; !flags[m[1]] {
-				t.Errorf("the README names a flag that there is not: --%s, in %s", m[1], strings.TrimSpace(span))
+				t.Errorf("a page names a flag that does not exist: --%s, in %s", m[1], strings.TrimSpace(span))
 			}
 		}
 	}
@@ -194,12 +190,12 @@ func TestREADMENamesEveryCommandAndFlag(t *testing.T) {
 		name := strings.TrimPrefix(c, "mfawatch ")
 		parent, last, below := strings.Cut(name, " ")
 		if below && !strings.Contains(said, parent) || !regexp.MustCompile(`\b`+strings.TrimPrefix(last, " ")+`\b`).MatchString(said) || !below && !strings.Contains(said, "mfawatch "+name) {
-			t.Errorf("the README does not name the command %s", c)
+			t.Errorf("no page names the command %s", c)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(flags)) {
 		if !named[name] {
-			t.Errorf("the README does not name the flag --%s", name)
+			t.Errorf("no page names the flag --%s", name)
 		}
 	}
 }

@@ -451,7 +451,7 @@ func TestSimulatedMonth(t *testing.T) {
 	}
 	t.Logf("%6d steps of attacks, all alerted as critical", len(m.attack))
 
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -459,10 +459,10 @@ func TestSimulatedMonth(t *testing.T) {
 		fmt.Sprintf("%d,%03d records", m.records/1000, m.records%1000),
 		fmt.Sprintf("| lost phones, reset by the help desk | %d | %d;", m.cases[caseLost], messages[caseLost]),
 		fmt.Sprintf("| calls that were denied | %d | %d |", m.cases[caseTypo], messages[caseTypo]),
-		fmt.Sprintf("| attacks, in %d steps, each told as critical with the record that proves it | %d | %d |", len(m.attack), m.cases[caseAttack], messages[caseAttack]),
+		fmt.Sprintf("| attacks, in %d steps, each alerted as critical with the record that proves it | %d | %d |", len(m.attack), m.cases[caseAttack], messages[caseAttack]),
 	} {
-		if !strings.Contains(string(readme), want) {
-			t.Errorf("the README does not say %q", want)
+		if !strings.Contains(string(page), want) {
+			t.Errorf("processor/README.md does not say %q", want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -12,30 +13,58 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A keyTable is one table of the README's configuration: what its heading says,
-// and the keys in its first column.
-type keyTable struct {
-	heading string
-	keys    []string
+// The pages that describe the program; each test reads those that it is about.
+const (
+	frontPage     = "README.md"
+	sourcesPage   = "sources/README.md"
+	sinksPage     = "sinks/README.md"
+	processorPage = "processor/README.md"
+	servicePage   = "deploy/README.md"
+	commandsPage  = "deploy/commands.md"
+	metricsPage   = "deploy/metrics.md"
+)
+
+// pages returns the text of the named pages, or of all.
+func pages(t *testing.T, names ...string) string {
+	t.Helper()
+	if len(names) == 0 {
+		names = []string{frontPage, sourcesPage, sinksPage, processorPage, servicePage, commandsPage, metricsPage, "CONTRIBUTING.md", "deploy/prometheus/runbook.md"}
+	}
+	var all []string
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join("../../../..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, string(text))
+	}
+	return strings.Join(all, "\n")
 }
 
-// keyTables reads the tables between two headings. `.ca_file` behind
+// A keyTable is the tables of one section of a page: its heading and the keys in
+// the first column.
+type keyTable struct {
+	page, heading string
+	keys          []string
+}
+
+// keyTables reads the tables of keys of a page, by section. `.ca_file` behind
 // `tls.enabled` is tls.ca_file, and `max` behind `retry.min` is written out.
-func keyTables(t *testing.T, text string) []keyTable {
+func keyTables(t *testing.T, page string) []keyTable {
 	t.Helper()
-	_, text, _ = strings.Cut(text, "\n## Configuration\n")
-	text, _, ok := strings.Cut(text, "\n## ")
-	if !ok {
-		t.Fatal("the README has no section about the configuration")
-	}
 	var all []keyTable
 	span := regexp.MustCompile("`([^`]+)`")
-	for line := range strings.Lines(text) {
+	inKeys := false
+	for line := range strings.Lines(pages(t, page)) {
 		if title, ok := strings.CutPrefix(line, "#"); ok {
-			all = append(all, keyTable{heading: strings.TrimSpace(strings.TrimLeft(title, "#"))})
+			all = append(all, keyTable{page: page, heading: strings.TrimSpace(strings.TrimLeft(title, "#"))})
 			continue
 		}
-		if len(all) == 0 || !strings.HasPrefix(line, "| `") {
+		if !strings.HasPrefix(line, "|") {
+			inKeys = false
+		}
+		inKeys = inKeys || strings.HasPrefix(line, "| key |")
+		if !inKeys || !strings.HasPrefix(line, "| `") {
 			continue
 		}
 		first, _, _ := strings.Cut(line[2:], " |")
@@ -50,7 +79,7 @@ func keyTables(t *testing.T, text string) []keyTable {
 			}
 			last = key
 			all[len(all)-1].keys = append(all[len(all)-1].keys, key)
-			if key == "routes" || key == "routes.quiet" {
+			if key == "routes" || key == "routes.mute_times" {
 				above = key
 			}
 		}
@@ -89,9 +118,19 @@ func (d keyTable) documented(key string) bool {
 	})
 }
 
-// Each key is in the table of its kind, and each key in a table is there.
-func TestREADMEKeysAreThoseThatThereAre(t *testing.T) {
-	tables := keyTables(t, readme(t))
+// sectionsOfService are the sections with the keys that belong to no source or
+// sink.
+var sectionsOfService = map[string][]string{
+	processorPage: {"Policy", "Routes"},
+	servicePage:   {"The service"},
+}
+
+// Each key is in the table of its kind, and each key in a table exists.
+func TestPagesNameTheKeysThatExist(t *testing.T) {
+	var tables []keyTable
+	for _, page := range []string{sourcesPage, sinksPage, processorPage, servicePage} {
+		tables = append(tables, keyTables(t, page)...)
+	}
 	kinds := map[string]map[string]bool{} // keys by "sources.s3" and the like
 	add := func(name string, config any) {
 		keys := map[string]bool{}
@@ -108,59 +147,52 @@ func TestREADMEKeysAreThoseThatThereAre(t *testing.T) {
 	rest := map[string]bool{}
 	allKeys(rest, "", reflect.TypeFor[Settings]())
 
-	// concerns says which kinds a table is about.
-	section := ""
-	concerns := map[string][]string{}
-	for _, table := range tables {
-		switch table.heading {
-		case "Keys of sources":
-			section = "sources"
-		case "Keys of sinks":
-			section = "sinks"
-		case "Reaching AWS and Kafka":
-			section = "reaching"
-		case "How it judges", "Whom it tells", "The service":
-			section = ""
-		}
-		var about []string
+	// ofService reports whether a table has keys of the service, about which
+	// kinds it is about otherwise.
+	ofService := func(d keyTable) bool { return slices.Contains(sectionsOfService[d.page], d.heading) }
+	about := func(d keyTable) (all []string) {
+		section := strings.TrimSuffix(d.page, "/README.md")
 		for _, kind := range slices.Sorted(maps.Keys(kinds)) {
 			of, name, _ := strings.Cut(kind, ".")
-			if section == "reaching" || section == of && (table.heading == "any sink" || slices.Contains(strings.Split(table.heading, ", "), name)) {
-				about = append(about, kind)
+			switch {
+			case d.page == servicePage && d.heading == "AWS and Kafka",
+				section == of && d.heading == "Every sink",
+				section == of && slices.Contains(strings.Split(strings.ToLower(d.heading), ", "), name):
+				all = append(all, kind)
 			}
 		}
-		concerns[section+table.heading] = about
+		return all
+	}
+	for _, table := range tables {
+		if len(table.keys) == 0 {
+			continue
+		}
+		if !ofService(table) && len(about(table)) == 0 {
+			t.Errorf("%s: it is not known what the keys under %q belong to", table.page, table.heading)
+		}
 		for _, key := range table.keys {
-			if strings.HasPrefix(key, "sources.NAME") || strings.HasPrefix(key, "sinks.NAME") {
-				continue
-			}
-			known := section == "" && (keyTable{keys: []string{key}}).meansOneOf(rest)
-			for _, kind := range about {
+			known := ofService(table) && (keyTable{keys: []string{key}}).meansOneOf(rest)
+			for _, kind := range about(table) {
 				known = known || (keyTable{keys: []string{key}}).meansOneOf(kinds[kind])
 			}
 			if !known {
-				t.Errorf("under %q the README names the key %s, which there is not", table.heading, key)
+				t.Errorf("%s: under %q it names the key %s, which does not exist", table.page, table.heading, key)
 			}
 		}
 	}
-	inTables := func(key string, about func(keyTable) bool) bool {
-		return slices.ContainsFunc(tables, func(d keyTable) bool { return about(d) && d.documented(key) })
+	inTables := func(key string, fits func(keyTable) bool) bool {
+		return slices.ContainsFunc(tables, func(d keyTable) bool { return fits(d) && d.documented(key) })
 	}
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		of, _, _ := strings.Cut(kind, ".")
 		for _, key := range slices.Sorted(maps.Keys(kinds[kind])) {
-			if !inTables(key, func(d keyTable) bool {
-				return slices.Contains(concerns[of+d.heading], kind) || slices.Contains(concerns["reaching"+d.heading], kind)
-			}) {
-				t.Errorf("the README does not name the key %s of %s in a table about it", key, kind)
+			if !inTables(key, func(d keyTable) bool { return slices.Contains(about(d), kind) }) {
+				t.Errorf("no page names the key %s of %s in a table about it", key, kind)
 			}
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(rest)) {
-		if !inTables(key, func(d keyTable) bool {
-			return slices.Contains([]string{"How it judges", "Whom it tells", "The service"}, d.heading)
-		}) {
-			t.Errorf("the README does not name the key %s in a table", key)
+		if !inTables(key, ofService) {
+			t.Errorf("no page names the key %s in a table", key)
 		}
 	}
 }
@@ -175,10 +207,10 @@ func (d keyTable) meansOneOf(keys map[string]bool) bool {
 	return false
 }
 
-// Whoever copies an example gets no mistakes but for files that are not there.
-func TestREADMEExamplesHaveNoUnknownKeys(t *testing.T) {
+// An example can be copied: it has no mistakes, except files that do not exist.
+func TestPagesHaveExamplesWithoutUnknownKeys(t *testing.T) {
 	seen := 0
-	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
+	for _, m := range regexp.MustCompile("(?s) *```yaml\n(.*?) *```").FindAllStringSubmatch(pages(t), -1) {
 		var example map[string]any
 		text := m[1]
 		if strings.HasPrefix(text, " ") { // the rest of a sink
@@ -211,40 +243,30 @@ func TestREADMEExamplesHaveNoUnknownKeys(t *testing.T) {
 	}
 }
 
-// A row that is there twice is what a merge left.
-func TestREADMEHasNoRowTwice(t *testing.T) {
-	counted := map[string]int{}
-	var heading string
-	var metrics []string
-	for line := range strings.Lines(readme(t)) {
-		if strings.HasPrefix(line, "#") {
-			heading = strings.TrimSpace(line)
-		}
-		first, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " |")
-		if !strings.HasPrefix(line, "| `") {
-			continue
-		}
-		if counted[heading+" "+first]++; counted[heading+" "+first] == 2 && first != "`routes`" {
-			t.Errorf("under %q a row is there twice: %s", heading, first)
-		}
-		if heading == "## Metrics" {
-			metrics = append(metrics, first)
-		}
-	}
-	if !slices.IsSorted(metrics) {
-		for i := range metrics[1:] {
-			if metrics[i] > metrics[i+1] {
-				t.Errorf("the metrics are not in the order of the alphabet: %s before %s", metrics[i], metrics[i+1])
+// A row that a table has twice was left by a merge.
+func TestPagesHaveNoRowTwice(t *testing.T) {
+	for _, page := range []string{frontPage, sourcesPage, sinksPage, processorPage, servicePage, commandsPage, metricsPage} {
+		counted := map[string]bool{}
+		var heading string
+		var metrics []string
+		for line := range strings.Lines(pages(t, page)) {
+			if strings.HasPrefix(line, "#") {
+				heading = strings.TrimSpace(line)
+			}
+			if !strings.HasPrefix(line, "| `") {
+				continue
+			}
+			first, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " |")
+			if counted[heading+first] {
+				t.Errorf("%s: under %q a row appears twice: %s", page, heading, first)
+			}
+			counted[heading+first] = true
+			if strings.HasPrefix(first, "`mfawatch_") {
+				metrics = append(metrics, strings.Trim(first, "`"))
 			}
 		}
+		if page == metricsPage && !slices.IsSorted(metrics) {
+			t.Errorf("%s: the metrics are not in alphabetical order: %v", page, metrics)
+		}
 	}
-}
-
-func readme(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("../../../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
