@@ -199,7 +199,7 @@ func TestHandleUnreadable(t *testing.T) {
 	noTime := strings.Replace(record("DeactivateMFADevice", "al", 1), `"eventTime"`, `"eventTimes"`, 1)
 	err := r.Handle(t.Context(), delivery(
 		inBytes("kafka://t/0", object(noTime, noTime, record("DeactivateMFADevice", "bob", 2))),
-		inBytes("kafka://t/1", "\x1f\x8b broken"),
+		inBytes("kafka://t/1", "\x1f\x8b\x08broken"),
 		inBytes("kafka://t/2", object(record("DeactivateMFADevice", "eve", 3))),
 	))
 	if err != nil {
@@ -323,7 +323,7 @@ func TestHandleTellsDamage(t *testing.T) {
 	r := newRig(t)
 	var damage []trail.Reason
 	noTime := strings.Replace(record("DeactivateMFADevice", "al", 1), `"eventTime"`, `"eventTimes"`, 1)
-	d := delivery(inBytes("a", object(noTime)), inBytes("b", "\x1f\x8b broken"), inBytes("c", "{}"))
+	d := delivery(inBytes("a", object(noTime)), inBytes("b", "\x1f\x8b\x08broken"), inBytes("c", "{}"))
 	d.Damaged = func(u trail.Unreadable) { damage = append(damage, u.Reason) }
 	if err := r.Handle(t.Context(), d); err != nil || fmt.Sprint(damage) != "[truncated]" {
 		t.Errorf("damaged: %v, %v", damage, err)
