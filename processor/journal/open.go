@@ -67,22 +67,18 @@ func (j *Journal) openFile() error {
 	if err != nil {
 		return err
 	}
-	txid, err := verify(j.path, j.lockTimeout)
-	if err != nil {
+	if err := j.verify(); err != nil {
 		return err
 	}
 	db, opened, err := openStore(j.path, j.lockTimeout, os.O_RDWR)
 	if err != nil {
 		return err
 	}
-	err = guard(func() error {
-		return db.View(func(t *bolt.Tx) error {
-			if uint64(t.ID()) != txid {
-				return fmt.Errorf("%w, which wrote to it meanwhile", ErrInUse)
-			}
-			j.txid = t.ID()
-			return j.load(newTx(t))
-		})
+	err = db.View(func(t *bolt.Tx) error {
+		if t.ID() != j.txid {
+			return fmt.Errorf("%w, which wrote to it meanwhile", ErrInUse)
+		}
+		return nil
 	})
 	if err != nil {
 		return errors.Join(err, db.Close())

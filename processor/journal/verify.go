@@ -8,42 +8,47 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// verify reads the whole file, changes nothing, and returns its last
-// transaction. However large the file is, it holds little of it in memory at a
-// time.
-func verify(path string, lockTimeout time.Duration) (txid uint64, err error) {
-	db, _, err := openStore(path, lockTimeout, os.O_RDONLY) // holds the lock, and knows the size of pages
+// verify reads the whole file, changes nothing, and loads the journal from it.
+// However large the file is, verify holds little of it in memory at a time, and
+// its own map of the file goes with it.
+func (j *Journal) verify() (err error) {
+	db, _, err := openStore(j.path, j.lockTimeout, os.O_RDONLY) // holds the lock, and knows the size of pages
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	f, err := os.Open(path)
+	f, err := os.Open(j.path)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer f.Close()
 	// The walk jumps through the file, which takes a disk many times as long as
 	// reading from start to end into the system's cache.
 	size, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, make([]byte, 1<<20))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	head, err := readHead(f, db.Info().PageSize)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	var c checks
 	c.buckets, c.found, c.stored = map[string]bool{}, map[string]*tally{}, map[string]tally{}
 	w := &pageWalk{f: f, pageSize: db.Info().PageSize, bucket: func(path string) { c.buckets[path] = true }, entry: c.entry}
 	if err := w.walkPages(size, head); err != nil {
-		return 0, err
+		return err
 	}
-	return head.txid, c.verdict()
+	if err := c.verdict(); err != nil {
+		return err
+	}
+	j.txid = int(head.txid)
+	return guard(func() error { return db.View(func(t *bolt.Tx) error { return j.load(newTx(t)) }) })
 }
 
 // checks compares the seal of each entry and the tally of each table.
