@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash"
-	"io"
 	"strconv"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -25,7 +24,7 @@ func write(h hash.Hash, part string) {
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], uint64(len(part)))
 	h.Write(n[:])
-	io.WriteString(h, part)
+	h.Write([]byte(part))
 }
 
 // exposureID derives an exposure's ID from its first deactivation.

@@ -10,17 +10,17 @@ import (
 type Outcome uint8
 
 const (
-	// Delivered: the sink got the alert. Ref replaces the reference that is kept.
+	// Delivered says that the sink got the alert. Ref replaces the reference that is kept.
 	Delivered Outcome = iota
-	// Partial: the sink got part of it and the alert stays pending. Only Ref is
+	// Partial says that the sink got part of it and the alert stays pending. Only Ref is
 	// kept, for the next attempt to go on from.
 	Partial
-	// Superseded: the alert was passed over, or became a dead letter. The sink
+	// Superseded says that the alert was passed over, or became a dead letter. The sink
 	// knows the exposure, or would; its reference stays.
 	Superseded
-	// Suppressed: the alert is not for the sink. Its reference stays.
+	// Suppressed says that the alert is not for the sink. Its reference stays.
 	Suppressed
-	// ClosedByPerson: a person closed the exposure at the sink, which gets no
+	// ClosedByPerson says that a person closed the exposure at the sink, which gets no
 	// more of it. An empty Ref replaces nothing.
 	ClosedByPerson
 )

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -172,7 +173,7 @@ func check(t *testing.T, doc []byte) {
 		case ReasonAmbiguous:
 			ambiguous++
 		case ReasonRecord: // no time or no account: found, but not an Event
-			if u.Err == errNoSource || u.Err == errSource {
+			if errors.Is(u.Err, errNoSource) || errors.Is(u.Err, errSource) {
 				continue // no record to the oracle
 			}
 			var r struct{ EventID string }

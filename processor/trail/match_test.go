@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// edit is minimal with parts replaced: old, new, old, new, …
+// edit is minimal with parts replaced: old, new, old, new, and so on.
 func edit(t *testing.T, pairs ...string) string {
 	t.Helper()
 	doc := minimal

@@ -114,7 +114,7 @@ func (s *Scanner) object(b []byte) {
 	if f := compression(b); f != plain {
 		s.inflate(&s.input, f)
 	} else {
-		s.stream(&s.input)
+		_ = s.stream(&s.input) // Scan returns the input's own error
 	}
 }
 

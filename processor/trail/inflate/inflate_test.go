@@ -193,13 +193,13 @@ func TestErrorOfTheInput(t *testing.T) {
 		z := NewReader(io.MultiReader(bytes.NewReader(b[:n]), iotest.ErrReader(broken)), Gzip)
 		for range 2 {
 			out, err := io.ReadAll(z)
-			if err != broken || !bytes.Equal(out, want) {
+			if !errors.Is(err, broken) || !bytes.Equal(out, want) {
 				t.Errorf("broken at %d: %d bytes instead of %d, %v", n, len(out), len(want), err)
 			}
 			want = nil // the error stays
 		}
 	}
-	if _, err := NewReader(portionsOfNothing{}, Gzip).Next(); err != io.ErrNoProgress {
+	if _, err := NewReader(portionsOfNothing{}, Gzip).Next(); !errors.Is(err, io.ErrNoProgress) {
 		t.Error(err)
 	}
 }
@@ -221,7 +221,7 @@ func TestNext(t *testing.T) {
 	for {
 		b, err := z.Next()
 		if err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				t.Fatal(err)
 			}
 			break
