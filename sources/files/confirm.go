@@ -23,11 +23,11 @@ import (
 // breaks before its end, rsyslog sends only the line again that had no answer.
 // (rsyslog: plugins/external/INTERFACE.md, issue 2420)
 const (
-	beginMark  = "BEGIN TRANSACTION"
-	commitMark = "COMMIT TRANSACTION"
-	confirmed  = "OK"
-	deferred   = "DEFER_COMMIT"
-	alive      = "." // in front of an answer that takes its time
+	beginMark     = "BEGIN TRANSACTION"
+	commitMark    = "COMMIT TRANSACTION"
+	confirmed     = "OK"
+	deferred      = "DEFER_COMMIT"
+	keepAliveMark = "." // in front of an answer that takes its time
 )
 
 // lineBytes bounds what is held of one message; what is behind is left out, and
@@ -135,8 +135,8 @@ func (c *Confirmed) line(ctx context.Context, h processor.Handler, b []byte) str
 		c.begun = false
 		return confirmed
 	}
-	stop := c.signsOfLife()
-	err := h(ctx, processor.Delivery{Source: c.name, Parts: documents(stdinPlace, c.at, b, []int{len(b)})})
+	stop := c.keepAlive()
+	err := h(ctx, processor.Delivery{Source: c.name, Parts: documents(stdinOrigin, c.at, b, []int{len(b)})})
 	stop()
 	c.count.Delivered(err)
 	if err != nil {
@@ -156,9 +156,9 @@ func trimLine(b []byte) []byte {
 	return b
 }
 
-// signsOfLife writes one now and then until stop is called, which waits for the
+// keepAlive writes one now and then until stop is called, which waits for the
 // end of it.
-func (c *Confirmed) signsOfLife() (stop func()) {
+func (c *Confirmed) keepAlive() (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -169,7 +169,7 @@ func (c *Confirmed) signsOfLife() (stop func()) {
 			case <-end:
 				return
 			case <-tick.C:
-				_, _ = io.WriteString(c.w, alive) // if it fails, so will the answer
+				_, _ = io.WriteString(c.w, keepAliveMark) // if it fails, so will the answer
 			}
 		}
 	}()

@@ -59,20 +59,20 @@ type Source struct {
 	// Stdin is read in the place of standard input, if it is set.
 	Stdin io.Reader
 
-	name    string
-	config  Config
-	log     *slog.Logger
-	count   *sources.Counters
-	metrics *followMetrics // nil unless files are followed
-	retry   sources.Backoff
-	atOnce  int
-	places  sources.Bookkeeper // nil: none are kept
-	trouble status.Status      // with the paths that are followed
+	name        string
+	config      Config
+	log         *slog.Logger
+	count       *sources.Counters
+	metrics     *followMetrics // nil unless files are followed
+	retry       sources.Backoff
+	concurrency int
+	offsets     sources.OffsetStore // nil: none are kept
+	pathErrs    status.Status       // of the paths that are followed
 
 	// Set otherwise by tests.
-	settle, cutFor, hold, goneFor   time.Duration
-	pollEvery, lookEvery, keepEvery time.Duration
-	noHints                         bool
+	settle, cutFor, hold, goneFor       time.Duration
+	pollEvery, fullPollEvery, keepEvery time.Duration
+	noHints                             bool
 }
 
 var _ sources.Source = (*Source)(nil)
@@ -83,15 +83,15 @@ func New(name string, c Config, o sources.Options) (*Source, error) {
 		return nil, err
 	}
 	f := &Source{
-		name:   name,
-		config: c,
-		log:    o.Log(name),
-		count:  sources.NewCounters(name, o.Registerer),
-		retry:  sources.DefaultBackoff,
-		atOnce: runtime.GOMAXPROCS(0),
-		places: o.Places,
-		settle: settleTime, cutFor: cutTime, hold: holdTime, goneFor: goneTime,
-		pollEvery: pollTime, lookEvery: lookTime, keepEvery: keepTime,
+		name:        name,
+		config:      c,
+		log:         o.Log(name),
+		count:       sources.NewCounters(name, o.Registerer),
+		retry:       sources.DefaultBackoff,
+		concurrency: runtime.GOMAXPROCS(0),
+		offsets:     o.Offsets,
+		settle:      settleTime, cutFor: cutTime, hold: holdTime, goneFor: goneTime,
+		pollEvery: pollTime, fullPollEvery: fullPollTime, keepEvery: keepTime,
 	}
 	if c.Follow {
 		f.metrics = newFollowMetrics(name, o.Registerer)
@@ -117,7 +117,7 @@ func (f *Source) Run(ctx context.Context, h processor.Handler) error {
 		mu    sync.Mutex
 		errs  []error
 	)
-	group.SetLimit(f.atOnce)
+	group.SetLimit(f.concurrency)
 	failed := func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -143,19 +143,19 @@ func (f *Source) Run(ctx context.Context, h processor.Handler) error {
 }
 
 // Ready is why a path that is followed cannot be read, nil if all can.
-func (f *Source) Ready() error { return f.trouble.Err() }
+func (f *Source) Ready() error { return f.pathErrs.Err() }
 
 // read offers one file until h takes it. Its error says that the file cannot be
 // read.
 func (f *Source) read(ctx context.Context, file File, h processor.Handler) error {
 	if file.Path == Stdin {
-		return f.endless(ctx, file.Place(), cmp.Or[io.Reader](f.Stdin, os.Stdin), h)
+		return f.stream(ctx, file.Place(), cmp.Or[io.Reader](f.Stdin, os.Stdin), h)
 	}
 	if file.Size < 0 {
 		return f.readPipe(ctx, file, h)
 	}
 	var unread error
-	f.untilTaken(ctx, file.Place(), func() (err error) {
+	f.retryUntilAcked(ctx, file.Place(), func() (err error) {
 		if err, unread = f.offer(ctx, file, h); unread != nil {
 			return nil
 		}
@@ -167,9 +167,9 @@ func (f *Source) read(ctx context.Context, file File, h processor.Handler) error
 	return nil
 }
 
-// untilTaken calls offer until it succeeds, or until ctx is done. It reports
+// retryUntilAcked calls offer until it succeeds, or until ctx is done. It reports
 // whether it did succeed.
-func (f *Source) untilTaken(ctx context.Context, place string, offer func() error) bool {
+func (f *Source) retryUntilAcked(ctx context.Context, place string, offer func() error) bool {
 	waits := f.retry.Start()
 	var failing status.Status
 	for try := 0; ctx.Err() == nil; try++ {
@@ -181,7 +181,7 @@ func (f *Source) untilTaken(ctx context.Context, place string, offer func() erro
 			return true
 		}
 		if failing.Set(err) && ctx.Err() == nil {
-			f.log.Warn("delivery failed; it is offered again until it succeeds", "place", place, "err", err)
+			f.log.Warn("delivery failed; it is offered again until it succeeds", "path", place, "err", err)
 		}
 		wait := time.NewTimer(waits.NextBackOff())
 		select {

@@ -16,8 +16,8 @@ import (
 // Stdin is the path that stands for standard input.
 const Stdin = "-"
 
-// stdinPlace is what origins say of it.
-const stdinPlace = "stdin"
+// stdinOrigin is what origins say of it.
+const stdinOrigin = "stdin"
 
 // A File is one that Walk found.
 type File struct {
@@ -28,7 +28,7 @@ type File struct {
 // Place is what origins say about the file: its path with forward slashes.
 func (f File) Place() string {
 	if f.Path == Stdin {
-		return stdinPlace
+		return stdinOrigin
 	}
 	return filepath.ToSlash(f.Path)
 }

@@ -27,7 +27,7 @@ type run struct {
 	client *kgo.Client
 	admin  *kadm.Client
 	slots  chan struct{} // one for each handler that runs
-	freed  chan struct{} // told when there may be room again
+	freed  chan struct{} // receives a value when memory may be free again
 
 	commits sync.Mutex // held from taking the marks until the brokers answered
 
@@ -38,19 +38,19 @@ type run struct {
 	parked int                                // bytes in the queues of partitions that fail
 }
 
-// A partition is one that was assigned to us, with its deliveries.
+// A partition is an assigned partition with its queued deliveries.
 type partition struct {
 	topicPartition
-	place string
-	ctx   context.Context // of its handlers: done when they have to give up
+	uri   string
+	ctx   context.Context // of its handlers: done when they have to stop
 	abort context.CancelFunc
-	leave chan struct{} // closed when it is being taken away: no handler starts any more
+	leave chan struct{} // closed on revocation: no handler starts any more
 
 	// Guarded by run.mu.
 	queue   [][]*kgo.Record
 	bytes   int           // in queue
 	failing bool          // its first delivery failed
-	gone    bool          // taken away: what its worker does does not count any more
+	gone    bool          // revoked: results of its worker are ignored
 	next    int64         // the first offset that is not handled; negative: not known
 	worker  chan struct{} // closed when the worker has ended; nil if none runs
 }
@@ -59,24 +59,24 @@ type partition struct {
 func (r *run) part(tp topicPartition) *partition {
 	p := r.parts[tp]
 	if p == nil {
-		p = &partition{topicPartition: tp, place: place(tp.topic, tp.number), leave: make(chan struct{}), next: -1}
+		p = &partition{topicPartition: tp, uri: uri(tp.topic, tp.number), leave: make(chan struct{}), next: -1}
 		p.ctx, p.abort = context.WithCancel(context.Background())
 		r.parts[tp] = p
 	}
 	return p
 }
 
-// waitForRoom waits until more may be polled, and reports whether that is so
-// rather than ctx done.
-func (r *run) waitForRoom(ctx context.Context) bool {
+// waitForBudget waits until memory allows another poll. It returns false once ctx
+// is done.
+func (r *run) waitForBudget(ctx context.Context) bool {
 	for {
 		r.mu.Lock()
-		room := r.held-r.parked < heldBytes && r.held < parkedBytes
+		free := r.held-r.parked < heldBytes && r.held < parkedBytes
 		r.mu.Unlock()
 		if ctx.Err() != nil {
 			return false
 		}
-		if room {
+		if free {
 			return true
 		}
 		select {
@@ -86,27 +86,27 @@ func (r *run) waitForRoom(ctx context.Context) bool {
 	}
 }
 
-// hold puts n bytes of p on the books, or takes them off if n is negative. The
+// reserve adds n bytes of p to the memory budget; a negative n releases them. The
 // caller holds r.mu.
-func (r *run) hold(p *partition, n int) {
+func (r *run) reserve(p *partition, n int) {
 	p.bytes += n
 	r.held += n
 	if p.failing {
 		r.parked += n
 	}
 	r.k.metrics.held.Set(float64(r.held))
-	r.tellRoom()
+	r.signalFreed()
 }
 
-func (r *run) tellRoom() {
+func (r *run) signalFreed() {
 	select {
 	case r.freed <- struct{}{}:
 	default:
 	}
 }
 
-// fail says whether p fails now, and then parks what it holds and stops
-// fetching more of it. The caller holds r.mu.
+// fail sets whether p fails now. A failing partition parks its bytes and pauses
+// its fetches. The caller holds r.mu.
 func (r *run) fail(p *partition, failing bool) {
 	if p.failing == failing {
 		return
@@ -120,7 +120,7 @@ func (r *run) fail(p *partition, failing bool) {
 		r.parked -= p.bytes
 		r.client.ResumeFetchPartitions(this)
 	}
-	r.tellRoom()
+	r.signalFreed()
 }
 
 // offer queues records, the next of their partition.
@@ -129,7 +129,7 @@ func (r *run) offer(topic string, number int32, records []*kgo.Record) {
 	defer r.mu.Unlock()
 	p := r.part(topicPartition{topic, number})
 	p.queue = append(p.queue, records)
-	r.hold(p, size(records))
+	r.reserve(p, size(records))
 	if p.next < 0 {
 		p.next = records[0].Offset
 	}
@@ -146,8 +146,7 @@ func size(records []*kgo.Record) (n int) {
 	return n
 }
 
-// work handles the deliveries of p, one after the other, until there is none
-// left or p is taken away.
+// work handles the deliveries of p in order, until none is left or p is revoked.
 func (r *run) work(p *partition, done chan struct{}) {
 	defer close(done)
 	for {
@@ -168,13 +167,13 @@ func (r *run) work(p *partition, done chan struct{}) {
 			r.mu.Unlock()
 			return
 		}
-		// The commit point: from here on the brokers may be told.
+		// The commit point: from here on the offset may be committed.
 		last := records[len(records)-1]
 		p.next = last.Offset + 1
 		r.marks[p.topicPartition] = kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: p.next}
 		p.queue[0] = nil
 		p.queue = p.queue[1:]
-		r.hold(p, -size(records))
+		r.reserve(p, -size(records))
 		r.mu.Unlock()
 	}
 }
@@ -188,8 +187,8 @@ func (p *partition) leaving() bool {
 	}
 }
 
-// deliver offers records until the handler takes them. It reports false if p
-// was taken away first.
+// deliver offers records until the handler acknowledges them. It returns false if
+// p was revoked first.
 func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 	m, source := r.k.metrics, r.k.name
 	waits := r.k.retry.Start()
@@ -203,7 +202,7 @@ func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 		if try > 0 {
 			m.Retries.Inc()
 		}
-		err := r.handle(p.ctx, processor.Delivery{Source: source, Parts: parts(p.place, records)})
+		err := r.handle(p.ctx, processor.Delivery{Source: source, Parts: parts(p.uri, records)})
 		<-r.slots
 		if err == nil {
 			m.Acked.Inc()
@@ -211,13 +210,13 @@ func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 				r.mu.Lock()
 				r.fail(p, false)
 				r.mu.Unlock()
-				r.k.log.Info("delivery taken after it had failed", "place", p.place, "offset", records[0].Offset, "tries", try+1)
+				r.k.log.Info("delivery acknowledged after failures", "uri", p.uri, "offset", records[0].Offset, "tries", try+1)
 			}
 			return true
 		}
 		m.Failed.Inc()
 		if !errors.Is(err, context.Canceled) && failing.Set(err) {
-			r.k.log.Warn("delivery failed; it is offered again until it succeeds", "place", p.place, "offset", records[0].Offset, "err", err)
+			r.k.log.Warn("delivery failed; it is offered again until it succeeds", "uri", p.uri, "offset", records[0].Offset, "err", err)
 		}
 		r.mu.Lock()
 		if !p.gone {
@@ -234,15 +233,15 @@ func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 	}
 }
 
-// parts yields the values of records. A record without a value, a tombstone,
-// says nothing.
-func parts(place string, records []*kgo.Record) func(yield func(processor.Part, error) bool) {
+// parts yields the values of records. Records without a value, tombstones,
+// are skipped.
+func parts(uri string, records []*kgo.Record) func(yield func(processor.Part, error) bool) {
 	return func(yield func(processor.Part, error) bool) {
 		for _, rec := range records {
 			if rec.Value == nil {
 				continue
 			}
-			if !yield(processor.Part{Origin: trail.At(place, rec.Offset), Bytes: rec.Value}, nil) {
+			if !yield(processor.Part{Origin: trail.At(uri, rec.Offset), Bytes: rec.Value}, nil) {
 				return
 			}
 		}

@@ -16,15 +16,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// troubleReasons are the values of the reason label.
-var troubleReasons = []string{"unknown_topic", "authorization", "authentication", "connection", "tls", "data_loss", "too_large", "group", "other"}
+// errorReasons lists the values of the reason label.
+var errorReasons = []string{"unknown_topic", "authorization", "authentication", "connection", "tls", "data_loss", "too_large", "group", "other"}
 
-// fetchErrorAge is how long an error in fetching counts after it was last seen:
-// the client fetches again much more often than that.
+// fetchErrorAge is how long a fetch error lasts after it was last seen. The client
+// fetches much more often than that.
 const fetchErrorAge = 30 * time.Second
 
-// Ready is nil while the source is a member of its group and the cluster lets
-// it read; else it says what is wrong and what to do about it.
+// Ready returns nil while the source is a member of its group and can read;
+// otherwise an error with its remedy.
 func (k *Source) Ready() error {
 	if err := cmp.Or(k.watching.Err(), k.fetching.Err()); err != nil {
 		return err
@@ -35,9 +35,9 @@ func (k *Source) Ready() error {
 	return nil
 }
 
-// watchLoop asks now and then where the partitions end. That tells the lag,
-// also of partitions that are not fetched because a delivery fails, and tells
-// whether the cluster can be reached and has the topics.
+// watchLoop lists the bounds of the partitions periodically. They show the lag,
+// also of paused partitions, records lost to retention, and whether the cluster
+// can be reached and has the topics.
 func (r *run) watchLoop(ctx context.Context) {
 	tick := time.NewTicker(r.k.watchEvery)
 	defer tick.Stop()
@@ -52,7 +52,7 @@ func (r *run) watchLoop(ctx context.Context) {
 			err = fmt.Errorf("kafka source %s: %w%s", r.k.name, err, hint)
 		}
 		if r.k.watching.Set(err) && err != nil {
-			r.k.log.Warn("cannot read from kafka; trying again", "err", err)
+			r.k.log.Warn("cannot read from kafka; retrying", "err", err)
 		}
 		select {
 		case <-tick.C:
@@ -89,7 +89,7 @@ func (r *run) watch(ctx context.Context) error {
 	return nil
 }
 
-// fetchError is called with what the client could not fetch and tries again.
+// fetchError handles an error of a fetch, which the client retries.
 func (r *run) fetchError(topic string, number int32, err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && topic == "" {
 		return
@@ -98,7 +98,7 @@ func (r *run) fetchError(topic string, number int32, err error) {
 	r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
 	var tooLarge *kgo.ErrDecompressTooLarge
 	if errors.As(err, &tooLarge) {
-		r.k.log.Error("batch skipped: it inflates to more than is read", "place", place(topic, number),
+		r.k.log.Error("batch skipped: it inflates to more than is read", "uri", uri(topic, number),
 			"offset", tooLarge.Offset, "next", tooLarge.NextOffset, "bound", inflatedBatchBytes)
 		r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {number: {Epoch: tooLarge.Epoch, Offset: tooLarge.NextOffset}}})
 		return
@@ -109,11 +109,11 @@ func (r *run) fetchError(topic string, number int32, err error) {
 	}
 	err = fmt.Errorf("kafka source %s: %s: %w%s", r.k.name, where, err, hint)
 	if r.k.fetching.Set(err) {
-		r.k.log.Warn("cannot read from kafka; trying again", "err", err)
+		r.k.log.Warn("cannot read from kafka; retrying", "err", err)
 	}
 }
 
-// explain sorts an error into its class and says what to do about it.
+// explain returns the class of an error and its remedy.
 func explain(err error) (reason, hint string) {
 	var (
 		loss      *kgo.ErrDataLoss
@@ -131,7 +131,7 @@ func explain(err error) (reason, hint string) {
 	case errors.As(err, &tooLarge):
 		return "too_large", ""
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-		return "unknown_topic", "; create the topic, or correct topics: it is read as soon as it is there"
+		return "unknown_topic", "; create the topic, or correct topics: it is read as soon as it exists"
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return "authorization", "; allow the user to READ and DESCRIBE the topic"
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
@@ -143,7 +143,7 @@ func explain(err error) (reason, hint string) {
 	case errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &record):
 		return "tls", "; check tls: ca_file, server_name, and whether the port speaks TLS"
 	case errors.Is(err, io.EOF):
-		return "connection", "; the broker closes the connection, as it does when it wants TLS or SASL, or others: check tls and sasl"
+		return "connection", "; the broker closed the connection, as it does when it expects TLS or SASL, or other settings: check tls and sasl"
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return "connection", "; check brokers, tls and the network between"
 	case errors.As(err, &session):
