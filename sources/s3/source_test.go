@@ -548,7 +548,7 @@ func TestQueueFaults(t *testing.T) {
 			s.Send(s3Event(s3Item("ObjectCreated:Put", "k")))
 			r := newS3Rig(t, s, nil)
 			var told error
-			if err := r.Ready(); err == nil || !strings.Contains(err.Error(), "not asked yet") {
+			if err := r.Ready(); err == nil || !strings.Contains(err.Error(), "not polled yet") {
 				t.Errorf("ready before it began: %v", err)
 			}
 			var mu sync.Mutex
