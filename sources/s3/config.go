@@ -30,6 +30,9 @@ type Config struct {
 	MaxReceives int         `koanf:"max_receives"`
 	Retry       RetryConfig `koanf:"retry"`
 
+	// Buckets are the only buckets whose objects are fetched. Empty: any, so every
+	// sender to the queue chooses what the role reads.
+	Buckets []string `koanf:"buckets"`
 	// Objects of other accounts, regions or prefixes, as their keys say, are skipped
 	// unread. Empty: none is skipped. A key of unknown form is read.
 	Accounts []string `koanf:"accounts"`
@@ -88,6 +91,11 @@ func (c Config) Validate() error {
 	if c.MaxReceives < 0 || c.MaxReceives > 1000 {
 		bad("max_receives", "want 1 to 1000, or 0 to leave it to the queue's redrive policy, got %d", c.MaxReceives)
 	}
+	for i, name := range c.Buckets {
+		if !bucketName.MatchString(name) {
+			bad(fmt.Sprintf("buckets[%d]", i), "want the name of a bucket, such as my-trail, without s3:// or a key, got %q", name)
+		}
+	}
 	for i, account := range c.Accounts {
 		if !bucket.IsAccount(account) {
 			bad(fmt.Sprintf("accounts[%d]", i), "want the 12 digits of an account, in quotes, got %q", account)
@@ -111,6 +119,8 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$`)
 
 func queueProblem(address string) string {
 	const example = "https://sqs.us-east-1.amazonaws.com/111122223333/trail"

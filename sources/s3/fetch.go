@@ -75,6 +75,7 @@ func isAbsent(err error) bool {
 // Reasons for which objects are skipped, besides the KeyKinds that are no records.
 const (
 	skippedFolder  = "folder" // the marker of one
+	skippedBucket  = "bucket"
 	skippedAccount = "account"
 	skippedRegion  = "region"
 	skippedPrefix  = "prefix"
@@ -82,25 +83,35 @@ const (
 
 var skipReasons = []string{
 	string(bucket.KeyDigest), string(bucket.KeyInsight), string(bucket.KeyNetworkActivity), string(bucket.KeyAggregated), string(bucket.KeyForeign),
-	skippedFolder, skippedAccount, skippedRegion, skippedPrefix,
+	skippedFolder, skippedBucket, skippedAccount, skippedRegion, skippedPrefix,
 }
 
 // choose returns the objects to read, and counts the others.
 func (a *attempt) choose(named []namedObject) []namedObject {
 	read := named[:0]
 	for _, o := range named {
-		reason := a.skip(o.Key)
+		reason := a.skip(o.Object)
 		if reason == "" || a.audited(o, reason) {
 			read = append(read, o)
 			continue
 		}
 		a.metrics.skipped.WithLabelValues(a.name, reason).Inc()
+		if reason == skippedBucket {
+			a.warn.Do(func() {
+				a.log.Warn("message names an object in a bucket that is not configured; it is skipped unread, check buckets and who may send to the queue",
+					"message", a.m.id, "object", o.Object.String())
+			})
+		}
 	}
 	return read
 }
 
 // skip returns why an object is not read, "" if it is read.
-func (s *Source) skip(key string) string {
+func (s *Source) skip(o bucket.Object) string {
+	if len(s.config.Buckets) > 0 && !slices.Contains(s.config.Buckets, o.Bucket) {
+		return skippedBucket
+	}
+	key := o.Key
 	if strings.HasSuffix(key, "/") {
 		return skippedFolder
 	}

@@ -42,16 +42,17 @@ const (
 var ignoreReasons = []ignoreReason{ignoredTest, ignoredSubscription, ignoredValidation, ignoredEvent, ignoredEmpty}
 
 // Bounds on one message, which SQS limits to a megabyte: nested envelopes, nested
-// JSON, and objects. An event of EventBridge with a whole CloudTrail record in it
-// stays below 20 levels.
+// JSON (the scanner of records allows 256), and objects.
 const (
 	maxEnvelopes = 8
+	maxNesting   = 512
 	maxNamed     = 20_000
 )
 
 var (
 	errNoNotification = errors.New("not a notification about objects: neither S3's, CloudTrail's, EventBridge's, nor SNS with one of them in it")
 	errDeepMessage    = fmt.Errorf("more than %d nested envelopes", maxEnvelopes)
+	errNesting        = fmt.Errorf("more than %d levels of JSON", maxNesting)
 	errManyNamed      = fmt.Errorf("more than %d objects in one message", maxNamed)
 )
 
@@ -71,10 +72,34 @@ func (n *notification) read(body string, depth int) error {
 	case strings.HasPrefix(body, "CloudTrail validation message."):
 		n.ignored = ignoredValidation
 		return nil
+	case nestsDeeper(body, maxNesting): // before gjson.Valid, which recurses
+		return errNesting
 	case !gjson.Valid(body):
 		return errors.New("not JSON")
 	}
 	return n.value(gjson.Parse(body), depth)
+}
+
+// nestsDeeper reports whether objects and lists in JSON are nested deeper than most
+// levels. It uses no memory, whatever the text is.
+func nestsDeeper(text string, most int) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > most {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // value reads JSON: an object, or a text that holds one.
