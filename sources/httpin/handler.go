@@ -62,6 +62,7 @@ func (d *handler) answer(w http.ResponseWriter, r *http.Request) reply {
 	if rep, ok := d.admit(w, r); !ok {
 		return rep
 	}
+	proved(r.Context())
 	if coding := unknownCoding(r.Header); coding != "" {
 		return reply{http.StatusUnsupportedMediaType, resultUnreadable, "Content-Encoding " + strconv.Quote(exposure.Clean(coding, 32)) + " is not read; want gzip or zstd", 0}
 	}

@@ -25,6 +25,7 @@ type metrics struct {
 	*sources.Counters
 	requests *prometheus.CounterVec // by result
 	held     prometheus.Gauge
+	refused  prometheus.Counter // connections
 }
 
 func newMetrics(source string, reg prometheus.Registerer) *metrics {
@@ -37,6 +38,10 @@ func newMetrics(source string, reg prometheus.Registerer) *metrics {
 		held: sources.Registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "mfawatch_http_held_bytes",
 			Help: "Memory that requests under way reserve, of 128 MiB.",
+		}, []string{"source"})).WithLabelValues(source),
+		refused: sources.Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mfawatch_http_connections_refused_total",
+			Help: "Connections closed before they showed a token: too many in all or of one address, or 10 s over.",
 		}, []string{"source"})).WithLabelValues(source),
 	}
 	for _, r := range results {

@@ -82,7 +82,13 @@ const (
 	maxReserve    = 8 << 20   // the most, since bodies are streamed; compressed bodies reserve it
 	headerBytes   = 96 << 10  // Firehose's common attributes alone may have 64 KB
 
+	connections        = 512      // in all
+	addressConnections = 128      // of one address, which may be a load balancer's
+	strangerBytes      = 24 << 10 // read of a connection before a token is known: 16 KiB of headers, and TLS
+	largeStrangers     = 32       // connections that may be over it, for Firehose
+
 	headerTime = 10 * time.Second
+	proofTime  = 10 * time.Second // from the connection to a token
 	bodyTime   = 2 * time.Minute
 	answerTime = 3 * time.Minute // that is how long Firehose waits
 	idleTime   = 2 * time.Minute
@@ -151,6 +157,7 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 	s.address.Store(&at)
 	defer s.address.Store(nil)
 	server := s.server(h)
+	listener = s.limit(listener)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience)
@@ -172,9 +179,17 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 	return <-stopped
 }
 
+// limit bounds the connections of a listener.
+func (s *Source) limit(l net.Listener) *limiter {
+	return &limiter{Listener: l, all: connections, perAddress: addressConnections, patience: proofTime,
+		refused: s.metrics.refused, conns: map[*limited]struct{}{}}
+}
+
 // server returns an HTTP server that bounds the time of requests.
 func (s *Source) server(h processor.Handler) *http.Server {
 	return &http.Server{
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 16, MaxReceiveBufferPerConnection: 256 << 10, MaxReceiveBufferPerStream: 256 << 10},
+		ConnContext:       withConn,
 		Handler:           &handler{Source: s, handle: h},
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       bodyTime,
