@@ -304,9 +304,14 @@ func TestBatchTooLarge(t *testing.T) {
 	}
 	c.produce(topic, 0, "after")
 	k := c.source(Config{Topics: []string{topic}, Group: group})
-	start(t, k, in.handle)
+	var given quarantine
+	start(t, k, given.before(in.handle))
 	if got, want := in.wait(2), []string{"before", "after"}; !slices.Equal(got, want) {
 		t.Errorf("read %q, want %q", got, want)
+	}
+	sourcetest.Eventually(t, func() bool { return len(given.all()) > 0 }, func() string { return "nothing was quarantined" })
+	if got, want := given.all(), []string{uri(topic, 0) + "@1: too_large: the batch of offsets 1 to 1 inflates to more than 8 MiB; read it with a Kafka client"}; !slices.Equal(got, want) {
+		t.Errorf("quarantined %q, want %q", got, want)
 	}
 	c.waitCommitted(group, topic, 0, 3)
 	if n := testutil.ToFloat64(k.metrics.fetchErrors.WithLabelValues("too_large")); n != 1 {

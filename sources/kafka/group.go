@@ -262,7 +262,7 @@ func (r *run) position(tp topicPartition, at kgo.EpochOffset, mark bool) {
 	if p == nil {
 		return
 	}
-	p.next = at.Offset
+	p.next, p.fetched = at.Offset, at.Offset
 	if mark {
 		r.marks[tp] = at
 	}

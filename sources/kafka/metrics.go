@@ -14,6 +14,7 @@ type metrics struct {
 	held         prometheus.Gauge
 	fetchErrors  *prometheus.CounterVec // by reason
 	commitErrors prometheus.Counter
+	trimmed      prometheus.Counter
 }
 
 func newMetrics(source string, reg prometheus.Registerer) *metrics {
@@ -36,6 +37,8 @@ func newMetrics(source string, reg prometheus.Registerer) *metrics {
 			"Errors of fetches from Kafka, by reason.", "reason").MustCurryWith(of),
 		commitErrors: counters("mfawatch_kafka_commit_errors_total",
 			"Offset commits that failed; the next commit covers them.").With(of),
+		trimmed: counters("mfawatch_kafka_trimmed_records_total",
+			"Offsets that retention deleted before they were read: records were lost.").With(of),
 	}
 	for _, r := range errorReasons {
 		m.fetchErrors.WithLabelValues(r)

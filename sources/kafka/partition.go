@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -47,11 +49,12 @@ type partition struct {
 	leave chan struct{} // closed on revocation: no handler starts any more
 
 	// Guarded by run.mu.
-	queue   [][]*kgo.Record
+	queue   []delivery
 	bytes   int           // in queue
 	failing bool          // its first delivery failed
 	gone    bool          // revoked: results of its worker are ignored
 	next    int64         // the first offset that is not handled; negative: not known
+	fetched int64         // the first offset that was not queued; negative: not known
 	worker  chan struct{} // closed when the worker has ended; nil if none runs
 }
 
@@ -59,7 +62,7 @@ type partition struct {
 func (r *run) part(tp topicPartition) *partition {
 	p := r.parts[tp]
 	if p == nil {
-		p = &partition{topicPartition: tp, uri: uri(tp.topic, tp.number), leave: make(chan struct{}), next: -1}
+		p = &partition{topicPartition: tp, uri: uri(tp.topic, tp.number), leave: make(chan struct{}), next: -1, fetched: -1}
 		p.ctx, p.abort = context.WithCancel(context.Background())
 		r.parts[tp] = p
 	}
@@ -123,15 +126,51 @@ func (r *run) fail(p *partition, failing bool) {
 	r.signalFreed()
 }
 
-// offer queues records, the next of their partition.
-func (r *run) offer(topic string, number int32, records []*kgo.Record) {
+// A delivery is a queued range of offsets.
+type delivery struct {
+	parts iter.Seq2[processor.Part, error]
+	first int64
+	next  kgo.EpochOffset // to be committed after it
+	bytes int
+}
+
+// offer queues records, the next of their partition, whose log starts at start.
+func (r *run) offer(tp topicPartition, records []*kgo.Record, start int64) {
+	last := records[len(records)-1]
+	r.mu.Lock()
+	r.noteStart(r.part(tp), start)
+	r.mu.Unlock()
+	r.enqueue(tp, delivery{
+		parts: parts(uri(tp.topic, tp.number), records),
+		first: records[0].Offset,
+		next:  kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1},
+		bytes: size(records),
+	})
+}
+
+// skip queues a batch that inflates to too much for the quarantine, by its offset,
+// and has the client read on after it.
+func (r *run) skip(e *kgo.ErrDecompressTooLarge) {
+	tp := topicPartition{e.Topic, e.Partition}
+	given := processor.Part{
+		Origin: trail.At(uri(tp.topic, tp.number), e.Offset),
+		GivenUp: &processor.GivenUp{Reason: "too_large", Err: fmt.Errorf("the batch of offsets %d to %d inflates to more than %d MiB; read it with a Kafka client",
+			e.Offset, e.NextOffset-1, inflatedBatchBytes>>20)},
+	}
+	next := kgo.EpochOffset{Epoch: e.Epoch, Offset: e.NextOffset}
+	r.enqueue(tp, delivery{parts: func(yield func(processor.Part, error) bool) { yield(given, nil) }, first: e.Offset, next: next})
+	r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{tp.topic: {tp.number: next}})
+}
+
+func (r *run) enqueue(tp topicPartition, d delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.part(topicPartition{topic, number})
-	p.queue = append(p.queue, records)
-	r.reserve(p, size(records))
+	p := r.part(tp)
+	p.queue = append(p.queue, d)
+	p.fetched = d.next.Offset
+	r.reserve(p, d.bytes)
 	if p.next < 0 {
-		p.next = records[0].Offset
+		p.next = d.first
 	}
 	if p.worker == nil {
 		p.worker = make(chan struct{})
@@ -156,10 +195,10 @@ func (r *run) work(p *partition, done chan struct{}) {
 			r.mu.Unlock()
 			return
 		}
-		records := p.queue[0]
+		d := p.queue[0]
 		r.mu.Unlock()
 
-		acked := r.deliver(p, records)
+		acked := r.deliver(p, d)
 
 		r.mu.Lock()
 		if p.gone || !acked {
@@ -168,12 +207,11 @@ func (r *run) work(p *partition, done chan struct{}) {
 			return
 		}
 		// The commit point: from here on the offset may be committed.
-		last := records[len(records)-1]
-		p.next = last.Offset + 1
-		r.marks[p.topicPartition] = kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: p.next}
-		p.queue[0] = nil
+		p.next = d.next.Offset
+		r.marks[p.topicPartition] = d.next
+		p.queue[0] = delivery{}
 		p.queue = p.queue[1:]
-		r.reserve(p, -size(records))
+		r.reserve(p, -d.bytes)
 		r.mu.Unlock()
 	}
 }
@@ -187,9 +225,9 @@ func (p *partition) leaving() bool {
 	}
 }
 
-// deliver offers records until the handler acknowledges them. It returns false if
+// deliver offers d until the handler acknowledges them. It returns false if
 // p was revoked first.
-func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
+func (r *run) deliver(p *partition, d delivery) (acked bool) {
 	m, source := r.k.metrics, r.k.name
 	waits := r.k.retry.Start()
 	var failing status.Status
@@ -202,7 +240,7 @@ func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 		if try > 0 {
 			m.Retries.Inc()
 		}
-		err := r.handle(p.ctx, processor.Delivery{Source: source, Parts: parts(p.uri, records)})
+		err := r.handle(p.ctx, processor.Delivery{Source: source, Parts: d.parts})
 		<-r.slots
 		if err == nil {
 			m.Acked.Inc()
@@ -210,13 +248,13 @@ func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 				r.mu.Lock()
 				r.fail(p, false)
 				r.mu.Unlock()
-				r.k.log.Info("delivery acknowledged after failures", "uri", p.uri, "offset", records[0].Offset, "tries", try+1)
+				r.k.log.Info("delivery acknowledged after failures", "uri", p.uri, "offset", d.first, "tries", try+1)
 			}
 			return true
 		}
 		m.Failed.Inc()
 		if !errors.Is(err, context.Canceled) && failing.Set(err) {
-			r.k.log.Warn("delivery failed; it is offered again until it succeeds", "uri", p.uri, "offset", records[0].Offset, "err", err)
+			r.k.log.Warn("delivery failed; it is offered again until it succeeds", "uri", p.uri, "offset", d.first, "err", err)
 		}
 		r.mu.Lock()
 		if !p.gone {

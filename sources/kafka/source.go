@@ -86,7 +86,7 @@ const (
 	fetchBytes          = 512 << 10 // by one fetch from one broker
 	fetchPartitionBytes = 256 << 10 // by one fetch from one partition
 	concurrentFetches   = 4         // in flight or waiting to be polled
-	inflatedBatchBytes  = 64 << 20  // a batch that inflates to more is skipped, counted and named
+	inflatedBatchBytes  = 8 << 20   // a batch that inflates to more is quarantined by its offset
 	heldBytes           = 4 << 20   // polled and not handled yet; polling pauses above it
 	parkedBytes         = 24 << 20  // the same, deliveries that wait for a retry included
 )
@@ -110,6 +110,7 @@ type Source struct {
 	member   atomic.Bool   // of the group
 	watching status.Status // of the cluster, by asking where the partitions end
 	fetching status.Status
+	trimmed  status.Status // records were lost to retention
 	commits  status.Status
 
 	// Set otherwise by tests.
@@ -138,6 +139,7 @@ func New(name string, c Config, opts []kgo.Opt, o sources.Options) (*Source, err
 		log:         o.Log(name),
 		metrics:     newMetrics(name, o.Registerer),
 		fetching:    status.Status{Lasts: fetchErrorAge},
+		trimmed:     status.Status{Lasts: trimmedAge},
 		retry:       sources.DefaultBackoff,
 		commitEvery: time.Second,
 		watchEvery:  10 * time.Second,
@@ -170,6 +172,7 @@ func (k *Source) options(r *run) []kgo.Opt {
 		kgo.FetchMaxWait(500 * time.Millisecond),
 		kgo.MaxDecompressBatchBytes(inflatedBatchBytes),
 		kgo.DisableClientMetrics(),
+		kgo.SessionTimeout(10 * time.Second), // after a crash the other members go on by then
 	}, k.opts...)
 }
 
@@ -224,7 +227,7 @@ func (r *run) pollLoop(ctx context.Context) {
 		fetches.EachError(r.fetchError)
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			if len(p.Records) > 0 {
-				r.offer(p.Topic, p.Partition, p.Records)
+				r.offer(topicPartition{p.Topic, p.Partition}, p.Records, p.LogStartOffset)
 			}
 		})
 		r.client.AllowRebalance()

@@ -23,10 +23,13 @@ var errorReasons = []string{"unknown_topic", "authorization", "authentication", 
 // fetches much more often than that.
 const fetchErrorAge = 30 * time.Second
 
+// trimmedAge is how long the source is not ready after records were lost.
+const trimmedAge = 10 * time.Minute
+
 // Ready returns nil while the source is a member of its group and can read;
 // otherwise an error with its remedy.
 func (k *Source) Ready() error {
-	if err := cmp.Or(k.watching.Err(), k.fetching.Err()); err != nil {
+	if err := cmp.Or(k.watching.Err(), k.fetching.Err(), k.trimmed.Err()); err != nil {
 		return err
 	}
 	if !k.member.Load() {
@@ -69,9 +72,16 @@ func (r *run) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	starts, err := r.admin.ListStartOffsets(within, r.k.config.Topics...)
+	if err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for tp, p := range r.parts {
+		if start, ok := starts.Lookup(tp.topic, tp.number); ok && start.Err == nil {
+			r.noteStart(p, start.Offset)
+		}
 		if end, ok := ends.Lookup(tp.topic, tp.number); ok && end.Err == nil && p.next >= 0 {
 			r.k.metrics.lag.WithLabelValues(tp.topic, strconv.Itoa(int(tp.number))).Set(float64(max(0, end.Offset-p.next)))
 		}
@@ -89,6 +99,20 @@ func (r *run) watch(ctx context.Context) error {
 	return nil
 }
 
+// noteStart reports the records of p that retention deleted before they were
+// fetched, as the log of p starts at start. The caller holds r.mu.
+func (r *run) noteStart(p *partition, start int64) {
+	lost := start - p.fetched
+	if p.fetched < 0 || lost <= 0 {
+		return
+	}
+	r.k.metrics.trimmed.Add(float64(lost))
+	r.k.log.Error("records lost: retention deleted them before they were read; find them in the trail's bucket with 'mfawatch scan', and lengthen the topic's retention",
+		"uri", p.uri, "from", p.fetched, "to", start-1, "records", lost)
+	r.k.trimmed.Set(fmt.Errorf("kafka source %s: %s: retention deleted offsets %d to %d before they were read", r.k.name, p.uri, p.fetched, start-1))
+	p.fetched = start
+}
+
 // fetchError handles an error of a fetch, which the client retries.
 func (r *run) fetchError(topic string, number int32, err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && topic == "" {
@@ -98,9 +122,9 @@ func (r *run) fetchError(topic string, number int32, err error) {
 	r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
 	var tooLarge *kgo.ErrDecompressTooLarge
 	if errors.As(err, &tooLarge) {
-		r.k.log.Error("batch skipped: it inflates to more than is read", "uri", uri(topic, number),
+		r.k.log.Error("batch quarantined by its offset: it inflates to too much", "uri", uri(topic, number),
 			"offset", tooLarge.Offset, "next", tooLarge.NextOffset, "bound", inflatedBatchBytes)
-		r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {number: {Epoch: tooLarge.Epoch, Offset: tooLarge.NextOffset}}})
+		r.skip(tooLarge)
 		return
 	}
 	where := "topic " + topic
