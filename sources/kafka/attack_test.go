@@ -73,9 +73,70 @@ func TestTrimmedRecords(t *testing.T) {
 	if got, want := in.wait(2), []string{"0", "5"}; !slices.Equal(got, want) {
 		t.Errorf("read %q, want %q", got, want)
 	}
-	sourcetest.Eventually(t, func() bool { return k.Ready() != nil && strings.Contains(k.Ready().Error(), "retention deleted offsets 1 to 4") },
+	sourcetest.Eventually(t, func() bool {
+		return k.Ready() != nil && strings.Contains(k.Ready().Error(), "retention deleted offsets 1 to 4")
+	},
 		func() string { return fmt.Sprint(k.Ready()) })
 	if n := testutil.ToFloat64(k.metrics.trimmed); n != 4 {
 		t.Errorf("%v records lost, want 4", n)
 	}
+}
+
+// A topic that was deleted and made anew while the source was down is read from its
+// start: the group's offset is behind its end.
+func TestTopicMadeAnew(t *testing.T) {
+	c := fakeCluster(t)
+	topic, group, in := c.topic(1), name("group"), newInbox(t)
+	for i := range 5 {
+		c.produce(topic, 0, fmt.Sprint("old-", i))
+	}
+	k := c.source(Config{Topics: []string{topic}, Group: group})
+	stop := start(t, k, in.handle)
+	in.wait(5)
+	c.waitCommitted(group, topic, 0, 5)
+	stop()
+	if _, err := c.admin.DeleteTopic(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	c.create(topic, 1)
+	c.producer.PurgeTopicsFromClient(topic)
+	for i := range 3 {
+		c.produce(topic, 0, fmt.Sprint("new-", i))
+	}
+	k = c.source(Config{Topics: []string{topic}, Group: group})
+	start(t, k, in.handle)
+	if got := in.wait(8)[5:]; !slices.Equal(got, []string{"new-0", "new-1", "new-2"}) {
+		t.Errorf("read %q", got)
+	}
+	c.waitCommitted(group, topic, 0, 3)
+}
+
+// The same while the source runs.
+func TestTopicMadeAnewMeanwhile(t *testing.T) {
+	c := fakeCluster(t)
+	topic, group, in := c.topic(1), name("group"), newInbox(t)
+	for i := range 5 {
+		c.produce(topic, 0, fmt.Sprint("old-", i))
+	}
+	k := c.source(Config{Topics: []string{topic}, Group: group})
+	start(t, k, in.handle)
+	in.wait(5)
+	c.waitCommitted(group, topic, 0, 5)
+	if _, err := c.admin.DeleteTopic(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	c.create(topic, 1)
+	c.producer.PurgeTopicsFromClient(topic)
+	for i := range 30 {
+		c.produce(topic, 0, fmt.Sprint("new-", i))
+	}
+	if got := in.wait(35)[5:]; got[0] != "new-0" || got[29] != "new-29" {
+		t.Errorf("read %q", got)
+	}
+	c.waitCommitted(group, topic, 0, 30)
+	c.produce(topic, 0, "last")
+	if got := in.wait(36); len(got) != 36 || got[35] != "last" {
+		t.Errorf("read %q", got)
+	}
+	c.waitCommitted(group, topic, 0, 31)
 }

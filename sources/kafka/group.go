@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"time"
 
@@ -217,16 +218,17 @@ func (r *run) commit(ctx context.Context) {
 // and commits it, so records that arrive during a later outage are read.
 func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	var starts kadm.ListedOffsets
+	anew := r.startAnew()
 	for topic, numbers := range offsets {
 		for number, o := range numbers {
 			tp := topicPartition{topic, number}
-			if o != r.k.start {
+			if o != r.k.start && !anew[topic] {
 				r.position(tp, o.EpochOffset(), false)
 				continue
 			}
 			if starts == nil {
 				var err error
-				if starts, err = r.listStarts(ctx); err != nil {
+				if starts, err = r.listStarts(ctx, len(anew) > 0); err != nil {
 					var shards *kadm.ShardErrors
 					if !errors.As(err, &shards) || shards.AllFailed {
 						return nil, err
@@ -242,12 +244,21 @@ func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kg
 	return offsets, nil
 }
 
-func (r *run) listStarts(ctx context.Context) (kadm.ListedOffsets, error) {
+// startAnew returns the topics that were made anew: the group's offsets are those
+// of deleted topics, until the start was marked.
+func (r *run) startAnew() map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.anew)
+}
+
+// listStarts lists the offsets of the configured start, or of the first records.
+func (r *run) listStarts(ctx context.Context, first bool) (kadm.ListedOffsets, error) {
 	topics := r.k.config.Topics
-	switch r.k.start {
-	case kgo.NewOffset().AtStart():
+	switch {
+	case first, r.k.start == kgo.NewOffset().AtStart():
 		return r.admin.ListStartOffsets(ctx, topics...)
-	case kgo.NewOffset().AtEnd():
+	case r.k.start == kgo.NewOffset().AtEnd():
 		return r.admin.ListEndOffsets(ctx, topics...)
 	}
 	return r.admin.ListOffsetsAfterMilli(ctx, r.k.start.EpochOffset().Offset, topics...)
@@ -264,6 +275,7 @@ func (r *run) position(tp topicPartition, at kgo.EpochOffset, mark bool) {
 	}
 	p.next, p.fetched = at.Offset, at.Offset
 	if mark {
+		delete(r.anew, tp.topic)
 		r.marks[tp] = at
 	}
 }

@@ -37,6 +37,8 @@ type run struct {
 	parts  map[topicPartition]*partition
 	marks  map[topicPartition]kgo.EpochOffset // to be committed
 	held   int                                // bytes in queues
+	stale  map[string]bool                    // topics of which the client asks for the ID of a deleted one
+	anew   map[string]bool                    // topics to be read from their start, whatever the group's offset is
 	parked int                                // bytes in the queues of partitions that fail
 }
 

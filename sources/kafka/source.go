@@ -186,6 +186,8 @@ func (k *Source) Run(ctx context.Context, h processor.Handler) error {
 		made:   make(chan struct{}),
 		parts:  make(map[topicPartition]*partition),
 		marks:  make(map[topicPartition]kgo.EpochOffset),
+		stale:  make(map[string]bool),
+		anew:   make(map[string]bool),
 		slots:  make(chan struct{}, k.concurrency),
 		freed:  make(chan struct{}, 1),
 	}

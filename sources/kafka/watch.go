@@ -46,6 +46,9 @@ func (r *run) watchLoop(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		err := r.watch(ctx)
+		if err == nil {
+			r.rejoin()
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -99,6 +102,30 @@ func (r *run) watch(ctx context.Context) error {
 	return nil
 }
 
+// rejoin subscribes again to topics that were deleted and made anew: the client
+// goes on asking for the old ones. Their marks and offsets are of no use, so they
+// are read from their start.
+func (r *run) rejoin() {
+	r.mu.Lock()
+	gone := make(map[string][]int32)
+	for topic := range r.stale {
+		for tp := range r.parts {
+			if tp.topic == topic {
+				gone[topic] = append(gone[topic], tp.number)
+				r.anew[topic] = true
+			}
+		}
+	}
+	clear(r.stale)
+	r.mu.Unlock()
+	for topic := range gone {
+		r.k.log.Error("topic was deleted and made anew; it is read from its start", "topic", topic)
+		r.release(map[string][]int32{topic: gone[topic]}, false)
+		r.client.PurgeTopicsFromConsuming(topic)
+		r.client.AddConsumeTopics(topic)
+	}
+}
+
 // noteStart reports the records of p that retention deleted before they were
 // fetched, as the log of p starts at start. The caller holds r.mu.
 func (r *run) noteStart(p *partition, start int64) {
@@ -126,6 +153,11 @@ func (r *run) fetchError(topic string, number int32, err error) {
 			"offset", tooLarge.Offset, "next", tooLarge.NextOffset, "bound", inflatedBatchBytes)
 		r.skip(tooLarge)
 		return
+	}
+	if errors.Is(err, kerr.UnknownTopicID) && topic != "" {
+		r.mu.Lock()
+		r.stale[topic] = true
+		r.mu.Unlock()
 	}
 	where := "topic " + topic
 	if topic == "" {
