@@ -30,10 +30,9 @@ const (
 	turnBytes    = 16 << 20         // of one file, before the others have a turn
 )
 
-// A follower reads files as they come and grow. Everything is decided by looking
-// at the files: what tells of changes only makes it look sooner, so that nothing
-// is lost with what it does not tell. One goroutine looks and decides; the files
-// that are due are read by several.
+// A follower reads files as they appear and grow. Polling decides; fsnotify only
+// triggers an earlier poll, so a missed event loses nothing. One goroutine polls;
+// several read the files that are due.
 type follower struct {
 	f      *Source
 	ctx    context.Context
@@ -56,7 +55,7 @@ type follower struct {
 	saving  status.Status
 }
 
-// A followed is a file. While it is being read, it belongs to who reads it.
+// A followed is a followed file. While it is read, its reader owns it.
 type followed struct {
 	id, path string
 	size     int64
@@ -159,7 +158,7 @@ func (w *follower) read(due []*followed) (more bool) {
 			}
 			t.more, t.failed = false, w.round
 			if !isGone(err) && t.readErr.Set(err) {
-				w.f.log.Warn("a file cannot be read; it is tried again", "err", unreadable(t.path, err))
+				w.f.log.Warn("file cannot be read; retrying", "err", unreadable(t.path, err))
 			}
 			return nil
 		})
@@ -221,7 +220,7 @@ func (w *follower) wait() {
 	}
 }
 
-// close keeps what is to be kept, and lets go of everything.
+// close stores the last offsets and closes all files.
 func (w *follower) close() {
 	w.save(context.WithoutCancel(w.ctx), true)
 	for _, t := range w.files {
@@ -231,8 +230,8 @@ func (w *follower) close() {
 	w.f.pathErrs.Set(nil)
 }
 
-// save keeps the places of files that were read, now and then. What is not kept
-// is read again after a restart, which costs time alone.
+// save stores the offsets of files periodically. A lost offset only costs time: the
+// file is read again after a restart.
 func (w *follower) save(ctx context.Context, last bool) {
 	if w.f.offsets == nil || len(w.unsaved) == 0 && len(w.evicted) == 0 || !last && time.Since(w.saved) < w.f.keepEvery {
 		return
@@ -246,7 +245,7 @@ func (w *follower) save(ctx context.Context, last bool) {
 	err := w.f.offsets.KeepBookmarks(ctx, w.f.name, keep, w.evicted)
 	if changed := w.saving.Set(err); err != nil {
 		if changed && ctx.Err() == nil {
-			w.f.log.Warn("the places in files could not be kept; it is tried again", "err", err)
+			w.f.log.Warn("offsets of files could not be stored; retrying", "err", err)
 		}
 		return
 	}
@@ -254,7 +253,7 @@ func (w *follower) save(ctx context.Context, last bool) {
 	clear(w.unsaved)
 }
 
-// report remembers what is wrong with the paths, for Ready, and logs it once.
+// report records the errors of the paths for Ready, and logs changes.
 func (w *follower) report(errs []error) {
 	const most = 5
 	if len(errs) > most {
@@ -265,7 +264,7 @@ func (w *follower) report(errs []error) {
 	case changed && err == nil:
 		w.f.log.Info("all paths can be read again")
 	case changed:
-		w.f.log.Warn("not all paths can be read; they are looked at again", "err", err)
+		w.f.log.Warn("not all paths can be read; retrying", "err", err)
 	}
 }
 

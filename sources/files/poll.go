@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// poll looks at everything: which folders there are, to be told of changes in
-// them, and then which files.
+// poll lists all folders, to watch them for changes, and then all files.
 func (w *follower) poll(now time.Time) {
 	w.round++
 	for _, t := range w.files {
@@ -21,7 +20,7 @@ func (w *follower) poll(now time.Time) {
 	}
 	for folder := range w.folders {
 		if _, err := os.Stat(folder); err != nil {
-			w.hints.drop(folder) // if it was renamed, lest it be told of under its old name
+			w.hints.drop(folder) // if it was renamed, its events would carry the old name
 		}
 	}
 	clear(w.folders)
@@ -40,7 +39,7 @@ func (w *follower) poll(now time.Time) {
 		case err == nil:
 			err = w.observe(file.Path, now)
 		case isGone(err) && !slices.Contains(w.paths, file.Path):
-			continue // it went between two looks, as files do
+			continue // it was deleted between two polls
 		}
 		if err != nil {
 			whole, missing = false, missing || slices.Contains(w.paths, file.Path)
@@ -61,15 +60,15 @@ func (w *follower) poll(now time.Time) {
 	w.next = now.Add(took + max(rest, pollShare*took))
 }
 
-// pollSoon has everything looked at as soon as may be.
+// pollSoon schedules the next poll as early as the pause between polls allows.
 func (w *follower) pollSoon() {
 	if w.soonest.Before(w.next) {
 		w.next = w.soonest
 	}
 }
 
-// watch asks to be told of changes in a folder and those in it, or in the folder
-// that a file is in, or is to be in.
+// watch watches a folder and those in it, or the folder of a file, which need not
+// exist yet.
 func (w *follower) watch(path string) {
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		w.hints.add(filepath.Dir(path))
@@ -82,7 +81,7 @@ func (w *follower) watch(path string) {
 func (w *follower) watchFolder(path string) {
 	w.folders[path] = true
 	w.hints.add(path)
-	entries, _ := os.ReadDir(path) // an error is told of when its files are listed
+	entries, _ := os.ReadDir(path) // Walk reports the error
 	for _, e := range entries {
 		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
 			w.watchFolder(filepath.Join(path, e.Name()))
@@ -90,7 +89,7 @@ func (w *follower) watchFolder(path string) {
 	}
 }
 
-// pollPath looks at a path that a change was told of.
+// pollPath checks a path for which a change was reported.
 func (w *follower) pollPath(path string, now time.Time) {
 	if !w.wanted(path) {
 		return
@@ -105,10 +104,10 @@ func (w *follower) pollPath(path string, now time.Time) {
 			w.pollSoon()
 		}
 	case info.IsDir():
-		w.pollSoon() // a new one, with who knows what in it
+		w.pollSoon() // a new folder may have files already
 	case !info.Mode().IsRegular():
 	case slices.Contains(w.paths, path):
-		_ = w.observe(path, now) // an error comes again when everything is looked at
+		_ = w.observe(path, now) // the next poll reports the error again
 	default:
 		if _, listed, err := fileIn(path, fs.FileInfoToDirEntry(info)); err == nil && listed {
 			_ = w.observe(path, now)
@@ -131,7 +130,7 @@ func (w *follower) wanted(path string) bool {
 	return false
 }
 
-// observe looks at a file that is there.
+// observe records the state of an existing file.
 func (w *follower) observe(path string, now time.Time) error {
 	info, err := os.Stat(path)
 	if isGone(err) && !slices.Contains(w.paths, path) {
@@ -175,7 +174,7 @@ func sameFile(path string, info fs.FileInfo) bool {
 	return err == nil && os.SameFile(other, info)
 }
 
-// update notes what a file looks like.
+// update records the size and time of a file.
 func (t *followed) update(info fs.FileInfo, now time.Time) {
 	if info.Size() == t.size && info.ModTime().Equal(t.mtime) && !t.changed.IsZero() {
 		return
@@ -187,8 +186,8 @@ func (t *followed) update(info fs.FileInfo, now time.Time) {
 	}
 }
 
-// recheck looks at a file that waits, or at one that is gone from its path and
-// may yet be written to.
+// recheck checks a file that has to settle, or an open one that is gone from its
+// path and may still grow.
 func (w *follower) recheck(t *followed, now time.Time) {
 	var info fs.FileInfo
 	var err error
@@ -255,8 +254,8 @@ func (w *follower) evictUnseen(whole bool) {
 	}
 }
 
-// findRenamed finds the files that were renamed while nobody looked, beside the
-// paths that are files: what was not read of them by then would be lost.
+// findRenamed finds files that were renamed during downtime, beside the paths that
+// are files. Their unread rest would be lost otherwise.
 func (w *follower) findRenamed(now time.Time) {
 	for _, path := range w.paths {
 		if len(w.kept) == 0 || w.folders[path] {
@@ -264,7 +263,7 @@ func (w *follower) findRenamed(now time.Time) {
 		}
 		entries, err := os.ReadDir(filepath.Dir(path))
 		if err != nil {
-			continue // told of where the path itself is looked at
+			continue // Walk reports the error of the path itself
 		}
 		for _, e := range entries {
 			name := filepath.Join(filepath.Dir(path), e.Name())

@@ -15,7 +15,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A fileOffset is how far a file is done with.
+// A fileOffset is how far a file was acknowledged.
 type fileOffset struct {
 	Offset int64  `json:"offset"`         // all before is done with
 	Size   int64  `json:"size"`           // of the file when it was read last
@@ -31,7 +31,7 @@ func (p fileOffset) text() []byte {
 	return b
 }
 
-// parseOffset is the zero place where it cannot be read.
+// parseOffset returns the zero offset for a text that is invalid.
 func parseOffset(text []byte) (p fileOffset) {
 	if json.Unmarshal(text, &p) != nil || p.Offset < 0 || p.Length < 0 || p.Length > headLength {
 		return fileOffset{}
@@ -49,7 +49,7 @@ func headOfFile(r io.ReaderAt, n int64) (string, error) {
 	return hex.EncodeToString(h[:16]), nil
 }
 
-// readOn reads what is new of a file, as far as that can be handled by now.
+// readOn reads the new part of a file, as far as its documents are complete.
 func (w *follower) readOn(t *followed) error {
 	t.more = false
 	file := t.file
@@ -129,7 +129,7 @@ func (t *followed) recognise(size int64) error {
 	return nil
 }
 
-// mustSettle reports whether a file has yet to rest, to have rested for so long.
+// mustSettle reports whether a file has been unchanged for less than d.
 func (t *followed) mustSettle(d time.Duration) bool {
 	t.waits = 0
 	if time.Since(t.changed) < d {

@@ -21,14 +21,14 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// Config says which files are read.
+// Config selects the files.
 type Config struct {
 	Paths  []string `koanf:"paths"`  // files, folders (see Walk), "-" for standard input
-	Follow bool     `koanf:"follow"` // go on with what comes there, and is added to files
+	Follow bool     `koanf:"follow"` // read on as files appear and grow
 }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem". It does not look whether the files are there.
+// Validate returns every mistake in c. The errors are joined, each of the form
+// "field: problem". It does not check that the files exist.
 func (c Config) Validate() error {
 	var errs []error
 	if len(c.Paths) == 0 {
@@ -52,11 +52,10 @@ func (c Config) Validate() error {
 }
 
 // Source reads files, each once. One file is one delivery of one part, which is
-// read as a stream. Several files are handled at once. Standard input and pipes,
-// which may have no end, are handled as they come: the documents that are there
-// are one delivery.
+// read as a stream. Several files are handled concurrently. Standard input and pipes
+// may be endless: the documents available are one delivery.
 type Source struct {
-	// Stdin is read in the place of standard input, if it is set.
+	// Stdin replaces standard input if it is set.
 	Stdin io.Reader
 
 	name        string
@@ -99,15 +98,14 @@ func New(name string, c Config, o sources.Options) (*Source, error) {
 	return f, nil
 }
 
-// Run offers every file to h and returns at the end of the last one. A file
-// that cannot be read does not keep the others from being read: Run's error
-// joins one for each, naming it. A delivery that h refuses is offered again
-// until h takes it. If ctx is done first, Run returns nil; what is being read
-// then ends with the context's error.
+// Run offers every file to h and returns at the end of the last one. An unreadable
+// file does not affect the others: the error of Run joins one for each. A refused
+// delivery is offered again until h acknowledges it. If ctx is done first, Run
+// returns nil, and reads under way end with the context's error.
 //
-// With follow there is no end: Run reads on what comes and grows until ctx is
-// done. Its places are kept where Options say, once their deliveries were taken.
-// A path that is not there is waited for: see Ready.
+// With follow, Run reads files as they appear and grow until ctx is done. Offsets
+// are stored in Options.Offsets after their deliveries were acknowledged. Run waits
+// for missing paths: see Ready.
 func (f *Source) Run(ctx context.Context, h processor.Handler) error {
 	if f.config.Follow {
 		return f.follow(ctx, h)
@@ -142,11 +140,11 @@ func (f *Source) Run(ctx context.Context, h processor.Handler) error {
 	return errors.Join(errs...)
 }
 
-// Ready is why a path that is followed cannot be read, nil if all can.
+// Ready returns nil while all followed paths can be read.
 func (f *Source) Ready() error { return f.pathErrs.Err() }
 
-// read offers one file until h takes it. Its error says that the file cannot be
-// read.
+// read offers one file until h acknowledges it. It returns an error if the file
+// cannot be read.
 func (f *Source) read(ctx context.Context, file File, h processor.Handler) error {
 	if file.Path == Stdin {
 		return f.stream(ctx, file.Place(), cmp.Or[io.Reader](f.Stdin, os.Stdin), h)
@@ -200,8 +198,7 @@ func (f *Source) deliver(ctx context.Context, h processor.Handler, parts iter.Se
 	return err
 }
 
-// offer hands the file to h once. It tells h's error and what it was that could
-// not be read.
+// offer hands the file to h once. It returns the error of h and that of the file.
 func (f *Source) offer(ctx context.Context, file File, h processor.Handler) (err, unread error) {
 	opened, err := os.Open(file.Path)
 	if err != nil {

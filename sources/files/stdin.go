@@ -46,8 +46,8 @@ type block struct {
 	err error
 }
 
-// blocks reads r until it ends or ctx is done. A read that is under way then is
-// left behind, since it cannot be ended: what it brings is lost with the process.
+// blocks reads r until it ends or ctx is done. A read under way then
+// cannot be interrupted: its bytes are lost with the process.
 func blocks(ctx context.Context, r io.Reader) <-chan block {
 	out := make(chan block, 4)
 	go func() {
