@@ -6,11 +6,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Counters count the deliveries of one source. Every source of a process
-// registers the same metrics; the label source tells them apart.
+// Counters counts the deliveries of one source. Every source of a process
+// registers the same metrics; the label source distinguishes them.
 type Counters struct {
-	Acked   prometheus.Counter // deliveries that the handler took
-	Failed  prometheus.Counter // deliveries that it refused, to be offered again
+	Acked   prometheus.Counter // deliveries that the handler acknowledged
+	Failed  prometheus.Counter // deliveries that the handler refused; they are offered again
 	Retries prometheus.Counter // deliveries offered again
 }
 
@@ -18,7 +18,7 @@ type Counters struct {
 func NewCounters(name string, reg prometheus.Registerer) *Counters {
 	deliveries := Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "mfawatch_source_deliveries_total",
-		Help: "Deliveries offered, by what came of it: acked, or failed and to be offered again.",
+		Help: "Deliveries offered, by result: acked, or failed and offered again later.",
 	}, []string{"source", "result"}))
 	return &Counters{
 		Acked:  deliveries.WithLabelValues(name, "acked"),

@@ -9,17 +9,17 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Options are what every source is given besides its configuration. All may
-// be nil. Several sources may share a Registerer, and what keeps places.
+// Options holds the dependencies that every source has besides its configuration.
+// Each may be nil. Sources may share a Registerer and an OffsetStore.
 type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
-	Places     Bookkeeper // nil: a source that needs it begins anew each time
+	Offsets    OffsetStore // nil: a source that needs it starts over each time
 }
 
-// A Bookkeeper keeps places over a restart: some text by name. journal.Journal is
-// one.
-type Bookkeeper interface {
+// OffsetStore stores offsets over a restart, each a text by name. journal.Journal
+// implements it.
+type OffsetStore interface {
 	Bookmarks(source string) (map[string][]byte, error)
 	KeepBookmarks(ctx context.Context, source string, keep map[string][]byte, forget []string) error
 }
@@ -33,8 +33,8 @@ func (o Options) Log(name string) *slog.Logger {
 	return log.With("source", name)
 }
 
-// Backoff says how long a source waits before it offers a failed delivery
-// again: longer each time, up to a bound, and never twice the same.
+// Backoff is the wait before a failed delivery is offered again. It doubles from
+// First up to Longest, with jitter.
 type Backoff struct{ First, Longest time.Duration }
 
 // DefaultBackoff is the backoff of deliveries that are offered again.

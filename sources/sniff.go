@@ -2,7 +2,7 @@ package sources
 
 import "bytes"
 
-// Form is what a stream of bytes begins as.
+// Form is the format of a stream, as far as its first bytes show.
 type Form int
 
 // The forms. Only FormUnknown holds no records.
@@ -17,7 +17,7 @@ const (
 	FormBase64 // of gzip or of JSON
 )
 
-// prefixes are how the forms begin that a fixed text tells.
+// prefixes lists the fixed texts that identify a form.
 var prefixes = []struct {
 	text string
 	form Form
@@ -27,7 +27,7 @@ var prefixes = []struct {
 	{"H4sI", FormBase64}, {"ey", FormBase64}, {"ew", FormBase64}, {"W3", FormBase64}, {"Wy", FormBase64}, {"Ww", FormBase64},
 }
 
-// Sniff returns the form of what begins with head. Compression shows in the
+// Sniff returns the form of a stream that begins with head. Compression shows in the
 // first bytes (2 for gzip and zlib, 4 for zstd); the other forms may stand
 // behind a byte order mark and white space.
 func Sniff(head []byte) Form {

@@ -1,4 +1,3 @@
-// Package sources is where records come from.
 package sources
 
 import (
@@ -7,10 +6,9 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 )
 
-// A Source offers deliveries to h until ctx is done, then lets the calls in
-// flight return before it returns nil. It retries its own transient errors; an
-// error that it returns is one it cannot go on after. A source that has an end,
-// as files have, returns nil there.
+// Source offers deliveries to h until ctx is done, then waits for the calls in
+// flight and returns nil. A finite source, such as files, returns nil at its end.
+// Run retries transient errors; an error that it returns is permanent.
 type Source interface {
 	Run(ctx context.Context, h processor.Handler) error
 }

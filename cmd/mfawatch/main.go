@@ -23,6 +23,7 @@ const (
 )
 
 func main() {
+	limitMemory()
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
 

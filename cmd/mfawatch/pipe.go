@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/knadh/koanf/parsers/yaml"
@@ -146,6 +147,11 @@ func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch b
 	service, err := p.newServed(c, p.stdout, nil)
 	if err != nil {
 		return err
+	}
+	if scratch { // it is open, so that nothing is left however the process ends
+		if err := os.RemoveAll(filepath.Dir(c.Journal.Path)); err != nil && runtime.GOOS != "windows" {
+			return errors.Join(fmt.Errorf("remove the temporary journal: %w", err), service.Close())
+		}
 	}
 	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRunning()

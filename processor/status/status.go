@@ -1,6 +1,5 @@
-// Package status holds the error that a part of the program has at present, so
-// that the part logs the error when it changes, and reports it as long as it
-// lasts.
+// Package status holds the present error of a component, so that the component
+// logs the error when it changes and reports it as long as it lasts.
 package status
 
 import (
@@ -8,7 +7,7 @@ import (
 	"time"
 )
 
-// Status is the present error of one part. The zero value has none. Its methods
+// Status is the present error of one component. The zero value has none. Its methods
 // are safe for concurrent use.
 type Status struct {
 	// Lasts is how long an error counts after it was last set. 0: until another

@@ -10,8 +10,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// Fault is a class of errors that AWS answers with, apart by what helps. Its text
-// is a metric's label.
+// Fault is a class of errors of AWS, by remedy. Its text is a metric's label.
 type Fault string
 
 // The classes.
@@ -129,7 +128,7 @@ func isCredentials(err error) bool {
 	return strings.Contains(text, "get identity:") || strings.Contains(text, "refresh cached credentials")
 }
 
-// regionOf is the region that an answer says the bucket is in, "" if none.
+// regionOf returns the region of the bucket that an answer names, "" if none.
 func regionOf(err error) string {
 	var response interface {
 		HTTPResponse() *smithyhttp.Response

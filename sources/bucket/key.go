@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A KeyKind is what an object holds, as far as its key tells. Its text is fit
-// for a metric's label.
+// A KeyKind is the content of an object, as far as its key tells. Its text is a
+// metric's label.
 type KeyKind string
 
 // The kinds of objects that CloudTrail and its neighbours write below AWSLogs.

@@ -31,7 +31,7 @@ func ParsePlace(place string) (Place, error) {
 	return Place{name, prefix}, nil
 }
 
-// String is the place.
+// String returns the place as a URI.
 func (b Place) String() string { return Scheme + b.Name + "/" + b.Prefix }
 
 // A Listed is an object that was found in a bucket.
@@ -42,27 +42,27 @@ type Listed struct {
 	Modified time.Time // when it was written there; a copy is written later than what it is a copy of
 }
 
-// A Listing gathers what a list found. Its functions are called one at a time;
-// while one of them blocks, no more is listed than was asked for by then.
+// A Listing receives the results of a list. Its functions are called one at a time;
+// while one of them blocks, no further request is made.
 type Listing struct {
 	Wanted
 	Found  func(Listed)                      // an object to read
-	Passed func(why PassedOver, folder bool) // what is not, nil: nobody cares
+	Passed func(why PassedOver, folder bool) // an object or folder that is not read; may be nil
 	Failed func(err error)                   // a folder that could not be listed
 }
 
-// listAtOnce is how many requests run at once, and into how many parts the days
-// of a region are divided that do not fit into one answer.
-const listAtOnce = 16
+// listConcurrency is how many requests run concurrently, and into how many parts
+// the days of a large region are divided.
+const listConcurrency = 16
 
-// A ListError says why part of a bucket could not be listed, and what helps.
+// A ListError is a failed list of part of a bucket, with its remedy.
 type ListError struct {
 	Fault Fault
 	Place Place
 	Err   error
 }
 
-// Error tells it in one line, the missing permission named.
+// Error returns one line that names the missing permission.
 func (e *ListError) Error() string {
 	text := "list " + e.Place.String() + ": "
 	switch e.Fault {
@@ -80,7 +80,7 @@ func (e *ListError) Error() string {
 	return text + e.Err.Error()
 }
 
-// Unwrap is what the SDK said.
+// Unwrap returns the error of the SDK.
 func (e *ListError) Unwrap() error { return e.Err }
 
 // List finds what is wanted at a place. It lists folder by folder where those
@@ -97,16 +97,16 @@ func (o *Objects) List(ctx context.Context, place Place, l Listing) (there bool)
 	w := &lister{objects: o, bucket: place.Name, Listing: l, stop: stop}
 	w.first, w.last = l.days()
 	w.idle = sync.NewCond(&w.mu)
-	w.push(w.begin(place.Prefix))
+	w.push(w.start(place.Prefix))
 	var workers sync.WaitGroup
-	for range listAtOnce {
+	for range listConcurrency {
 		workers.Go(func() { w.work(ctx) })
 	}
 	workers.Wait()
 	return w.there
 }
 
-// A lister works a stack of tasks down. The last task pushed is the first done,
+// A lister works through a stack of tasks. The last task pushed is the first done,
 // so that the stack stays small however large the bucket is.
 type lister struct {
 	Listing
@@ -121,10 +121,10 @@ type lister struct {
 	active int
 	there  bool // something lies at the place
 
-	telling sync.Mutex // held while one of the Listing's functions is called
+	callbacks sync.Mutex // held while one of the Listing's functions is called
 }
 
-// A task is something to list. It says itself what else there is to list.
+// A task lists something, and pushes further tasks.
 type task func(ctx context.Context) error
 
 func (w *lister) push(tasks ...task) {
@@ -138,12 +138,12 @@ func (w *lister) work(ctx context.Context) {
 	for t := w.next(ctx); t != nil; t = w.next(ctx) {
 		err := t(ctx)
 		if err != nil && ctx.Err() == nil {
-			w.telling.Lock()
+			w.callbacks.Lock()
 			w.Failed(err)
-			w.telling.Unlock()
+			w.callbacks.Unlock()
 			var le *ListError
 			if errors.As(err, &le) && le.Fault == FaultCredentials {
-				w.stop() // the rest would say the same
+				w.stop() // the other tasks would fail alike
 			}
 		}
 		w.mu.Lock()
@@ -153,7 +153,7 @@ func (w *lister) work(ctx context.Context) {
 	}
 }
 
-// next waits for a task; nil when there will be none.
+// next waits for a task. It returns nil at the end.
 func (w *lister) next(ctx context.Context) task {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -171,10 +171,10 @@ func (w *lister) next(ctx context.Context) task {
 	return t
 }
 
-// found hands the objects to the reader that are wanted.
+// found passes wanted objects to the Listing.
 func (w *lister) found(objects []Listed) {
-	w.telling.Lock()
-	defer w.telling.Unlock()
+	w.callbacks.Lock()
+	defer w.callbacks.Unlock()
 	for _, l := range objects {
 		why, ok := w.Pass(l.Key)
 		switch {
@@ -197,9 +197,9 @@ func (w *lister) pass(why PassedOver, folder bool) {
 	}
 }
 
-func (w *lister) passFolder(why PassedOver) {
-	w.telling.Lock()
-	defer w.telling.Unlock()
+func (w *lister) passedFolder(why PassedOver) {
+	w.callbacks.Lock()
+	defer w.callbacks.Unlock()
 	w.pass(why, true)
 }
 

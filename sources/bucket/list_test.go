@@ -218,7 +218,7 @@ func TestListDividesByDays(t *testing.T) {
 	if len(got.keys) != 28*288 || got.errs != nil || slices.Contains(got.keys, odd) {
 		t.Errorf("found %d of %d, errors %q", len(got.keys), 28*288, got.errs)
 	}
-	if pages, asked := 9, s.Calls("ListObjectsV2"); asked > 3+pages+listAtOnce {
+	if pages, asked := 9, s.Calls("ListObjectsV2"); asked > 3+pages+listConcurrency {
 		t.Errorf("asked %d times for %d pages", asked, pages)
 	}
 	// Without bounds nothing is left out, wherever it sorts.

@@ -22,17 +22,17 @@ type Object struct {
 	Region  string // of the bucket, where it is known
 }
 
-// String is the place that origins and errors name.
+// String returns the URI that origins and errors name.
 func (o Object) String() string { return "s3://" + o.Bucket + "/" + o.Key }
 
-// An ObjectError says why an object could not be read, and what helps.
+// An ObjectError is a failed read of an object, with its remedy.
 type ObjectError struct {
 	Fault  Fault
 	Object Object
 	Err    error
 }
 
-// Error tells it in one line, the missing permission named.
+// Error returns one line that names the missing permission.
 func (e *ObjectError) Error() string {
 	text := "read " + e.Object.String() + ": "
 	if help := e.help(); help != "" {
@@ -41,7 +41,7 @@ func (e *ObjectError) Error() string {
 	return text + e.Err.Error()
 }
 
-// Unwrap is what the SDK said.
+// Unwrap returns the error of the SDK.
 func (e *ObjectError) Unwrap() error { return e.Err }
 
 func (e *ObjectError) help() string {
@@ -69,8 +69,8 @@ func (e *ObjectError) help() string {
 	return ""
 }
 
-// Objects reads objects of S3 as streams, from whatever region their bucket is
-// in. It may be used by several goroutines at once.
+// Objects reads objects of S3 as streams, in any region. Its methods are safe for
+// concurrent use.
 type Objects struct {
 	// Backoff is how long to wait before the rest of an object is asked for, where
 	// the last answer brought no byte of it.
@@ -84,9 +84,8 @@ type Objects struct {
 	regions map[string]string // of buckets that were looked for in the wrong one
 }
 
-// NewObjects returns a reader that reaches S3 as config says. It asks nothing
-// yet. An endpoint of one's own is asked by path, with the bucket behind the
-// host, since no name would resolve to a host for each bucket.
+// NewObjects returns a reader that reaches S3 as config says. It sends no request.
+// A custom endpoint is addressed by path, since it has no host name per bucket.
 func NewObjects(config aws.Config) *Objects {
 	client := s3.NewFromConfig(config, func(o *s3.Options) {
 		o.UsePathStyle = o.BaseEndpoint != nil
@@ -97,8 +96,8 @@ func NewObjects(config aws.Config) *Objects {
 	return o
 }
 
-// Calls are the methods of an S3 client that Objects calls. With the client
-// itself here, which reflection could reach, the linker would keep all of them.
+// Calls holds the methods of an S3 client that Objects calls. With the client
+// itself here, the linker would keep all of its methods.
 type Calls struct {
 	Get  func(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 	List func(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error)
@@ -185,7 +184,7 @@ func (b *Body) Read(p []byte) (int, error) {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
-			_ = b.body.Close() // it is of no use any more
+			_ = b.body.Close() // broken
 			b.body, b.broken = nil, err
 		}
 		if n > 0 || err == nil {
@@ -195,11 +194,10 @@ func (b *Body) Read(p []byte) (int, error) {
 	return 0, b.err
 }
 
-// Size is how many bytes there are, negative where the server did not say.
+// Size returns the size of the object in bytes, negative if unknown.
 func (b *Body) Size() int64 { return b.size }
 
-// Err is why the object could not be read to its end, nil if nothing went wrong
-// so far.
+// Err returns the error that ended the stream, nil at its end or before.
 func (b *Body) Err() error {
 	if errors.Is(b.err, io.EOF) {
 		return nil
@@ -207,7 +205,7 @@ func (b *Body) Err() error {
 	return b.err
 }
 
-// Resumed is how often the connection broke and the rest was asked for.
+// Resumed returns how often the stream was resumed on a new connection.
 func (b *Body) Resumed() int { return b.resumed }
 
 // Close gives the connection back, or closes it if the body was not read to its

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A level is what a folder is in CloudTrail's tree.
+// A level is the kind of a folder in CloudTrail's tree.
 type level int
 
 const (
@@ -54,8 +54,8 @@ const (
 	outsideFolders = 100
 )
 
-// begin lists the place that was asked for.
-func (w *lister) begin(prefix string) task {
+// start lists the place that was asked for.
+func (w *lister) start(prefix string) task {
 	if prefix == "" || strings.HasSuffix(prefix, "/") {
 		return w.folder(prefix, outsideDepth)
 	}
@@ -101,7 +101,7 @@ func (w *lister) folder(folder string, depth int) task {
 		w.found(p.objects)
 		for _, f := range p.folders {
 			if why, ok := w.below(l, f); !ok {
-				w.passFolder(why)
+				w.passedFolder(why)
 				continue
 			}
 			w.push(w.folder(f, depth-1))
@@ -110,7 +110,7 @@ func (w *lister) folder(folder string, depth int) task {
 	}
 }
 
-// below reports whether a folder in one of level l is looked into.
+// below reports whether a folder in a folder of level l is listed.
 func (w *lister) below(l level, folder string) (PassedOver, bool) {
 	_, name := lastFolder(folder)
 	switch at, _ := levelOf(folder); {
@@ -197,16 +197,16 @@ func (w *lister) page(ctx context.Context, s span, token string) (more, last str
 // region lists the days that are wanted of a Region, or of a year, month or day
 // in it. Most Regions have little to tell, so that one request over all the days
 // is enough; what does not fit into the answer is divided by days, which are
-// listed at once.
+// listed concurrently.
 func (w *lister) region(folder, region string) task {
 	whole, first, last := span{prefix: folder}, w.first, w.last
 	if folder != region {
-		begin, end, ok := period(folder[len(region):])
+		start, end, ok := period(folder[len(region):])
 		if !ok {
 			return w.flat(folder)
 		}
-		if begin.After(first) {
-			first = begin
+		if start.After(first) {
+			first = start
 		}
 		if last.IsZero() || end.Before(last) {
 			last = end
@@ -214,12 +214,12 @@ func (w *lister) region(folder, region string) task {
 		if first.After(last) {
 			return func(context.Context) error {
 				w.isThere()
-				w.passFolder(PassedDay)
+				w.passedFolder(PassedDay)
 				return nil
 			}
 		}
 		whole.before = DayFolder(region, last.AddDate(0, 0, 1))
-		if first.After(begin) {
+		if first.After(start) {
 			whole.after = DayFolder(region, first)
 		}
 	} else {
@@ -258,18 +258,18 @@ func (w *lister) region(folder, region string) task {
 
 // period is the first and the last day of a folder below a Region's: 2026/,
 // 2026/05/ or 2026/05/01/.
-func period(folder string) (begin, end time.Time, ok bool) {
+func period(folder string) (start, end time.Time, ok bool) {
 	layout := "2006/01/02/"[:len(folder)]
-	begin, err := time.Parse(layout, folder)
+	start, err := time.Parse(layout, folder)
 	switch len(folder) {
 	case len("2006/"):
-		end = begin.AddDate(1, 0, -1)
+		end = start.AddDate(1, 0, -1)
 	case len("2006/01/"):
-		end = begin.AddDate(0, 1, -1)
+		end = start.AddDate(0, 1, -1)
 	default:
-		end = begin
+		end = start
 	}
-	return begin, end, err == nil
+	return start, end, err == nil
 }
 
 // sharedFolder is the deepest folder that holds all days from first to last, ""
@@ -299,7 +299,7 @@ func divide(s span, region, key string, last time.Time) []span {
 	spans := []span{{prefix: k.Folder, after: key}}
 	next := k.Day.AddDate(0, 0, 1)
 	days := max(0, int(last.Sub(k.Day)/(24*time.Hour)))
-	for each := (days + listAtOnce - 1) / listAtOnce; days > 0; days -= each {
+	for each := (days + listConcurrency - 1) / listConcurrency; days > 0; days -= each {
 		n := min(each, days)
 		end := next.AddDate(0, 0, n)
 		if n == 1 {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Wanted says which objects of a bucket, or files of a folder, are read. The
-// zero value is all of them.
+// Wanted is a filter on the objects of a bucket or the files of a folder. The zero
+// value passes all of them.
 type Wanted struct {
 	// Since and Until bound when something happened: at or after the one, before
 	// the other; zero is no bound. What is chosen by them is the day of delivery
@@ -28,7 +28,7 @@ type Wanted struct {
 // deliverySlack is how long after Until objects are still looked for.
 const deliverySlack = 24 * time.Hour
 
-// Validate tells every mistake in w. The errors are joined, each of the form
+// Validate returns every mistake in w. The errors are joined, each of the form
 // "field: problem".
 func (w Wanted) Validate() error {
 	var errs []error
@@ -66,7 +66,7 @@ func matches(patterns []string, name string) bool {
 	return len(patterns) == 0
 }
 
-// days are the first and the last day of delivery, midnight UTC; zero where
+// days returns the first and the last day of delivery, midnight UTC; zero where
 // there is no bound.
 func (w Wanted) days() (first, last time.Time) {
 	if !w.Since.IsZero() {
@@ -91,8 +91,8 @@ const (
 	PassedEmpty   PassedOver = "empty"
 )
 
-// Pass reports whether what has this key, or lies at this path, is read, and if
-// not, why.
+// Pass reports whether an object of this key, or a file at this path, is read. If
+// not, it returns the reason.
 func (w Wanted) Pass(key string) (PassedOver, bool) {
 	k, ok := ParseKey(key)
 	first, last := w.days()

@@ -23,20 +23,19 @@ import (
 // breaks before its end, rsyslog sends only the line again that had no answer.
 // (rsyslog: plugins/external/INTERFACE.md, issue 2420)
 const (
-	beginMark  = "BEGIN TRANSACTION"
-	commitMark = "COMMIT TRANSACTION"
-	confirmed  = "OK"
-	deferred   = "DEFER_COMMIT"
-	alive      = "." // in front of an answer that takes its time
+	beginMark     = "BEGIN TRANSACTION"
+	commitMark    = "COMMIT TRANSACTION"
+	confirmed     = "OK"
+	deferred      = "DEFER_COMMIT"
+	keepAliveMark = "." // in front of an answer that takes its time
 )
 
-// lineBytes bounds what is held of one message; what is behind is left out, and
-// told as cut off.
+// lineBytes bounds one message; the rest is dropped and reported as cut off.
 const lineBytes = 16 << 20
 
-// A Confirmed reads messages, one a line, from an rsyslog that wants to be told
-// when each is durable. What it refuses, rsyslog keeps in its queue and sends
-// again: nothing is tried again here.
+// Confirmed reads messages, one a line, from rsyslog and confirms each one when it
+// is durable. rsyslog keeps refused messages in its queue and sends them again, so
+// nothing is retried here.
 type Confirmed struct {
 	name  string
 	r     io.Reader
@@ -52,15 +51,14 @@ type Confirmed struct {
 var _ sources.Source = (*Confirmed)(nil)
 
 // NewConfirmed returns the source called name, which reads r and answers on w
-// with one write each. Nothing else may be written there.
+// with one write each. No other writer may use w.
 func NewConfirmed(name string, r io.Reader, w io.Writer, o sources.Options) *Confirmed {
 	c := &Confirmed{name: name, r: r, w: w, log: o.Log(name), count: sources.NewCounters(name, o.Registerer), every: 2 * time.Second}
 	return c
 }
 
-// Run answers until r ends or ctx is done; then what is being handled is
-// finished and answered. A line without an end is not handled: rsyslog has not
-// been told that it is durable, and sends it again.
+// Run answers until r ends or ctx is done; then it finishes and answers the message
+// under way. A line without an end is not handled, since rsyslog sends it again.
 func (c *Confirmed) Run(ctx context.Context, h processor.Handler) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -95,7 +93,7 @@ func (c *Confirmed) answer(text string) error {
 	return nil
 }
 
-// A line is one message, or why there are no more.
+// A line is one message, or the error that ends them.
 type line struct {
 	b   []byte
 	err error
@@ -135,12 +133,12 @@ func (c *Confirmed) line(ctx context.Context, h processor.Handler, b []byte) str
 		c.begun = false
 		return confirmed
 	}
-	stop := c.signsOfLife()
-	err := h(ctx, processor.Delivery{Source: c.name, Parts: documents(stdinPlace, c.at, b, []int{len(b)})})
+	stop := c.keepAlive()
+	err := h(ctx, processor.Delivery{Source: c.name, Parts: documents(stdinOrigin, c.at, b, []int{len(b)})})
 	stop()
 	c.count.Delivered(err)
 	if err != nil {
-		c.log.Warn("a message could not be handled; rsyslog sends it again", "err", err)
+		c.log.Warn("delivery failed; rsyslog sends it again", "err", err)
 		return "Error: " + exposure.Clean(strings.Join(strings.Fields(err.Error()), " "), 400)
 	}
 	if c.begun {
@@ -156,9 +154,9 @@ func trimLine(b []byte) []byte {
 	return b
 }
 
-// signsOfLife writes one now and then until stop is called, which waits for the
+// keepAlive writes one now and then until stop is called, which waits for the
 // end of it.
-func (c *Confirmed) signsOfLife() (stop func()) {
+func (c *Confirmed) keepAlive() (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -169,7 +167,7 @@ func (c *Confirmed) signsOfLife() (stop func()) {
 			case <-end:
 				return
 			case <-tick.C:
-				_, _ = io.WriteString(c.w, alive) // if it fails, so will the answer
+				_, _ = io.WriteString(c.w, keepAliveMark) // if it fails, so will the answer
 			}
 		}
 	}()

@@ -18,22 +18,21 @@ import (
 
 // How a folder is followed.
 const (
-	settleTime = 2 * time.Second  // a file that is read as a whole has to have rested for so long
-	cutTime    = 30 * time.Second // and one whose last document has no end, before that is taken for cut off
-	pollTime   = 2 * time.Second  // between looks where nothing tells of changes
-	lookTime   = time.Minute      // between looks where something does
-	lookShare  = 20               // a look that took long is followed by a rest of so many times as long
-	keepTime   = time.Second      // between places that are kept
-	holdTime   = 10 * time.Minute // a file that grew is held open for so long, since it may be renamed with more to come
-	goneTime   = time.Minute      // and one that is gone
-	maxHeld    = 128              // files held open
-	turnBytes  = 16 << 20         // of one file, before the others have a turn
+	settleTime   = 2 * time.Second  // a file that is read as a whole has to have rested for so long
+	cutTime      = 30 * time.Second // and one whose last document has no end, before that is taken for cut off
+	pollTime     = 2 * time.Second  // between looks where nothing tells of changes
+	fullPollTime = time.Minute      // between looks where something does
+	pollShare    = 20               // a look that took long is followed by a rest of so many times as long
+	keepTime     = time.Second      // between places that are kept
+	holdTime     = 10 * time.Minute // a file that grew is held open for so long, since it may be renamed with more to come
+	goneTime     = time.Minute      // and one that is gone
+	maxHeld      = 128              // files held open
+	turnBytes    = 16 << 20         // of one file, before the others have a turn
 )
 
-// A follower reads files as they come and grow. Everything is decided by looking
-// at the files: what tells of changes only makes it look sooner, so that nothing
-// is lost with what it does not tell. One goroutine looks and decides; the files
-// that are due are read by several.
+// A follower reads files as they appear and grow. Polling decides; fsnotify only
+// triggers an earlier poll, so a missed event loses nothing. One goroutine polls;
+// several read the files that are due.
 type follower struct {
 	f      *Source
 	ctx    context.Context
@@ -52,11 +51,11 @@ type follower struct {
 	saved   time.Time
 	unsaved map[string]*followed
 	held    atomic.Int32 // files that are held open
-	forget  []string     // whose places are no longer wanted
+	evicted []string     // whose places are no longer wanted
 	saving  status.Status
 }
 
-// A followed is a file. While it is being read, it belongs to who reads it.
+// A followed is a followed file. While it is read, its reader owns it.
 type followed struct {
 	id, path string
 	size     int64
@@ -70,10 +69,10 @@ type followed struct {
 	gone     bool          // from its path, and not found at another one
 	round    int           // the look at everything that saw it last
 	failed   int           // the one since which it could not be read
-	trouble  status.Status // why
-	whole    bool          // it is compressed, and so read as a whole
-	place    filePlace
-	saved    filePlace // as it is kept
+	readErr  status.Status
+	whole    bool // it is compressed, and so read as a whole
+	offset   fileOffset
+	saved    fileOffset // as it is kept
 }
 
 // follow reads what is in the paths, and what comes there, until ctx is done.
@@ -86,9 +85,9 @@ func (f *Source) follow(ctx context.Context, h processor.Handler) error {
 		w.paths = append(w.paths, filepath.Clean(path))
 	}
 	defer w.close()
-	if f.places != nil {
+	if f.offsets != nil {
 		var err error
-		if w.kept, err = f.places.Bookmarks(f.name); err != nil {
+		if w.kept, err = f.offsets.Bookmarks(f.name); err != nil {
 			return err
 		}
 	}
@@ -96,13 +95,13 @@ func (f *Source) follow(ctx context.Context, h processor.Handler) error {
 		now := time.Now()
 		hinted, everything := w.hints.take()
 		if everything {
-			w.hurry()
+			w.pollSoon()
 		}
 		for _, path := range hinted {
-			w.lookAt(path, now)
+			w.pollPath(path, now)
 		}
 		if !now.Before(w.next) {
-			w.look(now)
+			w.poll(now)
 		}
 		more := w.read(w.due(now))
 		w.save(ctx, false)
@@ -120,9 +119,9 @@ func (w *follower) due(now time.Time) []*followed {
 	behind := int64(0)
 	for _, t := range w.files {
 		if t.waits > 0 || t.gone && t.file != nil {
-			w.lookAgain(t, now)
+			w.recheck(t, now)
 		}
-		behind += max(0, t.size-t.place.Offset)
+		behind += max(0, t.size-t.offset.Offset)
 		if t.isDue(now) && t.failed != w.round {
 			due = append(due, t)
 		}
@@ -140,7 +139,7 @@ func (t *followed) isDue(now time.Time) bool {
 	if t.more {
 		return true
 	}
-	if t.met && t.size == t.place.Size && t.mtime.UnixNano() == t.place.Time {
+	if t.met && t.size == t.offset.Size && t.mtime.UnixNano() == t.offset.Time {
 		return false
 	}
 	return now.Sub(t.changed) >= t.waits
@@ -150,7 +149,7 @@ func (t *followed) isDue(now time.Time) bool {
 // read at once.
 func (w *follower) read(due []*followed) (more bool) {
 	var g errgroup.Group
-	g.SetLimit(w.f.atOnce)
+	g.SetLimit(w.f.concurrency)
 	for _, t := range due {
 		g.Go(func() error {
 			err := w.readOn(t)
@@ -158,8 +157,8 @@ func (w *follower) read(due []*followed) (more bool) {
 				return nil
 			}
 			t.more, t.failed = false, w.round
-			if !isGone(err) && t.trouble.Set(err) {
-				w.f.log.Warn("a file cannot be read; it is tried again", "err", unreadable(t.path, err))
+			if !isGone(err) && t.readErr.Set(err) {
+				w.f.log.Warn("file cannot be read; retrying", "err", unreadable(t.path, err))
 			}
 			return nil
 		})
@@ -167,7 +166,7 @@ func (w *follower) read(due []*followed) (more bool) {
 	_ = g.Wait()
 	for _, t := range due {
 		more = more || t.more
-		if t.place != t.saved {
+		if t.offset != t.saved {
 			w.unsaved[t.id] = t
 		}
 	}
@@ -179,17 +178,17 @@ func (w *follower) hold(t *followed) {
 	switch {
 	case t.gone || t.holds: // for as long as it takes
 	case t.whole, time.Since(t.mtime) > w.f.hold:
-		w.letGo(t)
+		w.closeFile(t)
 	case w.held.Add(1) > maxHeld:
 		w.held.Add(-1)
-		w.letGo(t)
+		w.closeFile(t)
 	default:
 		t.holds = true
 	}
 }
 
-// letGo closes a file.
-func (w *follower) letGo(t *followed) {
+// closeFile closes a file.
+func (w *follower) closeFile(t *followed) {
 	if t.file != nil {
 		_ = t.file.Close() // it was only read
 		t.file = nil
@@ -209,7 +208,7 @@ func (w *follower) wait() {
 			break
 		}
 	}
-	if len(w.unsaved) > 0 || len(w.forget) > 0 {
+	if len(w.unsaved) > 0 || len(w.evicted) > 0 {
 		until = min(until, time.Until(w.saved.Add(w.f.keepEvery)))
 	}
 	timer := time.NewTimer(max(until, time.Millisecond))
@@ -221,51 +220,51 @@ func (w *follower) wait() {
 	}
 }
 
-// close keeps what is to be kept, and lets go of everything.
+// close stores the last offsets and closes all files.
 func (w *follower) close() {
 	w.save(context.WithoutCancel(w.ctx), true)
 	for _, t := range w.files {
-		w.letGo(t)
+		w.closeFile(t)
 	}
 	w.hints.close()
-	w.f.trouble.Set(nil)
+	w.f.pathErrs.Set(nil)
 }
 
-// save keeps the places of files that were read, now and then. What is not kept
-// is read again after a restart, which costs time alone.
+// save stores the offsets of files periodically. A lost offset only costs time: the
+// file is read again after a restart.
 func (w *follower) save(ctx context.Context, last bool) {
-	if w.f.places == nil || len(w.unsaved) == 0 && len(w.forget) == 0 || !last && time.Since(w.saved) < w.f.keepEvery {
+	if w.f.offsets == nil || len(w.unsaved) == 0 && len(w.evicted) == 0 || !last && time.Since(w.saved) < w.f.keepEvery {
 		return
 	}
 	keep := make(map[string][]byte, len(w.unsaved))
 	for id, t := range w.unsaved {
-		keep[id] = t.place.text()
-		t.saved = t.place
+		keep[id] = t.offset.text()
+		t.saved = t.offset
 	}
 	w.saved = time.Now()
-	err := w.f.places.KeepBookmarks(ctx, w.f.name, keep, w.forget)
+	err := w.f.offsets.KeepBookmarks(ctx, w.f.name, keep, w.evicted)
 	if changed := w.saving.Set(err); err != nil {
 		if changed && ctx.Err() == nil {
-			w.f.log.Warn("the places in files could not be kept; it is tried again", "err", err)
+			w.f.log.Warn("offsets of files could not be stored; retrying", "err", err)
 		}
 		return
 	}
-	w.forget = nil
+	w.evicted = nil
 	clear(w.unsaved)
 }
 
-// note remembers what is wrong with the paths, for Ready, and logs it once.
-func (w *follower) note(errs []error) {
+// report records the errors of the paths for Ready, and logs changes.
+func (w *follower) report(errs []error) {
 	const most = 5
 	if len(errs) > most {
 		errs = append(errs[:most:most], fmt.Errorf("and %d more", len(errs)-most))
 	}
 	err := errors.Join(errs...)
-	switch changed := w.f.trouble.Set(err); {
+	switch changed := w.f.pathErrs.Set(err); {
 	case changed && err == nil:
 		w.f.log.Info("all paths can be read again")
 	case changed:
-		w.f.log.Warn("not all paths can be read; they are looked at again", "err", err)
+		w.f.log.Warn("not all paths can be read; retrying", "err", err)
 	}
 }
 

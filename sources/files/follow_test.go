@@ -36,13 +36,13 @@ func (s *followShelf) Bookmarks(string) (map[string][]byte, error) {
 	return maps.Clone(s.marks), nil
 }
 
-func (s *followShelf) KeepBookmarks(_ context.Context, _ string, keep map[string][]byte, forget []string) error {
+func (s *followShelf) KeepBookmarks(_ context.Context, _ string, keep map[string][]byte, evicted []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.marks == nil {
 		s.marks = map[string][]byte{}
 	}
-	for _, name := range forget {
+	for _, name := range evicted {
 		delete(s.marks, name)
 	}
 	maps.Copy(s.marks, keep)
@@ -68,7 +68,7 @@ func startFollow(t *testing.T, shelf *followShelf, paths []string, set ...func(*
 	t.Helper()
 	o := sources.Options{Logger: sourcetest.Log(t), Registerer: prometheus.NewPedanticRegistry()}
 	if shelf != nil {
-		o.Places = shelf
+		o.Offsets = shelf
 	}
 	f, err := New("disk", Config{Paths: paths, Follow: true}, o)
 	if err != nil {
@@ -286,7 +286,7 @@ func TestFollowFolderThatGoes(t *testing.T) {
 		addTo(t, filepath.Join(folder, "d.json"), "{\"d\":1}\n")
 		r.wants("{\"d\":1}\n")
 		r.end()
-		r = startFollow(t, shelf, []string{folder}, set, func(f *Source, _ *sourcetest.Inbox) { f.lookEvery = 20 * time.Millisecond })
+		r = startFollow(t, shelf, []string{folder}, set, func(f *Source, _ *sourcetest.Inbox) { f.fullPollEvery = 20 * time.Millisecond })
 		sourcetest.Eventually(t, func() bool { return shelf.len() == 1 }, func() string { return fmt.Sprintf("%d places are kept", shelf.len()) })
 	})
 }
@@ -346,7 +346,7 @@ func TestFollowLongDocument(t *testing.T) {
 }
 
 // A place is kept only once its delivery was taken.
-func TestFollowKeepsNoPlaceTooEarly(t *testing.T) {
+func TestFollowStoresNoOffsetTooEarly(t *testing.T) {
 	root := t.TempDir()
 	lay(t, root, map[string]string{"a.json": "{\"a\":1}\n", "b.json.gz": gzipped("{}")})
 	shelf := &followShelf{}
@@ -357,7 +357,7 @@ func TestFollowKeepsNoPlaceTooEarly(t *testing.T) {
 	sourcetest.Eventually(t, func() bool { return testutil.ToFloat64(retries) > 5 }, func() string { return "it is not tried again" })
 	r.end()
 	for id, text := range shelf.marks {
-		if p := parsePlace(text); p.Offset > 0 || p.Size > 0 {
+		if p := parseOffset(text); p.Offset > 0 || p.Size > 0 {
 			t.Errorf("kept of %s: %s", id, text)
 		}
 	}
@@ -375,7 +375,7 @@ func TestFollowUnreadableFile(t *testing.T) {
 	if err := os.Chmod(locked, 0); err != nil {
 		t.Fatal(err)
 	}
-	r := startFollow(t, nil, []string{root}, func(f *Source, _ *sourcetest.Inbox) { f.lookEvery = 20 * time.Millisecond })
+	r := startFollow(t, nil, []string{root}, func(f *Source, _ *sourcetest.Inbox) { f.fullPollEvery = 20 * time.Millisecond })
 	r.once("{\"a\":1}\n")
 	if err := os.Chmod(locked, 0o600); err != nil {
 		t.Fatal(err)
@@ -394,7 +394,7 @@ func TestFollowLosesNothing(t *testing.T) {
 			shelf := &followShelf{}
 			set := func(f *Source, x *sourcetest.Inbox) {
 				f.noHints = seed%3 == 2
-				f.lookEvery = 50 * time.Millisecond
+				f.fullPollEvery = 50 * time.Millisecond
 				x.Fail = func(n int) error {
 					if n%7 == 3 {
 						return errors.New("disk full")
@@ -487,11 +487,11 @@ func FuzzFollowPlace(f *testing.F) {
 	f.Add([]byte(`{"offset":1,"size":2,"time":3,"head":"x","length":4}`))
 	f.Add([]byte(`{"offset":-1}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		p := parsePlace(text)
+		p := parseOffset(text)
 		if p.Offset < 0 || p.Length < 0 || p.Length > headLength {
 			t.Fatalf("%q: %+v", text, p)
 		}
-		if again := parsePlace(p.text()); again != p && strings.ToValidUTF8(p.Head, "") == p.Head {
+		if again := parseOffset(p.text()); again != p && strings.ToValidUTF8(p.Head, "") == p.Head {
 			t.Fatalf("%q: %+v, and then %+v", text, p, again)
 		}
 	})

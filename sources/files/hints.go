@@ -13,8 +13,8 @@ import (
 // is looked at.
 const maxHints = 10_000
 
-// hints collects what the system tells of changes in folders. They may be lost
-// or late: nothing is decided by them but when to look.
+// hints collects events of changes in folders. Events may be lost or late: they
+// only trigger an earlier poll.
 type hints struct {
 	log       *slog.Logger
 	overflows prometheus.Counter
@@ -37,7 +37,7 @@ func newHints(log *slog.Logger, overflows prometheus.Counter, none bool) *hints 
 	if err != nil || none {
 		h.watcher = nil
 		if err != nil {
-			log.Warn("the system tells nothing of changes in folders; they are looked at every other second", "err", err)
+			log.Warn("changes in folders cannot be watched; they are polled every other second", "err", err)
 		}
 		close(h.ended)
 		return h
@@ -93,7 +93,7 @@ func (h *hints) take() (paths []string, everything bool) {
 	return paths, everything
 }
 
-// add asks to be told of changes in a folder. It may be asked again.
+// add watches a folder for changes. Repeated calls are no-ops.
 func (h *hints) add(folder string) {
 	if h.watcher == nil {
 		return
@@ -106,19 +106,19 @@ func (h *hints) add(folder string) {
 	defer h.mu.Unlock()
 	if !h.partial {
 		h.partial = true
-		h.log.Warn("not every folder can be watched, so that all are looked at every other second;"+
+		h.log.Warn("not every folder can be watched, so all are polled every other second;"+
 			" on Linux fs.inotify.max_user_watches bounds how many can", "folder", folder, "err", err)
 	}
 }
 
-// drop asks to be told no more of a folder that is gone.
+// drop stops watching a folder that is gone.
 func (h *hints) drop(folder string) {
 	if h.watcher != nil {
 		_ = h.watcher.Remove(folder) // it may have been dropped by itself
 	}
 }
 
-// whole reports whether changes are told of, wherever they are.
+// whole reports whether every folder is watched.
 func (h *hints) whole() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

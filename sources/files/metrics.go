@@ -18,10 +18,10 @@ func newFollowMetrics(source string, reg prometheus.Registerer) *followMetrics {
 	}
 	return &followMetrics{
 		followed: gauge("mfawatch_files_followed", "Files that are followed."),
-		behind:   gauge("mfawatch_files_behind_bytes", "Bytes in files that are followed, and not acknowledged yet."),
+		behind:   gauge("mfawatch_files_behind_bytes", "Bytes in followed files that are not acknowledged yet."),
 		overflows: sources.Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mfawatch_files_overflows_total",
-			Help: "How often the system lost count of changes in folders, so that everything was looked at.",
+			Help: "Lost events of changes in folders; each one triggered a poll.",
 		}, []string{"source"})).WithLabelValues(source),
 	}
 }

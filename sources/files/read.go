@@ -15,8 +15,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A filePlace is how far a file is done with.
-type filePlace struct {
+// A fileOffset is how far a file was acknowledged.
+type fileOffset struct {
 	Offset int64  `json:"offset"`         // all before is done with
 	Size   int64  `json:"size"`           // of the file when it was read last
 	Time   int64  `json:"time"`           // and its mtime, in nanoseconds
@@ -26,15 +26,15 @@ type filePlace struct {
 
 const headLength = 512
 
-func (p filePlace) text() []byte {
+func (p fileOffset) text() []byte {
 	b, _ := json.Marshal(p) // which cannot fail
 	return b
 }
 
-// parsePlace is the zero place where it cannot be read.
-func parsePlace(text []byte) (p filePlace) {
+// parseOffset returns the zero offset for a text that is invalid.
+func parseOffset(text []byte) (p fileOffset) {
 	if json.Unmarshal(text, &p) != nil || p.Offset < 0 || p.Length < 0 || p.Length > headLength {
-		return filePlace{}
+		return fileOffset{}
 	}
 	return p
 }
@@ -49,7 +49,7 @@ func headOfFile(r io.ReaderAt, n int64) (string, error) {
 	return hex.EncodeToString(h[:16]), nil
 }
 
-// readOn reads what is new of a file, as far as that can be handled by now.
+// readOn reads the new part of a file, as far as its documents are complete.
 func (w *follower) readOn(t *followed) error {
 	t.more = false
 	file := t.file
@@ -65,18 +65,18 @@ func (w *follower) readOn(t *followed) error {
 	}
 	t.file = file
 	if err != nil {
-		w.letGo(t)
+		w.closeFile(t)
 		return err
 	}
-	t.saw(info, time.Now())
+	t.update(info, time.Now())
 	if err := w.readOpen(t, info.Size()); err != nil {
-		w.letGo(t)
+		w.closeFile(t)
 		return err
 	}
 	w.hold(t)
-	t.trouble.Set(nil)
+	t.readErr.Set(nil)
 	if t.met = true; t.waits == 0 {
-		t.place.Time = info.ModTime().UnixNano()
+		t.offset.Time = info.ModTime().UnixNano()
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (w *follower) readOpen(t *followed, size int64) error {
 		return err
 	}
 	if size == 0 {
-		t.place, t.waits = filePlace{}, 0
+		t.offset, t.waits = fileOffset{}, 0
 		return nil
 	}
 	head := make([]byte, 2)
@@ -103,15 +103,15 @@ func (w *follower) readOpen(t *followed, size int64) error {
 	if err != nil {
 		return err
 	}
-	t.place.Length = min(headLength, size)
-	t.place.Head, err = headOfFile(t.file, t.place.Length)
+	t.offset.Length = min(headLength, size)
+	t.offset.Head, err = headOfFile(t.file, t.offset.Length)
 	return err
 }
 
 // recognise begins anew with a file that is not what it was: cut off, or
 // overwritten.
 func (t *followed) recognise(size int64) error {
-	p := t.place
+	p := t.offset
 	if p.Length == 0 {
 		return nil
 	}
@@ -124,13 +124,13 @@ func (t *followed) recognise(size int64) error {
 		same = head == p.Head
 	}
 	if !same {
-		t.place = filePlace{}
+		t.offset = fileOffset{}
 	}
 	return nil
 }
 
-// waitFor reports whether a file has yet to rest, to have rested for so long.
-func (t *followed) waitFor(d time.Duration) bool {
+// mustSettle reports whether a file has been unchanged for less than d.
+func (t *followed) mustSettle(d time.Duration) bool {
 	t.waits = 0
 	if time.Since(t.changed) < d {
 		t.waits = d
@@ -140,17 +140,17 @@ func (t *followed) waitFor(d time.Duration) bool {
 
 // readWhole offers a compressed file, once it rests, from its begin.
 func (w *follower) readWhole(t *followed, size int64) error {
-	if t.place.Offset == size && t.place.Time == t.mtime.UnixNano() {
-		t.place.Size, t.waits = size, 0
+	if t.offset.Offset == size && t.offset.Time == t.mtime.UnixNano() {
+		t.offset.Size, t.waits = size, 0
 		return nil
 	}
-	if t.waitFor(w.f.settle) {
+	if t.mustSettle(w.f.settle) {
 		return nil
 	}
 	if err := w.stream(t, trail.Place(File{Path: t.path}.Place()), func() io.Reader { return io.NewSectionReader(t.file, 0, size) }); err != nil {
 		return err
 	}
-	t.place.Offset, t.place.Size = size, size
+	t.offset.Offset, t.offset.Size = size, size
 	return nil
 }
 
@@ -158,7 +158,7 @@ func (w *follower) readWhole(t *followed, size int64) error {
 // error is that it cannot be read.
 func (w *follower) stream(t *followed, origin trail.Origin, open func() io.Reader) error {
 	var unread error
-	taken := w.f.untilTaken(w.ctx, t.path, func() error {
+	taken := w.f.retryUntilAcked(w.ctx, t.path, func() error {
 		body := &fileBody{ctx: w.ctx, r: open()}
 		err := w.f.deliver(w.ctx, w.handle, func(yield func(processor.Part, error) bool) {
 			yield(processor.Part{Origin: origin, Body: body}, nil)
@@ -178,10 +178,10 @@ func (w *follower) stream(t *followed, origin trail.Origin, open func() io.Reade
 func (w *follower) readLines(t *followed, size int64) error {
 	t.waits = 0
 	origin := File{Path: t.path}.Place()
-	end := min(size, t.place.Offset+turnBytes)
-	buf := make([]byte, 0, min(size-t.place.Offset, batchBytes)+1)
-	for t.place.Offset < size && w.ctx.Err() == nil {
-		if t.place.Offset >= end {
+	end := min(size, t.offset.Offset+turnBytes)
+	buf := make([]byte, 0, min(size-t.offset.Offset, batchBytes)+1)
+	for t.offset.Offset < size && w.ctx.Err() == nil {
+		if t.offset.Offset >= end {
 			t.more = true
 			break
 		}
@@ -190,13 +190,13 @@ func (w *follower) readLines(t *followed, size int64) error {
 			return err
 		}
 		if len(docs.ends) > 0 {
-			if !w.f.untilTaken(w.ctx, t.path, func() error {
-				return w.f.deliver(context.WithoutCancel(w.ctx), w.handle, documents(origin, t.place.Offset, docs.b, docs.ends))
+			if !w.f.retryUntilAcked(w.ctx, t.path, func() error {
+				return w.f.deliver(context.WithoutCancel(w.ctx), w.handle, documents(origin, t.offset.Offset, docs.b, docs.ends))
 			}) {
 				return w.ctx.Err()
 			}
-			t.place.Offset += int64(docs.ends[len(docs.ends)-1])
-			t.place.Size = max(t.place.Size, t.place.Offset)
+			t.offset.Offset += int64(docs.ends[len(docs.ends)-1])
+			t.offset.Size = max(t.offset.Size, t.offset.Offset)
 			continue
 		}
 		if rest == nil {
@@ -204,8 +204,8 @@ func (w *follower) readLines(t *followed, size int64) error {
 		}
 		return w.readRest(t, size, docs.b, *rest)
 	}
-	if t.place.Offset >= size {
-		t.place.Size = size
+	if t.offset.Offset >= size {
+		t.offset.Size = size
 	}
 	return w.ctx.Err()
 }
@@ -223,7 +223,7 @@ func (w *follower) nextDocuments(t *followed, size int64, buf []byte) (d docs, r
 	var s splitter
 	d.b = buf[:0]
 	for seen := 0; len(d.ends) == 0; {
-		from := t.place.Offset + int64(len(d.b))
+		from := t.offset.Offset + int64(len(d.b))
 		n := int(min(size-from, batchBytes))
 		if n == 0 {
 			return d, &s, nil
@@ -251,34 +251,34 @@ func (w *follower) readRest(t *followed, size int64, b []byte, s splitter) error
 	whole := s.begun && !s.text && !s.inString && s.depth == 0
 	switch {
 	case len(bytes.TrimSpace(b)) == 0:
-		t.place.Offset = size
-	case t.place.Size == size: // told before, as one that is cut off
-	case whole && t.waitFor(w.f.settle), !whole && t.waitFor(w.f.cutFor):
+		t.offset.Offset = size
+	case t.offset.Size == size: // told before, as one that is cut off
+	case whole && t.mustSettle(w.f.settle), !whole && t.mustSettle(w.f.cutFor):
 		return nil
 	default:
 		origin := File{Path: t.path}.Place()
-		if !w.f.untilTaken(w.ctx, t.path, func() error {
-			return w.f.deliver(context.WithoutCancel(w.ctx), w.handle, documents(origin, t.place.Offset, b, []int{len(b)}))
+		if !w.f.retryUntilAcked(w.ctx, t.path, func() error {
+			return w.f.deliver(context.WithoutCancel(w.ctx), w.handle, documents(origin, t.offset.Offset, b, []int{len(b)}))
 		}) {
 			return w.ctx.Err()
 		}
 		if whole {
-			t.place.Offset = size
+			t.offset.Offset = size
 		} // else it is read again if it goes on
 	}
-	t.place.Size = size
+	t.offset.Size = size
 	return nil
 }
 
 // readLong streams a document that is too long to be held, once the file rests.
 func (w *follower) readLong(t *followed, size int64) error {
-	if t.place.Size == size {
+	if t.offset.Size == size {
 		return nil // told before, as one that is cut off
 	}
-	if t.waitFor(w.f.settle) {
+	if t.mustSettle(w.f.settle) {
 		return nil
 	}
-	at := t.place.Offset
+	at := t.offset.Offset
 	var doc *oneDocument
 	err := w.stream(t, trail.At(File{Path: t.path}.Place(), at), func() io.Reader {
 		doc = &oneDocument{r: io.NewSectionReader(t.file, at, size-at)}
@@ -288,11 +288,11 @@ func (w *follower) readLong(t *followed, size int64) error {
 		return err
 	}
 	if doc.ended || doc.split.begun && !doc.split.inString && doc.split.depth == 0 {
-		t.place.Offset += doc.n
+		t.offset.Offset += doc.n
 	}
-	t.place.Size = max(t.place.Size, t.place.Offset)
-	if t.more = t.place.Offset < size && doc.ended; !t.more {
-		t.place.Size = size
+	t.offset.Size = max(t.offset.Size, t.offset.Offset)
+	if t.more = t.offset.Offset < size && doc.ended; !t.more {
+		t.offset.Size = size
 	}
 	return nil
 }

@@ -21,14 +21,14 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// Config says which files are read.
+// Config selects the files.
 type Config struct {
 	Paths  []string `koanf:"paths"`  // files, folders (see Walk), "-" for standard input
-	Follow bool     `koanf:"follow"` // go on with what comes there, and is added to files
+	Follow bool     `koanf:"follow"` // read on as files appear and grow
 }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem". It does not look whether the files are there.
+// Validate returns every mistake in c. The errors are joined, each of the form
+// "field: problem". It does not check that the files exist.
 func (c Config) Validate() error {
 	var errs []error
 	if len(c.Paths) == 0 {
@@ -52,27 +52,26 @@ func (c Config) Validate() error {
 }
 
 // Source reads files, each once. One file is one delivery of one part, which is
-// read as a stream. Several files are handled at once. Standard input and pipes,
-// which may have no end, are handled as they come: the documents that are there
-// are one delivery.
+// read as a stream. Several files are handled concurrently. Standard input and pipes
+// may be endless: the documents available are one delivery.
 type Source struct {
-	// Stdin is read in the place of standard input, if it is set.
+	// Stdin replaces standard input if it is set.
 	Stdin io.Reader
 
-	name    string
-	config  Config
-	log     *slog.Logger
-	count   *sources.Counters
-	metrics *followMetrics // nil unless files are followed
-	retry   sources.Backoff
-	atOnce  int
-	places  sources.Bookkeeper // nil: none are kept
-	trouble status.Status      // with the paths that are followed
+	name        string
+	config      Config
+	log         *slog.Logger
+	count       *sources.Counters
+	metrics     *followMetrics // nil unless files are followed
+	retry       sources.Backoff
+	concurrency int
+	offsets     sources.OffsetStore // nil: none are kept
+	pathErrs    status.Status       // of the paths that are followed
 
 	// Set otherwise by tests.
-	settle, cutFor, hold, goneFor   time.Duration
-	pollEvery, lookEvery, keepEvery time.Duration
-	noHints                         bool
+	settle, cutFor, hold, goneFor       time.Duration
+	pollEvery, fullPollEvery, keepEvery time.Duration
+	noHints                             bool
 }
 
 var _ sources.Source = (*Source)(nil)
@@ -83,15 +82,15 @@ func New(name string, c Config, o sources.Options) (*Source, error) {
 		return nil, err
 	}
 	f := &Source{
-		name:   name,
-		config: c,
-		log:    o.Log(name),
-		count:  sources.NewCounters(name, o.Registerer),
-		retry:  sources.DefaultBackoff,
-		atOnce: runtime.GOMAXPROCS(0),
-		places: o.Places,
-		settle: settleTime, cutFor: cutTime, hold: holdTime, goneFor: goneTime,
-		pollEvery: pollTime, lookEvery: lookTime, keepEvery: keepTime,
+		name:        name,
+		config:      c,
+		log:         o.Log(name),
+		count:       sources.NewCounters(name, o.Registerer),
+		retry:       sources.DefaultBackoff,
+		concurrency: runtime.GOMAXPROCS(0),
+		offsets:     o.Offsets,
+		settle:      settleTime, cutFor: cutTime, hold: holdTime, goneFor: goneTime,
+		pollEvery: pollTime, fullPollEvery: fullPollTime, keepEvery: keepTime,
 	}
 	if c.Follow {
 		f.metrics = newFollowMetrics(name, o.Registerer)
@@ -99,15 +98,14 @@ func New(name string, c Config, o sources.Options) (*Source, error) {
 	return f, nil
 }
 
-// Run offers every file to h and returns at the end of the last one. A file
-// that cannot be read does not keep the others from being read: Run's error
-// joins one for each, naming it. A delivery that h refuses is offered again
-// until h takes it. If ctx is done first, Run returns nil; what is being read
-// then ends with the context's error.
+// Run offers every file to h and returns at the end of the last one. An unreadable
+// file does not affect the others: the error of Run joins one for each. A refused
+// delivery is offered again until h acknowledges it. If ctx is done first, Run
+// returns nil, and reads under way end with the context's error.
 //
-// With follow there is no end: Run reads on what comes and grows until ctx is
-// done. Its places are kept where Options say, once their deliveries were taken.
-// A path that is not there is waited for: see Ready.
+// With follow, Run reads files as they appear and grow until ctx is done. Offsets
+// are stored in Options.Offsets after their deliveries were acknowledged. Run waits
+// for missing paths: see Ready.
 func (f *Source) Run(ctx context.Context, h processor.Handler) error {
 	if f.config.Follow {
 		return f.follow(ctx, h)
@@ -117,7 +115,7 @@ func (f *Source) Run(ctx context.Context, h processor.Handler) error {
 		mu    sync.Mutex
 		errs  []error
 	)
-	group.SetLimit(f.atOnce)
+	group.SetLimit(f.concurrency)
 	failed := func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -142,20 +140,20 @@ func (f *Source) Run(ctx context.Context, h processor.Handler) error {
 	return errors.Join(errs...)
 }
 
-// Ready is why a path that is followed cannot be read, nil if all can.
-func (f *Source) Ready() error { return f.trouble.Err() }
+// Ready returns nil while all followed paths can be read.
+func (f *Source) Ready() error { return f.pathErrs.Err() }
 
-// read offers one file until h takes it. Its error says that the file cannot be
-// read.
+// read offers one file until h acknowledges it. It returns an error if the file
+// cannot be read.
 func (f *Source) read(ctx context.Context, file File, h processor.Handler) error {
 	if file.Path == Stdin {
-		return f.endless(ctx, file.Place(), cmp.Or[io.Reader](f.Stdin, os.Stdin), h)
+		return f.stream(ctx, file.Place(), cmp.Or[io.Reader](f.Stdin, os.Stdin), h)
 	}
 	if file.Size < 0 {
 		return f.readPipe(ctx, file, h)
 	}
 	var unread error
-	f.untilTaken(ctx, file.Place(), func() (err error) {
+	f.retryUntilAcked(ctx, file.Place(), func() (err error) {
 		if err, unread = f.offer(ctx, file, h); unread != nil {
 			return nil
 		}
@@ -167,9 +165,9 @@ func (f *Source) read(ctx context.Context, file File, h processor.Handler) error
 	return nil
 }
 
-// untilTaken calls offer until it succeeds, or until ctx is done. It reports
+// retryUntilAcked calls offer until it succeeds, or until ctx is done. It reports
 // whether it did succeed.
-func (f *Source) untilTaken(ctx context.Context, place string, offer func() error) bool {
+func (f *Source) retryUntilAcked(ctx context.Context, place string, offer func() error) bool {
 	waits := f.retry.Start()
 	var failing status.Status
 	for try := 0; ctx.Err() == nil; try++ {
@@ -181,7 +179,7 @@ func (f *Source) untilTaken(ctx context.Context, place string, offer func() erro
 			return true
 		}
 		if failing.Set(err) && ctx.Err() == nil {
-			f.log.Warn("delivery failed; it is offered again until it succeeds", "place", place, "err", err)
+			f.log.Warn("delivery failed; it is offered again until it succeeds", "path", place, "err", err)
 		}
 		wait := time.NewTimer(waits.NextBackOff())
 		select {
@@ -200,8 +198,7 @@ func (f *Source) deliver(ctx context.Context, h processor.Handler, parts iter.Se
 	return err
 }
 
-// offer hands the file to h once. It tells h's error and what it was that could
-// not be read.
+// offer hands the file to h once. It returns the error of h and that of the file.
 func (f *Source) offer(ctx context.Context, file File, h processor.Handler) (err, unread error) {
 	opened, err := os.Open(file.Path)
 	if err != nil {

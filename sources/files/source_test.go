@@ -161,7 +161,7 @@ func files(t *testing.T, paths ...string) *Source {
 	return f
 }
 
-func TestFiles(t *testing.T) {
+func TestSourceReads(t *testing.T) {
 	root := t.TempDir()
 	want := make(map[string]string)
 	for i := range 50 {
@@ -183,21 +183,21 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-func TestFilesAtOnce(t *testing.T) {
+func TestConcurrent(t *testing.T) {
 	root := t.TempDir()
 	lay(t, root, map[string]string{"1.json": "", "2.json": "", "3.json": "", "4.json": ""})
 	f := files(t, root)
-	f.atOnce = 2
+	f.concurrency = 2
 	var running atomic.Int32
-	meet := make(chan struct{})
+	observe := make(chan struct{})
 	err := f.Run(t.Context(), func(context.Context, processor.Delivery) error {
 		if n := running.Add(1); n > 2 {
 			t.Errorf("%d at once", n)
 		}
 		defer running.Add(-1)
 		select { // two have to be there to go on
-		case meet <- struct{}{}:
-		case <-meet:
+		case observe <- struct{}{}:
+		case <-observe:
 		case <-time.After(sourcetest.Patience):
 			t.Error("one after the other")
 		}
@@ -208,7 +208,7 @@ func TestFilesAtOnce(t *testing.T) {
 	}
 }
 
-func TestFilesHandlerError(t *testing.T) {
+func TestHandlerError(t *testing.T) {
 	root := t.TempDir()
 	lay(t, root, map[string]string{"sick.json": "sick", "well.json": "well"})
 	x := newTexts()
@@ -230,7 +230,7 @@ func TestFilesHandlerError(t *testing.T) {
 	}
 }
 
-func TestFilesStop(t *testing.T) {
+func TestStop(t *testing.T) {
 	root := t.TempDir()
 	lay(t, root, map[string]string{"a.json": "a", "b.json": "b"})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -254,7 +254,7 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func TestFilesUnreadable(t *testing.T) {
+func TestUnreadable(t *testing.T) {
 	root := t.TempDir()
 	lay(t, root, map[string]string{"a.json": "a", "locked.json": "b", "c.json": "c"})
 	locked := filepath.Join(root, "locked.json")
@@ -274,7 +274,7 @@ func TestFilesUnreadable(t *testing.T) {
 	}
 }
 
-func TestFilesConfig(t *testing.T) {
+func TestConfig(t *testing.T) {
 	for _, tt := range []struct {
 		paths []string
 		want  string

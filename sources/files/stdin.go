@@ -22,10 +22,10 @@ const (
 	documentBytes = 4 << 20  // of one document; a longer one is streamed
 )
 
-// An endless reads a stream that may have no end: standard input. The documents
+// A stream reads a stream that may have no end: standard input. The documents
 // that have come are one delivery, which waits for no more of them: while it is
 // handled, the next ones come together.
-type endless struct {
+type stream struct {
 	f      *Source
 	place  string // what origins say
 	ctx    context.Context
@@ -46,8 +46,8 @@ type block struct {
 	err error
 }
 
-// blocks reads r until it ends or ctx is done. A read that is under way then is
-// left behind, since it cannot be ended: what it brings is lost with the process.
+// blocks reads r until it ends or ctx is done. A read under way then
+// cannot be interrupted: its bytes are lost with the process.
 func blocks(ctx context.Context, r io.Reader) <-chan block {
 	out := make(chan block, 4)
 	go func() {
@@ -67,13 +67,13 @@ func blocks(ctx context.Context, r io.Reader) <-chan block {
 	return out
 }
 
-// endless offers what r brings to h, until the end of r or ctx is done. What is
+// stream offers what r brings to h, until the end of r or ctx is done. What is
 // compressed is one document, and so one delivery. Its error says that r cannot
 // be read, or that h refused what cannot be offered again.
-func (f *Source) endless(ctx context.Context, place string, r io.Reader, h processor.Handler) error {
+func (f *Source) stream(ctx context.Context, place string, r io.Reader, h processor.Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	e := &endless{f: f, place: place, ctx: ctx, handle: h, blocks: blocks(ctx, r)}
+	e := &stream{f: f, place: place, ctx: ctx, handle: h, blocks: blocks(ctx, r)}
 	for len(e.held) < 2 && e.err == nil {
 		e.take(true)
 	}
@@ -82,12 +82,12 @@ func (f *Source) endless(ctx context.Context, place string, r io.Reader, h proce
 	}
 	for e.ctx.Err() == nil {
 		for e.err == nil && (len(e.ends) == 0 && len(e.held) <= documentBytes || len(e.ends) > 0 && len(e.held) < batchBytes) {
-			e.look()
+			e.findDocuments()
 			if !e.take(len(e.ends) == 0) {
 				break
 			}
 		}
-		e.look()
+		e.findDocuments()
 		if e.err != nil {
 			e.endLast()
 		}
@@ -106,11 +106,11 @@ func (f *Source) endless(ctx context.Context, place string, r io.Reader, h proce
 }
 
 // last handles what had come by the time that no more was to be read.
-func (e *endless) last() error {
+func (e *stream) last() error {
 	for range cap(e.blocks) + 1 {
 		e.take(false)
 	}
-	e.look()
+	e.findDocuments()
 	if errors.Is(e.err, io.EOF) {
 		e.endLast()
 	}
@@ -131,7 +131,7 @@ func compressed(head []byte) bool {
 
 // take adds a block to what is held, and reports whether there was one: if wait
 // is set it waits for it.
-func (e *endless) take(wait bool) bool {
+func (e *stream) take(wait bool) bool {
 	if !wait {
 		select {
 		case b := <-e.blocks:
@@ -151,13 +151,13 @@ func (e *endless) take(wait bool) bool {
 	}
 }
 
-func (e *endless) add(b block) {
+func (e *stream) add(b block) {
 	e.held = append(e.held, b.b...)
 	e.err = b.err
 }
 
-// look finds the documents in what is held.
-func (e *endless) look() {
+// findDocuments finds the documents in what is held.
+func (e *stream) findDocuments() {
 	for e.seen < len(e.held) {
 		n, ended := e.split.next(e.held[e.seen:])
 		e.seen += n
@@ -168,14 +168,14 @@ func (e *endless) look() {
 }
 
 // endLast takes what has no end, but is the last, for a document.
-func (e *endless) endLast() {
+func (e *stream) endLast() {
 	if len(bytes.TrimSpace(e.held[e.end():])) > 0 {
 		e.ends = append(e.ends, len(e.held))
 	}
 }
 
 // end is where the last whole document ends.
-func (e *endless) end() int {
+func (e *stream) end() int {
 	if len(e.ends) == 0 {
 		return 0
 	}
@@ -183,15 +183,15 @@ func (e *endless) end() int {
 }
 
 // offer hands the whole documents to the handler until it takes them.
-func (e *endless) offer() {
-	if e.f.untilTaken(e.ctx, e.place, e.deliver) {
+func (e *stream) offer() {
+	if e.f.retryUntilAcked(e.ctx, e.place, e.deliver) {
 		e.drop(e.end())
 	}
 }
 
 // deliver hands them over once. What has begun goes on to its end when ctx is
 // done.
-func (e *endless) deliver() error {
+func (e *stream) deliver() error {
 	return e.f.deliver(context.WithoutCancel(e.ctx), e.handle, documents(e.place, e.at, e.held, e.ends))
 }
 
@@ -210,7 +210,7 @@ func documents(place string, at int64, b []byte, ends []int) iter.Seq2[processor
 }
 
 // drop forgets the first n bytes, which are done with.
-func (e *endless) drop(n int) {
+func (e *stream) drop(n int) {
 	e.at += int64(n)
 	e.held = e.held[:copy(e.held, e.held[n:])]
 	e.seen = max(0, e.seen-n)
@@ -219,7 +219,7 @@ func (e *endless) drop(n int) {
 
 // long offers the document under way as a stream: all that is to come of it, or
 // of everything. It cannot be offered again.
-func (e *endless) long(everything bool) error {
+func (e *stream) long(everything bool) error {
 	body := &longBody{e: e, everything: everything, ready: len(e.held)}
 	err := e.f.deliver(e.ctx, e.handle, func(yield func(processor.Part, error) bool) {
 		yield(processor.Part{Origin: trail.At(e.place, e.at), Body: body}, nil)
@@ -236,7 +236,7 @@ func (e *endless) long(everything bool) error {
 }
 
 // ended is what the end of the stream comes to.
-func (e *endless) ended() error {
+func (e *stream) ended() error {
 	if errors.Is(e.err, io.EOF) || e.ctx.Err() != nil {
 		return nil
 	}
@@ -245,7 +245,7 @@ func (e *endless) ended() error {
 
 // A longBody reads a document that is too long to be held.
 type longBody struct {
-	e          *endless
+	e          *stream
 	everything bool // that is to come, whatever it is
 	ready      int  // so much of what is held belongs to it
 	last       bool // and no more
@@ -278,7 +278,7 @@ func (b *longBody) Read(p []byte) (int, error) {
 func (f *Source) readPipe(ctx context.Context, file File, h processor.Handler) error {
 	r := &opening{path: file.Path}
 	defer r.leave()
-	return f.endless(ctx, file.Place(), r, h)
+	return f.stream(ctx, file.Place(), r, h)
 }
 
 // An opening opens a file with the first read, which waits for a writer if it is

@@ -152,7 +152,7 @@ func TestStdinEnds(t *testing.T) {
 }
 
 // A named pipe is read as standard input is.
-func TestFilesNamedPipe(t *testing.T) {
+func TestNamedPipe(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no named pipes in folders here")
 	}

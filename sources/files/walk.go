@@ -16,8 +16,8 @@ import (
 // Stdin is the path that stands for standard input.
 const Stdin = "-"
 
-// stdinPlace is what origins say of it.
-const stdinPlace = "stdin"
+// stdinOrigin is the origin of standard input.
+const stdinOrigin = "stdin"
 
 // A File is one that Walk found.
 type File struct {
@@ -25,10 +25,10 @@ type File struct {
 	Size int64  // in bytes, as it lies there; -1 where that cannot be known
 }
 
-// Place is what origins say about the file: its path with forward slashes.
+// Place returns the origin of the file: its path with forward slashes.
 func (f File) Place() string {
 	if f.Path == Stdin {
-		return stdinPlace
+		return stdinOrigin
 	}
 	return filepath.ToSlash(f.Path)
 }
@@ -92,7 +92,7 @@ func walkFolder(path string, yield func(File, error) bool) bool {
 	return true
 }
 
-// fileIn tells whether an entry of a folder is listed.
+// fileIn reports whether an entry of a folder is listed.
 func fileIn(path string, e fs.DirEntry) (f File, listed bool, err error) {
 	f.Path = path
 	info, err := e.Info()
@@ -117,7 +117,7 @@ func fileIn(path string, e fs.DirEntry) (f File, listed bool, err error) {
 	return f, listed, err
 }
 
-// looksReadable tells whether a file begins as JSON or gzip do.
+// looksReadable reports whether a file begins as JSON or gzip do.
 func looksReadable(path string) (bool, error) {
 	file, err := os.Open(path)
 	if err != nil {

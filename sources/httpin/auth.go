@@ -15,13 +15,12 @@ import (
 	"strings"
 )
 
-// TLS says what is shown to those who connect, and what they have to
-// show. The files are read for each connection, so that they may be renewed under
-// their names.
+// TLS names the certificate of the server and the authorities of its clients. The
+// files are read for each connection, so that they may be renewed in place.
 type TLS struct {
-	CertFile     string `koanf:"cert_file"`      // PEM, with those between it and the authority behind it
+	CertFile     string `koanf:"cert_file"`      // PEM, followed by intermediate certificates
 	KeyFile      string `koanf:"key_file"`       // PEM
-	ClientCAFile string `koanf:"client_ca_file"` // PEM: whoever connects has to show a certificate of these authorities
+	ClientCAFile string `koanf:"client_ca_file"` // PEM: clients need a certificate of these authorities
 }
 
 func (c TLS) validate() error {
@@ -57,7 +56,7 @@ func (c TLS) load() (*tls.Config, error) {
 	return config, nil
 }
 
-// serving is nil where there is no TLS.
+// serving returns the configuration of the server, nil without TLS.
 func (c TLS) serving() *tls.Config {
 	if c == (TLS{}) {
 		return nil
@@ -69,7 +68,7 @@ func (c TLS) serving() *tls.Config {
 	}
 }
 
-// tokens are the hashes of those that a sender may show.
+// tokens returns the hashes of the tokens that authenticate a sender.
 func (c Config) tokens() (all [][sha256.Size]byte, err error) {
 	var errs []error
 	add := func(field, token string) {
@@ -94,18 +93,18 @@ func (c Config) tokens() (all [][sha256.Size]byte, err error) {
 	return all, errors.Join(errs...)
 }
 
-// admits reports whether the sender of r may post. It takes the same time
-// whatever is shown.
-func (c Config) admits(r *http.Request) (bool, error) {
+// authenticated reports whether the sender of r may post. Its time does not depend
+// on the credentials.
+func (c Config) authenticated(r *http.Request) (bool, error) {
 	if len(c.Tokens) == 0 && len(c.TokenFiles) == 0 {
 		return true, nil
 	}
 	tokens, err := c.tokens()
 	if len(tokens) == 0 {
-		return false, err // some may be there although a file is not
+		return false, err // other tokens count although a file is missing
 	}
 	found := 0
-	for shown := range shownIn(r.Header) {
+	for shown := range credentialsIn(r.Header) {
 		hash := sha256.Sum256([]byte(shown))
 		for i := range tokens {
 			found |= subtle.ConstantTimeCompare(hash[:], tokens[i][:])
@@ -114,9 +113,9 @@ func (c Config) admits(r *http.Request) (bool, error) {
 	return found == 1, nil
 }
 
-// shownIn yields what may be a token: EventBridge's API destinations, say, put
-// it into a header of their user's choice.
-func shownIn(h http.Header) func(func(string) bool) {
+// credentialsIn yields values that may be a token, of every header: API
+// destinations of EventBridge use a header of their owner's choice.
+func credentialsIn(h http.Header) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for _, values := range h {
 			for _, v := range values {
@@ -140,10 +139,9 @@ func shownIn(h http.Header) func(func(string) bool) {
 
 var crossOrigin = http.NewCrossOriginProtection()
 
-// fromWebPage reports whether it is a page of somebody else in a browser on this
-// machine that posts, where nobody is asked for a token: by what browsers say of
-// where a request comes from, or by a host that has a name, which such a page may
-// have made to stand for this machine.
+// fromWebPage reports whether a foreign web page in a browser on this machine may
+// have sent r: its fetch metadata or Origin says so, or its Host is a name, which
+// DNS rebinding may have pointed at this machine. It matters without tokens.
 func fromWebPage(r *http.Request) bool {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {

@@ -17,7 +17,7 @@ import (
 // maxLayers is how often a body may be compressed.
 const maxLayers = 3
 
-// Errors of a body, each of which can never be read.
+// Errors of a body, each permanent.
 var (
 	errTooLarge  = fmt.Errorf("the body is larger than %d MiB", bodyBytes>>20)
 	errInflated  = fmt.Errorf("the body inflates to more than %d MiB", inflatedBytes>>20)
@@ -26,19 +26,19 @@ var (
 	errNoRecords = errors.New("the body is neither JSON nor gzip or zstd of that")
 )
 
-// A body is what was posted, inflated as it is read. What it is compressed with
-// is known by its begin: what Content-Encoding says is not always so.
+// A body is the posted data, inflated as it is read. Its first bytes decide its
+// compression, since Content-Encoding may be wrong.
 type body struct {
 	raw    *rawBody
 	r      *bufio.Reader
-	layers int   // that it is compressed in
-	left   int64 // that it may yet inflate to
+	layers int   // of compression
+	left   int64 // bytes that it may still inflate to
 	close  []func()
 	err    error // why it could not be read to its end
-	opened error // why it could not even be begun
+	opened error // why its first bytes could not be inflated
 }
 
-// A rawBody tells the connection's errors from those of the decompressor.
+// A rawBody distinguishes errors of the connection from those of the decompressor.
 type rawBody struct {
 	r   io.Reader
 	err error
@@ -55,13 +55,13 @@ func (b *rawBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// openBody begins to read r, which ends with an http.MaxBytesError where it is
-// too large, and may inflate to most bytes. The caller closes what it gets.
+// openBody starts to read r, which ends with an http.MaxBytesError if it is too
+// large. The body may inflate to most bytes. The caller closes it.
 func openBody(r io.Reader, most int64) *body {
 	b := &body{raw: &rawBody{r: r}, left: most}
 	b.r = bufio.NewReaderSize(b.raw, 32<<10)
 	for ; ; b.layers++ {
-		head, _ := b.r.Peek(4) // an error comes again with the next read
+		head, _ := b.r.Peek(4) // the next read returns the error again
 		open := layerOf(head)
 		if open == nil {
 			return b
@@ -79,15 +79,15 @@ func openBody(r io.Reader, most int64) *body {
 	}
 }
 
-// layerOf is what inflates a stream that begins like this, nil where nothing has
-// to: what else is compressed is not so as a whole.
+// layerOf returns the decompressor of a stream that begins with head, nil for
+// plain data.
 func layerOf(head []byte) func(io.Reader, *body) (io.Reader, error) {
 	switch sources.Sniff(head) {
 	case sources.FormGzip:
 		return func(r io.Reader, _ *body) (io.Reader, error) { return gzip.NewReader(r) }
 	case sources.FormZstd:
 		return func(r io.Reader, b *body) (io.Reader, error) {
-			z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(mostRoom))
+			z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxReserve))
 			if err == nil {
 				b.close = append(b.close, z.Close)
 			}
@@ -97,7 +97,7 @@ func layerOf(head []byte) func(io.Reader, *body) (io.Reader, error) {
 	return nil
 }
 
-// cause is what an error of reading says about the body.
+// cause returns the error of the body behind an error of a read.
 func (b *body) cause(err error) error {
 	switch {
 	case b.raw.err != nil:
@@ -129,25 +129,25 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, b.err
 }
 
-// begins reports whether it begins as something that may hold records, "" and
-// white space included.
+// begins reports whether the first bytes may hold records. An empty body and white
+// space may.
 func (b *body) begins() bool {
 	head, err := b.r.Peek(512)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return true // which comes again with the next read
+		return true // the next read returns the error again
 	}
 	return sources.Sniff(sources.TrimHead(head)) != sources.FormUnknown
 }
 
-// Close lets go of what inflates it.
+// Close frees the decompressors.
 func (b *body) Close() {
 	for _, f := range b.close {
 		f()
 	}
 }
 
-// unknownCoding is a Content-Encoding that is not read, "" if there is none.
-// deflate is zlib, which is read wherever records are.
+// unknownCoding returns the first unsupported Content-Encoding, "" if there is
+// none. deflate is zlib, which the scanner reads.
 func unknownCoding(h http.Header) string {
 	for _, value := range h.Values("Content-Encoding") {
 		for coding := range strings.SplitSeq(value, ",") {
@@ -161,10 +161,10 @@ func unknownCoding(h http.Header) string {
 	return ""
 }
 
-// roomFor is how much memory a request may take.
-func roomFor(r *http.Request) int64 {
+// reserveFor returns how much memory a request reserves.
+func reserveFor(r *http.Request) int64 {
 	if r.ContentLength < 0 || r.Header.Get("Content-Encoding") != "" {
-		return mostRoom
+		return maxReserve
 	}
-	return min(max(r.ContentLength, leastRoom), mostRoom)
+	return min(max(r.ContentLength, minReserve), maxReserve)
 }

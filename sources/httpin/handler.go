@@ -21,7 +21,7 @@ type handler struct {
 	handle processor.Handler
 }
 
-// A reply is what a request came to.
+// A reply is the answer to a request.
 type reply struct {
 	status  int
 	result  string // of the metric
@@ -29,31 +29,31 @@ type reply struct {
 	retry   int    // seconds, of Retry-After
 }
 
-var taken200 = reply{status: http.StatusOK, result: resultTaken}
+var accepted = reply{status: http.StatusOK, result: resultTaken}
 
-// later asks for the same again, for something went wrong here.
-func later(why string) reply { return reply{http.StatusServiceUnavailable, resultFailed, why, 5} }
+// retryLater asks the sender to retry after a fault on this side.
+func retryLater(why string) reply { return reply{http.StatusServiceUnavailable, resultFailed, why, 5} }
 
 func (d *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && r.URL.Path == "/healthz" {
-		w.WriteHeader(http.StatusOK) // for what balances load
+		w.WriteHeader(http.StatusOK) // for load balancers
 		return
 	}
 	rep := d.answer(w, r)
 	d.metrics.requests.WithLabelValues(rep.result).Inc()
-	if rep.status >= 400 && rep.result != resultFailed { // which was told where it failed
-		d.mention.Do(func() {
-			d.log.Warn("a request was not taken", "status", rep.status, "why", rep.message, "from", origin(r))
+	if rep.status >= 400 && rep.result != resultFailed { // logged where it failed
+		d.senderWarn.Do(func() {
+			d.log.Warn("request refused", "status", rep.status, "why", rep.message, "from", origin(r))
 		})
 	}
 	if rep.status >= 400 && r.Header.Get("Expect") == "" {
-		// Many senders read no answer before all of theirs is sent.
+		// Many senders read no answer before they have sent their body.
 		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, d.body))
 	}
 	rep.write(w, r)
 }
 
-// answer takes what was posted, or says why not.
+// answer handles a request and returns the reply.
 func (d *handler) answer(w http.ResponseWriter, r *http.Request) reply {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -62,24 +62,25 @@ func (d *handler) answer(w http.ResponseWriter, r *http.Request) reply {
 	if rep, ok := d.admit(w, r); !ok {
 		return rep
 	}
+	proved(r.Context())
 	if coding := unknownCoding(r.Header); coding != "" {
 		return reply{http.StatusUnsupportedMediaType, resultUnreadable, "Content-Encoding " + strconv.Quote(exposure.Clean(coding, 32)) + " is not read; want gzip or zstd", 0}
 	}
 	if r.ContentLength > d.body {
 		return reply{http.StatusRequestEntityTooLarge, resultTooLarge, errTooLarge.Error(), 0}
 	}
-	room := roomFor(r)
-	if !d.take(r.Context(), room) {
-		return noRoom
+	reserved := reserveFor(r)
+	if !d.acquire(r.Context(), reserved) {
+		return overBudget
 	}
-	defer func() { d.giveBack(room) }()
+	defer func() { d.release(reserved) }()
 	b := openBody(http.MaxBytesReader(w, r.Body, d.body), d.inflated)
 	defer b.Close()
-	if b.layers > 0 && room < mostRoom { // which its headers did not say
-		if !d.take(r.Context(), mostRoom-room) {
-			return noRoom
+	if b.layers > 0 && reserved < maxReserve { // the headers did not say so
+		if !d.acquire(r.Context(), maxReserve-reserved) {
+			return overBudget
 		}
-		room = mostRoom
+		reserved = maxReserve
 	}
 	if b.opened == nil && !b.begins() {
 		return reply{http.StatusBadRequest, resultUnreadable, errNoRecords.Error(), 0}
@@ -87,37 +88,38 @@ func (d *handler) answer(w http.ResponseWriter, r *http.Request) reply {
 	return d.deliver(r.Context(), processor.Part{Origin: trail.Place(origin(r)), Body: b}, b)
 }
 
-var noRoom = reply{http.StatusServiceUnavailable, resultBusy, "too much is being handled", 2}
+var overBudget = reply{http.StatusServiceUnavailable, resultBusy, "the memory budget for requests is used up", 2}
 
-// take waits for room, not for long.
-func (d *handler) take(ctx context.Context, room int64) bool {
-	ctx, cancel := context.WithTimeout(ctx, d.waitRoom)
+// acquire reserves n bytes of the memory budget, waiting for a moment.
+func (d *handler) acquire(ctx context.Context, n int64) bool {
+	ctx, cancel := context.WithTimeout(ctx, d.acquireTimeout)
 	defer cancel()
-	if d.room.Acquire(ctx, room) != nil {
+	if d.budget.Acquire(ctx, n) != nil {
 		return false
 	}
-	d.metrics.held.Add(float64(room))
+	d.metrics.held.Add(float64(n))
 	return true
 }
 
-func (d *handler) giveBack(room int64) {
-	d.room.Release(room)
-	d.metrics.held.Sub(float64(room))
+func (d *handler) release(n int64) {
+	d.budget.Release(n)
+	d.metrics.held.Sub(float64(n))
 }
 
-// admit reports whether the sender may post, and returns the answer to one that
-// may not.
+// admit reports whether the sender may post, and returns the refusal otherwise.
 func (d *handler) admit(w http.ResponseWriter, r *http.Request) (reply, bool) {
-	if !d.config.asks() {
+	if !d.config.authenticates() {
 		if fromWebPage(r) {
 			return reply{http.StatusForbidden, resultForbidden, "web pages may not post here: set tokens, or name this machine by its IP address or localhost", 0}, false
 		}
 		return reply{}, true
 	}
-	admitted, err := d.config.admits(r)
+	admitted, err := d.config.authenticated(r)
 	if err != nil {
-		d.trouble.Do(func() { d.log.Error("no token can be read, so that nobody is admitted", "err", err) })
-		return later("the tokens cannot be read at the moment"), false
+		d.faultWarn.Do(func() {
+			d.log.Error("tokens cannot be read, so every sender is refused; check token_files", "err", err)
+		})
+		return retryLater("the tokens cannot be read at the moment"), false
 	}
 	if !admitted {
 		w.Header().Add("WWW-Authenticate", "Bearer")
@@ -127,7 +129,7 @@ func (d *handler) admit(w http.ResponseWriter, r *http.Request) (reply, bool) {
 	return reply{}, true
 }
 
-// deliver hands a part to the handler. b is what the part reads.
+// deliver hands a part to the handler. The part reads b.
 func (d *handler) deliver(ctx context.Context, part processor.Part, b *body) reply {
 	err := d.handle(ctx, processor.Delivery{Source: d.name, Parts: func(yield func(processor.Part, error) bool) { yield(part, nil) }})
 	rep := d.outcome(ctx, err, b.err)
@@ -139,12 +141,11 @@ func (d *handler) deliver(ctx context.Context, part processor.Part, b *body) rep
 	return rep
 }
 
-// outcome says what a delivery came to; read is what the body could not be read
-// for.
+// outcome returns the reply to a delivery; read is the error of its body.
 func (d *handler) outcome(ctx context.Context, err, read error) reply {
 	switch {
 	case err == nil && read == nil:
-		return taken200
+		return accepted
 	case errors.Is(read, errTooLarge), errors.Is(read, errInflated):
 		return reply{http.StatusRequestEntityTooLarge, resultTooLarge, read.Error(), 0}
 	case errors.Is(read, errDamaged):
@@ -152,20 +153,20 @@ func (d *handler) outcome(ctx context.Context, err, read error) reply {
 	case read != nil, ctx.Err() != nil:
 		return reply{http.StatusBadRequest, resultAborted, "the body did not come to its end", 0}
 	}
-	d.mention.Do(func() {
-		d.log.Warn("records could not be taken; their sender was asked to send them again", "err", err)
+	d.senderWarn.Do(func() {
+		d.log.Warn("delivery failed; its sender was asked to send it again", "err", err)
 	})
-	return later("the records could not be journalled; send them again")
+	return retryLater("the records could not be journalled; send them again")
 }
 
-// firehoseRequest is the ID of a request of Amazon Data Firehose, "" if it is
-// none.
+// firehoseRequest returns the ID of a request of Amazon Data Firehose, "" for
+// other senders.
 func firehoseRequest(r *http.Request) string {
 	id := r.Header.Get("X-Amz-Firehose-Request-Id")
 	return id[:min(len(id), 256)]
 }
 
-// origin says where a request came from.
+// origin returns the origin of a request.
 func origin(r *http.Request) string {
 	if id := firehoseRequest(r); id != "" {
 		return "firehose://" + exposure.Clean(id, 64)
@@ -177,9 +178,9 @@ func origin(r *http.Request) string {
 	return "http://" + host
 }
 
-// write answers. Firehose wants its request's ID back, as JSON, whatever it is
-// told; it takes 200 alone for success, gives up at 413, and sends again for the
-// rest.
+// write writes the reply. Firehose expects its request's ID back, as JSON, with
+// every status. Only 200 is success; it drops the records at 413 and retries the
+// others.
 // (docs.aws.amazon.com/firehose/latest/dev/httpdeliveryrequestresponse.html)
 func (rep reply) write(w http.ResponseWriter, r *http.Request) {
 	body := []byte(nil)

@@ -13,18 +13,19 @@ const (
 	resultForbidden    = "forbidden"    // a web page
 	resultUnreadable   = "unreadable"   // can never be read
 	resultTooLarge     = "too_large"
-	resultBusy         = "busy"    // no room at the moment
+	resultBusy         = "busy"    // the memory budget is used up
 	resultFailed       = "failed"  // could not be journalled
 	resultAborted      = "aborted" // the sender went away
 )
 
 var results = []string{resultTaken, resultUnauthorized, resultForbidden, resultUnreadable, resultTooLarge, resultBusy, resultFailed, resultAborted}
 
-// metrics counts what is posted to one source.
+// metrics holds the metrics of one HTTP source.
 type metrics struct {
 	*sources.Counters
 	requests *prometheus.CounterVec // by result
 	held     prometheus.Gauge
+	refused  prometheus.Counter // connections
 }
 
 func newMetrics(source string, reg prometheus.Registerer) *metrics {
@@ -32,11 +33,15 @@ func newMetrics(source string, reg prometheus.Registerer) *metrics {
 		Counters: sources.NewCounters(source, reg),
 		requests: sources.Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "mfawatch_http_requests_total",
-			Help: "Requests to post records, by what came of it.",
+			Help: "Requests to post records, by result.",
 		}, []string{"source", "result"})).MustCurryWith(prometheus.Labels{"source": source}),
 		held: sources.Registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "mfawatch_http_held_bytes",
-			Help: "Memory that requests under way may take; 128 MiB is all there is.",
+			Help: "Memory that requests under way reserve, of 128 MiB.",
+		}, []string{"source"})).WithLabelValues(source),
+		refused: sources.Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "mfawatch_http_connections_refused_total",
+			Help: "Connections closed before they showed a token: too many in all or of one address, or 10 s over.",
 		}, []string{"source"})).WithLabelValues(source),
 	}
 	for _, r := range results {

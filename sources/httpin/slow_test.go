@@ -33,7 +33,7 @@ func (l onePipe) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1
 
 // A sender that is too slow is cut off, whatever it does not send, and one that
 // sends too long headers is refused.
-func TestHTTPSlowSendersAreCutOff(t *testing.T) {
+func TestSlowSendersAreCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, err := New("door", DefaultConfig(), sources.Options{Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()})
 		if err != nil {

@@ -20,15 +20,15 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// Config says where records may be posted to, and who may do so.
+// Config is the address that records are posted to, and the credentials of senders.
 type Config struct {
 	Address string `koanf:"address"` // host:port
 	TLS     TLS    `koanf:"tls"`
-	// Tokens are what a sender may show, in any header: Authorization as a bearer
-	// token or as the password of a user, X-Amz-Firehose-Access-Key, X-Api-Key.
-	// Each is enough, so that one can be replaced. None: nobody is asked.
+	// Tokens authenticate a sender, in any header: Authorization as a bearer token
+	// or as the password of a user, X-Amz-Firehose-Access-Key, X-Api-Key. One of
+	// them is enough, so that tokens can be rotated. Without any, all may post.
 	Tokens     []string `koanf:"tokens"`
-	TokenFiles []string `koanf:"token_files"` // beside tokens, or in their place; read for each request
+	TokenFiles []string `koanf:"token_files"` // besides tokens, or instead of them; read for each request
 }
 
 // DefaultConfig returns the defaults.
@@ -36,12 +36,12 @@ func DefaultConfig() Config { return Config{Address: "127.0.0.1:9465"} }
 
 const (
 	minToken = 16
-	maxToken = 4096 // what Firehose sends at most
+	maxToken = 4096 // the most that Firehose sends
 )
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem"; none holds a secret. Files that are named have to be there
-// and readable.
+// Validate returns every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. Named files must exist and be
+// readable.
 func (c Config) Validate() error {
 	var errs []error
 	host, port, err := net.SplitHostPort(c.Address)
@@ -51,20 +51,20 @@ func (c Config) Validate() error {
 	}
 	_, wrong := c.tokens()
 	errs = append(errs, wrong, c.TLS.validate())
-	if err == nil && !onlyHere(c.Address) && !c.asks() {
-		errs = append(errs, fmt.Errorf("address: %s can be reached from other machines, and anybody there could post records that never were;"+
+	if err == nil && !isLoopback(c.Address) && !c.authenticates() {
+		errs = append(errs, fmt.Errorf("address: %s can be reached from other machines, which could post forged records;"+
 			" set tokens or token_files, or tls.client_ca_file; or listen on 127.0.0.1", c.Address))
 	}
 	return errors.Join(errs...)
 }
 
-// asks reports whether a sender has to show something.
-func (c Config) asks() bool {
+// authenticates reports whether senders need a token or a certificate.
+func (c Config) authenticates() bool {
 	return len(c.Tokens) > 0 || len(c.TokenFiles) > 0 || c.TLS.ClientCAFile != ""
 }
 
-// onlyHere reports whether only this machine can reach an address.
-func onlyHere(address string) bool {
+// isLoopback reports whether only this machine can reach address.
+func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return false
@@ -73,46 +73,51 @@ func onlyHere(address string) bool {
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// Bounds on what is taken at once, so that memory stays bounded and nobody holds
-// up the others.
+// Bounds on memory and time, so that no sender exhausts the source or delays others.
 const (
 	bodyBytes     = 64 << 20  // of one body, as it comes; Firehose sends no more
 	inflatedBytes = 256 << 20 // of one body, inflated
-	heldBodies    = 128 << 20 // of all requests that are handled, by what each may take
-	leastRoom     = 256 << 10 // so much each takes at least
-	mostRoom      = 8 << 20   // and at most, since bodies are streamed; one that is compressed may take so much
+	memoryBudget  = 128 << 20 // of all requests under way, by what each reserves
+	minReserve    = 256 << 10 // the least that a request reserves
+	maxReserve    = 8 << 20   // the most, since bodies are streamed; compressed bodies reserve it
 	headerBytes   = 96 << 10  // Firehose's common attributes alone may have 64 KB
 
+	connections        = 512      // in all
+	addressConnections = 128      // of one address, which may be a load balancer's
+	strangerBytes      = 24 << 10 // read of a connection before a token is known: 16 KiB of headers, and TLS
+	largeStrangers     = 32       // connections that may be over it, for Firehose
+
 	headerTime = 10 * time.Second
+	proofTime  = 10 * time.Second // from the connection to a token
 	bodyTime   = 2 * time.Minute
 	answerTime = 3 * time.Minute // that is how long Firehose waits
 	idleTime   = 2 * time.Minute
 )
 
-// Source takes records that are posted, in whatever carrier. One request is one
-// delivery; it is answered 200 once that is durable.
+// Source accepts records over HTTP POST, in any envelope. One request is one
+// delivery; the answer is 200 once the delivery is durable.
 //
-// What is answered 4xx can never be taken: a body that is no JSON, or is damaged
-// where it is compressed (400), compressed in a way that is not read (415), too
-// large (413), without a token (401), or from a web page (403). 503 with Retry-After asks for the same again: too much is being
-// handled, or it could not be journalled. A record in a good body that cannot be
-// read is no reason to refuse the others: it is counted, named and left behind,
-// as with every source.
+// An answer of 4xx is permanent: a body that is no JSON or a damaged archive
+// (400), an unknown compression (415), a body that is too large (413), no token
+// (401), a web page (403). 503 with Retry-After asks the sender to retry: the
+// memory budget is used up, or the journal failed. An unreadable record in a good
+// body does not affect the others: it is counted, named and skipped, as with
+// every source.
 type Source struct {
-	name    string
-	config  Config
-	log     *slog.Logger
-	metrics *metrics
-	room    *semaphore.Weighted
-	mention rate.Sometimes // bounds what strangers can write into the log
-	trouble rate.Sometimes // and what goes wrong here
-	address atomic.Pointer[net.Addr]
+	name       string
+	config     Config
+	log        *slog.Logger
+	metrics    *metrics
+	budget     *semaphore.Weighted
+	senderWarn rate.Sometimes // bounds log lines that senders cause
+	faultWarn  rate.Sometimes // bounds log lines of faults on this side
+	address    atomic.Pointer[net.Addr]
 
 	// Set otherwise by tests.
-	waitRoom time.Duration // how long a request waits for room
-	patience time.Duration // for requests that are being handled at the end
-	body     int64         // of one, as it comes
-	inflated int64
+	acquireTimeout time.Duration // how long a request waits for memory
+	patience       time.Duration // for requests that are being handled at the end
+	body           int64         // of one, as it comes
+	inflated       int64
 }
 
 var _ sources.Source = (*Source)(nil)
@@ -123,27 +128,27 @@ func New(name string, c Config, o sources.Options) (*Source, error) {
 		return nil, err
 	}
 	s := &Source{
-		name:     name,
-		config:   c,
-		log:      o.Log(name),
-		metrics:  newMetrics(name, o.Registerer),
-		room:     semaphore.NewWeighted(heldBodies),
-		mention:  rate.Sometimes{First: 10, Interval: 10 * time.Second},
-		trouble:  rate.Sometimes{First: 10, Interval: 10 * time.Second},
-		waitRoom: time.Second,
-		patience: 15 * time.Second,
-		body:     bodyBytes,
-		inflated: inflatedBytes,
+		name:           name,
+		config:         c,
+		log:            o.Log(name),
+		metrics:        newMetrics(name, o.Registerer),
+		budget:         semaphore.NewWeighted(memoryBudget),
+		senderWarn:     rate.Sometimes{First: 10, Interval: 10 * time.Second},
+		faultWarn:      rate.Sometimes{First: 10, Interval: 10 * time.Second},
+		acquireTimeout: time.Second,
+		patience:       15 * time.Second,
+		body:           bodyBytes,
+		inflated:       inflatedBytes,
 	}
 	return s, nil
 }
 
-// Run listens and serves until ctx is done; then the requests that are being
-// handled are finished and answered. Its error is that it cannot listen.
+// Run listens and serves until ctx is done; then it finishes and answers requests
+// under way. It returns an error if it cannot listen or a request was cut off.
 func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 	listener, err := net.Listen("tcp", s.config.Address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("address: %s is taken by another program; choose another port, or stop that program: %w", s.config.Address, err)
+		return fmt.Errorf("address: %s is used by another program; choose another port, or stop that program: %w", s.config.Address, err)
 	}
 	if err != nil {
 		return fmt.Errorf("address: listen on %s: %w", s.config.Address, err)
@@ -152,13 +157,14 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 	s.address.Store(&at)
 	defer s.address.Store(nil)
 	server := s.server(h)
+	listener = s.limit(listener)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience)
 		defer cancel()
 		err := server.Shutdown(wait)
 		if err != nil {
-			err = errors.Join(fmt.Errorf("requests were cut off at the end; their senders were not answered and send again: %w", err), server.Close())
+			err = errors.Join(fmt.Errorf("requests were cut off at shutdown; their senders got no answer and send again: %w", err), server.Close())
 		}
 		stopped <- err
 	})
@@ -167,15 +173,23 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 	} else {
 		err = server.Serve(listener)
 	}
-	if stop() { // nobody asked it to end
+	if stop() { // ctx is not done
 		return fmt.Errorf("serve %s: %w", at, errors.Join(err, server.Close()))
 	}
 	return <-stopped
 }
 
-// server is what serves requests, and ends those that take too long.
+// limit bounds the connections of a listener.
+func (s *Source) limit(l net.Listener) *limiter {
+	return &limiter{Listener: l, all: connections, perAddress: addressConnections, patience: proofTime,
+		refused: s.metrics.refused, conns: map[*limited]struct{}{}}
+}
+
+// server returns an HTTP server that bounds the time of requests.
 func (s *Source) server(h processor.Handler) *http.Server {
 	return &http.Server{
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 16, MaxReceiveBufferPerConnection: 256 << 10, MaxReceiveBufferPerStream: 256 << 10},
+		ConnContext:       withConn,
 		Handler:           &handler{Source: s, handle: h},
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       bodyTime,
@@ -187,7 +201,7 @@ func (s *Source) server(h processor.Handler) *http.Server {
 	}
 }
 
-// Ready is why nothing can be posted, nil if it can.
+// Ready returns nil while the source listens.
 func (s *Source) Ready() error {
 	if s.address.Load() == nil {
 		return errors.New("does not listen yet")

@@ -106,7 +106,7 @@ func zstandard(t *testing.T, text string, opts ...zstd.EOption) string {
 
 // What senders make of records comes to the handler as it was, and is answered
 // 200 with nothing in it.
-func TestHTTPTakes(t *testing.T) {
+func TestTakes(t *testing.T) {
 	const records = "[{\"message\":\"{\\\"eventName\\\":1}\"},{\"message\":\"x\"}]"
 	const lines = "{\"message\":1}\n{\"message\":2}\n"
 	x := sourcetest.NewInbox()
@@ -144,7 +144,7 @@ func TestHTTPTakes(t *testing.T) {
 }
 
 // What can never be read is refused, and never taken for durable.
-func TestHTTPRefuses(t *testing.T) {
+func TestRefuses(t *testing.T) {
 	const most, mostInflated = 1 << 20, 4 << 20
 	big := "[" + strings.Repeat(" ", most) + "]"
 	bomb := gzipped(strings.Repeat("\"aaaaaaaaaaaaaaa", mostInflated/16+1))
@@ -201,7 +201,7 @@ func TestHTTPRefuses(t *testing.T) {
 }
 
 // A sender that goes away in the middle has not had its records taken.
-func TestHTTPCutOff(t *testing.T) {
+func TestCutOff(t *testing.T) {
 	x := sourcetest.NewInbox()
 	s, at := openDoor(t, Config{}, x.Handle)
 	conn, err := net.Dial("tcp", at)
@@ -220,7 +220,7 @@ func TestHTTPCutOff(t *testing.T) {
 }
 
 // What cannot be journalled, or not now, is asked for again.
-func TestHTTPLater(t *testing.T) {
+func TestRetryLater(t *testing.T) {
 	x := sourcetest.NewInbox()
 	x.Fail = func(n int) error {
 		if n == 1 {
@@ -236,7 +236,7 @@ func TestHTTPLater(t *testing.T) {
 			<-hold
 		}
 		return err
-	}, func(s *Source) { s.room, s.waitRoom = semaphore.NewWeighted(leastRoom), time.Millisecond })
+	}, func(s *Source) { s.budget, s.acquireTimeout = semaphore.NewWeighted(minReserve), time.Millisecond })
 	url := "http://" + at
 	answer, text := post(t, url, strings.NewReader("{}"))
 	if answer.StatusCode != 503 || answer.Header.Get("Retry-After") != "5" || text != "the records could not be journalled; send them again\n" {
@@ -257,13 +257,13 @@ func TestHTTPLater(t *testing.T) {
 	}()
 	<-held
 	answer, text = post(t, url, strings.NewReader("{}"))
-	if answer.StatusCode != 503 || answer.Header.Get("Retry-After") != "2" || text != "too much is being handled\n" {
+	if answer.StatusCode != 503 || answer.Header.Get("Retry-After") != "2" || text != "the memory budget for requests is used up\n" {
 		t.Errorf("without room: %s %q", answer.Status, text)
 	}
-	if n := testutil.ToFloat64(s.metrics.held); n != leastRoom {
+	if n := testutil.ToFloat64(s.metrics.held); n != minReserve {
 		t.Errorf("%v bytes held", n)
 	}
-	if answer, text := post(t, url, strings.NewReader(gzipped("{}"))); answer.StatusCode != 503 || text != "too much is being handled\n" {
+	if answer, text := post(t, url, strings.NewReader(gzipped("{}"))); answer.StatusCode != 503 || text != "the memory budget for requests is used up\n" {
 		t.Errorf("gzip without room: %s %q", answer.Status, text)
 	}
 	close(hold)
@@ -283,7 +283,7 @@ func TestHTTPLater(t *testing.T) {
 }
 
 // At the end a request that is being handled is finished and answered.
-func TestHTTPGracefulEnd(t *testing.T) {
+func TestGracefulEnd(t *testing.T) {
 	s, err := New("disk", Config{Address: "127.0.0.1:0"}, sources.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -328,7 +328,7 @@ func TestHTTPGracefulEnd(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-func TestHTTPAddressTaken(t *testing.T) {
+func TestAddressTaken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -338,13 +338,13 @@ func TestHTTPAddressTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "is taken by another program; choose another port") {
+	if err := s.Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "is used by another program; choose another port") {
 		t.Errorf("got %v", err)
 	}
 }
 
 // A token is found wherever a sender can put it, and nothing else is admitted.
-func TestHTTPTokens(t *testing.T) {
+func TestTokens(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte("door-test-token-2\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -400,7 +400,7 @@ func TestHTTPTokens(t *testing.T) {
 }
 
 // Where nobody is asked, a page in a browser on this machine is kept out.
-func TestHTTPWebPage(t *testing.T) {
+func TestWebPage(t *testing.T) {
 	x := sourcetest.NewInbox()
 	_, at := openDoor(t, Config{}, x.Handle)
 	for header, want := range map[string]int{
@@ -434,7 +434,7 @@ func TestHTTPWebPage(t *testing.T) {
 }
 
 // Firehose's requests and answers, in the form that AWS publishes.
-func TestHTTPFirehose(t *testing.T) {
+func TestFirehose(t *testing.T) {
 	const id = "ed4acda5-034f-9f42-bba1-f29aea6d7d8f"
 	const body = `{"requestId":"` + id + `","timestamp":1578090901599,"records":[{"data":"aGVsbG8="},{"data":""}]}`
 	x := sourcetest.NewInbox()
@@ -493,11 +493,11 @@ func TestHTTPFirehose(t *testing.T) {
 	}
 }
 
-func TestHTTPConfig(t *testing.T) {
+func TestConfig(t *testing.T) {
 	dir := t.TempDir()
 	ca := newTestCA(t)
 	cert, key := ca.files(t, dir, "127.0.0.1")
-	const open = " can be reached from other machines, and anybody there could post records that never were; set tokens or token_files, or tls.client_ca_file; or listen on 127.0.0.1"
+	const open = " can be reached from other machines, which could post forged records; set tokens or token_files, or tls.client_ca_file; or listen on 127.0.0.1"
 	for _, tt := range []struct {
 		c    Config
 		want string

@@ -111,7 +111,7 @@ func (ca *testCA) pool() *x509.CertPool {
 	return pool
 }
 
-func TestHTTPMutualTLS(t *testing.T) {
+func TestMutualTLS(t *testing.T) {
 	dir := t.TempDir()
 	ca, stranger := newTestCA(t), newTestCA(t)
 	cert, key := ca.files(t, dir, "127.0.0.1")

@@ -163,7 +163,7 @@ func (c *cluster) sourceWith(config Config, o sources.Options, opts ...kgo.Opt) 
 	k.retry = sources.Backoff{First: 5 * time.Millisecond, Longest: 50 * time.Millisecond}
 	k.commitEvery = 20 * time.Millisecond
 	k.watchEvery = 200 * time.Millisecond
-	k.atOnce = 4
+	k.concurrency = 4
 	return k
 }
 
@@ -195,7 +195,7 @@ func start(t *testing.T, s sources.Source, h processor.Handler) (stop func()) {
 
 // A received is one call of a handler.
 type received struct {
-	place   string
+	uri     string
 	offsets []int64
 	values  []string
 }
@@ -205,10 +205,10 @@ func receive(t *testing.T, d processor.Delivery) (got received) {
 		if err != nil {
 			t.Errorf("part: %v", err)
 		}
-		if got.place != "" && got.place != part.Origin.Place {
-			t.Errorf("one delivery of %s and %s", got.place, part.Origin.Place)
+		if got.uri != "" && got.uri != part.Origin.Place {
+			t.Errorf("one delivery of %s and %s", got.uri, part.Origin.Place)
 		}
-		got.place = part.Origin.Place
+		got.uri = part.Origin.Place
 		got.offsets = append(got.offsets, part.Origin.Offset)
 		got.values = append(got.values, string(part.Bytes))
 	}

@@ -28,7 +28,7 @@ import (
 
 // What the brokers answer wrongly is got over: nothing is lost, and the offsets
 // are committed in the end.
-func TestKafkaFaults(t *testing.T) {
+func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		fault func(c *cluster, topic, group string) (hit func(context.Context) error)
@@ -92,7 +92,7 @@ func TestKafkaFaults(t *testing.T) {
 
 // A partition that was lost is somebody else's already: what its handler did
 // meanwhile is not committed, and it is told to stop.
-func TestKafkaNoCommitAfterLost(t *testing.T) {
+func TestNoCommitAfterLost(t *testing.T) {
 	c := fakeCluster(t)
 	topic, group, in := c.topic(1), name("group"), newInbox(t)
 	running, release, stopped := make(chan struct{}, 9), make(chan struct{}), make(chan struct{}, 9)
@@ -132,7 +132,7 @@ func TestKafkaNoCommitAfterLost(t *testing.T) {
 
 // What could not be committed before a partition was taken away is not committed
 // later, when it is somebody else's.
-func TestKafkaNoCommitAfterRevokeThatFailed(t *testing.T) {
+func TestNoCommitAfterRevokeThatFailed(t *testing.T) {
 	c := fakeCluster(t)
 	topic, group := c.topic(2), name("group")
 	config := Config{Topics: []string{topic}, Group: group}
@@ -166,7 +166,7 @@ func TestKafkaNoCommitAfterRevokeThatFailed(t *testing.T) {
 		t.Fatal("the commit of the revoke did not fail")
 	}
 	partition := int32(0)
-	if strings.HasSuffix(got.place, "/1") {
+	if strings.HasSuffix(got.uri, "/1") {
 		partition = 1
 	}
 	c.waitCommitted(group, topic, 1-partition, 1) // the first member commits again
@@ -177,7 +177,7 @@ func TestKafkaNoCommitAfterRevokeThatFailed(t *testing.T) {
 
 // What the cluster forbids is said, with what to do about it; Ready fails, and
 // it goes on once it is allowed.
-func TestKafkaRefusals(t *testing.T) {
+func TestRefusals(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		fault  func(topic, group string) kfake.Fault
@@ -213,7 +213,7 @@ func TestKafkaRefusals(t *testing.T) {
 	}
 }
 
-func TestKafkaUnreachable(t *testing.T) {
+func TestUnreachable(t *testing.T) {
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestKafkaUnreachable(t *testing.T) {
 }
 
 // A broker that does not let us in is told from one that is not there.
-func TestKafkaNotLetIn(t *testing.T) {
+func TestNotLetIn(t *testing.T) {
 	someServer := httptest.NewTLSServer(nil)
 	defer someServer.Close()
 	login := kgo.SASL(plain.Auth{User: "watcher", Pass: "correct-horse"}.AsMechanism())
@@ -289,7 +289,7 @@ func TestKafkaNotLetIn(t *testing.T) {
 
 // A batch that inflates to more than memory allows is left behind, counted, and
 // its neighbours are read.
-func TestKafkaBatchTooLarge(t *testing.T) {
+func TestBatchTooLarge(t *testing.T) {
 	c := fakeCluster(t)
 	topic, group, in := c.topic(1), name("group"), newInbox(t)
 	c.produce(topic, 0, "before")
@@ -304,9 +304,14 @@ func TestKafkaBatchTooLarge(t *testing.T) {
 	}
 	c.produce(topic, 0, "after")
 	k := c.source(Config{Topics: []string{topic}, Group: group})
-	start(t, k, in.handle)
+	var given quarantine
+	start(t, k, given.before(in.handle))
 	if got, want := in.wait(2), []string{"before", "after"}; !slices.Equal(got, want) {
 		t.Errorf("read %q, want %q", got, want)
+	}
+	sourcetest.Eventually(t, func() bool { return len(given.all()) > 0 }, func() string { return "nothing was quarantined" })
+	if got, want := given.all(), []string{uri(topic, 0) + "@1: too_large: the batch of offsets 1 to 1 inflates to more than 8 MiB; read it with a Kafka client"}; !slices.Equal(got, want) {
+		t.Errorf("quarantined %q, want %q", got, want)
 	}
 	c.waitCommitted(group, topic, 0, 3)
 	if n := testutil.ToFloat64(k.metrics.fetchErrors.WithLabelValues("too_large")); n != 1 {
@@ -316,7 +321,7 @@ func TestKafkaBatchTooLarge(t *testing.T) {
 
 // While deliveries fail, what is held does not grow, the other partitions go
 // on, and everything is read when they succeed.
-func TestKafkaHoldsNoMoreThanItMay(t *testing.T) {
+func TestMemoryIsBounded(t *testing.T) {
 	for _, tt := range []struct {
 		name            string
 		sick, each      int  // partitions, and records in each of 900 kB
@@ -328,10 +333,10 @@ func TestKafkaHoldsNoMoreThanItMay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := fakeCluster(t)
 			topic, group, in := c.topic(int32(tt.sick)+1), name("group"), newInbox(t)
-			well := place(topic, int32(tt.sick))
+			well := uri(topic, int32(tt.sick))
 			var healed atomic.Bool
 			in.before = func(_ context.Context, got received) error {
-				if got.place != well && !healed.Load() {
+				if got.uri != well && !healed.Load() {
 					return errors.New("disk full")
 				}
 				return nil
@@ -348,7 +353,7 @@ func TestKafkaHoldsNoMoreThanItMay(t *testing.T) {
 			places := func() int {
 				all := make(map[string]bool)
 				for _, call := range in.called() {
-					all[call.place] = true
+					all[call.uri] = true
 				}
 				return len(all)
 			}
@@ -357,7 +362,7 @@ func TestKafkaHoldsNoMoreThanItMay(t *testing.T) {
 				return len(in.called()) > 300 && (places() >= tt.sick || highest > parkedBytes)
 			}, func() string { return fmt.Sprintf("%d partitions offered again and again", places()) })
 			// What one poll brings may come on top, and no fetch is smaller than a record.
-			if most := float64(parkedBytes + heldBytes + fetchesAtOnce*(fetchBytes+len(value))); highest > most {
+			if most := float64(parkedBytes + heldBytes + concurrentFetches*(fetchBytes+len(value))); highest > most {
 				t.Errorf("held %v bytes, more than %v", highest, most)
 			}
 			if tt.neighbourGoesOn {

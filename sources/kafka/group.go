@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 // commitTimeout is how long the brokers may take to answer a commit.
 const commitTimeout = 10 * time.Second
 
-// assigned is called by the client when partitions are given to us.
+// assigned is called by the client when partitions are assigned.
 func (r *run) assigned(_ context.Context, _ *kgo.Client, added map[string][]int32) {
-	<-r.made // the client calls before it is there, and this first of all
+	<-r.made // the client calls before NewClient has returned
 	r.mu.Lock()
 	for topic, numbers := range added {
 		for _, n := range numbers {
@@ -33,8 +34,8 @@ func (r *run) assigned(_ context.Context, _ *kgo.Client, added map[string][]int3
 	}
 }
 
-// revoked is called by the client when partitions are taken away in good order:
-// nobody else has them before it returns.
+// revoked is called by the client when partitions are revoked. No other member
+// owns them before it returns.
 func (r *run) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
 	if len(gone) == 0 {
 		return
@@ -43,15 +44,15 @@ func (r *run) revoked(_ context.Context, _ *kgo.Client, gone map[string][]int32)
 	r.k.log.Info("partitions revoked", "group", r.k.config.Group, "revoked", counted(gone))
 }
 
-// lost is called by the client when partitions were taken away already, so that
-// to commit anything would be to overwrite what their new owner commits.
+// lost is called by the client when other members own the partitions already. A
+// commit would overwrite those of the new owners, so none is made.
 func (r *run) lost(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
 	r.k.member.Store(false)
 	if len(gone) == 0 {
 		return
 	}
 	r.release(gone, false)
-	r.k.log.Warn("partitions lost; what was not committed is read again", "group", r.k.config.Group, "lost", counted(gone))
+	r.k.log.Warn("partitions lost; records after the last commit are read again", "group", r.k.config.Group, "lost", counted(gone))
 }
 
 func counted(m map[string][]int32) (n int) {
@@ -61,9 +62,9 @@ func counted(m map[string][]int32) (n int) {
 	return n
 }
 
-// release gives up partitions, all if gone is nil. If commit is set, the
-// handlers that run are waited for, and what they have done is committed, for
-// as long as the group allows; else they are told to stop, and it does not count.
+// release drops partitions, all if gone is nil. With commit it waits for running
+// handlers as long as the group allows, and commits their offsets; otherwise it
+// stops them and ignores their results.
 func (r *run) release(gone map[string][]int32, commit bool) {
 	r.mu.Lock()
 	var going []*partition
@@ -89,8 +90,7 @@ func (r *run) release(gone map[string][]int32, commit bool) {
 		r.commit(ctx)
 		cancel()
 	}
-	// Behind a commit under way, which must not end after the partitions are
-	// somebody else's.
+	// A commit under way must end before other members own the partitions.
 	r.commits.Lock()
 	defer r.commits.Unlock()
 	r.mu.Lock()
@@ -99,7 +99,7 @@ func (r *run) release(gone map[string][]int32, commit bool) {
 		p.abort()
 		p.gone = true
 		r.fail(p, false)
-		r.hold(p, -p.bytes)
+		r.reserve(p, -p.bytes)
 		p.queue = nil
 		delete(r.parts, p.topicPartition)
 		delete(r.marks, p.topicPartition)
@@ -117,8 +117,8 @@ func contains(numbers []int32, n int32) bool {
 	return false
 }
 
-// await waits until no handler of p runs. If patience ends, the handler is told
-// to stop; one that does not is left alone, and what it does does not count.
+// await waits until no handler of p runs. When patience ends, it stops the
+// handler; the result of a handler that does not stop is ignored.
 func (r *run) await(p *partition, patient bool, patience <-chan time.Time) {
 	r.mu.Lock()
 	worker := p.worker
@@ -131,7 +131,7 @@ func (r *run) await(p *partition, patient bool, patience <-chan time.Time) {
 		case <-worker:
 			return
 		case <-patience:
-			r.k.log.Warn("handler told to stop: it took longer than the group waits", "place", p.place)
+			r.k.log.Warn("handler stopped: it took longer than the group allows", "uri", p.uri)
 		}
 	}
 	p.abort()
@@ -146,7 +146,7 @@ func (r *run) await(p *partition, patient bool, patience <-chan time.Time) {
 	}
 }
 
-// commitLoop commits now and then what was handled.
+// commitLoop commits the offsets of handled records periodically.
 func (r *run) commitLoop(ctx context.Context) {
 	tick := time.NewTicker(r.k.commitEvery)
 	defer tick.Stop()
@@ -162,8 +162,7 @@ func (r *run) commitLoop(ctx context.Context) {
 	}
 }
 
-// commit tells the brokers what was handled. What they refuse is told again
-// with the next commit.
+// commit commits the marks. Marks that the brokers refuse go into the next commit.
 func (r *run) commit(ctx context.Context) {
 	r.commits.Lock()
 	defer r.commits.Unlock()
@@ -203,7 +202,7 @@ func (r *run) commit(ctx context.Context) {
 	}
 	r.k.metrics.commitErrors.Inc()
 	if r.k.commits.Set(failure) {
-		r.k.log.Warn("offset commit failed; it is tried again, and a restart would read some records twice", "group", r.k.config.Group, "err", failure)
+		r.k.log.Warn("offset commit failed; retrying (a restart before that reads some records twice)", "group", r.k.config.Group, "err", failure)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -214,22 +213,22 @@ func (r *run) commit(ctx context.Context) {
 	}
 }
 
-// settle is called by the client with the offsets that newly assigned
-// partitions start from. Where the group has no place yet, the start that was
-// configured is turned into an offset, and that is committed: what arrives from
-// now on is ours, even if we are not there when it does.
-func (r *run) settle(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+// resolveStarts is called by the client with the start offsets of newly assigned
+// partitions. Where the group has no offset yet, it resolves the configured start
+// and commits it, so records that arrive during a later outage are read.
+func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	var starts kadm.ListedOffsets
+	anew := r.startAnew()
 	for topic, numbers := range offsets {
 		for number, o := range numbers {
 			tp := topicPartition{topic, number}
-			if o != r.k.start {
+			if o != r.k.start && !anew[topic] {
 				r.position(tp, o.EpochOffset(), false)
 				continue
 			}
 			if starts == nil {
 				var err error
-				if starts, err = r.listStarts(ctx); err != nil {
+				if starts, err = r.listStarts(ctx, len(anew) > 0); err != nil {
 					var shards *kadm.ShardErrors
 					if !errors.As(err, &shards) || shards.AllFailed {
 						return nil, err
@@ -245,18 +244,28 @@ func (r *run) settle(ctx context.Context, offsets map[string]map[int32]kgo.Offse
 	return offsets, nil
 }
 
-func (r *run) listStarts(ctx context.Context) (kadm.ListedOffsets, error) {
+// startAnew returns the topics that were made anew: the group's offsets are those
+// of deleted topics, until the start was marked.
+func (r *run) startAnew() map[string]bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.anew)
+}
+
+// listStarts lists the offsets of the configured start, or of the first records.
+func (r *run) listStarts(ctx context.Context, first bool) (kadm.ListedOffsets, error) {
 	topics := r.k.config.Topics
-	switch r.k.start {
-	case kgo.NewOffset().AtStart():
+	switch {
+	case first, r.k.start == kgo.NewOffset().AtStart():
 		return r.admin.ListStartOffsets(ctx, topics...)
-	case kgo.NewOffset().AtEnd():
+	case r.k.start == kgo.NewOffset().AtEnd():
 		return r.admin.ListEndOffsets(ctx, topics...)
 	}
 	return r.admin.ListOffsetsAfterMilli(ctx, r.k.start.EpochOffset().Offset, topics...)
 }
 
-// position notes where a partition is read from, to be committed if mark is set.
+// position sets the next offset of a partition, and marks it for the next commit
+// if mark is set.
 func (r *run) position(tp topicPartition, at kgo.EpochOffset, mark bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -264,8 +273,9 @@ func (r *run) position(tp topicPartition, at kgo.EpochOffset, mark bool) {
 	if p == nil {
 		return
 	}
-	p.next = at.Offset
+	p.next, p.fetched = at.Offset, at.Offset
 	if mark {
+		delete(r.anew, tp.topic)
 		r.marks[tp] = at
 	}
 }

@@ -29,7 +29,7 @@ const (
 // A process that reads from Kafka with the defaults stays small: three brokers,
 // all of them with large batches that inflate to ten times their size, and more
 // to read than it could hold.
-func TestKafkaMemory(t *testing.T) {
+func TestMemory(t *testing.T) {
 	if seeds := os.Getenv(memoryEnv); seeds != "" {
 		readAll(t, strings.Split(seeds, ","))
 		return
@@ -70,7 +70,7 @@ func TestKafkaMemory(t *testing.T) {
 	if err := p.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKafkaMemory$")
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMemory$")
 	child.Env = append(os.Environ(), memoryEnv+"="+strings.Join(fake.ListenAddrs(), ","))
 	out, err := child.CombinedOutput()
 	if err != nil {

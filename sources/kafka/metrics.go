@@ -6,7 +6,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// metrics counts what one Kafka source does.
+// metrics holds the metrics of one Kafka source.
 type metrics struct {
 	*sources.Counters
 	lag          *prometheus.GaugeVec // by topic and partition
@@ -14,6 +14,7 @@ type metrics struct {
 	held         prometheus.Gauge
 	fetchErrors  *prometheus.CounterVec // by reason
 	commitErrors prometheus.Counter
+	trimmed      prometheus.Counter
 }
 
 func newMetrics(source string, reg prometheus.Registerer) *metrics {
@@ -29,15 +30,17 @@ func newMetrics(source string, reg prometheus.Registerer) *metrics {
 		lag: gauges("mfawatch_kafka_lag_records",
 			"Records in an assigned partition that have not been acknowledged yet.", "topic", "partition").MustCurryWith(of),
 		assigned: gauges("mfawatch_kafka_assigned_partitions",
-			"Partitions that the consumer group has given to this process.").With(of),
+			"Partitions that the consumer group assigned to this process.").With(of),
 		held: gauges("mfawatch_kafka_held_bytes",
-			"Bytes that were read from Kafka and not acknowledged yet.").With(of),
+			"Bytes read from Kafka and not acknowledged yet.").With(of),
 		fetchErrors: counters("mfawatch_kafka_fetch_errors_total",
-			"Errors met in reading from Kafka, by reason.", "reason").MustCurryWith(of),
+			"Errors of fetches from Kafka, by reason.", "reason").MustCurryWith(of),
 		commitErrors: counters("mfawatch_kafka_commit_errors_total",
-			"Offset commits that failed; the next one covers them.").With(of),
+			"Offset commits that failed; the next commit covers them.").With(of),
+		trimmed: counters("mfawatch_kafka_trimmed_records_total",
+			"Offsets that retention deleted before they were read: records were lost.").With(of),
 	}
-	for _, r := range troubleReasons {
+	for _, r := range errorReasons {
 		m.fetchErrors.WithLabelValues(r)
 	}
 	return m

@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -27,7 +29,7 @@ type run struct {
 	client *kgo.Client
 	admin  *kadm.Client
 	slots  chan struct{} // one for each handler that runs
-	freed  chan struct{} // told when there may be room again
+	freed  chan struct{} // receives a value when memory may be free again
 
 	commits sync.Mutex // held from taking the marks until the brokers answered
 
@@ -35,23 +37,26 @@ type run struct {
 	parts  map[topicPartition]*partition
 	marks  map[topicPartition]kgo.EpochOffset // to be committed
 	held   int                                // bytes in queues
+	stale  map[string]bool                    // topics of which the client asks for the ID of a deleted one
+	anew   map[string]bool                    // topics to be read from their start, whatever the group's offset is
 	parked int                                // bytes in the queues of partitions that fail
 }
 
-// A partition is one that was assigned to us, with its deliveries.
+// A partition is an assigned partition with its queued deliveries.
 type partition struct {
 	topicPartition
-	place string
-	ctx   context.Context // of its handlers: done when they have to give up
+	uri   string
+	ctx   context.Context // of its handlers: done when they have to stop
 	abort context.CancelFunc
-	leave chan struct{} // closed when it is being taken away: no handler starts any more
+	leave chan struct{} // closed on revocation: no handler starts any more
 
 	// Guarded by run.mu.
-	queue   [][]*kgo.Record
+	queue   []delivery
 	bytes   int           // in queue
 	failing bool          // its first delivery failed
-	gone    bool          // taken away: what its worker does does not count any more
+	gone    bool          // revoked: results of its worker are ignored
 	next    int64         // the first offset that is not handled; negative: not known
+	fetched int64         // the first offset that was not queued; negative: not known
 	worker  chan struct{} // closed when the worker has ended; nil if none runs
 }
 
@@ -59,24 +64,24 @@ type partition struct {
 func (r *run) part(tp topicPartition) *partition {
 	p := r.parts[tp]
 	if p == nil {
-		p = &partition{topicPartition: tp, place: place(tp.topic, tp.number), leave: make(chan struct{}), next: -1}
+		p = &partition{topicPartition: tp, uri: uri(tp.topic, tp.number), leave: make(chan struct{}), next: -1, fetched: -1}
 		p.ctx, p.abort = context.WithCancel(context.Background())
 		r.parts[tp] = p
 	}
 	return p
 }
 
-// waitForRoom waits until more may be polled, and reports whether that is so
-// rather than ctx done.
-func (r *run) waitForRoom(ctx context.Context) bool {
+// waitForBudget waits until memory allows another poll. It returns false once ctx
+// is done.
+func (r *run) waitForBudget(ctx context.Context) bool {
 	for {
 		r.mu.Lock()
-		room := r.held-r.parked < heldBytes && r.held < parkedBytes
+		free := r.held-r.parked < heldBytes && r.held < parkedBytes
 		r.mu.Unlock()
 		if ctx.Err() != nil {
 			return false
 		}
-		if room {
+		if free {
 			return true
 		}
 		select {
@@ -86,27 +91,27 @@ func (r *run) waitForRoom(ctx context.Context) bool {
 	}
 }
 
-// hold puts n bytes of p on the books, or takes them off if n is negative. The
+// reserve adds n bytes of p to the memory budget; a negative n releases them. The
 // caller holds r.mu.
-func (r *run) hold(p *partition, n int) {
+func (r *run) reserve(p *partition, n int) {
 	p.bytes += n
 	r.held += n
 	if p.failing {
 		r.parked += n
 	}
 	r.k.metrics.held.Set(float64(r.held))
-	r.tellRoom()
+	r.signalFreed()
 }
 
-func (r *run) tellRoom() {
+func (r *run) signalFreed() {
 	select {
 	case r.freed <- struct{}{}:
 	default:
 	}
 }
 
-// fail says whether p fails now, and then parks what it holds and stops
-// fetching more of it. The caller holds r.mu.
+// fail sets whether p fails now. A failing partition parks its bytes and pauses
+// its fetches. The caller holds r.mu.
 func (r *run) fail(p *partition, failing bool) {
 	if p.failing == failing {
 		return
@@ -120,18 +125,54 @@ func (r *run) fail(p *partition, failing bool) {
 		r.parked -= p.bytes
 		r.client.ResumeFetchPartitions(this)
 	}
-	r.tellRoom()
+	r.signalFreed()
 }
 
-// offer queues records, the next of their partition.
-func (r *run) offer(topic string, number int32, records []*kgo.Record) {
+// A delivery is a queued range of offsets.
+type delivery struct {
+	parts iter.Seq2[processor.Part, error]
+	first int64
+	next  kgo.EpochOffset // to be committed after it
+	bytes int
+}
+
+// offer queues records, the next of their partition, whose log starts at start.
+func (r *run) offer(tp topicPartition, records []*kgo.Record, start int64) {
+	last := records[len(records)-1]
+	r.mu.Lock()
+	r.noteStart(r.part(tp), start)
+	r.mu.Unlock()
+	r.enqueue(tp, delivery{
+		parts: parts(uri(tp.topic, tp.number), records),
+		first: records[0].Offset,
+		next:  kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1},
+		bytes: size(records),
+	})
+}
+
+// skip queues a batch that inflates to too much for the quarantine, by its offset,
+// and has the client read on after it.
+func (r *run) skip(e *kgo.ErrDecompressTooLarge) {
+	tp := topicPartition{e.Topic, e.Partition}
+	given := processor.Part{
+		Origin: trail.At(uri(tp.topic, tp.number), e.Offset),
+		GivenUp: &processor.GivenUp{Reason: "too_large", Err: fmt.Errorf("the batch of offsets %d to %d inflates to more than %d MiB; read it with a Kafka client",
+			e.Offset, e.NextOffset-1, inflatedBatchBytes>>20)},
+	}
+	next := kgo.EpochOffset{Epoch: e.Epoch, Offset: e.NextOffset}
+	r.enqueue(tp, delivery{parts: func(yield func(processor.Part, error) bool) { yield(given, nil) }, first: e.Offset, next: next})
+	r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{tp.topic: {tp.number: next}})
+}
+
+func (r *run) enqueue(tp topicPartition, d delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.part(topicPartition{topic, number})
-	p.queue = append(p.queue, records)
-	r.hold(p, size(records))
+	p := r.part(tp)
+	p.queue = append(p.queue, d)
+	p.fetched = d.next.Offset
+	r.reserve(p, d.bytes)
 	if p.next < 0 {
-		p.next = records[0].Offset
+		p.next = d.first
 	}
 	if p.worker == nil {
 		p.worker = make(chan struct{})
@@ -146,8 +187,7 @@ func size(records []*kgo.Record) (n int) {
 	return n
 }
 
-// work handles the deliveries of p, one after the other, until there is none
-// left or p is taken away.
+// work handles the deliveries of p in order, until none is left or p is revoked.
 func (r *run) work(p *partition, done chan struct{}) {
 	defer close(done)
 	for {
@@ -157,10 +197,10 @@ func (r *run) work(p *partition, done chan struct{}) {
 			r.mu.Unlock()
 			return
 		}
-		records := p.queue[0]
+		d := p.queue[0]
 		r.mu.Unlock()
 
-		acked := r.deliver(p, records)
+		acked := r.deliver(p, d)
 
 		r.mu.Lock()
 		if p.gone || !acked {
@@ -168,13 +208,12 @@ func (r *run) work(p *partition, done chan struct{}) {
 			r.mu.Unlock()
 			return
 		}
-		// The commit point: from here on the brokers may be told.
-		last := records[len(records)-1]
-		p.next = last.Offset + 1
-		r.marks[p.topicPartition] = kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: p.next}
-		p.queue[0] = nil
+		// The commit point: from here on the offset may be committed.
+		p.next = d.next.Offset
+		r.marks[p.topicPartition] = d.next
+		p.queue[0] = delivery{}
 		p.queue = p.queue[1:]
-		r.hold(p, -size(records))
+		r.reserve(p, -d.bytes)
 		r.mu.Unlock()
 	}
 }
@@ -188,9 +227,9 @@ func (p *partition) leaving() bool {
 	}
 }
 
-// deliver offers records until the handler takes them. It reports false if p
-// was taken away first.
-func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
+// deliver offers d until the handler acknowledges them. It returns false if
+// p was revoked first.
+func (r *run) deliver(p *partition, d delivery) (acked bool) {
 	m, source := r.k.metrics, r.k.name
 	waits := r.k.retry.Start()
 	var failing status.Status
@@ -203,7 +242,7 @@ func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 		if try > 0 {
 			m.Retries.Inc()
 		}
-		err := r.handle(p.ctx, processor.Delivery{Source: source, Parts: parts(p.place, records)})
+		err := r.handle(p.ctx, processor.Delivery{Source: source, Parts: d.parts})
 		<-r.slots
 		if err == nil {
 			m.Acked.Inc()
@@ -211,13 +250,13 @@ func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 				r.mu.Lock()
 				r.fail(p, false)
 				r.mu.Unlock()
-				r.k.log.Info("delivery taken after it had failed", "place", p.place, "offset", records[0].Offset, "tries", try+1)
+				r.k.log.Info("delivery acknowledged after failures", "uri", p.uri, "offset", d.first, "tries", try+1)
 			}
 			return true
 		}
 		m.Failed.Inc()
 		if !errors.Is(err, context.Canceled) && failing.Set(err) {
-			r.k.log.Warn("delivery failed; it is offered again until it succeeds", "place", p.place, "offset", records[0].Offset, "err", err)
+			r.k.log.Warn("delivery failed; it is offered again until it succeeds", "uri", p.uri, "offset", d.first, "err", err)
 		}
 		r.mu.Lock()
 		if !p.gone {
@@ -234,15 +273,15 @@ func (r *run) deliver(p *partition, records []*kgo.Record) (acked bool) {
 	}
 }
 
-// parts yields the values of records. A record without a value, a tombstone,
-// says nothing.
-func parts(place string, records []*kgo.Record) func(yield func(processor.Part, error) bool) {
+// parts yields the values of records. Records without a value, tombstones,
+// are skipped.
+func parts(uri string, records []*kgo.Record) func(yield func(processor.Part, error) bool) {
 	return func(yield func(processor.Part, error) bool) {
 		for _, rec := range records {
 			if rec.Value == nil {
 				continue
 			}
-			if !yield(processor.Part{Origin: trail.At(place, rec.Offset), Bytes: rec.Value}, nil) {
+			if !yield(processor.Part{Origin: trail.At(uri, rec.Offset), Bytes: rec.Value}, nil) {
 				return
 			}
 		}

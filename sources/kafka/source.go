@@ -19,23 +19,23 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// Config says what is read from a cluster. How the cluster is reached is
-// not said here.
+// Config selects the topics and the consumer group. It holds no connection
+// settings.
 type Config struct {
 	Topics []string `koanf:"topics"`
-	Group  string   `koanf:"group"` // the consumer group, which keeps our place; mfawatch if empty
-	// Start is where a partition is read from that the group has no place in:
-	// earliest (also if empty), latest, or a time in RFC 3339. A place is kept
-	// from the moment a partition is first assigned, so that what arrives
-	// while nobody reads is read later, even with latest.
+	Group  string   `koanf:"group"` // the consumer group, which stores the offsets; mfawatch if empty
+	// Start is the first offset of a partition for which the group has none:
+	// earliest (also if empty), latest, or a time in RFC 3339. The offset is
+	// committed when a partition is first assigned, so records that arrive
+	// during an outage are read later, even with latest.
 	Start string `koanf:"start"`
 }
 
 // DefaultConfig returns the defaults. Reading starts at the
-// earliest record, since a deactivation that was before us still has to be told.
+// earliest record, so deactivations before the first start are alerted too.
 func DefaultConfig() Config { return Config{Group: "mfawatch", Start: "earliest"} }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
+// Validate returns every mistake in c. The errors are joined, each of the form
 // "field: problem".
 func (c Config) Validate() error {
 	var errs []error
@@ -80,27 +80,25 @@ func (c Config) startOffset() (kgo.Offset, error) {
 	return kgo.NewOffset().AfterMilli(t.UnixMilli()), nil
 }
 
-// What is fetched and held at once, so that memory stays bounded. The bytes that
-// are fetched are compressed, and CloudTrail inflates to ten times its size and
-// more; those that are held are not.
+// Bounds on memory. Fetched bytes are compressed, and CloudTrail inflates to ten
+// times its size and more; held bytes are inflated.
 const (
 	fetchBytes          = 512 << 10 // by one fetch from one broker
 	fetchPartitionBytes = 256 << 10 // by one fetch from one partition
-	fetchesAtOnce       = 4         // in flight or waiting to be polled
-	inflatedBatchBytes  = 64 << 20  // a batch that inflates to more is skipped, counted and named
-	heldBytes           = 4 << 20   // polled and not handled yet: no more is polled over it
-	parkedBytes         = 24 << 20  // the same with what waits to be offered again
+	concurrentFetches   = 4         // in flight or waiting to be polled
+	inflatedBatchBytes  = 8 << 20   // a batch that inflates to more is quarantined by its offset
+	heldBytes           = 4 << 20   // polled and not handled yet; polling pauses above it
+	parkedBytes         = 24 << 20  // the same, deliveries that wait for a retry included
 )
 
-// Source reads topics as a member of a consumer group. What one poll brings of
-// one partition is one delivery. The deliveries of a partition are handled one
-// after the other, in offset order; those of several partitions at once.
+// Source reads topics as a member of a consumer group. The records of one
+// partition in one poll are one delivery. Deliveries of a partition are handled
+// in offset order, those of several partitions concurrently.
 //
-// An offset is committed only after the handler returned nil for everything
-// before it, and never after the partition was given up. A delivery that failed
-// is offered again until it succeeds, which holds up its partition and no other.
-// When a partition is taken away, the handler that runs is waited for and its
-// offset committed first.
+// An offset is committed only after the handler returned nil for every record
+// before it, and never after the partition was revoked. A failed delivery is
+// offered again until it succeeds, which delays its partition and no other. A
+// revocation waits for the running handler and commits its offset first.
 type Source struct {
 	name    string
 	config  Config
@@ -112,6 +110,7 @@ type Source struct {
 	member   atomic.Bool   // of the group
 	watching status.Status // of the cluster, by asking where the partitions end
 	fetching status.Status
+	trimmed  status.Status // records were lost to retention
 	commits  status.Status
 
 	// Set otherwise by tests.
@@ -119,7 +118,7 @@ type Source struct {
 	commitEvery time.Duration
 	watchEvery  time.Duration
 	patience    time.Duration // for a running handler when its partition is taken away
-	atOnce      int           // handlers
+	concurrency int           // handlers
 }
 
 var _ sources.Source = (*Source)(nil)
@@ -140,11 +139,12 @@ func New(name string, c Config, opts []kgo.Opt, o sources.Options) (*Source, err
 		log:         o.Log(name),
 		metrics:     newMetrics(name, o.Registerer),
 		fetching:    status.Status{Lasts: fetchErrorAge},
+		trimmed:     status.Status{Lasts: trimmedAge},
 		retry:       sources.DefaultBackoff,
 		commitEvery: time.Second,
 		watchEvery:  10 * time.Second,
 		patience:    40 * time.Second, // less than the group's rebalance timeout of 60
-		atOnce:      runtime.GOMAXPROCS(0),
+		concurrency: runtime.GOMAXPROCS(0),
 	}
 	k.start, _ = c.startOffset()
 	if err := kgo.ValidateOpts(k.options(&run{})...); err != nil {
@@ -164,20 +164,21 @@ func (k *Source) options(r *run) []kgo.Opt {
 		kgo.OnPartitionsAssigned(r.assigned),
 		kgo.OnPartitionsRevoked(r.revoked),
 		kgo.OnPartitionsLost(r.lost),
-		kgo.AdjustFetchOffsetsFn(r.settle),
+		kgo.AdjustFetchOffsetsFn(r.resolveStarts),
 		kgo.MetadataMaxAge(time.Minute), // so that new topics and partitions are seen soon
 		kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
-		kgo.MaxConcurrentFetches(fetchesAtOnce),
+		kgo.MaxConcurrentFetches(concurrentFetches),
 		kgo.FetchMaxWait(500 * time.Millisecond),
 		kgo.MaxDecompressBatchBytes(inflatedBatchBytes),
 		kgo.DisableClientMetrics(),
+		kgo.SessionTimeout(10 * time.Second), // after a crash the other members go on by then
 	}, k.opts...)
 }
 
-// Run reads until ctx is done. Then it lets the handlers that run finish,
-// commits what they have done, leaves the group and returns nil. What the
-// cluster refuses is logged, counted and tried again: see Ready.
+// Run reads until ctx is done. Then it waits for running handlers, commits their
+// offsets, leaves the group and returns nil. Errors of the cluster are logged,
+// counted and retried: see Ready.
 func (k *Source) Run(ctx context.Context, h processor.Handler) error {
 	r := &run{
 		k:      k,
@@ -185,7 +186,9 @@ func (k *Source) Run(ctx context.Context, h processor.Handler) error {
 		made:   make(chan struct{}),
 		parts:  make(map[topicPartition]*partition),
 		marks:  make(map[topicPartition]kgo.EpochOffset),
-		slots:  make(chan struct{}, k.atOnce),
+		stale:  make(map[string]bool),
+		anew:   make(map[string]bool),
+		slots:  make(chan struct{}, k.concurrency),
 		freed:  make(chan struct{}, 1),
 	}
 	client, err := kgo.NewClient(k.options(r)...)
@@ -202,7 +205,7 @@ func (k *Source) Run(ctx context.Context, h processor.Handler) error {
 	r.pollLoop(ctx)
 	loops.Wait()
 
-	// Leaving the group takes every partition away, and so does the rest.
+	// Leaving the group revokes every partition.
 	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.patience+20*time.Second)
 	defer cancel()
 	if err := client.LeaveGroupContext(leave); err != nil {
@@ -214,11 +217,10 @@ func (k *Source) Run(ctx context.Context, h processor.Handler) error {
 	return nil
 }
 
-// pollLoop polls until ctx is done. A rebalance is kept waiting only while what
-// was polled is handed out, so that nothing of a partition is handed out after
-// it was taken away.
+// pollLoop polls until ctx is done. A rebalance waits only while polled records
+// are queued, so no record is queued after its partition was revoked.
 func (r *run) pollLoop(ctx context.Context) {
-	for r.waitForRoom(ctx) {
+	for r.waitForBudget(ctx) {
 		fetches := r.client.PollFetches(ctx)
 		if fetches.IsClientClosed() || ctx.Err() != nil {
 			r.client.AllowRebalance()
@@ -227,14 +229,14 @@ func (r *run) pollLoop(ctx context.Context) {
 		fetches.EachError(r.fetchError)
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			if len(p.Records) > 0 {
-				r.offer(p.Topic, p.Partition, p.Records)
+				r.offer(topicPartition{p.Topic, p.Partition}, p.Records, p.LogStartOffset)
 			}
 		})
 		r.client.AllowRebalance()
 	}
 }
 
-// place is what origins say about records of a partition.
-func place(topic string, number int32) string {
+// uri returns the origin of the records of a partition.
+func uri(topic string, number int32) string {
 	return "kafka://" + topic + "/" + strconv.FormatInt(int64(number), 10)
 }

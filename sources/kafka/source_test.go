@@ -19,7 +19,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
-func TestKafkaStart(t *testing.T) {
+func TestStart(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		for _, tt := range []struct {
 			start string
@@ -51,7 +51,7 @@ func TestKafkaStart(t *testing.T) {
 	})
 }
 
-func TestKafkaKeepsItsPlaceWithLatest(t *testing.T) {
+func TestKeepsItsOffsetWithLatest(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		topic, group, in := c.topic(1), name("group"), newInbox(t)
 		c.produce(topic, 0, "before")
@@ -67,7 +67,7 @@ func TestKafkaKeepsItsPlaceWithLatest(t *testing.T) {
 	})
 }
 
-func TestKafkaOrder(t *testing.T) {
+func TestOrder(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		const partitions, each = 5, 400
 		topic, in := c.topic(partitions), newInbox(t)
@@ -83,8 +83,8 @@ func TestKafkaOrder(t *testing.T) {
 		var running [partitions]atomic.Int32
 		in.before = func(_ context.Context, got received) error {
 			var p int
-			if _, err := fmt.Sscanf(strings.TrimPrefix(got.place, "kafka://"+topic+"/"), "%d", &p); err != nil {
-				t.Errorf("place %q", got.place)
+			if _, err := fmt.Sscanf(strings.TrimPrefix(got.uri, "kafka://"+topic+"/"), "%d", &p); err != nil {
+				t.Errorf("place %q", got.uri)
 			}
 			if running[p].Add(1) > 1 {
 				t.Errorf("two deliveries of partition %d at once", p)
@@ -98,19 +98,19 @@ func TestKafkaOrder(t *testing.T) {
 		next := make(map[string]int64)
 		for _, call := range in.called() {
 			for i, o := range call.offsets {
-				if o != next[call.place] {
-					t.Fatalf("%s@%d, want @%d", call.place, o, next[call.place])
+				if o != next[call.uri] {
+					t.Fatalf("%s@%d, want @%d", call.uri, o, next[call.uri])
 				}
-				next[call.place]++
-				if want := fmt.Sprintf("%s-%d", call.place[strings.LastIndex(call.place, "/")+1:], o); call.values[i] != want {
-					t.Fatalf("%s@%d is %q, want %q", call.place, o, call.values[i], want)
+				next[call.uri]++
+				if want := fmt.Sprintf("%s-%d", call.uri[strings.LastIndex(call.uri, "/")+1:], o); call.values[i] != want {
+					t.Fatalf("%s@%d is %q, want %q", call.uri, o, call.values[i], want)
 				}
 			}
 		}
 	})
 }
 
-func TestKafkaCommitsOnlyWhatWasAcked(t *testing.T) {
+func TestCommitsOnlyWhatWasAcked(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		topic, group, in := c.topic(1), name("group"), newInbox(t)
 		running, release := make(chan struct{}, 1), make(chan struct{})
@@ -131,12 +131,12 @@ func TestKafkaCommitsOnlyWhatWasAcked(t *testing.T) {
 
 // A delivery that fails is offered again, the same; its neighbours go on, and
 // the group does not throw us out, however long it takes.
-func TestKafkaHandlerError(t *testing.T) {
+func TestHandlerError(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		topic, group, in, reg := c.topic(2), name("group"), newInbox(t), prometheus.NewPedanticRegistry()
 		var healed atomic.Bool
 		in.before = func(_ context.Context, got received) error {
-			if strings.HasSuffix(got.place, "/0") && !healed.Load() {
+			if strings.HasSuffix(got.uri, "/0") && !healed.Load() {
 				return errors.New("disk full")
 			}
 			return nil
@@ -167,7 +167,7 @@ func TestKafkaHandlerError(t *testing.T) {
 		c.waitCommitted(group, topic, 0, 3)
 		var sick [][]string
 		for _, call := range in.called() {
-			if strings.HasSuffix(call.place, "/0") {
+			if strings.HasSuffix(call.uri, "/0") {
 				sick = append(sick, call.values)
 			}
 		}
@@ -187,7 +187,7 @@ func TestKafkaHandlerError(t *testing.T) {
 	})
 }
 
-func TestKafkaRestartResumes(t *testing.T) {
+func TestRestartResumes(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		topic, group := c.topic(1), name("group")
 		config := Config{Topics: []string{topic}, Group: group}
@@ -216,12 +216,12 @@ func TestKafkaRestartResumes(t *testing.T) {
 	})
 }
 
-func TestKafkaShutdownLetsHandlersFinish(t *testing.T) {
+func TestShutdownLetsHandlersFinish(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		topic, group, in := c.topic(2), name("group"), newInbox(t)
 		running, release := make(chan struct{}), make(chan struct{})
 		in.before = func(ctx context.Context, got received) error {
-			if strings.HasSuffix(got.place, "/1") {
+			if strings.HasSuffix(got.uri, "/1") {
 				return errors.New("broken") // waits to be offered again, for ever
 			}
 			running <- struct{}{}
@@ -262,7 +262,7 @@ func TestKafkaShutdownLetsHandlersFinish(t *testing.T) {
 
 // Two members share the partitions, nothing is lost, and as everybody leaves in
 // good order nothing is read twice.
-func TestKafkaRebalance(t *testing.T) {
+func TestRebalance(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		const partitions = 6
 		topic, group := c.topic(partitions), name("group")
@@ -322,7 +322,7 @@ func TestKafkaRebalance(t *testing.T) {
 
 // When a partition is taken away, the handler that runs is waited for, and its
 // offset committed, before the next owner begins.
-func TestKafkaRevokeDuringHandler(t *testing.T) {
+func TestRevokeDuringHandler(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		topic, group := c.topic(2), name("group")
 		config := Config{Topics: []string{topic}, Group: group}
@@ -365,7 +365,7 @@ func TestKafkaRevokeDuringHandler(t *testing.T) {
 // A handler that takes longer than the group waits is left behind. What it says
 // then does not count: the partition is somebody else's, who may be at another
 // offset.
-func TestKafkaNoCommitAfterRevoke(t *testing.T) {
+func TestNoCommitAfterRevoke(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		topic, group := c.topic(2), name("group")
 		config := Config{Topics: []string{topic}, Group: group}
@@ -409,7 +409,7 @@ func TestKafkaNoCommitAfterRevoke(t *testing.T) {
 		}
 		close(release) // the first one's handlers return nil
 		var partition int32
-		if strings.HasSuffix(got.place, "/1") {
+		if strings.HasSuffix(got.uri, "/1") {
 			partition = 1
 		}
 		other := 1 - partition
@@ -421,7 +421,7 @@ func TestKafkaNoCommitAfterRevoke(t *testing.T) {
 	})
 }
 
-func TestKafkaNullAndCompressed(t *testing.T) {
+func TestNullAndCompressed(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		topic, group, in := c.topic(1), name("group"), newInbox(t)
 		gz := string([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0}) // not ours to open
@@ -448,7 +448,7 @@ func TestKafkaNullAndCompressed(t *testing.T) {
 	})
 }
 
-func TestKafkaTopicCreatedLater(t *testing.T) {
+func TestTopicCreatedLater(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		topic, in := name("topic"), newInbox(t)
 		k := c.source(Config{Topics: []string{topic}, Group: name("group")})
@@ -465,7 +465,7 @@ func TestKafkaTopicCreatedLater(t *testing.T) {
 	})
 }
 
-func TestKafkaPartsDoNotAllocate(t *testing.T) {
+func TestPartsDoNotAllocate(t *testing.T) {
 	var records []*kgo.Record
 	for i := range 1000 {
 		records = append(records, &kgo.Record{Offset: int64(i), Value: []byte("x")})
@@ -489,7 +489,7 @@ func TestKafkaPartsDoNotAllocate(t *testing.T) {
 	}
 }
 
-func TestKafkaConfig(t *testing.T) {
+func TestConfig(t *testing.T) {
 	for _, tt := range []struct {
 		config Config
 		want   string

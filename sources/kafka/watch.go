@@ -16,17 +16,20 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// troubleReasons are the values of the reason label.
-var troubleReasons = []string{"unknown_topic", "authorization", "authentication", "connection", "tls", "data_loss", "too_large", "group", "other"}
+// errorReasons lists the values of the reason label.
+var errorReasons = []string{"unknown_topic", "authorization", "authentication", "connection", "tls", "data_loss", "too_large", "group", "other"}
 
-// fetchErrorAge is how long an error in fetching counts after it was last seen:
-// the client fetches again much more often than that.
+// fetchErrorAge is how long a fetch error lasts after it was last seen. The client
+// fetches much more often than that.
 const fetchErrorAge = 30 * time.Second
 
-// Ready is nil while the source is a member of its group and the cluster lets
-// it read; else it says what is wrong and what to do about it.
+// trimmedAge is how long the source is not ready after records were lost.
+const trimmedAge = 10 * time.Minute
+
+// Ready returns nil while the source is a member of its group and can read;
+// otherwise an error with its remedy.
 func (k *Source) Ready() error {
-	if err := cmp.Or(k.watching.Err(), k.fetching.Err()); err != nil {
+	if err := cmp.Or(k.watching.Err(), k.fetching.Err(), k.trimmed.Err()); err != nil {
 		return err
 	}
 	if !k.member.Load() {
@@ -35,14 +38,17 @@ func (k *Source) Ready() error {
 	return nil
 }
 
-// watchLoop asks now and then where the partitions end. That tells the lag,
-// also of partitions that are not fetched because a delivery fails, and tells
-// whether the cluster can be reached and has the topics.
+// watchLoop lists the bounds of the partitions periodically. They show the lag,
+// also of paused partitions, records lost to retention, and whether the cluster
+// can be reached and has the topics.
 func (r *run) watchLoop(ctx context.Context) {
 	tick := time.NewTicker(r.k.watchEvery)
 	defer tick.Stop()
 	for {
 		err := r.watch(ctx)
+		if err == nil {
+			r.rejoin()
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -52,7 +58,7 @@ func (r *run) watchLoop(ctx context.Context) {
 			err = fmt.Errorf("kafka source %s: %w%s", r.k.name, err, hint)
 		}
 		if r.k.watching.Set(err) && err != nil {
-			r.k.log.Warn("cannot read from kafka; trying again", "err", err)
+			r.k.log.Warn("cannot read from kafka; retrying", "err", err)
 		}
 		select {
 		case <-tick.C:
@@ -69,9 +75,16 @@ func (r *run) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	starts, err := r.admin.ListStartOffsets(within, r.k.config.Topics...)
+	if err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for tp, p := range r.parts {
+		if start, ok := starts.Lookup(tp.topic, tp.number); ok && start.Err == nil {
+			r.noteStart(p, start.Offset)
+		}
 		if end, ok := ends.Lookup(tp.topic, tp.number); ok && end.Err == nil && p.next >= 0 {
 			r.k.metrics.lag.WithLabelValues(tp.topic, strconv.Itoa(int(tp.number))).Set(float64(max(0, end.Offset-p.next)))
 		}
@@ -89,7 +102,45 @@ func (r *run) watch(ctx context.Context) error {
 	return nil
 }
 
-// fetchError is called with what the client could not fetch and tries again.
+// rejoin subscribes again to topics that were deleted and made anew: the client
+// goes on asking for the old ones. Their marks and offsets are of no use, so they
+// are read from their start.
+func (r *run) rejoin() {
+	r.mu.Lock()
+	gone := make(map[string][]int32)
+	for topic := range r.stale {
+		for tp := range r.parts {
+			if tp.topic == topic {
+				gone[topic] = append(gone[topic], tp.number)
+				r.anew[topic] = true
+			}
+		}
+	}
+	clear(r.stale)
+	r.mu.Unlock()
+	for topic := range gone {
+		r.k.log.Error("topic was deleted and made anew; it is read from its start", "topic", topic)
+		r.release(map[string][]int32{topic: gone[topic]}, false)
+		r.client.PurgeTopicsFromConsuming(topic)
+		r.client.AddConsumeTopics(topic)
+	}
+}
+
+// noteStart reports the records of p that retention deleted before they were
+// fetched, as the log of p starts at start. The caller holds r.mu.
+func (r *run) noteStart(p *partition, start int64) {
+	lost := start - p.fetched
+	if p.fetched < 0 || lost <= 0 {
+		return
+	}
+	r.k.metrics.trimmed.Add(float64(lost))
+	r.k.log.Error("records lost: retention deleted them before they were read; find them in the trail's bucket with 'mfawatch scan', and lengthen the topic's retention",
+		"uri", p.uri, "from", p.fetched, "to", start-1, "records", lost)
+	r.k.trimmed.Set(fmt.Errorf("kafka source %s: %s: retention deleted offsets %d to %d before they were read", r.k.name, p.uri, p.fetched, start-1))
+	p.fetched = start
+}
+
+// fetchError handles an error of a fetch, which the client retries.
 func (r *run) fetchError(topic string, number int32, err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && topic == "" {
 		return
@@ -98,10 +149,15 @@ func (r *run) fetchError(topic string, number int32, err error) {
 	r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
 	var tooLarge *kgo.ErrDecompressTooLarge
 	if errors.As(err, &tooLarge) {
-		r.k.log.Error("batch skipped: it inflates to more than is read", "place", place(topic, number),
+		r.k.log.Error("batch quarantined by its offset: it inflates to too much", "uri", uri(topic, number),
 			"offset", tooLarge.Offset, "next", tooLarge.NextOffset, "bound", inflatedBatchBytes)
-		r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{topic: {number: {Epoch: tooLarge.Epoch, Offset: tooLarge.NextOffset}}})
+		r.skip(tooLarge)
 		return
+	}
+	if errors.Is(err, kerr.UnknownTopicID) && topic != "" {
+		r.mu.Lock()
+		r.stale[topic] = true
+		r.mu.Unlock()
 	}
 	where := "topic " + topic
 	if topic == "" {
@@ -109,11 +165,11 @@ func (r *run) fetchError(topic string, number int32, err error) {
 	}
 	err = fmt.Errorf("kafka source %s: %s: %w%s", r.k.name, where, err, hint)
 	if r.k.fetching.Set(err) {
-		r.k.log.Warn("cannot read from kafka; trying again", "err", err)
+		r.k.log.Warn("cannot read from kafka; retrying", "err", err)
 	}
 }
 
-// explain sorts an error into its class and says what to do about it.
+// explain returns the class of an error and its remedy.
 func explain(err error) (reason, hint string) {
 	var (
 		loss      *kgo.ErrDataLoss
@@ -131,7 +187,7 @@ func explain(err error) (reason, hint string) {
 	case errors.As(err, &tooLarge):
 		return "too_large", ""
 	case errors.Is(err, kerr.UnknownTopicOrPartition), errors.Is(err, kerr.UnknownTopicID):
-		return "unknown_topic", "; create the topic, or correct topics: it is read as soon as it is there"
+		return "unknown_topic", "; create the topic, or correct topics: it is read as soon as it exists"
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		return "authorization", "; allow the user to READ and DESCRIBE the topic"
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
@@ -143,7 +199,7 @@ func explain(err error) (reason, hint string) {
 	case errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &record):
 		return "tls", "; check tls: ca_file, server_name, and whether the port speaks TLS"
 	case errors.Is(err, io.EOF):
-		return "connection", "; the broker closes the connection, as it does when it wants TLS or SASL, or others: check tls and sasl"
+		return "connection", "; the broker closed the connection, as it does when it expects TLS or SASL, or other settings: check tls and sasl"
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return "connection", "; check brokers, tls and the network between"
 	case errors.As(err, &session):

@@ -11,38 +11,40 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// Config says which queue names the objects that are read, and which of
-// them. How AWS is reached is not said here.
+// Config is the queue that names the objects, and the filters on them. It holds no
+// connection settings.
 type Config struct {
-	// QueueURL is of the SQS queue that S3, SNS, CloudTrail or EventBridge notify,
-	// in whatever shapes and mixed.
+	// QueueURL is the URL of the SQS queue that S3, SNS, CloudTrail or EventBridge
+	// notify, in any mixture.
 	QueueURL string `koanf:"queue_url"`
-	// Concurrency is how many messages are worked on at once. Memory is bounded by
-	// it times a scanner's window.
+	// Concurrency is how many messages are worked on concurrently. Memory is bounded
+	// by it times a scanner's window.
 	Concurrency int `koanf:"concurrency"`
-	// VisibilityTimeout is for how long SQS keeps a message for us, prolonged at
-	// half time while we work on it: how long the messages of a replica that died
-	// are hidden from the others. Whole seconds.
+	// VisibilityTimeout is how long SQS hides a received message, prolonged at half
+	// time during the work on it. The messages of a crashed replica come again
+	// after it. Whole seconds.
 	VisibilityTimeout time.Duration `koanf:"visibility_timeout"`
-	// MaxReceives is how often a message may come until it is given up for a cause
-	// of its own: it is kept in the quarantine with the cause, and deleted. 0: it
-	// never is, which leaves it to the queue's redrive policy. Outages are no
-	// cause of its own.
+	// MaxReceives is how often a message may fail for a cause of its own before it
+	// goes to the quarantine and is deleted. 0: never, which leaves it to the
+	// queue's redrive policy. Outages do not count.
 	MaxReceives int         `koanf:"max_receives"`
 	Retry       RetryConfig `koanf:"retry"`
 
-	// Objects that lie elsewhere, as their keys say, are skipped unread. Empty: none
-	// is. A key that does not say is read.
+	// Buckets are the only buckets whose objects are fetched. Empty: any, so every
+	// sender to the queue chooses what the role reads.
+	Buckets []string `koanf:"buckets"`
+	// Objects of other accounts, regions or prefixes, as their keys say, are skipped
+	// unread. Empty: none is skipped. A key of unknown form is read.
 	Accounts []string `koanf:"accounts"`
 	Regions  []string `koanf:"regions"`
 	Prefixes []string `koanf:"prefixes"`
-	// AuditEvery is of how many objects that these skip one is read all the same,
-	// to see that nothing is missed. 0: none.
+	// AuditEvery samples the skipped objects: one in so many is read, to prove that
+	// the filters miss nothing. 0: none.
 	AuditEvery int `koanf:"filter_sample"`
 }
 
-// RetryConfig says when a message that failed comes again: after Min, twice
-// as long each time it is received, and Max at most.
+// RetryConfig is the wait before a failed message comes again: Min at first,
+// doubled with each receive, up to Max.
 type RetryConfig struct {
 	Min time.Duration `koanf:"min"`
 	Max time.Duration `koanf:"max"`
@@ -65,7 +67,7 @@ const (
 	maxWork        = time.Hour      // on one message; its visibility is prolonged no further
 )
 
-// Validate tells every mistake in c. The errors are joined, each of the form
+// Validate returns every mistake in c. The errors are joined, each of the form
 // "field: problem".
 func (c Config) Validate() error {
 	var errs []error
@@ -89,6 +91,11 @@ func (c Config) Validate() error {
 	if c.MaxReceives < 0 || c.MaxReceives > 1000 {
 		bad("max_receives", "want 1 to 1000, or 0 to leave it to the queue's redrive policy, got %d", c.MaxReceives)
 	}
+	for i, name := range c.Buckets {
+		if !bucketName.MatchString(name) {
+			bad(fmt.Sprintf("buckets[%d]", i), "want the name of a bucket, such as my-trail, without s3:// or a key, got %q", name)
+		}
+	}
 	for i, account := range c.Accounts {
 		if !bucket.IsAccount(account) {
 			bad(fmt.Sprintf("accounts[%d]", i), "want the 12 digits of an account, in quotes, got %q", account)
@@ -102,7 +109,7 @@ func (c Config) Validate() error {
 	for i, prefix := range c.Prefixes {
 		switch {
 		case prefix == "":
-			bad(fmt.Sprintf("prefixes[%d]", i), "empty, which every key begins with; leave prefixes out")
+			bad(fmt.Sprintf("prefixes[%d]", i), "empty, which matches every key; leave prefixes out")
 		case strings.HasPrefix(prefix, "s3:"), strings.HasPrefix(prefix, "/"):
 			bad(fmt.Sprintf("prefixes[%d]", i), "want how keys begin, without bucket or leading slash, such as AWSLogs/, got %q", prefix)
 		}
@@ -112,6 +119,8 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$`)
 
 func queueProblem(address string) string {
 	const example = "https://sqs.us-east-1.amazonaws.com/111122223333/trail"
@@ -133,7 +142,7 @@ func queueProblem(address string) string {
 // endpoint, and in the older us-east-1.queue.amazonaws.com.
 var queueHost = regexp.MustCompile(`(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\.|^([a-z0-9-]+)\.queue\.amazonaws\.`)
 
-// QueueRegion is the region that a queue's URL names, "" if none.
+// QueueRegion returns the region that a queue's URL names, "" if none.
 func QueueRegion(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {

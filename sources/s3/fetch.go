@@ -13,9 +13,9 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// smallObject is up to where an object is read before a scanner is taken for it:
-// many can be waited for with few scanners then. CloudTrail's are mostly a few
-// kilobytes.
+// smallObject is the size up to which an object is read before a scanner is
+// acquired, so few scanners serve many downloads. Most objects of CloudTrail have
+// a few kilobytes.
 const smallObject = 64 << 10
 
 // A fetched object is bytes, if it is small, a body, or an error.
@@ -26,8 +26,8 @@ type fetched struct {
 	err    error
 }
 
-// fetch asks for an object. If it is not there, the other reading of its key is
-// tried, once.
+// fetch opens an object. If it is missing, fetch tries the other reading of its
+// key once.
 func (a *attempt) fetch(o namedObject) *fetched {
 	f := &fetched{object: o.Object}
 	f.body, f.err = a.run.objects.Open(a.ctx, f.object)
@@ -65,16 +65,17 @@ func (a *attempt) fetch(o namedObject) *fetched {
 	return f
 }
 
-// isAbsent reports whether an object may not be there: who may not list a bucket
-// is denied what is not in it.
+// isAbsent reports whether an object may be missing. Without the permission to
+// list a bucket, S3 answers that access to a missing object is denied.
 func isAbsent(err error) bool {
 	var oe *bucket.ObjectError
 	return errors.As(err, &oe) && (oe.Fault == bucket.FaultMissing || oe.Fault == bucket.FaultDenied)
 }
 
-// Why objects are not read, beside the KeyKinds that are not records.
+// Reasons for which objects are skipped, besides the KeyKinds that are no records.
 const (
 	skippedFolder  = "folder" // the marker of one
+	skippedBucket  = "bucket"
 	skippedAccount = "account"
 	skippedRegion  = "region"
 	skippedPrefix  = "prefix"
@@ -82,25 +83,35 @@ const (
 
 var skipReasons = []string{
 	string(bucket.KeyDigest), string(bucket.KeyInsight), string(bucket.KeyNetworkActivity), string(bucket.KeyAggregated), string(bucket.KeyForeign),
-	skippedFolder, skippedAccount, skippedRegion, skippedPrefix,
+	skippedFolder, skippedBucket, skippedAccount, skippedRegion, skippedPrefix,
 }
 
-// choose is the objects that are to be read. What is left out is counted.
+// choose returns the objects to read, and counts the others.
 func (a *attempt) choose(named []namedObject) []namedObject {
 	read := named[:0]
 	for _, o := range named {
-		reason := a.skip(o.Key)
+		reason := a.skip(o.Object)
 		if reason == "" || a.audited(o, reason) {
 			read = append(read, o)
 			continue
 		}
 		a.metrics.skipped.WithLabelValues(a.name, reason).Inc()
+		if reason == skippedBucket {
+			a.warn.Do(func() {
+				a.log.Warn("message names an object in a bucket that is not configured; it is skipped unread, check buckets and who may send to the queue",
+					"message", a.m.id, "object", o.Object.String())
+			})
+		}
 	}
 	return read
 }
 
-// skip is why an object of that key is not read, "" if it is.
-func (s *Source) skip(key string) string {
+// skip returns why an object is not read, "" if it is read.
+func (s *Source) skip(o bucket.Object) string {
+	if len(s.config.Buckets) > 0 && !slices.Contains(s.config.Buckets, o.Bucket) {
+		return skippedBucket
+	}
+	key := o.Key
 	if strings.HasSuffix(key, "/") {
 		return skippedFolder
 	}
@@ -109,7 +120,7 @@ func (s *Source) skip(key string) string {
 	}
 	k, known := bucket.ParseKey(key)
 	switch {
-	case !known: // it says nothing, so it is read (R33)
+	case !known: // a key of unknown form is read (R33)
 		return ""
 	case k.Kind != bucket.KeyRecords:
 		return string(k.Kind)
@@ -121,9 +132,9 @@ func (s *Source) skip(key string) string {
 	return ""
 }
 
-// audited looks into one of so many objects that a filter skips, and reports
-// whether it has to be read after all (R34). Objects of other accounts are
-// expected to hold records of IAM, theirs; they are not looked into.
+// audited reads a sample of the objects that a filter skips, and reports whether
+// the object has to be read after all (R34). Objects of other accounts are never
+// sampled, since they hold records of IAM of their own.
 func (a *attempt) audited(o namedObject, reason string) (needed bool) {
 	if a.config.AuditEvery == 0 || reason != skippedRegion && reason != skippedPrefix {
 		return false
@@ -141,14 +152,14 @@ func (a *attempt) audited(o namedObject, reason string) (needed bool) {
 		return false
 	}
 	a.metrics.alarms.Inc()
-	a.log.Error("a filter skips objects that hold records of IAM, so that deactivations may be missed: see to regions and prefixes", "object", o.Object.String(), "filter", reason)
+	a.log.Error("a filter skips objects that hold records of IAM, so deactivations may be missed; check regions and prefixes", "object", o.Object.String(), "filter", reason)
 	return true
 }
 
 // The member of a record of IAM, as CloudTrail writes it.
 var iamSource = []byte(`"eventSource":"iam.amazonaws.com"`)
 
-// maxAudited is how much of an object is looked into.
+// maxAudited bounds the part of an object that the audit reads.
 const maxAudited = 1 << 30
 
 // holdsIAM reports whether an object holds a record of IAM.

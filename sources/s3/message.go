@@ -17,9 +17,9 @@ type worker struct {
 	buf []byte // of the small object at hand
 }
 
-// causeMessage is why a message is given up that cannot be understood. The
-// other causes are bucket.Faults.
-const causeMessage = "message"
+// causeUnparsable is the cause of messages that cannot be understood. The other
+// causes are bucket.Faults.
+const causeUnparsable = "message"
 
 // A failure is why a message cannot be deleted yet.
 type failure struct {
@@ -28,8 +28,8 @@ type failure struct {
 	err   error
 }
 
-// ownFault reports whether a fault may be the object's own, so that its message
-// is given up in the end. An outage is not.
+// ownFault reports whether a fault may be the object's own, so its message goes to
+// the quarantine in the end. An outage is not.
 func ownFault(f bucket.Fault) bool {
 	switch f {
 	case bucket.FaultThrottled, bucket.FaultServer, bucket.FaultNetwork, bucket.FaultCredentials:
@@ -47,10 +47,10 @@ type attempt struct {
 	records  bool          // the message holds records itself
 	first    *fetched      // the first object, fetched beforehand
 	failures []failure
-	damage   []failure // told of by the handler in the offer under way
+	damage   []failure // reported by the handler for the offer under way
 }
 
-// message works on m until it is done, given up or put back.
+// message works on m until it is acknowledged, quarantined or put back.
 func (w *worker) message(ctx context.Context, m *message) {
 	n, err := parseNotification(m.body)
 	if err == nil && len(n.objects) == 0 && !n.records {
@@ -63,14 +63,14 @@ func (w *worker) message(ctx context.Context, m *message) {
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	w.held.begin(m, stop)
-	defer w.held.begin(m, nil)
+	w.held.setStop(m, stop)
+	defer w.held.setStop(m, nil)
 
 	a := &attempt{worker: w, ctx: ctx, m: m, records: n.records}
 	a.objects = a.choose(n.objects)
 	last := w.config.MaxReceives > 0 && m.receives >= w.config.MaxReceives
-	if err != nil { // however often it comes, it will not be understood
-		a.failures = append(a.failures, failure{causeMessage, true, fmt.Errorf("message: %w", err)})
+	if err != nil { // permanent: a retry reads the same message
+		a.failures = append(a.failures, failure{causeUnparsable, true, fmt.Errorf("message: %w", err)})
 		last = w.config.MaxReceives > 0
 	}
 	err = a.deliver()
@@ -81,27 +81,27 @@ func (w *worker) message(ctx context.Context, m *message) {
 	if err == nil && len(a.failures) > 0 {
 		err = a.joined()
 		if last && a.own() {
-			err = a.giveUp()
+			err = a.quarantine()
 		}
 	}
 	switch {
 	case err == nil:
 		w.metrics.Acked.Inc()
 		w.done <- m
-	case ctx.Err() != nil && !tooLong: // to stop is no failure
-		w.giveBack(ctx, []*message{m})
+	case ctx.Err() != nil && !tooLong: // shutdown is no failure
+		w.requeueNow(ctx, []*message{m})
 	default:
 		w.metrics.Failed.Inc()
 		wait := w.backoff(m.receives)
 		w.warn.Do(func() {
 			w.log.Warn("message failed; it is put back", "message", m.id, "receives", m.receives, "in", wait.Round(time.Second), "err", err)
 		})
-		w.putBack(ctx, []*message{m}, wait)
+		w.requeue(ctx, []*message{m}, wait)
 	}
 }
 
-// Again reads what a message names that was given up, whose body is given. An
-// error says why that is not possible still.
+// Again reads the objects that a quarantined message names, given its body. It
+// returns an error as long as one of them cannot be read.
 func (s *Source) Again(ctx context.Context, h processor.Handler, body string) error {
 	n, err := parseNotification(body)
 	if err != nil {
@@ -118,8 +118,8 @@ func (s *Source) Again(ctx context.Context, h processor.Handler, body string) er
 	return nil
 }
 
-// deliver offers what can be read to the handler until it takes it. What cannot
-// be is in a.failures then. An error is about neither.
+// deliver offers the readable objects to the handler. Failures of the others are in
+// a.failures afterwards; an error is the handler's.
 func (a *attempt) deliver() error {
 	if len(a.objects) > 0 {
 		a.first = a.fetch(a.objects[0])
@@ -135,13 +135,13 @@ func (a *attempt) deliver() error {
 		case a.ctx.Err() != nil || len(a.failures) == known:
 			return err
 		}
-		// An object broke off half way, for good. The others do not wait for it.
+		// An object broke off permanently. The others do not wait for it.
 	}
 }
 
 // parts yields the objects that can be read.
 func (a *attempt) parts(yield func(processor.Part, error) bool) {
-	if a.records && !yield(processor.Part{Origin: trail.Place(a.place + a.m.id), Bytes: []byte(a.m.body)}, nil) {
+	if a.records && !yield(processor.Part{Origin: trail.Place(a.uri + a.m.id), Bytes: []byte(a.m.body)}, nil) {
 		return
 	}
 	for i := 0; i < len(a.objects); i++ {
@@ -157,7 +157,7 @@ func (a *attempt) parts(yield func(processor.Part, error) bool) {
 			part.Body = f.body
 			goOn = yield(part, nil)
 			broken = f.body.Err()
-			_ = f.body.Close() // it was read, or it is of no use
+			_ = f.body.Close() // it was read, or the rest is not needed
 			a.metrics.resumed.Add(float64(f.body.Resumed()))
 		default:
 			part.Bytes = f.bytes
@@ -174,7 +174,7 @@ func (a *attempt) parts(yield func(processor.Part, error) bool) {
 	}
 }
 
-// fail notes that an object cannot be read.
+// fail records that an object cannot be read.
 func (a *attempt) fail(o bucket.Object, err error) {
 	fault := bucket.FaultOther
 	var oe *bucket.ObjectError
@@ -187,8 +187,8 @@ func (a *attempt) fail(o bucket.Object, err error) {
 	a.failures = append(a.failures, failure{string(fault), ownFault(fault), err})
 }
 
-// damaged notes what the handler left behind: an object that is not what it is
-// said to be may be written anew, and must not be lost in silence.
+// damaged records the unreadable parts of an object, which may be rewritten, so
+// its message must not be deleted in silence.
 func (a *attempt) damaged(u trail.Unreadable) {
 	if len(a.damage) < maxDamage {
 		a.metrics.objectErrors.WithLabelValues(a.name, string(bucket.FaultCorrupt)).Inc()
@@ -196,7 +196,7 @@ func (a *attempt) damaged(u trail.Unreadable) {
 	}
 }
 
-// maxDamage is how much of it is noted for a message.
+// maxDamage bounds the damage that is recorded for a message.
 const maxDamage = 10
 
 func (a *attempt) own() bool {
@@ -208,7 +208,7 @@ func (a *attempt) own() bool {
 	return true
 }
 
-// joined is why the message fails, in one line.
+// joined returns the failures of the message in one line.
 func (a *attempt) joined() error {
 	err := a.failures[0].err
 	if n := len(a.failures) - 1; n > 0 {
@@ -217,11 +217,12 @@ func (a *attempt) joined() error {
 	return err
 }
 
-// giveUp has the message kept aside with the cause, so that it may be deleted.
-func (a *attempt) giveUp() error {
+// quarantine hands the message to the quarantine with its cause, so that it may be
+// deleted.
+func (a *attempt) quarantine() error {
 	cause := a.failures[0].cause
 	given := processor.Part{
-		Origin:  trail.Place(a.place + a.m.id),
+		Origin:  trail.Place(a.uri + a.m.id),
 		Bytes:   []byte(a.m.body),
 		GivenUp: &processor.GivenUp{Reason: cause, Err: a.joined()},
 	}
@@ -229,10 +230,10 @@ func (a *attempt) giveUp() error {
 		yield(given, nil)
 	}})
 	if err != nil {
-		return fmt.Errorf("%w; the message was to be given up: %w", a.joined(), err)
+		return fmt.Errorf("%w; the message could not be quarantined: %w", a.joined(), err)
 	}
-	a.metrics.givenUp.WithLabelValues(a.name, cause).Inc()
-	a.log.Error("message given up and kept in the quarantine: see to it with 'mfawatch quarantine'",
+	a.metrics.quarantined.WithLabelValues(a.name, cause).Inc()
+	a.log.Error("message quarantined; review it with 'mfawatch quarantine list'",
 		"message", a.m.id, "receives", a.m.receives, "cause", cause, "err", a.joined())
 	return nil
 }

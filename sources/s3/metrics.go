@@ -7,15 +7,15 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// What is asked of SQS, as permissions and the metrics' labels name it.
+// The calls to SQS, as permissions and the labels of metrics name them.
 const (
 	actionReceive    = "ReceiveMessage"
 	actionDelete     = "DeleteMessage"
 	actionVisibility = "ChangeMessageVisibility"
 )
 
-// metrics counts what one S3 source does. Those of the same name are the same
-// ones for every source of a process.
+// metrics holds the metrics of one S3 source. All sources of a process share the
+// collectors.
 type metrics struct {
 	*sources.Counters
 	received, deleted prometheus.Counter
@@ -24,7 +24,7 @@ type metrics struct {
 	inFlight          prometheus.Gauge
 	age               prometheus.Observer
 	ignored           *prometheus.CounterVec
-	givenUp           *prometheus.CounterVec
+	quarantined       *prometheus.CounterVec
 	queueErrors       *prometheus.CounterVec
 	objects, resumed  prometheus.Counter
 	objectErrors      *prometheus.CounterVec
@@ -39,8 +39,8 @@ func newMetrics(source string, reg prometheus.Registerer) *metrics {
 	one := func(name, help string) prometheus.Counter { return vec(name, help).WithLabelValues(source) }
 	s := &metrics{
 		Counters: sources.NewCounters(source, reg),
-		received: one("mfawatch_sqs_received_total", "Messages received from the queue, those that came before included."),
-		deleted:  one("mfawatch_sqs_deleted_total", "Messages deleted from the queue, since all they name is done."),
+		received: one("mfawatch_sqs_received_total", "Messages received from the queue, redeliveries included."),
+		deleted:  one("mfawatch_sqs_deleted_total", "Messages deleted from the queue after they were acknowledged."),
 		returned: one("mfawatch_sqs_returned_total", "Messages put back into the queue, to come again after a wait."),
 		extended: one("mfawatch_sqs_extended_total", "Times that the visibility of a message was prolonged."),
 		inFlight: sources.Registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -49,27 +49,27 @@ func newMetrics(source string, reg prometheus.Registerer) *metrics {
 		}, []string{"source"})).WithLabelValues(source),
 		age: sources.Registered(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "mfawatch_sqs_message_age_seconds",
-			Help:    "Time from a message's being sent until it was received first.",
+			Help:    "Time from the sending of a message until it was first received.",
 			Buckets: []float64{0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 6 * 3600, 24 * 3600, 4 * 24 * 3600},
 		}, []string{"source"})).WithLabelValues(source),
-		ignored:      vec("mfawatch_sqs_ignored_total", "Messages that name nothing to be read, and were deleted: test messages and the like.", "reason"),
-		givenUp:      vec("mfawatch_sqs_quarantined_total", "Messages given up and kept in the quarantine, by cause.", "cause"),
-		queueErrors:  vec("mfawatch_sqs_errors_total", "Calls that the queue did not answer well, by what was asked and what is wrong.", "action", "fault"),
+		ignored:      vec("mfawatch_sqs_ignored_total", "Messages without objects or records, deleted unread, such as test messages.", "reason"),
+		quarantined:  vec("mfawatch_sqs_quarantined_total", "Messages sent to the quarantine, by cause.", "cause"),
+		queueErrors:  vec("mfawatch_sqs_errors_total", "Calls to the queue that failed, by action and fault.", "action", "fault"),
 		objects:      one("mfawatch_s3_objects_total", "Objects opened."),
-		resumed:      one("mfawatch_s3_resumed_total", "Times that the rest of an object was asked for, after the connection broke."),
-		objectErrors: vec("mfawatch_s3_errors_total", "Objects that could not be read, by what is wrong.", "fault"),
-		skipped:      vec("mfawatch_s3_skipped_total", "Objects not read for what their keys say, by reason.", "reason"),
-		audited:      one("mfawatch_s3_audited_total", "Objects that a filter skips, looked into to see that nothing is missed."),
-		alarms:       one("mfawatch_s3_audit_alarms_total", "Objects that a filter skips and that hold records of IAM all the same: the filter is wrong."),
+		resumed:      one("mfawatch_s3_resumed_total", "Downloads that were resumed after the connection broke."),
+		objectErrors: vec("mfawatch_s3_errors_total", "Objects that could not be read, by fault.", "fault"),
+		skipped:      vec("mfawatch_s3_skipped_total", "Objects skipped unread, by reason.", "reason"),
+		audited:      one("mfawatch_s3_audited_total", "Skipped objects that were read as a sample."),
+		alarms:       one("mfawatch_s3_audit_alarms_total", "Skipped objects that hold records of IAM: the filter is wrong."),
 	}
-	for _, i := range ignorances {
+	for _, i := range ignoreReasons {
 		s.ignored.WithLabelValues(source, string(i))
 	}
-	s.givenUp.WithLabelValues(source, causeMessage)
+	s.quarantined.WithLabelValues(source, causeUnparsable)
 	for _, f := range bucket.Faults {
 		s.objectErrors.WithLabelValues(source, string(f))
 		if ownFault(f) {
-			s.givenUp.WithLabelValues(source, string(f))
+			s.quarantined.WithLabelValues(source, string(f))
 		}
 		for _, action := range [...]string{actionReceive, actionDelete, actionVisibility} {
 			s.queueErrors.WithLabelValues(source, action, string(f))

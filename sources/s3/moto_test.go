@@ -173,7 +173,7 @@ func TestMotoNotifications(t *testing.T) {
 
 // A message that cannot be done is put back, comes again, and is deleted only
 // when it was given up.
-func TestMotoGivesUp(t *testing.T) {
+func TestMotoQuarantines(t *testing.T) {
 	m := newMoto(t)
 	if _, err := m.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: &m.queueURL, MessageBody: aws.String(`{"s3Bucket":"` + m.Bucket + `","s3ObjectKey":["missing"]}`)}); err != nil {
 		t.Fatal(err)

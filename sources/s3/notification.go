@@ -11,51 +11,53 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// A notification is what the body of a message says, whatever carried it. The
-// zero value says nothing.
+// A notification is the content of a message, without its envelopes. The zero
+// value has none.
 type notification struct {
 	objects []namedObject
-	// records says that the message holds CloudTrail records itself, as from an
-	// EventBridge rule that has the queue as its target.
+	// records reports that the message holds CloudTrail records itself, as from an
+	// EventBridge rule whose target is the queue.
 	records bool
-	ignored ignorance // where there is nothing to be read: why
+	ignored ignoreReason // why nothing is read
 }
 
 // A namedObject is an object with the other reading of its key, if there is one:
-// carriers differ in whether they encode it (R35).
+// envelopes differ in whether they encode it (R35).
 type namedObject struct {
 	bucket.Object
 	other string
 }
 
-// An ignorance is why a message is acknowledged without more (R36).
-type ignorance string
+// An ignoreReason is why a message is deleted unread (R36).
+type ignoreReason string
 
 const (
-	ignoredTest         ignorance = "test"         // S3 tries the queue out
-	ignoredSubscription ignorance = "subscription" // SNS does, or its text about one
-	ignoredValidation   ignorance = "validation"   // CloudTrail tries the topic out
-	ignoredEvent        ignorance = "event"        // of S3, but nothing was written: removed, restored, tagged
-	ignoredEmpty        ignorance = "empty"        // a list of nothing
+	ignoredTest         ignoreReason = "test"         // S3 tests the queue
+	ignoredSubscription ignoreReason = "subscription" // SNS confirms a subscription
+	ignoredValidation   ignoreReason = "validation"   // CloudTrail tests the topic
+	ignoredEvent        ignoreReason = "event"        // of S3, but nothing was written: removed, restored, tagged
+	ignoredEmpty        ignoreReason = "empty"        // a list of nothing
 )
 
-var ignorances = []ignorance{ignoredTest, ignoredSubscription, ignoredValidation, ignoredEvent, ignoredEmpty}
+var ignoreReasons = []ignoreReason{ignoredTest, ignoredSubscription, ignoredValidation, ignoredEvent, ignoredEmpty}
 
-// Bounds on what is taken apart: carriers around each other, and objects in one
-// message, which SQS bounds to a megabyte.
+// Bounds on one message, which SQS limits to a megabyte: nested envelopes, nested
+// JSON (the scanner of records allows 256), and objects.
 const (
-	maxCarriers = 8
-	maxNamed    = 20_000
+	maxEnvelopes = 8
+	maxNesting   = 512
+	maxNamed     = 20_000
 )
 
 var (
 	errNoNotification = errors.New("not a notification about objects: neither S3's, CloudTrail's, EventBridge's, nor SNS with one of them in it")
-	errDeepMessage    = fmt.Errorf("more than %d carriers around each other", maxCarriers)
+	errDeepMessage    = fmt.Errorf("more than %d nested envelopes", maxEnvelopes)
+	errNesting        = fmt.Errorf("more than %d levels of JSON", maxNesting)
 	errManyNamed      = fmt.Errorf("more than %d objects in one message", maxNamed)
 )
 
-// parseNotification tells by its content alone what a message is. An error means
-// that it is none that can be understood; what could be is still told.
+// parseNotification recognises a message by its content alone. With an error it
+// still returns the objects that it understood.
 func parseNotification(body string) (notification, error) {
 	var n notification
 	err := n.read(body, 0)
@@ -65,15 +67,39 @@ func parseNotification(body string) (notification, error) {
 func (n *notification) read(body string, depth int) error {
 	body = strings.TrimSpace(strings.TrimPrefix(body, "\uFEFF"))
 	switch {
-	case depth > maxCarriers:
+	case depth > maxEnvelopes:
 		return errDeepMessage
 	case strings.HasPrefix(body, "CloudTrail validation message."):
 		n.ignored = ignoredValidation
 		return nil
+	case nestsDeeper(body, maxNesting): // before gjson.Valid, which recurses
+		return errNesting
 	case !gjson.Valid(body):
 		return errors.New("not JSON")
 	}
 	return n.value(gjson.Parse(body), depth)
+}
+
+// nestsDeeper reports whether objects and lists in JSON are nested deeper than most
+// levels. It uses no memory, whatever the text is.
+func nestsDeeper(text string, most int) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > most {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // value reads JSON: an object, or a text that holds one.
@@ -83,7 +109,7 @@ func (n *notification) value(v gjson.Result, depth int) error {
 		return n.read(v.Str, depth+1)
 	case !v.IsObject():
 		return errNoNotification
-	case depth > maxCarriers:
+	case depth > maxEnvelopes:
 		return errDeepMessage
 	}
 	var e envelope
@@ -116,8 +142,8 @@ func (n *notification) value(v gjson.Result, depth int) error {
 	return errNoNotification
 }
 
-// An envelope is the members of a JSON object that tell what it is. Of a name
-// that occurs twice the first counts.
+// An envelope holds the members of a JSON object that identify it. The first of
+// two members of one name counts.
 type envelope struct {
 	kind, message      gjson.Result // SNS
 	event              gjson.Result // S3's test
@@ -166,13 +192,13 @@ func (e *envelope) member(key string, value gjson.Result) {
 	}
 }
 
-// isRecord reports whether it is a CloudTrail record: S3's notifications have
-// the same members, but not an AWS service for a source (R39).
+// isRecord reports whether e is a CloudTrail record. Notifications of S3 have the
+// same members, but no AWS service as their source (R39).
 func (e *envelope) isRecord() bool {
 	return !e.s3.Exists() && e.name.Type == gjson.String && strings.HasSuffix(e.source.Str, ".amazonaws.com")
 }
 
-// add takes an object down, its key in the likely reading first.
+// add adds an object, its key in the likely reading first.
 func (n *notification) add(name, key, other, region string) error {
 	switch {
 	case name == "" || key == "":
@@ -190,8 +216,8 @@ func (n *notification) add(name, key, other, region string) error {
 	return nil
 }
 
-// formDecoded is a key as S3's notifications encode it, and as it is where that
-// cannot be decoded.
+// formDecoded decodes a key of a notification of S3. A key that cannot be decoded
+// is returned as it is.
 func formDecoded(key string) string {
 	if !strings.ContainsAny(key, "+%") {
 		return key
@@ -202,7 +228,7 @@ func formDecoded(key string) string {
 	return key
 }
 
-// cloudTrail reads CloudTrail's own notification, whose keys are as they are.
+// cloudTrail reads a notification of CloudTrail, whose keys are not encoded.
 func (n *notification) cloudTrail(e envelope) error {
 	list := []gjson.Result{e.keys}
 	if e.keys.IsArray() {
@@ -219,8 +245,8 @@ func (n *notification) cloudTrail(e envelope) error {
 	return nil
 }
 
-// eventBridge reads an event of EventBridge: of S3's own, whose keys are as they
-// are, a CloudTrail record, or whatever else carries one of the others.
+// eventBridge reads an event of EventBridge: one of S3, whose keys are not
+// encoded, a CloudTrail record, or an envelope around another notification.
 func (n *notification) eventBridge(e envelope, depth int) error {
 	object := e.detail.Get("object.key")
 	switch {
@@ -236,9 +262,8 @@ func (n *notification) eventBridge(e envelope, depth int) error {
 	return n.value(e.detail, depth+1)
 }
 
-// list reads what a list named Records holds: S3's events, or what Lambda makes
-// of SNS and SQS, or CloudTrail's records themselves. The carriers are told by
-// their elements, each by itself.
+// list reads a list named Records: events of S3, envelopes that Lambda makes of
+// SNS and SQS, or CloudTrail records. Each element is recognised by itself.
 func (n *notification) list(records gjson.Result, depth int) (err error) {
 	empty := true
 	records.ForEach(func(_, item gjson.Result) bool {
@@ -266,7 +291,7 @@ func (n *notification) list(records gjson.Result, depth int) (err error) {
 func (n *notification) element(e envelope, depth int) error {
 	switch {
 	case e.s3.IsObject():
-		name := strings.TrimPrefix(e.name.Str, "s3:") // which MinIO writes before it
+		name := strings.TrimPrefix(e.name.Str, "s3:") // MinIO writes it
 		if !strings.HasPrefix(name, "ObjectCreated:") {
 			if name == "" {
 				return errNoNotification

@@ -18,11 +18,11 @@ import (
 // longPoll is how long SQS waits for a message, in seconds; it allows no more.
 const longPoll = 20
 
-// batchTries is how often a batch is tried until its messages are left to come
-// again.
+// batchTries is how often a batch is tried before its messages are left to SQS to
+// redeliver.
 const batchTries = 5
 
-// A message is one that SQS keeps for us.
+// A message is one that this process has received and neither deleted nor put back.
 type message struct {
 	id       string
 	receipt  string
@@ -33,15 +33,15 @@ type message struct {
 
 	// Guarded by held.mu.
 	until time.Time               // others see it from then on
-	lost  bool                    // SQS does not keep it for us any more
-	stop  context.CancelCauseFunc // of the work on it; nil: nobody works on it
+	lost  bool                    // it was deleted, or another consumer has it
+	stop  context.CancelCauseFunc // stops the work on it; nil: none is under way
 }
 
 var systemAttributes = []types.MessageSystemAttributeName{
 	types.MessageSystemAttributeNameApproximateReceiveCount, types.MessageSystemAttributeNameSentTimestamp,
 }
 
-// A queueError says what the queue refuses, and what helps.
+// A queueError is an error of a call to the queue, with its remedy.
 type queueError struct {
 	source, queue, action string
 	err                   error
@@ -64,7 +64,7 @@ func (e *queueError) Error() string {
 	return "s3 source " + e.source + ": queue " + e.queue + ": " + help + e.err.Error()
 }
 
-// failed counts a call that the queue did not answer well.
+// failed counts a failed call to the queue and returns its error.
 func (s *Source) failed(action string, err error) error {
 	if !errors.Is(err, context.Canceled) {
 		s.metrics.queueErrors.WithLabelValues(s.name, action, string(bucket.FaultOf(err))).Inc()
@@ -89,8 +89,8 @@ func (r *run) receive(ctx context.Context) ([]*message, error) {
 		return nil, nil
 	}
 	now := time.Now()
-	// Kept for us from when it was received, which was after it was asked for.
-	// How long after is not known, where it had to be waited for.
+	// The visibility timeout starts when SQS returns the message. After a long poll
+	// the time of that is not known.
 	if now.Sub(asked) > time.Second {
 		asked = now.Add(-time.Second)
 	}
@@ -121,7 +121,7 @@ func (r *run) receive(ctx context.Context) ([]*message, error) {
 
 func seconds(d time.Duration) int32 { return int32((d + time.Second - 1) / time.Second) }
 
-// release forgets messages: they are deleted, or SQS gives them to somebody.
+// release forgets messages that were deleted or are visible to other consumers.
 func (r *run) release(messages ...*message) {
 	r.held.mu.Lock()
 	defer r.held.mu.Unlock()
@@ -131,7 +131,7 @@ func (r *run) release(messages ...*message) {
 	r.metrics.inFlight.Set(float64(len(r.held.messages)))
 }
 
-// refused is what failed of a batch, counted.
+// refused returns and counts the failed entries of a batch.
 func (r *run) refused(action string, failed []types.BatchResultErrorEntry) map[string]types.BatchResultErrorEntry {
 	if len(failed) == 0 {
 		return nil
@@ -148,7 +148,7 @@ func (r *run) refused(action string, failed []types.BatchResultErrorEntry) map[s
 	return all
 }
 
-// deleteLoop deletes what is done, in batches, until there is no more.
+// deleteLoop deletes acknowledged messages in batches until there are no more.
 func (r *run) deleteLoop(ctx context.Context) {
 	batch := make([]*message, 0, perReceive)
 	for m := range r.done {
@@ -170,8 +170,8 @@ func (r *run) deleteLoop(ctx context.Context) {
 	}
 }
 
-// deleteBatch deletes up to ten messages, and what fails of them again. A message
-// that is not deleted comes again, which does no harm.
+// deleteBatch deletes up to ten messages, and retries those that fail. A message
+// that is not deleted comes again and is recognised.
 func (r *run) deleteBatch(ctx context.Context, messages []*message) {
 	waits := r.retry.Start()
 	for try := 1; ; try++ {
@@ -180,7 +180,7 @@ func (r *run) deleteBatch(ctx context.Context, messages []*message) {
 			return
 		}
 		if try == batchTries {
-			r.log.Warn("messages that are done could not be deleted; they come again, and are recognised", "count", len(left), "err", err)
+			r.log.Warn("acknowledged messages could not be deleted; they come again and are recognised", "count", len(left), "err", err)
 			return
 		}
 		messages = left

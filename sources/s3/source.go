@@ -20,8 +20,8 @@ import (
 )
 
 // Source reads the objects that the messages of an SQS queue name. One message is
-// one delivery, whatever the number of objects: it is deleted when all of them
-// are done. The objects are streams.
+// one delivery; it is deleted when all its objects are done. The objects are
+// streamed.
 type Source struct {
 	name     string
 	config   Config
@@ -29,9 +29,9 @@ type Source struct {
 	metrics  *metrics
 	objects  *bucket.Objects
 	queue    queueCalls
-	place    string // of the queue, as origins name it
+	uri      string // of the queue, as origins name it
 	retry    sources.Backoff
-	patience time.Duration // how long what runs may take when it has to end
+	patience time.Duration // for work under way at shutdown
 	linger   time.Duration // how long a delete waits for others
 	longest  time.Duration // work on one message
 
@@ -42,8 +42,8 @@ type Source struct {
 
 var _ sources.Source = (*Source)(nil)
 
-// queueCalls are the methods that are called of an SQS client: with the client
-// itself here, which reflection could reach, the linker would keep all of them.
+// queueCalls holds the methods of an SQS client that the source calls. With the
+// client itself here, the linker would keep all of its methods.
 type queueCalls struct {
 	receive func(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
 	delete  func(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error)
@@ -51,7 +51,7 @@ type queueCalls struct {
 }
 
 // New returns the source called name, which reaches AWS as reach says. The
-// queue is asked in the region that its URL names. New asks nobody.
+// queue is called in the region that its URL names. New sends no request.
 func New(name string, c Config, reach aws.Config, o sources.Options) (*Source, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func New(name string, c Config, reach aws.Config, o sources.Options) (*Source, e
 func newSource(name string, c Config, queue queueCalls, objects *bucket.Objects, o sources.Options) *Source {
 	return &Source{
 		name: name, config: c, log: o.Log(name), metrics: newMetrics(name, o.Registerer), objects: objects, queue: queue,
-		place:    "sqs://" + c.QueueURL[strings.LastIndexByte(c.QueueURL, '/')+1:] + "/",
+		uri:      "sqs://" + c.QueueURL[strings.LastIndexByte(c.QueueURL, '/')+1:] + "/",
 		retry:    sources.Backoff{First: time.Second, Longest: 30 * time.Second},
 		patience: 15 * time.Second, // less than the drain time
 		linger:   50 * time.Millisecond,
@@ -75,7 +75,7 @@ func newSource(name string, c Config, queue queueCalls, objects *bucket.Objects,
 	}
 }
 
-// perReceive is how many messages SQS gives at most at once, and deletes.
+// perReceive is how many messages SQS returns or deletes in one call at most.
 const perReceive = 10
 
 // run is one call of Run.
@@ -88,18 +88,18 @@ type run struct {
 	warn   rate.Sometimes
 }
 
-// Run reads until ctx is done. Then the messages that are being worked on are
-// finished, within 15 seconds, and the others are made visible again shortly.
-// What AWS refuses is logged, counted and tried again: see Ready.
+// Run reads until ctx is done. Then it finishes the messages under way, within 15
+// seconds, and makes the others visible again. Errors of AWS are logged, counted
+// and retried: see Ready.
 func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 	r := &run{Source: s, handle: h, work: make(chan *message), done: make(chan *message, perReceive), warn: rate.Sometimes{First: 5, Interval: time.Second}}
 	r.held.messages = make(map[*message]struct{})
 	last := context.WithoutCancel(ctx)
-	working, giveUp := context.WithCancel(last)
-	defer giveUp()
+	working, abort := context.WithCancel(last)
+	defer abort()
 
-	// As many ask and delete as keep the workers busy where to ask takes as long
-	// as to read an object.
+	// Enough pollers and deleters to keep the workers busy even if a call to SQS
+	// takes as long as an object.
 	sides := s.config.Concurrency/perReceive + 2
 	var pollers, workers, deleters, extender sync.WaitGroup
 	for range sides {
@@ -114,7 +114,7 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 
 	pollers.Wait()
 	close(r.work)
-	patience := time.AfterFunc(s.patience, giveUp)
+	patience := time.AfterFunc(s.patience, abort)
 	workers.Wait()
 	patience.Stop()
 	close(r.done)
@@ -125,18 +125,18 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 	return nil
 }
 
-// poll receives messages and hands them out.
+// poll receives messages and hands them to the workers.
 func (r *run) poll(ctx context.Context) {
 	waits := r.retry.Start()
 	for ctx.Err() == nil {
 		messages, err := r.receive(ctx)
 		if ctx.Err() != nil {
-			r.giveBack(ctx, messages)
+			r.requeueNow(ctx, messages)
 			return
 		}
 		if err != nil {
 			if r.receiving.SetAs(string(bucket.FaultOf(err)), err) {
-				r.log.Warn("cannot receive from the queue; trying again", "err", err)
+				r.log.Warn("cannot receive from the queue; retrying", "err", err)
 			}
 			_ = sources.Sleep(ctx, waits.NextBackOff()) // the loop ends with ctx
 			continue
@@ -149,15 +149,14 @@ func (r *run) poll(ctx context.Context) {
 			select {
 			case r.work <- m:
 			case <-ctx.Done():
-				r.giveBack(ctx, messages[i:])
+				r.requeueNow(ctx, messages[i:])
 				return
 			}
 		}
 	}
 }
 
-// workLoop works on messages until there are no more. Its buffer is for objects
-// that fit in.
+// workLoop works on messages until there are no more.
 func (r *run) workLoop(ctx context.Context) {
 	w := &worker{run: r}
 	for m := range r.work {
@@ -165,14 +164,14 @@ func (r *run) workLoop(ctx context.Context) {
 	}
 }
 
-// Ready is nil while the queue can be read; else it says what is wrong and what
-// to do about it.
+// Ready returns nil while the queue can be read; otherwise an error with its
+// remedy.
 func (s *Source) Ready() error {
 	if err := s.receiving.Err(); err != nil {
 		return err
 	}
 	if !s.reading.Load() {
-		return fmt.Errorf("s3 source %s: the queue was not asked yet", s.name)
+		return fmt.Errorf("s3 source %s: the queue was not polled yet", s.name)
 	}
 	return nil
 }

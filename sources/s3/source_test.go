@@ -171,7 +171,7 @@ func accountKey(account, kind, region, name string) string {
 
 // Everything a queue may hold, mixed: each object is read once, the test
 // messages are acknowledged, and the queue is empty in the end.
-func TestS3ReadsAMixedQueue(t *testing.T) {
+func TestReadsAMixedQueue(t *testing.T) {
 	s := awstest.Start(t)
 	big := string(awstest.Noise(3 << 20))
 	for key, body := range map[string]string{"a": "A", "b": "B", "c": "C", "d e": "D", "f+g": "F", "big": big, "empty": ""} {
@@ -210,7 +210,7 @@ func TestS3ReadsAMixedQueue(t *testing.T) {
 }
 
 // R35: on a 404 the other reading of the key is tried, once.
-func TestS3OtherReadingOfAKey(t *testing.T) {
+func TestOtherReadingOfAKey(t *testing.T) {
 	s := awstest.Start(t)
 	s.Put("trail", "a+b", []byte("literal"))
 	s.Put("trail", "c d", []byte("decoded"))
@@ -229,7 +229,7 @@ func TestS3OtherReadingOfAKey(t *testing.T) {
 
 // Who may not list a bucket is denied what is not there; and an outage at the
 // other reading is no proof that the object is missing.
-func TestS3OtherReadingDenied(t *testing.T) {
+func TestOtherReadingDenied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := awstest.NewInMemory()
 		defer s.Close()
@@ -256,7 +256,7 @@ func TestS3OtherReadingDenied(t *testing.T) {
 }
 
 // R33, R34: what a key says is not worth reading is not read, but counted.
-func TestS3Skips(t *testing.T) {
+func TestSkips(t *testing.T) {
 	s := awstest.Start(t)
 	keys := map[string]string{ // by reason
 		"":                 accountKey("111122223333", "CloudTrail", "us-east-1", "a"),
@@ -297,7 +297,7 @@ func TestS3Skips(t *testing.T) {
 
 // Of what a filter skips one of so many is looked into: if it holds a record of
 // IAM, that is an alarm, and it is read.
-func TestS3Audit(t *testing.T) {
+func TestAudit(t *testing.T) {
 	filler := strings.Repeat(" ", 150_000)
 	for name, test := range map[string]struct {
 		body   []byte
@@ -336,7 +336,7 @@ func TestS3Audit(t *testing.T) {
 // A message that fails comes back after a wait that grows, and in the end is
 // given up with its cause: kept, and only then deleted. Its other objects are
 // read at once.
-func TestS3GivesUp(t *testing.T) {
+func TestQuarantines(t *testing.T) {
 	for name, test := range map[string]struct {
 		body  string
 		fault awstest.Fault // of the object "bad"
@@ -393,7 +393,7 @@ func TestS3GivesUp(t *testing.T) {
 				s.Fault = nil
 				s.Put("trail", "bad", []byte("mended"))
 				s.Put("trail", "damaged", []byte("mended"))
-				if err := r.Again(t.Context(), r.take, test.body); (err == nil) != (test.cause != causeMessage) {
+				if err := r.Again(t.Context(), r.take, test.body); (err == nil) != (test.cause != causeUnparsable) {
 					t.Errorf("again, after it was mended: %v", err)
 				}
 				if strings.Contains(test.body, "good") && r.taken["s3://trail/good"] != "good" || test.waits > 0 && !early {
@@ -406,7 +406,7 @@ func TestS3GivesUp(t *testing.T) {
 
 // Left to the queue's redrive policy, a message is never given up; nor is one
 // for an outage.
-func TestS3NeverGivesUp(t *testing.T) {
+func TestNeverQuarantines(t *testing.T) {
 	for name, test := range map[string]struct {
 		max   int
 		fault awstest.Fault
@@ -448,7 +448,7 @@ func TestS3NeverGivesUp(t *testing.T) {
 
 // While a message is worked on its visibility is prolonged at half time, so that
 // nobody else gets it; at the bound the work is stopped.
-func TestS3Visibility(t *testing.T) {
+func TestVisibility(t *testing.T) {
 	for name, test := range map[string]struct {
 		work     time.Duration
 		receives int
@@ -495,7 +495,7 @@ func TestS3Visibility(t *testing.T) {
 
 // Deletes that fail are tried again, one by one; a stop puts back what is
 // waiting.
-func TestS3DeleteFaults(t *testing.T) {
+func TestDeleteFaults(t *testing.T) {
 	s := awstest.Start(t)
 	s.Put("trail", "k", []byte("K"))
 	for range 40 {
@@ -530,7 +530,7 @@ func TestS3DeleteFaults(t *testing.T) {
 
 // What the queue refuses is told, with what helps, and tried again until it
 // works.
-func TestS3QueueFaults(t *testing.T) {
+func TestQueueFaults(t *testing.T) {
 	for name, test := range map[string]struct {
 		fault awstest.Fault
 		says  string
@@ -548,7 +548,7 @@ func TestS3QueueFaults(t *testing.T) {
 			s.Send(s3Event(s3Item("ObjectCreated:Put", "k")))
 			r := newS3Rig(t, s, nil)
 			var told error
-			if err := r.Ready(); err == nil || !strings.Contains(err.Error(), "not asked yet") {
+			if err := r.Ready(); err == nil || !strings.Contains(err.Error(), "not polled yet") {
 				t.Errorf("ready before it began: %v", err)
 			}
 			var mu sync.Mutex
@@ -584,7 +584,7 @@ func TestS3QueueFaults(t *testing.T) {
 
 // To stop: what is being handled is finished and deleted, what waits is put back
 // with a wait.
-func TestS3Stop(t *testing.T) {
+func TestStop(t *testing.T) {
 	s := awstest.Start(t)
 	s.Put("trail", "k", []byte("K"))
 	for range 30 {
@@ -634,7 +634,7 @@ func TestS3Stop(t *testing.T) {
 }
 
 // A handler that hangs is left after the patience, and its message put back.
-func TestS3StopWithoutPatience(t *testing.T) {
+func TestStopWithoutPatience(t *testing.T) {
 	s := awstest.Start(t)
 	s.Put("trail", "k", []byte("K"))
 	s.Send(s3Event(s3Item("ObjectCreated:Put", "k")))
@@ -657,7 +657,7 @@ func TestS3StopWithoutPatience(t *testing.T) {
 }
 
 // A handler that refuses is no cause of the message's own.
-func TestS3HandlerFails(t *testing.T) {
+func TestHandlerFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := awstest.NewInMemory()
 		defer s.Close()
@@ -681,7 +681,7 @@ func TestS3HandlerFails(t *testing.T) {
 }
 
 // Where every answer takes 20 ms, the throughput grows with what is in flight.
-func TestS3ThroughputGrows(t *testing.T) {
+func TestThroughputGrows(t *testing.T) {
 	const each = 50
 	a := newBenchAWS()
 	a.delay = 20 * time.Millisecond

@@ -15,20 +15,20 @@ import (
 
 var errTooLong = fmt.Errorf("it takes longer than %s", maxWork)
 
-// held is the messages that SQS keeps for us, whose visibility has to be seen to.
+// held holds the received messages, whose visibility has to be prolonged.
 type held struct {
 	mu       sync.Mutex
 	messages map[*message]struct{}
 }
 
-// begin says who works on m; end with nil.
-func (h *held) begin(m *message, stop context.CancelCauseFunc) {
+// setStop sets the function that stops the work on m; nil when the work has ended.
+func (h *held) setStop(m *message, stop context.CancelCauseFunc) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m.stop = stop
 }
 
-// extendLoop prolongs the visibility of what is held, until ended is closed.
+// extendLoop prolongs the visibility of held messages until ended is closed.
 func (r *run) extendLoop(ctx context.Context, ended <-chan struct{}) {
 	tick := time.NewTicker(r.config.VisibilityTimeout / 16)
 	defer tick.Stop()
@@ -46,8 +46,8 @@ func (r *run) extendLoop(ctx context.Context, ended <-chan struct{}) {
 	}
 }
 
-// due is the messages of which half the time is over. Work that takes too long
-// is stopped.
+// due returns the messages whose visibility timeout is half over, and stops work
+// that takes too long.
 func (r *run) due(now time.Time) (due []*message) {
 	r.held.mu.Lock()
 	defer r.held.mu.Unlock()
@@ -65,8 +65,8 @@ func (r *run) due(now time.Time) (due []*message) {
 	return due
 }
 
-// extend prolongs the visibility of up to ten messages. What fails is tried
-// again at the next tick.
+// extend prolongs the visibility of up to ten messages. Failures are retried at
+// the next tick.
 func (r *run) extend(ctx context.Context, messages []*message) {
 	now := time.Now()
 	within, cancel := context.WithTimeout(ctx, r.config.VisibilityTimeout/4)
@@ -85,13 +85,13 @@ func (r *run) extend(ctx context.Context, messages []*message) {
 			m.until = now.Add(r.config.VisibilityTimeout)
 			r.metrics.extended.Inc()
 		} else if f.SenderFault {
-			m.lost = true // deleted, or given to somebody else
+			m.lost = true // deleted, or another consumer has it
 		}
 	}
 }
 
-// changeVisibility sets when messages are seen again, and returns those of which
-// it could not, by their place.
+// changeVisibility sets when messages are visible again, and returns the failed
+// entries by their index.
 func (r *run) changeVisibility(ctx context.Context, messages []*message, wait time.Duration) (map[string]types.BatchResultErrorEntry, error) {
 	entries := make([]types.ChangeMessageVisibilityBatchRequestEntry, len(messages))
 	for i, m := range messages {
@@ -104,17 +104,17 @@ func (r *run) changeVisibility(ctx context.Context, messages []*message, wait ti
 	return r.refused(actionVisibility, out.Failed), nil
 }
 
-// giveBack lets others have messages that nobody worked on.
-func (r *run) giveBack(ctx context.Context, messages []*message) {
+// requeueNow puts back messages on which no work was done.
+func (r *run) requeueNow(ctx context.Context, messages []*message) {
 	if len(messages) == 0 {
 		return
 	}
-	r.putBack(ctx, messages, time.Second)
+	r.requeue(ctx, messages, time.Second)
 }
 
-// putBack makes messages visible again, after a wait. If that fails, they come
-// again when their visibility ends by itself.
-func (r *run) putBack(ctx context.Context, messages []*message, wait time.Duration) {
+// requeue makes messages visible again after a wait. If that fails, they come
+// again when their visibility timeout ends.
+func (r *run) requeue(ctx context.Context, messages []*message, wait time.Duration) {
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	failed, err := r.changeVisibility(within, messages, wait)
@@ -128,8 +128,8 @@ func (r *run) putBack(ctx context.Context, messages []*message, wait time.Durati
 	r.release(messages...)
 }
 
-// backoff is how long a message that failed waits: longer each time it came,
-// and never twice the same.
+// backoff returns the wait of a failed message: longer with each receive, with
+// jitter.
 func (s *Source) backoff(receives int) time.Duration {
 	wait := s.config.Retry.Max
 	if n := max(receives, 1) - 1; n < 16 {

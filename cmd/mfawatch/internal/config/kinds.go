@@ -28,7 +28,7 @@ type Deps struct {
 	Log     *slog.Logger
 	Level   *slog.LevelVar // of log
 	Metrics prometheus.Registerer
-	Places  sources.Bookkeeper
+	Places  sources.OffsetStore
 	Wording message.Wording // of all channels that people read
 }
 

@@ -43,7 +43,7 @@ type filesSource struct {
 }
 
 func (c *filesSource) Build(name string, s Deps) (sources.Source, error) {
-	f, err := files.New(name, c.Config, sources.Options{Logger: s.Log, Registerer: s.Metrics, Places: s.Places})
+	f, err := files.New(name, c.Config, sources.Options{Logger: s.Log, Registerer: s.Metrics, Offsets: s.Places})
 	if err != nil {
 		return nil, err
 	}

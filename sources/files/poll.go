@@ -10,18 +10,17 @@ import (
 	"time"
 )
 
-// look looks at everything: which folders there are, to be told of changes in
-// them, and then which files.
-func (w *follower) look(now time.Time) {
+// poll lists all folders, to watch them for changes, and then all files.
+func (w *follower) poll(now time.Time) {
 	w.round++
 	for _, t := range w.files {
 		if t.file != nil && !t.gone && now.Sub(t.mtime) > w.f.hold {
-			w.letGo(t)
+			w.closeFile(t)
 		}
 	}
 	for folder := range w.folders {
 		if _, err := os.Stat(folder); err != nil {
-			w.hints.drop(folder) // if it was renamed, lest it be told of under its old name
+			w.hints.drop(folder) // if it was renamed, its events would carry the old name
 		}
 	}
 	clear(w.folders)
@@ -38,9 +37,9 @@ func (w *follower) look(now time.Time) {
 		case err == nil && file.Size < 0:
 			err = errors.New(file.Path + " is no regular file; it cannot be followed")
 		case err == nil:
-			err = w.meet(file.Path, now)
+			err = w.observe(file.Path, now)
 		case isGone(err) && !slices.Contains(w.paths, file.Path):
-			continue // it went between two looks, as files do
+			continue // it was deleted between two polls
 		}
 		if err != nil {
 			whole, missing = false, missing || slices.Contains(w.paths, file.Path)
@@ -48,28 +47,28 @@ func (w *follower) look(now time.Time) {
 		}
 	}
 	if w.round == 1 {
-		w.meetRenamed(now)
+		w.findRenamed(now)
 	}
-	w.note(errs)
-	w.forgetUnseen(whole)
-	rest := w.f.lookEvery
+	w.report(errs)
+	w.evictUnseen(whole)
+	rest := w.f.fullPollEvery
 	if !w.hints.whole() || missing {
 		rest = w.f.pollEvery
 	}
 	took := time.Since(now)
-	w.soonest = now.Add(took + lookShare*took)
-	w.next = now.Add(took + max(rest, lookShare*took))
+	w.soonest = now.Add(took + pollShare*took)
+	w.next = now.Add(took + max(rest, pollShare*took))
 }
 
-// hurry has everything looked at as soon as may be.
-func (w *follower) hurry() {
+// pollSoon schedules the next poll as early as the pause between polls allows.
+func (w *follower) pollSoon() {
 	if w.soonest.Before(w.next) {
 		w.next = w.soonest
 	}
 }
 
-// watch asks to be told of changes in a folder and those in it, or in the folder
-// that a file is in, or is to be in.
+// watch watches a folder and those in it, or the folder of a file, which need not
+// exist yet.
 func (w *follower) watch(path string) {
 	if info, err := os.Stat(path); err != nil || !info.IsDir() {
 		w.hints.add(filepath.Dir(path))
@@ -82,7 +81,7 @@ func (w *follower) watch(path string) {
 func (w *follower) watchFolder(path string) {
 	w.folders[path] = true
 	w.hints.add(path)
-	entries, _ := os.ReadDir(path) // an error is told of when its files are listed
+	entries, _ := os.ReadDir(path) // Walk reports the error
 	for _, e := range entries {
 		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
 			w.watchFolder(filepath.Join(path, e.Name()))
@@ -90,8 +89,8 @@ func (w *follower) watchFolder(path string) {
 	}
 }
 
-// lookAt looks at a path that a change was told of.
-func (w *follower) lookAt(path string, now time.Time) {
+// pollPath checks a path for which a change was reported.
+func (w *follower) pollPath(path string, now time.Time) {
 	if !w.wanted(path) {
 		return
 	}
@@ -99,19 +98,19 @@ func (w *follower) lookAt(path string, now time.Time) {
 	switch {
 	case err != nil:
 		if t := w.byPath[path]; t != nil {
-			w.lost(t)
+			w.markGone(t)
 		}
 		if w.folders[path] || slices.Contains(w.paths, path) {
-			w.hurry()
+			w.pollSoon()
 		}
 	case info.IsDir():
-		w.hurry() // a new one, with who knows what in it
+		w.pollSoon() // a new folder may have files already
 	case !info.Mode().IsRegular():
 	case slices.Contains(w.paths, path):
-		_ = w.meet(path, now) // an error comes again when everything is looked at
+		_ = w.observe(path, now) // the next poll reports the error again
 	default:
 		if _, listed, err := fileIn(path, fs.FileInfoToDirEntry(info)); err == nil && listed {
-			_ = w.meet(path, now)
+			_ = w.observe(path, now)
 		}
 	}
 }
@@ -131,8 +130,8 @@ func (w *follower) wanted(path string) bool {
 	return false
 }
 
-// meet looks at a file that is there.
-func (w *follower) meet(path string, now time.Time) error {
+// observe records the state of an existing file.
+func (w *follower) observe(path string, now time.Time) error {
 	info, err := os.Stat(path)
 	if isGone(err) && !slices.Contains(w.paths, path) {
 		return nil
@@ -146,13 +145,13 @@ func (w *follower) meet(path string, now time.Time) error {
 		t = &followed{id: id}
 		w.files[id] = t
 		if text, ok := w.kept[id]; ok {
-			t.place = parsePlace(text)
-			t.saved = t.place
+			t.offset = parseOffset(text)
+			t.saved = t.offset
 			delete(w.kept, id)
 		}
 	}
 	if before := w.byPath[path]; before != nil && before != t {
-		w.lost(before)
+		w.markGone(before)
 	}
 	t.gone, t.round = false, w.round
 	if t.path != path && (t.path == "" || !sameFile(t.path, info)) { // one with two names keeps the first
@@ -164,7 +163,7 @@ func (w *follower) meet(path string, now time.Time) error {
 	if t.path == path {
 		w.byPath[path] = t
 	}
-	t.saw(info, now)
+	t.update(info, now)
 	return nil
 }
 
@@ -175,8 +174,8 @@ func sameFile(path string, info fs.FileInfo) bool {
 	return err == nil && os.SameFile(other, info)
 }
 
-// saw notes what a file looks like.
-func (t *followed) saw(info fs.FileInfo, now time.Time) {
+// update records the size and time of a file.
+func (t *followed) update(info fs.FileInfo, now time.Time) {
 	if info.Size() == t.size && info.ModTime().Equal(t.mtime) && !t.changed.IsZero() {
 		return
 	}
@@ -187,9 +186,9 @@ func (t *followed) saw(info fs.FileInfo, now time.Time) {
 	}
 }
 
-// lookAgain looks at a file that waits, or at one that is gone from its path and
-// may yet be written to.
-func (w *follower) lookAgain(t *followed, now time.Time) {
+// recheck checks a file that has to settle, or an open one that is gone from its
+// path and may still grow.
+func (w *follower) recheck(t *followed, now time.Time) {
 	var info fs.FileInfo
 	var err error
 	if t.file != nil {
@@ -201,70 +200,70 @@ func (w *follower) lookAgain(t *followed, now time.Time) {
 		}
 	}
 	if err != nil {
-		w.letGo(t)
-		w.lost(t)
+		w.closeFile(t)
+		w.markGone(t)
 		return
 	}
-	t.saw(info, now)
-	if t.gone && t.size == t.place.Size && now.Sub(t.changed) > w.f.goneFor {
-		w.drop(t)
+	t.update(info, now)
+	if t.gone && t.size == t.offset.Size && now.Sub(t.changed) > w.f.goneFor {
+		w.evict(t)
 	}
 }
 
-// lost is for a file that is no longer at its path. What is held open is read to
+// markGone is for a file that is no longer at its path. What is held open is read to
 // its end, and for a while after that. It may also turn up at another path, and
 // is forgotten if the next look at everything does not see it.
-func (w *follower) lost(t *followed) {
+func (w *follower) markGone(t *followed) {
 	if w.byPath[t.path] == t {
 		delete(w.byPath, t.path)
 	}
 	t.gone = true
 }
 
-// drop forgets a file and its place.
-func (w *follower) drop(t *followed) {
-	w.letGo(t)
+// evict forgets a file and its place.
+func (w *follower) evict(t *followed) {
+	w.closeFile(t)
 	if w.byPath[t.path] == t {
 		delete(w.byPath, t.path)
 	}
 	delete(w.files, t.id)
 	delete(w.unsaved, t.id)
-	if w.f.places != nil {
-		w.forget = append(w.forget, t.id)
+	if w.f.offsets != nil {
+		w.evicted = append(w.evicted, t.id)
 	}
 }
 
-// forgetUnseen forgets the files that the look at everything did not see, and,
+// evictUnseen forgets the files that the look at everything did not see, and,
 // if it saw all there is, the places of which no file was found.
-func (w *follower) forgetUnseen(whole bool) {
+func (w *follower) evictUnseen(whole bool) {
 	for _, t := range w.files {
 		if t.round == w.round {
 			continue
 		}
 		if t.file != nil {
-			w.lost(t)
+			w.markGone(t)
 		} else if whole {
-			w.drop(t)
+			w.evict(t)
 		}
 	}
 	if whole {
 		for id := range w.kept {
-			w.forget = append(w.forget, id)
+			w.evicted = append(w.evicted, id)
 		}
 		w.kept = nil
 	}
 }
 
-// meetRenamed finds the files that were renamed while nobody looked, beside the
-// paths that are files: what was not read of them by then would be lost.
-func (w *follower) meetRenamed(now time.Time) {
+// findRenamed finds files that were renamed during downtime, beside the paths that
+// are files. Their unread rest would be lost otherwise.
+func (w *follower) findRenamed(now time.Time) {
 	for _, path := range w.paths {
 		if len(w.kept) == 0 || w.folders[path] {
 			continue
 		}
 		entries, err := os.ReadDir(filepath.Dir(path))
 		if err != nil {
-			continue // told of where the path itself is looked at
+			continue // Walk reports the error of the path itself
 		}
 		for _, e := range entries {
 			name := filepath.Join(filepath.Dir(path), e.Name())
@@ -273,7 +272,7 @@ func (w *follower) meetRenamed(now time.Time) {
 				continue
 			}
 			if _, ok := w.kept[identity(name, info)]; ok {
-				_ = w.meet(name, now)
+				_ = w.observe(name, now)
 			}
 		}
 	}
