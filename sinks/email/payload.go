@@ -11,6 +11,7 @@ import (
 	netmail "net/mail"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wneessen/go-mail"
@@ -36,7 +37,7 @@ var html string
 
 // htmlPage is our own HTML part. Its styles are in the tags, since that is all
 // that some clients take; those in its head are for the dark and for telephones.
-var htmlPage = htmltemplate.Must(htmltemplate.New("email").Parse(html))
+var htmlPage = sync.OnceValue(func() *htmltemplate.Template { return htmltemplate.Must(htmltemplate.New("email").Parse(html)) })
 
 // A mailing is a mail before it is encoded: all but the time at which it is
 // sent.
@@ -206,7 +207,7 @@ func (e *Sink) htmlPart(m message.Message, a *processor.Alert) string {
 
 func page(s sheet) string {
 	var b strings.Builder
-	if err := htmlPage.Execute(&b, s); err != nil {
+	if err := htmlPage().Execute(&b, s); err != nil {
 		return ""
 	}
 	return b.String()

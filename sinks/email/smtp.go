@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
@@ -134,7 +135,7 @@ func (e *Sink) login(ctx context.Context, conn net.Conn, password string) (*smtp
 		return nil, judgeSMTP(ctx, greeting, err)
 	}
 	name, err := os.Hostname()
-	if err != nil || !hostName.MatchString(name) {
+	if err != nil || !hostName().MatchString(name) {
 		name = "localhost"
 	}
 	if err := c.Hello(name); err != nil {
@@ -158,7 +159,7 @@ func (e *Sink) login(ctx context.Context, conn net.Conn, password string) (*smtp
 }
 
 // hostName is what may be said in EHLO.
-var hostName = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
+var hostName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9.-]+$`) })
 
 // authenticate logs in, with the best way that both sides know.
 func (e *Sink) authenticate(ctx context.Context, c *smtp.Client, password string) error {
@@ -305,7 +306,7 @@ const (
 const closing = 421
 
 // policy is an enhanced status (RFC 3463) about who may do what.
-var policy = regexp.MustCompile(`^5\.7\.\d`)
+var policy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^5\.7\.\d`) })
 
 // judgeSMTP is what a failure means for the alert. A reply of 4yz, 421 too, is
 // tried again. One of 5yz to the greeting, the login or the sender is about us
@@ -338,7 +339,7 @@ func judgeSMTP(ctx context.Context, s stage, err error) error {
 		return with("set username and password, and tls.mode")
 	case s == sender:
 		return with("check from, and whether username may send as it")
-	case s == recipient && policy.MatchString(reply.Msg):
+	case s == recipient && policy().MatchString(reply.Msg):
 		return with("the server does not let us send there: check username, and whether it relays for this machine")
 	}
 	return sinks.Permanent(err)

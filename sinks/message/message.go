@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
@@ -232,14 +233,14 @@ func (w Wording) links(a *processor.Alert) []Link {
 // no such page.
 func userPage(a *processor.Alert) string {
 	host := consoles[a.Partition]
-	if host == "" || a.Root || a.User == nil || *a.User == "" || !userName.MatchString(*a.User) {
+	if host == "" || a.Root || a.User == nil || *a.User == "" || !userName().MatchString(*a.User) {
 		return ""
 	}
 	return "https://" + host + "/iam/home#/users/details/" + url.PathEscape(*a.User) + "?section=security_credentials"
 }
 
 // userName is what IAM lets a user be called.
-var userName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
+var userName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`) })
 
 // regionName reports whether s may stand in a host's name: what a record says
 // of its region steers no link elsewhere.

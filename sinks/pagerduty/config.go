@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
@@ -37,7 +38,7 @@ var urls = map[string]string{
 }
 
 // routingKey is what an integration key looks like.
-var routingKey = regexp.MustCompile(`^[A-Za-z0-9]{32}$`)
+var routingKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]{32}$`) })
 
 // Validate tells every mistake in c. The errors are joined, each of the form
 // "field: problem"; none holds a secret. Files that are named have to be there
@@ -64,13 +65,13 @@ func (c Config) keys() (first, escalation string, err error) {
 	case err1 != nil:
 	case first == "":
 		err1 = errors.New("routing_key: missing; want the integration key of a service's Events API v2 integration, or routing_key_file")
-	case !routingKey.MatchString(first):
+	case !routingKey().MatchString(first):
 		err1 = errors.New("routing_key: want the integration key of an Events API v2 integration, 32 letters and digits")
 	}
 	escalation, err2 := secret.Read("escalation_routing_key", c.EscalationRoutingKey, c.EscalationRoutingKeyFile)
 	switch {
 	case err2 != nil || escalation == "":
-	case !routingKey.MatchString(escalation):
+	case !routingKey().MatchString(escalation):
 		err2 = errors.New("escalation_routing_key: want the integration key of an Events API v2 integration, 32 letters and digits")
 	case escalation == first:
 		err2 = errors.New("escalation_routing_key: the same as routing_key, so that nobody else would be paged; want that of another service, or leave it out")

@@ -63,7 +63,7 @@ func (p *Sink) To(recipients []string) (sinks.Sink, error) {
 		return nil, errors.New("recipients: missing; want integration keys of PagerDuty")
 	}
 	for i, key := range recipients {
-		if !routingKey.MatchString(key) {
+		if !routingKey().MatchString(key) {
 			return nil, fmt.Errorf("recipients[%d]: want the integration key of an Events API v2 integration, 32 letters and digits", i)
 		}
 	}

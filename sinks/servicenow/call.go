@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -65,12 +66,12 @@ func refused(what operation, said string, err error) error {
 		return sinks.Misconfigured(fmt.Errorf("%w; Event Management is not on this instance: have it installed, or use mode incident", err))
 	case strings.Contains(said, "Invalid table"):
 		return sinks.Misconfigured(fmt.Errorf("%w; this instance has no incidents: check url", err))
-	case !dataRule.MatchString(said):
+	case !dataRule().MatchString(said):
 		if v, _ := sinks.VerdictOf(err); v == sinks.VerdictMisconfigured {
 			return sinks.Misconfigured(fmt.Errorf("%w; the user needs to read and write incidents, as the role sn_incident_write allows (for events: evt_mgmt_integration)", err))
 		}
 		return err
-	case (what == opUpdate || what == opResolve) && !mandatory.MatchString(said): // somebody closed it meanwhile, perhaps: the next look shows
+	case (what == opUpdate || what == opResolve) && !mandatory().MatchString(said): // somebody closed it meanwhile, perhaps: the next look shows
 		return sinks.WithVerdict(err, sinks.VerdictRetry, 0)
 	case what == opOpen: // it would refuse each alert
 		return sinks.Misconfigured(fmt.Errorf("%w; the instance wants more fields of an incident: set them under fields", err))
@@ -83,8 +84,8 @@ func refused(what operation, said string, err error) error {
 // dataRule is how the messages of data policies and business rules begin, or
 // what they speak of.
 var (
-	dataRule  = regexp.MustCompile(`(?i)data policy|mandatory|business rule|aborted`)
-	mandatory = regexp.MustCompile(`(?i)data policy|mandatory`)
+	dataRule  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)data policy|mandatory|business rule|aborted`) })
+	mandatory = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)data policy|mandatory`) })
 )
 
 // apiError is the message of an error and its detail.

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
@@ -79,7 +80,7 @@ func (c Config) Validate() error {
 	default:
 		bad("mode: unknown %.40q; known are incident, events", c.Mode)
 	}
-	if c.AssignmentGroup != "" && !sysIDText.MatchString(c.AssignmentGroup) {
+	if c.AssignmentGroup != "" && !sysIDText().MatchString(c.AssignmentGroup) {
 		bad("assignment_group: want the group's sys_id, 32 hexadecimal digits (in the list of groups: right-click, Copy sys_id), got %.60q", c.AssignmentGroup)
 	}
 	for _, m := range []struct {
@@ -88,7 +89,7 @@ func (c Config) Validate() error {
 	}{{"fields", c.Fields}, {"close_fields", c.CloseFields}} {
 		for _, name := range slices.Sorted(maps.Keys(m.fields)) {
 			switch {
-			case !field.MatchString(name):
+			case !field().MatchString(name):
 				bad("%s: no column is called %.40q; want names such as category", m.field, name)
 			case slices.Contains(ownFields, name):
 				bad("%s.%s: set by mfawatch itself", m.field, name)
@@ -139,6 +140,6 @@ var (
 )
 
 var (
-	sysIDText = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	field     = regexp.MustCompile(`^[a-z][a-z0-9_]{0,79}$`)
+	sysIDText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{32}$`) })
+	field     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]{0,79}$`) })
 )

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
@@ -82,7 +83,7 @@ func (i incident) ref() string {
 // sysID is the sys_id of a ref.
 func sysID(ref string) string {
 	id, _, _ := strings.Cut(ref, " ")
-	if !sysIDText.MatchString(id) {
+	if !sysIDText().MatchString(id) {
 		return ""
 	}
 	return id
@@ -216,7 +217,7 @@ var severity = map[exposure.Severity]string{
 }
 
 // codeTag begins or ends what Sink shows as HTML in a journal.
-var codeTag = regexp.MustCompile(`(?i)\[(\s*/?\s*code)`)
+var codeTag = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\[(\s*/?\s*code)`) })
 
 // harmless takes the meaning from the mark-up that Sink's fields know.
-func harmless(s string) string { return codeTag.ReplaceAllString(s, "[ $1") }
+func harmless(s string) string { return codeTag().ReplaceAllString(s, "[ $1") }

@@ -67,7 +67,7 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 	switch {
 	case s.config.Mode == modeEvents:
 		return nil, errors.New("events of ServiceNow go to nobody in particular: rules on the instance say who gets them")
-	case len(recipients) != 1 || !sysIDText.MatchString(recipients[0]):
+	case len(recipients) != 1 || !sysIDText().MatchString(recipients[0]):
 		return nil, fmt.Errorf("want one assignment group by its sys_id, 32 hexadecimal digits, got %.100q", recipients)
 	}
 	other := *s
@@ -148,7 +148,7 @@ func (s *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor
 	// What an instance does not understand of a query it leaves out, and
 	// returns more.
 	return slices.DeleteFunc(got.Result, func(i incident) bool {
-		return i.CorrelationID.Value != key && i.SysID.Value != sysID || !sysIDText.MatchString(i.SysID.Value)
+		return i.CorrelationID.Value != key && i.SysID.Value != sysID || !sysIDText().MatchString(i.SysID.Value)
 	}), nil
 }
 
@@ -163,7 +163,7 @@ func (s *Sink) open(ctx context.Context, cred httpsend.Credentials, a *processor
 		return "", err
 	}
 	i := got.Result
-	if !sysIDText.MatchString(i.SysID.Value) {
+	if !sysIDText().MatchString(i.SysID.Value) {
 		return "", sinks.Ambiguous(fmt.Errorf("answered %s without the sys_id of an incident", httpsend.StatusText(r.Status)))
 	}
 	var lost []string

@@ -50,7 +50,7 @@ func (s *snsTexter) text(ctx context.Context, to, body, _ string) (id string, er
 	}
 	switch {
 	case s.from == "":
-	case shortCode.MatchString(s.from):
+	case shortCode().MatchString(s.from):
 		in.MessageAttributes["AWS.MM.SMS.OriginationNumber"] = text(s.from)
 	default:
 		in.MessageAttributes["AWS.SNS.SMS.SenderID"] = text(s.from)

@@ -72,7 +72,7 @@ func (c *carrier) on(to string) (bodies []string) {
 
 // valid is what every provider demands of a message.
 func valid(to, body string) bool {
-	return number.MatchString(to) && body != "" && len([]rune(body)) <= 1600
+	return number().MatchString(to) && body != "" && len([]rune(body)) <= 1600
 }
 
 // An snsServer is Amazon SNS as far as Publish to a number goes: the query

@@ -30,7 +30,7 @@ func (t *twilio) Close() error { return t.http.Close() }
 // already, and a body that Twilio changed could not be found again.
 func (t *twilio) text(ctx context.Context, to, body, _ string) (id string, err error) {
 	form := url.Values{"To": {to}, "Body": {body}, "ValidityPeriod": {strconv.Itoa(validitySeconds)}}
-	if sid.MatchString(t.config.From) {
+	if sid().MatchString(t.config.From) {
 		form.Set("MessagingServiceSid", t.config.From)
 	} else {
 		form.Set("From", t.config.From)

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/mfawatch/mfawatch/processor"
@@ -40,7 +41,7 @@ func KeyFor(key, who string) string {
 		sum := sha256.Sum256([]byte(s))
 		return hex.EncodeToString(sum[:])
 	}
-	if !plainKey.MatchString(key) {
+	if !plainKey().MatchString(key) {
 		key = digest(key)
 	}
 	if who != "" {
@@ -49,7 +50,7 @@ func KeyFor(key, who string) string {
 	return key
 }
 
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,90}$`)
+var plainKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,90}$`) })
 
 // Mark ends the text of an alert: where it stands already, the alert was
 // told.

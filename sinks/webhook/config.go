@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
@@ -117,7 +118,7 @@ func (c Config) header() (http.Header, error) {
 		canonical := http.CanonicalHeaderKey(name)
 		problem := ""
 		switch {
-		case !headerName.MatchString(name):
+		case !headerName().MatchString(name):
 			problem = "not the name of a header"
 		case header[canonical] != nil:
 			problem = "there twice"
@@ -146,7 +147,7 @@ func (c Config) header() (http.Header, error) {
 }
 
 // headerName is what the name of a header may be.
-var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+var headerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") })
 
 // ownHeaders are those that a configuration may not set.
 var ownHeaders = []string{

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -130,12 +131,12 @@ func (z *Sink) change(a *processor.Alert, open []issue) sent {
 
 // placeholder begins what Zendesk replaces in a comment of an agent: it could
 // give away what the reader may not see.
-var placeholder = regexp.MustCompile(`\{(\s*[{%])`)
+var placeholder = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{(\s*[{%])`) })
 
 // harmless takes the meaning from placeholders.
 func harmless(s string) string {
-	for placeholder.MatchString(s) { // {{{ is two
-		s = placeholder.ReplaceAllString(s, "(${1}")
+	for placeholder().MatchString(s) { // {{{ is two
+		s = placeholder().ReplaceAllString(s, "(${1}")
 	}
 	return s
 }

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
@@ -32,7 +33,7 @@ const (
 //go:embed page.html
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+var pageTemplate = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
 
 // A page is what a person looks at: how things stand, or the story of one
 // exposure.
@@ -108,7 +109,7 @@ func show(w http.ResponseWriter, make func() (*page, error)) {
 	v, err := make()
 	var b bytes.Buffer
 	if err == nil && v != nil {
-		err = pageTemplate.Execute(&b, v)
+		err = pageTemplate().Execute(&b, v)
 	}
 	switch {
 	case err != nil:
