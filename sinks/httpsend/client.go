@@ -28,15 +28,16 @@ import (
 )
 
 const (
-	MaxReply       = 64 << 10 // bytes that are read of a reply if nothing else is said, and of its headers
-	MaxErrorText   = 300      // bytes
-	MaxExcerpt     = 200      // bytes of a reply that are shown
+	MaxReply       = 64 << 10        // bytes that are read of a reply if nothing else is said, and of its headers
+	MaxErrorText   = 300             // bytes
+	MaxExcerpt     = 200             // bytes of a reply that are shown
+	connectTimeout = 5 * time.Second // of a connection, and of its TLS handshake
 	idleConnection = 90 * time.Second
 )
 
-// A Client is how every HTTP channel reaches its server: one connection pool of
-// its own, time limits, no redirects, bounded replies, and errors that carry a
-// verdict and no secret.
+// Client reaches the server of an HTTP channel: a connection pool of its own, no
+// redirects, bounded replies, and errors that carry a verdict and no secret. The
+// context of a call bounds its time.
 type Client struct {
 	HTTP      *http.Client
 	Transport *http.Transport
@@ -51,9 +52,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	connect := cmp.Or(c.ConnectTimeout, DefaultConfig().ConnectTimeout)
-	answer := cmp.Or(c.ReplyTimeout, DefaultConfig().ReplyTimeout)
-	dialer := &net.Dialer{Timeout: connect}
+	dialer := &net.Dialer{Timeout: connectTimeout}
 	if !c.AllowLinkLocal {
 		dialer.ControlContext = refuseLinkLocal
 	}
@@ -62,8 +61,7 @@ func New(c Config) (*Client, error) {
 		DialContext:            dialer.DialContext,
 		OnProxyConnectResponse: proxyAnswered,
 		TLSClientConfig:        trust,
-		TLSHandshakeTimeout:    connect,
-		ResponseHeaderTimeout:  answer,
+		TLSHandshakeTimeout:    connectTimeout,
 		MaxResponseHeaderBytes: MaxReply,
 		IdleConnTimeout:        idleConnection,
 		MaxIdleConnsPerHost:    64, // more than a sink sends at once
@@ -74,7 +72,6 @@ func New(c Config) (*Client, error) {
 		Transport: t,
 		HTTP: &http.Client{
 			Transport:     t,
-			Timeout:       2*connect + answer,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil

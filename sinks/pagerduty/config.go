@@ -28,7 +28,7 @@ type Config struct {
 
 // DefaultConfig is what holds where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Region: "us", Config: httpsend.DefaultConfig()}
+	return Config{Region: "us"}
 }
 
 // urls are the addresses of the Events API v2 by region.

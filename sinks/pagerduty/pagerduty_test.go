@@ -297,7 +297,6 @@ func TestPagerDutyMistakes(t *testing.T) {
 		"region":             {Spoil: func(c *Config) { c.Region = "EU" }, Want: `region: want us or eu, where the account is (an address under eu.pagerduty.com is eu), got "EU"`},
 		"url":                {Spoil: func(c *Config) { c.URL = "xyzzy" }, Want: "url: want a URL"},
 		"template":           {Spoil: func(c *Config) { c.Templates = message.Templates{"body": "x"} }, Want: "templates.body: no such part; known are summary"},
-		"wait":               {Spoil: func(c *Config) { c.ReplyTimeout = time.Hour }, Want: "reply_timeout: want"},
 	}
 	sinktest.Mistakes(t, good, tests, func(c Config) error {
 		_, err := New(c, message.Wording{})

@@ -76,7 +76,7 @@ func refused(what operation, said string, err error) error {
 	case what == opOpen: // it would refuse each alert
 		return sinks.Misconfigured(fmt.Errorf("%w; the instance wants more fields of an incident: set them under fields", err))
 	case what == opResolve: // others can be opened all the same
-		return sinks.Permanent(fmt.Errorf("%w; the instance wants other fields to resolve an incident: set close_code, close_fields or the template close_notes, then retry the dead letter", err))
+		return sinks.Permanent(fmt.Errorf("%w; the instance wants other fields to resolve an incident: set close_code, the template close_notes, or under fields what later incidents open with, fill in the rest in this one, then retry the dead letter", err))
 	}
 	return sinks.Permanent(err)
 }

@@ -35,21 +35,17 @@ type Config struct {
 	Urgency         map[string]string `koanf:"urgency"`          // by severity; default 1 for critical and high, 2 for medium and low, 3 for info
 	Impact          map[string]string `koanf:"impact"`           // by severity; default 1 for critical, 2 for high and medium, 3 for low and info
 	ResolvedState   string            `koanf:"resolved_state"`   // default 6
-	EndedStates     []string          `koanf:"ended_states"`     // in which nobody works at it any more; default 6, 7 and 8
 	CloseCode       string            `koanf:"close_code"`       // default Resolved by caller
-	CloseFields     map[string]string `koanf:"close_fields"`     // set besides ours when the incident is resolved
 	// Templates write short_description, description, note and close_notes; of
 	// mode events: description.
 	Templates       message.Templates `koanf:"templates"`
 	httpsend.Config `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said. The states
-// are those of the base system: 6 resolved, 7 closed, 8 canceled.
+// DefaultConfig returns the defaults. The states are those of the base system.
 func DefaultConfig() Config {
 	return Config{
-		Mode: modeIncident, ResolvedState: "6", EndedStates: []string{"6", "7", "8"}, CloseCode: "Resolved by caller",
-		Config: httpsend.DefaultConfig(),
+		Mode: modeIncident, ResolvedState: "6", CloseCode: "Resolved by caller",
 	}
 }
 
@@ -74,8 +70,8 @@ func (c Config) Validate() error {
 	case "", modeIncident:
 	case modeEvents:
 		known = []string{"description"}
-		if c.AssignmentGroup != "" || len(c.Fields)+len(c.CloseFields)+len(c.Urgency)+len(c.Impact) > 0 {
-			bad("mode: events have no assignment_group, fields, close_fields, urgency or impact; remove them, or use mode incident")
+		if c.AssignmentGroup != "" || len(c.Fields)+len(c.Urgency)+len(c.Impact) > 0 {
+			bad("mode: events have no assignment_group, fields, urgency or impact; remove them, or use mode incident")
 		}
 	default:
 		bad("mode: unknown %.40q; known are incident, events", c.Mode)
@@ -83,17 +79,12 @@ func (c Config) Validate() error {
 	if c.AssignmentGroup != "" && !sysIDText().MatchString(c.AssignmentGroup) {
 		bad("assignment_group: want the group's sys_id, 32 hexadecimal digits (in the list of groups: right-click, Copy sys_id), got %.60q", c.AssignmentGroup)
 	}
-	for _, m := range []struct {
-		field  string
-		fields map[string]string
-	}{{"fields", c.Fields}, {"close_fields", c.CloseFields}} {
-		for _, name := range slices.Sorted(maps.Keys(m.fields)) {
-			switch {
-			case !field().MatchString(name):
-				bad("%s: no column is called %.40q; want names such as category", m.field, name)
-			case slices.Contains(ownFields, name):
-				bad("%s.%s: set by mfawatch itself", m.field, name)
-			}
+	for _, name := range slices.Sorted(maps.Keys(c.Fields)) {
+		switch {
+		case !field().MatchString(name):
+			bad("fields: no column is called %.40q; want names such as category", name)
+		case slices.Contains(ownFields, name):
+			bad("fields.%s: set by mfawatch itself", name)
 		}
 	}
 	errs = append(errs, ticket.ChoiceMistakes("urgency", c.Urgency), ticket.ChoiceMistakes("impact", c.Impact))
@@ -126,6 +117,10 @@ func (c Config) header() (httpsend.Credentials, error) {
 	secret, err := key.Read()
 	return httpsend.Credentials{Name: "X-Sn-Apikey", Value: secret, Secrets: []string{secret}}, err
 }
+
+// endedStates are those of the base system in which work on an incident is over:
+// resolved, closed, canceled.
+var endedStates = []string{"6", "7", "8"}
 
 // The values of Config.Mode.
 const (

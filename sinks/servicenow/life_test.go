@@ -161,11 +161,11 @@ func TestServiceNowMandatory(t *testing.T) {
 	sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictMisconfigured, "mandatory: Caller", "set them under fields")
 	with := r.make(t, func(c *Config) { c.Fields = map[string]string{"caller_id": group} })
 	ref := sinktest.Tell(t, with, story[0], "", sinks.VerdictTold)
-	sinktest.Tell(t, with, story[4], ref, sinks.VerdictPermanent, "mandatory: Root cause", "close_fields", "then retry the dead letter")
+	sinktest.Tell(t, with, story[4], ref, sinks.VerdictPermanent, "mandatory: Root cause", "under fields", "then retry the dead letter")
 	if r.incidents[0].fields["state"] != "1" {
 		t.Error("resolved all the same")
 	}
-	with = r.make(t, func(c *Config) { c.CloseFields = map[string]string{"u_root_cause": "other"} })
+	r.incidents[0].fields["u_root_cause"] = "other" // as a person fills it in, or fields when it is opened
 	sinktest.Tell(t, with, story[4], ref, sinks.VerdictTold)
 	i := r.incidents[0].fields
 	if i["state"] != "6" || i["close_code"] != "Resolved by caller" || i["u_root_cause"] != "other" {

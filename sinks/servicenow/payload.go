@@ -142,9 +142,6 @@ func (s *Sink) change(a *processor.Alert, open []incident) map[string]string {
 	}
 	sent := map[string]string{}
 	if a.Step == exposure.Resolved {
-		for name, value := range s.config.CloseFields {
-			sent[name] = value
-		}
 		sent["state"], sent["close_code"] = s.config.ResolvedState, s.config.CloseCode
 		sent["close_notes"] = ticket.Text(m, a, s.texts, "close_notes", harmless, append([]string{m.Title}, before...)...)
 		return sent

@@ -39,10 +39,6 @@ var _ sinks.Sink = (*Sink)(nil)
 func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	d := DefaultConfig()
 	c.Mode, c.ResolvedState, c.CloseCode = cmp.Or(c.Mode, d.Mode), cmp.Or(c.ResolvedState, d.ResolvedState), cmp.Or(c.CloseCode, d.CloseCode)
-	if len(c.EndedStates) == 0 {
-		c.EndedStates = d.EndedStates
-	}
-	c.EndedStates = append(slices.Clip(c.EndedStates), c.ResolvedState)
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -120,9 +116,9 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	return ref, sinks.Superseded(fmt.Errorf("incident %s was resolved, closed or deleted by somebody", lastNumber(known, ref)))
 }
 
-// ended reports whether nobody works any more at an incident in that state.
+// ended reports whether work on an incident in that state is over.
 func (s *Sink) ended(state value) bool {
-	return slices.Contains(s.config.EndedStates, state.Value)
+	return state.Value == s.config.ResolvedState || slices.Contains(endedStates, state.Value)
 }
 
 // look finds the incidents of the exposure, the oldest first.

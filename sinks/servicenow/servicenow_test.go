@@ -305,12 +305,11 @@ func TestServiceNowConfig(t *testing.T) {
 		"assignment_group: want the group's sys_id": func(c *Config) { c.AssignmentGroup = "Security" },
 		"fields: no column is called \"Caller ID\"": func(c *Config) { c.Fields = map[string]string{"Caller ID": "x"} },
 		"fields.state: set by mfawatch":             func(c *Config) { c.Fields = map[string]string{"state": "2"} },
-		"close_fields.close_code: set by":           func(c *Config) { c.CloseFields = map[string]string{"close_code": "2"} },
 		"urgency.urgent: no such severity":          func(c *Config) { c.Urgency = map[string]string{"urgent": "1"} },
 		"impact.high: missing":                      func(c *Config) { c.Impact = map[string]string{"high": ""} },
 		"templates.subject: no such part":           func(c *Config) { c.Templates = message.Templates{"subject": "x"} },
 		"templates.note: ":                          func(c *Config) { c.Templates = message.Templates{"note": "{{.Nothing}}"} },
-		"reply_timeout: want":                       func(c *Config) { c.ReplyTimeout = -1 },
+		"fields.close_code: set by":                 func(c *Config) { c.Fields = map[string]string{"close_code": "2"} },
 	} {
 		c := good
 		change(&c)

@@ -29,7 +29,7 @@ type Config struct {
 
 // DefaultConfig is what holds where nothing else is said.
 func DefaultConfig() Config {
-	return Config{APIURL: api, Config: httpsend.DefaultConfig()}
+	return Config{APIURL: api}
 }
 
 // MaxGroup is how many alerts one message of Slack can list.

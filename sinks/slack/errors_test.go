@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks"
@@ -137,7 +136,6 @@ func TestSlackMistakes(t *testing.T) {
 		"two URLs":                {Spoil: func(c *Config) { c.Token, c.Channel, c.URL, c.URLFile = "", "", hook, "x" }, Want: "url_file: set beside url"},
 		"no API":                  {Spoil: func(c *Config) { c.APIURL = "slack.com" }, Want: "api_url: want https://slack.com/api/"},
 		"template":                {Spoil: func(c *Config) { c.Templates = message.Templates{"body": "x"} }, Want: "templates.body: no such part; known are title, text"},
-		"wait":                    {Spoil: func(c *Config) { c.ConnectTimeout = time.Hour }, Want: "connect_timeout: want"},
 	}
 	sinktest.Mistakes(t, good, tests, func(c Config) error {
 		_, err := New(c, message.Wording{})

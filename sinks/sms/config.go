@@ -40,7 +40,7 @@ type Config struct {
 }
 
 // DefaultConfig is what holds where nothing else is said.
-func DefaultConfig() Config { return Config{Resolved: true, Config: httpsend.DefaultConfig()} }
+func DefaultConfig() Config { return Config{Resolved: true} }
 
 // AWS reports whether the provider is one of AWS's.
 func (c Config) AWS() bool { return c.Provider == providerSNS || c.Provider == providerVoice }

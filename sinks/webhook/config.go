@@ -31,9 +31,6 @@ type Config struct {
 	httpsend.Config `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said.
-func DefaultConfig() Config { return Config{Config: httpsend.DefaultConfig()} }
-
 // Headers are HTTP headers by name. Shown, they are their names.
 type Headers map[string]string
 

@@ -130,8 +130,8 @@ func TestWebhookFaults(t *testing.T) {
 		{"504", status(504), nil, 2, false, 1, time.Second},
 		{"closed without an answer", begins(""), nil, 2, false, 1, time.Second},
 		{"cut reply", begins("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), nil, 2, false, 1, time.Second},
-		{"no answer", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil, 2, false, 15 * time.Second, 16 * time.Second},
-		{"slow body", drip, nil, 2, false, 25 * time.Second, 26 * time.Second},
+		{"no answer", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil, 2, false, 30 * time.Second, 31 * time.Second},
+		{"slow body", drip, nil, 2, false, 30 * time.Second, 31 * time.Second},
 		{"DNS error", nil, dns, 1, false, 1, time.Second},
 		{"TLS error", nil, untrusted, 1, false, 1, anyTime},
 	}

@@ -287,8 +287,6 @@ func TestWebhookMistakes(t *testing.T) {
 		{"header with a line end", func(c *Config) { c.Headers = Headers{"X": "xyzzy\r\nHost: y"} }, `headers: "X": its value has characters`},
 		{"header twice", func(c *Config) { c.Headers = Headers{"x": "1", "X": "xyzzy"} }, `headers: "x": there twice`},
 		{"no header file", func(c *Config) { c.HeaderFiles = HeaderFiles{"X": missing} }, "header_files: open "},
-		{"long wait", func(c *Config) { c.ReplyTimeout = time.Hour }, "reply_timeout: want more than no time and at most 5m0s, got 1h0m0s"},
-		{"no time", func(c *Config) { c.ConnectTimeout = -1 }, "connect_timeout: want"},
 		{"no authority", func(c *Config) { c.TLS.CAFile = missing }, "tls.ca_file: open "},
 		{"empty authority", func(c *Config) { c.TLS.CAFile = sinktest.SecretFile(t, "x") }, "tls.ca_file: no certificate"},
 		{"certificate without key", func(c *Config) { c.TLS.CertFile = missing }, "tls.key_file: missing"},

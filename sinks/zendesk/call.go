@@ -106,9 +106,9 @@ func refused(what operation, said apiError, err error) error {
 	case closed:
 		return sinks.WithVerdict(err, sinks.VerdictRetry, 0) // the next attempt sees it
 	case what == opCreate && !ours: // it would refuse each alert
-		return sinks.Misconfigured(fmt.Errorf("%w; check group_id, assignee_email, brand_id and tags, and set what the help desk wants under fields", err))
+		return sinks.Misconfigured(fmt.Errorf("%w; check group_id, the route's recipients and tags, and set what the help desk wants under fields", err))
 	case what == opSolve: // others can be made all the same
-		return sinks.Permanent(fmt.Errorf("%w; set assignee_email and, under fields, what the help desk wants of a ticket to be solved, then retry the dead letter", err))
+		return sinks.Permanent(fmt.Errorf("%w; set under fields what the help desk wants of a ticket to be solved, then retry the dead letter", err))
 	}
 	return sinks.Permanent(err)
 }

@@ -1,6 +1,7 @@
 package zendesk
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -118,12 +119,13 @@ func TestZendeskRefused(t *testing.T) {
 	if r.tickets[0].status != "new" || len(r.tickets[0].comments) != 1 {
 		t.Errorf("%+v", r.tickets[0])
 	}
-	with = r.make(t, func(c *Config) {
-		c.Fields, c.GroupID, c.AssigneeEmail = map[string]string{"77": "mfa"}, group, otherAgent
-	})
+	routed, err := r.make(t, func(c *Config) { c.Fields = map[string]string{"77": "mfa"} }).To([]string{fmt.Sprint(group), otherAgent})
+	if err != nil {
+		t.Fatal(err)
+	}
 	end := sinktest.Story("eve")
-	ref = sinktest.Tell(t, with, end[0], "", sinks.VerdictTold)
-	sinktest.Tell(t, with, end[4], ref, sinks.VerdictTold)
+	ref = sinktest.Tell(t, routed, end[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, routed, end[4], ref, sinks.VerdictTold)
 	if last := r.tickets[1]; last.status != "solved" || last.group != group || !strings.HasPrefix(last.assigned, otherAgent) || last.fields[77] != "mfa" {
 		t.Errorf("%+v", last)
 	}

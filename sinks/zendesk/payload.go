@@ -63,7 +63,6 @@ type sent struct {
 	GroupID       int64       `json:"group_id,omitempty"`
 	AssigneeEmail string      `json:"assignee_email,omitempty"`
 	AssigneeID    json.Number `json:"assignee_id,omitempty"`
-	BrandID       int64       `json:"brand_id,omitempty"`
 	CustomFields  []field     `json:"custom_fields,omitempty"`
 	FollowUpOf    int64       `json:"via_followup_source_id,omitempty"`
 }
@@ -91,11 +90,10 @@ func (z *Sink) ticket(a *processor.Alert, after int64) sent {
 		Comment:       comment{HTML: toHTML(ticket.Text(m, a, z.texts, "comment", harmless))},
 		Priority:      ticket.Choice(severity, z.config.Priority, priority),
 		Type:          "incident",
-		ExternalID:    ticket.Key(a, z.config.who()),
+		ExternalID:    ticket.Key(a, z.who()),
 		Tags:          z.config.Tags,
 		GroupID:       z.config.GroupID,
-		AssigneeEmail: z.config.AssigneeEmail,
-		BrandID:       z.config.BrandID,
+		AssigneeEmail: z.assignee,
 		FollowUpOf:    after,
 	}
 	for _, id := range slices.Sorted(maps.Keys(z.config.Fields)) {

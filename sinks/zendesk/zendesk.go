@@ -28,6 +28,8 @@ type Sink struct {
 	texts   message.Texts
 	log     *slog.Logger
 	http    *httpsend.Client
+
+	assignee string // the mail address of an agent that a route names; "": the help desk decides
 }
 
 var _ sinks.Sink = (*Sink)(nil)
@@ -58,14 +60,14 @@ func (z *Sink) Close() error { return z.http.Close() }
 // connections, and is not closed by itself.
 func (z *Sink) To(recipients []string) (sinks.Sink, error) {
 	other := *z
-	other.config.GroupID, other.config.AssigneeEmail = 0, ""
+	other.config.GroupID, other.assignee = 0, ""
 	for _, r := range recipients {
 		id, err := strconv.ParseInt(r, 10, 64)
 		switch {
 		case err == nil && id > 0 && other.config.GroupID == 0:
 			other.config.GroupID = id
-		case err != nil && isAddress(r) && other.config.AssigneeEmail == "":
-			other.config.AssigneeEmail = r
+		case err != nil && isAddress(r) && other.assignee == "":
+			other.assignee = r
 		default:
 			return nil, fmt.Errorf("want the number of a group, the mail address of an agent, or one of each, got %.200q", recipients)
 		}
@@ -133,12 +135,20 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	return target.ref(), z.update(ctx, cred, a, []issue{target})
 }
 
+// who identifies the recipients of the tickets, "" for the default.
+func (z *Sink) who() string {
+	if z.config.GroupID == 0 && z.assignee == "" {
+		return ""
+	}
+	return fmt.Sprint(z.config.GroupID, z.assignee)
+}
+
 // look finds the tickets of the exposure, the oldest first.
 func (z *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, ref string) ([]issue, error) {
 	var got struct {
 		Tickets []issue `json:"tickets"`
 	}
-	key := ticket.Key(a, z.config.who())
+	key := ticket.Key(a, z.who())
 	if _, err := z.call(ctx, cred, opLook, http.MethodGet, "/api/v2/tickets?"+url.Values{"external_id": {key}}.Encode(), "", nil, &got); err != nil {
 		return nil, err
 	}
@@ -181,7 +191,7 @@ func (z *Sink) said(ctx context.Context, cred httpsend.Credentials, a *processor
 func (z *Sink) create(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, after int64) (ref string, err error) {
 	sent := z.ticket(a, after)
 	var got oneTicket
-	r, err := z.call(ctx, cred, opCreate, http.MethodPost, "/api/v2/tickets", ticket.KeyFor(a.ID, z.config.who()), envelope{sent}, &got)
+	r, err := z.call(ctx, cred, opCreate, http.MethodPost, "/api/v2/tickets", ticket.KeyFor(a.ID, z.who()), envelope{sent}, &got)
 	if err != nil {
 		return "", err
 	}

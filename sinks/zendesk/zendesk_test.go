@@ -203,7 +203,7 @@ func TestZendeskTexts(t *testing.T) {
 }
 
 func TestZendeskTo(t *testing.T) {
-	r := newZdRig(t, func(c *Config) { c.AssigneeEmail = otherAgent })
+	r := newZdRig(t, nil)
 	for i, to := range [][]string{{fmt.Sprint(group)}, {otherAgent}, {otherAgent, fmt.Sprint(group)}} {
 		other, err := r.sink.To(to)
 		if err != nil {
@@ -253,9 +253,7 @@ func TestZendeskConfig(t *testing.T) {
 		"token_file: set beside token":             func(c *Config) { c.TokenFile = "none" },
 		"token_file: open":                         func(c *Config) { c.Token, c.TokenFile = "", "none" },
 		"email: want the address":                  func(c *Config) { c.Email = "bot@example.net/token" + " x" },
-		"assignee_email: want":                     func(c *Config) { c.AssigneeEmail = "anna" },
 		"group_id: want":                           func(c *Config) { c.GroupID = -1 },
-		"brand_id: want":                           func(c *Config) { c.BrandID = -1 },
 		"tags[0]: want a word":                     func(c *Config) { c.Tags = []string{"two words"} },
 		"fields.cause: want the number":            func(c *Config) { c.Fields = map[string]string{"cause": "x"} },
 		"priority.high: want one of low, normal":   func(c *Config) { c.Priority = map[string]string{"high": "P1"} },
