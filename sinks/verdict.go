@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 // Permanent says that the channel will never take this alert: it becomes a dead
@@ -119,7 +119,7 @@ func Worst(errs []error, told bool) error {
 	}
 	err := errs[0]
 	if len(errs) > 1 {
-		err = errors.New(exposure.Clean(strings.Join(said, "; "), 1000))
+		err = errors.New(safetext.Clean(strings.Join(said, "; "), 1000))
 	}
 	return WithVerdict(err, worst, after)
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/message"
@@ -128,5 +128,5 @@ func (e *Sink) Receipt(ref string) string {
 	if said == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s took it for %d: %s", e.config.Host, len(e.to), exposure.Clean(said, httpsend.MaxExcerpt))
+	return fmt.Sprintf("%s took it for %d: %s", e.config.Host, len(e.to), safetext.Clean(said, httpsend.MaxExcerpt))
 }

@@ -373,12 +373,12 @@ func base(subject string) string {
 
 // Both parts say it all.
 func TestEmailText(t *testing.T) {
-	w := message.Wording{Accounts: map[string]string{"000000000000": "payments"}, Zone: sinktest.Vienna(t), Page: "https://mfawatch.example.net"}
+	w := message.Wording{Zone: sinktest.Vienna(t), Page: "https://mfawatch.example.net"}
 	e, err := New(Config{Host: "smtp.example.net", From: "m@example.net", To: []string{"a@example.net"}}, w, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := message.SampleAlert()
+	a := sinktest.Named("payments", message.SampleAlert())[0]
 	l := e.compose(a)
 	for _, part := range []string{l.text, l.html} {
 		for _, want := range []string{
@@ -400,7 +400,7 @@ func TestEmailText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, _ := e.compose(message.SampleAlert()).bytes(a.Time)
+	two, _ := e.compose(sinktest.Named("payments", message.SampleAlert())[0]).bytes(a.Time)
 	if string(one) != string(two) {
 		t.Error("the same alert makes another mail")
 	}
@@ -436,12 +436,13 @@ func TestEmailTemplates(t *testing.T) {
 func TestEmailGroup(t *testing.T) {
 	s := newEmailServer(t)
 	var log strings.Builder
-	e, err := New(s.config("a@example.net", "b@example.net"), message.Wording{Accounts: map[string]string{"000000000000": "payments"}, Page: "https://mfawatch.example.net"},
+	e, err := New(s.config("a@example.net", "b@example.net"), message.Wording{Page: "https://mfawatch.example.net"},
 		slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	alerts := []*processor.Alert{sinktest.Story("bob")[0], sinktest.Story("eve")[2], sinktest.Story("<b>www.evil.example")[0]}
+	sinktest.Named("payments", alerts...)
 	s.refuses("b@example.net", &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"})
 	if err := e.SendGroup(t.Context(), alerts); err != nil {
 		t.Fatal(err)

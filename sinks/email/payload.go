@@ -58,11 +58,11 @@ type mailing struct {
 // compose is the mail about an alert: a pure function of it and the
 // configuration.
 func (e *Sink) compose(a *processor.Alert) mailing {
-	m := message.Unlinked(e.wording.Message(a))
+	m := e.wording.Message(a)
 	l := mailing{
 		from: e.from, to: e.to,
 		id:       "alert-" + digest(a.ID) + "@" + e.domain(),
-		subject:  exposure.Clean(e.texts.Or(e.subject(m, a), "subject", m, a, maxEmailPart), maxEmailSubject),
+		subject:  safetext.Clean(e.texts.Or(e.subject(m, a), "subject", m, a, maxEmailPart), maxEmailSubject),
 		severity: a.Severity, alert: a.ID, step: a.Step,
 		text: e.texts.Or(textPart(m, a), "text", m, a, maxEmailPart),
 	}
@@ -101,7 +101,7 @@ func (e *Sink) subject(m message.Message, a *processor.Alert) string {
 	if message.Follows(a.Step) {
 		tag = "Re: " + tag
 	}
-	return tag + "MFA of " + safetext.Unlink(exposure.Clean(who, 100)) + " in " + safetext.Unlink(exposure.Clean(e.wording.Account(a.Account), 80))
+	return tag + "MFA of " + safetext.Unlink(safetext.Clean(who, 100)) + " in " + safetext.Unlink(safetext.Clean(message.Account(a.AccountName, a.Account), 80))
 }
 
 // domain is what our message IDs end in.
@@ -154,11 +154,11 @@ func textPart(m message.Message, a *processor.Alert) string {
 
 // footer says what sent the mail, and which one it is.
 func footer(a *processor.Alert) string {
-	text := "Sent by mfawatch, which watches AWS CloudTrail for MFA that is taken off. Alert " + exposure.Clean(a.ID, 80)
+	text := "Sent by mfawatch, which watches AWS CloudTrail for MFA that is taken off. Alert " + safetext.Clean(a.ID, 80)
 	if a.Exposure != nil {
-		text += " of exposure " + exposure.Clean(*a.Exposure, 80)
+		text += " of exposure " + safetext.Clean(*a.Exposure, 80)
 	}
-	return strings.Join(safetext.Wrap(text+", "+exposure.Clean(string(a.Step), 20)+".", width), "\n")
+	return strings.Join(safetext.Wrap(text+", "+safetext.Clean(string(a.Step), 20)+".", width), "\n")
 }
 
 // A sheet is what the HTML part is made of.
@@ -189,7 +189,7 @@ func badge(severity exposure.Severity, over bool) (word, colour string) {
 	if over {
 		return "RESOLVED", colourOver
 	}
-	return strings.ToUpper(exposure.Clean(string(severity), 20)), cmp.Or(colours[severity], colours[exposure.Info])
+	return strings.ToUpper(safetext.Clean(string(severity), 20)), cmp.Or(colours[severity], colours[exposure.Info])
 }
 
 // htmlPart is the mail for those who read HTML.
@@ -221,7 +221,7 @@ func (e *Sink) composeGroup(alerts []*processor.Alert) mailing {
 	var ids, accounts []string
 	for _, a := range alerts {
 		ids = append(ids, a.ID)
-		if name := safetext.Unlink(exposure.Clean(e.wording.Account(a.Account), 80)); !slices.Contains(accounts, name) {
+		if name := safetext.Unlink(safetext.Clean(message.Account(a.AccountName, a.Account), 80)); !slices.Contains(accounts, name) {
 			accounts = append(accounts, name)
 		}
 	}
@@ -241,7 +241,7 @@ func (e *Sink) composeGroup(alerts []*processor.Alert) mailing {
 	var text strings.Builder
 	text.WriteString(s.Short + "\n\n" + s.Summary + "\n\n")
 	for _, a := range alerts {
-		m := message.Unlinked(e.wording.Message(a))
+		m := e.wording.Message(a)
 		item := listed{Title: m.Title, Time: e.wording.Time(a.Time)}
 		item.Word, item.Colour = badge(a.Severity, m.Over)
 		s.List = append(s.List, item)
@@ -254,7 +254,7 @@ func (e *Sink) composeGroup(alerts []*processor.Alert) mailing {
 	text.WriteString("\n-- \n" + s.Footer + "\n")
 	return mailing{
 		from: e.from, to: e.to, id: "group-" + digest(strings.Join(ids, " ")) + "@" + e.domain(),
-		subject:  exposure.Clean("["+s.Word+"] "+title, maxEmailSubject),
+		subject:  safetext.Clean("["+s.Word+"] "+title, maxEmailSubject),
 		severity: worst.Severity, text: text.String(), html: page(s),
 	}
 }
@@ -298,11 +298,11 @@ func (l mailing) headers() map[string]string {
 	h := map[string]string{
 		"Auto-Submitted":           "auto-generated", // RFC 3834: no vacation notes, please
 		"X-Auto-Response-Suppress": "All",            // the same for Exchange
-		"X-Mfawatch-Severity":      exposure.Clean(string(l.severity), 20),
+		"X-Mfawatch-Severity":      safetext.Clean(string(l.severity), 20),
 	}
 	if l.alert != "" {
-		h["X-Mfawatch-Alert"] = exposure.Clean(l.alert, 100)
-		h["X-Mfawatch-Step"] = exposure.Clean(string(l.step), 20)
+		h["X-Mfawatch-Alert"] = safetext.Clean(l.alert, 100)
+		h["X-Mfawatch-Step"] = safetext.Clean(string(l.step), 20)
 	}
 	if l.thread != "" {
 		h["References"] = "<" + l.thread + ">"

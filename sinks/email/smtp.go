@@ -18,7 +18,7 @@ import (
 
 	"github.com/wneessen/go-mail/smtp"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 )
@@ -365,7 +365,7 @@ type mailError struct {
 
 func (e *mailError) Error() string {
 	text := strings.Join(strings.Fields(e.hide.Replace(e.err.Error())), " ")
-	return exposure.Clean("mail by "+e.address+": "+text, httpsend.MaxErrorText+httpsend.MaxExcerpt)
+	return safetext.Clean("mail by "+e.address+": "+text, httpsend.MaxErrorText+httpsend.MaxExcerpt)
 }
 
 func (e *mailError) Unwrap() error { return e.err }

@@ -22,7 +22,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -225,7 +225,7 @@ type Error struct {
 
 func (e *Error) Error() string {
 	text := e.hide.Replace(e.err.Error())
-	return exposure.Clean(e.method+" to "+e.host+": "+text, MaxErrorText+MaxExcerpt)
+	return safetext.Clean(e.method+" to "+e.host+": "+text, MaxErrorText+MaxExcerpt)
 }
 
 func (e *Error) Unwrap() error { return e.err }
@@ -242,7 +242,7 @@ func excerpt(r Reply, hide *strings.Replacer) string {
 		return ", with a page of HTML"
 	case kind == "text/plain" || strings.HasSuffix(kind, "json"):
 		shown := strings.Join(strings.Fields(hide.Replace(string(text))), " ")
-		return ": " + exposure.Clean(shown, MaxExcerpt)
+		return ": " + safetext.Clean(shown, MaxExcerpt)
 	}
 	return ""
 }

@@ -18,14 +18,13 @@ import (
 // A Wording is what the operator adds to the words of an alert, for all the
 // channels that people read. The zero value adds nothing.
 type Wording struct {
-	Accounts map[string]string // names of accounts, by their number
-	Zone     *time.Location    // times are said in it too, beside UTC; nil: in UTC alone
-	Page     string            // URL of mfawatch's own page, without a slash at its end; "": no link to it
+	Zone *time.Location // times are given in it too, beside UTC; nil: in UTC alone
+	Page string         // URL of mfawatch's own page, without a slash at its end; "": no link to it
 }
 
-// A Message is an alert as a person is told it: in the order in which it is to
-// be read, cleaned (see exposure.Clean) and bounded, but not escaped for any
-// channel. It depends on the alert and the Wording alone.
+// Message is an alert in words for people, in the order in which they are read:
+// cleaned and without links that a record chose (see safetext), bounded, but not
+// escaped for any channel. It depends only on the alert and the Wording.
 type Message struct {
 	Severity exposure.Severity
 	Step     exposure.Step
@@ -54,17 +53,21 @@ const (
 	MaxFact           = 200
 )
 
-// Message is what people are told of the alert.
+// clean makes text fit to show: see safetext. It unlinks first, so that the
+// bound holds.
+func clean(text string, max int) string { return safetext.Clean(safetext.Unlink(text), max) }
+
+// Message returns the alert in words.
 func (w Wording) Message(a *processor.Alert) Message {
-	advice := exposure.Clean(a.Advice, maxMessageAdvice)
+	advice := clean(a.Advice, maxMessageAdvice)
 	summary := a.Summary
 	if a.Advice != "" {
 		summary = strings.Join(strings.Fields(strings.Replace(summary, a.Advice, "", 1)), " ")
 	}
 	m := Message{
 		Severity: a.Severity, Step: a.Step, Over: a.Step == exposure.Resolved,
-		Title:   exposure.Clean(w.named(a.Title, a.Account), maxMessageTitle),
-		Summary: exposure.Clean(summary, maxMessageSummary),
+		Title:   clean(a.Title, maxMessageTitle),
+		Summary: clean(summary, maxMessageSummary),
 		Advice:  advice,
 		Facts:   w.facts(a),
 		Reasons: slices.Clone(a.Reasons),
@@ -77,26 +80,17 @@ func (w Wording) Message(a *processor.Alert) Message {
 	return m
 }
 
-// named puts the account's name beside its number in a title.
-func (w Wording) named(title, account string) string {
-	name := w.Accounts[account]
-	if name == "" || account == "" {
-		return title
-	}
-	return strings.Replace(title, " in "+account, " in "+name+" ("+account+")", 1)
-}
-
-// Account is the account's number with its name, if it has one.
-func (w Wording) Account(number string) string {
-	if name := w.Accounts[number]; name != "" {
+// Account returns the number of an account, with its name if it has one.
+func Account(name, number string) string {
+	if name != "" {
 		return name + " (" + number + ")"
 	}
 	return number
 }
 
-// AlertAccount is the account of a, and its partition if it is not the usual one.
-func (w Wording) AlertAccount(a *processor.Alert) string {
-	account := w.Account(a.Account)
+// AlertAccount returns the account of a, with its partition unless that is aws.
+func AlertAccount(a *processor.Alert) string {
+	account := Account(a.AccountName, a.Account)
 	if a.Partition != "" && a.Partition != "aws" {
 		account += ", " + a.Partition
 	}
@@ -121,7 +115,7 @@ func (w Wording) Time(t time.Time) string {
 func (w Wording) facts(a *processor.Alert) []Fact {
 	var facts []Fact
 	add := func(name, value string) {
-		if value = exposure.Clean(value, MaxFact); value != "" {
+		if value = clean(value, MaxFact); value != "" {
 			facts = append(facts, Fact{name, value})
 		}
 	}
@@ -135,7 +129,7 @@ func (w Wording) facts(a *processor.Alert) []Fact {
 	default:
 		add("User", *a.User)
 	}
-	add("Account", w.AlertAccount(a))
+	add("Account", AlertAccount(a))
 	switch {
 	case a.OpenedAt == nil:
 	case a.Step == exposure.Reduced: // who is not without MFA
@@ -263,14 +257,4 @@ func Follows(step exposure.Step) bool {
 		return false
 	}
 	return true
-}
-
-// Unlinked returns m with no text that a mail program makes a link of.
-func Unlinked(m Message) Message {
-	m.Title, m.Short, m.Summary, m.Advice = safetext.Unlink(m.Title), safetext.Unlink(m.Short), safetext.Unlink(m.Summary), safetext.Unlink(m.Advice)
-	m.Facts = slices.Clone(m.Facts)
-	for i, f := range m.Facts {
-		m.Facts[i].Value = safetext.Unlink(f.Value)
-	}
-	return m
 }

@@ -12,8 +12,8 @@ import (
 )
 
 func TestMessage(t *testing.T) {
-	w := message.Wording{Accounts: map[string]string{"000000000000": "payments"}, Zone: sinktest.Vienna(t), Page: "https://mfawatch.example.net"}
-	a := message.SampleAlert()
+	w := message.Wording{Zone: sinktest.Vienna(t), Page: "https://mfawatch.example.net"}
+	a := sinktest.Named("payments", message.SampleAlert())[0]
 	m := w.Message(a)
 	got, err := json.MarshalIndent(m, "", " ")
 	if err != nil {

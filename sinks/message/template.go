@@ -13,6 +13,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 // Templates are texts of the operator's own, in the place of ours: Go templates
@@ -48,7 +49,7 @@ func (t Templates) Parse(known ...string) (Texts, error) {
 	var errs []error
 	for _, part := range slices.Sorted(maps.Keys(t)) {
 		if !slices.Contains(known, part) {
-			errs = append(errs, fmt.Errorf("templates.%s: no such part; known are %s", exposure.Clean(part, 40), strings.Join(known, ", ")))
+			errs = append(errs, fmt.Errorf("templates.%s: no such part; known are %s", safetext.Clean(part, 40), strings.Join(known, ", ")))
 			continue
 		}
 		tmpl, err := template.New(part).Funcs(TemplateFuncs).Option("missingkey=error").Parse(t[part])

@@ -30,7 +30,7 @@ func channel(t *testing.T) *sinktest.Server {
 		Sink: func() (sinks.Sink, error) {
 			c := config(server.URL)
 			c.EscalationRoutingKey = secondKey
-			return New(c, message.Wording{Accounts: map[string]string{"000000000000": "payments"}})
+			return New(c, message.Wording{})
 		},
 		Holds: func(a *processor.Alert) (h sinktest.Held) {
 			for _, i := range fake.of(firstKey, dedup(a)) {
@@ -69,7 +69,7 @@ func newTestPagerDuty(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPSer
 	fake := &server{keys: []string{firstKey, secondKey}}
 	server := sinktest.NewHTTPServer(t, fake)
 	c.URL = secret.URL(server.URL + "/v2/enqueue")
-	p, err := New(c, message.Wording{Page: "https://mfawatch.example.net", Accounts: map[string]string{"000000000000": "payments"}})
+	p, err := New(c, message.Wording{Page: "https://mfawatch.example.net"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestPagerDutyAfterTheEnd(t *testing.T) {
 // What Sink is sent, field by field.
 func TestPagerDutyEvent(t *testing.T) {
 	p, _, server := newTestPagerDuty(t, Config{RoutingKeyFile: sinktest.SecretFile(t, firstKey+"\n")})
-	a := sinktest.Story("bob")[0]
+	a := sinktest.Named("payments", sinktest.Story("bob")...)[0]
 	sinktest.TellAll(t, p, "", a)
 	var got map[string]any
 	if err := json.Unmarshal([]byte(server.Bodies()[0]), &got); err != nil {

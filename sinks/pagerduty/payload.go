@@ -85,11 +85,11 @@ func (p *Sink) event(key string, a *processor.Alert) event {
 	summary := strings.Join(strings.Fields(p.texts.Or(m.Title, "summary", m, a, 4*maxPagerSummary)), " ")
 	e.Payload = &payload{
 		Summary:   cmp.Or(safetext.CutRunes(summary, maxPagerSummary), "MFA removed"),
-		Source:    cmp.Or(safetext.CutRunes(p.words.AlertAccount(a), maxPagerField), "AWS"),
+		Source:    cmp.Or(shown(message.AlertAccount(a)), "AWS"),
 		Severity:  severity(a),
 		Timestamp: a.Time.UTC().Format(time.RFC3339Nano),
 		Component: user(a),
-		Group:     safetext.CutRunes(a.Account, maxPagerField),
+		Group:     shown(a.Account),
 		Class:     "mfa_" + safetext.CutRunes(string(a.Step), 40),
 		Details:   detail(m, a),
 	}
@@ -135,18 +135,21 @@ func user(a *processor.Alert) string {
 	case a.User == nil:
 		return ""
 	}
-	return safetext.CutRunes(*a.User, maxPagerField)
+	return shown(*a.User)
 }
+
+// shown makes text of a record fit for a field.
+func shown(text string) string { return safetext.CutRunes(safetext.Unlink(text), maxPagerField) }
 
 // detail is what whoever is woken wants to know, in that order.
 func detail(m message.Message, a *processor.Alert) details {
 	details := details{{Name: "What to do", Value: m.Advice}, {Name: "What happened", Value: m.Summary}}
 	details = append(details, m.Facts...)
 	details = append(details,
-		message.Fact{Name: "Severity", Value: exposure.Clean(string(a.Severity), message.MaxFact)},
-		message.Fact{Name: "Reasons", Value: exposure.Clean(strings.Join(a.Reasons, ", "), message.MaxFact)},
-		message.Fact{Name: "Technique", Value: exposure.Clean(strings.Join(a.Attack, ", "), message.MaxFact)},
-		message.Fact{Name: "Alert", Value: exposure.Clean(a.ID, message.MaxFact)})
+		message.Fact{Name: "Severity", Value: safetext.Clean(string(a.Severity), message.MaxFact)},
+		message.Fact{Name: "Reasons", Value: safetext.Clean(strings.Join(a.Reasons, ", "), message.MaxFact)},
+		message.Fact{Name: "Technique", Value: safetext.Clean(strings.Join(a.Attack, ", "), message.MaxFact)},
+		message.Fact{Name: "Alert", Value: safetext.Clean(a.ID, message.MaxFact)})
 	return slices.DeleteFunc(details, func(f message.Fact) bool { return f.Value == "" })
 }
 

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
@@ -99,7 +99,7 @@ func apiError(r httpsend.Reply) string {
 	if json.Unmarshal(r.Body, &got) != nil {
 		return ""
 	}
-	return exposure.Clean(got.Error.Message+": "+got.Error.Detail, httpsend.MaxErrorText)
+	return safetext.Clean(got.Error.Message+": "+got.Error.Detail, httpsend.MaxErrorText)
 }
 
 // resetAfter is how long until the hour of a limit is over; 0 if that is not said.

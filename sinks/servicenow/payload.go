@@ -11,6 +11,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
@@ -92,17 +93,17 @@ func sysID(ref string) string {
 // lastNumber is what people call the incident that was there last.
 func lastNumber(known []incident, ref string) string {
 	if len(known) > 0 {
-		return exposure.Clean(known[len(known)-1].Number.Value, 40)
+		return safetext.Clean(known[len(known)-1].Number.Value, 40)
 	}
 	_, rest, _ := strings.Cut(ref, " ")
 	number, _, _ := strings.Cut(rest, " ")
-	return exposure.Clean(number, 40)
+	return safetext.Clean(number, 40)
 }
 
 func numbersOf(incidents []incident) string {
 	var all []string
 	for _, i := range incidents {
-		all = append(all, exposure.Clean(i.Number.Value, 40))
+		all = append(all, safetext.Clean(i.Number.Value, 40))
 	}
 	return strings.Join(all, ", ")
 }
@@ -119,7 +120,7 @@ func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
 		sent[name] = value
 	}
 	sent["correlation_id"] = ticket.Key(a, s.config.AssignmentGroup)
-	sent["short_description"] = exposure.Clean(harmless(s.texts.Or(m.Short, "short_description", m, a, ticket.MaxText)), maxShortDescription)
+	sent["short_description"] = safetext.Clean(harmless(s.texts.Or(m.Short, "short_description", m, a, ticket.MaxText)), maxShortDescription)
 	var before []string
 	if after != "" {
 		before = []string{"This follows " + after + ", which was ended."}
@@ -194,8 +195,8 @@ func (s *Sink) event(a *processor.Alert, unheard bool) map[string]string {
 	return map[string]string{
 		"source":           "mfawatch",
 		"event_class":      "AWS CloudTrail",
-		"node":             exposure.Clean(harmless(a.Account), maxEventColumn),
-		"resource":         exposure.Clean(harmless(user), maxEventColumn),
+		"node":             safetext.Clean(harmless(safetext.Unlink(a.Account)), maxEventColumn),
+		"resource":         safetext.Clean(harmless(safetext.Unlink(user)), maxEventColumn),
 		"metric_name":      "MFA",
 		"type":             "MFA removed",
 		"message_key":      ticket.Key(a, ""),

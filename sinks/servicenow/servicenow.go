@@ -15,6 +15,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/message"
@@ -216,7 +217,7 @@ func (s *Sink) sendEvent(ctx context.Context, cred httpsend.Credentials, a *proc
 	}
 	for _, said := range got.Result {
 		if strings.HasPrefix(said, "0 ") {
-			return ref, sinks.Permanent(fmt.Errorf("the event was not taken: %s", exposure.Clean(said, httpsend.MaxExcerpt)))
+			return ref, sinks.Permanent(fmt.Errorf("the event was not taken: %s", safetext.Clean(said, httpsend.MaxExcerpt)))
 		}
 	}
 	return event["message_key"], nil

@@ -48,6 +48,16 @@ func CampaignStory() []*processor.Alert {
 	return all
 }
 
+// Named names the account of the alerts, as the policy does: beside its number, in
+// their titles too.
+func Named(name string, alerts ...*processor.Alert) []*processor.Alert {
+	for _, a := range alerts {
+		a.AccountName = name
+		a.Title = strings.Replace(a.Title, " in "+a.Account, " in "+name+" ("+a.Account+")", 1)
+	}
+	return alerts
+}
+
 // Alert returns an alert with that ID of an exposure of its own.
 func Alert(id string) *processor.Alert {
 	x, user := "x-"+id, "bob"

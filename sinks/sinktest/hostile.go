@@ -35,4 +35,5 @@ var HostileTexts = []string{
 	"=?utf-8?q?spoofed?= =?utf-8?b?PHNjcmlwdD4=?=",
 	`{"text":"injected"}`,
 	"AWS ROOT USER",
+	"Www.evil-login.com wWw.evil-login.com/aws evil-login.com login.evil-login.co.uk/x EVIL-LOGIN.COM evil-login.com@x",
 }

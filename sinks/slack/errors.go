@@ -11,7 +11,7 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 )
@@ -94,7 +94,7 @@ func (s *Sink) verdict(method string, err error) error {
 // A refusedBy shows its code, bounded: whatever answers chose it.
 type refusedBy struct{ slack.SlackErrorResponse }
 
-func (r refusedBy) Error() string { return exposure.Clean(r.Err, 100) }
+func (r refusedBy) Error() string { return safetext.Clean(r.Err, 100) }
 
 func (r refusedBy) Unwrap() error { return r.SlackErrorResponse }
 
@@ -103,13 +103,13 @@ func hint(r slack.SlackErrorResponse) string {
 	var words []string
 	hint := hints[r.Err]
 	if r.Err == "missing_scope" {
-		hint = "add the scope " + exposure.Clean(cmp.Or(r.Needed, "chat:write"), 100) + " to the app (OAuth & Permissions), and install it again"
+		hint = "add the scope " + safetext.Clean(cmp.Or(r.Needed, "chat:write"), 100) + " to the app (OAuth & Permissions), and install it again"
 	}
 	if hint != "" {
 		words = append(words, hint)
 	}
 	for _, m := range r.ResponseMetadata.Messages {
-		words = append(words, exposure.Clean(m, httpsend.MaxExcerpt))
+		words = append(words, safetext.Clean(m, httpsend.MaxExcerpt))
 	}
 	if len(words) == 0 {
 		return ""

@@ -73,7 +73,7 @@ func newTestSlack(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPServer)
 	if c.Channel == "" {
 		c.Channel = room
 	}
-	s, err := New(c, message.Wording{Page: "https://mfawatch.example.net", Accounts: map[string]string{"000000000000": "payments"}})
+	s, err := New(c, message.Wording{Page: "https://mfawatch.example.net"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func newTestSlack(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPServer)
 // step in its thread; what is loud is in the channel too.
 func TestSlackStory(t *testing.T) {
 	s, fake, _ := newTestSlack(t, Config{Channel: "#security"})
-	story := sinktest.Story("bob")
+	story := sinktest.Named("payments", sinktest.Story("bob")...)
 	story[4].Actor.ARN = "arn:aws:iam::000000000000:user/bob"
 	ref := sinktest.TellAll(t, s, "", story...)
 	all := fake.list()
@@ -234,6 +234,7 @@ func TestSlackGroup(t *testing.T) {
 	}
 	alerts[7].Severity = exposure.Critical
 	alerts[8].Title = "MFA removed from eve in 000000000000"
+	sinktest.Named("payments", alerts[8])
 	if err := s.SendGroup(t.Context(), alerts); err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +259,7 @@ func TestSlackGroup(t *testing.T) {
 
 func TestSlackTemplates(t *testing.T) {
 	s, fake, _ := newTestSlack(t, Config{Templates: message.Templates{"title": "{{upper .Severity}} <{{.Alert.Account}}>", "text": "first: {{.Title}}\nsecond: {{join .Reasons \", \"}}\n"}})
-	sinktest.TellAll(t, s, "", sinktest.Story("bob")[0])
+	sinktest.TellAll(t, s, "", sinktest.Named("payments", sinktest.Story("bob")...)[0])
 	shown := strings.Join(fake.list()[0].shown, "\n")
 	for _, want := range []string{"🟠 HIGH &lt;000000000000&gt;", "first: MFA removed from bob in payments (000000000000) by tester\nsecond: other_actor"} {
 		if !strings.Contains(shown, want) {

@@ -17,7 +17,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 )
@@ -79,7 +79,7 @@ func (v *voiceTexter) text(ctx context.Context, to, body, alert string) (id stri
 	}
 	in := &voice.SendTextMessageInput{
 		DestinationPhoneNumber: aws.String(to), MessageBody: aws.String(body), MessageType: voicetypes.MessageTypeTransactional,
-		TimeToLive: aws.Int32(validitySeconds), Context: map[string]string{"alert": exposure.Clean(alert, 100)},
+		TimeToLive: aws.Int32(validitySeconds), Context: map[string]string{"alert": safetext.Clean(alert, 100)},
 	}
 	if v.from != "" {
 		in.OriginationIdentity = aws.String(v.from)
@@ -96,7 +96,7 @@ func messageID(service string, id *string) (string, error) {
 	if aws.ToString(id) == "" {
 		return "", sinks.Ambiguous(errors.New(service + " answered without the message's ID"))
 	}
-	return exposure.Clean(*id, 64), nil
+	return safetext.Clean(*id, 64), nil
 }
 
 // ready looks for credentials before anything is sent, so that what fails there
@@ -109,7 +109,7 @@ func ready(ctx context.Context, a aws.Config) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return sinks.Misconfigured(fmt.Errorf("no credentials of AWS: %s; give the machine a role, or set access_key_id", exposure.Clean(err.Error(), httpsend.MaxErrorText)))
+		return sinks.Misconfigured(fmt.Errorf("no credentials of AWS: %s; give the machine a role, or set access_key_id", safetext.Clean(err.Error(), httpsend.MaxErrorText)))
 	}
 	return nil
 }
@@ -135,7 +135,7 @@ func judgeAWS(ctx context.Context, service string, err error) error {
 		if hint != "" {
 			hint = "; " + hint
 		}
-		return fmt.Errorf("%s answered %s%s", service, exposure.Clean(text, httpsend.MaxErrorText), hint)
+		return fmt.Errorf("%s answered %s%s", service, safetext.Clean(text, httpsend.MaxErrorText), hint)
 	}
 	status, header := 0, http.Header{}
 	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.Response != nil {
@@ -207,13 +207,13 @@ func judgeUnanswered(ctx context.Context, err error) error {
 		return httpsend.Cause(ctx, op)
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return errors.New(exposure.Clean(err.Error(), httpsend.MaxErrorText))
+		return errors.New(safetext.Clean(err.Error(), httpsend.MaxErrorText))
 	}
 	if httpsend.TLSRefused(err) {
-		return sinks.Misconfigured(errors.New(exposure.Clean(err.Error(), httpsend.MaxErrorText) + "; check endpoint, and AWS_CA_BUNDLE"))
+		return sinks.Misconfigured(errors.New(safetext.Clean(err.Error(), httpsend.MaxErrorText) + "; check endpoint, and AWS_CA_BUNDLE"))
 	}
 	if ctx.Err() != nil {
 		return sinks.Ambiguous(fmt.Errorf("no answer: %w", context.Cause(ctx)))
 	}
-	return sinks.Ambiguous(errors.New("no answer: " + exposure.Clean(err.Error(), httpsend.MaxErrorText)))
+	return sinks.Ambiguous(errors.New("no answer: " + safetext.Clean(err.Error(), httpsend.MaxErrorText)))
 }

@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 )
@@ -43,7 +43,7 @@ func (t *twilio) text(ctx context.Context, to, body, _ string) (id string, err e
 	if err := json.Unmarshal(got.Body, &message); err != nil || message.SID == "" {
 		return "", sinks.Ambiguous(fmt.Errorf("answered %s without the message's SID; check url", httpsend.StatusText(got.Status)))
 	}
-	return exposure.Clean(message.SID, 64), nil
+	return safetext.Clean(message.SID, 64), nil
 }
 
 // find implements finder. Twilio lists the newest first. A message that failed
@@ -64,7 +64,7 @@ func (t *twilio) find(ctx context.Context, to, body string) (id string, err erro
 	}
 	for _, m := range list.Messages {
 		if strings.HasSuffix(m.Body, body) && m.SID != "" && !slices.Contains([]string{"failed", "undelivered", "canceled"}, m.Status) {
-			return exposure.Clean(m.SID, 64), nil
+			return safetext.Clean(m.SID, 64), nil
 		}
 	}
 	return "", nil

@@ -73,8 +73,8 @@ func (s *Sink) SendGroup(_ context.Context, alerts []*processor.Alert) error {
 	})
 	s.head(&b, worst.Severity, fmt.Sprintf("%d more alerts", len(alerts)))
 	for _, a := range alerts {
-		severity := exposure.Clean(string(a.Severity), severityWidth)
-		lines := safetext.Wrap(exposure.Clean(a.Title, maxTitle), textWidth-2*len(margin))
+		severity := safetext.Clean(string(a.Severity), severityWidth)
+		lines := safetext.Wrap(safetext.Clean(a.Title, maxTitle), textWidth-2*len(margin))
 		b.WriteString(margin + s.paint(colors[a.Severity], severity) + margin[len(severity):] + strings.Join(lines, "\n"+margin+margin) + "\n")
 		b.WriteString(margin + margin + s.paint(faint, subject(a)) + "\n")
 	}
@@ -131,7 +131,7 @@ func (s *Sink) paint(color, text string) string {
 func (s *Sink) render(a *processor.Alert) string {
 	var b strings.Builder
 	s.head(&b, a.Severity, a.Title)
-	for _, line := range safetext.Wrap(exposure.Clean(a.Summary, maxSummary), textWidth-len(margin)) {
+	for _, line := range safetext.Wrap(safetext.Clean(a.Summary, maxSummary), textWidth-len(margin)) {
 		b.WriteString(margin + line + "\n")
 	}
 	b.WriteString(margin + s.paint(faint, subject(a)) + "\n")
@@ -140,8 +140,8 @@ func (s *Sink) render(a *processor.Alert) string {
 
 // head writes the severity, and the title beside it.
 func (s *Sink) head(b *strings.Builder, v exposure.Severity, title string) {
-	severity := strings.ToUpper(exposure.Clean(string(v), severityWidth))
-	lines := safetext.Wrap(exposure.Clean(title, maxTitle), textWidth-len(margin))
+	severity := strings.ToUpper(safetext.Clean(string(v), severityWidth))
+	lines := safetext.Wrap(safetext.Clean(title, maxTitle), textWidth-len(margin))
 	b.WriteString(s.paint(colors[v], severity) + margin[len(severity):] + s.paint(bold, strings.Join(lines, "\n"+margin)) + "\n")
 }
 
@@ -161,7 +161,7 @@ func subject(a *processor.Alert) string {
 		words = append(words, *a.Exposure)
 	}
 	for i, w := range words {
-		words[i] = exposure.Clean(w, maxSubject)
+		words[i] = safetext.Clean(w, maxSubject)
 	}
 	return strings.Join(words, "  ")
 }

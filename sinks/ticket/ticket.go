@@ -16,6 +16,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
@@ -54,7 +55,7 @@ var plainKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 
 // Mark ends the text of an alert: where it stands already, the alert was
 // told.
-func Mark(a *processor.Alert) string { return "mfawatch alert " + exposure.Clean(a.ID, 100) }
+func Mark(a *processor.Alert) string { return "mfawatch alert " + safetext.Clean(a.ID, 100) }
 
 // Marked reports whether the mark of the alert stands in a text.
 func Marked(text string, a *processor.Alert) bool {
@@ -103,7 +104,7 @@ func cleanLines(text string, max int) string {
 	const mark = "\n…"
 	var clean []string
 	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		clean = append(clean, exposure.Clean(strings.TrimRight(line, " \r"), max))
+		clean = append(clean, safetext.Clean(strings.TrimRight(line, " \r"), max))
 	}
 	text = strings.Join(clean, "\n")
 	if len(text) <= max {
@@ -136,7 +137,7 @@ func SiteProblem(address, example string) string {
 func ChoiceMistakes(field string, choices map[string]string, known ...string) error {
 	var errs []error
 	for _, severity := range slices.Sorted(maps.Keys(choices)) {
-		name := field + "." + exposure.Clean(severity, 40)
+		name := field + "." + safetext.Clean(severity, 40)
 		switch value := choices[severity]; {
 		case !slices.Contains(exposure.Severities, exposure.Severity(severity)):
 			errs = append(errs, fmt.Errorf("%s: no such severity; known are info, low, medium, high, critical", name))

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
@@ -96,7 +96,7 @@ func refused(what operation, said apiError, err error) error {
 	for _, field := range slices.Sorted(maps.Keys(said.Details)) {
 		ours = ours && slices.Contains(alertFields, field)
 		for _, d := range said.Details[field] {
-			problems = append(problems, exposure.Clean(d.Description, httpsend.MaxErrorText))
+			problems = append(problems, safetext.Clean(d.Description, httpsend.MaxErrorText))
 		}
 	}
 	if len(problems) > 0 {

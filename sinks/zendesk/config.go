@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/message"
@@ -59,7 +59,7 @@ func (c Config) Validate() error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Fields)) {
 		if _, err := strconv.ParseInt(id, 10, 64); err != nil {
-			bad("fields.%s: want the number of a custom field, in quotes", exposure.Clean(id, 40))
+			bad("fields.%s: want the number of a custom field, in quotes", safetext.Clean(id, 40))
 		}
 	}
 	errs = append(errs, ticket.ChoiceMistakes("priority", c.Priority, priorities...))

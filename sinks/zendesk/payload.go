@@ -12,6 +12,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
@@ -86,7 +87,7 @@ func (z *Sink) ticket(a *processor.Alert, after int64) sent {
 		severity = exposure.Critical
 	}
 	sent := sent{
-		Subject:       exposure.Clean(harmless(z.texts.Or(m.Short, "subject", m, a, ticket.MaxText)), maxTicketSubject),
+		Subject:       safetext.Clean(harmless(z.texts.Or(m.Short, "subject", m, a, ticket.MaxText)), maxTicketSubject),
 		Comment:       comment{HTML: toHTML(ticket.Text(m, a, z.texts, "comment", harmless))},
 		Priority:      ticket.Choice(severity, z.config.Priority, priority),
 		Type:          "incident",

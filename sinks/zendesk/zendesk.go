@@ -15,6 +15,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/message"
@@ -106,7 +107,7 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 		case ref == "" || sinks.AlwaysDelivered(a.Step, a.Severity):
 			return z.create(ctx, cred, a, 0)
 		}
-		return ref, sinks.Superseded(fmt.Errorf("ticket %s was deleted by somebody", exposure.Clean(ref, 40)))
+		return ref, sinks.Superseded(fmt.Errorf("ticket %s was deleted by somebody", safetext.Clean(ref, 40)))
 	}
 	target := known[len(known)-1] // the newest, unless one is open
 	var open []issue

@@ -53,12 +53,7 @@ func (s *Settings) wordingMistakes(bad func(field, format string, args ...any)) 
 // Wording is what the configuration adds to the words of an alert. The
 // configuration is sound.
 func (s *Settings) Wording() message.Wording {
-	w := message.Wording{Accounts: map[string]string{}, Page: strings.TrimRight(s.HTTP.URL, "/")}
-	for number, account := range s.Accounts {
-		if account.Name != "" {
-			w.Accounts[number] = account.Name
-		}
-	}
+	w := message.Wording{Page: strings.TrimRight(s.HTTP.URL, "/")}
 	if zone, err := time.LoadLocation(s.TimeZone); err == nil && zone != time.UTC {
 		w.Zone = zone
 	}

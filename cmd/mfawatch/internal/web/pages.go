@@ -19,6 +19,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
@@ -139,7 +140,7 @@ func (p pages) front() (*page, error) {
 	for name, err := range p.Ready {
 		part := pagePart{Name: name}
 		if err != nil {
-			part.Problem = exposure.Clean(line(err.Error()), 500)
+			part.Problem = safetext.Clean(line(err.Error()), 500)
 		}
 		v.Parts = append(v.Parts, part)
 	}
@@ -167,7 +168,7 @@ func (p pages) front() (*page, error) {
 	}
 	for _, o := range open {
 		v.Open = append(v.Open, pageExposure{
-			ID: o.ID, Severity: string(o.Severity), User: output.UserName(o.User, o.Root), Account: words.Account(o.Account),
+			ID: o.ID, Severity: string(o.Severity), User: output.UserName(o.User, o.Root), Account: message.Account(p.Config().Accounts[o.Account].Name, o.Account),
 			Since: words.Time(o.OpenedAt), For: since(o.OpenedAt),
 		})
 	}
@@ -195,7 +196,7 @@ func (p pages) story(id string) (*page, error) {
 	if err != nil || len(alerts) == 0 {
 		return nil, err
 	}
-	v, words := p.newPage("mfawatch: " + exposure.Clean(alerts[0].Title, 200))
+	v, words := p.newPage("mfawatch: " + safetext.Clean(alerts[0].Title, 200))
 	v.Exposure = id
 	v.Alerts = pageAlertsOf(alerts, words, true)
 	return v, nil
