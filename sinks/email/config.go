@@ -43,8 +43,8 @@ func DefaultConfig() Config {
 	return Config{Auth: "auto", TLS: TLSConfig{Mode: tlsStart}}
 }
 
-// maxEmailTo bounds the recipients of a mail: servers take a hundred.
-const maxEmailTo = 100
+// maxTo bounds the recipients of a mail: servers take a hundred.
+const maxTo = 100
 
 // Validate tells every mistake in c. The errors are joined, each of the form
 // "field: problem"; none holds a secret. Files that are named have to be there
@@ -77,8 +77,8 @@ func (c Config) Validate() error {
 	} else if _, err := parseAddress(c.From); err != nil {
 		bad("from: %w", err)
 	}
-	if len(c.To) == 0 || len(c.To) > maxEmailTo {
-		bad("to: want 1 to %d addresses, such as security@example.net, got %d", maxEmailTo, len(c.To))
+	if len(c.To) == 0 || len(c.To) > maxTo {
+		bad("to: want 1 to %d addresses, such as security@example.net, got %d", maxTo, len(c.To))
 	}
 	var seen []string
 	for i, to := range c.To {
@@ -133,7 +133,7 @@ func (c Config) page() (*htmltemplate.Template, error) {
 	}
 	page, err := htmltemplate.New("html").Funcs(htmltemplate.FuncMap(message.TemplateFuncs)).Option("missingkey=error").Parse(text)
 	if err == nil {
-		err = page.Execute(&message.BoundedWriter{Left: maxEmailPart}, message.TemplateData{Message: message.Wording{}.Message(message.SampleAlert()), Alert: message.SampleAlert()})
+		err = page.Execute(&message.BoundedWriter{Left: maxPart}, message.TemplateData{Message: message.Wording{}.Message(message.SampleAlert()), Alert: message.SampleAlert()})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("templates.html: %w", err)

@@ -72,7 +72,7 @@ func (e *Sink) To(recipients []string) (sinks.Sink, error) {
 //
 // What was not answered after its last byte may have been taken: Ambiguous.
 // What is wrong with server, login or sender is Misconfigured, and so is a
-// server that offers no TLS where it has to. See judgeSMTP.
+// server that offers no TLS where it has to. See smtpVerdict.
 func (e *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	p := message.ProgressOf(ref)
 	known := p.Of(a.ID)

@@ -27,9 +27,9 @@ var parts = []string{"subject", "text", "html"}
 
 // Bounds of a mail, in bytes.
 const (
-	maxEmailSubject = 200
-	maxEmailPart    = 256 << 10
-	width           = 76 // columns of the text part
+	maxSubject = 200
+	maxPart    = 256 << 10
+	width      = 76 // columns of the text part
 )
 
 //go:embed email.html
@@ -62,9 +62,9 @@ func (e *Sink) compose(a *processor.Alert) mailing {
 	l := mailing{
 		from: e.from, to: e.to,
 		id:       "alert-" + digest(a.ID) + "@" + e.domain(),
-		subject:  safetext.Clean(e.texts.Or(e.subject(m, a), "subject", m, a, maxEmailPart), maxEmailSubject),
+		subject:  safetext.Clean(e.texts.Or(e.subject(m, a), "subject", m, a, maxPart), maxSubject),
 		severity: a.Severity, alert: a.ID, step: a.Step,
-		text: e.texts.Or(textPart(m, a), "text", m, a, maxEmailPart),
+		text: e.texts.Or(textPart(m, a), "text", m, a, maxPart),
 	}
 	if a.Exposure != nil {
 		l.thread = "exposure-" + digest(*a.Exposure) + "@" + e.domain()
@@ -195,7 +195,7 @@ func badge(severity exposure.Severity, over bool) (word, colour string) {
 // htmlPart is the mail for those who read HTML.
 func (e *Sink) htmlPart(m message.Message, a *processor.Alert) string {
 	if e.page != nil {
-		b := message.BoundedWriter{Left: maxEmailPart}
+		b := message.BoundedWriter{Left: maxPart}
 		if err := e.page.Execute(&b, message.TemplateData{Message: m, Alert: a}); err == nil {
 			return b.Text.String()
 		}
@@ -254,7 +254,7 @@ func (e *Sink) composeGroup(alerts []*processor.Alert) mailing {
 	text.WriteString("\n-- \n" + s.Footer + "\n")
 	return mailing{
 		from: e.from, to: e.to, id: "group-" + digest(strings.Join(ids, " ")) + "@" + e.domain(),
-		subject:  safetext.Clean("["+s.Word+"] "+title, maxEmailSubject),
+		subject:  safetext.Clean("["+s.Word+"] "+title, maxSubject),
 		severity: worst.Severity, text: text.String(), html: page(s),
 	}
 }

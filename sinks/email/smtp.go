@@ -132,14 +132,14 @@ func (e *Sink) login(ctx context.Context, conn net.Conn, password string) (*smtp
 	}
 	c, err := smtp.NewClient(conn, e.config.Host)
 	if err != nil {
-		return nil, judgeSMTP(ctx, greeting, err)
+		return nil, smtpVerdict(ctx, greeting, err)
 	}
 	name, err := os.Hostname()
 	if err != nil || !hostName().MatchString(name) {
 		name = "localhost"
 	}
 	if err := c.Hello(name); err != nil {
-		return nil, judgeSMTP(ctx, greeting, err)
+		return nil, smtpVerdict(ctx, greeting, err)
 	}
 	if mode := e.config.TLS.Mode; mode == tlsStart || mode == "" {
 		if ok, _ := c.Extension("STARTTLS"); !ok {
@@ -190,7 +190,7 @@ func (e *Sink) authenticate(ctx context.Context, c *smtp.Client, password string
 			auth = smtp.XOAuth2Auth(e.config.Username, password)
 		}
 		if err := c.Auth(auth); err != nil {
-			return judgeSMTP(ctx, authentication, err)
+			return smtpVerdict(ctx, authentication, err)
 		}
 		return nil
 	}
@@ -210,7 +210,7 @@ func (e *Sink) transact(ctx context.Context, c *smtp.Client, text []byte, to []s
 	// where nobody needs it.
 	c.SkipSMTPUTF8(!wideAddress(from) && !slices.ContainsFunc(to, wideAddress))
 	if err := c.Mail("<" + from + ">"); err != nil {
-		d.err = judgeSMTP(ctx, sender, err)
+		d.err = smtpVerdict(ctx, sender, err)
 		return d
 	}
 	var taken []string
@@ -224,10 +224,10 @@ func (e *Sink) transact(ctx context.Context, c *smtp.Client, text []byte, to []s
 		case err == nil:
 			taken = append(taken, address)
 		case !answered || reply.Code == closing:
-			d.err = judgeSMTP(ctx, recipient, err)
+			d.err = smtpVerdict(ctx, recipient, err)
 			return d
 		default:
-			d.refused = append(d.refused, refusal{address, judgeSMTP(ctx, recipient, err)})
+			d.refused = append(d.refused, refusal{address, smtpVerdict(ctx, recipient, err)})
 		}
 	}
 	if len(taken) == 0 {
@@ -235,7 +235,7 @@ func (e *Sink) transact(ctx context.Context, c *smtp.Client, text []byte, to []s
 	}
 	w, err := c.Data()
 	if err != nil {
-		d.err = judgeSMTP(ctx, data, err)
+		d.err = smtpVerdict(ctx, data, err)
 		return d
 	}
 	if _, err := w.Write(text); err != nil {
@@ -243,7 +243,7 @@ func (e *Sink) transact(ctx context.Context, c *smtp.Client, text []byte, to []s
 		return d
 	}
 	if err := w.Close(); err != nil {
-		d.err = judgeSMTP(ctx, content, err)
+		d.err = smtpVerdict(ctx, content, err)
 		return d
 	}
 	d.told = taken
@@ -308,13 +308,13 @@ const closing = 421
 // policy is an enhanced status (RFC 3463) about who may do what.
 var policy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^5\.7\.\d`) })
 
-// judgeSMTP is what a failure means for the alert. A reply of 4yz, 421 too, is
+// smtpVerdict is what a failure means for the alert. A reply of 4yz, 421 too, is
 // tried again. One of 5yz to the greeting, the login or the sender is about us
 // and not about the alert, and so is one to a recipient where it says that we
 // may not send: Misconfigured. To any other recipient, and to the mail itself,
 // it is Permanent. No reply to the end of the mail is Ambiguous; no reply before
 // that is tried again.
-func judgeSMTP(ctx context.Context, s stage, err error) error {
+func smtpVerdict(ctx context.Context, s stage, err error) error {
 	reply, answered := errors.AsType[*textproto.Error](err)
 	if !answered {
 		err = httpsend.Cause(ctx, err)
@@ -348,7 +348,7 @@ func judgeSMTP(ctx context.Context, s stage, err error) error {
 // untrusted is a handshake that failed.
 func untrusted(ctx context.Context, err error, hint string) error {
 	if _, answered := errors.AsType[*textproto.Error](err); answered {
-		return judgeSMTP(ctx, greeting, err)
+		return smtpVerdict(ctx, greeting, err)
 	}
 	if err = httpsend.Cause(ctx, err); httpsend.TLSRefused(err) {
 		return sinks.Misconfigured(fmt.Errorf("TLS: %w; %s", err, hint))

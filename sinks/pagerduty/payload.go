@@ -17,9 +17,9 @@ import (
 // Limits of the Events API v2, in characters. That of the body, 512 KB, is never
 // near: what is in it is bounded.
 const (
-	maxPagerSummary = 1024
-	maxPagerKey     = 255
-	maxPagerField   = 255
+	maxSummary = 1024
+	maxKey     = 255
+	maxField   = 255
 )
 
 // A event is what the Events API v2 takes.
@@ -82,9 +82,9 @@ func (p *Sink) event(key string, a *processor.Alert) event {
 		return e
 	}
 	m := p.words.Message(a)
-	summary := strings.Join(strings.Fields(p.texts.Or(m.Title, "summary", m, a, 4*maxPagerSummary)), " ")
+	summary := strings.Join(strings.Fields(p.texts.Or(m.Title, "summary", m, a, 4*maxSummary)), " ")
 	e.Payload = &payload{
-		Summary:   cmp.Or(safetext.CutRunes(summary, maxPagerSummary), "MFA removed"),
+		Summary:   cmp.Or(safetext.CutRunes(summary, maxSummary), "MFA removed"),
 		Source:    cmp.Or(shown(message.AlertAccount(a)), "AWS"),
 		Severity:  severity(a),
 		Timestamp: a.Time.UTC().Format(time.RFC3339Nano),
@@ -104,9 +104,9 @@ func (p *Sink) event(key string, a *processor.Alert) event {
 // itself if it belongs to none.
 func dedup(a *processor.Alert) string {
 	if a.Exposure != nil {
-		return safetext.CutRunes(*a.Exposure, maxPagerKey)
+		return safetext.CutRunes(*a.Exposure, maxKey)
 	}
-	return safetext.CutRunes(a.ID, maxPagerKey)
+	return safetext.CutRunes(a.ID, maxKey)
 }
 
 // severities are Sink's words for ours.
@@ -139,7 +139,7 @@ func user(a *processor.Alert) string {
 }
 
 // shown makes text of a record fit for a field.
-func shown(text string) string { return safetext.CutRunes(safetext.Unlink(text), maxPagerField) }
+func shown(text string) string { return safetext.CutRunes(safetext.Unlink(text), maxField) }
 
 // detail is what whoever is woken wants to know, in that order.
 func detail(m message.Message, a *processor.Alert) details {

@@ -43,9 +43,9 @@ type apiHTTP struct {
 	token string
 }
 
-// maxSlackReply is what is read of a reply: one of conversations.history holds
+// maxReply is what is read of a reply: one of conversations.history holds
 // whole messages.
-const maxSlackReply = 4 << 20
+const maxReply = 4 << 20
 
 func (h apiHTTP) Do(r *http.Request) (*http.Response, error) {
 	var body []byte
@@ -56,7 +56,7 @@ func (h apiHTTP) Do(r *http.Request) (*http.Response, error) {
 		}
 	}
 	got, err := h.http.Send(r.Context(), httpsend.Request{
-		Method: r.Method, URL: r.URL.String(), Header: r.Header, Body: body, Secrets: []string{h.token}, Bound: maxSlackReply,
+		Method: r.Method, URL: r.URL.String(), Header: r.Header, Body: body, Secrets: []string{h.token}, Bound: maxReply,
 	})
 	switch {
 	case got.Status == http.StatusNotFound, got.Status == http.StatusMethodNotAllowed:
@@ -157,8 +157,8 @@ type posted struct {
 	possible bool   // it may be there, and could not be looked for
 }
 
-// maxSlackLook is how many messages are looked at.
-const maxSlackLook = 100
+// maxFetched is how many messages are looked at.
+const maxFetched = 100
 
 // lookUp looks for the message about the alert, in the thread or in the channel,
 // if it may be there already.
@@ -172,12 +172,12 @@ func (s *Sink) lookUp(ctx context.Context, c client, channel, thread string, a *
 	var err error
 	if thread == "" {
 		var history *slack.GetConversationHistoryResponse
-		history, err = c.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: channel, Oldest: oldest, Limit: maxSlackLook, IncludeAllMetadata: true})
+		history, err = c.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: channel, Oldest: oldest, Limit: maxFetched, IncludeAllMetadata: true})
 		if err == nil {
 			messages, more = history.Messages, history.HasMore
 		}
 	} else {
-		messages, more, _, err = c.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: channel, Timestamp: thread, Oldest: oldest, Limit: maxSlackLook, IncludeAllMetadata: true})
+		messages, more, _, err = c.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: channel, Timestamp: thread, Oldest: oldest, Limit: maxFetched, IncludeAllMetadata: true})
 	}
 	if _, refused := errors.AsType[slack.SlackErrorResponse](err); refused && !isCode(err, throttles...) {
 		return posted{possible: true}, nil

@@ -69,7 +69,7 @@ type voiceTexter struct {
 	send func(context.Context, *voice.SendTextMessageInput, ...func(*voice.Options)) (*voice.SendTextMessageOutput, error) // see publish
 }
 
-func newSMSVoice(from string, a aws.Config) *voiceTexter {
+func newVoice(from string, a aws.Config) *voiceTexter {
 	return &voiceTexter{from, a, voice.NewFromConfig(a, func(o *voice.Options) { o.Retryer = aws.NopRetryer{} }).SendTextMessage}
 }
 

@@ -51,8 +51,8 @@ func (c Config) AWS() bool { return c.Provider == providerSNS || c.Provider == p
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if len(c.To) == 0 || len(c.To) > maxSMSTo {
-		bad("to: want 1 to %d numbers such as +15551234567, got %d", maxSMSTo, len(c.To))
+	if len(c.To) == 0 || len(c.To) > maxTo {
+		bad("to: want 1 to %d numbers such as +15551234567, got %d", maxTo, len(c.To))
 	}
 	for i, to := range c.To {
 		switch {
@@ -136,7 +136,7 @@ const (
 )
 
 const (
-	maxSMSTo        = 20
+	maxTo           = 20
 	twilioURL       = "https://api.twilio.com"
 	validitySeconds = 3600 // seconds in which a message has to arrive: later it is old news
 )

@@ -261,7 +261,7 @@ func (s watched) Send(ctx context.Context, a *processor.Alert, ref string) (stri
 	return s.Sink.Send(ctx, a, ref)
 }
 
-func TestSMSConforms(t *testing.T) {
+func TestConforms(t *testing.T) {
 	for i, p := range providers() {
 		t.Run(p.name, func(t *testing.T) {
 			c := sinktest.Channel{People: true, HTTP: true, Verdicts: map[int]sinks.Verdict{503: sinks.VerdictAmbiguous}}

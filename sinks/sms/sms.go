@@ -61,7 +61,7 @@ func New(c Config, w message.Wording, log *slog.Logger, a aws.Config) (*Sink, er
 	case providerSNS:
 		s.provider = newSNS(c.From, a)
 	case providerVoice:
-		s.provider = newSMSVoice(c.From, a)
+		s.provider = newVoice(c.From, a)
 	default:
 		p, err := httpsend.New(c.Config)
 		if err != nil {

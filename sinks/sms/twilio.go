@@ -90,7 +90,7 @@ func (t *twilio) call(ctx context.Context, method, query, form string) (httpsend
 	if err == nil {
 		return got, nil
 	}
-	return got, judgeTwilio(got, err)
+	return got, twilioVerdict(got, err)
 }
 
 // twilioCodes are the errors of Twilio that mean something else than their
@@ -119,10 +119,10 @@ var twilioCodes = map[int]struct {
 	21705: {sinks.VerdictMisconfigured, "check from: there is no such messaging service", false},
 }
 
-// judgeTwilio reads the code that Twilio gives beside its status. Any 5xx, 503
+// twilioVerdict reads the code that Twilio gives beside its status. Any 5xx, 503
 // too, may be of a message that is sent: Twilio says so. A status that is not
 // about the number is about the account.
-func judgeTwilio(got httpsend.Reply, err error) error {
+func twilioVerdict(got httpsend.Reply, err error) error {
 	var problem struct{ Code int }
 	_ = json.Unmarshal(got.Body, &problem)
 	known, ok := twilioCodes[problem.Code]

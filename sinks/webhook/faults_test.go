@@ -55,7 +55,7 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 // Whatever the receiver answers first, the alert is told in the end, or is a
 // dead letter where it never could be; and a receiver that knows the alert's ID
 // has it once.
-func TestWebhookFaults(t *testing.T) {
+func TestFaults(t *testing.T) {
 	status := func(code int, headers ...string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			for i := 0; i < len(headers); i += 2 {

@@ -65,7 +65,7 @@ const (
 	group      = 360001
 )
 
-func newZdServer(t *testing.T) *server {
+func newServer(t *testing.T) *server {
 	return &server{t: t, now: time.Now, keys: map[string]keptComment{}}
 }
 
