@@ -66,9 +66,9 @@ type Reopener interface {
 	Reopen() error
 }
 
-// AlwaysDelivered reports whether a step is told although somebody ended the exposure
-// at the channel: it began, or began again; somebody came in; or an intruder's
-// work goes on.
+// AlwaysDelivered reports whether a step is sent although a person ended the exposure
+// at the channel: it began, or began again; it was exploited; or an intruder's work
+// goes on.
 func AlwaysDelivered(step exposure.Step, severity exposure.Severity) bool {
 	switch step {
 	case exposure.Opened, exposure.Exploited, exposure.Campaign: // which has grown, or is open again

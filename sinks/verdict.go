@@ -26,7 +26,7 @@ func Throttled(err error, after time.Duration) error {
 // given up for it, however long that takes.
 func Misconfigured(err error) error { return WithVerdict(err, VerdictMisconfigured, 0) }
 
-// Superseded says that somebody ended the exposure at the channel: a ticket
+// Superseded says that a person ended the exposure at the channel: a ticket
 // that was closed, a conversation that was deleted. The sink counts as told,
 // and is told no more of this exposure, unless it begins anew or turns critical.
 func Superseded(err error) error { return WithVerdict(err, VerdictSuperseded, 0) }
@@ -50,7 +50,7 @@ const (
 	VerdictSuperseded    Verdict = "superseded"
 )
 
-// Verdicts are all of them.
+// Verdicts lists every verdict.
 var Verdicts = []Verdict{VerdictTold, VerdictRetry, VerdictAmbiguous, VerdictThrottled, VerdictPermanent, VerdictMisconfigured, VerdictSuperseded}
 
 type verdictError struct {

@@ -13,7 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// An Config says which server takes the mails, and who gets them. The
+// Config configures the mail server and the recipients. The
 // password's file is read for each attempt, so that it may change under its name.
 type Config struct {
 	Host         string            `koanf:"host"`
@@ -38,7 +38,7 @@ type TLSConfig struct {
 	secret.TLSConfig `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{Auth: "auto", TLS: TLSConfig{Mode: tlsStart}}
 }
@@ -46,9 +46,9 @@ func DefaultConfig() Config {
 // maxTo bounds the recipients of a mail: servers take a hundred.
 const maxTo = 100
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem"; none holds a secret. Files that are named have to be there
-// and readable.
+// Validate reports every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. The files that c
+// names must exist and be readable.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -65,7 +65,7 @@ func (c Config) Validate() error {
 	case "", tlsStart, tlsImplicit:
 	case tlsNone:
 		if c.Host != "" && !loopback(c.Host) {
-			bad("tls.mode: none is for a server on this machine, such as localhost; want starttls or implicit for %.100q, lest the password and the alerts be read on the way", c.Host)
+			bad("tls.mode: none is for a server on this machine, such as localhost; want starttls or implicit for %.100q: others could read the password and the alerts on the way", c.Host)
 		}
 	default:
 		bad("tls.mode: want starttls, implicit or none, got %.60q", c.TLS.Mode)

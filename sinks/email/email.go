@@ -1,4 +1,3 @@
-// Package email sends alerts as mail over SMTP.
 package email
 
 import (
@@ -59,9 +58,9 @@ func (e *Sink) To(recipients []string) (sinks.Sink, error) {
 }
 
 // Send sends the alert as a mail to each recipient that did not get it yet: that
-// some are refused keeps it from nobody else, and who got it is in the
+// a refused recipient keeps it from no other, and the recipients that got it are in the
 // reference, so that they do not get it again. The error is Permanent where all
-// that is left are recipients that the server refuses for good.
+// that is left are recipients that the server refuses permanently.
 //
 // The mail is the same each time that an alert is sent, and so is its
 // Message-ID, by which receivers know a copy; only Date is the time of the
@@ -122,7 +121,7 @@ func (e *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 // Render shows the mail: its headers, and both parts before they are encoded.
 func (e *Sink) Render(a *processor.Alert) (string, error) { return e.compose(a).show(), nil }
 
-// Receipt is what the server answered.
+// Receipt returns the answer of the server.
 func (e *Sink) Receipt(ref string) string {
 	said := message.ProgressOf(ref).Said
 	if said == "" {

@@ -113,8 +113,8 @@ func (e *Sink) domain() string {
 	return domain
 }
 
-// digest makes of an ID one that fits everywhere in a mail, and that nobody who
-// writes into a record can know beforehand.
+// digest returns an ID that fits everywhere in a mail, and that the author of a
+// record cannot predict.
 func digest(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(sum[:16])
@@ -316,7 +316,7 @@ func (l mailing) headers() map[string]string {
 	return h
 }
 
-// show is the mail for somebody who wants to see what would be sent.
+// show renders the mail for the operator.
 func (l mailing) show() string {
 	var b strings.Builder
 	var to []string

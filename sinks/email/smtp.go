@@ -143,7 +143,7 @@ func (e *Sink) login(ctx context.Context, conn net.Conn, password string) (*smtp
 	}
 	if mode := e.config.TLS.Mode; mode == tlsStart || mode == "" {
 		if ok, _ := c.Extension("STARTTLS"); !ok {
-			return nil, sinks.Misconfigured(errors.New("the server offers no STARTTLS, so nothing was said to it: somebody may be in between; " +
+			return nil, sinks.Misconfigured(errors.New("the server offers no STARTTLS, so nothing was sent: the connection may be intercepted; " +
 				"if it wants TLS from the first byte, as on port 465, set tls.mode: implicit"))
 		}
 		if err := c.StartTLS(trust); err != nil {
@@ -207,7 +207,7 @@ func (e *Sink) transact(ctx context.Context, c *smtp.Client, text []byte, to []s
 		return d
 	}
 	// A server that relays must not be made to look for another that can do it
-	// where nobody needs it.
+	// where no recipient needs it.
 	c.SkipSMTPUTF8(!wideAddress(from) && !slices.ContainsFunc(to, wideAddress))
 	if err := c.Mail("<" + from + ">"); err != nil {
 		d.err = smtpVerdict(ctx, sender, err)

@@ -1,4 +1,3 @@
-// Package file appends alerts to a file, one line of JSON each.
 package file
 
 import (
@@ -20,7 +19,7 @@ type Config struct {
 	Path string `koanf:"path"` // of the file; made if it is not there
 }
 
-// A Sink is told alerts as lines of JSON, whole lines with each write to the end
+// Sink writes alerts as lines of JSON, whole lines with each write to the end
 // of the file, and on disk before Send returns. A line may be there twice, with
 // the same id, after a crash or a write that failed.
 type Sink struct {

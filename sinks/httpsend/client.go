@@ -1,5 +1,3 @@
-// Package httpsend sends one bounded HTTP request for a channel, and gives the
-// verdict on its answer.
 package httpsend
 
 import (
@@ -43,7 +41,7 @@ type Client struct {
 	Transport *http.Transport
 }
 
-// New connects to nobody. The caller closes the poster.
+// New returns a client for c. It opens no connection. The caller closes it.
 func New(c Config) (*Client, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -64,7 +62,7 @@ func New(c Config) (*Client, error) {
 		TLSHandshakeTimeout:    connectTimeout,
 		MaxResponseHeaderBytes: MaxReply,
 		IdleConnTimeout:        idleConnection,
-		MaxIdleConnsPerHost:    64, // more than a sink sends at once
+		MaxIdleConnsPerHost:    64, // more than a sink sends concurrently
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // so that the bound on a reply is one on what comes in
 	}
@@ -77,7 +75,7 @@ func New(c Config) (*Client, error) {
 	}, nil
 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (p *Client) Close() error {
 	p.Transport.CloseIdleConnections()
 	return nil
@@ -139,9 +137,9 @@ func (p *Client) Send(ctx context.Context, r Request) (Reply, error) {
 }
 
 // unanswered gives the verdict on a request that brought no answer. What was
-// wrong before a byte of it was written is tried again, but for certificates
-// and keys, which time alone does not mend. Once it was being written, nobody
-// knows whether it arrived.
+// wrong before a byte of it was written is tried again, except certificates and
+// keys, which time alone does not mend. Once it was being written, it may have
+// arrived.
 func unanswered(ctx context.Context, err error, sent bool) error {
 	err = Cause(ctx, err)
 	switch v, _ := sinks.VerdictOf(err); {
@@ -183,8 +181,8 @@ func TLSRefused(err error) bool {
 	return ok && (op.Op == "remote error" || op.Op == "local error") // a TLS alert
 }
 
-// environmentProxy is the proxy of the environment. What is wrong with that is
-// not repeated: it may hold a password.
+// environmentProxy returns the proxy of the environment. Its errors do not repeat the
+// address, which may hold a password.
 func environmentProxy(r *http.Request) (*url.URL, error) {
 	u, err := http.ProxyFromEnvironment(r)
 	if err != nil {
@@ -207,7 +205,7 @@ func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Re
 }
 
 // refuseLinkLocal keeps requests from the addresses at which clouds hand out
-// credentials to whoever asks on the machine.
+// credentials to every process on the machine.
 func refuseLinkLocal(_ context.Context, _, address string, _ syscall.RawConn) error {
 	a, err := netip.ParseAddrPort(address)
 	if err == nil && a.Addr().IsLinkLocalUnicast() {
@@ -216,7 +214,7 @@ func refuseLinkLocal(_ context.Context, _, address string, _ syscall.RawConn) er
 	return nil
 }
 
-// A Error says where to a request went that failed, and nothing secret.
+// Error names the host of a request that failed, and no secret.
 type Error struct {
 	method, host string
 	hide         *strings.Replacer

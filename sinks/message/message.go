@@ -1,4 +1,3 @@
-// Package message puts an alert into words for people, and into JSON for programs.
 package message
 
 import (
@@ -38,11 +37,11 @@ type Message struct {
 	Reasons  []string // the alert's
 }
 
-// A Fact is one line of what is known. Neither part is empty.
+// Fact is one line of detail. Neither part is empty.
 type Fact struct{ Name, Value string }
 
-// A Link is a place where more is to be seen. The URL is well formed, and its
-// host is never of an attacker's choice.
+// Link leads to more detail. The URL is well formed, and an attacker never chooses
+// its host.
 type Link struct{ Text, URL string }
 
 // Bounds of a message, in bytes.
@@ -111,7 +110,7 @@ func (w Wording) Time(t time.Time) string {
 	return text + " (" + local.Format(layout) + ")"
 }
 
-// facts are in the order in which somebody who was woken asks.
+// facts returns the details in the order in which the person on call asks.
 func (w Wording) facts(a *processor.Alert) []Fact {
 	var facts []Fact
 	add := func(name, value string) {

@@ -74,7 +74,7 @@ func (d details) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// event is what is said of the alert to the service with the key.
+// event returns the event about the alert for the service with the key.
 func (p *Sink) event(key string, a *processor.Alert) event {
 	e := event{RoutingKey: key, Action: "trigger", DedupKey: dedup(a)}
 	if a.Step == exposure.Resolved {
@@ -141,7 +141,7 @@ func user(a *processor.Alert) string {
 // shown makes text of a record fit for a field.
 func shown(text string) string { return safetext.CutRunes(safetext.Unlink(text), maxField) }
 
-// detail is what whoever is woken wants to know, in that order.
+// detail returns the details in the order in which the person on call needs them.
 func detail(m message.Message, a *processor.Alert) details {
 	details := details{{Name: "What to do", Value: m.Advice}, {Name: "What happened", Value: m.Summary}}
 	details = append(details, m.Facts...)
@@ -153,7 +153,7 @@ func detail(m message.Message, a *processor.Alert) details {
 	return slices.DeleteFunc(details, func(f message.Fact) bool { return f.Value == "" })
 }
 
-// Render is the event that would be sent first of the alert.
+// Render returns the first event about the alert.
 func (p *Sink) Render(a *processor.Alert) (string, error) {
 	text, err := json.MarshalIndent(p.event("(hidden)", a), "", "  ")
 	return string(text), err

@@ -51,7 +51,7 @@ func verdict(what operation, r httpsend.Reply, err error, now time.Time) error {
 	case r.Status == http.StatusNotFound && what == opEvent:
 		return sinks.Misconfigured(fmt.Errorf("%w; Event Management is not on this instance: have it installed, or use mode incident", err))
 	case r.Status == http.StatusNotFound && (what == opUpdate || what == opResolve):
-		return sinks.WithVerdict(fmt.Errorf("%w; somebody deleted the incident, or the user may not write it", err), sinks.VerdictRetry, 0)
+		return sinks.WithVerdict(fmt.Errorf("%w; the incident was deleted, or the user may not write it", err), sinks.VerdictRetry, 0)
 	case r.Status == http.StatusNotFound:
 		return sinks.Misconfigured(fmt.Errorf("%w; check url, and that the user may read incidents", err))
 	}
@@ -71,7 +71,7 @@ func refused(what operation, said string, err error) error {
 			return sinks.Misconfigured(fmt.Errorf("%w; the user needs to read and write incidents, as the role sn_incident_write allows (for events: evt_mgmt_integration)", err))
 		}
 		return err
-	case (what == opUpdate || what == opResolve) && !mandatory().MatchString(said): // somebody closed it meanwhile, perhaps: the next look shows
+	case (what == opUpdate || what == opResolve) && !mandatory().MatchString(said): // it may have been closed meanwhile: the next query shows
 		return sinks.WithVerdict(err, sinks.VerdictRetry, 0)
 	case what == opOpen: // it would refuse each alert
 		return sinks.Misconfigured(fmt.Errorf("%w; the instance wants more fields of an incident: set them under fields", err))

@@ -55,7 +55,7 @@ var ownFields = []string{
 	"assignment_group", "close_code", "close_notes", "correlation_id", "description", "impact", "number", "short_description", "state", "sys_id", "urgency", "work_notes",
 }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
+// Validate reports every mistake in c. The errors are joined, each of the form
 // "field: problem"; none holds a secret.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate()}

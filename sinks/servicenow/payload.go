@@ -112,7 +112,7 @@ func numbersOf(incidents []incident) string {
 func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
 	m := s.wording.Message(a)
 	severity := ticket.Urgent(a)
-	if a.Step == exposure.Resolved { // somebody came in, and nobody was told
+	if a.Step == exposure.Resolved { // it was exploited, and no alert was sent
 		severity = exposure.Critical
 	}
 	sent := map[string]string{}
@@ -166,8 +166,8 @@ func raise(sent map[string]string, field, want, is string) {
 	}
 }
 
-// event is the alert as an event. Unheard says that somebody came in and nobody
-// was told: then the end of it clears nothing.
+// event returns the alert as an event. Unheard says that the exposure was exploited
+// and no alert was sent: then its end clears nothing.
 func (s *Sink) event(a *processor.Alert, unheard bool) map[string]string {
 	m := s.wording.Message(a)
 	severity, state := severity[ticket.Urgent(a)], "New"

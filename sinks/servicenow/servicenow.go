@@ -1,5 +1,3 @@
-// Package servicenow keeps an incident of ServiceNow for each exposure, or sends
-// events.
 package servicenow
 
 import (
@@ -22,7 +20,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// A Sink keeps an incident for each exposure, or an alert of Event
+// Sink keeps an incident for each exposure, or an alert of Event
 // Management.
 type Sink struct {
 	config  Config
@@ -54,7 +52,7 @@ func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	return &Sink{config: c, wording: w, texts: texts, log: log, http: p}, nil
 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (s *Sink) Close() error { return s.http.Close() }
 
 // To is the sink for another assignment group, given by its sys_id; an incident
@@ -63,7 +61,7 @@ func (s *Sink) Close() error { return s.http.Close() }
 func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 	switch {
 	case s.config.Mode == modeEvents:
-		return nil, errors.New("events of ServiceNow go to nobody in particular: rules on the instance say who gets them")
+		return nil, errors.New("events of ServiceNow have no recipients: rules on the instance assign them")
 	case len(recipients) != 1 || !sysIDText().MatchString(recipients[0]):
 		return nil, fmt.Errorf("want one assignment group by its sys_id, 32 hexadecimal digits, got %.100q", recipients)
 	}
@@ -77,9 +75,9 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 // told of it, whatever became of the answer. Else the oldest one that is open is
 // updated or resolved; urgency and impact are raised and never lowered. Where
 // there is none, one is opened; but none is opened only to be resolved, unless
-// somebody came in meanwhile. An incident that was resolved, closed or deleted
+// the exposure was exploited. An incident that was resolved, closed or deleted
 // stays so: the exposure is Superseded, and what has to be heard nevertheless
-// (see insistent) opens a new one that names the old.
+// (see sinks.AlwaysDelivered) opens a new one that names the old.
 //
 // The ref is the sys_id and the number of the incident.
 func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
@@ -114,7 +112,7 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	case sinks.AlwaysDelivered(a.Step, a.Severity):
 		return s.open(ctx, cred, a, lastNumber(known, ref))
 	}
-	return ref, sinks.Superseded(fmt.Errorf("incident %s was resolved, closed or deleted by somebody", lastNumber(known, ref)))
+	return ref, sinks.Superseded(fmt.Errorf("incident %s was resolved, closed or deleted by a person", lastNumber(known, ref)))
 }
 
 // ended reports whether work on an incident in that state is over.

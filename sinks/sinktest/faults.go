@@ -161,7 +161,7 @@ func (c Channel) cancel(t *testing.T) {
 	s.is(t, a, 1, "open", 1)
 }
 
-// What is sent is made of the alert and the configuration alone: no clock.
+// Payloads depend only on the alert and the configuration: no clock.
 func (c Channel) sameBytes(t *testing.T) {
 	s := c.Start(t)
 	if !s.Inject(Fault{Status: http.StatusServiceUnavailable}) {

@@ -107,7 +107,7 @@ const (
 	HushBasic = "bWZhd2F0Y2g6eHl6enktcGFzc3dvcmQ=" // mfawatch:xyzzy-password
 )
 
-// Hushed fails when text holds a secret.
+// Hushed fails if text holds a secret.
 func Hushed(t *testing.T, text string) {
 	t.Helper()
 	if strings.Contains(text, "xyzzy") || strings.Contains(text, "T0PATH") || strings.Contains(text, HushBasic) {

@@ -37,14 +37,13 @@ func (s *Sink) client() (client, error) {
 }
 
 // A apiHTTP is how the library reaches Slack: as every HTTP channel does, so
-// that what is no success comes back as an error with its verdict.
+// that a failure comes back as an error with its verdict.
 type apiHTTP struct {
 	http  *httpsend.Client
 	token string
 }
 
-// maxReply is what is read of a reply: one of conversations.history holds
-// whole messages.
+// maxReply bounds a reply: one of conversations.history holds whole messages.
 const maxReply = 4 << 20
 
 func (h apiHTTP) Do(r *http.Request) (*http.Response, error) {
@@ -104,7 +103,7 @@ func (s *Sink) tell(ctx context.Context, c client, channel string, a *processor.
 }
 
 // loud reports whether a step is shown in the channel, not in the thread
-// alone: an edit tells nobody.
+// alone: an edit notifies no one.
 func loud(s exposure.Step) bool {
 	return s == exposure.Opened || s == exposure.Escalated || s == exposure.Exploited || s == exposure.Campaign
 }

@@ -27,7 +27,7 @@ type Config struct {
 	httpsend.Config `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{APIURL: api}
 }
@@ -35,9 +35,9 @@ func DefaultConfig() Config {
 // MaxGroup is how many alerts one message of Slack can list.
 const MaxGroup = 100
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem"; none holds a secret. Files that are named have to be there
-// and readable.
+// Validate reports every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. The files that c
+// names must exist and be readable.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate()}
 	bad := func(text string) { errs = append(errs, errors.New(text)) }

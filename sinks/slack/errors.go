@@ -17,7 +17,7 @@ import (
 )
 
 // What the errors of Slack's Web API mean: docs.slack.dev, chat.postMessage and
-// chat.update. What is in none of the lists is tried again.
+// chat.update. Errors in none of the lists are tried again.
 var (
 	throttles = []string{"ratelimited", "rate_limited", "message_limit_exceeded"}
 

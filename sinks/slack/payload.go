@@ -20,7 +20,7 @@ import (
 // all blocks of a message; ours keep it to what is read.
 const (
 	maxHeader = 150
-	maxTitle  = 140 // with room for what is escaped, and the sign in front
+	maxTitle  = 140 // leaves room for escapes and the sign in front
 	maxText   = 900
 	maxFacts  = 1500 // all of them
 )
@@ -80,7 +80,7 @@ func looksOf(a *processor.Alert) looks {
 	return bySeverity[exposure.High]
 }
 
-// message is what is posted of the alert.
+// message returns the message about the alert.
 func (s *Sink) message(a *processor.Alert, possible bool) post {
 	m := s.words.Message(a)
 	out := s.compose(a, m, beginning{Facts: facts(m.Facts), Links: m.Links}, possible)
@@ -223,7 +223,7 @@ func facts(facts []message.Fact) []message.Fact {
 	return facts
 }
 
-// cutLines cleans and cuts what a template wrote, but for its lines.
+// cutLines cleans and cuts the text of a template, and keeps its lines.
 func cutLines(text string) string {
 	var lines []string
 	room := maxText
@@ -253,7 +253,7 @@ func escape(text string, max int) string {
 	}
 }
 
-// Render is the message that would be posted of the alert.
+// Render returns the message about the alert.
 func (s *Sink) Render(a *processor.Alert) (string, error) {
 	m := s.message(a, false)
 	text, err := json.MarshalIndent(struct {

@@ -14,7 +14,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// An Config says who sends the text messages, and to whom. The token's file
+// Config configures the provider of text messages, and their recipients. The token's file
 // is read for each attempt, so that it may change under its name. How AWS is
 // reached is not in it.
 type Config struct {
@@ -39,15 +39,15 @@ type Config struct {
 	httpsend.Config `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config { return Config{Resolved: true} }
 
 // AWS reports whether the provider is one of AWS's.
 func (c Config) AWS() bool { return c.Provider == providerSNS || c.Provider == providerVoice }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem"; none holds a secret. Files that are named have to be there
-// and readable.
+// Validate reports every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. The files that c
+// names must exist and be readable.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }

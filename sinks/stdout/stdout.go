@@ -1,4 +1,3 @@
-// Package stdout prints alerts, as JSON or as text for people.
 package stdout
 
 import (
@@ -104,7 +103,7 @@ const (
 
 var margin = strings.Repeat(" ", severityWidth+2)
 
-// colors of the severities, and of what is not the point.
+// colors of the severities, and of secondary text.
 var colors = map[exposure.Severity]string{
 	exposure.Critical: "\x1b[1;97;41m",
 	exposure.High:     "\x1b[1;31m",

@@ -55,9 +55,9 @@ func (h HeaderFiles) MarshalText() ([]byte, error) {
 	return []byte(strings.Join(files, ", ")), nil
 }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem"; none holds a secret. Files that are named have to be there
-// and readable.
+// Validate reports every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. The files that c
+// names must exist and be readable.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate()}
 	_, err := c.address()

@@ -51,7 +51,7 @@ func verdict(what operation, r httpsend.Reply, err error) error {
 	case r.Status == http.StatusForbidden:
 		return sinks.Misconfigured(fmt.Errorf("%w; the agent may not do that, or is suspended, or the account is", err))
 	case r.Status == http.StatusNotFound && (what == opUpdate || what == opSolve):
-		return sinks.WithVerdict(fmt.Errorf("%w; somebody deleted the ticket", err), sinks.VerdictRetry, 0)
+		return sinks.WithVerdict(fmt.Errorf("%w; the ticket was deleted", err), sinks.VerdictRetry, 0)
 	case r.Status == http.StatusNotFound:
 		return sinks.Misconfigured(fmt.Errorf("%w; there is no help desk at url", err))
 	case r.Status == http.StatusConflict:

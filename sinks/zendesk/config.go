@@ -34,12 +34,12 @@ type Config struct {
 	httpsend.Config `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{Tags: []string{"mfawatch"}}
 }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
+// Validate reports every mistake in c. The errors are joined, each of the form
 // "field: problem"; none holds a secret.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate()}

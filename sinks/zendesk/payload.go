@@ -52,7 +52,7 @@ type envelope struct {
 	Ticket sent `json:"ticket"`
 }
 
-// A sent is what we say of a ticket. What is empty stays as it is.
+// sent holds the fields of a ticket that we set. Empty fields stay unchanged.
 type sent struct {
 	Subject       string      `json:"subject,omitempty"`
 	Comment       comment     `json:"comment"`
@@ -83,7 +83,7 @@ type field struct {
 func (z *Sink) ticket(a *processor.Alert, after int64) sent {
 	m := z.wording.Message(a)
 	severity := ticket.Urgent(a)
-	if a.Step == exposure.Resolved { // somebody came in, and nobody was told
+	if a.Step == exposure.Resolved { // it was exploited, and no alert was sent
 		severity = exposure.Critical
 	}
 	sent := sent{
@@ -113,7 +113,7 @@ func (z *Sink) change(a *processor.Alert, open []issue) sent {
 	sent := sent{Comment: comment{HTML: toHTML(ticket.Text(m, a, z.texts, "comment", harmless, before...))}}
 	if a.Step == exposure.Resolved {
 		sent.Status = "solved"
-		if t.AssigneeID == "" { // nobody took it, and none is solved without an assignee
+		if t.AssigneeID == "" { // unassigned, and Zendesk solves none without an assignee
 			sent.AssigneeID = t.SubmitterID
 		}
 		return sent

@@ -1,4 +1,3 @@
-// Package zendesk keeps a ticket for each exposure.
 package zendesk
 
 import (
@@ -22,7 +21,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// A Sink keeps a ticket for each exposure.
+// Sink keeps a ticket for each exposure.
 type Sink struct {
 	config  Config
 	wording message.Wording
@@ -53,7 +52,7 @@ func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	return &Sink{config: c, wording: w, texts: texts, log: log, http: p}, nil
 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (z *Sink) Close() error { return z.http.Close() }
 
 // To is the sink for others: a group by its number, an agent by mail address, or
@@ -85,9 +84,9 @@ func (z *Sink) To(recipients []string) (sinks.Sink, error) {
 // internal comment, and a priority that is raised and never lowered, or is
 // solved. Where there is none, one is made, under an Idempotency-Key that is the
 // alert's, for when an earlier attempt is still under way; but none is made only
-// to be solved, unless somebody came in meanwhile. A ticket that was solved,
+// to be solved, unless the exposure was exploited. A ticket that was solved,
 // closed or deleted stays so: the exposure is Superseded. What has to be heard
-// nevertheless (see insistent) reopens a solved one, and gives a closed one a
+// nevertheless (see sinks.AlwaysDelivered) reopens a solved one, and gives a closed one a
 // follow-up.
 //
 // The ref is the ticket's number.
@@ -107,7 +106,7 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 		case ref == "" || sinks.AlwaysDelivered(a.Step, a.Severity):
 			return z.create(ctx, cred, a, 0)
 		}
-		return ref, sinks.Superseded(fmt.Errorf("ticket %s was deleted by somebody", safetext.Clean(ref, 40)))
+		return ref, sinks.Superseded(fmt.Errorf("ticket %s was deleted by a person", safetext.Clean(ref, 40)))
 	}
 	target := known[len(known)-1] // the newest, unless one is open
 	var open []issue
@@ -129,7 +128,7 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	case len(open) > 0:
 		return target.ref(), z.update(ctx, cred, a, open)
 	case !sinks.AlwaysDelivered(a.Step, a.Severity):
-		return target.ref(), sinks.Superseded(fmt.Errorf("ticket %d was solved or closed by somebody", target.ID))
+		return target.ref(), sinks.Superseded(fmt.Errorf("ticket %d was solved or closed by a person", target.ID))
 	case target.Status == "closed":
 		return z.create(ctx, cred, a, target.ID)
 	}
@@ -156,7 +155,7 @@ func (z *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor
 	known := slices.DeleteFunc(got.Tickets, func(t issue) bool { return t.ExternalID != key || t.Status == "deleted" })
 	id, _ := strconv.ParseInt(ref, 10, 64)
 	if id > 0 && !slices.ContainsFunc(known, func(t issue) bool { return t.ID == id }) {
-		var one oneTicket // somebody changed its external_id, or deleted it
+		var one oneTicket // its external_id was changed, or it was deleted
 		r, err := z.call(ctx, cred, opLook, http.MethodGet, "/api/v2/tickets/"+strconv.FormatInt(id, 10), "", nil, &one)
 		switch {
 		case r.Status == http.StatusNotFound && strings.Contains(string(r.Body), "RecordNotFound"):
