@@ -1,5 +1,5 @@
-// Package sinks holds what a channel is, Sink with its optional interfaces, and the
-// verdicts that its errors carry.
+// Package sinks defines a channel: Sink with its optional interfaces, and the verdicts
+// that its errors carry.
 package sinks
 
 import (
@@ -47,7 +47,7 @@ type Addressable interface {
 	To(recipients []string) (Sink, error)
 }
 
-// Renderer is a Sink that can show what it sends.
+// Renderer is a Sink that can show its payload.
 type Renderer interface {
 	// Render returns what Send would send first about the exposure of a. It
 	// holds no secret.

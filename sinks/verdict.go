@@ -36,7 +36,7 @@ func Superseded(err error) error { return WithVerdict(err, VerdictSuperseded, 0)
 // key against duplicates looks before it sends again.
 func Ambiguous(err error) error { return WithVerdict(err, VerdictAmbiguous, 0) }
 
-// A Verdict is what the error of a Send says about the alert.
+// Verdict is the meaning of the error of a Send for the alert.
 type Verdict string
 
 // The verdicts, each a value of the result label.

@@ -9,6 +9,10 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
+// Line makes text of a record fit for one line that people read: without links (see
+// Unlink), clean and within max bytes (see Clean).
+func Line(s string, max int) string { return Clean(Unlink(s), max) }
+
 // Unlink returns s with no text that a mail or chat client turns into a link to a
 // page: "://", a dot behind "www", and the dot before the last label of a bare
 // domain are put in brackets, so that evil.com reads evil[.]com. A domain is known

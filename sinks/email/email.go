@@ -32,9 +32,9 @@ var (
 	_ sinks.GroupSender = (*Sink)(nil)
 )
 
-// New returns a sink that sends as c says, in the words of w. What nobody
-// else is told it logs to log; nil: to slog.Default(). It asks nobody on the
-// network, and holds no connection between two mails.
+// New returns a sink that sends as c says, in the words of w. It logs to log,
+// or else to slog.Default(), the recipients that a group did not reach. It makes no
+// request, and holds no connection between two mails.
 func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -99,8 +99,8 @@ func (e *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 }
 
 // SendGroup sends the alerts as one mail with a list, the worst severity in its
-// subject. It is told once somebody got it: who did not is logged, since nobody
-// can be told a group in parts.
+// subject. It counts as delivered once one recipient got it; the others are
+// logged, since a group has no reference.
 func (e *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 	text, err := e.composeGroup(alerts).bytes(time.Now())
 	if err != nil {

@@ -270,7 +270,7 @@ func TestTLS(t *testing.T) {
 		saying string
 	}{
 		{"starttls", trusted, sinks.VerdictTold, ""},
-		{"STARTTLS stripped", stripped, sinks.VerdictMisconfigured, "offers no STARTTLS, so nothing was said to it"},
+		{"STARTTLS stripped", stripped, sinks.VerdictMisconfigured, "offers no STARTTLS, so nothing was sent"},
 		{"unknown authority", change(func(c *Config) { c.TLS.CAFile = "" }), sinks.VerdictMisconfigured, "certificate"},
 		{"another name", change(func(c *Config) { c.TLS.ServerName = "mail.example.org" }), sinks.VerdictMisconfigured, "tls.server_name"},
 		{"implicit where STARTTLS was due", change(func(c *Config) { c.TLS.Mode = tlsImplicit }), sinks.VerdictMisconfigured, "set tls.mode: starttls"},

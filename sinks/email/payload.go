@@ -22,7 +22,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// parts are what templates may write.
+// parts lists the parts that templates can write.
 var parts = []string{"subject", "text", "html"}
 
 // Bounds of a mail, in bytes.
@@ -101,10 +101,10 @@ func (e *Sink) subject(m message.Message, a *processor.Alert) string {
 	if message.Follows(a.Step) {
 		tag = "Re: " + tag
 	}
-	return tag + "MFA of " + safetext.Unlink(safetext.Clean(who, 100)) + " in " + safetext.Unlink(safetext.Clean(message.Account(a.AccountName, a.Account), 80))
+	return tag + "MFA of " + safetext.Line(who, 100) + " in " + safetext.Line(message.Account(a.AccountName, a.Account), 80)
 }
 
-// domain is what our message IDs end in.
+// domain returns the domain of our message IDs.
 func (e *Sink) domain() string {
 	_, domain, _ := strings.Cut(e.from.Address[strings.LastIndexByte(e.from.Address, '@'):], "@")
 	if domain == "" || strings.ContainsFunc(domain, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("<>()[],;:\\\"", r) }) {
@@ -120,7 +120,7 @@ func digest(id string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// textPart is the mail for those who read text.
+// textPart returns the text part of the mail.
 func textPart(m message.Message, a *processor.Alert) string {
 	var b strings.Builder
 	paragraph := func(text string) {
@@ -152,7 +152,7 @@ func textPart(m message.Message, a *processor.Alert) string {
 	return b.String()
 }
 
-// footer says what sent the mail, and which one it is.
+// footer names mfawatch and the alert.
 func footer(a *processor.Alert) string {
 	text := "Sent by mfawatch, which watches AWS CloudTrail for MFA that is taken off. Alert " + safetext.Clean(a.ID, 80)
 	if a.Exposure != nil {
@@ -161,7 +161,7 @@ func footer(a *processor.Alert) string {
 	return strings.Join(safetext.Wrap(text+", "+safetext.Clean(string(a.Step), 20)+".", width), "\n")
 }
 
-// A sheet is what the HTML part is made of.
+// sheet is the input of the HTML part.
 type sheet struct {
 	message.Message
 	Word   string // how bad it is, or that it is over
@@ -192,7 +192,7 @@ func badge(severity exposure.Severity, over bool) (word, colour string) {
 	return strings.ToUpper(safetext.Clean(string(severity), 20)), cmp.Or(colours[severity], colours[exposure.Info])
 }
 
-// htmlPart is the mail for those who read HTML.
+// htmlPart returns the HTML part of the mail.
 func (e *Sink) htmlPart(m message.Message, a *processor.Alert) string {
 	if e.page != nil {
 		b := message.BoundedWriter{Left: maxPart}
@@ -221,7 +221,7 @@ func (e *Sink) composeGroup(alerts []*processor.Alert) mailing {
 	var ids, accounts []string
 	for _, a := range alerts {
 		ids = append(ids, a.ID)
-		if name := safetext.Unlink(safetext.Clean(message.Account(a.AccountName, a.Account), 80)); !slices.Contains(accounts, name) {
+		if name := safetext.Line(message.Account(a.AccountName, a.Account), 80); !slices.Contains(accounts, name) {
 			accounts = append(accounts, name)
 		}
 	}

@@ -28,7 +28,7 @@ var mechanisms = map[string]string{
 	"plain": "PLAIN", "login": "LOGIN", "cram-md5": "CRAM-MD5", "scram-sha-256": "SCRAM-SHA-256", "xoauth2": "XOAUTH2",
 }
 
-// A delivered is what became of a mail.
+// delivered is the outcome of a mail.
 type delivered struct {
 	told    []string // recipients
 	refused []refusal
@@ -158,7 +158,7 @@ func (e *Sink) login(ctx context.Context, conn net.Conn, password string) (*smtp
 	return c, nil
 }
 
-// hostName is what may be said in EHLO.
+// hostName matches names that EHLO allows.
 var hostName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9.-]+$`) })
 
 // authenticate logs in, with the best way that both sides know.
@@ -258,8 +258,8 @@ func wideAddress(address string) bool {
 	return strings.ContainsFunc(address, func(r rune) bool { return r >= 0x80 })
 }
 
-// sinks.Verdict sums up what became of n recipients, beside those who got it before. It
-// is nil if all were told.
+// verdict sums up the outcome for n recipients, beside earlier ones. It is nil if the
+// mail reached all.
 func (d delivered) verdict(n int, before bool) error {
 	if len(d.told) == n {
 		return nil
@@ -308,7 +308,7 @@ const closing = 421
 // policy is an enhanced status (RFC 3463) about who may do what.
 var policy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^5\.7\.\d`) })
 
-// smtpVerdict is what a failure means for the alert. A reply of 4yz, 421 too, is
+// smtpVerdict returns err with the verdict on the alert. A reply of 4yz, 421 too, is
 // tried again. One of 5yz to the greeting, the login or the sender is about us
 // and not about the alert, and so is one to a recipient where it says that we
 // may not send: Misconfigured. To any other recipient, and to the mail itself,

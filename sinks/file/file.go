@@ -126,7 +126,7 @@ func openLines(path string) (*os.File, error) {
 	return f, nil
 }
 
-// flush brings what was written to disk, if the file is on one.
+// flush syncs the file, if it is on a disk.
 func flush(f *os.File) error {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return err
@@ -134,7 +134,7 @@ func flush(f *os.File) error {
 	return f.Sync()
 }
 
-// lineStart is what each of our lines begins with.
+// lineStart begins each of our lines.
 const lineStart = `{"schema":"mfawatch.alert/`
 
 // mend cuts the torn line off the file's end, if it has one and it is ours.

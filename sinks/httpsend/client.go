@@ -81,7 +81,7 @@ func (p *Client) Close() error {
 	return nil
 }
 
-// A Request is what a channel wants sent.
+// Request is one request of a channel.
 type Request struct {
 	Method  string // POST if empty
 	URL     string
@@ -91,7 +91,7 @@ type Request struct {
 	Bound   int64    // bytes that are read of the reply; 0: 64 KiB
 }
 
-// A Reply is what came back.
+// Reply is the answer to a Request.
 type Reply struct {
 	Status int
 	Header http.Header

@@ -15,8 +15,8 @@ import (
 // delay alerts for days.
 const MaxRetryAfter = time.Hour
 
-// StatusError is what an HTTP status means for the alert that was posted, the
-// same for every channel; a channel adds its exceptions. 2xx is nil. What the
+// StatusError returns the verdict on an HTTP status, the same for every channel; a
+// channel adds its exceptions. 2xx is nil. What the
 // server did not take for now is tried again: 408, 425, 429 and 503, the last
 // two as late as Retry-After says. Any other 5xx may come from a proxy before a
 // server that did take it, so it is Ambiguous. 401, 403, 407, 410 and 3xx, since

@@ -14,7 +14,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
-// A Wording is what the operator adds to the words of an alert, for all the
+// Wording holds the operator's additions to the words of an alert, for all the
 // channels that people read. The zero value adds nothing.
 type Wording struct {
 	Zone *time.Location // times are given in it too, beside UTC; nil: in UTC alone
@@ -52,21 +52,17 @@ const (
 	MaxFact           = 200
 )
 
-// clean makes text fit to show: see safetext. It unlinks first, so that the
-// bound holds.
-func clean(text string, max int) string { return safetext.Clean(safetext.Unlink(text), max) }
-
 // Message returns the alert in words.
 func (w Wording) Message(a *processor.Alert) Message {
-	advice := clean(a.Advice, maxMessageAdvice)
+	advice := safetext.Line(a.Advice, maxMessageAdvice)
 	summary := a.Summary
 	if a.Advice != "" {
 		summary = strings.Join(strings.Fields(strings.Replace(summary, a.Advice, "", 1)), " ")
 	}
 	m := Message{
 		Severity: a.Severity, Step: a.Step, Over: a.Step == exposure.Resolved,
-		Title:   clean(a.Title, maxMessageTitle),
-		Summary: clean(summary, maxMessageSummary),
+		Title:   safetext.Line(a.Title, maxMessageTitle),
+		Summary: safetext.Line(summary, maxMessageSummary),
 		Advice:  advice,
 		Facts:   w.facts(a),
 		Reasons: slices.Clone(a.Reasons),
@@ -114,7 +110,7 @@ func (w Wording) Time(t time.Time) string {
 func (w Wording) facts(a *processor.Alert) []Fact {
 	var facts []Fact
 	add := func(name, value string) {
-		if value = clean(value, MaxFact); value != "" {
+		if value = safetext.Line(value, MaxFact); value != "" {
 			facts = append(facts, Fact{name, value})
 		}
 	}
@@ -172,7 +168,7 @@ func deref(t *time.Time) time.Time {
 	return *t
 }
 
-// doneBy is who caused the step.
+// doneBy names the actor of the step.
 func doneBy(a exposure.AlertActor) string {
 	who := a.ARN
 	if who == "" {
@@ -232,7 +228,7 @@ func userPage(a *processor.Alert) string {
 	return "https://" + host + "/iam/home#/users/details/" + url.PathEscape(*a.User) + "?section=security_credentials"
 }
 
-// userName is what IAM lets a user be called.
+// userName matches the names of users that IAM allows.
 var userName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`) })
 
 // regionName reports whether s may stand in a host's name: what a record says

@@ -64,7 +64,7 @@ func (t Templates) Parse(known ...string) (Texts, error) {
 	return parsed, errors.Join(errs...)
 }
 
-// write is what the part's template makes of the alert, max bytes at most.
+// write returns the output of the part's template, max bytes at most.
 func (t Texts) write(part string, m Message, a *processor.Alert, max int) (string, error) {
 	b := BoundedWriter{Left: max}
 	if err := t[part].Execute(&b, TemplateData{m, a}); err != nil && !errors.Is(err, errBound) {

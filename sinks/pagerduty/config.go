@@ -37,7 +37,7 @@ var urls = map[string]string{
 	"eu": "https://events.eu.pagerduty.com/v2/enqueue",
 }
 
-// routingKey is what an integration key looks like.
+// routingKey matches an integration key.
 var routingKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]{32}$`) })
 
 // Validate reports every mistake in c. The errors are joined, each of the form

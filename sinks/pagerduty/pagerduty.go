@@ -28,8 +28,8 @@ type Sink struct {
 
 var _ sinks.Sink = (*Sink)(nil)
 
-// New returns a sink that says what it has to say in the words of w. It
-// asks nobody on the network. The caller closes it.
+// New returns a sink that words its alerts as w says. It makes no request. The caller
+// closes it.
 func New(c Config, w message.Wording) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ const (
 	maxField   = 255
 )
 
-// A event is what the Events API v2 takes.
+// event is the body of a request to the Events API v2.
 type event struct {
 	RoutingKey string   `json:"routing_key"`
 	Action     string   `json:"event_action"`

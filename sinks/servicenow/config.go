@@ -29,7 +29,7 @@ type Config struct {
 	APIKey       string `koanf:"api_key"` // sent as x-sn-apikey
 	APIKeyFile   string `koanf:"api_key_file"`
 
-	// What follows is of mode incident alone.
+	// The keys below apply to mode incident alone.
 	AssignmentGroup string            `koanf:"assignment_group"` // sys_id
 	Fields          map[string]string `koanf:"fields"`           // set besides ours when the incident is opened
 	Urgency         map[string]string `koanf:"urgency"`          // by severity; default 1 for critical and high, 2 for medium and low, 3 for info
@@ -92,7 +92,7 @@ func (c Config) Validate() error {
 	return errors.Join(append(errs, err)...)
 }
 
-// header is what proves who we are, as it is now.
+// header returns the credentials, and reads their files.
 func (c Config) header() (httpsend.Credentials, error) {
 	password := secret.Text{Field: "password", Text: c.Password, File: c.PasswordFile}
 	token := secret.Text{Field: "token", Text: c.Token, File: c.TokenFile}

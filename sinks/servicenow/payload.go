@@ -23,10 +23,10 @@ const (
 	maxEventLink        = 1000
 )
 
-// echo asks for what was kept of what we set, and no more.
+// echo asks only for the fields that we set, as they were kept.
 const echo = "sysparm_fields=sys_id,number,state,correlation_id,assignment_group&sysparm_exclude_reference_link=true"
 
-// An incident is what the instance says of an incident.
+// incident holds the fields of an incident.
 type incident struct {
 	SysID           value `json:"sys_id"`
 	Number          value `json:"number"`
@@ -71,12 +71,12 @@ func (v *value) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// tells reports whether the incident says what the alert does.
+// tells reports whether the incident holds the text of the alert.
 func (i incident) tells(a *processor.Alert) bool {
 	return ticket.Marked(i.Description.Value, a) || ticket.Marked(i.CloseNotes.Value, a) || ticket.Marked(i.WorkNotes.Shown, a) || ticket.Marked(i.WorkNotes.Value, a)
 }
 
-// ref is the incident's sys_id and number, and what it did not keep.
+// ref returns the incident's sys_id and number, and the fields that it did not keep.
 func (i incident) ref() string {
 	return strings.TrimSpace(i.SysID.Value + " " + i.Number.Value + " " + strings.Join(i.lost, ","))
 }
@@ -90,7 +90,7 @@ func sysID(ref string) string {
 	return id
 }
 
-// lastNumber is what people call the incident that was there last.
+// lastNumber returns the number of the latest incident.
 func lastNumber(known []incident, ref string) string {
 	if len(known) > 0 {
 		return safetext.Clean(known[len(known)-1].Number.Value, 40)
@@ -108,7 +108,7 @@ func numbersOf(incidents []incident) string {
 	return strings.Join(all, ", ")
 }
 
-// incident is what opens one, after one that was ended if it has a number.
+// incident returns the fields that open one, after one that was ended if it has a number.
 func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
 	m := s.wording.Message(a)
 	severity := ticket.Urgent(a)
@@ -134,7 +134,7 @@ func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
 	return sent
 }
 
-// change is what updates or resolves the first of the incidents, which are open.
+// change returns the fields that update or resolve the first of the incidents, which are open.
 func (s *Sink) change(a *processor.Alert, open []incident) map[string]string {
 	m := s.wording.Message(a)
 	var before []string
@@ -155,7 +155,7 @@ func (s *Sink) change(a *processor.Alert, open []incident) map[string]string {
 }
 
 // raise sets a field where that makes it more urgent, which is a lower number:
-// what people decided is not made less of.
+// a choice that people made is never lowered.
 func raise(sent map[string]string, field, want, is string) {
 	w, err := strconv.Atoi(want)
 	if i, ierr := strconv.Atoi(is); err == nil && ierr == nil && w >= i {
@@ -195,8 +195,8 @@ func (s *Sink) event(a *processor.Alert, unheard bool) map[string]string {
 	return map[string]string{
 		"source":           "mfawatch",
 		"event_class":      "AWS CloudTrail",
-		"node":             safetext.Clean(harmless(safetext.Unlink(a.Account)), maxEventColumn),
-		"resource":         safetext.Clean(harmless(safetext.Unlink(user)), maxEventColumn),
+		"node":             safetext.Line(harmless(a.Account), maxEventColumn),
+		"resource":         safetext.Line(harmless(user), maxEventColumn),
 		"metric_name":      "MFA",
 		"type":             "MFA removed",
 		"message_key":      ticket.Key(a, ""),

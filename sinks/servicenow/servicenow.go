@@ -32,9 +32,9 @@ type Sink struct {
 
 var _ sinks.Sink = (*Sink)(nil)
 
-// New returns a sink that writes as c says. It asks nobody on the
-// network. The log is told what no error can say, since the alert was told. The
-// caller closes the sink.
+// New returns a sink that writes as c says. It makes no request.
+// It logs to log the problems of alerts that were delivered. The caller closes the
+// sink.
 func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	d := DefaultConfig()
 	c.Mode, c.ResolvedState, c.CloseCode = cmp.Or(c.Mode, d.Mode), cmp.Or(c.ResolvedState, d.ResolvedState), cmp.Or(c.CloseCode, d.CloseCode)
@@ -70,7 +70,7 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 	return &other, nil
 }
 
-// Send tells of the alert. In mode incident it looks first, by correlation_id,
+// Send writes the alert into a ticket. In mode incident it looks first, by correlation_id,
 // which is the exposure's: an incident whose texts have the alert's mark was
 // told of it, whatever became of the answer. Else the oldest one that is open is
 // updated or resolved; urgency and impact are raised and never lowered. Where
@@ -176,7 +176,7 @@ func (s *Sink) open(ctx context.Context, cred httpsend.Credentials, a *processor
 	return i.ref(), nil
 }
 
-// update tells of the alert in the first of the incidents. The others are
+// update writes the alert into the first of the incidents. The others are
 // duplicates, which are named to people.
 func (s *Sink) update(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, open []incident) error {
 	sent := s.change(a, open)
@@ -221,8 +221,8 @@ func (s *Sink) sendEvent(ctx context.Context, cred httpsend.Credentials, a *proc
 	return event["message_key"], nil
 }
 
-// Render is the request that would be sent of an alert, where what begins an
-// exposure has an incident still to be opened and what follows has it.
+// Render returns the request about an alert: a first step opens an incident, and the
+// others update it.
 func (s *Sink) Render(a *processor.Alert) (string, error) {
 	switch {
 	case s.config.Mode == modeEvents:
@@ -233,7 +233,7 @@ func (s *Sink) Render(a *processor.Alert) (string, error) {
 	return ticket.RenderRequest("POST /api/now/table/incident", s.incident(a, ""))
 }
 
-// Receipt says which incident it became, and what the instance did not keep.
+// Receipt names the incident, and the fields that the instance did not keep.
 func (s *Sink) Receipt(ref string) string {
 	if s.config.Mode == modeEvents {
 		return "event with message_key " + ref

@@ -74,8 +74,8 @@ func TestLook(t *testing.T) {
 		{"reset", sinktest.Fault{Reset: true}, sinks.VerdictRetry, ""},
 		{"cut", sinktest.Fault{Cut: true}, sinks.VerdictRetry, ""},
 		{"a page", sinktest.Fault{Status: 200, Body: "<!DOCTYPE html><title>Log in</title>"}, sinks.VerdictMisconfigured, "the instance hibernates"},
-		{"garbage", sinktest.Fault{Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: "[1,"}, sinks.VerdictRetry, "no answer of the API"},
-		{"empty", sinktest.Fault{Status: 200}, sinks.VerdictRetry, "no answer of the API"},
+		{"garbage", sinktest.Fault{Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: "[1,"}, sinks.VerdictRetry, "something other than an answer of the API"},
+		{"empty", sinktest.Fault{Status: 200}, sinks.VerdictRetry, "something other than an answer of the API"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := &rig{server: newServer(t)}

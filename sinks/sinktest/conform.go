@@ -59,7 +59,7 @@ type Server struct {
 	Wrong func(text string) string
 }
 
-// Held is what a server has of an exposure, in words that fit all channels.
+// Held is the state of an exposure on a server, in words that fit all channels.
 type Held struct {
 	Cases int      // that were begun: incidents, tickets, threads; messages or records that begin one
 	State string   // of the last case: open, escalated or resolved; "" where there is none

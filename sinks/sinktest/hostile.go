@@ -2,7 +2,7 @@ package sinktest
 
 import "strings"
 
-// HostileTexts are what an attacker may be called, or send as a user agent.
+// HostileTexts are names and user agents of attackers.
 // Every channel is tried with each of them in every field that a record fills.
 var HostileTexts = []string{
 	"",

@@ -66,7 +66,7 @@ func (h apiHTTP) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: got.Status, Header: got.Header, Body: io.NopCloser(bytes.NewReader(got.Body)), Request: r}, nil
 }
 
-// tell brings one channel up to the alert.
+// tell brings the message in one channel up to date with the alert.
 func (s *Sink) tell(ctx context.Context, c client, channel string, a *processor.Alert, place *reference) error {
 	if place.Told == a.ID {
 		return nil
@@ -150,7 +150,7 @@ func (s *Sink) edit(ctx context.Context, c client, at reference, m post) error {
 	return s.verdict("chat.update", err)
 }
 
-// posted is what looking for a message came to.
+// posted is the result of a search for a message.
 type posted struct {
 	found    string // its ts
 	possible bool   // it may be there, and could not be looked for
@@ -217,7 +217,7 @@ func (s *Sink) postHook(ctx context.Context, m post) error {
 	return hookVerdict(got, err)
 }
 
-// hookVerdict is httpsend.StatusError with what an incoming webhook means otherwise.
+// hookVerdict adds the exceptions of an incoming webhook to httpsend.StatusError.
 func hookVerdict(got httpsend.Reply, err error) error {
 	said := strings.TrimSpace(string(got.Body))
 	switch {

@@ -61,7 +61,7 @@ func isCode(err error, codes ...string) bool {
 	return ok && slices.Contains(codes, refusal.Err)
 }
 
-// sinks.Verdict gives the verdict on what a method came to. What Slack has against the
+// verdict returns err, of a method, with its verdict. What Slack has against the
 // channel is the configuration's fault, which costs no alert.
 func (s *Sink) verdict(method string, err error) error {
 	if err == nil {
@@ -98,7 +98,7 @@ func (r refusedBy) Error() string { return safetext.Clean(r.Err, 100) }
 
 func (r refusedBy) Unwrap() error { return r.SlackErrorResponse }
 
-// hint is the next step, with what Slack says of it.
+// hint returns the next step, with Slack's own words on it.
 func hint(r slack.SlackErrorResponse) string {
 	var words []string
 	hint := hints[r.Err]

@@ -65,7 +65,7 @@ func (l *listedIn) has(channel string, a *processor.Alert) bool {
 	return l.told[[2]string{channel, a.ID}]
 }
 
-// left is those of the alerts that the channel was not told.
+// left returns the alerts that were not posted to the channel.
 func (l *listedIn) left(channel string, alerts []*processor.Alert) (left []*processor.Alert) {
 	for _, a := range alerts {
 		if !l.has(channel, a) {

@@ -93,7 +93,7 @@ func (s *Sink) message(a *processor.Alert, possible bool) post {
 	return out
 }
 
-// standing is what the message that began so is edited to.
+// standing returns the message to which the one that began so is edited.
 func (s *Sink) standing(a *processor.Alert, begin beginning) post {
 	return s.compose(a, s.words.Message(a), begin, false)
 }
@@ -237,7 +237,7 @@ func cutLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// escapes are what shows the characters that mean something to Slack.
+// escapes replaces the characters that have a meaning in Slack.
 var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // escape makes text mean nothing but itself, in a number of characters.

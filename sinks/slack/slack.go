@@ -29,8 +29,8 @@ var (
 	_ sinks.GroupSender = (*Sink)(nil)
 )
 
-// New returns a sink that says what it has to say in the words of w. It
-// asks nobody on the network. The caller closes it.
+// New returns a sink that words its alerts as w says. It makes no request. The caller
+// closes it.
 func New(c Config, w message.Wording) (*Sink, error) {
 	c.APIURL = strings.TrimRight(cmp.Or(c.APIURL, api), "/") + "/"
 	if err := c.Validate(); err != nil {
@@ -69,7 +69,7 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 	return &other, nil
 }
 
-// channels are those that are told.
+// channels lists the channels to post to.
 func (s *Sink) channels() []string {
 	if s.recipients != nil {
 		return s.recipients

@@ -126,7 +126,7 @@ var (
 	awsRights = []string{"AuthorizationError", "AuthorizationErrorException", "AccessDenied", "AccessDeniedException", "NotAuthorized", "OptInRequired", "UserError", "UserErrorException"}
 )
 
-// judgeAWS is what a failure means for the message. Throttling comes as 400 from
+// judgeAWS returns err with the verdict on the message. Throttling comes as 400 from
 // SNS. What did not reach AWS is tried again; what was not answered, or with a
 // 5xx, may be sent: Ambiguous. A number that is refused is Permanent, all else
 // is about the account: Misconfigured.

@@ -12,7 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// parts are what templates may write.
+// parts lists the parts that templates can write.
 var parts = []string{"text"}
 
 // body is the message about an alert: how bad, who, what and where, when, and

@@ -24,7 +24,7 @@ type texter interface {
 	text(ctx context.Context, to, body, alert string) (id string, err error)
 }
 
-// A finder is a texter that knows what it sent.
+// finder is a texter that can look up sent messages.
 type finder interface {
 	// find returns the ID of a message with that body to the number, "" if there
 	// is none.
@@ -46,8 +46,8 @@ var (
 	_ sinks.GroupSender = (*Sink)(nil)
 )
 
-// New returns a sink that sends as c says, in the words of w. What nobody else
-// is told it logs to log; nil: to slog.Default(). a says how AWS is reached, and
+// New returns a sink that sends as c says, in the words of w. It logs to log,
+// or else to slog.Default(), the recipients that may not have been reached. a says how AWS is reached, and
 // is not looked at for another provider. New makes no request. The
 // caller closes the sink.
 func New(c Config, w message.Wording, log *slog.Logger, a aws.Config) (*Sink, error) {
@@ -173,9 +173,9 @@ func (s *Sink) canFind() bool {
 	return ok
 }
 
-// SendGroup texts the alerts as one message with a list. It is told once
-// somebody got it: who did not is logged, since nobody can be told a group in
-// parts. Where the answer was lost it is sent once more, as with Send.
+// SendGroup texts the alerts as one message with a list. It counts as
+// delivered once one recipient got it; the others are logged, since a group has no
+// reference. Where the answer was lost it is sent once more, as with Send.
 func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 	body := s.groupBody(alerts)
 	got := 0

@@ -143,7 +143,7 @@ func (c Config) header() (http.Header, error) {
 	return header, errors.Join(errs...)
 }
 
-// headerName is what the name of a header may be.
+// headerName matches the name of a header.
 var headerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") })
 
 // ownHeaders are those that a configuration may not set.

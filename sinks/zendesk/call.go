@@ -18,7 +18,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// A operation is what a request is for: it decides what a refusal means.
+// operation is what a request is for: it decides what a refusal means.
 type operation int
 
 const (
@@ -38,7 +38,7 @@ func (z *Sink) call(ctx context.Context, cred httpsend.Credentials, what operati
 	})
 }
 
-// verdict is what a failure means where httpsend.StatusError does not know.
+// verdict returns the verdict on a failure that httpsend.StatusError does not know.
 func verdict(what operation, r httpsend.Reply, err error) error {
 	v, after := sinks.VerdictOf(err)
 	said := apiErrors(r)

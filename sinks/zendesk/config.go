@@ -73,7 +73,7 @@ func isAddress(s string) bool {
 	return err == nil && a.Address == s
 }
 
-// header is what proves who we are, as it is now.
+// header returns the credentials, and reads their files.
 func (c Config) header() (httpsend.Credentials, error) {
 	token := secret.Text{Field: "token", Text: c.Token, File: c.TokenFile}
 	switch {

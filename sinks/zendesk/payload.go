@@ -23,7 +23,7 @@ var priorities = []string{"low", "normal", "high", "urgent"}
 
 var priority = map[string]string{"critical": "urgent", "high": "high", "medium": "normal", "low": "low", "info": "low"}
 
-// A issue is what the help desk says of a ticket.
+// issue holds the fields of a ticket.
 type issue struct {
 	ID          int64       `json:"id"`
 	ExternalID  string      `json:"external_id"`
@@ -79,7 +79,7 @@ type field struct {
 	Value string      `json:"value"`
 }
 
-// ticket is what makes one, after one that was closed if it has a number.
+// ticket returns the fields that make one, after one that was closed if it has a number.
 func (z *Sink) ticket(a *processor.Alert, after int64) sent {
 	m := z.wording.Message(a)
 	severity := ticket.Urgent(a)
@@ -103,7 +103,7 @@ func (z *Sink) ticket(a *processor.Alert, after int64) sent {
 	return sent
 }
 
-// change is what updates or solves the first of the tickets.
+// change returns the fields that update or solve the first of the tickets.
 func (z *Sink) change(a *processor.Alert, open []issue) sent {
 	m, t := z.wording.Message(a), open[0]
 	before := []string{m.Short}

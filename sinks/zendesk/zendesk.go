@@ -34,9 +34,9 @@ type Sink struct {
 
 var _ sinks.Sink = (*Sink)(nil)
 
-// New returns a sink that writes as c says. It asks nobody on the
-// network. The log is told what no error can say, since the alert was told. The
-// caller closes the sink.
+// New returns a sink that writes as c says. It makes no request.
+// It logs to log the problems of alerts that were delivered. The caller closes the
+// sink.
 func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (z *Sink) To(recipients []string) (sinks.Sink, error) {
 	return &other, nil
 }
 
-// Send tells of the alert. It looks first for tickets by external_id, which is
+// Send writes the alert into a ticket. It looks first for tickets by external_id, which is
 // the exposure's: one whose comments have the alert's mark was told of it,
 // whatever became of the answer. Else the oldest one that is not solved gets an
 // internal comment, and a priority that is raised and never lowered, or is
@@ -204,7 +204,7 @@ func (z *Sink) create(ctx context.Context, cred httpsend.Credentials, a *process
 	return got.Ticket.ref(), nil
 }
 
-// update tells of the alert in the first of the tickets. The others are
+// update writes the alert into the first of the tickets. The others are
 // duplicates, which are named to people.
 func (z *Sink) update(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, open []issue) error {
 	what := opUpdate
@@ -219,8 +219,8 @@ func (z *Sink) update(ctx context.Context, cred httpsend.Credentials, a *process
 	return err
 }
 
-// Render is the request that would be sent of an alert, where what begins an
-// exposure has a ticket still to be made and what follows has it.
+// Render returns the request about an alert: a first step makes a ticket, and the
+// others update it.
 func (z *Sink) Render(a *processor.Alert) (string, error) {
 	if message.Follows(a.Step) {
 		return ticket.RenderRequest("PUT /api/v2/tickets/NUMBER", envelope{z.change(a, []issue{{AssigneeID: json.Number("0")}})})
@@ -228,7 +228,7 @@ func (z *Sink) Render(a *processor.Alert) (string, error) {
 	return ticket.RenderRequest("POST /api/v2/tickets", envelope{z.ticket(a, 0)})
 }
 
-// Receipt says which ticket it became.
+// Receipt names the ticket.
 func (z *Sink) Receipt(ref string) string {
 	if ref == "" {
 		return "nothing, since there was no ticket"
