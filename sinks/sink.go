@@ -1,5 +1,5 @@
-// Package sinks holds what a channel is, Sink with its optional interfaces, and the
-// verdicts that its errors carry.
+// Package sinks defines a channel: Sink with its optional interfaces, and the verdicts
+// that its errors carry.
 package sinks
 
 import (
@@ -47,7 +47,7 @@ type Addressable interface {
 	To(recipients []string) (Sink, error)
 }
 
-// Renderer is a Sink that can show what it sends.
+// Renderer is a Sink that can show its payload.
 type Renderer interface {
 	// Render returns what Send would send first about the exposure of a. It
 	// holds no secret.
@@ -66,9 +66,9 @@ type Reopener interface {
 	Reopen() error
 }
 
-// AlwaysDelivered reports whether a step is told although somebody ended the exposure
-// at the channel: it began, or began again; somebody came in; or an intruder's
-// work goes on.
+// AlwaysDelivered reports whether a step is sent although a person ended the exposure
+// at the channel: it began, or began again; it was exploited; or an intruder's work
+// goes on.
 func AlwaysDelivered(step exposure.Step, severity exposure.Severity) bool {
 	switch step {
 	case exposure.Opened, exposure.Exploited, exposure.Campaign: // which has grown, or is open again

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 // Permanent says that the channel will never take this alert: it becomes a dead
@@ -26,7 +26,7 @@ func Throttled(err error, after time.Duration) error {
 // given up for it, however long that takes.
 func Misconfigured(err error) error { return WithVerdict(err, VerdictMisconfigured, 0) }
 
-// Superseded says that somebody ended the exposure at the channel: a ticket
+// Superseded says that a person ended the exposure at the channel: a ticket
 // that was closed, a conversation that was deleted. The sink counts as told,
 // and is told no more of this exposure, unless it begins anew or turns critical.
 func Superseded(err error) error { return WithVerdict(err, VerdictSuperseded, 0) }
@@ -36,7 +36,7 @@ func Superseded(err error) error { return WithVerdict(err, VerdictSuperseded, 0)
 // key against duplicates looks before it sends again.
 func Ambiguous(err error) error { return WithVerdict(err, VerdictAmbiguous, 0) }
 
-// A Verdict is what the error of a Send says about the alert.
+// Verdict is the meaning of the error of a Send for the alert.
 type Verdict string
 
 // The verdicts, each a value of the result label.
@@ -50,7 +50,7 @@ const (
 	VerdictSuperseded    Verdict = "superseded"
 )
 
-// Verdicts are all of them.
+// Verdicts lists every verdict.
 var Verdicts = []Verdict{VerdictTold, VerdictRetry, VerdictAmbiguous, VerdictThrottled, VerdictPermanent, VerdictMisconfigured, VerdictSuperseded}
 
 type verdictError struct {
@@ -119,7 +119,7 @@ func Worst(errs []error, told bool) error {
 	}
 	err := errs[0]
 	if len(errs) > 1 {
-		err = errors.New(exposure.Clean(strings.Join(said, "; "), 1000))
+		err = errors.New(safetext.Clean(strings.Join(said, "; "), 1000))
 	}
 	return WithVerdict(err, worst, after)
 }

@@ -12,9 +12,9 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/processor/rule"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 func (p *program) routesCommand() *cobra.Command {
@@ -85,7 +85,7 @@ func writeRoutes(w io.Writer, c *config.Config, router *route.Router) error {
 		if from == "" {
 			from = "any"
 		}
-		fmt.Fprintf(t, "routes[%d]\t%s\t%s\t%s\t%s\t%s\n", i, exposure.Clean(m.String(), 200), tells(r, people), from, quietText(r.MuteTimes), then)
+		fmt.Fprintf(t, "routes[%d]\t%s\t%s\t%s\t%s\t%s\n", i, safetext.Clean(m.String(), 200), tells(r, people), from, quietText(r.MuteTimes), then)
 	}
 	if len(c.Routes) == 0 {
 		fmt.Fprintf(t, "none\tanything\t%s\tany\t-\tdone\n", named(people))
@@ -151,7 +151,7 @@ func quietText(quiet []route.MuteTime) string {
 		if q.Critical {
 			parts = append(parts, "critical, too")
 		}
-		all = append(all, exposure.Clean(strings.Join(parts, " "), 60))
+		all = append(all, safetext.Clean(strings.Join(parts, " "), 60))
 	}
 	if len(all) == 0 {
 		return "-"

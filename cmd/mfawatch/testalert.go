@@ -17,6 +17,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
@@ -124,7 +125,7 @@ func testSink(ctx context.Context, c config.Sink, s config.Deps, alerts []*proce
 		cancel()
 		if err != nil {
 			verdict, _ := sinks.VerdictOf(err)
-			fmt.Fprintf(&lines, "%-8s  NOT told (%s): %s\n", a.Step, verdict, exposure.Clean(err.Error(), 1000))
+			fmt.Fprintf(&lines, "%-8s  NOT told (%s): %s\n", a.Step, verdict, safetext.Clean(err.Error(), 1000))
 			return lines.String(), false
 		}
 		ref = newRef
@@ -137,7 +138,7 @@ func testSink(ctx context.Context, c config.Sink, s config.Deps, alerts []*proce
 func receipt(sink sinks.Sink, ref string) string {
 	if r, ok := sink.(sinks.Receipter); ok {
 		if text := r.Receipt(ref); text != "" {
-			return ": " + exposure.Clean(text, 300)
+			return ": " + safetext.Clean(text, 300)
 		}
 	}
 	return ""

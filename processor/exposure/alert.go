@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -145,7 +146,7 @@ func (x *Exposure) alert(as *Moment, exposure, id string, more reasons) *Alert {
 		Schema: Schema, ID: id, Exposure: &exposure,
 		Step: m.Step, Severity: m.Severity, Reasons: (m.reasons | more).words(),
 		Title: x.title(m), Summary: x.summary(m, more), Advice: sentence(x.advice(m)),
-		Path: x.path, Rule: Clean(m.rule, maxDetail), Expected: x.planned.alert(more),
+		Path: x.path, Rule: safetext.Clean(m.rule, maxDetail), Expected: x.planned.alert(more),
 		Time: m.Time.UTC(), OpenedAt: &opened,
 		Partition: x.Partition, Account: x.Account, AccountName: x.policy.Accounts[x.Account].Name, User: optional(m.user), Root: x.Root,
 		Protection: m.protection,
@@ -185,7 +186,7 @@ func (a *Attempt) alert(more reasons) *Alert {
 		Schema: Schema, ID: a.ID,
 		Step: Attempted, Severity: severity, Reasons: (a.reasons | more).words(),
 		Title: a.title(), Summary: a.summary(severity, because, more), Advice: sentence(a.advice()),
-		Path: a.path, Rule: Clean(because, maxDetail), Expected: a.planned.alert(more),
+		Path: a.path, Rule: safetext.Clean(because, maxDetail), Expected: a.planned.alert(more),
 		Time:      a.First.UTC(),
 		Partition: a.Partition, Account: a.Account, AccountName: a.policy.Accounts[a.Account].Name, User: optional(a.User), Root: a.Root,
 		Protection: ProtectionUnknown,
@@ -211,7 +212,7 @@ func (w *ActorCampaign) alert(s Step, m *Moment, id string, more reasons) *Alert
 	opened := w.First.UTC()
 	a := &Alert{
 		Schema: Schema, ID: id, Exposure: &w.ID,
-		Step: s, Severity: severity, Reasons: r.words(), Rule: Clean(because, maxDetail),
+		Step: s, Severity: severity, Reasons: r.words(), Rule: safetext.Clean(because, maxDetail),
 		Title: w.title(s, m), Summary: w.summary(s, m, severity, because, r), Advice: sentence(w.advice(s)),
 		Time: m.Time.UTC(), OpenedAt: &opened,
 		Partition: w.Partition, Account: w.Account, AccountName: w.policy.Accounts[w.Account].Name, Root: w.userReasons()&root != 0,

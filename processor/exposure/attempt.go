@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/rule"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -200,7 +201,7 @@ func (a *Attempt) summary(v Severity, rule string, more reasons) string {
 	}
 	s.add(tries, actorDetails(&a.Actor))
 	if len(a.Codes) > 0 {
-		s.add("AWS answered ", Clean(strings.Join(a.Codes, ", "), maxDetail))
+		s.add("AWS answered ", safetext.Clean(strings.Join(a.Codes, ", "), maxDetail))
 	}
 	if rule != "" {
 		s.add(byRule(v, rule))

@@ -4,9 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -26,7 +25,7 @@ func userName(user string, root bool) string {
 	case user == "":
 		return "an unknown user"
 	}
-	return Clean(user, maxName)
+	return safetext.Clean(user, maxName)
 }
 
 // userAgain refers to a user that the sentence has named.
@@ -37,18 +36,18 @@ func userAgain(user string, root bool) string {
 	case user == "":
 		return "the user"
 	}
-	return Clean(user, maxName)
+	return safetext.Clean(user, maxName)
 }
 
 // inAccount names the account within a sentence, after a space: by its number,
 // behind its name if the policy has one.
 func (p *Policy) inAccount(partition, account string) string {
-	s := " in " + Clean(account, maxName)
+	s := " in " + safetext.Clean(account, maxName)
 	if name := p.Accounts[account].Name; name != "" && account != "" {
-		s = " in " + Clean(name, maxName) + " (" + Clean(account, maxName) + ")"
+		s = " in " + safetext.Clean(name, maxName) + " (" + safetext.Clean(account, maxName) + ")"
 	}
 	if partition != "aws" && partition != "" {
-		s += " (" + Clean(partition, maxName) + ")"
+		s += " (" + safetext.Clean(partition, maxName) + ")"
 	}
 	return s
 }
@@ -60,7 +59,7 @@ func actor(a *trail.Actor) string {
 	}
 	for _, s := range []string{a.Name, a.ARN, a.Type} {
 		if s != "" {
-			return Clean(s, maxName)
+			return safetext.Clean(s, maxName)
 		}
 	}
 	return "an unknown caller"
@@ -124,7 +123,7 @@ func actorDetails(a *trail.Actor) string {
 func from(a *trail.Actor) string {
 	s := ""
 	if a.SourceIP != "" {
-		s += " from " + Clean(a.SourceIP, maxName)
+		s += " from " + safetext.Clean(a.SourceIP, maxName)
 	}
 	if a.UserAgent != "" && a.UserAgent != a.SourceIP {
 		s += " with " + agent(a.UserAgent)
@@ -145,9 +144,9 @@ func agent(ua string) string {
 	case words[0] == "AWS" && len(words) == 2 && words[1] == "Internal":
 		return "AWS Internal"
 	case strings.HasPrefix(words[0], "APN/") && len(words) > 2:
-		return Clean(words[2], maxAgent) // an AWS partner's: APN/1.0 Company/1.0 Product/1.0
+		return safetext.Clean(words[2], maxAgent) // an AWS partner's: APN/1.0 Company/1.0 Product/1.0
 	}
-	return Clean(words[0], maxAgent)
+	return safetext.Clean(words[0], maxAgent)
 }
 
 // theDevice names a device within a sentence by its short name, or by its whole
@@ -173,7 +172,7 @@ func theDevice(serial string) string {
 	if name == "" {
 		name = serial
 	}
-	return kind + Clean(name, maxSerial)
+	return kind + safetext.Clean(name, maxSerial)
 }
 
 // shortName returns the last part of an ARN, or else the whole name.
@@ -181,7 +180,7 @@ func shortName(s string) string {
 	if i := strings.LastIndexByte(s, '/'); strings.HasPrefix(s, "arn:") && i+1 < len(s) {
 		s = s[i+1:]
 	}
-	return Clean(s, maxDetail)
+	return safetext.Clean(s, maxDetail)
 }
 
 // list joins the parts of a sentence.
@@ -230,50 +229,3 @@ func upper(s string) string {
 
 // capital capitalizes the beginning of a sentence.
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
-const ellipsis = "…"
-
-// Clean makes text of an attacker's choice fit for display in one line: invalid
-// UTF-8 and every character that is invisible or reorders the line (control,
-// bidirectional, zero-width, line separators) becomes U+FFFD, so that different
-// names still look different. The result has at most max bytes; longer text is
-// cut between runes and ends in an ellipsis.
-func Clean(s string, max int) string {
-	if len(s) <= max && plain(s) {
-		return s
-	}
-	var b strings.Builder
-	fits := 0 // the length that leaves room for the ellipsis
-	for _, r := range s {
-		r = visible(r)
-		if b.Len()+utf8.RuneLen(r) > max {
-			if max < len(ellipsis) {
-				return ""
-			}
-			return b.String()[:fits] + ellipsis
-		}
-		b.WriteRune(r)
-		if b.Len()+len(ellipsis) <= max {
-			fits = b.Len()
-		}
-	}
-	return b.String()
-}
-
-// plain reports whether s is printable ASCII.
-func plain(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
-
-// visible returns r, or U+FFFD if r is invisible or no character.
-func visible(r rune) rune {
-	if !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
-		return utf8.RuneError
-	}
-	return r
-}

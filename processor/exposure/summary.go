@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -74,7 +75,7 @@ func change(e *trail.Event, user string) string {
 		}
 		return upper(user) + " added to group " + what
 	}
-	return Clean(e.Name, maxName) + " called for " + user
+	return safetext.Clean(e.Name, maxName) + " called for " + user
 }
 
 // sentences collects the sentences of a summary.
@@ -100,9 +101,9 @@ func (s sentences) end(p *Policy, e *Expected, more reasons) string {
 	if more&(planned|overdue) != 0 && e != nil {
 		by := ""
 		if e.Approver != "" {
-			by = ", approved by " + Clean(e.Approver, maxName)
+			by = ", approved by " + safetext.Clean(e.Approver, maxName)
 		}
-		s.add("Announced in ", Clean(e.Ticket, maxName), by)
+		s.add("Announced in ", safetext.Clean(e.Ticket, maxName), by)
 	}
 	if more&late != 0 {
 		s.add("Told more than ", span(p.LateAfter), " after it happened")
@@ -127,7 +128,7 @@ func (x *Exposure) summary(m *Moment, more reasons) string {
 		case e.Name == trail.DeactivateMFADevice:
 			s.add(theDevice(e.Serial), " was removed", does)
 		case e.Name == trail.CreateAccessKey && e.Detail != "":
-			s.add("Key ", Clean(e.Detail, maxName), " created", does)
+			s.add("Key ", safetext.Clean(e.Detail, maxName), " created", does)
 		case does != "":
 			s.add("It was done", does)
 		}
@@ -236,7 +237,7 @@ var phrases = [...]string{
 
 // byRule is the explanation where a severity rule applied.
 func byRule(v Severity, rule string) string {
-	return string(v) + " because a rule says so: " + strings.TrimRight(Clean(rule, maxDetail), ". ")
+	return string(v) + " because a rule says so: " + strings.TrimRight(safetext.Clean(rule, maxDetail), ". ")
 }
 
 // factors returns the phrases of r.

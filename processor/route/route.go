@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/rule"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 // Kind is how the recipients of a sink use it.
@@ -117,4 +117,4 @@ func below(field string, err error) error {
 	return errors.Join(errs...)
 }
 
-func shorten(text string) string { return exposure.Clean(text, 60) }
+func shorten(text string) string { return safetext.Clean(text, 60) }

@@ -1,5 +1,3 @@
-// Package secret reads secrets and certificates from text or files, and keeps them
-// out of what is shown.
 package secret
 
 import (
@@ -24,8 +22,7 @@ func (s Text) Read() (string, error) {
 	return secret, err
 }
 
-// Read is the secret that stands in text, or in the file of that name, as
-// it is now; "" if there is neither.
+// Read returns text, or else the content of the file at path; "" if both are empty.
 func Read(field, text, path string) (string, error) {
 	switch {
 	case path == "":
@@ -36,8 +33,7 @@ func Read(field, text, path string) (string, error) {
 	return ReadFile(field+"_file", path)
 }
 
-// ReadFile is the secret that a file holds, without the line end that editors
-// leave.
+// ReadFile returns the secret in a file, without the line end that editors leave.
 func ReadFile(field, path string) (string, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

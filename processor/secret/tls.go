@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// A TLSConfig says whom to trust and what to show. Our own certificate is read
-// for each handshake, so that it may be renewed under its name.
+// TLSConfig names the authorities to trust and our own certificate, which is read for
+// each handshake, so that it can be renewed under its name.
 type TLSConfig struct {
 	CAFile     string `koanf:"ca_file"`     // PEM; the system's authorities if empty
 	CertFile   string `koanf:"cert_file"`   // PEM, with key_file: our own certificate

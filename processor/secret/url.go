@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// A URL is an address that gives whoever knows it the right to post there.
-// Shown, it is its scheme and host.
+// URL is an address that is a secret: its holder may post there. It is shown as its
+// scheme and host.
 type URL string
 
-// MarshalText hides what is secret.
+// MarshalText hides the secret parts.
 func (u URL) MarshalText() ([]byte, error) {
 	parsed, err := url.Parse(string(u))
 	if err != nil || parsed.Host == "" {
@@ -24,7 +24,7 @@ func (u URL) MarshalText() ([]byte, error) {
 	return []byte(shown), nil
 }
 
-// Problem is what is wrong with the address, "" if nothing.
+// Problem returns the problem with the address, "" if there is none.
 func (u URL) Problem() string {
 	parsed, err := url.Parse(string(u))
 	switch {
@@ -38,8 +38,7 @@ func (u URL) Problem() string {
 	return ""
 }
 
-// Address is the URL that stands in text, or in the file of that name, as it
-// is now.
+// Address returns the URL in text, or else in the file at path.
 func Address(text URL, path string) (string, error) {
 	address, err := Read("url", string(text), path)
 	if err != nil {
@@ -55,9 +54,8 @@ func Address(text URL, path string) (string, error) {
 	return address, nil
 }
 
-// Redactor replaces what is secret of an address, and the other secrets, as they
-// are, as a URL writes them, and the words of them. A short word hides nothing
-// but the text, so it stays.
+// Redactor returns a replacer that hides the secret parts of an address and the other
+// secrets: as they are, as a URL writes them, and their words of 8 bytes and more.
 func Redactor(u *url.URL, secrets []string) *strings.Replacer {
 	all := append([]string{u.String(), u.RequestURI(), u.Path, u.EscapedPath(), u.RawQuery}, secrets...)
 	if u.User != nil {

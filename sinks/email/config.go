@@ -13,7 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// An Config says which server takes the mails, and who gets them. The
+// Config configures the mail server and the recipients. The
 // password's file is read for each attempt, so that it may change under its name.
 type Config struct {
 	Host         string            `koanf:"host"`
@@ -38,17 +38,17 @@ type TLSConfig struct {
 	secret.TLSConfig `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
 	return Config{Auth: "auto", TLS: TLSConfig{Mode: tlsStart}}
 }
 
-// maxEmailTo bounds the recipients of a mail: servers take a hundred.
-const maxEmailTo = 100
+// maxTo bounds the recipients of a mail: servers take a hundred.
+const maxTo = 100
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem"; none holds a secret. Files that are named have to be there
-// and readable.
+// Validate reports every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. The files that c
+// names must exist and be readable.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -65,7 +65,7 @@ func (c Config) Validate() error {
 	case "", tlsStart, tlsImplicit:
 	case tlsNone:
 		if c.Host != "" && !loopback(c.Host) {
-			bad("tls.mode: none is for a server on this machine, such as localhost; want starttls or implicit for %.100q, lest the password and the alerts be read on the way", c.Host)
+			bad("tls.mode: none is for a server on this machine, such as localhost; want starttls or implicit for %.100q: others could read the password and the alerts on the way", c.Host)
 		}
 	default:
 		bad("tls.mode: want starttls, implicit or none, got %.60q", c.TLS.Mode)
@@ -77,8 +77,8 @@ func (c Config) Validate() error {
 	} else if _, err := parseAddress(c.From); err != nil {
 		bad("from: %w", err)
 	}
-	if len(c.To) == 0 || len(c.To) > maxEmailTo {
-		bad("to: want 1 to %d addresses, such as security@example.net, got %d", maxEmailTo, len(c.To))
+	if len(c.To) == 0 || len(c.To) > maxTo {
+		bad("to: want 1 to %d addresses, such as security@example.net, got %d", maxTo, len(c.To))
 	}
 	var seen []string
 	for i, to := range c.To {
@@ -133,7 +133,7 @@ func (c Config) page() (*htmltemplate.Template, error) {
 	}
 	page, err := htmltemplate.New("html").Funcs(htmltemplate.FuncMap(message.TemplateFuncs)).Option("missingkey=error").Parse(text)
 	if err == nil {
-		err = page.Execute(&message.BoundedWriter{Left: maxEmailPart}, message.TemplateData{Message: message.Wording{}.Message(message.SampleAlert()), Alert: message.SampleAlert()})
+		err = page.Execute(&message.BoundedWriter{Left: maxPart}, message.TemplateData{Message: message.Wording{}.Message(message.SampleAlert()), Alert: message.SampleAlert()})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("templates.html: %w", err)

@@ -1,4 +1,3 @@
-// Package email sends alerts as mail over SMTP.
 package email
 
 import (
@@ -11,7 +10,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/message"
@@ -33,9 +32,9 @@ var (
 	_ sinks.GroupSender = (*Sink)(nil)
 )
 
-// New returns a sink that sends as c says, in the words of w. What nobody
-// else is told it logs to log; nil: to slog.Default(). It asks nobody on the
-// network, and holds no connection between two mails.
+// New returns a sink that sends as c says, in the words of w. It logs to log,
+// or else to slog.Default(), the recipients that a group did not reach. It makes no
+// request, and holds no connection between two mails.
 func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -59,9 +58,9 @@ func (e *Sink) To(recipients []string) (sinks.Sink, error) {
 }
 
 // Send sends the alert as a mail to each recipient that did not get it yet: that
-// some are refused keeps it from nobody else, and who got it is in the
+// a refused recipient keeps it from no other, and the recipients that got it are in the
 // reference, so that they do not get it again. The error is Permanent where all
-// that is left are recipients that the server refuses for good.
+// that is left are recipients that the server refuses permanently.
 //
 // The mail is the same each time that an alert is sent, and so is its
 // Message-ID, by which receivers know a copy; only Date is the time of the
@@ -72,7 +71,7 @@ func (e *Sink) To(recipients []string) (sinks.Sink, error) {
 //
 // What was not answered after its last byte may have been taken: Ambiguous.
 // What is wrong with server, login or sender is Misconfigured, and so is a
-// server that offers no TLS where it has to. See judgeSMTP.
+// server that offers no TLS where it has to. See smtpVerdict.
 func (e *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	p := message.ProgressOf(ref)
 	known := p.Of(a.ID)
@@ -100,8 +99,8 @@ func (e *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 }
 
 // SendGroup sends the alerts as one mail with a list, the worst severity in its
-// subject. It is told once somebody got it: who did not is logged, since nobody
-// can be told a group in parts.
+// subject. It counts as delivered once one recipient got it; the others are
+// logged, since a group has no reference.
 func (e *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 	text, err := e.composeGroup(alerts).bytes(time.Now())
 	if err != nil {
@@ -122,11 +121,11 @@ func (e *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 // Render shows the mail: its headers, and both parts before they are encoded.
 func (e *Sink) Render(a *processor.Alert) (string, error) { return e.compose(a).show(), nil }
 
-// Receipt is what the server answered.
+// Receipt returns the answer of the server.
 func (e *Sink) Receipt(ref string) string {
 	said := message.ProgressOf(ref).Said
 	if said == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s took it for %d: %s", e.config.Host, len(e.to), exposure.Clean(said, httpsend.MaxExcerpt))
+	return fmt.Sprintf("%s took it for %d: %s", e.config.Host, len(e.to), safetext.Clean(said, httpsend.MaxExcerpt))
 }

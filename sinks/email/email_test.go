@@ -87,7 +87,7 @@ func script(t *testing.T, answers map[string]string) Config {
 	}
 }
 
-func newTestEmail(t *testing.T, c Config) *Sink {
+func newTestSink(t *testing.T, c Config) *Sink {
 	t.Helper()
 	e, err := New(c, message.Wording{}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -97,7 +97,7 @@ func newTestEmail(t *testing.T, c Config) *Sink {
 }
 
 // Each answer has its verdict, and its hint where it is about the configuration.
-func TestEmailVerdicts(t *testing.T) {
+func TestVerdicts(t *testing.T) {
 	const a, b = "RCPT a@example.net", "RCPT b@example.net"
 	says := func(pairs ...string) map[string]string {
 		m := map[string]string{}
@@ -150,7 +150,7 @@ func TestEmailVerdicts(t *testing.T) {
 		{"an answer without end", says("EHLO", strings.Repeat("250-more\r\n", maxConversation/10)), sinks.VerdictRetry, "without end", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := newTestEmail(t, script(t, tt.answers))
+			e := newTestSink(t, script(t, tt.answers))
 			alert := message.SampleAlert()
 			ref, err := e.Send(t.Context(), alert, "")
 			if v, _ := sinks.VerdictOf(err); v != tt.want {
@@ -178,7 +178,7 @@ func TestEmailVerdicts(t *testing.T) {
 
 // Who got the mail does not get it again because of the others, over any number
 // of attempts, and the next alert goes to all.
-func TestEmailPartialRecipients(t *testing.T) {
+func TestPartialRecipients(t *testing.T) {
 	s := newEmailServer(t)
 	c := s.config("a@example.net", "b@example.net", "c@example.net")
 	s.refuses("b@example.net", &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "greylisted"})
@@ -196,7 +196,7 @@ func TestEmailPartialRecipients(t *testing.T) {
 	}
 	send := func(a *processor.Alert, ref string, want sinks.Verdict) string {
 		t.Helper()
-		ref, err := newTestEmail(t, c).Send(t.Context(), a, ref)
+		ref, err := newTestSink(t, c).Send(t.Context(), a, ref)
 		if v, _ := sinks.VerdictOf(err); v != want {
 			t.Fatalf("%s, want %s: %v", v, want, err)
 		}
@@ -232,14 +232,14 @@ func TestEmailPartialRecipients(t *testing.T) {
 }
 
 // A server that takes only so many recipients at once is given them in parts.
-func TestEmailManyRecipients(t *testing.T) {
+func TestManyRecipients(t *testing.T) {
 	s := newEmailServer(t)
 	s.smtp.MaxRecipients = 3
 	var to []string
 	for i := range 10 {
 		to = append(to, fmt.Sprintf("u%d@example.net", i))
 	}
-	if _, err := newTestEmail(t, s.config(to...)).Send(t.Context(), message.SampleAlert(), ""); err != nil {
+	if _, err := newTestSink(t, s.config(to...)).Send(t.Context(), message.SampleAlert(), ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, u := range to {
@@ -253,7 +253,7 @@ func TestEmailManyRecipients(t *testing.T) {
 }
 
 // Nothing is said in the clear where TLS is wanted.
-func TestEmailTLS(t *testing.T) {
+func TestTLS(t *testing.T) {
 	s := newEmailServer(t)
 	trusted := s.config("a@example.net")
 	change := func(f func(*Config)) Config {
@@ -270,14 +270,14 @@ func TestEmailTLS(t *testing.T) {
 		saying string
 	}{
 		{"starttls", trusted, sinks.VerdictTold, ""},
-		{"STARTTLS stripped", stripped, sinks.VerdictMisconfigured, "offers no STARTTLS, so nothing was said to it"},
+		{"STARTTLS stripped", stripped, sinks.VerdictMisconfigured, "offers no STARTTLS, so nothing was sent"},
 		{"unknown authority", change(func(c *Config) { c.TLS.CAFile = "" }), sinks.VerdictMisconfigured, "certificate"},
 		{"another name", change(func(c *Config) { c.TLS.ServerName = "mail.example.org" }), sinks.VerdictMisconfigured, "tls.server_name"},
 		{"implicit where STARTTLS was due", change(func(c *Config) { c.TLS.Mode = tlsImplicit }), sinks.VerdictMisconfigured, "set tls.mode: starttls"},
 		{"none where a login wants it", change(func(c *Config) { c.TLS.Mode = tlsNone }), sinks.VerdictMisconfigured, "offers no AUTH"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := newTestEmail(t, tt.config).Send(t.Context(), message.SampleAlert(), "")
+			_, err := newTestSink(t, tt.config).Send(t.Context(), message.SampleAlert(), "")
 			if v, _ := sinks.VerdictOf(err); v != tt.want {
 				t.Fatalf("%s, want %s: %v", v, tt.want, err)
 			}
@@ -290,11 +290,11 @@ func TestEmailTLS(t *testing.T) {
 
 // An address outside of ASCII needs a server that knows them; where there is
 // none, the others get their mail.
-func TestEmailSMTPUTF8(t *testing.T) {
+func TestSMTPUTF8(t *testing.T) {
 	for _, able := range []bool{false, true} {
 		s := newEmailServer(t)
 		s.smtp.EnableSMTPUTF8 = able
-		_, err := newTestEmail(t, s.config("jürgen@example.net", "a@example.net")).Send(t.Context(), message.SampleAlert(), "")
+		_, err := newTestSink(t, s.config("jürgen@example.net", "a@example.net")).Send(t.Context(), message.SampleAlert(), "")
 		want := map[bool]sinks.Verdict{false: sinks.VerdictPermanent, true: sinks.VerdictTold}[able]
 		if v, _ := sinks.VerdictOf(err); v != want || err != nil && !strings.Contains(err.Error(), "SMTPUTF8") {
 			t.Errorf("able %t: %s, want %s: %v", able, v, want, err)
@@ -306,11 +306,11 @@ func TestEmailSMTPUTF8(t *testing.T) {
 }
 
 // A send ends with its context, whatever the server does, and says why.
-func TestEmailTimeout(t *testing.T) {
+func TestTimeout(t *testing.T) {
 	for _, command := range []string{"greeting", "EHLO", "AUTH", "MAIL", "RCPT a@example.net", "DATA", "."} {
 		c := script(t, map[string]string{command: "250-and there is more"})
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errors.New("no answer within 50ms"))
-		_, err := newTestEmail(t, c).Send(ctx, message.SampleAlert(), "")
+		_, err := newTestSink(t, c).Send(ctx, message.SampleAlert(), "")
 		cancel()
 		want := sinks.VerdictRetry
 		if command == "." {
@@ -323,9 +323,9 @@ func TestEmailTimeout(t *testing.T) {
 }
 
 // What mail programs go by: the thread, the subject, who wrote it.
-func TestEmailThread(t *testing.T) {
+func TestThread(t *testing.T) {
 	s := newEmailServer(t)
-	e := newTestEmail(t, s.config("a@example.net"))
+	e := newTestSink(t, s.config("a@example.net"))
 	for _, a := range sinktest.Story("bob") {
 		if _, err := e.Send(t.Context(), a, ""); err != nil {
 			t.Fatal(err)
@@ -372,13 +372,13 @@ func base(subject string) string {
 }
 
 // Both parts say it all.
-func TestEmailText(t *testing.T) {
-	w := message.Wording{Accounts: map[string]string{"000000000000": "payments"}, Zone: sinktest.Vienna(t), Page: "https://mfawatch.example.net"}
+func TestText(t *testing.T) {
+	w := message.Wording{Zone: sinktest.Vienna(t), Page: "https://mfawatch.example.net"}
 	e, err := New(Config{Host: "smtp.example.net", From: "m@example.net", To: []string{"a@example.net"}}, w, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := message.SampleAlert()
+	a := sinktest.Named("payments", message.SampleAlert())[0]
 	l := e.compose(a)
 	for _, part := range []string{l.text, l.html} {
 		for _, want := range []string{
@@ -400,7 +400,7 @@ func TestEmailText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, _ := e.compose(message.SampleAlert()).bytes(a.Time)
+	two, _ := e.compose(sinktest.Named("payments", message.SampleAlert())[0]).bytes(a.Time)
 	if string(one) != string(two) {
 		t.Error("the same alert makes another mail")
 	}
@@ -412,13 +412,13 @@ func TestEmailText(t *testing.T) {
 
 // The operator's words, escaped where they are HTML; one that fails on an alert
 // gives way to ours.
-func TestEmailTemplates(t *testing.T) {
+func TestTemplates(t *testing.T) {
 	c := Config{Host: "smtp.example.net", From: "m@example.net", To: []string{"a@example.net"}, Templates: message.Templates{
 		"subject": "{{.Severity | upper}}\r\nBcc: x@evil.example {{.Alert.Account}}",
 		"text":    "It was {{.Alert.Actor.Name}}.",
 		"html":    "<p title='{{.Alert.Actor.Name}}'>{{.Title}}</p>{{if not .Alert.User}}{{index .Facts 99}}{{end}}",
 	}}
-	e := newTestEmail(t, c)
+	e := newTestSink(t, c)
 	a := message.SampleAlert()
 	a.Actor.Name, a.Title = "<b>'mallory'", "<script>alert(1)</script>"
 	l := e.compose(a)
@@ -433,15 +433,16 @@ func TestEmailTemplates(t *testing.T) {
 }
 
 // Several alerts in one mail, for nobody twice, and for those who can get it.
-func TestEmailGroup(t *testing.T) {
+func TestGroup(t *testing.T) {
 	s := newEmailServer(t)
 	var log strings.Builder
-	e, err := New(s.config("a@example.net", "b@example.net"), message.Wording{Accounts: map[string]string{"000000000000": "payments"}, Page: "https://mfawatch.example.net"},
+	e, err := New(s.config("a@example.net", "b@example.net"), message.Wording{Page: "https://mfawatch.example.net"},
 		slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	alerts := []*processor.Alert{sinktest.Story("bob")[0], sinktest.Story("eve")[2], sinktest.Story("<b>www.evil.example")[0]}
+	sinktest.Named("payments", alerts...)
 	s.refuses("b@example.net", &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"})
 	if err := e.SendGroup(t.Context(), alerts); err != nil {
 		t.Fatal(err)
@@ -466,9 +467,9 @@ func TestEmailGroup(t *testing.T) {
 	}
 }
 
-func TestEmailTo(t *testing.T) {
+func TestTo(t *testing.T) {
 	s := newEmailServer(t)
-	other, err := newTestEmail(t, s.config("a@example.net")).To([]string{"b@example.net"})
+	other, err := newTestSink(t, s.config("a@example.net")).To([]string{"b@example.net"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -478,17 +479,17 @@ func TestEmailTo(t *testing.T) {
 	if len(s.box("a@example.net")) != 0 || len(s.box("b@example.net")) != 1 {
 		t.Error("it did not go to the other")
 	}
-	if _, err := newTestEmail(t, s.config("a@example.net")).To([]string{"nobody"}); err == nil {
+	if _, err := newTestSink(t, s.config("a@example.net")).To([]string{"nobody"}); err == nil {
 		t.Error("nobody is no address")
 	}
 }
 
 // The password is read for each attempt.
-func TestEmailPasswordFile(t *testing.T) {
+func TestPasswordFile(t *testing.T) {
 	s := newEmailServer(t)
 	c := s.config("a@example.net")
 	c.Password, c.PasswordFile = "", sinktest.SecretFile(t, "old letters\n")
-	e := newTestEmail(t, c)
+	e := newTestSink(t, c)
 	if v, _ := sinks.VerdictOf(sent(e.Send(t.Context(), message.SampleAlert(), ""))); v != sinks.VerdictMisconfigured {
 		t.Errorf("the old password: %s", v)
 	}
@@ -508,7 +509,7 @@ func TestEmailPasswordFile(t *testing.T) {
 
 func sent(_ string, err error) error { return err }
 
-func TestEmailConfig(t *testing.T) {
+func TestConfig(t *testing.T) {
 	good := Config{Host: "smtp.example.net", From: "mfawatch@example.net", To: []string{"a@example.net"}}
 	if err := good.Validate(); err != nil {
 		t.Fatal(err)

@@ -110,9 +110,9 @@ func (m mailpit) mails() (mails []mailpitMail) {
 
 // A server that nobody here wrote takes the life of an exposure, reads the mails
 // as they are meant, and finds the HTML fit for mail programs.
-func TestEmailMailpitLife(t *testing.T) {
+func TestMailpitLife(t *testing.T) {
 	m := newMailpit(t)
-	e, ref := newTestEmail(t, m.Config), ""
+	e, ref := newTestSink(t, m.Config), ""
 	story := sinktest.Story("bob")
 	for _, a := range story {
 		var err error
@@ -150,7 +150,7 @@ func TestEmailMailpitLife(t *testing.T) {
 }
 
 // Its errors have the verdicts that the script's have.
-func TestEmailMailpitVerdicts(t *testing.T) {
+func TestMailpitVerdicts(t *testing.T) {
 	m := newMailpit(t)
 	for _, tt := range []struct {
 		kind string
@@ -162,18 +162,18 @@ func TestEmailMailpitVerdicts(t *testing.T) {
 		{"Authentication", 535, sinks.VerdictMisconfigured}, {"Authentication", 454, sinks.VerdictRetry},
 	} {
 		m.chaos(tt.kind, tt.code)
-		_, err := newTestEmail(t, m.Config).Send(t.Context(), message.SampleAlert(), "")
+		_, err := newTestSink(t, m.Config).Send(t.Context(), message.SampleAlert(), "")
 		if v, _ := sinks.VerdictOf(err); v != tt.want || !strings.Contains(err.Error(), fmt.Sprint(tt.code)) {
 			t.Errorf("%s %d: %s, want %s: %v", tt.kind, tt.code, v, tt.want, err)
 		}
 	}
 	m.chaos("", 0)
 	m.Password = "wrong"
-	if v, _ := sinks.VerdictOf(sent(newTestEmail(t, m.Config).Send(t.Context(), message.SampleAlert(), ""))); v != sinks.VerdictMisconfigured {
+	if v, _ := sinks.VerdictOf(sent(newTestSink(t, m.Config).Send(t.Context(), message.SampleAlert(), ""))); v != sinks.VerdictMisconfigured {
 		t.Errorf("wrong password: %s", v)
 	}
 	m.Username, m.Password = "", ""
-	if v, _ := sinks.VerdictOf(sent(newTestEmail(t, m.Config).Send(t.Context(), message.SampleAlert(), ""))); v != sinks.VerdictMisconfigured {
+	if v, _ := sinks.VerdictOf(sent(newTestSink(t, m.Config).Send(t.Context(), message.SampleAlert(), ""))); v != sinks.VerdictMisconfigured {
 		t.Errorf("no login: %s", v)
 	}
 	if n := len(m.mails()); n != 0 {
@@ -183,12 +183,12 @@ func TestEmailMailpitVerdicts(t *testing.T) {
 
 // The HTML part is painted: in light, in dark, and on a telephone, where nothing
 // is wider than the screen.
-func TestEmailPaints(t *testing.T) {
+func TestPaints(t *testing.T) {
 	browser, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("no chromium: install it to see the mails painted")
 	}
-	e := newTestEmail(t, Config{Host: "h", From: "m@example.net", To: []string{"a@example.net"}})
+	e := newTestSink(t, Config{Host: "h", From: "m@example.net", To: []string{"a@example.net"}})
 	dir := t.TempDir()
 	mail := filepath.Join(dir, "mail.html")
 	a := message.SampleAlert()

@@ -11,6 +11,7 @@ import (
 	netmail "net/mail"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wneessen/go-mail"
@@ -21,14 +22,14 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// parts are what templates may write.
+// parts lists the parts that templates can write.
 var parts = []string{"subject", "text", "html"}
 
 // Bounds of a mail, in bytes.
 const (
-	maxEmailSubject = 200
-	maxEmailPart    = 256 << 10
-	width           = 76 // columns of the text part
+	maxSubject = 200
+	maxPart    = 256 << 10
+	width      = 76 // columns of the text part
 )
 
 //go:embed email.html
@@ -36,7 +37,7 @@ var html string
 
 // htmlPage is our own HTML part. Its styles are in the tags, since that is all
 // that some clients take; those in its head are for the dark and for telephones.
-var htmlPage = htmltemplate.Must(htmltemplate.New("email").Parse(html))
+var htmlPage = sync.OnceValue(func() *htmltemplate.Template { return htmltemplate.Must(htmltemplate.New("email").Parse(html)) })
 
 // A mailing is a mail before it is encoded: all but the time at which it is
 // sent.
@@ -57,13 +58,13 @@ type mailing struct {
 // compose is the mail about an alert: a pure function of it and the
 // configuration.
 func (e *Sink) compose(a *processor.Alert) mailing {
-	m := message.Unlinked(e.wording.Message(a))
+	m := e.wording.Message(a)
 	l := mailing{
 		from: e.from, to: e.to,
 		id:       "alert-" + digest(a.ID) + "@" + e.domain(),
-		subject:  exposure.Clean(e.texts.Or(e.subject(m, a), "subject", m, a, maxEmailPart), maxEmailSubject),
+		subject:  safetext.Clean(e.texts.Or(e.subject(m, a), "subject", m, a, maxPart), maxSubject),
 		severity: a.Severity, alert: a.ID, step: a.Step,
-		text: e.texts.Or(textPart(m, a), "text", m, a, maxEmailPart),
+		text: e.texts.Or(textPart(m, a), "text", m, a, maxPart),
 	}
 	if a.Exposure != nil {
 		l.thread = "exposure-" + digest(*a.Exposure) + "@" + e.domain()
@@ -100,10 +101,10 @@ func (e *Sink) subject(m message.Message, a *processor.Alert) string {
 	if message.Follows(a.Step) {
 		tag = "Re: " + tag
 	}
-	return tag + "MFA of " + safetext.Unlink(exposure.Clean(who, 100)) + " in " + safetext.Unlink(exposure.Clean(e.wording.Account(a.Account), 80))
+	return tag + "MFA of " + safetext.Line(who, 100) + " in " + safetext.Line(message.Account(a.AccountName, a.Account), 80)
 }
 
-// domain is what our message IDs end in.
+// domain returns the domain of our message IDs.
 func (e *Sink) domain() string {
 	_, domain, _ := strings.Cut(e.from.Address[strings.LastIndexByte(e.from.Address, '@'):], "@")
 	if domain == "" || strings.ContainsFunc(domain, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("<>()[],;:\\\"", r) }) {
@@ -112,14 +113,14 @@ func (e *Sink) domain() string {
 	return domain
 }
 
-// digest makes of an ID one that fits everywhere in a mail, and that nobody who
-// writes into a record can know beforehand.
+// digest returns an ID that fits everywhere in a mail, and that the author of a
+// record cannot predict.
 func digest(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(sum[:16])
 }
 
-// textPart is the mail for those who read text.
+// textPart returns the text part of the mail.
 func textPart(m message.Message, a *processor.Alert) string {
 	var b strings.Builder
 	paragraph := func(text string) {
@@ -151,16 +152,16 @@ func textPart(m message.Message, a *processor.Alert) string {
 	return b.String()
 }
 
-// footer says what sent the mail, and which one it is.
+// footer names mfawatch and the alert.
 func footer(a *processor.Alert) string {
-	text := "Sent by mfawatch, which watches AWS CloudTrail for MFA that is taken off. Alert " + exposure.Clean(a.ID, 80)
+	text := "Sent by mfawatch, which watches AWS CloudTrail for MFA that is taken off. Alert " + safetext.Clean(a.ID, 80)
 	if a.Exposure != nil {
-		text += " of exposure " + exposure.Clean(*a.Exposure, 80)
+		text += " of exposure " + safetext.Clean(*a.Exposure, 80)
 	}
-	return strings.Join(safetext.Wrap(text+", "+exposure.Clean(string(a.Step), 20)+".", width), "\n")
+	return strings.Join(safetext.Wrap(text+", "+safetext.Clean(string(a.Step), 20)+".", width), "\n")
 }
 
-// A sheet is what the HTML part is made of.
+// sheet is the input of the HTML part.
 type sheet struct {
 	message.Message
 	Word   string // how bad it is, or that it is over
@@ -188,13 +189,13 @@ func badge(severity exposure.Severity, over bool) (word, colour string) {
 	if over {
 		return "RESOLVED", colourOver
 	}
-	return strings.ToUpper(exposure.Clean(string(severity), 20)), cmp.Or(colours[severity], colours[exposure.Info])
+	return strings.ToUpper(safetext.Clean(string(severity), 20)), cmp.Or(colours[severity], colours[exposure.Info])
 }
 
-// htmlPart is the mail for those who read HTML.
+// htmlPart returns the HTML part of the mail.
 func (e *Sink) htmlPart(m message.Message, a *processor.Alert) string {
 	if e.page != nil {
-		b := message.BoundedWriter{Left: maxEmailPart}
+		b := message.BoundedWriter{Left: maxPart}
 		if err := e.page.Execute(&b, message.TemplateData{Message: m, Alert: a}); err == nil {
 			return b.Text.String()
 		}
@@ -206,7 +207,7 @@ func (e *Sink) htmlPart(m message.Message, a *processor.Alert) string {
 
 func page(s sheet) string {
 	var b strings.Builder
-	if err := htmlPage.Execute(&b, s); err != nil {
+	if err := htmlPage().Execute(&b, s); err != nil {
 		return ""
 	}
 	return b.String()
@@ -220,7 +221,7 @@ func (e *Sink) composeGroup(alerts []*processor.Alert) mailing {
 	var ids, accounts []string
 	for _, a := range alerts {
 		ids = append(ids, a.ID)
-		if name := safetext.Unlink(exposure.Clean(e.wording.Account(a.Account), 80)); !slices.Contains(accounts, name) {
+		if name := safetext.Line(message.Account(a.AccountName, a.Account), 80); !slices.Contains(accounts, name) {
 			accounts = append(accounts, name)
 		}
 	}
@@ -240,7 +241,7 @@ func (e *Sink) composeGroup(alerts []*processor.Alert) mailing {
 	var text strings.Builder
 	text.WriteString(s.Short + "\n\n" + s.Summary + "\n\n")
 	for _, a := range alerts {
-		m := message.Unlinked(e.wording.Message(a))
+		m := e.wording.Message(a)
 		item := listed{Title: m.Title, Time: e.wording.Time(a.Time)}
 		item.Word, item.Colour = badge(a.Severity, m.Over)
 		s.List = append(s.List, item)
@@ -253,7 +254,7 @@ func (e *Sink) composeGroup(alerts []*processor.Alert) mailing {
 	text.WriteString("\n-- \n" + s.Footer + "\n")
 	return mailing{
 		from: e.from, to: e.to, id: "group-" + digest(strings.Join(ids, " ")) + "@" + e.domain(),
-		subject:  exposure.Clean("["+s.Word+"] "+title, maxEmailSubject),
+		subject:  safetext.Clean("["+s.Word+"] "+title, maxSubject),
 		severity: worst.Severity, text: text.String(), html: page(s),
 	}
 }
@@ -297,11 +298,11 @@ func (l mailing) headers() map[string]string {
 	h := map[string]string{
 		"Auto-Submitted":           "auto-generated", // RFC 3834: no vacation notes, please
 		"X-Auto-Response-Suppress": "All",            // the same for Exchange
-		"X-Mfawatch-Severity":      exposure.Clean(string(l.severity), 20),
+		"X-Mfawatch-Severity":      safetext.Clean(string(l.severity), 20),
 	}
 	if l.alert != "" {
-		h["X-Mfawatch-Alert"] = exposure.Clean(l.alert, 100)
-		h["X-Mfawatch-Step"] = exposure.Clean(string(l.step), 20)
+		h["X-Mfawatch-Alert"] = safetext.Clean(l.alert, 100)
+		h["X-Mfawatch-Step"] = safetext.Clean(string(l.step), 20)
 	}
 	if l.thread != "" {
 		h["References"] = "<" + l.thread + ">"
@@ -315,7 +316,7 @@ func (l mailing) headers() map[string]string {
 	return h
 }
 
-// show is the mail for somebody who wants to see what would be sent.
+// show renders the mail for the operator.
 func (l mailing) show() string {
 	var b strings.Builder
 	var to []string

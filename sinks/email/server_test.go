@@ -260,7 +260,7 @@ func readEmail(text string) (*receivedMail, error) {
 	return seen, nil
 }
 
-func TestEmailConforms(t *testing.T) {
+func TestConforms(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		People: true,
 		Start: func(t *testing.T) *sinktest.Server {

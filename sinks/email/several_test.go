@@ -13,9 +13,9 @@ import (
 
 // A campaign is not about an unknown user, its first mail answers nothing, and
 // all of its mails are one conversation.
-func TestEmailCampaign(t *testing.T) {
+func TestCampaign(t *testing.T) {
 	s := newEmailServer(t)
-	e := newTestEmail(t, s.config("a@example.net"))
+	e := newTestSink(t, s.config("a@example.net"))
 	for i, a := range sinktest.CampaignStory() {
 		m := e.compose(a)
 		if got, want := base(m.subject), "MFA of several users in 000000000000"; got != want {
@@ -32,11 +32,11 @@ func TestEmailCampaign(t *testing.T) {
 
 // A recipient that the server does not let us send to is a dead letter, whenever
 // the others got the mail: the sink does not pause for it.
-func TestEmailOneIsLeft(t *testing.T) {
+func TestOneIsLeft(t *testing.T) {
 	s := newEmailServer(t)
 	c := s.config("a@example.net", "b@example.net")
 	s.refuses("b@example.net", &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 2, 0}, Message: "greylisted"})
-	e := newTestEmail(t, c)
+	e := newTestSink(t, c)
 	ref, err := e.Send(t.Context(), message.SampleAlert(), "")
 	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictRetry {
 		t.Fatalf("%s: %v", v, err)
@@ -46,7 +46,7 @@ func TestEmailOneIsLeft(t *testing.T) {
 	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictPermanent {
 		t.Errorf("%s: %v", v, err)
 	}
-	_, err = newTestEmail(t, s.config("b@example.net")).Send(t.Context(), message.SampleAlert(), "")
+	_, err = newTestSink(t, s.config("b@example.net")).Send(t.Context(), message.SampleAlert(), "")
 	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictMisconfigured {
 		t.Errorf("alone: %s: %v", v, err)
 	}

@@ -13,11 +13,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/wneessen/go-mail/smtp"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 )
@@ -27,7 +28,7 @@ var mechanisms = map[string]string{
 	"plain": "PLAIN", "login": "LOGIN", "cram-md5": "CRAM-MD5", "scram-sha-256": "SCRAM-SHA-256", "xoauth2": "XOAUTH2",
 }
 
-// A delivered is what became of a mail.
+// delivered is the outcome of a mail.
 type delivered struct {
 	told    []string // recipients
 	refused []refusal
@@ -131,18 +132,18 @@ func (e *Sink) login(ctx context.Context, conn net.Conn, password string) (*smtp
 	}
 	c, err := smtp.NewClient(conn, e.config.Host)
 	if err != nil {
-		return nil, judgeSMTP(ctx, greeting, err)
+		return nil, smtpVerdict(ctx, greeting, err)
 	}
 	name, err := os.Hostname()
-	if err != nil || !hostName.MatchString(name) {
+	if err != nil || !hostName().MatchString(name) {
 		name = "localhost"
 	}
 	if err := c.Hello(name); err != nil {
-		return nil, judgeSMTP(ctx, greeting, err)
+		return nil, smtpVerdict(ctx, greeting, err)
 	}
 	if mode := e.config.TLS.Mode; mode == tlsStart || mode == "" {
 		if ok, _ := c.Extension("STARTTLS"); !ok {
-			return nil, sinks.Misconfigured(errors.New("the server offers no STARTTLS, so nothing was said to it: somebody may be in between; " +
+			return nil, sinks.Misconfigured(errors.New("the server offers no STARTTLS, so nothing was sent: the connection may be intercepted; " +
 				"if it wants TLS from the first byte, as on port 465, set tls.mode: implicit"))
 		}
 		if err := c.StartTLS(trust); err != nil {
@@ -157,8 +158,8 @@ func (e *Sink) login(ctx context.Context, conn net.Conn, password string) (*smtp
 	return c, nil
 }
 
-// hostName is what may be said in EHLO.
-var hostName = regexp.MustCompile(`^[A-Za-z0-9.-]+$`)
+// hostName matches names that EHLO allows.
+var hostName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9.-]+$`) })
 
 // authenticate logs in, with the best way that both sides know.
 func (e *Sink) authenticate(ctx context.Context, c *smtp.Client, password string) error {
@@ -189,7 +190,7 @@ func (e *Sink) authenticate(ctx context.Context, c *smtp.Client, password string
 			auth = smtp.XOAuth2Auth(e.config.Username, password)
 		}
 		if err := c.Auth(auth); err != nil {
-			return judgeSMTP(ctx, authentication, err)
+			return smtpVerdict(ctx, authentication, err)
 		}
 		return nil
 	}
@@ -206,10 +207,10 @@ func (e *Sink) transact(ctx context.Context, c *smtp.Client, text []byte, to []s
 		return d
 	}
 	// A server that relays must not be made to look for another that can do it
-	// where nobody needs it.
+	// where no recipient needs it.
 	c.SkipSMTPUTF8(!wideAddress(from) && !slices.ContainsFunc(to, wideAddress))
 	if err := c.Mail("<" + from + ">"); err != nil {
-		d.err = judgeSMTP(ctx, sender, err)
+		d.err = smtpVerdict(ctx, sender, err)
 		return d
 	}
 	var taken []string
@@ -223,10 +224,10 @@ func (e *Sink) transact(ctx context.Context, c *smtp.Client, text []byte, to []s
 		case err == nil:
 			taken = append(taken, address)
 		case !answered || reply.Code == closing:
-			d.err = judgeSMTP(ctx, recipient, err)
+			d.err = smtpVerdict(ctx, recipient, err)
 			return d
 		default:
-			d.refused = append(d.refused, refusal{address, judgeSMTP(ctx, recipient, err)})
+			d.refused = append(d.refused, refusal{address, smtpVerdict(ctx, recipient, err)})
 		}
 	}
 	if len(taken) == 0 {
@@ -234,7 +235,7 @@ func (e *Sink) transact(ctx context.Context, c *smtp.Client, text []byte, to []s
 	}
 	w, err := c.Data()
 	if err != nil {
-		d.err = judgeSMTP(ctx, data, err)
+		d.err = smtpVerdict(ctx, data, err)
 		return d
 	}
 	if _, err := w.Write(text); err != nil {
@@ -242,7 +243,7 @@ func (e *Sink) transact(ctx context.Context, c *smtp.Client, text []byte, to []s
 		return d
 	}
 	if err := w.Close(); err != nil {
-		d.err = judgeSMTP(ctx, content, err)
+		d.err = smtpVerdict(ctx, content, err)
 		return d
 	}
 	d.told = taken
@@ -257,8 +258,8 @@ func wideAddress(address string) bool {
 	return strings.ContainsFunc(address, func(r rune) bool { return r >= 0x80 })
 }
 
-// sinks.Verdict sums up what became of n recipients, beside those who got it before. It
-// is nil if all were told.
+// verdict sums up the outcome for n recipients, beside earlier ones. It is nil if the
+// mail reached all.
 func (d delivered) verdict(n int, before bool) error {
 	if len(d.told) == n {
 		return nil
@@ -305,15 +306,15 @@ const (
 const closing = 421
 
 // policy is an enhanced status (RFC 3463) about who may do what.
-var policy = regexp.MustCompile(`^5\.7\.\d`)
+var policy = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^5\.7\.\d`) })
 
-// judgeSMTP is what a failure means for the alert. A reply of 4yz, 421 too, is
+// smtpVerdict returns err with the verdict on the alert. A reply of 4yz, 421 too, is
 // tried again. One of 5yz to the greeting, the login or the sender is about us
 // and not about the alert, and so is one to a recipient where it says that we
 // may not send: Misconfigured. To any other recipient, and to the mail itself,
 // it is Permanent. No reply to the end of the mail is Ambiguous; no reply before
 // that is tried again.
-func judgeSMTP(ctx context.Context, s stage, err error) error {
+func smtpVerdict(ctx context.Context, s stage, err error) error {
 	reply, answered := errors.AsType[*textproto.Error](err)
 	if !answered {
 		err = httpsend.Cause(ctx, err)
@@ -338,7 +339,7 @@ func judgeSMTP(ctx context.Context, s stage, err error) error {
 		return with("set username and password, and tls.mode")
 	case s == sender:
 		return with("check from, and whether username may send as it")
-	case s == recipient && policy.MatchString(reply.Msg):
+	case s == recipient && policy().MatchString(reply.Msg):
 		return with("the server does not let us send there: check username, and whether it relays for this machine")
 	}
 	return sinks.Permanent(err)
@@ -347,7 +348,7 @@ func judgeSMTP(ctx context.Context, s stage, err error) error {
 // untrusted is a handshake that failed.
 func untrusted(ctx context.Context, err error, hint string) error {
 	if _, answered := errors.AsType[*textproto.Error](err); answered {
-		return judgeSMTP(ctx, greeting, err)
+		return smtpVerdict(ctx, greeting, err)
 	}
 	if err = httpsend.Cause(ctx, err); httpsend.TLSRefused(err) {
 		return sinks.Misconfigured(fmt.Errorf("TLS: %w; %s", err, hint))
@@ -364,7 +365,7 @@ type mailError struct {
 
 func (e *mailError) Error() string {
 	text := strings.Join(strings.Fields(e.hide.Replace(e.err.Error())), " ")
-	return exposure.Clean("mail by "+e.address+": "+text, httpsend.MaxErrorText+httpsend.MaxExcerpt)
+	return safetext.Clean("mail by "+e.address+": "+text, httpsend.MaxErrorText+httpsend.MaxExcerpt)
 }
 
 func (e *mailError) Unwrap() error { return e.err }

@@ -10,7 +10,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
 )
 
-func TestFileConforms(t *testing.T) {
+func TestConforms(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{Start: func(t *testing.T) *sinktest.Server {
 		path := filepath.Join(t.TempDir(), "alerts.jsonl")
 		return &sinktest.Server{

@@ -1,4 +1,3 @@
-// Package file appends alerts to a file, one line of JSON each.
 package file
 
 import (
@@ -20,7 +19,7 @@ type Config struct {
 	Path string `koanf:"path"` // of the file; made if it is not there
 }
 
-// A Sink is told alerts as lines of JSON, whole lines with each write to the end
+// Sink writes alerts as lines of JSON, whole lines with each write to the end
 // of the file, and on disk before Send returns. A line may be there twice, with
 // the same id, after a crash or a write that failed.
 type Sink struct {
@@ -127,7 +126,7 @@ func openLines(path string) (*os.File, error) {
 	return f, nil
 }
 
-// flush brings what was written to disk, if the file is on one.
+// flush syncs the file, if it is on a disk.
 func flush(f *os.File) error {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return err
@@ -135,7 +134,7 @@ func flush(f *os.File) error {
 	return f.Sync()
 }
 
-// lineStart is what each of our lines begins with.
+// lineStart begins each of our lines.
 const lineStart = `{"schema":"mfawatch.alert/`
 
 // mend cuts the torn line off the file's end, if it has one and it is ours.

@@ -39,7 +39,7 @@ func newFile(t *testing.T, path string) *Sink {
 	return f
 }
 
-func TestFileAppendsLines(t *testing.T) {
+func TestAppendsLines(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "alerts.jsonl")
 	f := newFile(t, path)
 	sinktest.Send(t, f, sinktest.Alert("1"))
@@ -65,7 +65,7 @@ func TestFileAppendsLines(t *testing.T) {
 	}
 }
 
-func TestFileTornTail(t *testing.T) {
+func TestTornTail(t *testing.T) {
 	whole, err := message.JSON(sinktest.Alert("1"))
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestFileTornTail(t *testing.T) {
 }
 
 // A write that failed half way does not spoil the next line.
-func TestFileMendsAfterAFailedWrite(t *testing.T) {
+func TestMendsAfterAFailedWrite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "alerts.jsonl")
 	f := newFile(t, path)
 	sinktest.Send(t, f, sinktest.Alert("1"))
@@ -139,7 +139,7 @@ func TestFileMendsAfterAFailedWrite(t *testing.T) {
 	sinktest.Equal(t, "lines", lines(t, path), []string{"1", "2"})
 }
 
-func TestFileReopen(t *testing.T) {
+func TestReopen(t *testing.T) {
 	dir := t.TempDir()
 	path, rotated := filepath.Join(dir, "alerts.jsonl"), filepath.Join(dir, "alerts.jsonl.1")
 	f := newFile(t, path)
@@ -169,7 +169,7 @@ func TestFileReopen(t *testing.T) {
 	sinktest.Equal(t, "rotated", lines(t, rotated), []string{"3", "4"})
 }
 
-func TestFileConfigMistakes(t *testing.T) {
+func TestConfigMistakes(t *testing.T) {
 	if _, err := New(Config{}); err == nil || !strings.Contains(err.Error(), "path: missing") {
 		t.Errorf("no path: %v", err)
 	}

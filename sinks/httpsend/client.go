@@ -1,5 +1,3 @@
-// Package httpsend sends one bounded HTTP request for a channel, and gives the
-// verdict on its answer.
 package httpsend
 
 import (
@@ -22,27 +20,28 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
 const (
-	MaxReply       = 64 << 10 // bytes that are read of a reply if nothing else is said, and of its headers
-	MaxErrorText   = 300      // bytes
-	MaxExcerpt     = 200      // bytes of a reply that are shown
+	MaxReply       = 64 << 10        // bytes that are read of a reply if nothing else is said, and of its headers
+	MaxErrorText   = 300             // bytes
+	MaxExcerpt     = 200             // bytes of a reply that are shown
+	connectTimeout = 5 * time.Second // of a connection, and of its TLS handshake
 	idleConnection = 90 * time.Second
 )
 
-// A Client is how every HTTP channel reaches its server: one connection pool of
-// its own, time limits, no redirects, bounded replies, and errors that carry a
-// verdict and no secret.
+// Client reaches the server of an HTTP channel: a connection pool of its own, no
+// redirects, bounded replies, and errors that carry a verdict and no secret. The
+// context of a call bounds its time.
 type Client struct {
 	HTTP      *http.Client
 	Transport *http.Transport
 }
 
-// New connects to nobody. The caller closes the poster.
+// New returns a client for c. It opens no connection. The caller closes it.
 func New(c Config) (*Client, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -51,9 +50,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	connect := cmp.Or(c.ConnectTimeout, DefaultConfig().ConnectTimeout)
-	answer := cmp.Or(c.ReplyTimeout, DefaultConfig().ReplyTimeout)
-	dialer := &net.Dialer{Timeout: connect}
+	dialer := &net.Dialer{Timeout: connectTimeout}
 	if !c.AllowLinkLocal {
 		dialer.ControlContext = refuseLinkLocal
 	}
@@ -62,11 +59,10 @@ func New(c Config) (*Client, error) {
 		DialContext:            dialer.DialContext,
 		OnProxyConnectResponse: proxyAnswered,
 		TLSClientConfig:        trust,
-		TLSHandshakeTimeout:    connect,
-		ResponseHeaderTimeout:  answer,
+		TLSHandshakeTimeout:    connectTimeout,
 		MaxResponseHeaderBytes: MaxReply,
 		IdleConnTimeout:        idleConnection,
-		MaxIdleConnsPerHost:    64, // more than a sink sends at once
+		MaxIdleConnsPerHost:    64, // more than a sink sends concurrently
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // so that the bound on a reply is one on what comes in
 	}
@@ -74,19 +70,18 @@ func New(c Config) (*Client, error) {
 		Transport: t,
 		HTTP: &http.Client{
 			Transport:     t,
-			Timeout:       2*connect + answer,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil
 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (p *Client) Close() error {
 	p.Transport.CloseIdleConnections()
 	return nil
 }
 
-// A Request is what a channel wants sent.
+// Request is one request of a channel.
 type Request struct {
 	Method  string // POST if empty
 	URL     string
@@ -96,7 +91,7 @@ type Request struct {
 	Bound   int64    // bytes that are read of the reply; 0: 64 KiB
 }
 
-// A Reply is what came back.
+// Reply is the answer to a Request.
 type Reply struct {
 	Status int
 	Header http.Header
@@ -142,9 +137,9 @@ func (p *Client) Send(ctx context.Context, r Request) (Reply, error) {
 }
 
 // unanswered gives the verdict on a request that brought no answer. What was
-// wrong before a byte of it was written is tried again, but for certificates
-// and keys, which time alone does not mend. Once it was being written, nobody
-// knows whether it arrived.
+// wrong before a byte of it was written is tried again, except certificates and
+// keys, which time alone does not mend. Once it was being written, it may have
+// arrived.
 func unanswered(ctx context.Context, err error, sent bool) error {
 	err = Cause(ctx, err)
 	switch v, _ := sinks.VerdictOf(err); {
@@ -186,8 +181,8 @@ func TLSRefused(err error) bool {
 	return ok && (op.Op == "remote error" || op.Op == "local error") // a TLS alert
 }
 
-// environmentProxy is the proxy of the environment. What is wrong with that is
-// not repeated: it may hold a password.
+// environmentProxy returns the proxy of the environment. Its errors do not repeat the
+// address, which may hold a password.
 func environmentProxy(r *http.Request) (*url.URL, error) {
 	u, err := http.ProxyFromEnvironment(r)
 	if err != nil {
@@ -210,7 +205,7 @@ func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Re
 }
 
 // refuseLinkLocal keeps requests from the addresses at which clouds hand out
-// credentials to whoever asks on the machine.
+// credentials to every process on the machine.
 func refuseLinkLocal(_ context.Context, _, address string, _ syscall.RawConn) error {
 	a, err := netip.ParseAddrPort(address)
 	if err == nil && a.Addr().IsLinkLocalUnicast() {
@@ -219,7 +214,7 @@ func refuseLinkLocal(_ context.Context, _, address string, _ syscall.RawConn) er
 	return nil
 }
 
-// A Error says where to a request went that failed, and nothing secret.
+// Error names the host of a request that failed, and no secret.
 type Error struct {
 	method, host string
 	hide         *strings.Replacer
@@ -228,7 +223,7 @@ type Error struct {
 
 func (e *Error) Error() string {
 	text := e.hide.Replace(e.err.Error())
-	return exposure.Clean(e.method+" to "+e.host+": "+text, MaxErrorText+MaxExcerpt)
+	return safetext.Clean(e.method+" to "+e.host+": "+text, MaxErrorText+MaxExcerpt)
 }
 
 func (e *Error) Unwrap() error { return e.err }
@@ -245,7 +240,7 @@ func excerpt(r Reply, hide *strings.Replacer) string {
 		return ", with a page of HTML"
 	case kind == "text/plain" || strings.HasSuffix(kind, "json"):
 		shown := strings.Join(strings.Fields(hide.Replace(string(text))), " ")
-		return ": " + exposure.Clean(shown, MaxExcerpt)
+		return ": " + safetext.Clean(shown, MaxExcerpt)
 	}
 	return ""
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
-// Credentials are a header that proves who we are, and what of it is secret.
+// Credentials are a header that authenticates us, and its secret parts.
 type Credentials struct {
 	Name, Value string
 	Secrets     []string

@@ -11,12 +11,12 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-// MaxRetryAfter bounds what a server may ask for, lest a slip of its keeps
-// everybody uninformed for days.
+// MaxRetryAfter bounds the pause that a server may ask for: its mistake must not
+// delay alerts for days.
 const MaxRetryAfter = time.Hour
 
-// StatusError is what an HTTP status means for the alert that was posted, the
-// same for every channel; a channel adds its exceptions. 2xx is nil. What the
+// StatusError returns the verdict on an HTTP status, the same for every channel; a
+// channel adds its exceptions. 2xx is nil. What the
 // server did not take for now is tried again: 408, 425, 429 and 503, the last
 // two as late as Retry-After says. Any other 5xx may come from a proxy before a
 // server that did take it, so it is Ambiguous. 401, 403, 407, 410 and 3xx, since
@@ -43,7 +43,7 @@ func StatusError(status int, header http.Header, now time.Time) error {
 	case http.StatusProxyAuthRequired:
 		return sinks.Misconfigured(with("put the proxy's user and password into HTTPS_PROXY or HTTP_PROXY"))
 	case http.StatusGone:
-		return sinks.Misconfigured(with("nobody receives there any more: correct the address, or remove the sink"))
+		return sinks.Misconfigured(with("the receiver is gone: correct the address, or remove the sink"))
 	}
 	switch status / 100 {
 	case 3:
@@ -54,7 +54,7 @@ func StatusError(status int, header http.Header, now time.Time) error {
 	return sinks.Ambiguous(err)
 }
 
-// StatusText is a status with its name, if it has one.
+// StatusText returns a status with its name, if it has one.
 func StatusText(status int) string {
 	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
 }

@@ -1,4 +1,3 @@
-// Package kafka writes alerts to a topic.
 package kafka
 
 import (
@@ -25,7 +24,7 @@ type Config struct {
 	Topic string `koanf:"topic"`
 }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
+// Validate reports every mistake in c. The errors are joined, each of the form
 // "field: problem".
 func (c Config) Validate() error {
 	switch {
@@ -45,7 +44,7 @@ const (
 	// deliveryTimeout is how long the brokers may take to acknowledge an
 	// alert, retries of the client included.
 	deliveryTimeout = 20 * time.Second
-	// closeTimeout is how long Close waits for what is under way.
+	// closeTimeout bounds how long Close waits for records under way.
 	closeTimeout = 10 * time.Second
 )
 
@@ -74,7 +73,7 @@ func newSink(c Config, opts []kgo.Opt, timeout time.Duration) (*Sink, error) {
 		kgo.DefaultProduceTopic(c.Topic),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordDeliveryTimeout(timeout),
-		kgo.ProducerLinger(0), // whoever sends waits for the answer
+		kgo.ProducerLinger(0), // the sender waits for the answer
 		kgo.MaxBufferedRecords(1000),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 		kgo.DisableClientMetrics(),
@@ -113,7 +112,7 @@ func (k *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	select {
 	case err = <-answered:
 	case <-ctx.Done():
-		err = ctx.Err() // what is under way cannot be called back
+		err = ctx.Err() // a record under way cannot be recalled
 	}
 	if err != nil {
 		return ref, k.verdict(err, k.writes.n.Load() != before)
@@ -133,8 +132,8 @@ func key(a *processor.Alert) string {
 	return a.Account + "/" + strings.ToLower(*a.User)
 }
 
-// sinks.Verdict says what the error means and what to do about it. written says that
-// a broker was sent something since.
+// verdict gives err its verdict and the next step. Written reports whether a broker
+// was sent something since.
 func (k *Sink) verdict(err error, written bool) error {
 	wrap := func(hint string) error { return fmt.Errorf("kafka topic %s: %w%s", k.topic, err, hint) }
 	switch {
@@ -168,7 +167,7 @@ func (w *writes) OnBrokerWrite(_ kgo.BrokerMetadata, key int16, _ int, _, _ time
 	}
 }
 
-// Close waits a while for what is under way, then closes the connections.
+// Close waits a while for records under way, then closes the connections.
 func (k *Sink) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

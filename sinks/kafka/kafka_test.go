@@ -83,7 +83,7 @@ func alert(id string, user *string) *processor.Alert {
 		Title: "MFA <removed> & gone", Account: "111122223333", User: user, Root: user != nil && *user == trail.RootUser}
 }
 
-func TestKafkaSend(t *testing.T) {
+func TestSend(t *testing.T) {
 	everyKafka(t, func(t *testing.T, _ *kfake.Cluster, seeds []string) {
 		topic := topic(t, seeds, 8, nil)
 		k := newTestSink(t, seeds, topic, 10*time.Second)
@@ -150,7 +150,7 @@ func TestKafkaSend(t *testing.T) {
 	})
 }
 
-func TestKafkaSendTooLarge(t *testing.T) {
+func TestSendTooLarge(t *testing.T) {
 	everyKafka(t, func(t *testing.T, _ *kfake.Cluster, seeds []string) {
 		small := "1000"
 		topic := topic(t, seeds, 1, map[string]*string{"max.message.bytes": &small})
@@ -169,7 +169,7 @@ func TestKafkaSendTooLarge(t *testing.T) {
 	})
 }
 
-func TestKafkaSendUnknownTopic(t *testing.T) {
+func TestSendUnknownTopic(t *testing.T) {
 	everyKafka(t, func(t *testing.T, _ *kfake.Cluster, seeds []string) {
 		k := newTestSink(t, seeds, "nowhere", 10*time.Second)
 		_, err := k.Send(t.Context(), alert("a", nil), "")
@@ -179,7 +179,7 @@ func TestKafkaSendUnknownTopic(t *testing.T) {
 	})
 }
 
-func TestKafkaSendRefused(t *testing.T) {
+func TestSendRefused(t *testing.T) {
 	for _, tt := range []struct {
 		err  *kerr.Error
 		want sinks.Verdict
@@ -210,7 +210,7 @@ func TestKafkaSendRefused(t *testing.T) {
 }
 
 // What passes by itself is got over within one Send.
-func TestKafkaSendRetries(t *testing.T) {
+func TestSendRetries(t *testing.T) {
 	for _, fault := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut} {
 		fake := fakeKafka(t)
 		topic := topic(t, fake.ListenAddrs(), 1, nil)
@@ -229,7 +229,7 @@ func TestKafkaSendRetries(t *testing.T) {
 
 // Send ends with its context, and with the delivery timeout, whatever the
 // brokers do; and all the replicas that are in sync are waited for.
-func TestKafkaSendSilentBroker(t *testing.T) {
+func TestSendSilentBroker(t *testing.T) {
 	fake := fakeKafka(t)
 	topic := topic(t, fake.ListenAddrs(), 1, nil)
 	k := newTestSink(t, fake.ListenAddrs(), topic, time.Minute)
@@ -258,7 +258,7 @@ func TestKafkaSendSilentBroker(t *testing.T) {
 	close(wake)
 }
 
-func TestKafkaSendUnreachable(t *testing.T) {
+func TestSendUnreachable(t *testing.T) {
 	fake := fakeKafka(t)
 	seeds := fake.ListenAddrs()
 	fake.Close()
@@ -269,7 +269,7 @@ func TestKafkaSendUnreachable(t *testing.T) {
 	}
 }
 
-func TestKafkaConfig(t *testing.T) {
+func TestConfig(t *testing.T) {
 	for topic, want := range map[string]string{
 		"mfawatch.alerts": "",
 		"":                "topic: missing; want the topic that alerts go to, such as mfawatch.alerts",

@@ -1,4 +1,3 @@
-// Package message puts an alert into words for people, and into JSON for programs.
 package message
 
 import (
@@ -7,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
@@ -14,17 +14,16 @@ import (
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
-// A Wording is what the operator adds to the words of an alert, for all the
+// Wording holds the operator's additions to the words of an alert, for all the
 // channels that people read. The zero value adds nothing.
 type Wording struct {
-	Accounts map[string]string // names of accounts, by their number
-	Zone     *time.Location    // times are said in it too, beside UTC; nil: in UTC alone
-	Page     string            // URL of mfawatch's own page, without a slash at its end; "": no link to it
+	Zone *time.Location // times are given in it too, beside UTC; nil: in UTC alone
+	Page string         // URL of mfawatch's own page, without a slash at its end; "": no link to it
 }
 
-// A Message is an alert as a person is told it: in the order in which it is to
-// be read, cleaned (see exposure.Clean) and bounded, but not escaped for any
-// channel. It depends on the alert and the Wording alone.
+// Message is an alert in words for people, in the order in which they are read:
+// cleaned and without links that a record chose (see safetext), bounded, but not
+// escaped for any channel. It depends only on the alert and the Wording.
 type Message struct {
 	Severity exposure.Severity
 	Step     exposure.Step
@@ -38,11 +37,11 @@ type Message struct {
 	Reasons  []string // the alert's
 }
 
-// A Fact is one line of what is known. Neither part is empty.
+// Fact is one line of detail. Neither part is empty.
 type Fact struct{ Name, Value string }
 
-// A Link is a place where more is to be seen. The URL is well formed, and its
-// host is never of an attacker's choice.
+// Link leads to more detail. The URL is well formed, and an attacker never chooses
+// its host.
 type Link struct{ Text, URL string }
 
 // Bounds of a message, in bytes.
@@ -53,17 +52,17 @@ const (
 	MaxFact           = 200
 )
 
-// Message is what people are told of the alert.
+// Message returns the alert in words.
 func (w Wording) Message(a *processor.Alert) Message {
-	advice := exposure.Clean(a.Advice, maxMessageAdvice)
+	advice := safetext.Line(a.Advice, maxMessageAdvice)
 	summary := a.Summary
 	if a.Advice != "" {
 		summary = strings.Join(strings.Fields(strings.Replace(summary, a.Advice, "", 1)), " ")
 	}
 	m := Message{
 		Severity: a.Severity, Step: a.Step, Over: a.Step == exposure.Resolved,
-		Title:   exposure.Clean(w.named(a.Title, a.Account), maxMessageTitle),
-		Summary: exposure.Clean(summary, maxMessageSummary),
+		Title:   safetext.Line(a.Title, maxMessageTitle),
+		Summary: safetext.Line(summary, maxMessageSummary),
 		Advice:  advice,
 		Facts:   w.facts(a),
 		Reasons: slices.Clone(a.Reasons),
@@ -76,26 +75,17 @@ func (w Wording) Message(a *processor.Alert) Message {
 	return m
 }
 
-// named puts the account's name beside its number in a title.
-func (w Wording) named(title, account string) string {
-	name := w.Accounts[account]
-	if name == "" || account == "" {
-		return title
-	}
-	return strings.Replace(title, " in "+account, " in "+name+" ("+account+")", 1)
-}
-
-// Account is the account's number with its name, if it has one.
-func (w Wording) Account(number string) string {
-	if name := w.Accounts[number]; name != "" {
+// Account returns the number of an account, with its name if it has one.
+func Account(name, number string) string {
+	if name != "" {
 		return name + " (" + number + ")"
 	}
 	return number
 }
 
-// AlertAccount is the account of a, and its partition if it is not the usual one.
-func (w Wording) AlertAccount(a *processor.Alert) string {
-	account := w.Account(a.Account)
+// AlertAccount returns the account of a, with its partition unless that is aws.
+func AlertAccount(a *processor.Alert) string {
+	account := Account(a.AccountName, a.Account)
 	if a.Partition != "" && a.Partition != "aws" {
 		account += ", " + a.Partition
 	}
@@ -116,11 +106,11 @@ func (w Wording) Time(t time.Time) string {
 	return text + " (" + local.Format(layout) + ")"
 }
 
-// facts are in the order in which somebody who was woken asks.
+// facts returns the details in the order in which the person on call asks.
 func (w Wording) facts(a *processor.Alert) []Fact {
 	var facts []Fact
 	add := func(name, value string) {
-		if value = exposure.Clean(value, MaxFact); value != "" {
+		if value = safetext.Line(value, MaxFact); value != "" {
 			facts = append(facts, Fact{name, value})
 		}
 	}
@@ -134,7 +124,7 @@ func (w Wording) facts(a *processor.Alert) []Fact {
 	default:
 		add("User", *a.User)
 	}
-	add("Account", w.AlertAccount(a))
+	add("Account", AlertAccount(a))
 	switch {
 	case a.OpenedAt == nil:
 	case a.Step == exposure.Reduced: // who is not without MFA
@@ -178,7 +168,7 @@ func deref(t *time.Time) time.Time {
 	return *t
 }
 
-// doneBy is who caused the step.
+// doneBy names the actor of the step.
 func doneBy(a exposure.AlertActor) string {
 	who := a.ARN
 	if who == "" {
@@ -232,14 +222,14 @@ func (w Wording) links(a *processor.Alert) []Link {
 // no such page.
 func userPage(a *processor.Alert) string {
 	host := consoles[a.Partition]
-	if host == "" || a.Root || a.User == nil || *a.User == "" || !userName.MatchString(*a.User) {
+	if host == "" || a.Root || a.User == nil || *a.User == "" || !userName().MatchString(*a.User) {
 		return ""
 	}
 	return "https://" + host + "/iam/home#/users/details/" + url.PathEscape(*a.User) + "?section=security_credentials"
 }
 
-// userName is what IAM lets a user be called.
-var userName = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`)
+// userName matches the names of users that IAM allows.
+var userName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{1,64}$`) })
 
 // regionName reports whether s may stand in a host's name: what a record says
 // of its region steers no link elsewhere.
@@ -262,14 +252,4 @@ func Follows(step exposure.Step) bool {
 		return false
 	}
 	return true
-}
-
-// Unlinked returns m with no text that a mail program makes a link of.
-func Unlinked(m Message) Message {
-	m.Title, m.Short, m.Summary, m.Advice = safetext.Unlink(m.Title), safetext.Unlink(m.Short), safetext.Unlink(m.Summary), safetext.Unlink(m.Advice)
-	m.Facts = slices.Clone(m.Facts)
-	for i, f := range m.Facts {
-		m.Facts[i].Value = safetext.Unlink(f.Value)
-	}
-	return m
 }

@@ -12,8 +12,8 @@ import (
 )
 
 func TestMessage(t *testing.T) {
-	w := message.Wording{Accounts: map[string]string{"000000000000": "payments"}, Zone: sinktest.Vienna(t), Page: "https://mfawatch.example.net"}
-	a := message.SampleAlert()
+	w := message.Wording{Zone: sinktest.Vienna(t), Page: "https://mfawatch.example.net"}
+	a := sinktest.Named("payments", message.SampleAlert())[0]
 	m := w.Message(a)
 	got, err := json.MarshalIndent(m, "", " ")
 	if err != nil {
@@ -37,7 +37,7 @@ func TestMessage(t *testing.T) {
 	}
 }
 
-func TestMessageOfAnotherPartition(t *testing.T) {
+func TestOfAnotherPartition(t *testing.T) {
 	for partition, host := range map[string]string{"aws-cn": "https://cn-north-1.console.amazonaws.cn/", "aws-us-gov": "https://us-gov-west-1.console.amazonaws-us-gov.com/", "aws-iso": ""} {
 		a := message.SampleAlert()
 		a.Partition, a.Event.Region = partition, map[string]string{"aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1", "aws-iso": "us-iso-east-1"}[partition]
@@ -55,7 +55,7 @@ func TestMessageOfAnotherPartition(t *testing.T) {
 }
 
 // What a record says of itself steers no link, and no fact is longer than it may be.
-func TestMessageOfHostileText(t *testing.T) {
+func TestOfHostileText(t *testing.T) {
 	for _, text := range sinktest.HostileTexts {
 		a := message.SampleAlert()
 		a.User, a.Title, a.Summary, a.Account, a.Device.Serial = &text, text, text, text, &text
@@ -119,7 +119,7 @@ func TestTemplateThatFails(t *testing.T) {
 }
 
 // A campaign is told by whom it hit, not as one of an unknown user.
-func TestMessageOfACampaign(t *testing.T) {
+func TestOfACampaign(t *testing.T) {
 	a := message.SampleAlert()
 	a.Step, a.User, a.Root = exposure.Campaign, nil, true
 	a.Users = &exposure.AlertUsers{Count: 3, Open: 2, Names: []string{"bob", "e\u202eve"}}

@@ -10,7 +10,7 @@ type progress struct {
 	Open []partly `json:"open,omitempty"`
 }
 
-// A partly is what is known of an alert that not all were told.
+// partly holds the states of the recipients of an alert that not all of them got.
 type partly struct {
 	Alert string            `json:"alert"`
 	To    map[string]string `json:"to"` // by recipient; those that nothing is known of are not there
@@ -26,7 +26,7 @@ func ProgressOf(ref string) (p progress) {
 	return p
 }
 
-// Of is what is known of the alert, never nil and the caller's own.
+// Of returns the states of the alert's recipients, never nil and the caller's own.
 func (p progress) Of(alert string) map[string]string {
 	known := map[string]string{}
 	for _, o := range p.Open {

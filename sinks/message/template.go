@@ -13,6 +13,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 // Templates are texts of the operator's own, in the place of ours: Go templates
@@ -21,13 +22,13 @@ import (
 // what the channel takes, and escaped as the channel needs it.
 type Templates map[string]string
 
-// A TemplateData is what a template is given.
+// TemplateData is the input of a template.
 type TemplateData struct {
 	Message
 	Alert *processor.Alert
 }
 
-// TemplateFuncs is what a template may call besides what text/template has.
+// TemplateFuncs are the functions of a template besides those of text/template.
 var TemplateFuncs = template.FuncMap{
 	"upper": func(v any) string { return strings.ToUpper(fmt.Sprint(v)) },
 	"lower": func(v any) string { return strings.ToLower(fmt.Sprint(v)) },
@@ -38,7 +39,7 @@ var TemplateFuncs = template.FuncMap{
 	},
 }
 
-// Texts are templates that were found to work.
+// Texts holds parsed templates, each tried on an alert.
 type Texts map[string]*template.Template
 
 // Parse takes templates for the known parts, and tries each on an alert. The
@@ -48,7 +49,7 @@ func (t Templates) Parse(known ...string) (Texts, error) {
 	var errs []error
 	for _, part := range slices.Sorted(maps.Keys(t)) {
 		if !slices.Contains(known, part) {
-			errs = append(errs, fmt.Errorf("templates.%s: no such part; known are %s", exposure.Clean(part, 40), strings.Join(known, ", ")))
+			errs = append(errs, fmt.Errorf("templates.%s: no such part; known are %s", safetext.Clean(part, 40), strings.Join(known, ", ")))
 			continue
 		}
 		tmpl, err := template.New(part).Funcs(TemplateFuncs).Option("missingkey=error").Parse(t[part])
@@ -63,7 +64,7 @@ func (t Templates) Parse(known ...string) (Texts, error) {
 	return parsed, errors.Join(errs...)
 }
 
-// write is what the part's template makes of the alert, max bytes at most.
+// write returns the output of the part's template, max bytes at most.
 func (t Texts) write(part string, m Message, a *processor.Alert, max int) (string, error) {
 	b := BoundedWriter{Left: max}
 	if err := t[part].Execute(&b, TemplateData{m, a}); err != nil && !errors.Is(err, errBound) {
@@ -88,7 +89,7 @@ func (t Texts) Or(text, part string, m Message, a *processor.Alert, max int) str
 
 var errBound = errors.New("too long")
 
-// A BoundedWriter writer ends what would grow without end.
+// BoundedWriter keeps the first Left bytes, and then fails.
 type BoundedWriter struct {
 	Text strings.Builder
 	Left int
@@ -106,7 +107,7 @@ func (b *BoundedWriter) Write(p []byte) (int, error) {
 
 var _ io.Writer = (*BoundedWriter)(nil)
 
-// SampleAlert is an alert about nobody, to try templates and channels with.
+// SampleAlert returns an alert about an invented user, to try templates and channels with.
 func SampleAlert() *processor.Alert {
 	id, user, serial, no := "4d666177617463682074657374000000", "mfawatch-test", "arn:aws:iam::000000000000:mfa/mfawatch-test", false
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

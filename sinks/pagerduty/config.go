@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
@@ -16,7 +17,7 @@ type Config struct {
 	RoutingKey     string `koanf:"routing_key"`
 	RoutingKeyFile string `koanf:"routing_key_file"` // in the place of routing_key
 	// The service that is told of what is escalated or exploited, beside the
-	// first: whoever acknowledged an incident is not paged for it again.
+	// first: PagerDuty does not page the acknowledger of an incident again.
 	EscalationRoutingKey     string            `koanf:"escalation_routing_key"`
 	EscalationRoutingKeyFile string            `koanf:"escalation_routing_key_file"`
 	Region                   string            `koanf:"region"`    // of the account: us or eu; default us
@@ -25,9 +26,9 @@ type Config struct {
 	httpsend.Config          `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{Region: "us", Config: httpsend.DefaultConfig()}
+	return Config{Region: "us"}
 }
 
 // urls are the addresses of the Events API v2 by region.
@@ -36,12 +37,12 @@ var urls = map[string]string{
 	"eu": "https://events.eu.pagerduty.com/v2/enqueue",
 }
 
-// routingKey is what an integration key looks like.
-var routingKey = regexp.MustCompile(`^[A-Za-z0-9]{32}$`)
+// routingKey matches an integration key.
+var routingKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9]{32}$`) })
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem"; none holds a secret. Files that are named have to be there
-// and readable.
+// Validate reports every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. The files that c
+// names must exist and be readable.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate()}
 	if c.Region != "" && urls[c.Region] == "" {
@@ -64,16 +65,16 @@ func (c Config) keys() (first, escalation string, err error) {
 	case err1 != nil:
 	case first == "":
 		err1 = errors.New("routing_key: missing; want the integration key of a service's Events API v2 integration, or routing_key_file")
-	case !routingKey.MatchString(first):
+	case !routingKey().MatchString(first):
 		err1 = errors.New("routing_key: want the integration key of an Events API v2 integration, 32 letters and digits")
 	}
 	escalation, err2 := secret.Read("escalation_routing_key", c.EscalationRoutingKey, c.EscalationRoutingKeyFile)
 	switch {
 	case err2 != nil || escalation == "":
-	case !routingKey.MatchString(escalation):
+	case !routingKey().MatchString(escalation):
 		err2 = errors.New("escalation_routing_key: want the integration key of an Events API v2 integration, 32 letters and digits")
 	case escalation == first:
-		err2 = errors.New("escalation_routing_key: the same as routing_key, so that nobody else would be paged; want that of another service, or leave it out")
+		err2 = errors.New("escalation_routing_key: the same as routing_key, so that no other team would be paged; want that of another service, or leave it out")
 	}
 	return first, escalation, errors.Join(err1, err2)
 }

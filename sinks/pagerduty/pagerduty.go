@@ -1,4 +1,3 @@
-// Package pagerduty opens, raises and resolves an incident for each exposure.
 package pagerduty
 
 import (
@@ -29,8 +28,8 @@ type Sink struct {
 
 var _ sinks.Sink = (*Sink)(nil)
 
-// New returns a sink that says what it has to say in the words of w. It
-// asks nobody on the network. The caller closes it.
+// New returns a sink that words its alerts as w says. It makes no request. The caller
+// closes it.
 func New(c Config, w message.Wording) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -53,7 +52,7 @@ func New(c Config, w message.Wording) (*Sink, error) {
 	return &Sink{config: c, words: w, texts: texts, http: p, url: url}, nil
 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (p *Sink) Close() error { return p.http.Close() }
 
 // To is the sink for the services of other integration keys. It is closed with
@@ -63,7 +62,7 @@ func (p *Sink) To(recipients []string) (sinks.Sink, error) {
 		return nil, errors.New("recipients: missing; want integration keys of PagerDuty")
 	}
 	for i, key := range recipients {
-		if !routingKey.MatchString(key) {
+		if !routingKey().MatchString(key) {
 			return nil, fmt.Errorf("recipients[%d]: want the integration key of an Events API v2 integration, 32 letters and digits", i)
 		}
 	}
@@ -72,7 +71,7 @@ func (p *Sink) To(recipients []string) (sinks.Sink, error) {
 	return &other, nil
 }
 
-// What is kept of an exposure: whether Sink was told that it is open.
+// References of an exposure: whether PagerDuty was sent that it is open.
 const (
 	stateOpen = "open"
 	stateOver = "over"
@@ -81,7 +80,7 @@ const (
 // Send triggers or resolves the incident that has the exposure as its dedup_key.
 // A copy adds a line to the incident's log and opens nothing. Sink opens a
 // new incident for a trigger that follows a resolve, so once an exposure is over
-// only what has to be heard nevertheless (see insistent) is sent. A resolve
+// only what has to be heard nevertheless (see sinks.AlwaysDelivered) is sent. A resolve
 // of what it was not told of is dropped there. An attempt, and a device less
 // where another is left, have no end that mfawatch would see: a person resolves
 // them, or the service after its time. That one service cannot be told keeps it
@@ -130,7 +129,7 @@ func (p *Sink) keys() ([]string, error) {
 }
 
 // escalates reports whether the service for escalation is told of a step.
-// Nobody knows whether it was told of the beginning of what ends.
+// It may not have been sent the beginning of the exposure that ends.
 func escalates(s exposure.Step) bool {
 	return s == exposure.Escalated || s == exposure.Exploited || s == exposure.Resolved
 }
@@ -140,7 +139,7 @@ func escalates(s exposure.Step) bool {
 func (p *Sink) Receipt(ref string) string {
 	switch ref {
 	case stateOpen:
-		return "accepted; look whether an incident shows: PagerDuty accepts events for a key that nobody has, of an account in another region, or of a service that is disabled or in maintenance, and drops them without a word"
+		return "accepted; look whether an incident shows: PagerDuty accepts events for a key that no service has, of an account in another region, or of a service that is disabled or in maintenance, and drops them without a word"
 	case stateOver:
 		return "accepted; the incident resolves within seconds"
 	}
@@ -185,7 +184,7 @@ func aboutKey(body []byte) bool {
 		Message string   `json:"message"`
 		Errors  []string `json:"errors"`
 	}
-	_ = json.Unmarshal(body, &refusal) // what is no JSON says nothing
+	_ = json.Unmarshal(body, &refusal) // a body that is no JSON adds nothing
 	text := strings.ToLower(strings.Join(append(refusal.Errors, refusal.Message), " "))
 	return strings.Contains(text, "routing_key") || strings.Contains(text, "routing key")
 }

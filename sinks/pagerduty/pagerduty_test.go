@@ -30,7 +30,7 @@ func channel(t *testing.T) *sinktest.Server {
 		Sink: func() (sinks.Sink, error) {
 			c := config(server.URL)
 			c.EscalationRoutingKey = secondKey
-			return New(c, message.Wording{Accounts: map[string]string{"000000000000": "payments"}})
+			return New(c, message.Wording{})
 		},
 		Holds: func(a *processor.Alert) (h sinktest.Held) {
 			for _, i := range fake.of(firstKey, dedup(a)) {
@@ -56,7 +56,7 @@ func config(server string) Config {
 	return Config{URL: secret.URL(server + "/v2/enqueue"), RoutingKey: firstKey}
 }
 
-func TestPagerDutyConforms(t *testing.T) {
+func TestConforms(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		People: true, Cases: true, HTTP: true, Throttle: 30 * time.Second,
 		Verdicts: map[int]sinks.Verdict{404: sinks.VerdictMisconfigured, 405: sinks.VerdictMisconfigured},
@@ -64,12 +64,12 @@ func TestPagerDutyConforms(t *testing.T) {
 	})
 }
 
-func newTestPagerDuty(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPServer) {
+func newTestSink(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPServer) {
 	t.Helper()
 	fake := &server{keys: []string{firstKey, secondKey}}
 	server := sinktest.NewHTTPServer(t, fake)
 	c.URL = secret.URL(server.URL + "/v2/enqueue")
-	p, err := New(c, message.Wording{Page: "https://mfawatch.example.net", Accounts: map[string]string{"000000000000": "payments"}})
+	p, err := New(c, message.Wording{Page: "https://mfawatch.example.net"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,8 +79,8 @@ func newTestPagerDuty(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPSer
 
 // The incident is raised step by step, the second service is told of what is
 // escalated and exploited alone, and both incidents are resolved.
-func TestPagerDutyEscalates(t *testing.T) {
-	p, fake, _ := newTestPagerDuty(t, Config{RoutingKey: firstKey, EscalationRoutingKey: secondKey})
+func TestEscalates(t *testing.T) {
+	p, fake, _ := newTestSink(t, Config{RoutingKey: firstKey, EscalationRoutingKey: secondKey})
 	story := sinktest.Story("bob")
 	sinktest.TellAll(t, p, "", story...)
 	first, second := fake.of(firstKey, *story[0].Exposure), fake.of(secondKey, *story[0].Exposure)
@@ -93,7 +93,7 @@ func TestPagerDutyEscalates(t *testing.T) {
 
 // Once it is over, nothing opens an incident but what begins it anew, or shows
 // that somebody came in or goes on: a campaign has no other step to begin anew with.
-func TestPagerDutyAfterTheEnd(t *testing.T) {
+func TestAfterTheEnd(t *testing.T) {
 	story := sinktest.Story("bob")
 	mild, campaign := *story[3], *story[3]
 	mild.Severity = exposure.High
@@ -101,7 +101,7 @@ func TestPagerDutyAfterTheEnd(t *testing.T) {
 	campaign.Users = &exposure.AlertUsers{Count: 4, Open: 1, Names: []string{"bob"}}
 	story = append(story, &mild, &campaign)
 	for i, incidents := range map[int]int{0: 2, 1: 1, 2: 2, 3: 2, 5: 1, 6: 2} {
-		p, fake, _ := newTestPagerDuty(t, Config{RoutingKey: firstKey, EscalationRoutingKey: secondKey})
+		p, fake, _ := newTestSink(t, Config{RoutingKey: firstKey, EscalationRoutingKey: secondKey})
 		ref := sinktest.TellAll(t, p, "", story[0], story[4])
 		ref = sinktest.TellAll(t, p, ref, story[i])
 		if got := fake.of(firstKey, *story[0].Exposure); len(got) != incidents {
@@ -119,9 +119,9 @@ func TestPagerDutyAfterTheEnd(t *testing.T) {
 }
 
 // What Sink is sent, field by field.
-func TestPagerDutyEvent(t *testing.T) {
-	p, _, server := newTestPagerDuty(t, Config{RoutingKeyFile: sinktest.SecretFile(t, firstKey+"\n")})
-	a := sinktest.Story("bob")[0]
+func TestEvent(t *testing.T) {
+	p, _, server := newTestSink(t, Config{RoutingKeyFile: sinktest.SecretFile(t, firstKey+"\n")})
+	a := sinktest.Named("payments", sinktest.Story("bob")...)[0]
 	sinktest.TellAll(t, p, "", a)
 	var got map[string]any
 	if err := json.Unmarshal([]byte(server.Bodies()[0]), &got); err != nil {
@@ -161,15 +161,15 @@ func TestPagerDutyEvent(t *testing.T) {
 	}
 }
 
-func TestPagerDutyTemplate(t *testing.T) {
-	p, _, server := newTestPagerDuty(t, Config{RoutingKey: firstKey, Templates: message.Templates{"summary": "{{upper .Severity}}\n{{.Alert.Account}}: {{.Title}}\n"}})
+func TestTemplate(t *testing.T) {
+	p, _, server := newTestSink(t, Config{RoutingKey: firstKey, Templates: message.Templates{"summary": "{{upper .Severity}}\n{{.Alert.Account}}: {{.Title}}\n"}})
 	sinktest.TellAll(t, p, "", sinktest.Story("bob")[0])
 	if want := `"summary":"HIGH 000000000000: MFA removed from bob`; !strings.Contains(server.Bodies()[0], want) {
 		t.Errorf("no %s in %s", want, server.Bodies()[0])
 	}
 }
 
-func TestPagerDutySeverities(t *testing.T) {
+func TestSeverities(t *testing.T) {
 	for _, tt := range []struct {
 		step     exposure.Step
 		severity exposure.Severity
@@ -194,8 +194,8 @@ func TestPagerDutySeverities(t *testing.T) {
 }
 
 // The same channel for other services.
-func TestPagerDutyTo(t *testing.T) {
-	p, fake, _ := newTestPagerDuty(t, Config{RoutingKey: firstKey, EscalationRoutingKey: secondKey})
+func TestTo(t *testing.T) {
+	p, fake, _ := newTestSink(t, Config{RoutingKey: firstKey, EscalationRoutingKey: secondKey})
 	other, third := "xyzzythird0000000000000000000003", "xyzzyfourth000000000000000000004"
 	fake.keys = append(fake.keys, other, third)
 	sink, err := p.To([]string{other, third})
@@ -219,7 +219,7 @@ func TestPagerDutyTo(t *testing.T) {
 }
 
 // What a refusal means, and the next step that it names.
-func TestPagerDutyRefusals(t *testing.T) {
+func TestRefusals(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		sinktest.Fault
@@ -235,7 +235,7 @@ func TestPagerDutyRefusals(t *testing.T) {
 		{"throttled", sinktest.Fault{Status: 429, Body: `{"status":"throttle exceeded"}`}, sinks.VerdictThrottled, 30 * time.Second, "429"},
 		{"throttled for a time", sinktest.Fault{Status: 429, Header: http.Header{"Retry-After": {"90"}}}, sinks.VerdictThrottled, 90 * time.Second, "429"},
 	} {
-		p, _, server := newTestPagerDuty(t, Config{RoutingKey: firstKey})
+		p, _, server := newTestSink(t, Config{RoutingKey: firstKey})
 		server.Inject(tt.Fault)
 		ref, err := p.Send(t.Context(), sinktest.Story("bob")[0], "open")
 		v, after := sinks.VerdictOf(err)
@@ -247,9 +247,9 @@ func TestPagerDutyRefusals(t *testing.T) {
 }
 
 // A key that is changed under its name is used at once.
-func TestPagerDutyKeyFile(t *testing.T) {
+func TestKeyFile(t *testing.T) {
 	path := sinktest.SecretFile(t, firstKey)
-	p, fake, _ := newTestPagerDuty(t, Config{RoutingKeyFile: path})
+	p, fake, _ := newTestSink(t, Config{RoutingKeyFile: path})
 	a := sinktest.Story("bob")[0]
 	sinktest.TellAll(t, p, "", a)
 	if err := os.WriteFile(path, []byte("xyzzy-broken"), 0o600); err != nil {
@@ -270,7 +270,7 @@ func TestPagerDutyKeyFile(t *testing.T) {
 }
 
 // Accounts in Europe have a server of their own.
-func TestPagerDutyRegions(t *testing.T) {
+func TestRegions(t *testing.T) {
 	for region, host := range map[string]string{"": "events.pagerduty.com", "us": "events.pagerduty.com", "eu": "events.eu.pagerduty.com"} {
 		p, err := New(Config{RoutingKey: firstKey, Region: region}, message.Wording{})
 		if err != nil {
@@ -282,7 +282,7 @@ func TestPagerDutyRegions(t *testing.T) {
 	}
 }
 
-func TestPagerDutyMistakes(t *testing.T) {
+func TestMistakes(t *testing.T) {
 	good := Config{RoutingKey: firstKey}
 	if err := good.Validate(); err != nil {
 		t.Errorf("nothing is wrong: %v", err)
@@ -297,7 +297,6 @@ func TestPagerDutyMistakes(t *testing.T) {
 		"region":             {Spoil: func(c *Config) { c.Region = "EU" }, Want: `region: want us or eu, where the account is (an address under eu.pagerduty.com is eu), got "EU"`},
 		"url":                {Spoil: func(c *Config) { c.URL = "xyzzy" }, Want: "url: want a URL"},
 		"template":           {Spoil: func(c *Config) { c.Templates = message.Templates{"body": "x"} }, Want: "templates.body: no such part; known are summary"},
-		"wait":               {Spoil: func(c *Config) { c.ReplyTimeout = time.Hour }, Want: "reply_timeout: want"},
 	}
 	sinktest.Mistakes(t, good, tests, func(c Config) error {
 		_, err := New(c, message.Wording{})

@@ -17,12 +17,12 @@ import (
 // Limits of the Events API v2, in characters. That of the body, 512 KB, is never
 // near: what is in it is bounded.
 const (
-	maxPagerSummary = 1024
-	maxPagerKey     = 255
-	maxPagerField   = 255
+	maxSummary = 1024
+	maxKey     = 255
+	maxField   = 255
 )
 
-// A event is what the Events API v2 takes.
+// event is the body of a request to the Events API v2.
 type event struct {
 	RoutingKey string   `json:"routing_key"`
 	Action     string   `json:"event_action"`
@@ -74,7 +74,7 @@ func (d details) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// event is what is said of the alert to the service with the key.
+// event returns the event about the alert for the service with the key.
 func (p *Sink) event(key string, a *processor.Alert) event {
 	e := event{RoutingKey: key, Action: "trigger", DedupKey: dedup(a)}
 	if a.Step == exposure.Resolved {
@@ -82,14 +82,14 @@ func (p *Sink) event(key string, a *processor.Alert) event {
 		return e
 	}
 	m := p.words.Message(a)
-	summary := strings.Join(strings.Fields(p.texts.Or(m.Title, "summary", m, a, 4*maxPagerSummary)), " ")
+	summary := strings.Join(strings.Fields(p.texts.Or(m.Title, "summary", m, a, 4*maxSummary)), " ")
 	e.Payload = &payload{
-		Summary:   cmp.Or(safetext.CutRunes(summary, maxPagerSummary), "MFA removed"),
-		Source:    cmp.Or(safetext.CutRunes(p.words.AlertAccount(a), maxPagerField), "AWS"),
+		Summary:   cmp.Or(safetext.CutRunes(summary, maxSummary), "MFA removed"),
+		Source:    cmp.Or(shown(message.AlertAccount(a)), "AWS"),
 		Severity:  severity(a),
 		Timestamp: a.Time.UTC().Format(time.RFC3339Nano),
 		Component: user(a),
-		Group:     safetext.CutRunes(a.Account, maxPagerField),
+		Group:     shown(a.Account),
 		Class:     "mfa_" + safetext.CutRunes(string(a.Step), 40),
 		Details:   detail(m, a),
 	}
@@ -104,9 +104,9 @@ func (p *Sink) event(key string, a *processor.Alert) event {
 // itself if it belongs to none.
 func dedup(a *processor.Alert) string {
 	if a.Exposure != nil {
-		return safetext.CutRunes(*a.Exposure, maxPagerKey)
+		return safetext.CutRunes(*a.Exposure, maxKey)
 	}
-	return safetext.CutRunes(a.ID, maxPagerKey)
+	return safetext.CutRunes(a.ID, maxKey)
 }
 
 // severities are Sink's words for ours.
@@ -135,22 +135,25 @@ func user(a *processor.Alert) string {
 	case a.User == nil:
 		return ""
 	}
-	return safetext.CutRunes(*a.User, maxPagerField)
+	return shown(*a.User)
 }
 
-// detail is what whoever is woken wants to know, in that order.
+// shown makes text of a record fit for a field.
+func shown(text string) string { return safetext.CutRunes(safetext.Unlink(text), maxField) }
+
+// detail returns the details in the order in which the person on call needs them.
 func detail(m message.Message, a *processor.Alert) details {
 	details := details{{Name: "What to do", Value: m.Advice}, {Name: "What happened", Value: m.Summary}}
 	details = append(details, m.Facts...)
 	details = append(details,
-		message.Fact{Name: "Severity", Value: exposure.Clean(string(a.Severity), message.MaxFact)},
-		message.Fact{Name: "Reasons", Value: exposure.Clean(strings.Join(a.Reasons, ", "), message.MaxFact)},
-		message.Fact{Name: "Technique", Value: exposure.Clean(strings.Join(a.Attack, ", "), message.MaxFact)},
-		message.Fact{Name: "Alert", Value: exposure.Clean(a.ID, message.MaxFact)})
+		message.Fact{Name: "Severity", Value: safetext.Clean(string(a.Severity), message.MaxFact)},
+		message.Fact{Name: "Reasons", Value: safetext.Clean(strings.Join(a.Reasons, ", "), message.MaxFact)},
+		message.Fact{Name: "Technique", Value: safetext.Clean(strings.Join(a.Attack, ", "), message.MaxFact)},
+		message.Fact{Name: "Alert", Value: safetext.Clean(a.ID, message.MaxFact)})
 	return slices.DeleteFunc(details, func(f message.Fact) bool { return f.Value == "" })
 }
 
-// Render is the event that would be sent first of the alert.
+// Render returns the first event about the alert.
 func (p *Sink) Render(a *processor.Alert) (string, error) {
 	text, err := json.MarshalIndent(p.event("(hidden)", a), "", "  ")
 	return string(text), err

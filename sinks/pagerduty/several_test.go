@@ -8,9 +8,9 @@ import (
 )
 
 // A service whose key is wrong keeps no other from being paged.
-func TestPagerDutyOneOfSeveral(t *testing.T) {
+func TestOneOfSeveral(t *testing.T) {
 	story := sinktest.Story("bob")
-	p, fake, _ := newTestPagerDuty(t, Config{RoutingKey: firstKey, EscalationRoutingKey: secondKey})
+	p, fake, _ := newTestSink(t, Config{RoutingKey: firstKey, EscalationRoutingKey: secondKey})
 	wrong := "xyzzynobody000000000000000000009"
 	for _, keys := range [][]string{{wrong, secondKey}, {secondKey, wrong}} {
 		sink, err := p.To(keys)

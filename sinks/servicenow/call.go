@@ -8,15 +8,16 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// An operation is what a request is for: it decides what a refusal means.
+// operation is what a request is for: it decides what a refusal means.
 type operation int
 
 const (
@@ -36,7 +37,7 @@ func (s *Sink) call(ctx context.Context, cred httpsend.Credentials, what operati
 	})
 }
 
-// verdict is what a failure means where httpsend.StatusError does not know.
+// verdict returns the verdict on a failure that httpsend.StatusError does not know.
 func verdict(what operation, r httpsend.Reply, err error, now time.Time) error {
 	v, after := sinks.VerdictOf(err)
 	said := apiError(r)
@@ -50,7 +51,7 @@ func verdict(what operation, r httpsend.Reply, err error, now time.Time) error {
 	case r.Status == http.StatusNotFound && what == opEvent:
 		return sinks.Misconfigured(fmt.Errorf("%w; Event Management is not on this instance: have it installed, or use mode incident", err))
 	case r.Status == http.StatusNotFound && (what == opUpdate || what == opResolve):
-		return sinks.WithVerdict(fmt.Errorf("%w; somebody deleted the incident, or the user may not write it", err), sinks.VerdictRetry, 0)
+		return sinks.WithVerdict(fmt.Errorf("%w; the incident was deleted, or the user may not write it", err), sinks.VerdictRetry, 0)
 	case r.Status == http.StatusNotFound:
 		return sinks.Misconfigured(fmt.Errorf("%w; check url, and that the user may read incidents", err))
 	}
@@ -65,17 +66,17 @@ func refused(what operation, said string, err error) error {
 		return sinks.Misconfigured(fmt.Errorf("%w; Event Management is not on this instance: have it installed, or use mode incident", err))
 	case strings.Contains(said, "Invalid table"):
 		return sinks.Misconfigured(fmt.Errorf("%w; this instance has no incidents: check url", err))
-	case !dataRule.MatchString(said):
+	case !dataRule().MatchString(said):
 		if v, _ := sinks.VerdictOf(err); v == sinks.VerdictMisconfigured {
 			return sinks.Misconfigured(fmt.Errorf("%w; the user needs to read and write incidents, as the role sn_incident_write allows (for events: evt_mgmt_integration)", err))
 		}
 		return err
-	case (what == opUpdate || what == opResolve) && !mandatory.MatchString(said): // somebody closed it meanwhile, perhaps: the next look shows
+	case (what == opUpdate || what == opResolve) && !mandatory().MatchString(said): // it may have been closed meanwhile: the next query shows
 		return sinks.WithVerdict(err, sinks.VerdictRetry, 0)
 	case what == opOpen: // it would refuse each alert
 		return sinks.Misconfigured(fmt.Errorf("%w; the instance wants more fields of an incident: set them under fields", err))
 	case what == opResolve: // others can be opened all the same
-		return sinks.Permanent(fmt.Errorf("%w; the instance wants other fields to resolve an incident: set close_code, close_fields or the template close_notes, then retry the dead letter", err))
+		return sinks.Permanent(fmt.Errorf("%w; the instance wants other fields to resolve an incident: set close_code, the template close_notes, or under fields what later incidents open with, fill in the rest in this one, then retry the dead letter", err))
 	}
 	return sinks.Permanent(err)
 }
@@ -83,8 +84,8 @@ func refused(what operation, said string, err error) error {
 // dataRule is how the messages of data policies and business rules begin, or
 // what they speak of.
 var (
-	dataRule  = regexp.MustCompile(`(?i)data policy|mandatory|business rule|aborted`)
-	mandatory = regexp.MustCompile(`(?i)data policy|mandatory`)
+	dataRule  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)data policy|mandatory|business rule|aborted`) })
+	mandatory = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)data policy|mandatory`) })
 )
 
 // apiError is the message of an error and its detail.
@@ -98,7 +99,7 @@ func apiError(r httpsend.Reply) string {
 	if json.Unmarshal(r.Body, &got) != nil {
 		return ""
 	}
-	return exposure.Clean(got.Error.Message+": "+got.Error.Detail, httpsend.MaxErrorText)
+	return safetext.Clean(got.Error.Message+": "+got.Error.Detail, httpsend.MaxErrorText)
 }
 
 // resetAfter is how long until the hour of a limit is over; 0 if that is not said.

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
@@ -28,27 +29,23 @@ type Config struct {
 	APIKey       string `koanf:"api_key"` // sent as x-sn-apikey
 	APIKeyFile   string `koanf:"api_key_file"`
 
-	// What follows is of mode incident alone.
+	// The keys below apply to mode incident alone.
 	AssignmentGroup string            `koanf:"assignment_group"` // sys_id
 	Fields          map[string]string `koanf:"fields"`           // set besides ours when the incident is opened
 	Urgency         map[string]string `koanf:"urgency"`          // by severity; default 1 for critical and high, 2 for medium and low, 3 for info
 	Impact          map[string]string `koanf:"impact"`           // by severity; default 1 for critical, 2 for high and medium, 3 for low and info
 	ResolvedState   string            `koanf:"resolved_state"`   // default 6
-	EndedStates     []string          `koanf:"ended_states"`     // in which nobody works at it any more; default 6, 7 and 8
 	CloseCode       string            `koanf:"close_code"`       // default Resolved by caller
-	CloseFields     map[string]string `koanf:"close_fields"`     // set besides ours when the incident is resolved
 	// Templates write short_description, description, note and close_notes; of
 	// mode events: description.
 	Templates       message.Templates `koanf:"templates"`
 	httpsend.Config `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said. The states
-// are those of the base system: 6 resolved, 7 closed, 8 canceled.
+// DefaultConfig returns the defaults. The states are those of the base system.
 func DefaultConfig() Config {
 	return Config{
-		Mode: modeIncident, ResolvedState: "6", EndedStates: []string{"6", "7", "8"}, CloseCode: "Resolved by caller",
-		Config: httpsend.DefaultConfig(),
+		Mode: modeIncident, ResolvedState: "6", CloseCode: "Resolved by caller",
 	}
 }
 
@@ -58,7 +55,7 @@ var ownFields = []string{
 	"assignment_group", "close_code", "close_notes", "correlation_id", "description", "impact", "number", "short_description", "state", "sys_id", "urgency", "work_notes",
 }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
+// Validate reports every mistake in c. The errors are joined, each of the form
 // "field: problem"; none holds a secret.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate()}
@@ -73,26 +70,21 @@ func (c Config) Validate() error {
 	case "", modeIncident:
 	case modeEvents:
 		known = []string{"description"}
-		if c.AssignmentGroup != "" || len(c.Fields)+len(c.CloseFields)+len(c.Urgency)+len(c.Impact) > 0 {
-			bad("mode: events have no assignment_group, fields, close_fields, urgency or impact; remove them, or use mode incident")
+		if c.AssignmentGroup != "" || len(c.Fields)+len(c.Urgency)+len(c.Impact) > 0 {
+			bad("mode: events have no assignment_group, fields, urgency or impact; remove them, or use mode incident")
 		}
 	default:
 		bad("mode: unknown %.40q; known are incident, events", c.Mode)
 	}
-	if c.AssignmentGroup != "" && !sysIDText.MatchString(c.AssignmentGroup) {
+	if c.AssignmentGroup != "" && !sysIDText().MatchString(c.AssignmentGroup) {
 		bad("assignment_group: want the group's sys_id, 32 hexadecimal digits (in the list of groups: right-click, Copy sys_id), got %.60q", c.AssignmentGroup)
 	}
-	for _, m := range []struct {
-		field  string
-		fields map[string]string
-	}{{"fields", c.Fields}, {"close_fields", c.CloseFields}} {
-		for _, name := range slices.Sorted(maps.Keys(m.fields)) {
-			switch {
-			case !field.MatchString(name):
-				bad("%s: no column is called %.40q; want names such as category", m.field, name)
-			case slices.Contains(ownFields, name):
-				bad("%s.%s: set by mfawatch itself", m.field, name)
-			}
+	for _, name := range slices.Sorted(maps.Keys(c.Fields)) {
+		switch {
+		case !field().MatchString(name):
+			bad("fields: no column is called %.40q; want names such as category", name)
+		case slices.Contains(ownFields, name):
+			bad("fields.%s: set by mfawatch itself", name)
 		}
 	}
 	errs = append(errs, ticket.ChoiceMistakes("urgency", c.Urgency), ticket.ChoiceMistakes("impact", c.Impact))
@@ -100,7 +92,7 @@ func (c Config) Validate() error {
 	return errors.Join(append(errs, err)...)
 }
 
-// header is what proves who we are, as it is now.
+// header returns the credentials, and reads their files.
 func (c Config) header() (httpsend.Credentials, error) {
 	password := secret.Text{Field: "password", Text: c.Password, File: c.PasswordFile}
 	token := secret.Text{Field: "token", Text: c.Token, File: c.TokenFile}
@@ -126,6 +118,10 @@ func (c Config) header() (httpsend.Credentials, error) {
 	return httpsend.Credentials{Name: "X-Sn-Apikey", Value: secret, Secrets: []string{secret}}, err
 }
 
+// endedStates are those of the base system in which work on an incident is over:
+// resolved, closed, canceled.
+var endedStates = []string{"6", "7", "8"}
+
 // The values of Config.Mode.
 const (
 	modeIncident = "incident"
@@ -139,6 +135,6 @@ var (
 )
 
 var (
-	sysIDText = regexp.MustCompile(`^[0-9a-f]{32}$`)
-	field     = regexp.MustCompile(`^[a-z][a-z0-9_]{0,79}$`)
+	sysIDText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{32}$`) })
+	field     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z][a-z0-9_]{0,79}$`) })
 )

@@ -21,14 +21,14 @@ func wrong(text string) string {
 	return ""
 }
 
-func TestServiceNowConforms(t *testing.T) {
+func TestConforms(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		People: true, Cases: true, HTTP: true,
 		Verdicts: map[int]sinks.Verdict{404: sinks.VerdictMisconfigured},
 		Start: func(t *testing.T) *sinktest.Server {
-			s := newSnServer(t)
+			s := newServer(t)
 			f := sinktest.NewHTTPServer(t, s)
-			f.Spare = sinktest.Read // each send looks first: TestServiceNowLook
+			f.Spare = sinktest.Read // each send looks first: TestLook
 			return &sinktest.Server{
 				Sink: func() (sinks.Sink, error) {
 					return New(Config{URL: f.URL, Username: "mfawatch", Password: "xyzzy-password"}, message.Wording{}, slog.New(slog.DiscardHandler))
@@ -62,12 +62,12 @@ func holds(incidents []*record) (h sinktest.Held) {
 	return h
 }
 
-func TestServiceNowEventsConform(t *testing.T) {
+func TestEventsConform(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		People: true, Cases: true, HTTP: true,
 		Verdicts: map[int]sinks.Verdict{404: sinks.VerdictMisconfigured},
 		Start: func(t *testing.T) *sinktest.Server {
-			s := newSnServer(t)
+			s := newServer(t)
 			f := sinktest.NewHTTPServer(t, s)
 			return &sinktest.Server{
 				Sink: func() (sinks.Sink, error) {

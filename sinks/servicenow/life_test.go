@@ -12,7 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-func TestServiceNowEndedBySomebody(t *testing.T) {
+func TestEndedBySomebody(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, state := range []string{"6", "7", "8", "deleted"} {
 		for _, c := range []struct {
@@ -20,7 +20,7 @@ func TestServiceNowEndedBySomebody(t *testing.T) {
 			want sinks.Verdict
 		}{{story[1], sinks.VerdictSuperseded}, {story[2], sinks.VerdictTold}, {story[3], sinks.VerdictTold}, {story[4], sinks.VerdictSuperseded}} {
 			t.Run(state+" "+string(c.a.Step), func(t *testing.T) {
-				r := newSnRig(t, nil)
+				r := newRig(t, nil)
 				ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
 				if state == "deleted" {
 					r.incidents = r.incidents[:0]
@@ -52,11 +52,11 @@ func TestServiceNowEndedBySomebody(t *testing.T) {
 	}
 }
 
-func TestServiceNowRace(t *testing.T) {
+func TestRace(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, step := range []int{1, 4} {
 		for _, how := range []string{"7", "deleted"} {
-			r := newSnRig(t, nil)
+			r := newRig(t, nil)
 			ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
 			r.before = func(s *server, method, _ string) {
 				switch {
@@ -73,8 +73,8 @@ func TestServiceNowRace(t *testing.T) {
 	}
 }
 
-func TestServiceNowBeginsAgain(t *testing.T) {
-	r := newSnRig(t, nil)
+func TestBeginsAgain(t *testing.T) {
+	r := newRig(t, nil)
 	story := sinktest.Story("bob")
 	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
 	ref = sinktest.Tell(t, r.sink, story[4], ref, sinks.VerdictTold)
@@ -90,8 +90,8 @@ func TestServiceNowBeginsAgain(t *testing.T) {
 	}
 }
 
-func TestServiceNowUnheard(t *testing.T) {
-	r := newSnRig(t, nil)
+func TestUnheard(t *testing.T) {
+	r := newRig(t, nil)
 	end := sinktest.Story("bob")[4]
 	end.Reasons = []string{exposure.ReasonExploited}
 	ref := sinktest.Tell(t, r.sink, end, "", sinks.VerdictTold)
@@ -105,8 +105,8 @@ func TestServiceNowUnheard(t *testing.T) {
 	}
 }
 
-func TestServiceNowDuplicates(t *testing.T) {
-	r := newSnRig(t, nil)
+func TestDuplicates(t *testing.T) {
+	r := newRig(t, nil)
 	story := sinktest.Story("bob")
 	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
 	r.incidents = append(r.incidents, &record{fields: map[string]string{
@@ -124,8 +124,8 @@ func TestServiceNowDuplicates(t *testing.T) {
 	}
 }
 
-func TestServiceNowStrangers(t *testing.T) {
-	r := newSnRig(t, nil)
+func TestStrangers(t *testing.T) {
+	r := newRig(t, nil)
 	r.columnGone = "correlation_id"
 	r.incidents = []*record{{fields: map[string]string{"sys_id": strings.Repeat("e", 32), "number": "INC0000001", "state": "1", "description": "printer"}}}
 	ref := sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictTold)
@@ -135,8 +135,8 @@ func TestServiceNowStrangers(t *testing.T) {
 	}
 }
 
-func TestServiceNowEcho(t *testing.T) {
-	r := newSnRig(t, func(c *Config) { c.AssignmentGroup = strings.Repeat("0", 32) })
+func TestEcho(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.AssignmentGroup = strings.Repeat("0", 32) })
 	r.unwritten = []string{"correlation_id"}
 	story := sinktest.Story("bob")
 	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
@@ -153,19 +153,19 @@ func TestServiceNowEcho(t *testing.T) {
 	}
 }
 
-func TestServiceNowMandatory(t *testing.T) {
-	r := newSnRig(t, nil)
+func TestMandatory(t *testing.T) {
+	r := newRig(t, nil)
 	r.mandatory = map[string]string{"caller_id": "Caller"}
 	r.closing = map[string]string{"u_root_cause": "Root cause"}
 	story := sinktest.Story("bob")
 	sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictMisconfigured, "mandatory: Caller", "set them under fields")
 	with := r.make(t, func(c *Config) { c.Fields = map[string]string{"caller_id": group} })
 	ref := sinktest.Tell(t, with, story[0], "", sinks.VerdictTold)
-	sinktest.Tell(t, with, story[4], ref, sinks.VerdictPermanent, "mandatory: Root cause", "close_fields", "then retry the dead letter")
+	sinktest.Tell(t, with, story[4], ref, sinks.VerdictPermanent, "mandatory: Root cause", "under fields", "then retry the dead letter")
 	if r.incidents[0].fields["state"] != "1" {
 		t.Error("resolved all the same")
 	}
-	with = r.make(t, func(c *Config) { c.CloseFields = map[string]string{"u_root_cause": "other"} })
+	r.incidents[0].fields["u_root_cause"] = "other" // as a person fills it in, or fields when it is opened
 	sinktest.Tell(t, with, story[4], ref, sinks.VerdictTold)
 	i := r.incidents[0].fields
 	if i["state"] != "6" || i["close_code"] != "Resolved by caller" || i["u_root_cause"] != "other" {
@@ -179,9 +179,9 @@ func TestServiceNowMandatory(t *testing.T) {
 	sinktest.Tell(t, with, &end, ref, sinks.VerdictPermanent, `INC0010000 was not resolved: its state is still "2"`, "resolved_state")
 }
 
-func TestServiceNowUrgency(t *testing.T) {
+func TestUrgency(t *testing.T) {
 	for severity, want := range map[exposure.Severity]string{"critical": "11", "high": "12", "medium": "22", "low": "23", "info": "33"} {
-		r := newSnRig(t, nil)
+		r := newRig(t, nil)
 		a := sinktest.Story("bob")[0]
 		a.Severity = severity
 		ref := sinktest.Tell(t, r.sink, a, "", sinks.VerdictTold)
@@ -202,7 +202,7 @@ func TestServiceNowUrgency(t *testing.T) {
 			t.Errorf("%s: %s after an escalation", severity, now())
 		}
 	}
-	r := newSnRig(t, func(c *Config) { c.Urgency = map[string]string{"high": "3"} })
+	r := newRig(t, func(c *Config) { c.Urgency = map[string]string{"high": "3"} })
 	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictTold)
 	if i := r.incidents[0].fields; i["urgency"]+i["impact"] != "32" {
 		t.Errorf("configured: %v", i)

@@ -6,10 +6,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
@@ -21,10 +23,10 @@ const (
 	maxEventLink        = 1000
 )
 
-// echo asks for what was kept of what we set, and no more.
+// echo asks only for the fields that we set, as they were kept.
 const echo = "sysparm_fields=sys_id,number,state,correlation_id,assignment_group&sysparm_exclude_reference_link=true"
 
-// An incident is what the instance says of an incident.
+// incident holds the fields of an incident.
 type incident struct {
 	SysID           value `json:"sys_id"`
 	Number          value `json:"number"`
@@ -69,12 +71,12 @@ func (v *value) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// tells reports whether the incident says what the alert does.
+// tells reports whether the incident holds the text of the alert.
 func (i incident) tells(a *processor.Alert) bool {
 	return ticket.Marked(i.Description.Value, a) || ticket.Marked(i.CloseNotes.Value, a) || ticket.Marked(i.WorkNotes.Shown, a) || ticket.Marked(i.WorkNotes.Value, a)
 }
 
-// ref is the incident's sys_id and number, and what it did not keep.
+// ref returns the incident's sys_id and number, and the fields that it did not keep.
 func (i incident) ref() string {
 	return strings.TrimSpace(i.SysID.Value + " " + i.Number.Value + " " + strings.Join(i.lost, ","))
 }
@@ -82,35 +84,35 @@ func (i incident) ref() string {
 // sysID is the sys_id of a ref.
 func sysID(ref string) string {
 	id, _, _ := strings.Cut(ref, " ")
-	if !sysIDText.MatchString(id) {
+	if !sysIDText().MatchString(id) {
 		return ""
 	}
 	return id
 }
 
-// lastNumber is what people call the incident that was there last.
+// lastNumber returns the number of the latest incident.
 func lastNumber(known []incident, ref string) string {
 	if len(known) > 0 {
-		return exposure.Clean(known[len(known)-1].Number.Value, 40)
+		return safetext.Clean(known[len(known)-1].Number.Value, 40)
 	}
 	_, rest, _ := strings.Cut(ref, " ")
 	number, _, _ := strings.Cut(rest, " ")
-	return exposure.Clean(number, 40)
+	return safetext.Clean(number, 40)
 }
 
 func numbersOf(incidents []incident) string {
 	var all []string
 	for _, i := range incidents {
-		all = append(all, exposure.Clean(i.Number.Value, 40))
+		all = append(all, safetext.Clean(i.Number.Value, 40))
 	}
 	return strings.Join(all, ", ")
 }
 
-// incident is what opens one, after one that was ended if it has a number.
+// incident returns the fields that open one, after one that was ended if it has a number.
 func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
 	m := s.wording.Message(a)
 	severity := ticket.Urgent(a)
-	if a.Step == exposure.Resolved { // somebody came in, and nobody was told
+	if a.Step == exposure.Resolved { // it was exploited, and no alert was sent
 		severity = exposure.Critical
 	}
 	sent := map[string]string{}
@@ -118,7 +120,7 @@ func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
 		sent[name] = value
 	}
 	sent["correlation_id"] = ticket.Key(a, s.config.AssignmentGroup)
-	sent["short_description"] = exposure.Clean(harmless(s.texts.Or(m.Short, "short_description", m, a, ticket.MaxText)), maxShortDescription)
+	sent["short_description"] = safetext.Clean(harmless(s.texts.Or(m.Short, "short_description", m, a, ticket.MaxText)), maxShortDescription)
 	var before []string
 	if after != "" {
 		before = []string{"This follows " + after + ", which was ended."}
@@ -132,7 +134,7 @@ func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
 	return sent
 }
 
-// change is what updates or resolves the first of the incidents, which are open.
+// change returns the fields that update or resolve the first of the incidents, which are open.
 func (s *Sink) change(a *processor.Alert, open []incident) map[string]string {
 	m := s.wording.Message(a)
 	var before []string
@@ -141,9 +143,6 @@ func (s *Sink) change(a *processor.Alert, open []incident) map[string]string {
 	}
 	sent := map[string]string{}
 	if a.Step == exposure.Resolved {
-		for name, value := range s.config.CloseFields {
-			sent[name] = value
-		}
 		sent["state"], sent["close_code"] = s.config.ResolvedState, s.config.CloseCode
 		sent["close_notes"] = ticket.Text(m, a, s.texts, "close_notes", harmless, append([]string{m.Title}, before...)...)
 		return sent
@@ -156,7 +155,7 @@ func (s *Sink) change(a *processor.Alert, open []incident) map[string]string {
 }
 
 // raise sets a field where that makes it more urgent, which is a lower number:
-// what people decided is not made less of.
+// a choice that people made is never lowered.
 func raise(sent map[string]string, field, want, is string) {
 	w, err := strconv.Atoi(want)
 	if i, ierr := strconv.Atoi(is); err == nil && ierr == nil && w >= i {
@@ -167,8 +166,8 @@ func raise(sent map[string]string, field, want, is string) {
 	}
 }
 
-// event is the alert as an event. Unheard says that somebody came in and nobody
-// was told: then the end of it clears nothing.
+// event returns the alert as an event. Unheard says that the exposure was exploited
+// and no alert was sent: then its end clears nothing.
 func (s *Sink) event(a *processor.Alert, unheard bool) map[string]string {
 	m := s.wording.Message(a)
 	severity, state := severity[ticket.Urgent(a)], "New"
@@ -196,8 +195,8 @@ func (s *Sink) event(a *processor.Alert, unheard bool) map[string]string {
 	return map[string]string{
 		"source":           "mfawatch",
 		"event_class":      "AWS CloudTrail",
-		"node":             exposure.Clean(harmless(a.Account), maxEventColumn),
-		"resource":         exposure.Clean(harmless(user), maxEventColumn),
+		"node":             safetext.Line(harmless(a.Account), maxEventColumn),
+		"resource":         safetext.Line(harmless(user), maxEventColumn),
 		"metric_name":      "MFA",
 		"type":             "MFA removed",
 		"message_key":      ticket.Key(a, ""),
@@ -216,7 +215,7 @@ var severity = map[exposure.Severity]string{
 }
 
 // codeTag begins or ends what Sink shows as HTML in a journal.
-var codeTag = regexp.MustCompile(`(?i)\[(\s*/?\s*code)`)
+var codeTag = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\[(\s*/?\s*code)`) })
 
 // harmless takes the meaning from the mark-up that Sink's fields know.
-func harmless(s string) string { return codeTag.ReplaceAllString(s, "[ $1") }
+func harmless(s string) string { return codeTag().ReplaceAllString(s, "[ $1") }

@@ -53,7 +53,7 @@ var incidentColumns = []string{
 
 const group = "287ebd7da9fe198100f92cc8d1d2154e"
 
-func newSnServer(t *testing.T) *server {
+func newServer(t *testing.T) *server {
 	return &server{t: t, now: time.Now, user: func(r *http.Request) (string, bool) {
 		name, password, basic := r.BasicAuth()
 		switch {

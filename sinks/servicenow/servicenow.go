@@ -1,5 +1,3 @@
-// Package servicenow keeps an incident of ServiceNow for each exposure, or sends
-// events.
 package servicenow
 
 import (
@@ -15,13 +13,14 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// A Sink keeps an incident for each exposure, or an alert of Event
+// Sink keeps an incident for each exposure, or an alert of Event
 // Management.
 type Sink struct {
 	config  Config
@@ -33,16 +32,12 @@ type Sink struct {
 
 var _ sinks.Sink = (*Sink)(nil)
 
-// New returns a sink that writes as c says. It asks nobody on the
-// network. The log is told what no error can say, since the alert was told. The
-// caller closes the sink.
+// New returns a sink that writes as c says. It makes no request.
+// It logs to log the problems of alerts that were delivered. The caller closes the
+// sink.
 func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	d := DefaultConfig()
 	c.Mode, c.ResolvedState, c.CloseCode = cmp.Or(c.Mode, d.Mode), cmp.Or(c.ResolvedState, d.ResolvedState), cmp.Or(c.CloseCode, d.CloseCode)
-	if len(c.EndedStates) == 0 {
-		c.EndedStates = d.EndedStates
-	}
-	c.EndedStates = append(slices.Clip(c.EndedStates), c.ResolvedState)
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -57,7 +52,7 @@ func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	return &Sink{config: c, wording: w, texts: texts, log: log, http: p}, nil
 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (s *Sink) Close() error { return s.http.Close() }
 
 // To is the sink for another assignment group, given by its sys_id; an incident
@@ -66,8 +61,8 @@ func (s *Sink) Close() error { return s.http.Close() }
 func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 	switch {
 	case s.config.Mode == modeEvents:
-		return nil, errors.New("events of ServiceNow go to nobody in particular: rules on the instance say who gets them")
-	case len(recipients) != 1 || !sysIDText.MatchString(recipients[0]):
+		return nil, errors.New("events of ServiceNow have no recipients: rules on the instance assign them")
+	case len(recipients) != 1 || !sysIDText().MatchString(recipients[0]):
 		return nil, fmt.Errorf("want one assignment group by its sys_id, 32 hexadecimal digits, got %.100q", recipients)
 	}
 	other := *s
@@ -75,14 +70,14 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 	return &other, nil
 }
 
-// Send tells of the alert. In mode incident it looks first, by correlation_id,
+// Send writes the alert into a ticket. In mode incident it looks first, by correlation_id,
 // which is the exposure's: an incident whose texts have the alert's mark was
 // told of it, whatever became of the answer. Else the oldest one that is open is
 // updated or resolved; urgency and impact are raised and never lowered. Where
 // there is none, one is opened; but none is opened only to be resolved, unless
-// somebody came in meanwhile. An incident that was resolved, closed or deleted
+// the exposure was exploited. An incident that was resolved, closed or deleted
 // stays so: the exposure is Superseded, and what has to be heard nevertheless
-// (see insistent) opens a new one that names the old.
+// (see sinks.AlwaysDelivered) opens a new one that names the old.
 //
 // The ref is the sys_id and the number of the incident.
 func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
@@ -117,12 +112,12 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	case sinks.AlwaysDelivered(a.Step, a.Severity):
 		return s.open(ctx, cred, a, lastNumber(known, ref))
 	}
-	return ref, sinks.Superseded(fmt.Errorf("incident %s was resolved, closed or deleted by somebody", lastNumber(known, ref)))
+	return ref, sinks.Superseded(fmt.Errorf("incident %s was resolved, closed or deleted by a person", lastNumber(known, ref)))
 }
 
-// ended reports whether nobody works any more at an incident in that state.
+// ended reports whether work on an incident in that state is over.
 func (s *Sink) ended(state value) bool {
-	return slices.Contains(s.config.EndedStates, state.Value)
+	return state.Value == s.config.ResolvedState || slices.Contains(endedStates, state.Value)
 }
 
 // look finds the incidents of the exposure, the oldest first.
@@ -148,7 +143,7 @@ func (s *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor
 	// What an instance does not understand of a query it leaves out, and
 	// returns more.
 	return slices.DeleteFunc(got.Result, func(i incident) bool {
-		return i.CorrelationID.Value != key && i.SysID.Value != sysID || !sysIDText.MatchString(i.SysID.Value)
+		return i.CorrelationID.Value != key && i.SysID.Value != sysID || !sysIDText().MatchString(i.SysID.Value)
 	}), nil
 }
 
@@ -163,7 +158,7 @@ func (s *Sink) open(ctx context.Context, cred httpsend.Credentials, a *processor
 		return "", err
 	}
 	i := got.Result
-	if !sysIDText.MatchString(i.SysID.Value) {
+	if !sysIDText().MatchString(i.SysID.Value) {
 		return "", sinks.Ambiguous(fmt.Errorf("answered %s without the sys_id of an incident", httpsend.StatusText(r.Status)))
 	}
 	var lost []string
@@ -181,7 +176,7 @@ func (s *Sink) open(ctx context.Context, cred httpsend.Credentials, a *processor
 	return i.ref(), nil
 }
 
-// update tells of the alert in the first of the incidents. The others are
+// update writes the alert into the first of the incidents. The others are
 // duplicates, which are named to people.
 func (s *Sink) update(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, open []incident) error {
 	sent := s.change(a, open)
@@ -220,14 +215,14 @@ func (s *Sink) sendEvent(ctx context.Context, cred httpsend.Credentials, a *proc
 	}
 	for _, said := range got.Result {
 		if strings.HasPrefix(said, "0 ") {
-			return ref, sinks.Permanent(fmt.Errorf("the event was not taken: %s", exposure.Clean(said, httpsend.MaxExcerpt)))
+			return ref, sinks.Permanent(fmt.Errorf("the event was not taken: %s", safetext.Clean(said, httpsend.MaxExcerpt)))
 		}
 	}
 	return event["message_key"], nil
 }
 
-// Render is the request that would be sent of an alert, where what begins an
-// exposure has an incident still to be opened and what follows has it.
+// Render returns the request about an alert: a first step opens an incident, and the
+// others update it.
 func (s *Sink) Render(a *processor.Alert) (string, error) {
 	switch {
 	case s.config.Mode == modeEvents:
@@ -238,7 +233,7 @@ func (s *Sink) Render(a *processor.Alert) (string, error) {
 	return ticket.RenderRequest("POST /api/now/table/incident", s.incident(a, ""))
 }
 
-// Receipt says which incident it became, and what the instance did not keep.
+// Receipt names the incident, and the fields that the instance did not keep.
 func (s *Sink) Receipt(ref string) string {
 	if s.config.Mode == modeEvents {
 		return "event with message_key " + ref

@@ -27,9 +27,9 @@ type rig struct {
 	url  string
 }
 
-func newSnRig(t *testing.T, change func(c *Config)) *rig {
+func newRig(t *testing.T, change func(c *Config)) *rig {
 	t.Helper()
-	r := &rig{server: newSnServer(t)}
+	r := &rig{server: newServer(t)}
 	server := httptest.NewServer(r.server)
 	t.Cleanup(server.Close)
 	r.url = server.URL
@@ -57,7 +57,7 @@ func (r *rig) make(t *testing.T, change func(c *Config)) *Sink {
 
 // nothing.
 
-func TestServiceNowLook(t *testing.T) {
+func TestLook(t *testing.T) {
 	a := sinktest.Story("bob")[0]
 	for _, c := range []struct {
 		name  string
@@ -74,11 +74,11 @@ func TestServiceNowLook(t *testing.T) {
 		{"reset", sinktest.Fault{Reset: true}, sinks.VerdictRetry, ""},
 		{"cut", sinktest.Fault{Cut: true}, sinks.VerdictRetry, ""},
 		{"a page", sinktest.Fault{Status: 200, Body: "<!DOCTYPE html><title>Log in</title>"}, sinks.VerdictMisconfigured, "the instance hibernates"},
-		{"garbage", sinktest.Fault{Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: "[1,"}, sinks.VerdictRetry, "no answer of the API"},
-		{"empty", sinktest.Fault{Status: 200}, sinks.VerdictRetry, "no answer of the API"},
+		{"garbage", sinktest.Fault{Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: "[1,"}, sinks.VerdictRetry, "something other than an answer of the API"},
+		{"empty", sinktest.Fault{Status: 200}, sinks.VerdictRetry, "something other than an answer of the API"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := &rig{server: newSnServer(t)}
+			r := &rig{server: newServer(t)}
 			f := sinktest.NewHTTPServer(t, r.server)
 			r.url = f.URL
 			f.Inject(c.fault)
@@ -94,8 +94,8 @@ func TestServiceNowLook(t *testing.T) {
 
 // made.
 
-func TestServiceNowUnreadableAnswer(t *testing.T) {
-	r := &rig{server: newSnServer(t)}
+func TestUnreadableAnswer(t *testing.T) {
+	r := &rig{server: newServer(t)}
 	f := sinktest.NewHTTPServer(t, r.server)
 	f.Spare = sinktest.Read
 	r.url = f.URL
@@ -108,9 +108,9 @@ func TestServiceNowUnreadableAnswer(t *testing.T) {
 
 // The limits are those of an hour, and a refusal says when it ends.
 
-func TestServiceNowLimit(t *testing.T) {
+func TestLimit(t *testing.T) {
 	for _, noAfter := range []bool{false, true} {
-		r := newSnRig(t, nil)
+		r := newRig(t, nil)
 		now := time.Now()
 		r.now, r.limit, r.noAfter = func() time.Time { return now }, 4, noAfter
 		story := sinktest.Story("bob")
@@ -125,13 +125,13 @@ func TestServiceNowLimit(t *testing.T) {
 	}
 }
 
-func TestServiceNowHibernates(t *testing.T) {
-	r := newSnRig(t, nil)
+func TestHibernates(t *testing.T) {
+	r := newRig(t, nil)
 	r.asleep = true
 	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "hibernates", "sign in to wake it")
 }
 
-func TestServiceNowCredentials(t *testing.T) {
+func TestCredentials(t *testing.T) {
 	file := sinktest.SecretFile(t, "xyzzy-token\n")
 	for name, change := range map[string]func(c *Config){
 		"token":         func(c *Config) { c.Username, c.Password, c.Token = "", "", "xyzzy-token" },
@@ -139,7 +139,7 @@ func TestServiceNowCredentials(t *testing.T) {
 		"api_key":       func(c *Config) { c.Username, c.Password, c.APIKey = "", "", "xyzzy-api-key" },
 		"password_file": func(c *Config) { c.Password, c.PasswordFile = "", sinktest.SecretFile(t, "xyzzy-password\n") },
 	} {
-		r := newSnRig(t, change)
+		r := newRig(t, change)
 		sinktest.Tell(t, r.sink, sinktest.Story(name)[0], "", sinks.VerdictTold)
 	}
 	for name, change := range map[string]func(c *Config){
@@ -147,7 +147,7 @@ func TestServiceNowCredentials(t *testing.T) {
 		"api_key":  func(c *Config) { c.Username, c.Password, c.APIKey = "", "", "xyzzy-old-key" },
 		"password": func(c *Config) { c.Password = "xyzzy-old-password" },
 	} {
-		sinktest.Tell(t, newSnRig(t, change).sink, sinktest.Story(name)[0], "", sinks.VerdictMisconfigured, "check username and password, token or api_key")
+		sinktest.Tell(t, newRig(t, change).sink, sinktest.Story(name)[0], "", sinks.VerdictMisconfigured, "check username and password, token or api_key")
 	}
 }
 
@@ -177,8 +177,8 @@ func TestServiceNowCredentials(t *testing.T) {
 
 // A long title is cut at a character, with a mark.
 
-func TestServiceNowLengths(t *testing.T) {
-	r := newSnRig(t, nil)
+func TestLengths(t *testing.T) {
+	r := newRig(t, nil)
 	for _, c := range []string{"a", "é", "€", "🔥"} {
 		a := sinktest.Story("bob" + c)[0]
 		a.Title = strings.Repeat(c, 300)
@@ -190,8 +190,8 @@ func TestServiceNowLengths(t *testing.T) {
 	}
 }
 
-func TestServiceNowTemplates(t *testing.T) {
-	r := newSnRig(t, func(c *Config) {
+func TestTemplates(t *testing.T) {
+	r := newRig(t, func(c *Config) {
 		c.Templates = message.Templates{
 			"short_description": "MFA: {{.Alert.Account}} [code]", "description": "who: {{(index .Facts 0).Value}}\nsecond line",
 			"note": "{{.Step}}", "close_notes": "bye",
@@ -208,8 +208,8 @@ func TestServiceNowTemplates(t *testing.T) {
 	}
 }
 
-func TestServiceNowTo(t *testing.T) {
-	r := newSnRig(t, nil)
+func TestTo(t *testing.T) {
+	r := newRig(t, nil)
 	other, err := r.sink.To([]string{group})
 	if err != nil {
 		t.Fatal(err)
@@ -235,8 +235,8 @@ func TestServiceNowTo(t *testing.T) {
 	}
 }
 
-func TestServiceNowEvents(t *testing.T) {
-	r := newSnRig(t, func(c *Config) { c.Mode = "events" })
+func TestEvents(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.Mode = "events" })
 	ref := ""
 	for _, a := range sinktest.Story("bob") {
 		ref = sinktest.Tell(t, r.sink, a, ref, sinks.VerdictTold)
@@ -262,7 +262,7 @@ func TestServiceNowEvents(t *testing.T) {
 	sinktest.Tell(t, r.sink, sinktest.Story("joe")[0], "", sinks.VerdictMisconfigured, "Event Management is not on this instance", "mode incident")
 }
 
-func TestServiceNowEventNotTaken(t *testing.T) {
+func TestEventNotTaken(t *testing.T) {
 	s := sinktest.QuietServer(t, sinktest.Answers(200, "application/json", `{"result":{"Default Bulk Endpoint":"0 events were inserted"}}`))
 	s.Start()
 	sink, err := New(Config{URL: s.URL, Mode: "events", APIKey: "xyzzy-api-key"}, message.Wording{}, slog.New(slog.DiscardHandler))
@@ -273,8 +273,8 @@ func TestServiceNowEventNotTaken(t *testing.T) {
 	sinktest.Tell(t, sink, sinktest.Story("bob")[0], "", sinks.VerdictPermanent, "0 events were inserted")
 }
 
-func TestServiceNowRender(t *testing.T) {
-	r := newSnRig(t, nil)
+func TestRender(t *testing.T) {
+	r := newRig(t, nil)
 	for i, want := range []string{"POST /api/now/table/incident\n{", "PATCH /api/now/table/incident/SYS_ID\n{", "PATCH /api/now/table/incident/SYS_ID\n{", "PATCH /api/now/table/incident/SYS_ID\n{", "PATCH /api/now/table/incident/SYS_ID\n{"} {
 		text, err := r.sink.Render(sinktest.Story("bob")[i])
 		if err != nil || !strings.HasPrefix(text, want) || !json.Valid([]byte(text[strings.IndexByte(text, '{'):])) {
@@ -287,7 +287,7 @@ func TestServiceNowRender(t *testing.T) {
 	}
 }
 
-func TestServiceNowConfig(t *testing.T) {
+func TestConfig(t *testing.T) {
 	good := Config{URL: "https://acme.service-now.com", Username: "mfawatch", Password: "xyzzy"}
 	for want, change := range map[string]func(c *Config){
 		"url: missing": func(c *Config) { c.URL = "" },
@@ -305,12 +305,11 @@ func TestServiceNowConfig(t *testing.T) {
 		"assignment_group: want the group's sys_id": func(c *Config) { c.AssignmentGroup = "Security" },
 		"fields: no column is called \"Caller ID\"": func(c *Config) { c.Fields = map[string]string{"Caller ID": "x"} },
 		"fields.state: set by mfawatch":             func(c *Config) { c.Fields = map[string]string{"state": "2"} },
-		"close_fields.close_code: set by":           func(c *Config) { c.CloseFields = map[string]string{"close_code": "2"} },
 		"urgency.urgent: no such severity":          func(c *Config) { c.Urgency = map[string]string{"urgent": "1"} },
 		"impact.high: missing":                      func(c *Config) { c.Impact = map[string]string{"high": ""} },
 		"templates.subject: no such part":           func(c *Config) { c.Templates = message.Templates{"subject": "x"} },
 		"templates.note: ":                          func(c *Config) { c.Templates = message.Templates{"note": "{{.Nothing}}"} },
-		"reply_timeout: want":                       func(c *Config) { c.ReplyTimeout = -1 },
+		"fields.close_code: set by":                 func(c *Config) { c.Fields = map[string]string{"close_code": "2"} },
 	} {
 		c := good
 		change(&c)
@@ -327,7 +326,7 @@ func TestServiceNowConfig(t *testing.T) {
 	}
 }
 
-func TestServiceNowCampaign(t *testing.T) {
+func TestCampaign(t *testing.T) {
 	if got := (&Sink{}).event(sinktest.CampaignStory()[0], false)["resource"]; got != "several users" {
 		t.Errorf("resource %q", got)
 	}

@@ -1,5 +1,3 @@
-// Package sinktest is the conformance suite that the tests of each channel run, with
-// the servers and stories that those tests share.
 package sinktest
 
 import (
@@ -54,14 +52,14 @@ type Server struct {
 	Inject func(f Fault) bool
 	// bodies are those of all requests so far.
 	Bodies func() []string
-	// secrets are parts of the configuration that nobody may see.
+	// secrets are parts of the configuration that must stay hidden.
 	Secrets []string
 	// wrong is what is wrong with a text that people see there: mark-up that
 	// works, a mention. nil: nothing could be.
 	Wrong func(text string) string
 }
 
-// Held is what a server has of an exposure, in words that fit all channels.
+// Held is the state of an exposure on a server, in words that fit all channels.
 type Held struct {
 	Cases int      // that were begun: incidents, tickets, threads; messages or records that begin one
 	State string   // of the last case: open, escalated or resolved; "" where there is none
@@ -138,7 +136,7 @@ func closeSink(s sinks.Sink) {
 	}
 }
 
-// sinks.VerdictTold sends, and wants it told.
+// told sends the alert, and wants no error.
 func (s *Server) told(ctx context.Context, t *testing.T, sink sinks.Sink, a *processor.Alert, ref string) string {
 	t.Helper()
 	newRef, err := sink.Send(ctx, a, ref)
@@ -148,8 +146,8 @@ func (s *Server) told(ctx context.Context, t *testing.T, sink sinks.Sink, a *pro
 	return newRef
 }
 
-// is compares what the server holds, but for the number of notes where that is
-// not given.
+// is compares the state of the server, except the number of notes where notes is
+// negative.
 func (s *Server) is(t *testing.T, a *processor.Alert, cases int, state string, notes int) {
 	t.Helper()
 	got := s.Holds(a)
@@ -184,7 +182,7 @@ func (c Channel) life(t *testing.T) {
 	s.is(t, other[4], 1, "resolved", 2)
 }
 
-// A step that is sent again, since nobody knows that it arrived, begins nothing
+// A step that is sent again, since it may have arrived, begins nothing
 // new and leaves the state as it is.
 func (c Channel) redelivery(t *testing.T) {
 	s := c.Start(t)

@@ -102,6 +102,11 @@ func (c Channel) hostile(t *testing.T) {
 			if !utf8.ValidString(shown) || strings.ContainsAny(shown, "\x00\x1b\x07\u202e\u2066\u2028\u2029\u200b\ufeff") {
 				t.Errorf("%.40q is shown as %.200q", text, shown)
 			}
+			for _, link := range []string{"www.evil", "://evil", "evil-login.co"} { // what clients make a link of
+				if strings.Contains(strings.ToLower(shown), link) {
+					t.Errorf("%.40q has the link %s: %.300q", text, link, shown)
+				}
+			}
 			if utf8.ValidString(text) && strings.HasPrefix(text, "é€") && strings.Contains(shown, "\ufffd") {
 				t.Errorf("%.40q is cut within a character: %.200q", text, shown)
 			}
@@ -156,7 +161,7 @@ func (c Channel) cancel(t *testing.T) {
 	s.is(t, a, 1, "open", 1)
 }
 
-// What is sent is made of the alert and the configuration alone: no clock.
+// Payloads depend only on the alert and the configuration: no clock.
 func (c Channel) sameBytes(t *testing.T) {
 	s := c.Start(t)
 	if !s.Inject(Fault{Status: http.StatusServiceUnavailable}) {

@@ -48,6 +48,16 @@ func CampaignStory() []*processor.Alert {
 	return all
 }
 
+// Named names the account of the alerts, as the policy does: beside its number, in
+// their titles too.
+func Named(name string, alerts ...*processor.Alert) []*processor.Alert {
+	for _, a := range alerts {
+		a.AccountName = name
+		a.Title = strings.Replace(a.Title, " in "+a.Account, " in "+name+" ("+a.Account+")", 1)
+	}
+	return alerts
+}
+
 // Alert returns an alert with that ID of an exposure of its own.
 func Alert(id string) *processor.Alert {
 	x, user := "x-"+id, "bob"
@@ -97,7 +107,7 @@ const (
 	HushBasic = "bWZhd2F0Y2g6eHl6enktcGFzc3dvcmQ=" // mfawatch:xyzzy-password
 )
 
-// Hushed fails when text holds a secret.
+// Hushed fails if text holds a secret.
 func Hushed(t *testing.T, text string) {
 	t.Helper()
 	if strings.Contains(text, "xyzzy") || strings.Contains(text, "T0PATH") || strings.Contains(text, HushBasic) {

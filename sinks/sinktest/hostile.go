@@ -2,7 +2,7 @@ package sinktest
 
 import "strings"
 
-// HostileTexts are what an attacker may be called, or send as a user agent.
+// HostileTexts are names and user agents of attackers.
 // Every channel is tried with each of them in every field that a record fills.
 var HostileTexts = []string{
 	"",
@@ -35,4 +35,5 @@ var HostileTexts = []string{
 	"=?utf-8?q?spoofed?= =?utf-8?b?PHNjcmlwdD4=?=",
 	`{"text":"injected"}`,
 	"AWS ROOT USER",
+	"Www.evil-login.com wWw.evil-login.com/aws evil-login.com login.evil-login.co.uk/x EVIL-LOGIN.COM evil-login.com@x",
 }

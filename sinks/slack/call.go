@@ -37,15 +37,14 @@ func (s *Sink) client() (client, error) {
 }
 
 // A apiHTTP is how the library reaches Slack: as every HTTP channel does, so
-// that what is no success comes back as an error with its verdict.
+// that a failure comes back as an error with its verdict.
 type apiHTTP struct {
 	http  *httpsend.Client
 	token string
 }
 
-// maxSlackReply is what is read of a reply: one of conversations.history holds
-// whole messages.
-const maxSlackReply = 4 << 20
+// maxReply bounds a reply: one of conversations.history holds whole messages.
+const maxReply = 4 << 20
 
 func (h apiHTTP) Do(r *http.Request) (*http.Response, error) {
 	var body []byte
@@ -56,7 +55,7 @@ func (h apiHTTP) Do(r *http.Request) (*http.Response, error) {
 		}
 	}
 	got, err := h.http.Send(r.Context(), httpsend.Request{
-		Method: r.Method, URL: r.URL.String(), Header: r.Header, Body: body, Secrets: []string{h.token}, Bound: maxSlackReply,
+		Method: r.Method, URL: r.URL.String(), Header: r.Header, Body: body, Secrets: []string{h.token}, Bound: maxReply,
 	})
 	switch {
 	case got.Status == http.StatusNotFound, got.Status == http.StatusMethodNotAllowed:
@@ -67,7 +66,7 @@ func (h apiHTTP) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: got.Status, Header: got.Header, Body: io.NopCloser(bytes.NewReader(got.Body)), Request: r}, nil
 }
 
-// tell brings one channel up to the alert.
+// tell brings the message in one channel up to date with the alert.
 func (s *Sink) tell(ctx context.Context, c client, channel string, a *processor.Alert, place *reference) error {
 	if place.Told == a.ID {
 		return nil
@@ -104,7 +103,7 @@ func (s *Sink) tell(ctx context.Context, c client, channel string, a *processor.
 }
 
 // loud reports whether a step is shown in the channel, not in the thread
-// alone: an edit tells nobody.
+// alone: an edit notifies no one.
 func loud(s exposure.Step) bool {
 	return s == exposure.Opened || s == exposure.Escalated || s == exposure.Exploited || s == exposure.Campaign
 }
@@ -151,14 +150,14 @@ func (s *Sink) edit(ctx context.Context, c client, at reference, m post) error {
 	return s.verdict("chat.update", err)
 }
 
-// posted is what looking for a message came to.
+// posted is the result of a search for a message.
 type posted struct {
 	found    string // its ts
 	possible bool   // it may be there, and could not be looked for
 }
 
-// maxSlackLook is how many messages are looked at.
-const maxSlackLook = 100
+// maxFetched is how many messages are looked at.
+const maxFetched = 100
 
 // lookUp looks for the message about the alert, in the thread or in the channel,
 // if it may be there already.
@@ -172,12 +171,12 @@ func (s *Sink) lookUp(ctx context.Context, c client, channel, thread string, a *
 	var err error
 	if thread == "" {
 		var history *slack.GetConversationHistoryResponse
-		history, err = c.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: channel, Oldest: oldest, Limit: maxSlackLook, IncludeAllMetadata: true})
+		history, err = c.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{ChannelID: channel, Oldest: oldest, Limit: maxFetched, IncludeAllMetadata: true})
 		if err == nil {
 			messages, more = history.Messages, history.HasMore
 		}
 	} else {
-		messages, more, _, err = c.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: channel, Timestamp: thread, Oldest: oldest, Limit: maxSlackLook, IncludeAllMetadata: true})
+		messages, more, _, err = c.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{ChannelID: channel, Timestamp: thread, Oldest: oldest, Limit: maxFetched, IncludeAllMetadata: true})
 	}
 	if _, refused := errors.AsType[slack.SlackErrorResponse](err); refused && !isCode(err, throttles...) {
 		return posted{possible: true}, nil
@@ -218,7 +217,7 @@ func (s *Sink) postHook(ctx context.Context, m post) error {
 	return hookVerdict(got, err)
 }
 
-// hookVerdict is httpsend.StatusError with what an incoming webhook means otherwise.
+// hookVerdict adds the exceptions of an incoming webhook to httpsend.StatusError.
 func hookVerdict(got httpsend.Reply, err error) error {
 	said := strings.TrimSpace(string(got.Body))
 	switch {

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
@@ -26,17 +27,17 @@ type Config struct {
 	httpsend.Config `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{APIURL: api, Config: httpsend.DefaultConfig()}
+	return Config{APIURL: api}
 }
 
 // MaxGroup is how many alerts one message of Slack can list.
 const MaxGroup = 100
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem"; none holds a secret. Files that are named have to be there
-// and readable.
+// Validate reports every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. The files that c
+// names must exist and be readable.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate()}
 	bad := func(text string) { errs = append(errs, errors.New(text)) }
@@ -80,15 +81,22 @@ func (c Config) token() (string, error) {
 // address is the webhook's as it is now.
 func (c Config) address() (string, error) { return secret.Address(c.URL, c.URLFile) }
 
-// channelName is the ID or the name of a channel; names have no capitals, but
-// may have letters of any script.
-var channelName = regexp.MustCompile(`^(?:[CGDU][A-Z0-9]{6,20}|#?[^\s\p{Lu}#@<>&,]{1,80})$`)
+// isChannel reports whether s may be the ID or the name of a channel. A name has
+// no capital letters; letters of every script are allowed.
+func isChannel(s string) bool {
+	if len(s) >= 7 && len(s) <= 21 && strings.ContainsRune("CGDU", rune(s[0])) && strings.Trim(s[1:], "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == "" {
+		return true
+	}
+	name := strings.TrimPrefix(s, "#")
+	n := utf8.RuneCountInString(name)
+	return n >= 1 && n <= 80 && !strings.ContainsAny(name, "#@<>&, \t\r\n\f") && !strings.ContainsFunc(name, unicode.IsUpper)
+}
 
 func channelProblem(field, channel string) error {
 	switch {
 	case channel == "":
 		return fmt.Errorf("%s: missing; want the ID of a channel, such as C0123456789 (at the end of its details), or its name", field)
-	case !channelName.MatchString(channel):
+	case !isChannel(channel):
 		return fmt.Errorf("%s: want the ID of a channel, such as C0123456789 (at the end of its details), or its name, got %.90q", field, channel)
 	}
 	return nil

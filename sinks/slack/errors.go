@@ -11,13 +11,13 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 )
 
 // What the errors of Slack's Web API mean: docs.slack.dev, chat.postMessage and
-// chat.update. What is in none of the lists is tried again.
+// chat.update. Errors in none of the lists are tried again.
 var (
 	throttles = []string{"ratelimited", "rate_limited", "message_limit_exceeded"}
 
@@ -61,7 +61,7 @@ func isCode(err error, codes ...string) bool {
 	return ok && slices.Contains(codes, refusal.Err)
 }
 
-// sinks.Verdict gives the verdict on what a method came to. What Slack has against the
+// verdict returns err, of a method, with its verdict. What Slack has against the
 // channel is the configuration's fault, which costs no alert.
 func (s *Sink) verdict(method string, err error) error {
 	if err == nil {
@@ -94,22 +94,22 @@ func (s *Sink) verdict(method string, err error) error {
 // A refusedBy shows its code, bounded: whatever answers chose it.
 type refusedBy struct{ slack.SlackErrorResponse }
 
-func (r refusedBy) Error() string { return exposure.Clean(r.Err, 100) }
+func (r refusedBy) Error() string { return safetext.Clean(r.Err, 100) }
 
 func (r refusedBy) Unwrap() error { return r.SlackErrorResponse }
 
-// hint is the next step, with what Slack says of it.
+// hint returns the next step, with Slack's own words on it.
 func hint(r slack.SlackErrorResponse) string {
 	var words []string
 	hint := hints[r.Err]
 	if r.Err == "missing_scope" {
-		hint = "add the scope " + exposure.Clean(cmp.Or(r.Needed, "chat:write"), 100) + " to the app (OAuth & Permissions), and install it again"
+		hint = "add the scope " + safetext.Clean(cmp.Or(r.Needed, "chat:write"), 100) + " to the app (OAuth & Permissions), and install it again"
 	}
 	if hint != "" {
 		words = append(words, hint)
 	}
 	for _, m := range r.ResponseMetadata.Messages {
-		words = append(words, exposure.Clean(m, httpsend.MaxExcerpt))
+		words = append(words, safetext.Clean(m, httpsend.MaxExcerpt))
 	}
 	if len(words) == 0 {
 		return ""

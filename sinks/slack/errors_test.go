@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks"
@@ -14,7 +13,7 @@ import (
 )
 
 // Every error of the documentation, with its verdict and the next step.
-func TestSlackErrors(t *testing.T) {
+func TestErrors(t *testing.T) {
 	for codes, want := range map[string]struct {
 		own, other sinks.Verdict // of the configuration's channel, of a route's
 		says       string
@@ -31,7 +30,7 @@ func TestSlackErrors(t *testing.T) {
 		"msg_too_long msg_blocks_too_long invalid_blocks no_text":   {sinks.VerdictPermanent, sinks.VerdictPermanent, ""},
 	} {
 		for code := range strings.FieldsSeq(codes) {
-			s, fake, _ := newTestSlack(t, Config{})
+			s, fake, _ := newTestSink(t, Config{})
 			other, err := s.To([]string{room})
 			if err != nil {
 				t.Fatal(err)
@@ -65,7 +64,7 @@ func TestSlackErrors(t *testing.T) {
 		"another status of success": {sinktest.Fault{Status: 204}, sinks.VerdictAmbiguous, ""},
 		"HTML of an error":          {sinktest.Fault{Status: 502, Body: "<html>"}, sinks.VerdictAmbiguous, "502"},
 	} {
-		s, _, server := newTestSlack(t, Config{})
+		s, _, server := newTestSink(t, Config{})
 		server.Inject(f.Fault)
 		_, err := s.Send(t.Context(), sinktest.Story("bob")[0], "")
 		if v, _ := sinks.VerdictOf(err); v != f.want || !strings.Contains(err.Error(), f.says) || len(err.Error()) > 1000 {
@@ -75,7 +74,7 @@ func TestSlackErrors(t *testing.T) {
 	}
 }
 
-func TestSlackHookErrors(t *testing.T) {
+func TestHookErrors(t *testing.T) {
 	for _, tt := range []struct {
 		sinktest.Fault
 		want sinks.Verdict
@@ -111,7 +110,7 @@ func TestSlackHookErrors(t *testing.T) {
 	}
 }
 
-func TestSlackMistakes(t *testing.T) {
+func TestMistakes(t *testing.T) {
 	good := Config{Token: token, Channel: "security-alerts"}
 	for _, channel := range []string{"security-alerts", "#security", "C0123456789", "G0123456789", "D0123456789", "сигналы", "警報"} {
 		c := good
@@ -137,7 +136,6 @@ func TestSlackMistakes(t *testing.T) {
 		"two URLs":                {Spoil: func(c *Config) { c.Token, c.Channel, c.URL, c.URLFile = "", "", hook, "x" }, Want: "url_file: set beside url"},
 		"no API":                  {Spoil: func(c *Config) { c.APIURL = "slack.com" }, Want: "api_url: want https://slack.com/api/"},
 		"template":                {Spoil: func(c *Config) { c.Templates = message.Templates{"body": "x"} }, Want: "templates.body: no such part; known are title, text"},
-		"wait":                    {Spoil: func(c *Config) { c.ConnectTimeout = time.Hour }, Want: "connect_timeout: want"},
 	}
 	sinktest.Mistakes(t, good, tests, func(c Config) error {
 		_, err := New(c, message.Wording{})

@@ -55,9 +55,9 @@ type listedIn struct {
 	told map[[2]string]bool // by channel and alert
 }
 
-// maxSlackListed bounds what is remembered of alerts that some channel was never
+// maxListed bounds what is remembered of alerts that some channel was never
 // told.
-const maxSlackListed = 10_000
+const maxListed = 10_000
 
 func (l *listedIn) has(channel string, a *processor.Alert) bool {
 	l.mu.Lock()
@@ -65,7 +65,7 @@ func (l *listedIn) has(channel string, a *processor.Alert) bool {
 	return l.told[[2]string{channel, a.ID}]
 }
 
-// left is those of the alerts that the channel was not told.
+// left returns the alerts that were not posted to the channel.
 func (l *listedIn) left(channel string, alerts []*processor.Alert) (left []*processor.Alert) {
 	for _, a := range alerts {
 		if !l.has(channel, a) {
@@ -78,7 +78,7 @@ func (l *listedIn) left(channel string, alerts []*processor.Alert) (left []*proc
 func (l *listedIn) note(channel string, alerts []*processor.Alert) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.told) > maxSlackListed {
+	if len(l.told) > maxListed {
 		clear(l.told)
 	}
 	for _, a := range alerts {

@@ -19,10 +19,10 @@ import (
 // Limits, in characters. Slack's own are 150 for a header and about 13,000 for
 // all blocks of a message; ours keep it to what is read.
 const (
-	maxSlackHeader = 150
-	maxSlackTitle  = 140 // with room for what is escaped, and the sign in front
-	maxSlackText   = 900
-	maxSlackFacts  = 1500 // all of them
+	maxHeader = 150
+	maxTitle  = 140 // leaves room for escapes and the sign in front
+	maxText   = 900
+	maxFacts  = 1500 // all of them
 )
 
 // eventType is the type of the metadata by which our messages are known.
@@ -80,11 +80,11 @@ func looksOf(a *processor.Alert) looks {
 	return bySeverity[exposure.High]
 }
 
-// message is what is posted of the alert.
+// message returns the message about the alert.
 func (s *Sink) message(a *processor.Alert, possible bool) post {
 	m := s.words.Message(a)
 	out := s.compose(a, m, beginning{Facts: facts(m.Facts), Links: m.Links}, possible)
-	out.begin.Title = safetext.CutRunes(m.Title, maxSlackTitle)
+	out.begin.Title = safetext.CutRunes(m.Title, maxTitle)
 	payload := map[string]any{"alert": a.ID}
 	if a.Exposure != nil {
 		payload["exposure"] = *a.Exposure
@@ -93,7 +93,7 @@ func (s *Sink) message(a *processor.Alert, possible bool) post {
 	return out
 }
 
-// standing is what the message that began so is edited to.
+// standing returns the message to which the one that began so is edited.
 func (s *Sink) standing(a *processor.Alert, begin beginning) post {
 	return s.compose(a, s.words.Message(a), begin, false)
 }
@@ -101,9 +101,9 @@ func (s *Sink) standing(a *processor.Alert, begin beginning) post {
 // compose puts a message together: how things stand now, above what is known.
 func (s *Sink) compose(a *processor.Alert, m message.Message, begin beginning, possible bool) post {
 	looks := looksOf(a)
-	title := safetext.CutRunes(strings.Join(strings.Fields(s.texts.Or(m.Title, "title", m, a, 4*maxSlackHeader)), " "), maxSlackTitle)
+	title := safetext.CutRunes(strings.Join(strings.Fields(s.texts.Or(m.Title, "title", m, a, 4*maxHeader)), " "), maxTitle)
 	title = cmp.Or(title, "MFA removed")
-	out := post{text: escape(m.Short, maxSlackText), begin: begin}
+	out := post{text: escape(m.Short, maxText), begin: begin}
 	out.blocks = []slack.Block{header(looks.sign + " " + title)}
 
 	var text lines
@@ -111,12 +111,12 @@ func (s *Sink) compose(a *processor.Alert, m message.Message, begin beginning, p
 		text.say("This may be here twice: nobody answered when it was sent before.", "")
 		out.text += " (this may be here twice)"
 	}
-	if written := s.texts.Or("", "text", m, a, 4*maxSlackText); written != "" {
+	if written := s.texts.Or("", "text", m, a, 4*maxText); written != "" {
 		for line := range strings.Lines(cutLines(written)) {
 			text.say("", strings.TrimSuffix(line, "\n"))
 		}
 	} else {
-		text.say("", safetext.CutRunes(m.Summary, maxSlackText))
+		text.say("", safetext.CutRunes(m.Summary, maxText))
 		text.say("What to do", m.Advice)
 	}
 	if len(text.elements) > 0 {
@@ -146,13 +146,13 @@ func (s *Sink) group(alerts []*processor.Alert, possible bool) post {
 	})
 	looks := looksOf(worst)
 	title := fmt.Sprintf("%d more alerts, the worst %s", len(alerts), safetext.CutRunes(string(worst.Severity), 20))
-	out := post{text: escape(title, maxSlackText)}
+	out := post{text: escape(title, maxText)}
 	out.blocks = []slack.Block{header(looks.sign + " " + title)}
 	var list lines
 	if possible {
 		list.say("This may be here twice: nobody answered when it was sent before.", "")
 	}
-	room := max(40, min(maxSlackTitle, 9000/len(alerts)-20)) // characters for each
+	room := max(40, min(maxTitle, 9000/len(alerts)-20)) // characters for each
 	for _, a := range alerts {
 		list.say("", looksOf(a).sign+" "+safetext.CutRunes(s.words.Message(a).Title, room))
 	}
@@ -169,7 +169,7 @@ func (s *Sink) group(alerts []*processor.Alert, possible bool) post {
 // header is a line in large letters. Entities are made of what would mean
 // something in other places, in case this is one.
 func header(text string) slack.Block {
-	return slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, escape(text, maxSlackHeader), false, false))
+	return slack.NewHeaderBlock(slack.NewTextBlockObject(slack.PlainTextType, escape(text, maxHeader), false, false))
 }
 
 // lines are the elements of a section of rich text, in lines.
@@ -214,7 +214,7 @@ func (l *lines) end() {
 
 // facts are as many as there is room for.
 func facts(facts []message.Fact) []message.Fact {
-	room := maxSlackFacts
+	room := maxFacts
 	for i, f := range facts {
 		if room -= utf8.RuneCountInString(f.Name) + utf8.RuneCountInString(f.Value); room < 0 {
 			return append(slices.Clone(facts[:i]), message.Fact{Name: "More", Value: "… see mfawatch"})
@@ -223,10 +223,10 @@ func facts(facts []message.Fact) []message.Fact {
 	return facts
 }
 
-// cutLines cleans and cuts what a template wrote, but for its lines.
+// cutLines cleans and cuts the text of a template, and keeps its lines.
 func cutLines(text string) string {
 	var lines []string
-	room := maxSlackText
+	room := maxText
 	for line := range strings.Lines(text) {
 		line = safetext.CutRunes(strings.TrimRight(line, "\r\n"), max(room, 1))
 		lines = append(lines, line)
@@ -237,7 +237,7 @@ func cutLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// escapes are what shows the characters that mean something to Slack.
+// escapes replaces the characters that have a meaning in Slack.
 var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 
 // escape makes text mean nothing but itself, in a number of characters.
@@ -253,7 +253,7 @@ func escape(text string, max int) string {
 	}
 }
 
-// Render is the message that would be posted of the alert.
+// Render returns the message about the alert.
 func (s *Sink) Render(a *processor.Alert) (string, error) {
 	m := s.message(a, false)
 	text, err := json.MarshalIndent(struct {

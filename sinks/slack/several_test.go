@@ -11,8 +11,8 @@ import (
 )
 
 // A campaign that grows is news to the channel, not to the thread alone.
-func TestSlackCampaign(t *testing.T) {
-	s, fake, _ := newTestSlack(t, Config{})
+func TestCampaign(t *testing.T) {
+	s, fake, _ := newTestSink(t, Config{})
 	sinktest.TellAll(t, s, "", sinktest.CampaignStory()...)
 	var loud []string
 	for _, m := range fake.list() {
@@ -25,8 +25,8 @@ func TestSlackCampaign(t *testing.T) {
 
 // One channel that is set up wrong keeps the alert from no other of the same
 // sink, nor what follows it; where nobody can be told, nothing is given up.
-func TestSlackOneOfSeveral(t *testing.T) {
-	s, fake, _ := newTestSlack(t, Config{})
+func TestOneOfSeveral(t *testing.T) {
+	s, fake, _ := newTestSink(t, Config{})
 	sink, err := s.To([]string{"#gone", room})
 	if err != nil {
 		t.Fatal(err)
@@ -61,8 +61,8 @@ func TestSlackOneOfSeveral(t *testing.T) {
 
 // A list that one channel got and another did not is not posted to the first
 // again, be it as a list or alert by alert.
-func TestSlackGroupOneOfSeveral(t *testing.T) {
-	s, fake, _ := newTestSlack(t, Config{})
+func TestGroupOneOfSeveral(t *testing.T) {
+	s, fake, _ := newTestSink(t, Config{})
 	sink, err := s.To([]string{room, "#security"})
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,3 @@
-// Package slack keeps a message with a thread for each exposure.
 package slack
 
 import (
@@ -14,7 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// A Sink keeps a message for each exposure: edited as things go on, with each
+// Sink keeps a message for each exposure: edited as things go on, with each
 // step answered in its thread.
 type Sink struct {
 	config     Config
@@ -30,8 +29,8 @@ var (
 	_ sinks.GroupSender = (*Sink)(nil)
 )
 
-// New returns a sink that says what it has to say in the words of w. It
-// asks nobody on the network. The caller closes it.
+// New returns a sink that words its alerts as w says. It makes no request. The caller
+// closes it.
 func New(c Config, w message.Wording) (*Sink, error) {
 	c.APIURL = strings.TrimRight(cmp.Or(c.APIURL, api), "/") + "/"
 	if err := c.Validate(); err != nil {
@@ -48,7 +47,7 @@ func New(c Config, w message.Wording) (*Sink, error) {
 	return &Sink{config: c, words: w, texts: texts, http: p, listed: &listedIn{told: map[[2]string]bool{}}}, nil
 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (s *Sink) Close() error { return s.http.Close() }
 
 // To is the sink for other channels. It is closed with s, and by itself need not
@@ -70,7 +69,7 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 	return &other, nil
 }
 
-// channels are those that are told.
+// channels lists the channels to post to.
 func (s *Sink) channels() []string {
 	if s.recipients != nil {
 		return s.recipients

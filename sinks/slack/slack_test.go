@@ -48,7 +48,7 @@ func conform(hooked, history bool) func(t *testing.T) *sinktest.Server {
 	}
 }
 
-func TestSlackConforms(t *testing.T) {
+func TestConforms(t *testing.T) {
 	verdicts := map[int]sinks.Verdict{404: sinks.VerdictMisconfigured, 405: sinks.VerdictMisconfigured}
 	maybe := "Slack knows no key: without the right to read the channel, a message whose answer was lost is sent again"
 	t.Run("app", func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestSlackConforms(t *testing.T) {
 	})
 }
 
-func newTestSlack(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPServer) {
+func newTestSink(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPServer) {
 	t.Helper()
 	fake := &server{token: token, channel: room, name: "security", refuse: map[string][]string{}}
 	server := sinktest.NewHTTPServer(t, fake)
@@ -73,7 +73,7 @@ func newTestSlack(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPServer)
 	if c.Channel == "" {
 		c.Channel = room
 	}
-	s, err := New(c, message.Wording{Page: "https://mfawatch.example.net", Accounts: map[string]string{"000000000000": "payments"}})
+	s, err := New(c, message.Wording{Page: "https://mfawatch.example.net"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,9 +83,9 @@ func newTestSlack(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPServer)
 
 // The message says how things stand, keeps what was told first, and has each
 // step in its thread; what is loud is in the channel too.
-func TestSlackStory(t *testing.T) {
-	s, fake, _ := newTestSlack(t, Config{Channel: "#security"})
-	story := sinktest.Story("bob")
+func TestStory(t *testing.T) {
+	s, fake, _ := newTestSink(t, Config{Channel: "#security"})
+	story := sinktest.Named("payments", sinktest.Story("bob")...)
 	story[4].Actor.ARN = "arn:aws:iam::000000000000:user/bob"
 	ref := sinktest.TellAll(t, s, "", story...)
 	all := fake.list()
@@ -130,10 +130,10 @@ func TestSlackStory(t *testing.T) {
 
 // What cannot be edited is answered, in the channel too; what cannot be answered
 // is told anew, and the exposure goes on there.
-func TestSlackFallsBack(t *testing.T) {
+func TestFallsBack(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, code := range []string{"cant_update_message", "edit_window_closed"} {
-		s, fake, _ := newTestSlack(t, Config{})
+		s, fake, _ := newTestSink(t, Config{})
 		ref := sinktest.TellAll(t, s, "", story[0])
 		fake.refuse["chat.update"] = []string{code}
 		sinktest.TellAll(t, s, ref, story[3])
@@ -142,7 +142,7 @@ func TestSlackFallsBack(t *testing.T) {
 		}
 	}
 	for _, code := range []string{"thread_not_found", "cannot_reply_to_message", "restricted_action_thread_locked"} {
-		s, fake, _ := newTestSlack(t, Config{})
+		s, fake, _ := newTestSink(t, Config{})
 		ref := sinktest.TellAll(t, s, "", story[0])
 		fake.refuse["chat.postMessage"] = []string{code}
 		ref = sinktest.TellAll(t, s, ref, story[1])
@@ -151,7 +151,7 @@ func TestSlackFallsBack(t *testing.T) {
 			t.Errorf("%s: %+v", code, all)
 		}
 	}
-	s, fake, _ := newTestSlack(t, Config{})
+	s, fake, _ := newTestSink(t, Config{})
 	ref := sinktest.TellAll(t, s, "", story[0])
 	fake.remove(fake.list()[0].TS)
 	ref = sinktest.TellAll(t, s, ref, story[1])
@@ -162,11 +162,11 @@ func TestSlackFallsBack(t *testing.T) {
 }
 
 // A message that may be there twice says so, unless it was looked for.
-func TestSlackPossiblyACopy(t *testing.T) {
+func TestPossiblyACopy(t *testing.T) {
 	const says = "may be here twice"
 	a := sinktest.Story("bob")[0]
 	for _, history := range []bool{false, true} {
-		s, fake, _ := newTestSlack(t, Config{})
+		s, fake, _ := newTestSink(t, Config{})
 		fake.history = history
 		if _, err := s.Send(sinks.WithPerhapsArrived(t.Context()), a, ""); err != nil {
 			t.Fatal(err)
@@ -180,7 +180,7 @@ func TestSlackPossiblyACopy(t *testing.T) {
 		}
 	}
 	// Slack is busy: nothing is sent blindly.
-	s, fake, _ := newTestSlack(t, Config{})
+	s, fake, _ := newTestSink(t, Config{})
 	fake.refuse["conversations.history"] = []string{"ratelimited"}
 	_, err := s.Send(sinks.WithPerhapsArrived(t.Context()), a, "")
 	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictThrottled || len(fake.list()) != 0 {
@@ -189,8 +189,8 @@ func TestSlackPossiblyACopy(t *testing.T) {
 }
 
 // Where one channel of several fails, those that were told are not told again.
-func TestSlackTo(t *testing.T) {
-	s, fake, _ := newTestSlack(t, Config{})
+func TestTo(t *testing.T) {
+	s, fake, _ := newTestSink(t, Config{})
 	sink, err := s.To([]string{room, "#security"})
 	if err != nil {
 		t.Fatal(err)
@@ -224,8 +224,8 @@ func TestSlackTo(t *testing.T) {
 }
 
 // A storm is one message with a list, however long and whatever stands in it.
-func TestSlackGroup(t *testing.T) {
-	s, fake, _ := newTestSlack(t, Config{})
+func TestGroup(t *testing.T) {
+	s, fake, _ := newTestSink(t, Config{})
 	var alerts []*processor.Alert
 	for i := range MaxGroup {
 		a := sinktest.Story(fmt.Sprint("bob", i))[0]
@@ -234,6 +234,7 @@ func TestSlackGroup(t *testing.T) {
 	}
 	alerts[7].Severity = exposure.Critical
 	alerts[8].Title = "MFA removed from eve in 000000000000"
+	sinktest.Named("payments", alerts[8])
 	if err := s.SendGroup(t.Context(), alerts); err != nil {
 		t.Fatal(err)
 	}
@@ -256,9 +257,9 @@ func TestSlackGroup(t *testing.T) {
 	}
 }
 
-func TestSlackTemplates(t *testing.T) {
-	s, fake, _ := newTestSlack(t, Config{Templates: message.Templates{"title": "{{upper .Severity}} <{{.Alert.Account}}>", "text": "first: {{.Title}}\nsecond: {{join .Reasons \", \"}}\n"}})
-	sinktest.TellAll(t, s, "", sinktest.Story("bob")[0])
+func TestTemplates(t *testing.T) {
+	s, fake, _ := newTestSink(t, Config{Templates: message.Templates{"title": "{{upper .Severity}} <{{.Alert.Account}}>", "text": "first: {{.Title}}\nsecond: {{join .Reasons \", \"}}\n"}})
+	sinktest.TellAll(t, s, "", sinktest.Named("payments", sinktest.Story("bob")...)[0])
 	shown := strings.Join(fake.list()[0].shown, "\n")
 	for _, want := range []string{"🟠 HIGH &lt;000000000000&gt;", "first: MFA removed from bob in payments (000000000000) by tester\nsecond: other_actor"} {
 		if !strings.Contains(shown, want) {
@@ -271,9 +272,9 @@ func TestSlackTemplates(t *testing.T) {
 }
 
 // A token that is changed under its name is used at once.
-func TestSlackTokenFile(t *testing.T) {
+func TestTokenFile(t *testing.T) {
 	path := sinktest.SecretFile(t, token+"\n")
-	s, fake, _ := newTestSlack(t, Config{TokenFile: path})
+	s, fake, _ := newTestSink(t, Config{TokenFile: path})
 	sinktest.TellAll(t, s, "", sinktest.Story("bob")[0])
 	for text, want := range map[string]sinks.Verdict{"xoxb-xyzzy-other": sinks.VerdictMisconfigured, "xyzzy": sinks.VerdictMisconfigured, "": sinks.VerdictMisconfigured} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -296,7 +297,7 @@ func TestSlackTokenFile(t *testing.T) {
 
 // A message that is too long for its place is cut to the character, whatever is
 // escaped in it.
-func TestSlackEscape(t *testing.T) {
+func TestEscape(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain":                  "plain",
 		"<!channel>":             "&lt;!channel&gt;",
@@ -320,7 +321,7 @@ func TestSlackEscape(t *testing.T) {
 
 // The library goes through our connections: their authority, their certificate,
 // their bounds.
-func TestSlackOverTLS(t *testing.T) {
+func TestOverTLS(t *testing.T) {
 	server := sinktest.QuietServer(t, (&server{token: token, channel: room}).ServeHTTP)
 	server.StartTLS()
 	for want, tls := range map[sinks.Verdict]secret.TLSConfig{sinks.VerdictTold: {CAFile: sinktest.WritePEM(t, server)}, sinks.VerdictMisconfigured: {}} {
@@ -337,7 +338,7 @@ func TestSlackOverTLS(t *testing.T) {
 }
 
 // Whatever a ref is, it is read, and what was read is the ref of the next time.
-func FuzzSlackPlaces(f *testing.F) {
+func FuzzPlaces(f *testing.F) {
 	f.Add("")
 	f.Add("posted")
 	f.Add(`{"C0123456789":{"channel":"C0123456789","ts":"1777622591.000001","told":"x","title":"t","facts":[{"Name":"a","Value":"b"}]}}`)

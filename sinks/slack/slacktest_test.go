@@ -11,7 +11,7 @@ import (
 
 // The server that comes with the library reads the blocks and attachments into
 // the library's types, or answers 500. It knows neither edits nor limits.
-func TestSlackAgainstSlacktest(t *testing.T) {
+func TestAgainstSlacktest(t *testing.T) {
 	server := slacktest.NewTestServer()
 	server.Start()
 	defer server.Stop()

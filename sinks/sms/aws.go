@@ -17,7 +17,7 @@ import (
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 )
@@ -50,7 +50,7 @@ func (s *snsTexter) text(ctx context.Context, to, body, _ string) (id string, er
 	}
 	switch {
 	case s.from == "":
-	case shortCode.MatchString(s.from):
+	case shortCode().MatchString(s.from):
 		in.MessageAttributes["AWS.MM.SMS.OriginationNumber"] = text(s.from)
 	default:
 		in.MessageAttributes["AWS.SNS.SMS.SenderID"] = text(s.from)
@@ -69,7 +69,7 @@ type voiceTexter struct {
 	send func(context.Context, *voice.SendTextMessageInput, ...func(*voice.Options)) (*voice.SendTextMessageOutput, error) // see publish
 }
 
-func newSMSVoice(from string, a aws.Config) *voiceTexter {
+func newVoice(from string, a aws.Config) *voiceTexter {
 	return &voiceTexter{from, a, voice.NewFromConfig(a, func(o *voice.Options) { o.Retryer = aws.NopRetryer{} }).SendTextMessage}
 }
 
@@ -79,7 +79,7 @@ func (v *voiceTexter) text(ctx context.Context, to, body, alert string) (id stri
 	}
 	in := &voice.SendTextMessageInput{
 		DestinationPhoneNumber: aws.String(to), MessageBody: aws.String(body), MessageType: voicetypes.MessageTypeTransactional,
-		TimeToLive: aws.Int32(validitySeconds), Context: map[string]string{"alert": exposure.Clean(alert, 100)},
+		TimeToLive: aws.Int32(validitySeconds), Context: map[string]string{"alert": safetext.Clean(alert, 100)},
 	}
 	if v.from != "" {
 		in.OriginationIdentity = aws.String(v.from)
@@ -96,7 +96,7 @@ func messageID(service string, id *string) (string, error) {
 	if aws.ToString(id) == "" {
 		return "", sinks.Ambiguous(errors.New(service + " answered without the message's ID"))
 	}
-	return exposure.Clean(*id, 64), nil
+	return safetext.Clean(*id, 64), nil
 }
 
 // ready looks for credentials before anything is sent, so that what fails there
@@ -109,7 +109,7 @@ func ready(ctx context.Context, a aws.Config) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return sinks.Misconfigured(fmt.Errorf("no credentials of AWS: %s; give the machine a role, or set access_key_id", exposure.Clean(err.Error(), httpsend.MaxErrorText)))
+		return sinks.Misconfigured(fmt.Errorf("no credentials of AWS: %s; give the machine a role, or set access_key_id", safetext.Clean(err.Error(), httpsend.MaxErrorText)))
 	}
 	return nil
 }
@@ -126,7 +126,7 @@ var (
 	awsRights = []string{"AuthorizationError", "AuthorizationErrorException", "AccessDenied", "AccessDeniedException", "NotAuthorized", "OptInRequired", "UserError", "UserErrorException"}
 )
 
-// judgeAWS is what a failure means for the message. Throttling comes as 400 from
+// judgeAWS returns err with the verdict on the message. Throttling comes as 400 from
 // SNS. What did not reach AWS is tried again; what was not answered, or with a
 // 5xx, may be sent: Ambiguous. A number that is refused is Permanent, all else
 // is about the account: Misconfigured.
@@ -135,7 +135,7 @@ func judgeAWS(ctx context.Context, service string, err error) error {
 		if hint != "" {
 			hint = "; " + hint
 		}
-		return fmt.Errorf("%s answered %s%s", service, exposure.Clean(text, httpsend.MaxErrorText), hint)
+		return fmt.Errorf("%s answered %s%s", service, safetext.Clean(text, httpsend.MaxErrorText), hint)
 	}
 	status, header := 0, http.Header{}
 	if resp, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && resp.Response != nil {
@@ -207,13 +207,13 @@ func judgeUnanswered(ctx context.Context, err error) error {
 		return httpsend.Cause(ctx, op)
 	}
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return errors.New(exposure.Clean(err.Error(), httpsend.MaxErrorText))
+		return errors.New(safetext.Clean(err.Error(), httpsend.MaxErrorText))
 	}
 	if httpsend.TLSRefused(err) {
-		return sinks.Misconfigured(errors.New(exposure.Clean(err.Error(), httpsend.MaxErrorText) + "; check endpoint, and AWS_CA_BUNDLE"))
+		return sinks.Misconfigured(errors.New(safetext.Clean(err.Error(), httpsend.MaxErrorText) + "; check endpoint, and AWS_CA_BUNDLE"))
 	}
 	if ctx.Err() != nil {
 		return sinks.Ambiguous(fmt.Errorf("no answer: %w", context.Cause(ctx)))
 	}
-	return sinks.Ambiguous(errors.New("no answer: " + exposure.Clean(err.Error(), httpsend.MaxErrorText)))
+	return sinks.Ambiguous(errors.New("no answer: " + safetext.Clean(err.Error(), httpsend.MaxErrorText)))
 }

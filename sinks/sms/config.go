@@ -7,13 +7,14 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// An Config says who sends the text messages, and to whom. The token's file
+// Config configures the provider of text messages, and their recipients. The token's file
 // is read for each attempt, so that it may change under its name. How AWS is
 // reached is not in it.
 type Config struct {
@@ -38,24 +39,24 @@ type Config struct {
 	httpsend.Config `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said.
-func DefaultConfig() Config { return Config{Resolved: true, Config: httpsend.DefaultConfig()} }
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config { return Config{Resolved: true} }
 
 // AWS reports whether the provider is one of AWS's.
 func (c Config) AWS() bool { return c.Provider == providerSNS || c.Provider == providerVoice }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem"; none holds a secret. Files that are named have to be there
-// and readable.
+// Validate reports every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. The files that c
+// names must exist and be readable.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if len(c.To) == 0 || len(c.To) > maxSMSTo {
-		bad("to: want 1 to %d numbers such as +15551234567, got %d", maxSMSTo, len(c.To))
+	if len(c.To) == 0 || len(c.To) > maxTo {
+		bad("to: want 1 to %d numbers such as +15551234567, got %d", maxTo, len(c.To))
 	}
 	for i, to := range c.To {
 		switch {
-		case !number.MatchString(to):
+		case !number().MatchString(to):
 			bad("to[%d]: want a number with + and its country's code, such as +15551234567, got %.30q", i, to)
 		case slices.Contains(c.To[:i], to):
 			bad("to[%d]: %s is there twice", i, to)
@@ -63,11 +64,11 @@ func (c Config) Validate() error {
 	}
 	switch c.Provider {
 	case providerSNS:
-		if c.From != "" && !shortCode.MatchString(c.From) && (len(c.From) > 11 || !sender.MatchString(c.From)) {
+		if c.From != "" && !shortCode().MatchString(c.From) && (len(c.From) > 11 || !sender().MatchString(c.From)) {
 			bad("from: want a number of yours, or a sender ID of at most 11 letters and digits, got %.60q", c.From)
 		}
 	case providerVoice:
-		if c.From != "" && !voiceFrom.MatchString(c.From) {
+		if c.From != "" && !voiceFrom().MatchString(c.From) {
 			bad("from: want the number, ID or ARN of a number, pool or sender ID, got %.60q", c.From)
 		}
 	case providerTwilio:
@@ -97,10 +98,10 @@ func (c Config) Validate() error {
 func (c Config) validateTwilio() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if !sid.MatchString(c.AccountSID) || !strings.HasPrefix(c.AccountSID, "AC") {
+	if !sid().MatchString(c.AccountSID) || !strings.HasPrefix(c.AccountSID, "AC") {
 		bad("account_sid: want the account's SID, AC and 32 hexadecimal digits")
 	}
-	if c.APIKey != "" && (!sid.MatchString(c.APIKey) || !strings.HasPrefix(c.APIKey, "SK")) {
+	if c.APIKey != "" && (!sid().MatchString(c.APIKey) || !strings.HasPrefix(c.APIKey, "SK")) {
 		bad("api_key: want the SID of an API key, SK and 32 hexadecimal digits; its secret is auth_token_file")
 	}
 	switch {
@@ -113,7 +114,7 @@ func (c Config) validateTwilio() error {
 	switch {
 	case c.From == "":
 		bad("from: missing; want a number of the account, a sender ID, or the SID of a messaging service (MG…)")
-	case !shortCode.MatchString(c.From) && !(sid.MatchString(c.From) && strings.HasPrefix(c.From, "MG")) && (len(c.From) > 11 || !sender.MatchString(c.From)):
+	case !shortCode().MatchString(c.From) && !(sid().MatchString(c.From) && strings.HasPrefix(c.From, "MG")) && (len(c.From) > 11 || !sender().MatchString(c.From)):
 		bad("from: want a number of the account, a sender ID of at most 11 letters and digits, or the SID of a messaging service (MG…), got %.60q", c.From)
 	}
 	if u, err := url.Parse(c.URL); err != nil || c.URL != "" && (u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
@@ -135,15 +136,15 @@ const (
 )
 
 const (
-	maxSMSTo        = 20
+	maxTo           = 20
 	twilioURL       = "https://api.twilio.com"
 	validitySeconds = 3600 // seconds in which a message has to arrive: later it is old news
 )
 
 var (
-	number    = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
-	sender    = regexp.MustCompile(`^[A-Za-z0-9 -]{0,10}[A-Za-z][A-Za-z0-9 -]{0,10}$`)
-	shortCode = regexp.MustCompile(`^\+?[0-9]{3,15}$`)
-	voiceFrom = regexp.MustCompile(`^[A-Za-z0-9_:/+-]{1,256}$`)
-	sid       = regexp.MustCompile(`^[A-Z]{2}[0-9a-fA-F]{32}$`)
+	number    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`) })
+	sender    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9 -]{0,10}[A-Za-z][A-Za-z0-9 -]{0,10}$`) })
+	shortCode = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\+?[0-9]{3,15}$`) })
+	voiceFrom = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_:/+-]{1,256}$`) })
+	sid       = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Z]{2}[0-9a-fA-F]{32}$`) })
 )

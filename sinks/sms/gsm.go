@@ -19,8 +19,8 @@ const (
 	gsmExtension = "^{}\\[~]|€"
 )
 
-// gsmInstead is what is written for characters that have none, and whose letter
-// without its accents does not do it.
+// gsmInstead replaces characters outside the alphabet whose letter without its accents
+// is no substitute.
 var gsmInstead = strings.NewReplacer(
 	"‘", "'", "’", "'", "‚", "'", "‛", "'", "′", "'", "`", "'", "´", "'",
 	"“", "\"", "”", "\"", "„", "\"", "‟", "\"", "″", "\"", "«", "\"", "»", "\"",
@@ -67,7 +67,7 @@ func gsmLetters(r rune) string {
 	return b.String()
 }
 
-// gsmSeptets is what a character takes, 0 for one that is not in the alphabet.
+// gsmSeptets returns the septets of a character, 0 for one that is not in the alphabet.
 func gsmSeptets(r rune) int {
 	switch {
 	case strings.ContainsRune(gsmBasic, r):
@@ -78,7 +78,7 @@ func gsmSeptets(r rune) int {
 	return 0
 }
 
-// gsmLength is what text of the alphabet takes.
+// gsmLength returns the septets of text in the alphabet.
 func gsmLength(text string) (n int) {
 	for _, r := range text {
 		n += gsmSeptets(r)

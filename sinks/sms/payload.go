@@ -12,22 +12,22 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// parts are what templates may write.
+// parts lists the parts that templates can write.
 var parts = []string{"text"}
 
 // body is the message about an alert: how bad, who, what and where, when, and
 // then as there is room a link, or else what to do. It is a pure function of the
 // alert and the configuration.
 func (s *Sink) body(a *processor.Alert) string {
-	m := message.Unlinked(s.wording.Message(a))
+	m := s.wording.Message(a)
 	if s.texts["text"] != nil {
 		if text := gsm(strings.Join(strings.Fields(s.texts.Or("", "text", m, a, 4096)), " ")); text != "" {
 			return gsmCut(text, gsmPart)
 		}
 	}
 	at := ", " + a.Time.UTC().Format("2 Jan 15:04 UTC")
-	if name := s.wording.Accounts[a.Account]; name != "" { // there is no room for its number, too
-		m.Short = strings.Replace(m.Short, safetext.Unlink(s.wording.Account(a.Account)), safetext.Unlink(name), 1)
+	if name := safetext.Unlink(a.AccountName); name != "" { // there is no room for its number, too
+		m.Short = strings.Replace(m.Short, message.Account(name, a.Account), name, 1)
 	}
 	head := gsm(m.Short)
 	body := gsmCut(head, gsmPart-gsmLength(at)) + at
@@ -59,7 +59,7 @@ func (s *Sink) groupBody(alerts []*processor.Alert) string {
 	})
 	var users, accounts []string
 	for _, a := range alerts {
-		if name := s.wording.Account(a.Account); !slices.Contains(accounts, name) {
+		if name := message.Account(a.AccountName, a.Account); !slices.Contains(accounts, name) {
 			accounts = append(accounts, name)
 		}
 		who := "unknown"
@@ -71,7 +71,7 @@ func (s *Sink) groupBody(alerts []*processor.Alert) string {
 		case a.User != nil:
 			who = *a.User
 		}
-		if who = exposure.Clean(who, 64); !slices.Contains(users, who) {
+		if who = safetext.Clean(who, 64); !slices.Contains(users, who) {
 			users = append(users, who)
 		}
 	}
@@ -79,6 +79,6 @@ func (s *Sink) groupBody(alerts []*processor.Alert) string {
 	if len(accounts) > 1 {
 		where = fmt.Sprintf("%d accounts", len(accounts))
 	}
-	text := fmt.Sprintf("%s: %d more alerts in %s: %s", strings.ToUpper(string(worst.Severity)), len(alerts), exposure.Clean(where, 80), strings.Join(users, ", "))
+	text := fmt.Sprintf("%s: %d more alerts in %s: %s", strings.ToUpper(string(worst.Severity)), len(alerts), safetext.Clean(where, 80), strings.Join(users, ", "))
 	return gsmCut(gsm(safetext.Unlink(text)), gsmPart)
 }

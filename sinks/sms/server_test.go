@@ -72,7 +72,7 @@ func (c *carrier) on(to string) (bodies []string) {
 
 // valid is what every provider demands of a message.
 func valid(to, body string) bool {
-	return number.MatchString(to) && body != "" && len([]rune(body)) <= 1600
+	return number().MatchString(to) && body != "" && len([]rune(body)) <= 1600
 }
 
 // An snsServer is Amazon SNS as far as Publish to a number goes: the query
@@ -261,7 +261,7 @@ func (s watched) Send(ctx context.Context, a *processor.Alert, ref string) (stri
 	return s.Sink.Send(ctx, a, ref)
 }
 
-func TestSMSConforms(t *testing.T) {
+func TestConforms(t *testing.T) {
 	for i, p := range providers() {
 		t.Run(p.name, func(t *testing.T) {
 			c := sinktest.Channel{People: true, HTTP: true, Verdicts: map[int]sinks.Verdict{503: sinks.VerdictAmbiguous}}

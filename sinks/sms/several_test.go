@@ -12,7 +12,7 @@ import (
 
 // A number to which the account may not send keeps no other from getting the
 // text; if it is the only one, that is the account's fault.
-func TestSMSOneOfSeveral(t *testing.T) {
+func TestOneOfSeveral(t *testing.T) {
 	const other = "+15550000002"
 	for _, p := range providers() {
 		code := map[string]string{providerVoice: "ConflictException DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION", providerTwilio: "21408"}[p.name]
@@ -22,7 +22,7 @@ func TestSMSOneOfSeveral(t *testing.T) {
 		server := sinktest.NewHTTPServer(t, p)
 		p.carrier.refuses(testNumber, code)
 		for _, to := range [][]string{{testNumber, other}, {other, testNumber}} {
-			s := newTestSMS(t, p, server.URL, nil, func(c *Config) { c.To = to })
+			s := newTestSink(t, p, server.URL, nil, func(c *Config) { c.To = to })
 			_, err := s.Send(t.Context(), message.SampleAlert(), "")
 			if v, _ := sinks.VerdictOf(err); v != sinks.VerdictPermanent || !strings.HasPrefix(err.Error(), "1 of 2 got it: "+testNumber) {
 				t.Errorf("%s: %s: %v", p.name, v, err)
@@ -38,7 +38,7 @@ func TestSMSOneOfSeveral(t *testing.T) {
 }
 
 // A group's text says how many a campaign is about.
-func TestSMSCampaign(t *testing.T) {
+func TestCampaign(t *testing.T) {
 	s := &Sink{}
 	if text := s.groupBody([]*processor.Alert{sinktest.CampaignStory()[0], sinktest.Story("eve")[0]}); !strings.HasSuffix(text, ": 3 users, eve") {
 		t.Errorf("text %s", text)

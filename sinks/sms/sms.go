@@ -1,4 +1,3 @@
-// Package sms sends alerts as text messages, through AWS or Twilio.
 package sms
 
 import (
@@ -25,14 +24,14 @@ type texter interface {
 	text(ctx context.Context, to, body, alert string) (id string, err error)
 }
 
-// A finder is a texter that knows what it sent.
+// finder is a texter that can look up sent messages.
 type finder interface {
 	// find returns the ID of a message with that body to the number, "" if there
 	// is none.
 	find(ctx context.Context, to, body string) (id string, err error)
 }
 
-// An Sink sends each alert as a text message of one part.
+// Sink sends each alert as a text message of one part.
 type Sink struct {
 	config   Config
 	wording  message.Wording
@@ -47,9 +46,9 @@ var (
 	_ sinks.GroupSender = (*Sink)(nil)
 )
 
-// New returns a sink that sends as c says, in the words of w. What nobody else
-// is told it logs to log; nil: to slog.Default(). a says how AWS is reached, and
-// is not looked at for another provider. New asks nobody on the network. The
+// New returns a sink that sends as c says, in the words of w. It logs to log,
+// or else to slog.Default(), the recipients that may not have been reached. a says how AWS is reached, and
+// is not looked at for another provider. New makes no request. The
 // caller closes the sink.
 func New(c Config, w message.Wording, log *slog.Logger, a aws.Config) (*Sink, error) {
 	if err := c.Validate(); err != nil {
@@ -61,7 +60,7 @@ func New(c Config, w message.Wording, log *slog.Logger, a aws.Config) (*Sink, er
 	case providerSNS:
 		s.provider = newSNS(c.From, a)
 	case providerVoice:
-		s.provider = newSMSVoice(c.From, a)
+		s.provider = newVoice(c.From, a)
 	default:
 		p, err := httpsend.New(c.Config)
 		if err != nil {
@@ -72,7 +71,7 @@ func New(c Config, w message.Wording, log *slog.Logger, a aws.Config) (*Sink, er
 	return s, nil
 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (s *Sink) Close() error {
 	if c, ok := s.provider.(io.Closer); ok {
 		return c.Close()
@@ -87,7 +86,7 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 	return New(c, s.wording, s.log, s.aws)
 }
 
-// What is known of a number, beside "told" and the message's ID.
+// States of a number; the message's ID follows stateTold.
 const (
 	stateTold   = "told "
 	stateUnsure = "unsure" // one message may have been sent
@@ -95,7 +94,7 @@ const (
 
 // Send texts the alert to each number that did not get it yet: that one is
 // refused keeps it from no other, and who got it is in the reference. The error
-// is Permanent where all that is left are numbers that are refused for good, or
+// is Permanent where only numbers are left that the provider refuses permanently, or
 // that the account may not send to while it may to others.
 //
 // No provider knows a copy by a key, so nothing is sent again blindly. Where an
@@ -111,9 +110,9 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 		return ref, nil
 	}
 	known := p.Of(a.ID)
-	// A look costs nothing. What is known of the alert is newer than an end of the
-	// program but for the attempt that this one cut, so a copy is marked only where
-	// nothing is known.
+	// A query costs nothing. The state of the alert is newer than the last end of the
+	// program, except for the attempt that it cut, so a copy is marked only where there
+	// is no state.
 	blind := sinks.PerhapsArrived(ctx) && (s.canFind() || len(known) == 0)
 	body := s.body(a)
 	var failed []error
@@ -174,9 +173,9 @@ func (s *Sink) canFind() bool {
 	return ok
 }
 
-// SendGroup texts the alerts as one message with a list. It is told once
-// somebody got it: who did not is logged, since nobody can be told a group in
-// parts. Where the answer was lost it is sent once more, as with Send.
+// SendGroup texts the alerts as one message with a list. It counts as
+// delivered once one recipient got it; the others are logged, since a group has no
+// reference. Where the answer was lost it is sent once more, as with Send.
 func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 	body := s.groupBody(alerts)
 	got := 0
@@ -205,7 +204,7 @@ func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 	return err
 }
 
-// Render is the message, and how long it is.
+// Render returns the message and its length.
 func (s *Sink) Render(a *processor.Alert) (string, error) {
 	if a.Step == exposure.Resolved && !s.config.Resolved {
 		return "(not sent: resolved is false)", nil
@@ -214,5 +213,5 @@ func (s *Sink) Render(a *processor.Alert) (string, error) {
 	return fmt.Sprintf("%s\n(%d of %d characters)", body, gsmLength(body), gsmPart), nil
 }
 
-// Receipt is what the provider calls the messages.
+// Receipt returns the IDs that the provider gave.
 func (s *Sink) Receipt(ref string) string { return message.ProgressOf(ref).Said }

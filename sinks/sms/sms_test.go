@@ -20,9 +20,9 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
 )
 
-// newTestSMS is a sink on the fake, with another configuration if change is
+// newTestSink is a sink on the fake, with another configuration if change is
 // given.
-func newTestSMS(t *testing.T, p provider, server string, log *strings.Builder, change func(*Config)) *Sink {
+func newTestSink(t *testing.T, p provider, server string, log *strings.Builder, change func(*Config)) *Sink {
 	t.Helper()
 	config, reached := p.config(server)
 	if change != nil {
@@ -41,7 +41,7 @@ func newTestSMS(t *testing.T, p provider, server string, log *strings.Builder, c
 }
 
 // Each provider's errors have their verdicts, whatever their status.
-func TestSMSVerdicts(t *testing.T) {
+func TestVerdicts(t *testing.T) {
 	for _, tt := range []struct {
 		provider, code string
 		want           sinks.Verdict
@@ -80,7 +80,7 @@ func TestSMSVerdicts(t *testing.T) {
 			p := providers()[i]
 			server := sinktest.NewHTTPServer(t, p)
 			p.carrier.refuses(testNumber, tt.code)
-			_, err := newTestSMS(t, p, server.URL, nil, nil).Send(t.Context(), message.SampleAlert(), "")
+			_, err := newTestSink(t, p, server.URL, nil, nil).Send(t.Context(), message.SampleAlert(), "")
 			if v, _ := sinks.VerdictOf(err); v != tt.want || !strings.Contains(err.Error(), tt.saying) || !strings.HasPrefix(err.Error(), testNumber+": ") {
 				t.Errorf("%s, want %s with %q: %v", v, tt.want, tt.saying, err)
 			}
@@ -93,7 +93,7 @@ func TestSMSVerdicts(t *testing.T) {
 }
 
 // What never reached the provider is tried again; what is wrong with us is said.
-func TestSMSUnreachable(t *testing.T) {
+func TestUnreachable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -101,22 +101,22 @@ func TestSMSUnreachable(t *testing.T) {
 	nobody := "http://" + l.Addr().String()
 	_ = l.Close()
 	for _, p := range providers() {
-		if _, err := newTestSMS(t, p, nobody, nil, nil).Send(t.Context(), message.SampleAlert(), ""); verdictOf(err) != sinks.VerdictRetry {
+		if _, err := newTestSink(t, p, nobody, nil, nil).Send(t.Context(), message.SampleAlert(), ""); verdictOf(err) != sinks.VerdictRetry {
 			t.Errorf("%s, nobody there: %s: %v", p.name, verdictOf(err), err)
 		}
-		if _, err := newTestSMS(t, p, "http://no-such-host.invalid", nil, nil).Send(t.Context(), message.SampleAlert(), ""); verdictOf(err) != sinks.VerdictRetry {
+		if _, err := newTestSink(t, p, "http://no-such-host.invalid", nil, nil).Send(t.Context(), message.SampleAlert(), ""); verdictOf(err) != sinks.VerdictRetry {
 			t.Errorf("%s, no such host: %s: %v", p.name, verdictOf(err), err)
 		}
 		server := sinktest.QuietServer(t, func(http.ResponseWriter, *http.Request) {})
 		server.StartTLS()
-		if _, err := newTestSMS(t, p, server.URL, nil, nil).Send(t.Context(), message.SampleAlert(), ""); verdictOf(err) != sinks.VerdictMisconfigured {
+		if _, err := newTestSink(t, p, server.URL, nil, nil).Send(t.Context(), message.SampleAlert(), ""); verdictOf(err) != sinks.VerdictMisconfigured {
 			t.Errorf("%s, unknown authority: %s: %v", p.name, verdictOf(err), err)
 		}
 		hang := make(chan struct{})
 		slow := sinktest.NewHTTPServer(t, p)
 		slow.Inject(sinktest.Fault{Hang: hang})
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 100*time.Millisecond, errors.New("no answer within 100ms"))
-		_, err := newTestSMS(t, p, slow.URL, nil, nil).Send(ctx, message.SampleAlert(), "")
+		_, err := newTestSink(t, p, slow.URL, nil, nil).Send(ctx, message.SampleAlert(), "")
 		cancel()
 		if verdictOf(err) != sinks.VerdictAmbiguous || !strings.Contains(err.Error(), "no answer within 100ms") {
 			t.Errorf("%s, no answer: %s: %v", p.name, verdictOf(err), err)
@@ -139,7 +139,7 @@ func TestSMSUnreachable(t *testing.T) {
 }
 
 // Who got the message does not get it again because of the others.
-func TestSMSPartialNumbers(t *testing.T) {
+func TestPartialNumbers(t *testing.T) {
 	const a, b, c = "+15550000001", "+15550000002", "+15550000003"
 	for i := range providers() {
 		p := providers()[i]
@@ -150,7 +150,7 @@ func TestSMSPartialNumbers(t *testing.T) {
 			busy := map[string]string{providerSNS: "Throttling", providerVoice: "ThrottlingException", providerTwilio: "20429"}[p.name]
 			send := func(alert *processor.Alert, ref string, want sinks.Verdict) string {
 				t.Helper()
-				ref, err := newTestSMS(t, p, server.URL, nil, func(c *Config) { c.To = to }).Send(t.Context(), alert, ref)
+				ref, err := newTestSink(t, p, server.URL, nil, func(c *Config) { c.To = to }).Send(t.Context(), alert, ref)
 				if v, _ := sinks.VerdictOf(err); v != want || v == sinks.VerdictPermanent && !strings.HasPrefix(err.Error(), "2 of 3 got it: "+a+": ") {
 					t.Fatalf("%s, want %s: %v", v, want, err)
 				}
@@ -185,13 +185,13 @@ func TestSMSPartialNumbers(t *testing.T) {
 
 // A message whose answer is lost is never sent again blindly: Twilio is asked,
 // and of AWS's there is one copy at most, that says so.
-func TestSMSLostAnswers(t *testing.T) {
+func TestLostAnswers(t *testing.T) {
 	for i := range providers() {
 		p := providers()[i]
 		t.Run(p.name, func(t *testing.T) {
 			server := sinktest.NewHTTPServer(t, p)
 			var log strings.Builder
-			s, ref := newTestSMS(t, p, server.URL, &log, nil), ""
+			s, ref := newTestSink(t, p, server.URL, &log, nil), ""
 			alert := sinktest.Story("bob")[0]
 			attempts := 0
 			for {
@@ -227,11 +227,11 @@ func TestSMSLostAnswers(t *testing.T) {
 
 // The program ends after a message was sent and before that was noted: Twilio is
 // asked even where it is known that another number got it.
-func TestSMSEndsBeforeItIsNoted(t *testing.T) {
+func TestEndsBeforeItIsNoted(t *testing.T) {
 	const other = "+15550000002"
 	p := providers()[2]
 	server := sinktest.NewHTTPServer(t, p)
-	s := newTestSMS(t, p, server.URL, nil, func(c *Config) { c.To = []string{testNumber, other} })
+	s := newTestSink(t, p, server.URL, nil, func(c *Config) { c.To = []string{testNumber, other} })
 	alert := sinktest.Story("bob")[0]
 	p.carrier.refuses(other, "20429")
 	noted, err := s.Send(t.Context(), alert, "")
@@ -252,7 +252,7 @@ func TestSMSEndsBeforeItIsNoted(t *testing.T) {
 
 // Twilio's list: a message that failed is none, another's is none, a trial's is
 // ours behind Twilio's words, and while it cannot be read nothing is sent.
-func TestSMSTwilioLooks(t *testing.T) {
+func TestTwilioLooks(t *testing.T) {
 	alert := sinktest.Story("bob")[0]
 	for _, tt := range []struct {
 		name   string
@@ -281,7 +281,7 @@ func TestSMSTwilioLooks(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := providers()[2]
 			server := sinktest.NewHTTPServer(t, p)
-			s := newTestSMS(t, p, server.URL, nil, nil)
+			s := newTestSink(t, p, server.URL, nil, nil)
 			tt.before(p.Handler.(*twilioServer), server, s.body(alert))
 			_, err := s.Send(sinks.WithPerhapsArrived(t.Context()), alert, "")
 			if v, _ := sinks.VerdictOf(err); v != tt.want {
@@ -295,7 +295,7 @@ func TestSMSTwilioLooks(t *testing.T) {
 }
 
 // What goes over the wire beside the text.
-func TestSMSRequests(t *testing.T) {
+func TestRequests(t *testing.T) {
 	for _, tt := range []struct {
 		provider int
 		from     string
@@ -310,7 +310,7 @@ func TestSMSRequests(t *testing.T) {
 	} {
 		p := providers()[tt.provider]
 		server := sinktest.NewHTTPServer(t, p)
-		if _, err := newTestSMS(t, p, server.URL, nil, func(c *Config) { c.From = tt.from }).Send(t.Context(), message.SampleAlert(), ""); err != nil {
+		if _, err := newTestSink(t, p, server.URL, nil, func(c *Config) { c.From = tt.from }).Send(t.Context(), message.SampleAlert(), ""); err != nil {
 			t.Fatal(err)
 		}
 		for _, want := range tt.want {
@@ -322,7 +322,7 @@ func TestSMSRequests(t *testing.T) {
 }
 
 // An API key in the place of the account's token, read from a file each time.
-func TestSMSTwilioKey(t *testing.T) {
+func TestTwilioKey(t *testing.T) {
 	const key = "SK0123456789abcdef0123456789abcdef"
 	var seen []string
 	server := sinktest.NewHTTPServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -332,7 +332,7 @@ func TestSMSTwilioKey(t *testing.T) {
 		_, _ = w.Write([]byte(`{"sid":"SM1"}`))
 	}))
 	path := sinktest.SecretFile(t, "first\n")
-	s := newTestSMS(t, providers()[2], server.URL, nil, func(c *Config) { c.APIKey, c.AuthToken, c.AuthTokenFile = key, "", path })
+	s := newTestSink(t, providers()[2], server.URL, nil, func(c *Config) { c.APIKey, c.AuthToken, c.AuthTokenFile = key, "", path })
 	for _, secret := range []string{"first", "second"} {
 		if err := os.WriteFile(path, []byte(secret), 0o600); err != nil {
 			t.Fatal(err)
@@ -348,10 +348,10 @@ func TestSMSTwilioKey(t *testing.T) {
 }
 
 // The end of an exposure is told unless the operator does not want it.
-func TestSMSResolved(t *testing.T) {
+func TestResolved(t *testing.T) {
 	p := providers()[0]
 	server := sinktest.NewHTTPServer(t, p)
-	s := newTestSMS(t, p, server.URL, nil, func(c *Config) { c.Resolved = false })
+	s := newTestSink(t, p, server.URL, nil, func(c *Config) { c.Resolved = false })
 	ref, err := s.Send(t.Context(), sinktest.Story("bob")[0], "")
 	if err != nil {
 		t.Fatal(err)
@@ -366,7 +366,7 @@ func TestSMSResolved(t *testing.T) {
 }
 
 // The text: who, what, where, when, and as there is room a link or what to do.
-func TestSMSText(t *testing.T) {
+func TestText(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, tt := range []struct {
 		name    string
@@ -376,16 +376,17 @@ func TestSMSText(t *testing.T) {
 		want    string
 	}{
 		{"what to do", message.Wording{}, story[0], nil, "HIGH: MFA removed from bob in 000000000000 by tester, 1 May 08:03 UTC. Ask bob, and enable a device."},
-		{"account's name", message.Wording{Accounts: map[string]string{"000000000000": "payments"}}, story[0], nil,
+		{"account's name", message.Wording{}, story[0], func(a *processor.Alert) { sinktest.Named("payments", a) },
 			"HIGH: MFA removed from bob in payments by tester, 1 May 08:03 UTC. Ask bob, and enable a device."},
 		{"link", message.Wording{Page: "https://mfa.example.net"}, story[0], nil,
 			"HIGH: MFA removed from bob in 000000000000 by tester, 1 May 08:03 UTC https://mfa.example.net/exposures/" + *story[0].Exposure},
 		{"no room for the link", message.Wording{Page: "https://mfawatch.security.internal.example.net/somewhere/deep"}, story[0], nil,
 			"HIGH: MFA removed from bob in 000000000000 by tester, 1 May 08:03 UTC. Ask bob, and enable a device."},
 		{"end", message.Wording{}, story[4], nil, "RESOLVED: bob in 000000000000 has MFA again, 1 May 09:03 UTC"},
-		{"accents", message.Wording{Accounts: map[string]string{"000000000000": "Zürich – “prod”"}}, story[0],
+		{"accents", message.Wording{}, story[0],
 			func(a *processor.Alert) {
 				a.Advice, a.Title = "", "MFA removed from Łukasz Žižka-Œuvré in 000000000000"
+				sinktest.Named("Zürich – “prod”", a)
 			},
 			"HIGH: MFA removed from Lukasz Zizka-OEuvré in Zürich - \"prod\", 1 May 08:03 UTC"},
 		{"too long", message.Wording{}, story[0], func(a *processor.Alert) { a.Title = strings.Repeat("{x}", 100) },
@@ -407,7 +408,7 @@ func TestSMSText(t *testing.T) {
 	}
 }
 
-func TestSMSTemplate(t *testing.T) {
+func TestTemplate(t *testing.T) {
 	s, err := New(Config{Provider: providerSNS, To: []string{testNumber}, Templates: message.Templates{"text": "{{.Severity}}\n {{.Title}} “{{.Title}}”"}}, message.Wording{}, nil, aws.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -419,13 +420,13 @@ func TestSMSTemplate(t *testing.T) {
 	}
 }
 
-func TestSMSGroup(t *testing.T) {
+func TestGroup(t *testing.T) {
 	for i := range providers() {
 		p := providers()[i]
 		server := sinktest.NewHTTPServer(t, p)
 		var log strings.Builder
 		const other = "+15550000002"
-		s := newTestSMS(t, p, server.URL, &log, func(c *Config) { c.To = []string{testNumber, other} })
+		s := newTestSink(t, p, server.URL, &log, func(c *Config) { c.To = []string{testNumber, other} })
 		alerts := []*processor.Alert{sinktest.Story("bob")[0], sinktest.Story("eve")[2], sinktest.Story("bob")[1]}
 		p.carrier.refuses(other, map[string]string{providerSNS: "OptedOut", providerVoice: "ConflictException DESTINATION_PHONE_NUMBER_OPTED_OUT", providerTwilio: "21610"}[p.name])
 		if err := s.SendGroup(t.Context(), alerts); err != nil {
@@ -444,22 +445,22 @@ func TestSMSGroup(t *testing.T) {
 	}
 }
 
-func TestSMSTo(t *testing.T) {
+func TestTo(t *testing.T) {
 	p := providers()[0]
 	server := sinktest.NewHTTPServer(t, p)
-	other, err := newTestSMS(t, p, server.URL, nil, nil).To([]string{"+15550000002"})
+	other, err := newTestSink(t, p, server.URL, nil, nil).To([]string{"+15550000002"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := other.Send(t.Context(), message.SampleAlert(), ""); err != nil || len(p.carrier.on("+15550000002")) != 1 || len(p.carrier.on(testNumber)) != 0 {
 		t.Errorf("it did not go to the other: %v", err)
 	}
-	if _, err := newTestSMS(t, p, server.URL, nil, nil).To([]string{"555"}); err == nil {
+	if _, err := newTestSink(t, p, server.URL, nil, nil).To([]string{"555"}); err == nil {
 		t.Error("555 is no number")
 	}
 }
 
-func TestSMSConfig(t *testing.T) {
+func TestConfig(t *testing.T) {
 	amazon := Config{Provider: providerSNS, To: []string{testNumber}}
 	twilio := Config{Provider: providerTwilio, To: []string{testNumber}, From: phoneSID, AccountSID: account, AuthToken: token}
 	for _, c := range []Config{amazon, twilio} {
@@ -488,7 +489,6 @@ func TestSMSConfig(t *testing.T) {
 		{twilio, func(c *Config) { c.AuthTokenFile = "/dev/null" }, "auth_token_file: set beside auth_token"},
 		{twilio, func(c *Config) { c.AuthToken, c.AuthTokenFile = "", "/nowhere" }, "auth_token_file: open /nowhere"},
 		{twilio, func(c *Config) { c.URL = "api.twilio.com" }, "url: want an address such as https://api.twilio.com"},
-		{twilio, func(c *Config) { c.ReplyTimeout = -1 }, "reply_timeout: want more than no time"},
 	} {
 		c := tt.config
 		tt.change(&c)
@@ -501,7 +501,7 @@ func TestSMSConfig(t *testing.T) {
 
 // A service of AWS that nobody here wrote takes a message, and refuses what is no
 // number.
-func TestSMSMoto(t *testing.T) {
+func TestMoto(t *testing.T) {
 	endpoint := os.Getenv("MFAWATCH_TEST_AWS")
 	if endpoint == "" {
 		t.Skip("no AWS: run deploy/integration/aws.sh run -- go test ./sinks")

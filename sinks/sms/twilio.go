@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 )
@@ -30,7 +30,7 @@ func (t *twilio) Close() error { return t.http.Close() }
 // already, and a body that Twilio changed could not be found again.
 func (t *twilio) text(ctx context.Context, to, body, _ string) (id string, err error) {
 	form := url.Values{"To": {to}, "Body": {body}, "ValidityPeriod": {strconv.Itoa(validitySeconds)}}
-	if sid.MatchString(t.config.From) {
+	if sid().MatchString(t.config.From) {
 		form.Set("MessagingServiceSid", t.config.From)
 	} else {
 		form.Set("From", t.config.From)
@@ -43,7 +43,7 @@ func (t *twilio) text(ctx context.Context, to, body, _ string) (id string, err e
 	if err := json.Unmarshal(got.Body, &message); err != nil || message.SID == "" {
 		return "", sinks.Ambiguous(fmt.Errorf("answered %s without the message's SID; check url", httpsend.StatusText(got.Status)))
 	}
-	return exposure.Clean(message.SID, 64), nil
+	return safetext.Clean(message.SID, 64), nil
 }
 
 // find implements finder. Twilio lists the newest first. A message that failed
@@ -64,7 +64,7 @@ func (t *twilio) find(ctx context.Context, to, body string) (id string, err erro
 	}
 	for _, m := range list.Messages {
 		if strings.HasSuffix(m.Body, body) && m.SID != "" && !slices.Contains([]string{"failed", "undelivered", "canceled"}, m.Status) {
-			return exposure.Clean(m.SID, 64), nil
+			return safetext.Clean(m.SID, 64), nil
 		}
 	}
 	return "", nil
@@ -90,7 +90,7 @@ func (t *twilio) call(ctx context.Context, method, query, form string) (httpsend
 	if err == nil {
 		return got, nil
 	}
-	return got, judgeTwilio(got, err)
+	return got, twilioVerdict(got, err)
 }
 
 // twilioCodes are the errors of Twilio that mean something else than their
@@ -119,10 +119,10 @@ var twilioCodes = map[int]struct {
 	21705: {sinks.VerdictMisconfigured, "check from: there is no such messaging service", false},
 }
 
-// judgeTwilio reads the code that Twilio gives beside its status. Any 5xx, 503
+// twilioVerdict reads the code that Twilio gives beside its status. Any 5xx, 503
 // too, may be of a message that is sent: Twilio says so. A status that is not
 // about the number is about the account.
-func judgeTwilio(got httpsend.Reply, err error) error {
+func twilioVerdict(got httpsend.Reply, err error) error {
 	var problem struct{ Code int }
 	_ = json.Unmarshal(got.Body, &problem)
 	known, ok := twilioCodes[problem.Code]

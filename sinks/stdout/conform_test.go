@@ -34,7 +34,7 @@ func (p *conformPipe) Write(b []byte) (int, error) {
 	return p.text.Write(b)
 }
 
-func TestStdoutConforms(t *testing.T) {
+func TestConforms(t *testing.T) {
 	for _, format := range []string{"json", "text"} {
 		t.Run(format, func(t *testing.T) {
 			sinktest.Run(t, sinktest.Channel{People: format == "text", Copies: map[string]string{"text": "a terminal has no key"}[format], Start: func(t *testing.T) *sinktest.Server {
@@ -97,7 +97,7 @@ func conformPrinted(text string, of *processor.Alert) (h sinktest.Held) {
 	return h
 }
 
-func TestStdoutCampaign(t *testing.T) {
+func TestCampaign(t *testing.T) {
 	a := message.SampleAlert()
 	a.Step, a.User, a.Root = exposure.Campaign, nil, true
 	a.Users = &exposure.AlertUsers{Count: 3, Open: 2, Names: []string{"bob", "e\u202eve"}}

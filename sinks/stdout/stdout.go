@@ -1,4 +1,3 @@
-// Package stdout prints alerts, as JSON or as text for people.
 package stdout
 
 import (
@@ -55,7 +54,7 @@ func (s *Sink) Send(_ context.Context, a *processor.Alert, _ string) (string, er
 
 var _ sinks.GroupSender = (*Sink)(nil)
 
-// Render is what would be printed of the alert.
+// Render returns the alert as it is printed.
 func (s *Sink) Render(a *processor.Alert) (string, error) {
 	if s.text {
 		return s.render(a), nil
@@ -73,8 +72,8 @@ func (s *Sink) SendGroup(_ context.Context, alerts []*processor.Alert) error {
 	})
 	s.head(&b, worst.Severity, fmt.Sprintf("%d more alerts", len(alerts)))
 	for _, a := range alerts {
-		severity := exposure.Clean(string(a.Severity), severityWidth)
-		lines := safetext.Wrap(exposure.Clean(a.Title, maxTitle), textWidth-2*len(margin))
+		severity := safetext.Clean(string(a.Severity), severityWidth)
+		lines := safetext.Wrap(safetext.Line(a.Title, maxTitle), textWidth-2*len(margin))
 		b.WriteString(margin + s.paint(colors[a.Severity], severity) + margin[len(severity):] + strings.Join(lines, "\n"+margin+margin) + "\n")
 		b.WriteString(margin + margin + s.paint(faint, subject(a)) + "\n")
 	}
@@ -104,7 +103,7 @@ const (
 
 var margin = strings.Repeat(" ", severityWidth+2)
 
-// colors of the severities, and of what is not the point.
+// colors of the severities, and of secondary text.
 var colors = map[exposure.Severity]string{
 	exposure.Critical: "\x1b[1;97;41m",
 	exposure.High:     "\x1b[1;31m",
@@ -131,7 +130,7 @@ func (s *Sink) paint(color, text string) string {
 func (s *Sink) render(a *processor.Alert) string {
 	var b strings.Builder
 	s.head(&b, a.Severity, a.Title)
-	for _, line := range safetext.Wrap(exposure.Clean(a.Summary, maxSummary), textWidth-len(margin)) {
+	for _, line := range safetext.Wrap(safetext.Line(a.Summary, maxSummary), textWidth-len(margin)) {
 		b.WriteString(margin + line + "\n")
 	}
 	b.WriteString(margin + s.paint(faint, subject(a)) + "\n")
@@ -140,8 +139,8 @@ func (s *Sink) render(a *processor.Alert) string {
 
 // head writes the severity, and the title beside it.
 func (s *Sink) head(b *strings.Builder, v exposure.Severity, title string) {
-	severity := strings.ToUpper(exposure.Clean(string(v), severityWidth))
-	lines := safetext.Wrap(exposure.Clean(title, maxTitle), textWidth-len(margin))
+	severity := strings.ToUpper(safetext.Clean(string(v), severityWidth))
+	lines := safetext.Wrap(safetext.Line(title, maxTitle), textWidth-len(margin))
 	b.WriteString(s.paint(colors[v], severity) + margin[len(severity):] + s.paint(bold, strings.Join(lines, "\n"+margin)) + "\n")
 }
 
@@ -161,7 +160,7 @@ func subject(a *processor.Alert) string {
 		words = append(words, *a.Exposure)
 	}
 	for i, w := range words {
-		words[i] = exposure.Clean(w, maxSubject)
+		words[i] = safetext.Line(w, maxSubject)
 	}
 	return strings.Join(words, "  ")
 }

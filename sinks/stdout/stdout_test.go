@@ -21,7 +21,7 @@ func newStdout(t *testing.T, format string, w *bytes.Buffer) *Sink {
 	return s
 }
 
-func TestStdoutJSON(t *testing.T) {
+func TestJSON(t *testing.T) {
 	for _, format := range []string{"", "json"} {
 		var b bytes.Buffer
 		s := newStdout(t, format, &b)
@@ -37,7 +37,7 @@ func TestStdoutJSON(t *testing.T) {
 	}
 }
 
-func TestStdoutGroup(t *testing.T) {
+func TestGroup(t *testing.T) {
 	var b bytes.Buffer
 	s := newStdout(t, "text", &b)
 	bad := sinktest.Alert("2")
@@ -59,7 +59,7 @@ func TestStdoutGroup(t *testing.T) {
 	}
 }
 
-func TestStdoutText(t *testing.T) {
+func TestText(t *testing.T) {
 	var b bytes.Buffer
 	s := newStdout(t, "text", &b)
 	a := sinktest.Alert("1")
@@ -94,7 +94,7 @@ HIGH      bob lost MFA <&>
 }
 
 // The record's text is the attacker's: it moves no cursor and hides nothing.
-func TestStdoutTextIsHarmless(t *testing.T) {
+func TestTextIsHarmless(t *testing.T) {
 	var b bytes.Buffer
 	s := newStdout(t, "text", &b)
 	a := sinktest.Alert("1")
@@ -114,7 +114,7 @@ func TestStdoutTextIsHarmless(t *testing.T) {
 	}
 }
 
-func TestStdoutColorOnlyWhenTold(t *testing.T) {
+func TestColorOnlyWhenTold(t *testing.T) {
 	var b bytes.Buffer
 	s := newStdout(t, "text", &b)
 	sinktest.Send(t, s, sinktest.Alert("1"))
@@ -134,7 +134,7 @@ func TestStdoutColorOnlyWhenTold(t *testing.T) {
 	}
 }
 
-func TestStdoutMistakes(t *testing.T) {
+func TestMistakes(t *testing.T) {
 	if _, err := New(Config{Format: "xml"}, &bytes.Buffer{}); err == nil || err.Error() != `format: "xml"; want json or text` {
 		t.Errorf("got %v", err)
 	}

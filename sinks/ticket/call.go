@@ -57,7 +57,7 @@ func Do(ctx context.Context, p *httpsend.Client, site string, cred httpsend.Cred
 		return got, sinks.Misconfigured(fmt.Errorf("%s was answered %s with a page of HTML: %s", c.Method, httpsend.StatusText(got.Status), c.Page))
 	}
 	if err := json.Unmarshal(got.Body, c.Got); err != nil {
-		err = fmt.Errorf("%s was answered %s with what is no answer of the API: %w", c.Method, httpsend.StatusText(got.Status), err)
+		err = fmt.Errorf("%s was answered %s with something other than an answer of the API: %w", c.Method, httpsend.StatusText(got.Status), err)
 		if c.Looks {
 			return got, err
 		}
@@ -72,7 +72,7 @@ func IsPage(r httpsend.Reply) bool {
 	return strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") || strings.HasPrefix(strings.TrimSpace(string(r.Body)), "<")
 }
 
-// RenderRequest is a request as a person reads it.
+// RenderRequest renders a request for the operator.
 func RenderRequest(line string, body any) (string, error) {
 	var b bytes.Buffer
 	b.WriteString(line + "\n")

@@ -1,4 +1,3 @@
-// Package ticket is what the channels share that keep a ticket for each exposure.
 package ticket
 
 import (
@@ -11,22 +10,22 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// What the channels that keep a ticket for each exposure have in common.
-
-// MaxText bounds what is written into a ticket at once, in bytes. It is
-// the length of servicenow.Sink's description, and as much as anybody reads.
+// MaxText bounds the text of one alert in a ticket, in bytes: the length of
+// ServiceNow's description, and as much as a person reads.
 const MaxText = 4000
 
-// Key is what the ticket of an alert is found again by: the exposure, or
-// the alert itself if it belongs to none; and who gets it, since others have a
-// ticket of their own. It has no character that means something in a query.
+// Key returns the key by which the ticket of an alert is found again: the exposure, or
+// the alert itself if it belongs to none; and the recipient who, since each has a
+// ticket of its own. No character of it has a meaning in a query.
 func Key(a *processor.Alert, who string) string {
 	if a.Exposure != nil {
 		return KeyFor(*a.Exposure, who)
@@ -40,7 +39,7 @@ func KeyFor(key, who string) string {
 		sum := sha256.Sum256([]byte(s))
 		return hex.EncodeToString(sum[:])
 	}
-	if !plainKey.MatchString(key) {
+	if !plainKey().MatchString(key) {
 		key = digest(key)
 	}
 	if who != "" {
@@ -49,11 +48,10 @@ func KeyFor(key, who string) string {
 	return key
 }
 
-var plainKey = regexp.MustCompile(`^[A-Za-z0-9._-]{1,90}$`)
+var plainKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,90}$`) })
 
-// Mark ends the text of an alert: where it stands already, the alert was
-// told.
-func Mark(a *processor.Alert) string { return "mfawatch alert " + exposure.Clean(a.ID, 100) }
+// Mark ends the text of an alert: a ticket that holds it was sent the alert.
+func Mark(a *processor.Alert) string { return "mfawatch alert " + safetext.Clean(a.ID, 100) }
 
 // Marked reports whether the mark of the alert stands in a text.
 func Marked(text string, a *processor.Alert) bool {
@@ -102,7 +100,7 @@ func cleanLines(text string, max int) string {
 	const mark = "\n…"
 	var clean []string
 	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		clean = append(clean, exposure.Clean(strings.TrimRight(line, " \r"), max))
+		clean = append(clean, safetext.Clean(strings.TrimRight(line, " \r"), max))
 	}
 	text = strings.Join(clean, "\n")
 	if len(text) <= max {
@@ -115,11 +113,11 @@ func cleanLines(text string, max int) string {
 	return text[:end] + mark
 }
 
-// Exploited reports whether somebody came in meanwhile: what must be heard even
-// if it is over.
+// Exploited reports whether the exposure was exploited, which is sent even if it is
+// over.
 func Exploited(a *processor.Alert) bool { return slices.Contains(a.Reasons, exposure.ReasonExploited) }
 
-// SiteProblem is what is wrong with the address of a site, "" if nothing.
+// SiteProblem returns the problem with the address of a site, "" if there is none.
 func SiteProblem(address, example string) string {
 	u, err := url.Parse(address)
 	switch {
@@ -131,11 +129,11 @@ func SiteProblem(address, example string) string {
 	return ""
 }
 
-// ChoiceMistakes tells what is wrong with choices by severity.
+// ChoiceMistakes reports the mistakes in choices by severity.
 func ChoiceMistakes(field string, choices map[string]string, known ...string) error {
 	var errs []error
 	for _, severity := range slices.Sorted(maps.Keys(choices)) {
-		name := field + "." + exposure.Clean(severity, 40)
+		name := field + "." + safetext.Clean(severity, 40)
 		switch value := choices[severity]; {
 		case !slices.Contains(exposure.Severities, exposure.Severity(severity)):
 			errs = append(errs, fmt.Errorf("%s: no such severity; known are info, low, medium, high, critical", name))
@@ -148,7 +146,7 @@ func ChoiceMistakes(field string, choices map[string]string, known ...string) er
 	return errors.Join(errs...)
 }
 
-// Choice is what is chosen for a severity.
+// Choice returns the choice for a severity.
 func Choice(severity exposure.Severity, chosen, defaults map[string]string) string {
 	if value := chosen[string(severity)]; value != "" {
 		return value

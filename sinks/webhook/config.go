@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
@@ -29,9 +30,6 @@ type Config struct {
 	HeaderFiles     HeaderFiles `koanf:"header_files"` // the same, with the values in files
 	httpsend.Config `koanf:",squash"`
 }
-
-// DefaultConfig is what holds where nothing else is said.
-func DefaultConfig() Config { return Config{Config: httpsend.DefaultConfig()} }
 
 // Headers are HTTP headers by name. Shown, they are their names.
 type Headers map[string]string
@@ -57,9 +55,9 @@ func (h HeaderFiles) MarshalText() ([]byte, error) {
 	return []byte(strings.Join(files, ", ")), nil
 }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem"; none holds a secret. Files that are named have to be there
-// and readable.
+// Validate reports every mistake in c. The errors are joined, each of the form
+// "field: problem"; none holds a secret. The files that c
+// names must exist and be readable.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate()}
 	_, err := c.address()
@@ -117,7 +115,7 @@ func (c Config) header() (http.Header, error) {
 		canonical := http.CanonicalHeaderKey(name)
 		problem := ""
 		switch {
-		case !headerName.MatchString(name):
+		case !headerName().MatchString(name):
 			problem = "not the name of a header"
 		case header[canonical] != nil:
 			problem = "there twice"
@@ -145,8 +143,8 @@ func (c Config) header() (http.Header, error) {
 	return header, errors.Join(errs...)
 }
 
-// headerName is what the name of a header may be.
-var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+// headerName matches the name of a header.
+var headerName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") })
 
 // ownHeaders are those that a configuration may not set.
 var ownHeaders = []string{

@@ -34,7 +34,7 @@ func (s *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func TestWebhookConforms(t *testing.T) {
+func TestConforms(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		HTTP: true,
 		Start: func(t *testing.T) *sinktest.Server {

@@ -1,4 +1,3 @@
-// Package webhook posts alerts as JSON, signed as Standard Webhooks asks.
 package webhook
 
 import (
@@ -26,7 +25,7 @@ type Sink struct {
 
 var _ sinks.Sink = (*Sink)(nil)
 
-// New returns a sink that posts as c says. It asks nobody on the network.
+// New returns a sink that posts as c says. It makes no request.
 // The caller closes it.
 func New(c Config) (*Sink, error) {
 	if err := c.Validate(); err != nil {
@@ -39,7 +38,7 @@ func New(c Config) (*Sink, error) {
 	return &Sink{config: c, http: p}, nil
 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (w *Sink) Close() error { return w.http.Close() }
 
 // Send posts the alert. Any status of 2xx is an acceptance, whatever the reply

@@ -79,7 +79,7 @@ func newTestWebhook(t *testing.T, c Config) *Sink {
 	return w
 }
 
-func TestWebhookRequest(t *testing.T) {
+func TestRequest(t *testing.T) {
 	a := alert()
 	want, err := message.JSON(a)
 	if err != nil {
@@ -139,7 +139,7 @@ func TestWebhookRequest(t *testing.T) {
 }
 
 // The example of the specification.
-func TestWebhookSignature(t *testing.T) {
+func TestSignature(t *testing.T) {
 	key, err := base64.StdEncoding.DecodeString("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func TestWebhookSignature(t *testing.T) {
 }
 
 // What differs between two attempts is their time and the signature over it.
-func TestWebhookSendsTheSameAgain(t *testing.T) {
+func TestSendsTheSameAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, err := New(Config{URL: "https://hooks.example.net/x", Secrets: []string{firstSecret}})
 		if err != nil {
@@ -181,7 +181,7 @@ func TestWebhookSendsTheSameAgain(t *testing.T) {
 
 // A secret that changes under its name is used at once; one that is missing for
 // a while costs no alert.
-func TestWebhookRotation(t *testing.T) {
+func TestRotation(t *testing.T) {
 	signed := firstSecret
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -215,7 +215,7 @@ func TestWebhookRotation(t *testing.T) {
 	send(sinks.VerdictTold)
 }
 
-func TestWebhookThrottled(t *testing.T) {
+func TestThrottled(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", time.Now().Add(90*time.Second).UTC().Format(http.TimeFormat))
 		w.WriteHeader(http.StatusTooManyRequests)
@@ -229,7 +229,7 @@ func TestWebhookThrottled(t *testing.T) {
 
 // Neither the dispatcher's log nor its dead letter tells what the configuration
 // keeps secret, even if the receiver repeats all of it.
-func TestWebhookSecretsInDispatcher(t *testing.T) {
+func TestSecretsInDispatcher(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = fmt.Fprintf(w, "%s %s %s %v", firstSecret, firstSecret[6:], sinktest.HushValue, r.Header)
@@ -257,7 +257,7 @@ func TestWebhookSecretsInDispatcher(t *testing.T) {
 	}
 }
 
-func TestWebhookMistakes(t *testing.T) {
+func TestMistakes(t *testing.T) {
 	good := Config{URL: "https://hooks.example.net/x"}
 	if err := good.Validate(); err != nil {
 		t.Errorf("nothing is wrong: %v", err)
@@ -287,8 +287,6 @@ func TestWebhookMistakes(t *testing.T) {
 		{"header with a line end", func(c *Config) { c.Headers = Headers{"X": "xyzzy\r\nHost: y"} }, `headers: "X": its value has characters`},
 		{"header twice", func(c *Config) { c.Headers = Headers{"x": "1", "X": "xyzzy"} }, `headers: "x": there twice`},
 		{"no header file", func(c *Config) { c.HeaderFiles = HeaderFiles{"X": missing} }, "header_files: open "},
-		{"long wait", func(c *Config) { c.ReplyTimeout = time.Hour }, "reply_timeout: want more than no time and at most 5m0s, got 1h0m0s"},
-		{"no time", func(c *Config) { c.ConnectTimeout = -1 }, "connect_timeout: want"},
 		{"no authority", func(c *Config) { c.TLS.CAFile = missing }, "tls.ca_file: open "},
 		{"empty authority", func(c *Config) { c.TLS.CAFile = sinktest.SecretFile(t, "x") }, "tls.ca_file: no certificate"},
 		{"certificate without key", func(c *Config) { c.TLS.CertFile = missing }, "tls.key_file: missing"},
@@ -310,7 +308,7 @@ func TestWebhookMistakes(t *testing.T) {
 	}
 }
 
-func TestWebhookHeadersShown(t *testing.T) {
+func TestHeadersShown(t *testing.T) {
 	if got, err := (Headers{"X-B": "xyzzy", "X-A": "xyzzy"}).MarshalText(); string(got) != "X-A: (hidden), X-B: (hidden)" || err != nil {
 		t.Errorf("%s, %v", got, err)
 	}

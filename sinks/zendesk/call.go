@@ -12,13 +12,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// A operation is what a request is for: it decides what a refusal means.
+// operation is what a request is for: it decides what a refusal means.
 type operation int
 
 const (
@@ -38,7 +38,7 @@ func (z *Sink) call(ctx context.Context, cred httpsend.Credentials, what operati
 	})
 }
 
-// verdict is what a failure means where httpsend.StatusError does not know.
+// verdict returns the verdict on a failure that httpsend.StatusError does not know.
 func verdict(what operation, r httpsend.Reply, err error) error {
 	v, after := sinks.VerdictOf(err)
 	said := apiErrors(r)
@@ -51,7 +51,7 @@ func verdict(what operation, r httpsend.Reply, err error) error {
 	case r.Status == http.StatusForbidden:
 		return sinks.Misconfigured(fmt.Errorf("%w; the agent may not do that, or is suspended, or the account is", err))
 	case r.Status == http.StatusNotFound && (what == opUpdate || what == opSolve):
-		return sinks.WithVerdict(fmt.Errorf("%w; somebody deleted the ticket", err), sinks.VerdictRetry, 0)
+		return sinks.WithVerdict(fmt.Errorf("%w; the ticket was deleted", err), sinks.VerdictRetry, 0)
 	case r.Status == http.StatusNotFound:
 		return sinks.Misconfigured(fmt.Errorf("%w; there is no help desk at url", err))
 	case r.Status == http.StatusConflict:
@@ -96,7 +96,7 @@ func refused(what operation, said apiError, err error) error {
 	for _, field := range slices.Sorted(maps.Keys(said.Details)) {
 		ours = ours && slices.Contains(alertFields, field)
 		for _, d := range said.Details[field] {
-			problems = append(problems, exposure.Clean(d.Description, httpsend.MaxErrorText))
+			problems = append(problems, safetext.Clean(d.Description, httpsend.MaxErrorText))
 		}
 	}
 	if len(problems) > 0 {
@@ -106,9 +106,9 @@ func refused(what operation, said apiError, err error) error {
 	case closed:
 		return sinks.WithVerdict(err, sinks.VerdictRetry, 0) // the next attempt sees it
 	case what == opCreate && !ours: // it would refuse each alert
-		return sinks.Misconfigured(fmt.Errorf("%w; check group_id, assignee_email, brand_id and tags, and set what the help desk wants under fields", err))
+		return sinks.Misconfigured(fmt.Errorf("%w; check group_id, the route's recipients and tags, and set what the help desk wants under fields", err))
 	case what == opSolve: // others can be made all the same
-		return sinks.Permanent(fmt.Errorf("%w; set assignee_email and, under fields, what the help desk wants of a ticket to be solved, then retry the dead letter", err))
+		return sinks.Permanent(fmt.Errorf("%w; set under fields what the help desk wants of a ticket to be solved, then retry the dead letter", err))
 	}
 	return sinks.Permanent(err)
 }

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/message"
@@ -25,23 +25,21 @@ type Config struct {
 	Token     string `koanf:"token"`
 	TokenFile string `koanf:"token_file"`
 
-	GroupID       int64             `koanf:"group_id"`
-	AssigneeEmail string            `koanf:"assignee_email"`
-	BrandID       int64             `koanf:"brand_id"`
-	Tags          []string          `koanf:"tags"`     // default mfawatch
-	Fields        map[string]string `koanf:"fields"`   // values of custom fields by their ID, set when a ticket is made
-	Priority      map[string]string `koanf:"priority"` // by severity; default urgent for critical, high for high, normal for medium, low else
+	GroupID  int64             `koanf:"group_id"`
+	Tags     []string          `koanf:"tags"`     // default mfawatch
+	Fields   map[string]string `koanf:"fields"`   // values of custom fields by their ID, set when a ticket is made
+	Priority map[string]string `koanf:"priority"` // by severity; default urgent for critical, high for high, normal for medium, low else
 	// Templates write subject and comment.
 	Templates       message.Templates `koanf:"templates"`
 	httpsend.Config `koanf:",squash"`
 }
 
-// DefaultConfig is what holds where nothing else is said.
+// DefaultConfig returns the defaults.
 func DefaultConfig() Config {
-	return Config{Tags: []string{"mfawatch"}, Config: httpsend.DefaultConfig()}
+	return Config{Tags: []string{"mfawatch"}}
 }
 
-// Validate tells every mistake in c. The errors are joined, each of the form
+// Validate reports every mistake in c. The errors are joined, each of the form
 // "field: problem"; none holds a secret.
 func (c Config) Validate() error {
 	errs := []error{c.Config.Validate()}
@@ -51,16 +49,8 @@ func (c Config) Validate() error {
 	}
 	_, err := c.header()
 	errs = append(errs, err)
-	for _, id := range []struct {
-		field string
-		value int64
-	}{{"group_id", c.GroupID}, {"brand_id", c.BrandID}} {
-		if id.value < 0 {
-			bad("%s: want the number at the end of its page's address, got %d", id.field, id.value)
-		}
-	}
-	if c.AssigneeEmail != "" && !isAddress(c.AssigneeEmail) {
-		bad("assignee_email: want an agent's address, got %.80q", c.AssigneeEmail)
+	if c.GroupID < 0 {
+		bad("group_id: want the number at the end of its page's address, got %d", c.GroupID)
 	}
 	for i, tag := range c.Tags {
 		if tag == "" || strings.ContainsFunc(tag, func(r rune) bool { return r <= ' ' || r == ',' || r == '"' }) {
@@ -69,7 +59,7 @@ func (c Config) Validate() error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.Fields)) {
 		if _, err := strconv.ParseInt(id, 10, 64); err != nil {
-			bad("fields.%s: want the number of a custom field, in quotes", exposure.Clean(id, 40))
+			bad("fields.%s: want the number of a custom field, in quotes", safetext.Clean(id, 40))
 		}
 	}
 	errs = append(errs, ticket.ChoiceMistakes("priority", c.Priority, priorities...))
@@ -83,15 +73,7 @@ func isAddress(s string) bool {
 	return err == nil && a.Address == s
 }
 
-// who gets the tickets.
-func (c Config) who() string {
-	if c.GroupID == 0 && c.BrandID == 0 && c.AssigneeEmail == "" {
-		return ""
-	}
-	return fmt.Sprint(c.GroupID, c.BrandID, c.AssigneeEmail)
-}
-
-// header is what proves who we are, as it is now.
+// header returns the credentials, and reads their files.
 func (c Config) header() (httpsend.Credentials, error) {
 	token := secret.Text{Field: "token", Text: c.Token, File: c.TokenFile}
 	switch {

@@ -13,14 +13,14 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-func TestZendeskConforms(t *testing.T) {
+func TestConforms(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		People: true, Cases: true, HTTP: true,
 		Verdicts: map[int]sinks.Verdict{404: sinks.VerdictMisconfigured, 409: sinks.VerdictRetry},
 		Start: func(t *testing.T) *sinktest.Server {
-			z := newZdServer(t)
+			z := newServer(t)
 			f := sinktest.NewHTTPServer(t, z)
-			f.Spare = sinktest.Read // each send looks first: TestZendeskLook
+			f.Spare = sinktest.Read // each send looks first: TestLook
 			return &sinktest.Server{
 				Sink: func() (sinks.Sink, error) {
 					return New(Config{URL: f.URL, Email: "bot@example.net", Token: "xyzzy-token"}, message.Wording{}, slog.New(slog.DiscardHandler))

@@ -19,7 +19,7 @@ import (
 
 // Whatever is told, the text of a ticket keeps its bound, ends with the mark of
 // its alert, and has no mark-up of the channel.
-func FuzzZendeskText(f *testing.F) {
+func FuzzText(f *testing.F) {
 	for _, text := range sinktest.HostileTexts {
 		f.Add(text, "id")
 	}
@@ -49,7 +49,7 @@ func FuzzZendeskText(f *testing.F) {
 }
 
 // No answer makes a panic, or a verdict that there is not.
-func FuzzZendeskAnswers(f *testing.F) {
+func FuzzAnswers(f *testing.F) {
 	f.Add(200, `{"result":[{"sys_id":{"value":"a","display_value":"b"},"number":"INC1","state":null}]}`)
 	f.Add(422, `{"error":"RecordInvalid","details":{"base":[{"description":"Cause: is required"}]}}`)
 	f.Add(403, `{"error":{"message":"Operation Failed","detail":"Data Policy Exception"}}`)

@@ -1,6 +1,7 @@
 package zendesk
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
 )
 
-func TestZendeskEndedBySomebody(t *testing.T) {
+func TestEndedBySomebody(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, status := range []string{"solved", "closed", "deleted"} {
 		for _, c := range []struct {
@@ -21,7 +22,7 @@ func TestZendeskEndedBySomebody(t *testing.T) {
 			want sinks.Verdict
 		}{{story[1], sinks.VerdictSuperseded}, {story[2], sinks.VerdictTold}, {story[3], sinks.VerdictTold}, {story[4], sinks.VerdictSuperseded}} {
 			t.Run(status+" "+string(c.a.Step), func(t *testing.T) {
-				r := newZdRig(t, nil)
+				r := newRig(t, nil)
 				ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
 				r.tickets[0].status, r.tickets[0].deleted = status, status == "deleted"
 				newRef := sinktest.Tell(t, r.sink, c.a, ref, c.want)
@@ -53,11 +54,11 @@ func TestZendeskEndedBySomebody(t *testing.T) {
 	}
 }
 
-func TestZendeskRace(t *testing.T) {
+func TestRace(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, step := range []int{1, 4} {
 		for _, how := range []string{"closed", "deleted"} {
-			r := newZdRig(t, nil)
+			r := newRig(t, nil)
 			ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
 			r.before = func(z *server, method string, _ int) {
 				if method == http.MethodPut {
@@ -70,8 +71,8 @@ func TestZendeskRace(t *testing.T) {
 	}
 }
 
-func TestZendeskKnownByNumber(t *testing.T) {
-	r := newZdRig(t, nil)
+func TestKnownByNumber(t *testing.T) {
+	r := newRig(t, nil)
 	story := sinktest.Story("bob")
 	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
 	r.tickets[0].external = "CHG-1"
@@ -80,8 +81,8 @@ func TestZendeskKnownByNumber(t *testing.T) {
 	}
 }
 
-func TestZendeskUnheard(t *testing.T) {
-	r := newZdRig(t, nil)
+func TestUnheard(t *testing.T) {
+	r := newRig(t, nil)
 	end := sinktest.Story("bob")[4]
 	end.Reasons = []string{exposure.ReasonExploited}
 	ref := sinktest.Tell(t, r.sink, end, "", sinks.VerdictTold)
@@ -94,8 +95,8 @@ func TestZendeskUnheard(t *testing.T) {
 	}
 }
 
-func TestZendeskDuplicates(t *testing.T) {
-	r := newZdRig(t, nil)
+func TestDuplicates(t *testing.T) {
+	r := newRig(t, nil)
 	story := sinktest.Story("bob")
 	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
 	other := *r.tickets[0]
@@ -107,8 +108,8 @@ func TestZendeskDuplicates(t *testing.T) {
 	}
 }
 
-func TestZendeskRefused(t *testing.T) {
-	r := newZdRig(t, func(c *Config) { c.GroupID = 1 })
+func TestRefused(t *testing.T) {
+	r := newRig(t, func(c *Config) { c.GroupID = 1 })
 	story := sinktest.Story("bob")
 	sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictMisconfigured, "Group: is invalid", "check group_id")
 	r.required = map[int]string{77: "Cause"}
@@ -118,12 +119,13 @@ func TestZendeskRefused(t *testing.T) {
 	if r.tickets[0].status != "new" || len(r.tickets[0].comments) != 1 {
 		t.Errorf("%+v", r.tickets[0])
 	}
-	with = r.make(t, func(c *Config) {
-		c.Fields, c.GroupID, c.AssigneeEmail = map[string]string{"77": "mfa"}, group, otherAgent
-	})
+	routed, err := r.make(t, func(c *Config) { c.Fields = map[string]string{"77": "mfa"} }).To([]string{fmt.Sprint(group), otherAgent})
+	if err != nil {
+		t.Fatal(err)
+	}
 	end := sinktest.Story("eve")
-	ref = sinktest.Tell(t, with, end[0], "", sinks.VerdictTold)
-	sinktest.Tell(t, with, end[4], ref, sinks.VerdictTold)
+	ref = sinktest.Tell(t, routed, end[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, routed, end[4], ref, sinks.VerdictTold)
 	if last := r.tickets[1]; last.status != "solved" || last.group != group || !strings.HasPrefix(last.assigned, otherAgent) || last.fields[77] != "mfa" {
 		t.Errorf("%+v", last)
 	}
@@ -140,8 +142,8 @@ func TestZendeskRefused(t *testing.T) {
 	}
 }
 
-func TestZendeskSolvedByItself(t *testing.T) {
-	r := newZdRig(t, nil)
+func TestSolvedByItself(t *testing.T) {
+	r := newRig(t, nil)
 	story := sinktest.Story("bob")
 	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
 	sinktest.Tell(t, r.sink, story[4], ref, sinks.VerdictTold)
@@ -150,9 +152,9 @@ func TestZendeskSolvedByItself(t *testing.T) {
 	}
 }
 
-func TestZendeskPriority(t *testing.T) {
+func TestPriority(t *testing.T) {
 	for severity, want := range map[exposure.Severity]string{"critical": "urgent", "high": "high", "medium": "normal", "low": "low", "info": "low"} {
-		r := newZdRig(t, nil)
+		r := newRig(t, nil)
 		a := sinktest.Story("bob")[0]
 		a.Severity = severity
 		ref := sinktest.Tell(t, r.sink, a, "", sinks.VerdictTold)

@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
@@ -21,7 +23,7 @@ var priorities = []string{"low", "normal", "high", "urgent"}
 
 var priority = map[string]string{"critical": "urgent", "high": "high", "medium": "normal", "low": "low", "info": "low"}
 
-// A issue is what the help desk says of a ticket.
+// issue holds the fields of a ticket.
 type issue struct {
 	ID          int64       `json:"id"`
 	ExternalID  string      `json:"external_id"`
@@ -50,7 +52,7 @@ type envelope struct {
 	Ticket sent `json:"ticket"`
 }
 
-// A sent is what we say of a ticket. What is empty stays as it is.
+// sent holds the fields of a ticket that we set. Empty fields stay unchanged.
 type sent struct {
 	Subject       string      `json:"subject,omitempty"`
 	Comment       comment     `json:"comment"`
@@ -62,7 +64,6 @@ type sent struct {
 	GroupID       int64       `json:"group_id,omitempty"`
 	AssigneeEmail string      `json:"assignee_email,omitempty"`
 	AssigneeID    json.Number `json:"assignee_id,omitempty"`
-	BrandID       int64       `json:"brand_id,omitempty"`
 	CustomFields  []field     `json:"custom_fields,omitempty"`
 	FollowUpOf    int64       `json:"via_followup_source_id,omitempty"`
 }
@@ -78,23 +79,22 @@ type field struct {
 	Value string      `json:"value"`
 }
 
-// ticket is what makes one, after one that was closed if it has a number.
+// ticket returns the fields that make one, after one that was closed if it has a number.
 func (z *Sink) ticket(a *processor.Alert, after int64) sent {
 	m := z.wording.Message(a)
 	severity := ticket.Urgent(a)
-	if a.Step == exposure.Resolved { // somebody came in, and nobody was told
+	if a.Step == exposure.Resolved { // it was exploited, and no alert was sent
 		severity = exposure.Critical
 	}
 	sent := sent{
-		Subject:       exposure.Clean(harmless(z.texts.Or(m.Short, "subject", m, a, ticket.MaxText)), maxTicketSubject),
+		Subject:       safetext.Clean(harmless(z.texts.Or(m.Short, "subject", m, a, ticket.MaxText)), maxTicketSubject),
 		Comment:       comment{HTML: toHTML(ticket.Text(m, a, z.texts, "comment", harmless))},
 		Priority:      ticket.Choice(severity, z.config.Priority, priority),
 		Type:          "incident",
-		ExternalID:    ticket.Key(a, z.config.who()),
+		ExternalID:    ticket.Key(a, z.who()),
 		Tags:          z.config.Tags,
 		GroupID:       z.config.GroupID,
-		AssigneeEmail: z.config.AssigneeEmail,
-		BrandID:       z.config.BrandID,
+		AssigneeEmail: z.assignee,
 		FollowUpOf:    after,
 	}
 	for _, id := range slices.Sorted(maps.Keys(z.config.Fields)) {
@@ -103,7 +103,7 @@ func (z *Sink) ticket(a *processor.Alert, after int64) sent {
 	return sent
 }
 
-// change is what updates or solves the first of the tickets.
+// change returns the fields that update or solve the first of the tickets.
 func (z *Sink) change(a *processor.Alert, open []issue) sent {
 	m, t := z.wording.Message(a), open[0]
 	before := []string{m.Short}
@@ -113,7 +113,7 @@ func (z *Sink) change(a *processor.Alert, open []issue) sent {
 	sent := sent{Comment: comment{HTML: toHTML(ticket.Text(m, a, z.texts, "comment", harmless, before...))}}
 	if a.Step == exposure.Resolved {
 		sent.Status = "solved"
-		if t.AssigneeID == "" { // nobody took it, and none is solved without an assignee
+		if t.AssigneeID == "" { // unassigned, and Zendesk solves none without an assignee
 			sent.AssigneeID = t.SubmitterID
 		}
 		return sent
@@ -130,12 +130,12 @@ func (z *Sink) change(a *processor.Alert, open []issue) sent {
 
 // placeholder begins what Zendesk replaces in a comment of an agent: it could
 // give away what the reader may not see.
-var placeholder = regexp.MustCompile(`\{(\s*[{%])`)
+var placeholder = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{(\s*[{%])`) })
 
 // harmless takes the meaning from placeholders.
 func harmless(s string) string {
-	for placeholder.MatchString(s) { // {{{ is two
-		s = placeholder.ReplaceAllString(s, "(${1}")
+	for placeholder().MatchString(s) { // {{{ is two
+		s = placeholder().ReplaceAllString(s, "(${1}")
 	}
 	return s
 }

@@ -65,7 +65,7 @@ const (
 	group      = 360001
 )
 
-func newZdServer(t *testing.T) *server {
+func newServer(t *testing.T) *server {
 	return &server{t: t, now: time.Now, keys: map[string]keptComment{}}
 }
 
@@ -259,7 +259,6 @@ func (z *server) set(w http.ResponseWriter, t *record, text []byte) bool {
 			Group      float64  `json:"group_id"`
 			Email      string   `json:"assignee_email"`
 			Assignee   float64  `json:"assignee_id"`
-			Brand      float64  `json:"brand_id"`
 			Fields     []struct {
 				ID    int    `json:"id"`
 				Value string `json:"value"`

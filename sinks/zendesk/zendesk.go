@@ -1,4 +1,3 @@
-// Package zendesk keeps a ticket for each exposure.
 package zendesk
 
 import (
@@ -15,26 +14,29 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// A Sink keeps a ticket for each exposure.
+// Sink keeps a ticket for each exposure.
 type Sink struct {
 	config  Config
 	wording message.Wording
 	texts   message.Texts
 	log     *slog.Logger
 	http    *httpsend.Client
+
+	assignee string // the mail address of an agent that a route names; "": the help desk decides
 }
 
 var _ sinks.Sink = (*Sink)(nil)
 
-// New returns a sink that writes as c says. It asks nobody on the
-// network. The log is told what no error can say, since the alert was told. The
-// caller closes the sink.
+// New returns a sink that writes as c says. It makes no request.
+// It logs to log the problems of alerts that were delivered. The caller closes the
+// sink.
 func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -50,7 +52,7 @@ func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	return &Sink{config: c, wording: w, texts: texts, log: log, http: p}, nil
 }
 
-// Close closes the connections that nobody uses.
+// Close closes idle connections.
 func (z *Sink) Close() error { return z.http.Close() }
 
 // To is the sink for others: a group by its number, an agent by mail address, or
@@ -58,14 +60,14 @@ func (z *Sink) Close() error { return z.http.Close() }
 // connections, and is not closed by itself.
 func (z *Sink) To(recipients []string) (sinks.Sink, error) {
 	other := *z
-	other.config.GroupID, other.config.AssigneeEmail = 0, ""
+	other.config.GroupID, other.assignee = 0, ""
 	for _, r := range recipients {
 		id, err := strconv.ParseInt(r, 10, 64)
 		switch {
 		case err == nil && id > 0 && other.config.GroupID == 0:
 			other.config.GroupID = id
-		case err != nil && isAddress(r) && other.config.AssigneeEmail == "":
-			other.config.AssigneeEmail = r
+		case err != nil && isAddress(r) && other.assignee == "":
+			other.assignee = r
 		default:
 			return nil, fmt.Errorf("want the number of a group, the mail address of an agent, or one of each, got %.200q", recipients)
 		}
@@ -76,15 +78,15 @@ func (z *Sink) To(recipients []string) (sinks.Sink, error) {
 	return &other, nil
 }
 
-// Send tells of the alert. It looks first for tickets by external_id, which is
+// Send writes the alert into a ticket. It looks first for tickets by external_id, which is
 // the exposure's: one whose comments have the alert's mark was told of it,
 // whatever became of the answer. Else the oldest one that is not solved gets an
 // internal comment, and a priority that is raised and never lowered, or is
 // solved. Where there is none, one is made, under an Idempotency-Key that is the
 // alert's, for when an earlier attempt is still under way; but none is made only
-// to be solved, unless somebody came in meanwhile. A ticket that was solved,
+// to be solved, unless the exposure was exploited. A ticket that was solved,
 // closed or deleted stays so: the exposure is Superseded. What has to be heard
-// nevertheless (see insistent) reopens a solved one, and gives a closed one a
+// nevertheless (see sinks.AlwaysDelivered) reopens a solved one, and gives a closed one a
 // follow-up.
 //
 // The ref is the ticket's number.
@@ -104,7 +106,7 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 		case ref == "" || sinks.AlwaysDelivered(a.Step, a.Severity):
 			return z.create(ctx, cred, a, 0)
 		}
-		return ref, sinks.Superseded(fmt.Errorf("ticket %s was deleted by somebody", exposure.Clean(ref, 40)))
+		return ref, sinks.Superseded(fmt.Errorf("ticket %s was deleted by a person", safetext.Clean(ref, 40)))
 	}
 	target := known[len(known)-1] // the newest, unless one is open
 	var open []issue
@@ -126,11 +128,19 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	case len(open) > 0:
 		return target.ref(), z.update(ctx, cred, a, open)
 	case !sinks.AlwaysDelivered(a.Step, a.Severity):
-		return target.ref(), sinks.Superseded(fmt.Errorf("ticket %d was solved or closed by somebody", target.ID))
+		return target.ref(), sinks.Superseded(fmt.Errorf("ticket %d was solved or closed by a person", target.ID))
 	case target.Status == "closed":
 		return z.create(ctx, cred, a, target.ID)
 	}
 	return target.ref(), z.update(ctx, cred, a, []issue{target})
+}
+
+// who identifies the recipients of the tickets, "" for the default.
+func (z *Sink) who() string {
+	if z.config.GroupID == 0 && z.assignee == "" {
+		return ""
+	}
+	return fmt.Sprint(z.config.GroupID, z.assignee)
 }
 
 // look finds the tickets of the exposure, the oldest first.
@@ -138,14 +148,14 @@ func (z *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor
 	var got struct {
 		Tickets []issue `json:"tickets"`
 	}
-	key := ticket.Key(a, z.config.who())
+	key := ticket.Key(a, z.who())
 	if _, err := z.call(ctx, cred, opLook, http.MethodGet, "/api/v2/tickets?"+url.Values{"external_id": {key}}.Encode(), "", nil, &got); err != nil {
 		return nil, err
 	}
 	known := slices.DeleteFunc(got.Tickets, func(t issue) bool { return t.ExternalID != key || t.Status == "deleted" })
 	id, _ := strconv.ParseInt(ref, 10, 64)
 	if id > 0 && !slices.ContainsFunc(known, func(t issue) bool { return t.ID == id }) {
-		var one oneTicket // somebody changed its external_id, or deleted it
+		var one oneTicket // its external_id was changed, or it was deleted
 		r, err := z.call(ctx, cred, opLook, http.MethodGet, "/api/v2/tickets/"+strconv.FormatInt(id, 10), "", nil, &one)
 		switch {
 		case r.Status == http.StatusNotFound && strings.Contains(string(r.Body), "RecordNotFound"):
@@ -181,7 +191,7 @@ func (z *Sink) said(ctx context.Context, cred httpsend.Credentials, a *processor
 func (z *Sink) create(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, after int64) (ref string, err error) {
 	sent := z.ticket(a, after)
 	var got oneTicket
-	r, err := z.call(ctx, cred, opCreate, http.MethodPost, "/api/v2/tickets", ticket.KeyFor(a.ID, z.config.who()), envelope{sent}, &got)
+	r, err := z.call(ctx, cred, opCreate, http.MethodPost, "/api/v2/tickets", ticket.KeyFor(a.ID, z.who()), envelope{sent}, &got)
 	if err != nil {
 		return "", err
 	}
@@ -194,7 +204,7 @@ func (z *Sink) create(ctx context.Context, cred httpsend.Credentials, a *process
 	return got.Ticket.ref(), nil
 }
 
-// update tells of the alert in the first of the tickets. The others are
+// update writes the alert into the first of the tickets. The others are
 // duplicates, which are named to people.
 func (z *Sink) update(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, open []issue) error {
 	what := opUpdate
@@ -209,8 +219,8 @@ func (z *Sink) update(ctx context.Context, cred httpsend.Credentials, a *process
 	return err
 }
 
-// Render is the request that would be sent of an alert, where what begins an
-// exposure has a ticket still to be made and what follows has it.
+// Render returns the request about an alert: a first step makes a ticket, and the
+// others update it.
 func (z *Sink) Render(a *processor.Alert) (string, error) {
 	if message.Follows(a.Step) {
 		return ticket.RenderRequest("PUT /api/v2/tickets/NUMBER", envelope{z.change(a, []issue{{AssigneeID: json.Number("0")}})})
@@ -218,7 +228,7 @@ func (z *Sink) Render(a *processor.Alert) (string, error) {
 	return ticket.RenderRequest("POST /api/v2/tickets", envelope{z.ticket(a, 0)})
 }
 
-// Receipt says which ticket it became.
+// Receipt names the ticket.
 func (z *Sink) Receipt(ref string) string {
 	if ref == "" {
 		return "nothing, since there was no ticket"

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sources"
 )
 
@@ -139,7 +139,7 @@ func (c *Confirmed) line(ctx context.Context, h processor.Handler, b []byte) str
 	c.count.Delivered(err)
 	if err != nil {
 		c.log.Warn("delivery failed; rsyslog sends it again", "err", err)
-		return "Error: " + exposure.Clean(strings.Join(strings.Fields(err.Error()), " "), 400)
+		return "Error: " + safetext.Clean(strings.Join(strings.Fields(err.Error()), " "), 400)
 	}
 	if c.begun {
 		return deferred

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -64,7 +64,7 @@ func (d *handler) answer(w http.ResponseWriter, r *http.Request) reply {
 	}
 	proved(r.Context())
 	if coding := unknownCoding(r.Header); coding != "" {
-		return reply{http.StatusUnsupportedMediaType, resultUnreadable, "Content-Encoding " + strconv.Quote(exposure.Clean(coding, 32)) + " is not read; want gzip or zstd", 0}
+		return reply{http.StatusUnsupportedMediaType, resultUnreadable, "Content-Encoding " + strconv.Quote(safetext.Clean(coding, 32)) + " is not read; want gzip or zstd", 0}
 	}
 	if r.ContentLength > d.body {
 		return reply{http.StatusRequestEntityTooLarge, resultTooLarge, errTooLarge.Error(), 0}
@@ -149,7 +149,7 @@ func (d *handler) outcome(ctx context.Context, err, read error) reply {
 	case errors.Is(read, errTooLarge), errors.Is(read, errInflated):
 		return reply{http.StatusRequestEntityTooLarge, resultTooLarge, read.Error(), 0}
 	case errors.Is(read, errDamaged):
-		return reply{http.StatusBadRequest, resultUnreadable, exposure.Clean(read.Error(), 200), 0}
+		return reply{http.StatusBadRequest, resultUnreadable, safetext.Clean(read.Error(), 200), 0}
 	case read != nil, ctx.Err() != nil:
 		return reply{http.StatusBadRequest, resultAborted, "the body did not come to its end", 0}
 	}
@@ -169,7 +169,7 @@ func firehoseRequest(r *http.Request) string {
 // origin returns the origin of a request.
 func origin(r *http.Request) string {
 	if id := firehoseRequest(r); id != "" {
-		return "firehose://" + exposure.Clean(id, 64)
+		return "firehose://" + safetext.Clean(id, 64)
 	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

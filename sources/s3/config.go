@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mfawatch/mfawatch/sources/bucket"
@@ -140,7 +141,9 @@ func queueProblem(address string) string {
 
 // queueHost finds the region in sqs.us-east-1.amazonaws.com, also of a VPC
 // endpoint, and in the older us-east-1.queue.amazonaws.com.
-var queueHost = regexp.MustCompile(`(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\.|^([a-z0-9-]+)\.queue\.amazonaws\.`)
+var queueHost = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:^|\.)sqs(?:-fips)?\.([a-z0-9-]+)\.|^([a-z0-9-]+)\.queue\.amazonaws\.`)
+})
 
 // QueueRegion returns the region that a queue's URL names, "" if none.
 func QueueRegion(address string) string {
@@ -151,7 +154,7 @@ func QueueRegion(address string) string {
 	if u.Hostname() == "queue.amazonaws.com" {
 		return "us-east-1"
 	}
-	for _, region := range append(queueHost.FindStringSubmatch(u.Hostname()), "") {
+	for _, region := range append(queueHost().FindStringSubmatch(u.Hostname()), "") {
 		if bucket.IsRegion(region) {
 			return region
 		}

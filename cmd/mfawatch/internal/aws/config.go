@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // A Config says how to reach AWS. Nothing in it is required: what is left empty
@@ -53,10 +54,10 @@ func (s Secret) String() string {
 func (s Secret) GoString() string { return s.String() }
 
 var (
-	regionName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-	zoneName   = regexp.MustCompile(`^([a-z]+(-[a-z]+)+-[0-9]+)[a-z]$`)
-	roleARN    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$`)
-	externalID = regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`)
+	regionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`) })
+	zoneName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([a-z]+(-[a-z]+)+-[0-9]+)[a-z]$`) })
+	roleARN    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$`) })
+	externalID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`) })
 )
 
 // Validate tells every mistake in c that can be told without asking AWS. The
@@ -67,9 +68,9 @@ func (c Config) Validate() error {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
 	}
-	if zone := zoneName.FindStringSubmatch(c.Region); zone != nil {
+	if zone := zoneName().FindStringSubmatch(c.Region); zone != nil {
 		bad("region", "want a region such as %s, got the availability zone %q", zone[1], c.Region)
-	} else if c.Region != "" && !regionName.MatchString(c.Region) {
+	} else if c.Region != "" && !regionName().MatchString(c.Region) {
 		bad("region", "want a region such as us-east-1, got %q", c.Region)
 	}
 	if c.Endpoint != "" {
@@ -79,11 +80,11 @@ func (c Config) Validate() error {
 	}
 	c.validateKeys(bad)
 	switch {
-	case c.RoleARN != "" && !roleARN.MatchString(c.RoleARN):
+	case c.RoleARN != "" && !roleARN().MatchString(c.RoleARN):
 		bad("role_arn", "want the ARN of a role such as arn:aws:iam::111122223333:role/mfawatch, got %q", c.RoleARN)
 	case c.ExternalID != "" && c.RoleARN == "":
 		bad("external_id", "has no effect without role_arn")
-	case c.ExternalID != "" && !externalID.MatchString(c.ExternalID) || len(c.ExternalID) > 1224:
+	case c.ExternalID != "" && !externalID().MatchString(c.ExternalID) || len(c.ExternalID) > 1224:
 		bad("external_id", "want 2 to 1224 letters, digits and any of _+=,.@:/-, got %q", c.ExternalID)
 	}
 	return errors.Join(errs...)

@@ -13,6 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -144,7 +145,7 @@ func (x *Explained) Write(w io.Writer, more bool) error {
 	if more {
 		b.WriteByte('\n')
 	}
-	clean := func(s string) string { return exposure.Clean(s, 200) }
+	clean := func(s string) string { return safetext.Clean(s, 200) }
 	b.WriteString(x.Time.UTC().Format(time.DateTime) + " UTC  " + clean(x.Event))
 	if x.User != "" {
 		b.WriteString(" of " + clean(x.User))

@@ -11,7 +11,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
@@ -160,7 +160,7 @@ func fetched(ctx context.Context, found <-chan input) <-chan input {
 }
 
 // Fail keeps why a file could not be read. The names in it are anybody's.
-func (f *Found) Fail(err error) { f.Failures.add(exposure.Clean(err.Error(), 1000)) }
+func (f *Found) Fail(err error) { f.Failures.add(safetext.Clean(err.Error(), 1000)) }
 
 func (f *Found) merge(g *Found) {
 	f.Files += g.Files
@@ -251,7 +251,7 @@ func unreadableInput(i input, err error) error {
 func (r *reader) Event(e *trail.Event) { r.one.Events = append(r.one.Events, e) }
 
 func (r *reader) Unreadable(u trail.Unreadable) {
-	r.one.Unreadable.add(exposure.Clean(fmt.Sprintf("unreadable: %s at byte %d: %s: %v", u.Origin, u.Offset, u.Reason, u.Err), 400))
+	r.one.Unreadable.add(safetext.Clean(fmt.Sprintf("unreadable: %s at byte %d: %s: %v", u.Origin, u.Offset, u.Reason, u.Err), 400))
 }
 
 func (r *reader) Read(b []byte) (int, error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	_ "time/tzdata" // so that time_zone means the same on every machine
 
@@ -20,7 +21,7 @@ type accountConfig struct {
 }
 
 // accountNumber is what AWS calls an account.
-var accountNumber = regexp.MustCompile(`^[0-9]{12}$`)
+var accountNumber = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{12}$`) })
 
 const maxAccountName = 60 // bytes: it stands in titles
 
@@ -29,12 +30,12 @@ func (s *Settings) wordingMistakes(bad func(field, format string, args ...any)) 
 	for _, number := range slices.Sorted(maps.Keys(s.Accounts)) {
 		field := "accounts." + Clean(number)
 		switch name := s.Accounts[number].Name; {
-		case !accountNumber.MatchString(number):
+		case !accountNumber().MatchString(number):
 			bad(field, "want an account's number, 12 digits in quotes")
 		case len(name) > maxAccountName:
 			bad(field+".name", "want at most %d bytes, got %d", maxAccountName, len(name))
 		}
-		if class := s.Accounts[number].Class; class != "" && (!validName.MatchString(class) || len(class) > maxAccountName) {
+		if class := s.Accounts[number].Class; class != "" && (!validName().MatchString(class) || len(class) > maxAccountName) {
 			bad(field+".class", "want a word of lower-case letters, digits and single - or _, such as production, got %s", strconv.Quote(Bounded(class)))
 		}
 	}
@@ -52,12 +53,7 @@ func (s *Settings) wordingMistakes(bad func(field, format string, args ...any)) 
 // Wording is what the configuration adds to the words of an alert. The
 // configuration is sound.
 func (s *Settings) Wording() message.Wording {
-	w := message.Wording{Accounts: map[string]string{}, Page: strings.TrimRight(s.HTTP.URL, "/")}
-	for number, account := range s.Accounts {
-		if account.Name != "" {
-			w.Accounts[number] = account.Name
-		}
-	}
+	w := message.Wording{Page: strings.TrimRight(s.HTTP.URL, "/")}
 	if zone, err := time.LoadLocation(s.TimeZone); err == nil && zone != time.UTC {
 		w.Zone = zone
 	}

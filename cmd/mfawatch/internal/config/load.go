@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -102,7 +103,7 @@ func (m rawMap) ReadBytes() ([]byte, error)    { return nil, fmt.Errorf("no byte
 
 // validName is what sources and sinks may be called: a metric's label, and with
 // - as _ part of a variable's name.
-var validName = regexp.MustCompile(`^[a-z0-9]+([_-][a-z0-9]+)*$`)
+var validName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]+([_-][a-z0-9]+)*$`) })
 
 // An Entry is the configuration of one source or sink.
 type Entry interface {
@@ -127,7 +128,7 @@ func buildEntries[E Entry](k *koanf.Koanf, section string, types map[string]func
 	var all []Mistake
 	for _, name := range slices.Sorted(maps.Keys(raw)) {
 		path := join(section, name)
-		if !validName.MatchString(name) || len(name) > 63 {
+		if !validName().MatchString(name) || len(name) > 63 {
 			all = append(all, Mistake{join(section, Clean(name)), "want a name of lower-case letters, digits and single - or _, 63 at most"})
 			continue
 		}
@@ -176,11 +177,13 @@ func YAMLMistake(err error) string {
 		return "want a map of keys to values, such as sources: {…}, got something else"
 	case strings.Contains(text, "unknown anchor"):
 		return "not YAML: a value that begins with * has to stand in quotes"
-	case yamlForm.MatchString(text):
+	case yamlForm().MatchString(text):
 		return "not YAML: " + Bounded(text)
 	}
 	return "not YAML that can be read here: look for values that need quotes"
 }
 
 // yamlForm is how messages begin that are about the form of the text.
-var yamlForm = regexp.MustCompile(`^(line \d+: )?(did not find|could not find|found |mapping key|mapping values|block |control characters|invalid leading|incomplete )`)
+var yamlForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(line \d+: )?(did not find|could not find|found |mapping key|mapping values|block |control characters|invalid leading|incomplete )`)
+})

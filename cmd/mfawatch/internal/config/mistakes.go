@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-viper/mapstructure/v2"
 
@@ -68,14 +69,16 @@ func MistakesOf(prefix string, err error) []Mistake {
 		return MistakesOf(prefix, inner) // mapstructure's heading
 	}
 	field, problem, ok := strings.Cut(err.Error(), ": ")
-	if ok && fieldName.MatchString(field) {
+	if ok && fieldName().MatchString(field) {
 		return []Mistake{{join(prefix, field), problem}}
 	}
 	return []Mistake{{prefix, err.Error()}}
 }
 
 // fieldName is how Validate begins an error: a key, or keys below one another.
-var fieldName = regexp.MustCompile(`^[a-z0-9_]+(\[[0-9]+\])?(\.[a-z0-9_]+(\[[0-9]+\])?)*$`)
+var fieldName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9_]+(\[[0-9]+\])?(\.[a-z0-9_]+(\[[0-9]+\])?)*$`)
+})
 
 // describe says in the words of a configuration what decoding objected to.
 func describe(field string, err error) string {

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 const width = 100 // columns
@@ -58,7 +59,7 @@ func Tally(records int, alerts []exposure.Alert, open []exposure.Open) string {
 	for _, o := range open {
 		user := "somebody unknown"
 		if o.User != "" {
-			user = exposure.Clean(o.User, 64)
+			user = safetext.Clean(o.User, 64)
 		}
 		fmt.Fprintf(&b, "  still without MFA: %s, %s, since %s\n", user, o.Severity, o.OpenedAt.UTC().Format("15:04:05Z"))
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -58,12 +59,12 @@ func ReadTrail() ([]Record, error) {
 }
 
 // timestamps are the times in a record that are RFC 3339.
-var timestamps = regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`)
+var timestamps = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`) })
 
 // At is the record as it would be if the trail had begun at start and gone on
 // as fast as it is told: its times are moved.
 func (r *Record) At(start time.Time) []byte {
-	return timestamps.ReplaceAllFunc(r.json, func(text []byte) []byte {
+	return timestamps().ReplaceAllFunc(r.json, func(text []byte) []byte {
 		t, err := time.Parse(`"`+time.RFC3339+`"`, string(text))
 		if err != nil {
 			return text

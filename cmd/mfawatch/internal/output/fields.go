@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 // WriteFields writes what is known of one thing, and a text of several lines at
@@ -15,12 +15,12 @@ import (
 func WriteFields(w io.Writer, fields [][2]string, last string, text []byte) error {
 	var b strings.Builder
 	for _, f := range fields {
-		fmt.Fprintf(&b, "%-9s %s\n", f[0], exposure.Clean(f[1], 1000))
+		fmt.Fprintf(&b, "%-9s %s\n", f[0], safetext.Clean(f[1], 1000))
 	}
 	b.WriteString(last + "\n")
 	for l := range bytes.Lines(text) {
 		l = bytes.TrimRight(l, "\r\n")
-		fmt.Fprintf(&b, "  %s\n", exposure.Clean(string(l), 1<<20))
+		fmt.Fprintf(&b, "  %s\n", safetext.Clean(string(l), 1<<20))
 	}
 	_, err := io.WriteString(w, b.String()+"\n")
 	return err

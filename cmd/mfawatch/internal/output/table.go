@@ -9,6 +9,7 @@ import (
 	"github.com/rivo/uniseg"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 // A Row is an exposure or an attempt, in cells.
@@ -73,7 +74,7 @@ func colour(s exposure.Severity) string {
 // Cell makes a text of somebody else's fit for a table: nothing that steers a
 // terminal, and not too wide.
 func Cell(text string, width int) string {
-	text = exposure.Clean(text, 4*width)
+	text = safetext.Clean(text, 4*width)
 	if uniseg.StringWidth(text) <= width {
 		return text
 	}

@@ -14,10 +14,12 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
@@ -32,7 +34,7 @@ const (
 //go:embed page.html
 var pageText string
 
-var pageTemplate = template.Must(template.New("page").Parse(pageText))
+var pageTemplate = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
 
 // A page is what a person looks at: how things stand, or the story of one
 // exposure.
@@ -108,7 +110,7 @@ func show(w http.ResponseWriter, make func() (*page, error)) {
 	v, err := make()
 	var b bytes.Buffer
 	if err == nil && v != nil {
-		err = pageTemplate.Execute(&b, v)
+		err = pageTemplate().Execute(&b, v)
 	}
 	switch {
 	case err != nil:
@@ -138,7 +140,7 @@ func (p pages) front() (*page, error) {
 	for name, err := range p.Ready {
 		part := pagePart{Name: name}
 		if err != nil {
-			part.Problem = exposure.Clean(line(err.Error()), 500)
+			part.Problem = safetext.Clean(line(err.Error()), 500)
 		}
 		v.Parts = append(v.Parts, part)
 	}
@@ -166,7 +168,7 @@ func (p pages) front() (*page, error) {
 	}
 	for _, o := range open {
 		v.Open = append(v.Open, pageExposure{
-			ID: o.ID, Severity: string(o.Severity), User: output.UserName(o.User, o.Root), Account: words.Account(o.Account),
+			ID: o.ID, Severity: string(o.Severity), User: output.UserName(o.User, o.Root), Account: message.Account(p.Config().Accounts[o.Account].Name, o.Account),
 			Since: words.Time(o.OpenedAt), For: since(o.OpenedAt),
 		})
 	}
@@ -194,7 +196,7 @@ func (p pages) story(id string) (*page, error) {
 	if err != nil || len(alerts) == 0 {
 		return nil, err
 	}
-	v, words := p.newPage("mfawatch: " + exposure.Clean(alerts[0].Title, 200))
+	v, words := p.newPage("mfawatch: " + safetext.Clean(alerts[0].Title, 200))
 	v.Exposure = id
 	v.Alerts = pageAlertsOf(alerts, words, true)
 	return v, nil

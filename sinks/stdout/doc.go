@@ -1,0 +1,3 @@
+// Package stdout prints alerts to standard output, as lines of JSON or as text for a
+// terminal.
+package stdout
