@@ -18,13 +18,17 @@ func (q *Queue) GiveUp(name string) {
 	q.end(l, 1, true, l.Closed)
 }
 
-// Retry reports a failed send: the head of the lane is sent again at due. With
+// Retry reports a failed send, or an alert that could not be read: the head of the lane is sent again at due. With
 // alone set, it then shares no message.
 func (q *Queue) Retry(name string, due time.Time, maybeDelivered, alone bool) {
 	l := q.lanes[name]
 	l.attempts++
 	l.sending, l.MaybeDelivered, l.alone = false, l.MaybeDelivered || maybeDelivered, l.alone || alone
-	l.due = due
+	l.due, l.alert, l.waited = due, nil, false
+	q.remove(l)
+	if l.window != nil {
+		l.leave()
+	}
 	q.resting.add(l)
 }
 

@@ -70,6 +70,8 @@ type Item struct {
 	Decision Decision
 	Alert    *exposure.Alert // nil if it was not decided on by itself
 	Muted    bool            // it waited for the end of mute times, which is no delay of the sink
+	// MaybeDelivered reports that an attempt at it may have arrived.
+	MaybeDelivered bool
 }
 
 // maxBurst bounds the sends that a rate lets through at one time.
@@ -119,8 +121,9 @@ func (q *Queue) Add(name string, p Pending, first Lane) {
 	}
 }
 
-// Next decides what happens now. On an error, which comes from Sink.Alert,
-// nothing has changed.
+// Next decides what happens now. On an error, which comes from Sink.Alert, nothing
+// has changed, and the action names the lane: Retry backs it off, so that it does
+// not delay others.
 func (q *Queue) Next(now time.Time) (Action, error) {
 	q.wake(now)
 	for {
@@ -198,6 +201,7 @@ func (q *Queue) decide(l *lane, now time.Time) (a Action, ok bool, err error) {
 	v, err := q.sink.Next(&l.Lane, now)
 	switch {
 	case err != nil:
+		a.Items = []Item{{Lane: l.name, Pending: l.Queue[0]}}
 		return a, false, err
 	case v.Verb == Drop:
 		return q.drop(l, v), false, nil
@@ -221,26 +225,26 @@ func (q *Queue) send(l *lane, now time.Time) Action {
 		limit = 1
 	}
 	lanes := []*lane{l}
-	for {
-		a.add(l, 1)
-		if l.taken == len(l.Queue) {
-			q.remove(l)
-		} else {
-			q.ready.fix(l)
+	a.next(q, l)
+	for len(a.Items) < limit && q.ready.Len() > 0 && !q.ready.first().alone {
+		if l = q.ready.first(); !l.sending {
+			b, ok, err := q.decide(l, now)
+			if b.Verb == Drop { // comes before the batch, which is then put together again
+				for _, l := range lanes {
+					l.sending, l.taken = false, 0
+					q.enqueue(l)
+				}
+				return b
+			}
+			if err != nil || ok && !slices.Equal(l.decision.To, lanes[0].decision.To) {
+				break // the next call deals with it
+			}
+			if !ok {
+				continue
+			}
+			lanes = append(lanes, l)
 		}
-		if len(a.Items) >= limit || q.ready.Len() == 0 || q.ready.first().alone {
-			break
-		}
-		l = q.ready.first()
-		if l.sending {
-			continue // decided with its head
-		}
-		v, err := q.sink.Next(&l.Lane, now)
-		if err != nil || v.Verb != Send || !slices.Equal(v.Decision.To, lanes[0].decision.To) {
-			break // the next call deals with it
-		}
-		l.decision, l.alert = v.Decision, v.Alert
-		lanes = append(lanes, l)
+		a.next(q, l)
 	}
 	for _, l := range lanes {
 		q.remove(l)
@@ -250,14 +254,25 @@ func (q *Queue) send(l *lane, now time.Time) Action {
 	return a
 }
 
+// next adds one alert of a lane that is in turn, and puts the lane where its next
+// alert belongs.
+func (a *Action) next(q *Queue, l *lane) {
+	a.add(l, 1)
+	if l.taken == len(l.Queue) {
+		q.remove(l)
+	} else {
+		q.ready.fix(l)
+	}
+}
+
 // add adds up to limit alerts of the lane that were not taken yet.
 func (a *Action) add(l *lane, limit int) {
 	l.sending = true
 	for _, p := range l.Queue[l.taken:min(len(l.Queue), l.taken+limit)] {
 		it := Item{Lane: l.name, Pending: p, Decision: l.decision}
 		if l.taken == 0 {
-			it.Alert, it.Muted = l.alert, l.waited
-			l.alert, l.waited = nil, false
+			it.Alert, it.Muted, it.MaybeDelivered = l.alert, l.waited, l.MaybeDelivered
+			l.alert = nil
 		}
 		l.taken++
 		a.Items = append(a.Items, it)

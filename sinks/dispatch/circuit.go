@@ -10,7 +10,7 @@ const circuitAfter = 5
 // A circuit keeps a worker from hammering a channel that is down: while it is
 // open, one alert is tried at a time, with a wait before each.
 type circuit struct {
-	failed map[string]bool // lines that failed since the channel last answered
+	failed map[string]bool // lanes that failed since the channel last answered
 	open   bool
 	wrong  bool      // the last answer was that we are misconfigured
 	probes int       // that failed since it opened
@@ -18,14 +18,14 @@ type circuit struct {
 	cause  error
 }
 
-// fail notes that attempts for the lines failed, and reports whether that
+// fail notes that attempts at the lanes failed, and reports whether that
 // opened the circuit. wait says how long to wait before probe number n.
 func (c *circuit) fail(a *attempt, now time.Time, wait func(n int) time.Duration) (opened bool) {
 	c.cause = a.err
 	if c.failed == nil {
 		c.failed = map[string]bool{}
 	}
-	for _, l := range a.lines {
+	for _, l := range a.lanes {
 		if len(c.failed) < circuitAfter {
 			c.failed[l.name] = true
 		}

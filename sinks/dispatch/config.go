@@ -38,6 +38,9 @@ type GroupConfig struct {
 	By   string        `koanf:"by"`   // account or actor; default account
 }
 
+// maxGroup bounds GroupConfig.Max: people read the message.
+const maxGroup = 1000
+
 // The values of GroupConfig.By.
 const (
 	byAccount = "account"

@@ -12,17 +12,17 @@ import (
 
 // metrics are the series of one sink.
 type metrics struct {
-	sends     *prometheus.CounterVec // by result
-	duration  prometheus.Histogram
-	delivered prometheus.Histogram
-	done      prometheus.Histogram
-	retries   prometheus.Counter
-	throttled prometheus.Counter
-	overtaken prometheus.Counter
-	leftOut   prometheus.Counter
-	untaken   prometheus.Counter
-	held      prometheus.Gauge
-	open      prometheus.Gauge
+	sends      *prometheus.CounterVec // by result
+	duration   prometheus.Histogram
+	delivered  prometheus.Histogram
+	done       prometheus.Histogram
+	retries    prometheus.Counter
+	throttled  prometheus.Counter
+	superseded prometheus.Counter
+	suppressed prometheus.Counter
+	unrouted   prometheus.Counter
+	muted      prometheus.Gauge
+	open       prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer, name string, j stock) *metrics {
@@ -43,13 +43,13 @@ func newMetrics(reg prometheus.Registerer, name string, j stock) *metrics {
 			Help: "Attempts to send an alert that failed before."}),
 		throttled: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_throttled_seconds_total",
 			Help: "Time that the channel asked to be left alone."}),
-		overtaken: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_superseded_total",
+		superseded: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_superseded_total",
 			Help: "Alerts that were not sent, since a later step made them old news before they could be."}),
-		leftOut: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_suppressed_total",
+		suppressed: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_suppressed_total",
 			Help: "Alerts that the sink was not told, since the routes keep them from it."}),
-		untaken: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_unrouted_total",
+		unrouted: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_unrouted_total",
 			Help: "Alerts that the sink was told as all are, since no route takes them."}),
-		held: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_sink_held_exposures",
+		muted: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_sink_held_exposures",
 			Help: "Exposures of which the sink is told at the end of quiet hours."}),
 		open: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_sink_circuit_open",
 			Help: "1 while the channel is down or misconfigured and only tried with one alert at a time, else 0."}),

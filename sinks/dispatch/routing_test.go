@@ -124,7 +124,7 @@ func TestRouting(t *testing.T) {
 			r.stop()
 			r.start(routedBy(t, route.Pager, route.Route{Except: []string{"a"}}), map[string]sinks.Sink{"a": s})
 			routedTell(t, r.j, "x-resolved info", "w-resolved info", "y-resolved info")
-		}, []string{"x-opened Sat 00:00 to k1", "y-opened Sat 00:00 to k1", "x-escalated Sat 00:00 to k1", "w-exploited Sat 00:00 to k2",
+		}, []string{"x-opened Sat 00:00 to k1", "y-opened Sat 00:00 to k1", "w-exploited Sat 00:00 to k2", "x-escalated Sat 00:00 to k1",
 			"x-resolved Sat 00:00 to k1", "w-resolved Sat 00:00 to k2", "y-resolved Sat 00:00 to k1"}},
 
 		{"quiet hours", func(t *testing.T, r *rig, s routedSink) {
