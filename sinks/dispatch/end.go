@@ -21,8 +21,7 @@ func (w *Worker) end(a *attempt) {
 		l.sending = 0
 	}
 	if a.unread {
-		w.journalled(a.err)
-		w.retryAll(a, now.Add(w.backoff(0)))
+		w.misread(a.err, now, a.lanes...)
 		return
 	}
 	a.lanes = slices.DeleteFunc(a.lanes, func(l *lane) bool { // did not fit

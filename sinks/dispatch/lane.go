@@ -17,6 +17,7 @@ type lane struct {
 
 	attempts int       // at the head of the queue
 	first    time.Time // attempt at it
+	misread  int       // times that the journal could not read it
 
 	sending    int        // alerts in the attempt that runs
 	ref        string     // what the sink returned last, which the journal may not have yet
@@ -38,7 +39,7 @@ func (l *lane) unmute(now time.Time) {
 // pop removes the head of the lane.
 func (w *Worker) pop(l *lane) {
 	l.queue = l.queue[1:]
-	l.attempts, l.first = 0, time.Time{}
+	l.attempts, l.first, l.misread = 0, time.Time{}, 0
 	if len(l.queue) > 0 {
 		l.attempts, l.first = l.queue[0].Attempts, l.queue[0].First
 	}

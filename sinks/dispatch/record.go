@@ -114,15 +114,27 @@ func (w *Worker) endWrite(err error) {
 
 // journalled remembers whether the journal could be used, and when to try again.
 func (w *Worker) journalled(err error) {
-	if err == nil {
-		if w.journalErr != nil {
-			w.journalErr = nil
-			w.log.Info("the journal can be used again")
-			w.publish()
-		}
-		return
+	if err != nil {
+		w.again = time.Now().Add(w.config.Retry.Min)
+		w.journalFailed(err)
+	} else if w.journalErr != nil {
+		w.journalErr = nil
+		w.log.Info("the journal can be used again")
+		w.publish()
 	}
-	w.again = time.Now().Add(w.config.Retry.Min)
+}
+
+// misread backs off lanes whose alerts could not be read. Others go on, so that
+// one damaged alert delays its exposure alone.
+func (w *Worker) misread(err error, now time.Time, lanes ...*lane) {
+	w.journalFailed(err)
+	for _, l := range lanes {
+		w.queue.Retry(l.name, now.Add(w.backoff(l.misread)), false, false)
+		l.misread++
+	}
+}
+
+func (w *Worker) journalFailed(err error) {
 	if w.journalErr == nil || w.journalErr.Error() != err.Error() {
 		w.log.Error("the journal could not be used; it is retried", "err", err)
 	}

@@ -154,8 +154,7 @@ func (w *Worker) next(now time.Time) *attempt {
 		action, err := decide(now)
 		switch {
 		case err != nil:
-			w.journalled(err)
-			w.queue.Retry(action.Items[0].Lane, now.Add(w.backoff(0)), false, false)
+			w.misread(err, now, w.lanes[action.Items[0].Lane])
 		case action.Verb == route.Hold:
 			w.hold = action.Until
 			return nil
