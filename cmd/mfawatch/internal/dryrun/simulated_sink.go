@@ -10,7 +10,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/route"
 )
 
-// An Alert is an alert at the time at which it is journalled, and its delivery at
+// An Alert is an alert with the time at which it is journalled and its delivery at
 // each sink.
 type Alert struct {
 	Alert *processor.Alert
