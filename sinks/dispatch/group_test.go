@@ -18,7 +18,7 @@ import (
 
 func resultOf(n uint64) journal.Result { return journal.Result{Number: n} }
 
-// A groupSink can tell several alerts at once.
+// A groupSink takes several alerts in one message.
 type groupSink struct {
 	fakeSink
 	groups [][]string
@@ -125,8 +125,8 @@ func TestGroupsAreBounded(t *testing.T) {
 	})
 }
 
-// A group that fails is tried again; one that is refused is told alert by alert,
-// so that only the one that is sick becomes a dead letter.
+// A group that fails is retried; one that is refused is sent alert by alert,
+// so that only the poison alert becomes a dead letter.
 func TestGroupThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
