@@ -23,7 +23,7 @@
 //
 //  1. Call [Queue.Next] with the time.
 //  2. On Send, deliver the items, AFTER that record the delivery, and report it
-//     with [Queue.Done], [Queue.Retry] or [Queue.Close].
+//     with [Queue.Done], [Queue.GiveUp], [Queue.Retry] or [Queue.Close].
 //  3. On Drop, record that the sink is done with the alert, and why.
 //  4. On Hold, wait until the time, or for the next alert or the end of a send.
 //

@@ -17,8 +17,8 @@ type Group struct {
 	ByActor bool          // by actor where known, else by account
 }
 
-// key is what the alerts of one message have in common, recipients included.
-func (g *Group) key(a *exposure.Alert, to []string) string {
+// Key returns what the alerts of one message have in common, recipients included.
+func (g *Group) Key(a *exposure.Alert, to []string) string {
 	key := "account/" + a.Partition + "/" + a.Account
 	if who := cmp.Or(a.Actor.ARN, a.Actor.AccessKeyID, a.Actor.Name); g.ByActor && who != "" {
 		key = "actor/" + a.Partition + "/" + who
@@ -50,7 +50,7 @@ func (q *Queue) join(l *lane, key string) bool {
 		return false
 	}
 	q.remove(l)
-	l.window = w
+	l.window, l.alert = w, nil // read again when its message is due
 	w.lanes = append(w.lanes, l)
 	if w.size++; w.size >= q.sink.Group.Max && !w.full {
 		w.full = true
@@ -124,6 +124,7 @@ func (q *Queue) pick(w *window, now time.Time) (Action, bool, error) {
 		l.leave()
 		if left := q.sink.Group.Max - len(a.Items); left > 0 {
 			a.add(l, left)
+			l.taken = 0
 		} else {
 			q.enqueue(l)
 		}

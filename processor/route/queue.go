@@ -2,7 +2,6 @@ package route
 
 import (
 	"cmp"
-	"container/heap"
 	"math"
 	"slices"
 	"time"
@@ -21,7 +20,7 @@ import (
 //
 // Queue is a state machine without clock and I/O. It is not safe for concurrent
 // use. The caller loops over Next: it sends, records a drop, or waits until Hold
-// ends; Done, Retry and Close report the end of each send.
+// ends; Done, GiveUp, Retry and Close report the end of each send.
 type Queue struct {
 	sink    Sink
 	lanes   map[string]*lane
@@ -40,6 +39,7 @@ type lane struct {
 	Lane
 	name     string
 	counts   [5]int // queued alerts by severity
+	taken    int    // of the queue, for the action that is being put together
 	attempts int    // failed, at the head
 	due      time.Time
 	sending  bool
@@ -48,7 +48,7 @@ type lane struct {
 	alone    bool // not to be grouped
 	window   *window
 	decision Decision        // of the head
-	alert    *exposure.Alert // the head
+	alert    *exposure.Alert // the head, until it is sent or grouped
 
 	heap  *lanes // that it is in; nil: none
 	index int
@@ -70,6 +70,8 @@ type Item struct {
 	Decision Decision
 	Alert    *exposure.Alert // nil if it was not decided on by itself
 	Muted    bool            // it waited for the end of mute times, which is no delay of the sink
+	// MaybeDelivered reports that an attempt at it may have arrived.
+	MaybeDelivered bool
 }
 
 // maxBurst bounds the sends that a rate lets through at one time.
@@ -78,7 +80,7 @@ const maxBurst = 128
 // NewQueue returns an empty queue.
 func NewQueue(s Sink) *Queue {
 	q := &Queue{sink: s, lanes: map[string]*lane{}, windows: map[string]*window{}}
-	q.ready.less, q.resting.less = byTurn, byDue
+	q.ready.key, q.resting.key = turn, due
 	q.sink.Group.Max = max(1, s.Group.Max)
 	if s.Rate > 0 {
 		q.limiter = rate.NewLimiter(rate.Limit(s.Rate), int(max(1, math.Ceil(min(s.Rate, maxBurst)))))
@@ -115,16 +117,17 @@ func (q *Queue) Add(name string, p Pending, first Lane) {
 	case l.heap == nil, l.muted:
 		q.enqueue(l)
 	default:
-		heap.Fix(l.heap, l.index)
+		l.heap.fix(l)
 	}
 }
 
-// Next decides what happens now. On an error, which comes from Sink.Alert,
-// nothing has changed.
+// Next decides what happens now. On an error, which comes from Sink.Alert, nothing
+// has changed, and the action names the lane: Retry backs it off, so that it does
+// not delay others.
 func (q *Queue) Next(now time.Time) (Action, error) {
 	q.wake(now)
 	for {
-		if urgent := q.ready.Len() > 0 && q.ready.list[0].urgent(); !urgent && q.sink.Group.Wait > 0 {
+		if urgent := q.ready.Len() > 0 && q.ready.first().urgent(); !urgent && q.sink.Group.Wait > 0 {
 			if w := q.due(now); w != nil {
 				if q.limited(now) {
 					return q.wait(now), nil
@@ -140,7 +143,7 @@ func (q *Queue) Next(now time.Time) (Action, error) {
 		if q.ready.Len() == 0 {
 			return q.wait(now), nil
 		}
-		l := q.ready.list[0]
+		l := q.ready.first()
 		a, ok, err := q.decide(l, now)
 		if err != nil || a.Verb == Drop {
 			return a, err
@@ -150,7 +153,7 @@ func (q *Queue) Next(now time.Time) (Action, error) {
 		}
 		groupable := q.sink.Group.Wait > 0 && !l.urgent() && !l.alone && !l.Known.Known
 		if groupable {
-			if q.join(l, q.sink.Group.key(l.alert, l.decision.To)) {
+			if q.join(l, q.sink.Group.Key(l.alert, l.decision.To)) {
 				continue
 			}
 		}
@@ -158,7 +161,7 @@ func (q *Queue) Next(now time.Time) (Action, error) {
 			return q.wait(now), nil
 		}
 		if groupable {
-			q.open(q.sink.Group.key(l.alert, l.decision.To), now)
+			q.open(q.sink.Group.Key(l.alert, l.decision.To), now)
 		}
 		return q.send(l, now), nil
 	}
@@ -170,9 +173,9 @@ func (q *Queue) Next(now time.Time) (Action, error) {
 func (q *Queue) Probe(now time.Time) (Action, error) {
 	q.wake(now)
 	for q.ready.Len() > 0 {
-		l := slices.MinFunc(q.ready.list, func(a, b *lane) int {
-			return cmp.Or(cmp.Compare(a.attempts, b.attempts), byTurn(a, b))
-		})
+		l := slices.MinFunc(q.ready.list, func(a, b place) int {
+			return cmp.Or(cmp.Compare(a.lane.attempts, b.lane.attempts), a.compare(b))
+		}).lane
 		a, ok, err := q.decide(l, now)
 		switch {
 		case err != nil || a.Verb == Drop:
@@ -185,43 +188,11 @@ func (q *Queue) Probe(now time.Time) (Action, error) {
 		a.Verb = Send
 		q.remove(l)
 		a.add(l, 1)
+		l.taken = 0
 		q.charge(a, now)
 		return a, nil
 	}
 	return q.wait(now), nil
-}
-
-// Done reports the end of a send: n alerts of the lane were delivered or given
-// up. From then on the sink knows the exposure.
-func (q *Queue) Done(name string, n int) {
-	l := q.lanes[name]
-	if l.Queue[0].Step != exposure.Attempted {
-		l.Known = Case{Known: true, To: l.decision.To}
-	}
-	l.sending, l.Closed = false, false
-	for range n {
-		q.pop(l)
-	}
-	q.settle(l)
-}
-
-// Retry reports a failed send: the head of the lane is sent again at due. With
-// alone set, it then shares no message.
-func (q *Queue) Retry(name string, due time.Time, maybeDelivered, alone bool) {
-	l := q.lanes[name]
-	l.attempts++
-	l.sending, l.MaybeDelivered, l.alone = false, l.MaybeDelivered || maybeDelivered, l.alone || alone
-	l.due = due
-	q.resting.add(l)
-}
-
-// Close reports that a person had closed the exposure at the channel: its head is
-// done, and from then on only alerts that must be delivered are.
-func (q *Queue) Close(name string) {
-	l := q.lanes[name]
-	l.sending, l.Closed = false, true
-	q.pop(l)
-	q.settle(l)
 }
 
 // decide decides on the head of a lane: ok if it may be sent. Otherwise a is the
@@ -230,6 +201,7 @@ func (q *Queue) decide(l *lane, now time.Time) (a Action, ok bool, err error) {
 	v, err := q.sink.Next(&l.Lane, now)
 	switch {
 	case err != nil:
+		a.Items = []Item{{Lane: l.name, Pending: l.Queue[0]}}
 		return a, false, err
 	case v.Verb == Drop:
 		return q.drop(l, v), false, nil
@@ -245,7 +217,6 @@ func (q *Queue) decide(l *lane, now time.Time) (a Action, ok bool, err error) {
 // several.
 func (q *Queue) send(l *lane, now time.Time) Action {
 	a := Action{Verb: Send}
-	q.remove(l)
 	limit := max(1, q.sink.Batch)
 	if q.limiter != nil && limit > 1 {
 		limit = min(limit, max(1, int(q.limiter.TokensAt(now))))
@@ -253,29 +224,57 @@ func (q *Queue) send(l *lane, now time.Time) Action {
 	if l.alone {
 		limit = 1
 	}
-	a.add(l, limit)
-	for len(a.Items) < limit && q.ready.Len() > 0 && !q.ready.list[0].alone {
-		next := q.ready.list[0]
-		v, err := q.sink.Next(&next.Lane, now)
-		if err != nil || v.Verb != Send || !slices.Equal(v.Decision.To, l.decision.To) {
-			break // the next call deals with it
+	lanes := []*lane{l}
+	a.next(q, l)
+	for len(a.Items) < limit && q.ready.Len() > 0 && !q.ready.first().alone {
+		if l = q.ready.first(); !l.sending {
+			b, ok, err := q.decide(l, now)
+			if b.Verb == Drop { // comes before the batch, which is then put together again
+				for _, l := range lanes {
+					l.sending, l.taken = false, 0
+					q.enqueue(l)
+				}
+				return b
+			}
+			if err != nil || ok && !slices.Equal(l.decision.To, lanes[0].decision.To) {
+				break // the next call deals with it
+			}
+			if !ok {
+				continue
+			}
+			lanes = append(lanes, l)
 		}
-		next.decision, next.alert = v.Decision, v.Alert
-		q.remove(next)
-		a.add(next, limit-len(a.Items))
+		a.next(q, l)
+	}
+	for _, l := range lanes {
+		q.remove(l)
+		l.taken = 0
 	}
 	q.charge(a, now)
 	return a
 }
 
-// add adds up to limit alerts from the head of the lane.
+// next adds one alert of a lane that is in turn, and puts the lane where its next
+// alert belongs.
+func (a *Action) next(q *Queue, l *lane) {
+	a.add(l, 1)
+	if l.taken == len(l.Queue) {
+		q.remove(l)
+	} else {
+		q.ready.fix(l)
+	}
+}
+
+// add adds up to limit alerts of the lane that were not taken yet.
 func (a *Action) add(l *lane, limit int) {
 	l.sending = true
-	for i, p := range l.Queue[:min(len(l.Queue), limit)] {
+	for _, p := range l.Queue[l.taken:min(len(l.Queue), l.taken+limit)] {
 		it := Item{Lane: l.name, Pending: p, Decision: l.decision}
-		if i == 0 {
-			it.Alert, it.Muted = l.alert, l.waited
+		if l.taken == 0 {
+			it.Alert, it.Muted, it.MaybeDelivered = l.alert, l.waited, l.MaybeDelivered
+			l.alert = nil
 		}
+		l.taken++
 		a.Items = append(a.Items, it)
 	}
 }
@@ -331,7 +330,7 @@ func (q *Queue) wait(now time.Time) Action {
 		}
 	}
 	if q.resting.Len() > 0 {
-		sooner(q.resting.list[0].due)
+		sooner(q.resting.first().due)
 	}
 	if len(q.order) > 0 {
 		sooner(q.order[0].until)
@@ -348,8 +347,8 @@ func (q *Queue) limited(now time.Time) bool { return q.limiter != nil && q.limit
 
 // wake puts the lanes that are due among those to be decided.
 func (q *Queue) wake(now time.Time) {
-	for q.resting.Len() > 0 && !q.resting.list[0].due.After(now) {
-		q.enqueue(q.resting.list[0])
+	for q.resting.Len() > 0 && !q.resting.first().due.After(now) {
+		q.enqueue(q.resting.first())
 	}
 }
 
@@ -363,8 +362,7 @@ func (q *Queue) enqueue(l *lane) {
 // remove takes the lane out of its heap.
 func (q *Queue) remove(l *lane) {
 	if l.heap != nil {
-		heap.Remove(l.heap, l.index)
-		l.heap = nil
+		l.heap.remove(l)
 	}
 	if l.muted {
 		l.muted = false

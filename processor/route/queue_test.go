@@ -351,3 +351,20 @@ func TestQueueProperty(t *testing.T) {
 		}
 	}
 }
+
+func TestGroupKeys(t *testing.T) {
+	a := &exposure.Alert{Partition: "aws", Account: "1"}
+	b := &exposure.Alert{Partition: "aws", Account: "2"}
+	a.Actor.ARN, b.Actor.ARN = "arn:eve", "arn:eve"
+	unknown := &exposure.Alert{Partition: "aws", Account: "1"}
+	account, actor := Group{}, Group{ByActor: true}
+	if account.Key(a, nil) == account.Key(b, nil) || account.Key(a, nil) != account.Key(unknown, nil) {
+		t.Error("by account")
+	}
+	if actor.Key(a, nil) != actor.Key(b, nil) || actor.Key(a, nil) == actor.Key(unknown, nil) || actor.Key(unknown, nil) != account.Key(unknown, nil) {
+		t.Error("by actor")
+	}
+	if account.Key(a, []string{"x"}) == account.Key(a, nil) {
+		t.Error("by recipients")
+	}
+}

@@ -24,36 +24,61 @@ func (l *lane) urgent() bool { return l.counts[level(exposure.Critical)] > 0 }
 func level(s exposure.Severity) int { return max(0, slices.Index(exposure.Severities, s)) }
 
 // byTurn orders lanes by their worst alert, then by their head.
-func byTurn(a, b *lane) int {
-	return cmp.Or(cmp.Compare(b.worst(), a.worst()), cmp.Compare(a.Queue[0].Number, b.Queue[0].Number))
+func byTurn(a, b *lane) int { return turn(a).compare(turn(b)) }
+
+// A place is where a lane stands in a heap. It holds what the heap compares, so
+// that a comparison reads no lane: with many lanes that costs more than the rest.
+type place struct {
+	major int64
+	minor uint64
+	lane  *lane
 }
 
-// byDue orders lanes by when they may be sent.
-func byDue(a, b *lane) int { return a.due.Compare(b.due) }
+func (p place) compare(o place) int {
+	return cmp.Or(cmp.Compare(p.major, o.major), cmp.Compare(p.minor, o.minor))
+}
+
+// turn is the place of a lane to be decided: by its worst alert, then by its head.
+func turn(l *lane) place { return place{int64(-l.worst()), l.Queue[l.taken].Number, l} }
+
+// due is the place of a lane that rests: by when it may be sent.
+func due(l *lane) place { return place{l.due.UnixNano(), l.Queue[0].Number, l} }
 
 // lanes is a heap of lanes.
 type lanes struct {
-	list []*lane
-	less func(a, b *lane) int
+	list []place
+	key  func(*lane) place
 }
 
 // Len, Less, Swap, Push and Pop implement heap.Interface.
 func (h *lanes) Len() int           { return len(h.list) }
-func (h *lanes) Less(i, j int) bool { return h.less(h.list[i], h.list[j]) < 0 }
+func (h *lanes) Less(i, j int) bool { return h.list[i].compare(h.list[j]) < 0 }
 func (h *lanes) Swap(i, j int) {
 	h.list[i], h.list[j] = h.list[j], h.list[i]
-	h.list[i].index, h.list[j].index = i, j
+	h.list[i].lane.index, h.list[j].lane.index = i, j
 }
-func (h *lanes) Push(l any) { h.list = append(h.list, l.(*lane)) }
+func (h *lanes) Push(p any) { h.list = append(h.list, p.(place)) }
 func (h *lanes) Pop() any {
 	n := len(h.list) - 1
-	l := h.list[n]
-	h.list[n] = nil
+	p := h.list[n]
+	h.list[n] = place{}
 	h.list = h.list[:n]
-	return l
+	return p
 }
+
+func (h *lanes) first() *lane { return h.list[0].lane }
 
 func (h *lanes) add(l *lane) {
 	l.heap, l.index = h, len(h.list)
-	heap.Push(h, l)
+	heap.Push(h, h.key(l))
+}
+
+func (h *lanes) fix(l *lane) {
+	h.list[l.index] = h.key(l)
+	heap.Fix(h, l.index)
+}
+
+func (h *lanes) remove(l *lane) {
+	heap.Remove(h, l.index)
+	l.heap = nil
 }

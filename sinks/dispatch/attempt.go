@@ -10,16 +10,8 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
-)
-
-// A way is how the alerts of an attempt are sent.
-type way int
-
-const (
-	alone   way = iota // one alert
-	batched            // several, each on its own: a sinks.BatchSender
-	grouped            // several in one message: a sinks.GroupSender
 )
 
 // Bounds of a batch. The second is on the size of the records in it, which is
@@ -29,80 +21,64 @@ const (
 	maxBatchSize = 4 << 20
 )
 
-// An attempt is one send, from its begin to its end.
+// An attempt is one send, from its start to its end.
 type attempt struct {
-	how   way
-	items []item  // in order; what does not fit is taken off before it is sent
-	lines []*line // of the items, each once
-	key   string  // grouped: what the alerts have in common
-	probe bool
-	began time.Time
+	group   string  // key of a group: the alerts go in one message
+	items   []item  // in the order of the queue; send removes what does not fit
+	lanes   []*lane // of the items, each once
+	probe   bool
+	started time.Time
 
-	sink    sinks.Sink // for whom the alerts are
+	sink    sinks.Sink // for the recipients of the alerts
 	sinkErr error      // why there is none
 
-	gone   []item // in front of others of their line, that the sink is done with already
-	unread bool   // the journal could not give the alerts: err says why
+	unread bool // the journal could not read the alerts: err says why
 	newRef string
 	err    error
 }
 
-// An item is one alert of an attempt. Alerts of one line are next to each other
-// in their order, from its head on.
+// An item is one alert of an attempt. Alerts of one lane are in their order, from
+// its head on.
 type item struct {
-	line    *line
-	pending journal.Pending
-	alert   *processor.Alert
-	ref     string // that the sink gave for the exposure before
-	hasRef  bool   // it is newer than the journal's
-	perhaps bool   // it may have arrived already
-
-	to []string // recipients; nil: the sink's own
+	lane     *lane
+	pending  journal.Pending
+	alert    *processor.Alert // nil: to be read
+	ref      string           // that the sink returned for the exposure before
+	hasRef   bool             // it is newer than the journal's
+	perhaps  bool             // it may have arrived already
+	to       []string         // recipients; nil: the sink's own
+	unrouted bool             // no route matches it
 }
 
-// single is an attempt to send the head of the line.
-func single(l *line) *attempt {
-	return &attempt{lines: []*line{l}, items: []item{{line: l, pending: l.queue[0]}}}
-}
-
-// batch is an attempt to send the head of the line, with what follows it in the
-// journal and may be sent.
-func (w *Worker) batch(l *line, limit int) *attempt {
-	a := &attempt{how: batched}
-	for {
-		for _, p := range l.queue[:min(len(l.queue), limit)] {
-			if w.alone[p.Number] {
-				break
+// attempt returns the attempt of an action.
+func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
+	a := &attempt{group: action.Group, started: now, probe: w.circuit.open}
+	for _, it := range action.Items {
+		l := w.lanes[it.Lane]
+		if it.Muted {
+			l.unmute(now)
+		}
+		head := l.sending == 0
+		if head {
+			a.lanes = append(a.lanes, l)
+		}
+		i := item{lane: l, pending: l.queue[l.sending], ref: l.ref, hasRef: l.hasRef, to: it.Decision.To, unrouted: it.Decision.Untaken}
+		i.perhaps = head && (it.MaybeDelivered || i.pending.Number <= w.before)
+		if known, ok := w.cache.take(i.pending.Number); ok && head {
+			i.alert = known.alert
+			if !l.hasRef {
+				i.ref = known.ref
 			}
-			a.items = append(a.items, item{line: l, pending: p})
 		}
-		if len(a.lines) == limit-1 || w.ready.empty() || w.alone[w.ready.first().queue[0].Number] {
-			break
-		}
-		a.lines = append(a.lines, l)
-		l = w.ready.take()
+		l.sending++
+		a.items = append(a.items, i)
 	}
-	a.lines = append(a.lines, l)
-	slices.SortFunc(a.items, byNumber)
-	if !w.ready.empty() {
-		next := item{pending: w.ready.first().queue[0]}
-		end, _ := slices.BinarySearchFunc(a.items, next, byNumber)
-		a.items = a.items[:end]
-	}
-	a.items = a.items[:min(len(a.items), limit)]
-	// Lines whose head came to be over the limit wait for the next batch.
-	a.lines = slices.DeleteFunc(a.lines, func(l *line) bool {
-		if l.queue[0].Number <= a.items[len(a.items)-1].pending.Number {
-			return false
-		}
-		w.ready.add(l)
-		return true
-	})
+	a.sink, a.sinkErr = w.channel(a.items[0].to)
 	return a
 }
 
-// sinktest.Send loads the alerts and sends them. It runs in a goroutine of its own and
-// touches of w only what never changes.
+// send reads the alerts that were not read yet and sends them. It runs in a
+// goroutine of its own and touches of w only what never changes.
 func (a *attempt) send(ctx context.Context, w *Worker) {
 	if a.err = a.load(w); a.err != nil {
 		a.unread = true
@@ -133,49 +109,45 @@ func (a *attempt) send(ctx context.Context, w *Worker) {
 	for i, it := range a.items {
 		alerts[i] = it.alert
 	}
-	if a.how == grouped {
+	if a.group != "" {
 		a.err = a.sink.(sinks.GroupSender).SendGroup(ctx, alerts)
 	} else {
 		a.err = a.sink.(sinks.BatchSender).SendBatch(ctx, alerts)
 	}
 }
 
-// load reads the alerts from the journal, and takes those off that do not
-// belong or do not fit.
+// load reads the alerts from the journal, and removes those that do not belong
+// or do not fit: they are decided on again.
 func (a *attempt) load(w *Worker) error {
 	size := 0
 	fit := a.items[:0]
-	fits := map[*line]bool{} // lines of what fits
-	cut := map[*line]bool{}  // lines that end here
+	cut := map[*lane]bool{} // lanes that end here
 	for _, it := range a.items {
-		if cut[it.line] {
+		if cut[it.lane] {
 			continue
 		}
-		alert, ref, err := w.store.Take(w.name, it.pending.Number)
-		if errors.Is(err, journal.ErrDone) {
-			if fits[it.line] {
-				cut[it.line] = true // it is skipped when it is the head
-			} else {
-				a.gone = append(a.gone, it)
+		if it.alert == nil {
+			alert, ref, err := w.store.Take(w.name, it.pending.Number)
+			if errors.Is(err, journal.ErrDone) {
+				cut[it.lane] = true
+				continue
 			}
-			continue
+			if err != nil {
+				return err
+			}
+			it.alert = alert
+			if !it.hasRef {
+				it.ref = ref
+			}
 		}
-		if err != nil {
-			return err
-		}
-		it.alert = alert
-		if !it.hasRef {
-			it.ref = ref
-		}
-		if a.how == grouped && groupKey(w.storm, it.alert, it.to) != a.key {
-			cut[it.line] = true
+		if a.group != "" && w.group.Key(it.alert, it.to) != a.group {
+			cut[it.lane] = true
 			continue
 		}
 		if size += len(it.alert.Record); size > maxBatchSize && len(fit) > 0 {
 			break
 		}
 		fit = append(fit, it)
-		fits[it.line] = true
 	}
 	a.items = fit
 	return nil

@@ -27,7 +27,7 @@ func many(n int) (ids []string) {
 	return ids
 }
 
-// A channel that is down is tried with one alert at a time, and told all when it
+// A channel that is down is tried with one alert at a time, and sent all when it
 // is back.
 func TestCircuitStopsHammering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestCircuitStopsHammering(t *testing.T) {
 	})
 }
 
-// Alerts that are sick by themselves may open the circuit; one that is well
+// Poison alerts may open the circuit; one that is delivered
 // closes it with the next probe.
 func TestCircuitProbesWithWhatWasNotTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -175,14 +175,19 @@ func TestSupersededStopsTheExposure(t *testing.T) {
 	})
 }
 
-// Of two answers that ask to wait, the longer one counts, and nothing is sent
-// sooner.
-func TestThrottledNeverSooner(t *testing.T) {
+// Of two answers that ask to wait, the longer one counts, and no send starts
+// before. Sends that were running finish.
+func TestThrottledStartsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var mu sync.Mutex // sends are under way at once
 		var until time.Time
-		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (_ string, err error) {
+			defer func() {
+				if err == nil {
+					time.Sleep(time.Millisecond) // the worker hears of the throttled send first
+				}
+			}()
 			mu.Lock()
 			defer mu.Unlock()
 			if until.IsZero() || a.ID == "x0001-1" && time.Now().Before(until) {
@@ -259,7 +264,7 @@ func TestAgeGoesOnOverRestarts(t *testing.T) {
 	})
 }
 
-// A batch of which another call saw to a part, and which is then throttled.
+// A batch of which another call handled a part, and which is then throttled.
 func TestPartOfABatchIsDoneByAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
@@ -285,7 +290,7 @@ func TestPartOfABatchIsDoneByAnother(t *testing.T) {
 	})
 }
 
-// What another call saw to in the meantime is not sent.
+// An alert that another call handled in the meantime is not sent.
 func TestDoneByAnotherIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

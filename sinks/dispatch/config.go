@@ -8,35 +8,40 @@ import (
 	"time"
 )
 
-// DeliveryConfig is how a sink is sent its alerts. What is zero is its default.
+// DeliveryConfig configures how alerts are sent to a sink. A zero field has its
+// default.
 type DeliveryConfig struct {
 	Timeout     time.Duration `koanf:"timeout"`     // of one attempt; default 30s
 	Retry       RetryConfig   `koanf:"retry"`       // of attempts that failed
-	Concurrency int           `koanf:"concurrency"` // sends at once, for as many exposures; default 8. A sink that keeps an order has 1
-	Rate        float64       `koanf:"rate"`        // bound on alerts (of a group: messages) a second; default 0: none
-	Group       GroupConfig   `koanf:"group"`       // of alerts in a storm
-	// People says that the sink tells people how an exposure stands: what is
-	// unsent when it is over gives way to its end.
+	Concurrency int           `koanf:"concurrency"` // concurrent sends, each of another exposure; default 8. A sink that keeps an order has 1
+	Rate        float64       `koanf:"rate"`        // alerts a second, except critical ones; a group counts once; default 0: unlimited
+	Group       GroupConfig   `koanf:"group"`       // how alerts of a burst share a message
+	// People reports that people read the sink: if an exposure ends while earlier
+	// alerts are queued, only the end is sent, and critical alerts.
 	People bool `koanf:"-"`
 }
 
-// RetryConfig is when an attempt that failed is made again: after a random time
-// below a bound that doubles with each, from Min to Max.
+// RetryConfig configures when a failed attempt is made again: after a random time
+// up to a bound that doubles with each failure, from Min to Max. The time has no
+// lower bound.
 type RetryConfig struct {
 	Min time.Duration `koanf:"min"` // the first bound; default 1s
 	Max time.Duration `koanf:"max"` // the last bound; default 5m
 	Age time.Duration `koanf:"age"` // time since its first failure after which an alert becomes a dead letter; default 24h
 }
 
-// GroupConfig makes one message of the alerts of a storm, for a sink that is a
-// sinks.GroupSender: the first alert of an account or actor is told at once, and
-// those that follow it within Wait become one message, and so on until a Wait
-// passes without any.
+// GroupConfig configures groups, for a sink that is a sinks.GroupSender: the first
+// alert of an account or actor is sent immediately, and new exposures that follow
+// within Wait share one message, until a Wait passes without any. Critical alerts,
+// and the later alerts of an exposure, have messages of their own.
 type GroupConfig struct {
 	Wait time.Duration `koanf:"wait"` // default 0: no groups
 	Max  int           `koanf:"max"`  // alerts in one message; default 50
 	By   string        `koanf:"by"`   // account or actor; default account
 }
+
+// maxGroup bounds GroupConfig.Max: people read the message.
+const maxGroup = 1000
 
 // The values of GroupConfig.By.
 const (
@@ -44,7 +49,7 @@ const (
 	byActor   = "actor"
 )
 
-// DefaultDeliveryConfig is what a DeliveryConfig means where it is zero.
+// DefaultDeliveryConfig returns the defaults of DeliveryConfig.
 func DefaultDeliveryConfig() DeliveryConfig { return DeliveryConfig{}.withDefaults() }
 
 func (c DeliveryConfig) withDefaults() DeliveryConfig {
@@ -58,15 +63,14 @@ func (c DeliveryConfig) withDefaults() DeliveryConfig {
 	return c
 }
 
-// maxConcurrency bounds the sends of one sink at once: each holds an alert.
-// maxRetry bounds how long a channel that is back may go unnoticed.
+// maxConcurrency bounds the concurrent sends of one sink: each holds an alert.
+// maxRetry bounds how long a restored channel may go unnoticed.
 const (
 	maxConcurrency = 1024
 	maxRetry       = 24 * time.Hour
 )
 
-// Validate tells every mistake in c. The errors are joined, each of the form
-// "field: problem".
+// Validate returns every mistake in c, joined, each as "field: problem".
 func (c DeliveryConfig) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }

@@ -1,5 +1,3 @@
-// Package dispatch sends the journal's alerts to a sink: one Worker with its queue,
-// retries, circuit breaker, groups and acknowledgements.
 package dispatch
 
 import (
@@ -30,19 +28,20 @@ type store interface {
 	Idle(ctx context.Context) error
 }
 
-// Options of a Worker. The zero value is good for use.
+// Options configures a Worker. The zero value is good for use.
 type Options struct {
 	Logger     *slog.Logger          // default: slog.Default()
-	Registerer prometheus.Registerer // nil: metrics are counted, but not shown
-	Drain      time.Duration         // time that running sends get once Run's ctx is done; default 20s
-	Delivery   DeliveryConfig        // how the sink is sent its alerts
-	// Router says which alerts are for the sink, when, and for whom; nil: all of
-	// them, immediately, for the sink's own recipients.
+	Registerer prometheus.Registerer // nil: metrics are counted and not shown
+	Drain      time.Duration         // how long running sends may take once the ctx of Run is done; default 20s
+	Delivery   DeliveryConfig        // how alerts are sent to the sink
+	// Router decides which alerts the sink is sent, when, and for which recipients;
+	// nil: all of them, immediately, for the sink's own.
 	Router *route.Router
 }
 
-// New registers the sink under its name with the journal. Call it before anything
-// is folded: a sink that is new to the journal gets the alerts from here on.
+// New registers the sink under its name with the journal and returns its Worker.
+// Call it before the first fold: a sink that is new to the journal is sent the
+// alerts from here on.
 func New(j store, name string, s sinks.Sink, o Options) (*Worker, error) {
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	o.Drain = cmp.Or(o.Drain, 20*time.Second)
@@ -63,13 +62,13 @@ func New(j store, name string, s sinks.Sink, o Options) (*Worker, error) {
 	return w, nil
 }
 
-// Idle waits until all events are folded and every sink of the journal is done
-// with every alert, delivered or dead.
+// Idle waits until all events are folded and every sink of the journal is done with
+// every alert: delivered, dropped, or a dead letter.
 func (w *Worker) Idle(ctx context.Context) error { return w.store.Idle(ctx) }
 
-// Ready reports why the sink does not get its alerts, nil if it does: it is down
-// or misconfigured, its last few attempts failed, or its progress cannot be
-// journalled.
+// Ready returns why the sink is not sent its alerts, nil if it is: the channel is
+// down or misconfigured, the last few attempts failed, or the journal cannot be
+// used. A sink with nothing pending is ready, however its last attempts ended.
 func (w *Worker) Ready() error {
 	if err := w.err.Load(); err != nil {
 		return *err

@@ -629,13 +629,13 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("lint: %v, %v", problems, err)
 		}
 		err = testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP mfawatch_sink_dead_letters Alerts that the sink was not told and will not be, kept for a person to see to.
+# HELP mfawatch_sink_dead_letters Alerts that were given up, kept for a person to handle.
 # TYPE mfawatch_sink_dead_letters gauge
 mfawatch_sink_dead_letters{sink="a"} 0
-# HELP mfawatch_sink_oldest_pending_seconds Age of the oldest alert that the sink has still to be told.
+# HELP mfawatch_sink_oldest_pending_seconds Age of the oldest alert that is still to be sent to the sink.
 # TYPE mfawatch_sink_oldest_pending_seconds gauge
 mfawatch_sink_oldest_pending_seconds{sink="a"} 10
-# HELP mfawatch_sink_pending Alerts that the sink has still to be told.
+# HELP mfawatch_sink_pending Alerts that are still to be sent to the sink.
 # TYPE mfawatch_sink_pending gauge
 mfawatch_sink_pending{sink="a"} 2
 `), "mfawatch_sink_dead_letters", "mfawatch_sink_oldest_pending_seconds", "mfawatch_sink_pending")

@@ -12,20 +12,20 @@ import (
 
 // metrics are the series of one sink.
 type metrics struct {
-	sends     *prometheus.CounterVec // by result
-	duration  prometheus.Histogram
-	delivered prometheus.Histogram
-	done      prometheus.Histogram
-	retries   prometheus.Counter
-	throttled prometheus.Counter
-	overtaken prometheus.Counter
-	leftOut   prometheus.Counter
-	untaken   prometheus.Counter
-	held      prometheus.Gauge
-	open      prometheus.Gauge
+	sends      *prometheus.CounterVec // by result
+	duration   prometheus.Histogram
+	delivered  prometheus.Histogram
+	done       prometheus.Histogram
+	retries    prometheus.Counter
+	throttled  prometheus.Counter
+	superseded prometheus.Counter
+	suppressed prometheus.Counter
+	unrouted   prometheus.Counter
+	muted      prometheus.Gauge
+	open       prometheus.Gauge
 }
 
-func newMetrics(reg prometheus.Registerer, name string, j stock) *metrics {
+func newMetrics(reg prometheus.Registerer, name string, j statser) *metrics {
 	reg = prometheus.WrapRegistererWith(prometheus.Labels{"sink": name}, reg)
 	f := promauto.With(reg)
 	m := &metrics{
@@ -34,30 +34,30 @@ func newMetrics(reg prometheus.Registerer, name string, j stock) *metrics {
 		duration: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_sink_send_duration_seconds",
 			Help: "Time that an attempt to send took.", Buckets: []float64{.001, .005, .025, .1, .5, 1, 2.5, 5, 10, 30}}),
 		delivered: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_delivered_latency_seconds",
-			Help:    "Time from eventTime until the sink was told.",
+			Help:    "Time from eventTime until the alert was delivered.",
 			Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}}),
 		done: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_sink_delivery_latency_seconds",
-			Help:    "Time from the event's being journalled until it was journalled that the sink was told.",
+			Help:    "Time from the journalling of the event until its delivery was journalled.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600}}),
 		retries: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_retries_total",
 			Help: "Attempts to send an alert that failed before."}),
 		throttled: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_throttled_seconds_total",
-			Help: "Time that the channel asked to be left alone."}),
-		overtaken: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_superseded_total",
-			Help: "Alerts that were not sent, since a later step made them old news before they could be."}),
-		leftOut: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_suppressed_total",
-			Help: "Alerts that the sink was not told, since the routes keep them from it."}),
-		untaken: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_unrouted_total",
-			Help: "Alerts that the sink was told as all are, since no route takes them."}),
-		held: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_sink_held_exposures",
-			Help: "Exposures of which the sink is told at the end of quiet hours."}),
+			Help: "Time for which the channel asked to be sent nothing."}),
+		superseded: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_superseded_total",
+			Help: "Alerts that were not sent, since a later alert of the exposure replaced them."}),
+		suppressed: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_suppressed_total",
+			Help: "Alerts that were not sent, since the routes suppress them."}),
+		unrouted: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_unrouted_total",
+			Help: "Alerts that were sent since no route matches them."}),
+		muted: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_sink_held_exposures",
+			Help: "Exposures whose alerts wait for the end of mute times."}),
 		open: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_sink_circuit_open",
 			Help: "1 while the channel is down or misconfigured and only tried with one alert at a time, else 0."}),
 	}
 	for _, v := range sinks.Verdicts {
 		m.sends.WithLabelValues(string(v))
 	}
-	reg.MustRegister(stockCollector{j, name})
+	reg.MustRegister(statsCollector{j, name})
 	return m
 }
 
@@ -74,36 +74,36 @@ func (m *metrics) circuit(open bool) {
 	}
 }
 
-// A stock says what the journal holds at the moment.
-type stock interface {
+// A statser returns the statistics of the journal.
+type statser interface {
 	Stats() (journal.Stats, error)
 }
 
 var (
 	pendingDesc = prometheus.NewDesc("mfawatch_sink_pending",
-		"Alerts that the sink has still to be told.", nil, nil)
+		"Alerts that are still to be sent to the sink.", nil, nil)
 	oldestDesc = prometheus.NewDesc("mfawatch_sink_oldest_pending_seconds",
-		"Age of the oldest alert that the sink has still to be told.", nil, nil)
+		"Age of the oldest alert that is still to be sent to the sink.", nil, nil)
 	deadDesc = prometheus.NewDesc("mfawatch_sink_dead_letters",
-		"Alerts that the sink was not told and will not be, kept for a person to see to.", nil, nil)
+		"Alerts that were given up, kept for a person to handle.", nil, nil)
 )
 
-// A stockCollector asks the journal when it is scraped.
-type stockCollector struct {
-	stock
+// A statsCollector reads the journal when it is scraped.
+type statsCollector struct {
+	statser
 	sink string
 }
 
-func (c stockCollector) Describe(ch chan<- *prometheus.Desc) {
+func (c statsCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{pendingDesc, oldestDesc, deadDesc} {
 		ch <- d
 	}
 }
 
-func (c stockCollector) Collect(ch chan<- prometheus.Metric) {
+func (c statsCollector) Collect(ch chan<- prometheus.Metric) {
 	st, err := c.Stats()
 	if err != nil {
-		return // closed: the others' series must not suffer from it
+		return // closed: the other series are still collected
 	}
 	s, ok := st.Sinks[c.sink]
 	if !ok {

@@ -124,7 +124,7 @@ func TestRouting(t *testing.T) {
 			r.stop()
 			r.start(routedBy(t, route.Pager, route.Route{Except: []string{"a"}}), map[string]sinks.Sink{"a": s})
 			routedTell(t, r.j, "x-resolved info", "w-resolved info", "y-resolved info")
-		}, []string{"x-opened Sat 00:00 to k1", "y-opened Sat 00:00 to k1", "x-escalated Sat 00:00 to k1", "w-exploited Sat 00:00 to k2",
+		}, []string{"x-opened Sat 00:00 to k1", "y-opened Sat 00:00 to k1", "w-exploited Sat 00:00 to k2", "x-escalated Sat 00:00 to k1",
 			"x-resolved Sat 00:00 to k1", "w-resolved Sat 00:00 to k2", "y-resolved Sat 00:00 to k1"}},
 
 		{"quiet hours", func(t *testing.T, r *rig, s routedSink) {
@@ -304,11 +304,11 @@ func TestRoutingMetrics(t *testing.T) {
 			}
 		}
 		show := func(held, left, untaken string) string {
-			return "# HELP mfawatch_sink_held_exposures Exposures of which the sink is told at the end of quiet hours.\n# TYPE mfawatch_sink_held_exposures gauge\n" +
+			return "# HELP mfawatch_sink_held_exposures Exposures whose alerts wait for the end of mute times.\n# TYPE mfawatch_sink_held_exposures gauge\n" +
 				"mfawatch_sink_held_exposures{sink=\"a\"} " + held + "\n" +
-				"# HELP mfawatch_sink_suppressed_total Alerts that the sink was not told, since the routes keep them from it.\n# TYPE mfawatch_sink_suppressed_total counter\n" +
+				"# HELP mfawatch_sink_suppressed_total Alerts that were not sent, since the routes suppress them.\n# TYPE mfawatch_sink_suppressed_total counter\n" +
 				"mfawatch_sink_suppressed_total{sink=\"a\"} " + left + "\n" +
-				"# HELP mfawatch_sink_unrouted_total Alerts that the sink was told as all are, since no route takes them.\n# TYPE mfawatch_sink_unrouted_total counter\n" +
+				"# HELP mfawatch_sink_unrouted_total Alerts that were sent since no route matches them.\n# TYPE mfawatch_sink_unrouted_total counter\n" +
 				"mfawatch_sink_unrouted_total{sink=\"a\"} " + untaken + "\n"
 		}
 		check(show("0", "0", "0"))

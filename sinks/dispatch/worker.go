@@ -1,27 +1,14 @@
 package dispatch
 
 import (
-	"container/heap"
 	"context"
-	"errors"
 	"log/slog"
-	"math"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
-)
-
-// Bounds on how many pending alerts a worker knows of, without their contents:
-// it reads more when it has few that it can send, and at the second bound stops
-// looking past those that fail.
-const (
-	lookAhead = 1024
-	maxKnown  = 65536
 )
 
 // unwellAfter is how many attempts in a row have to fail for a sink to be
@@ -39,67 +26,63 @@ type Worker struct {
 	metrics   *metrics
 	config    DeliveryConfig
 	drainTime time.Duration
-	batches   bool          // the sink is a sinks.BatchSender
-	storm     *storm        // nil: alerts are not grouped
-	router    router        // nil: the sink is told every alert
-	limiter   *rate.Limiter // nil: no bound
+	group     route.Group // zero: alerts are not grouped
 
-	lines   map[string]*line
-	ready   lineHeap              // may be sent
-	resting lineHeap              // wait for their next attempt
-	alone   map[uint64]bool       // alerts that are to be sent by themselves
-	others  map[string]sinks.Sink // the sink for others than its own, by recipients
-	stopped map[string]bool       // lines that were superseded, until the journal knows
-	known   int                   // alerts in lines
-	after   uint64                // the newest alert that was ever in lines
-	before  uint64                // the newest of those that were left by the run before: it may have sent them
-	more    bool                  // the journal may hold more after it
-	running int                   // attempts
-	paused  time.Time             // the channel wants nothing before
-	circuit circuit
-	cut     bool // sends were cut off by the end of the drain time
+	queue     *route.Queue
+	cache     cache
+	lanes     map[string]*lane
+	addressed map[string]sinks.Sink // the sink for other recipients than its own
+	known     int                   // alerts in lanes
+	after     uint64                // the newest alert that was fetched
+	before    uint64                // the newest alert that the run before left: it may have sent it
+	more      bool                  // the journal may hold more after it
+	hold      time.Time             // the queue has nothing to do before, except after another event
+	running   int                   // attempts
+	paused    time.Time             // the channel accepts nothing before
+	circuit   circuit
+	cut       bool // sends were cut off by the end of the drain time
 
-	sent    chan *attempt
-	notes   []note     // for the journal
-	told    int        // of them, that end an alert
-	noteDue time.Time  // they are journalled by then
-	busy    []note     // being journalled; nil if nothing is
-	noted   chan error // the end of that
-	again   time.Time  // the journal is not to be tried before
+	sent      chan *attempt
+	records   []record   // for the journal
+	ended     int        // of them, that end an alert
+	recordDue time.Time  // they are written by then
+	writing   []record   // being written; nil: none
+	written   chan error // the end of that
+	again     time.Time  // the journal is not to be tried before
 
 	failures   int   // attempts in a row
 	sendErr    error // logged last; nil once a send succeeded
 	journalErr error // logged last; nil once the journal was written
 
-	err atomic.Pointer[error] // why the sink is not ready; read by anyone
+	err atomic.Pointer[error] // why the sink is not ready; read concurrently
 }
 
 func newWorker(name string, s sinks.Sink, j store, o Options) *Worker {
 	w := &Worker{
 		name: name, sink: s, store: j, metrics: newMetrics(o.Registerer, name, j), config: o.Delivery.withDefaults(), drainTime: o.Drain,
-		log:     o.Logger.With("sink", name),
-		lines:   map[string]*line{},
-		ready:   lineHeap{less: byTurn},
-		resting: lineHeap{less: byDue},
-		alone:   map[uint64]bool{},
-		stopped: map[string]bool{},
-		others:  map[string]sinks.Sink{},
-		noted:   make(chan error, 1),
-	}
-	_, w.batches = s.(sinks.BatchSender)
-	if o.Router != nil && !o.Router.Plain(name) {
-		w.router = o.Router
-	}
-	w.storm = newStorm(s, w.config.Group)
-	if r := w.config.Rate; r > 0 {
-		w.limiter = rate.NewLimiter(rate.Limit(r), int(max(1, math.Ceil(min(r, maxBatch)))))
+		log:       o.Logger.With("sink", name),
+		lanes:     map[string]*lane{},
+		addressed: map[string]sinks.Sink{},
+		written:   make(chan error, 1),
 	}
 	w.sent = make(chan *attempt, w.config.Concurrency)
+	rules := route.Sink{Name: name, Human: w.config.People, Rate: w.config.Rate, Alert: w.alert}
+	if o.Router != nil && !o.Router.Plain(name) {
+		rules.Router = o.Router
+	}
+	if _, ok := s.(sinks.BatchSender); ok {
+		rules.Batch = maxBatch
+	}
+	if _, ok := s.(sinks.GroupSender); ok && w.config.Group.Wait > 0 {
+		w.group = route.Group{Wait: w.config.Group.Wait, Max: w.config.Group.Max, ByActor: w.config.Group.By == byActor}
+		rules.Group = w.group
+	}
+	w.queue = route.NewQueue(rules)
 	return w
 }
 
-// Run sends until ctx is done. It then begins no more, lets the sends that are
-// running end within the drain time, and returns nil; alerts that were not
+// Run sends until ctx is done. It then starts no more sends, lets those that are
+// running finish within the drain time, and returns nil; alerts that were not
 // delivered by then wait in the journal. Only a closed journal ends it before.
 func (w *Worker) Run(ctx context.Context) error {
 	// Sends outlive ctx by the drain time.
@@ -109,14 +92,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.more = true
 	for ctx.Err() == nil {
 		now := time.Now()
-		if err := w.look(now); err != nil {
+		if err := w.fetch(now); err != nil {
 			return err
 		}
-		w.begin(sending, now)
-		w.note(now)
-		if w.more && w.idle(now) {
-			continue // all that is known rests: look past it
-		}
+		w.start(sending, now)
+		w.write(now)
+		w.settle()
 		timer := time.NewTimer(w.wait(now))
 		select {
 		case <-ctx.Done():
@@ -125,8 +106,8 @@ func (w *Worker) Run(ctx context.Context) error {
 			w.more = true
 		case a := <-w.sent:
 			w.end(a)
-		case err := <-w.noted:
-			w.endNote(err)
+		case err := <-w.written:
+			w.endWrite(err)
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -135,83 +116,23 @@ func (w *Worker) Run(ctx context.Context) error {
 	return nil
 }
 
-// look takes pending alerts from the journal, if there are few left to send.
-// Its error is that the journal was closed.
-func (w *Worker) look(now time.Time) error {
-	if !w.more || w.ready.Len() >= lookAhead/2 || w.known >= maxKnown || now.Before(w.again) {
-		return nil
-	}
-	pending, err := w.store.Pending(w.name, w.after, lookAhead)
-	if errors.Is(err, journal.ErrClosed) {
-		return err
-	}
-	if err != nil || len(w.notes) == 0 && w.busy == nil {
-		w.noteJournal(err) // that it can be read is not the news while it cannot be written
-	}
-	if err != nil {
-		return nil
-	}
-	w.more = len(pending) == lookAhead
-	for _, p := range pending {
-		w.after = p.Number
-		w.known++
-		l := w.lines[p.Line]
-		if l == nil {
-			l = &line{name: p.Line, routed: routed{known: route.Case{Known: p.Known, To: p.To, Orphan: p.Orphan}}}
-			w.lines[p.Line] = l
-		}
-		l.queue = append(l.queue, p)
-		if len(l.queue) == 1 && !l.running {
-			l.attempts, l.first, l.perhaps = p.Attempts, p.First, p.Attempts > 0
-			w.offer(l)
-		} else if l.held {
-			w.wake(l)
-		}
-	}
-	return nil
-}
-
-// full reports whether nothing more may be begun.
+// full reports whether nothing more may be started.
 func (w *Worker) full(now time.Time) bool {
-	return w.running >= w.config.Concurrency || now.Before(w.paused) || len(w.notes) >= lookAhead ||
-		w.circuit.blocks(w.running, now) || w.limiter != nil && w.limiter.TokensAt(now) < 1
+	return w.running >= w.config.Concurrency || now.Before(w.paused) || len(w.records) >= lookAhead || w.circuit.blocks(w.running, now)
 }
 
-// idle reports whether a send could be begun if there were an alert for it.
-func (w *Worker) idle(now time.Time) bool {
-	return !w.full(now) && w.ready.empty() && w.known < maxKnown && !now.Before(w.again)
-}
-
-// begin sends what may be sent now, the oldest first.
-func (w *Worker) begin(ctx context.Context, now time.Time) {
-	for !w.resting.empty() && !w.resting.first().due.After(now) {
-		w.enter(w.resting.take(), now)
-	}
+// start sends what may be sent now, in the order of the queue.
+func (w *Worker) start(ctx context.Context, now time.Time) {
 	for !w.full(now) {
 		a := w.next(now)
 		if a == nil {
 			return
 		}
 		w.running++
-		a.began, a.probe = now, w.circuit.open
-		w.address(a)
-		for i, it := range a.items {
-			a.items[i].ref, a.items[i].hasRef = it.line.ref, it.line.hasRef
-			head := it.pending.Number == it.line.queue[0].Number
-			a.items[i].perhaps = head && (it.line.perhaps || it.pending.Number <= w.before)
-		}
-		for _, l := range a.lines {
-			l.running = true
+		for _, l := range a.lanes {
 			if l.attempts > 0 {
 				w.metrics.retries.Inc()
 			}
-		}
-		if w.limiter != nil {
-			tokens := 1
-			if a.how == batched {
-				tokens = len(a.items)
-			}
-			w.limiter.AllowN(now, tokens)
 		}
 		go func() {
 			a.send(ctx, w)
@@ -220,72 +141,52 @@ func (w *Worker) begin(ctx context.Context, now time.Time) {
 	}
 }
 
-// next decides what is sent next, nil if there is nothing.
+// next returns what is sent next, nil if there is nothing. Dropped alerts on the
+// way there are recorded.
 func (w *Worker) next(now time.Time) *attempt {
-	if w.circuit.open && !w.ready.empty() {
-		return w.probe()
+	decide := w.queue.Next
+	if w.circuit.open {
+		decide = w.queue.Probe
 	}
-	if w.storm != nil {
-		if a := w.storm.take(now); a != nil {
-			return a
-		}
-	}
-	for !w.ready.empty() {
-		l := w.ready.take()
-		if w.overtake(l) {
-			w.offer(l)
-			continue
-		}
+	for {
+		action, err := decide(now)
 		switch {
-		case w.alone[l.queue[0].Number]:
-		case w.storm != nil:
-			if w.hold(l, now) {
-				continue
-			}
-		case w.batches:
-			limit := maxBatch
-			if w.limiter != nil {
-				limit = max(1, min(limit, int(w.limiter.TokensAt(now))))
-			}
-			return w.batch(l, limit)
-		}
-		return single(l)
-	}
-	return nil
-}
-
-// probe is an attempt with the alert that was tried least: one that is sick by
-// itself must not keep the channel from being found well.
-func (w *Worker) probe() *attempt {
-	best := 0
-	for i, l := range w.ready.lines {
-		if b := w.ready.lines[best]; l.attempts < b.attempts || l.attempts == b.attempts && byTurn(l, b) {
-			best = i
+		case err != nil:
+			w.misread(err, now, w.lanes[action.Items[0].Lane])
+		case action.Verb == route.Hold:
+			w.hold = action.Until
+			return nil
+		case action.Verb == route.Drop:
+			w.drop(action.Items[0], action.Reason, now)
+		default:
+			return w.attempt(action, now)
 		}
 	}
-	return single(heap.Remove(&w.ready, best).(*line))
 }
 
-// hold keeps the line back if its head is part of a storm.
-func (w *Worker) hold(l *line, now time.Time) bool {
-	alert, ref, err := w.store.Take(w.name, l.queue[0].Number)
-	if errors.Is(err, journal.ErrDone) {
-		w.skip(l)
-		w.offer(l)
-		return true
+// drop records that an alert is not sent, and why.
+func (w *Worker) drop(it route.Item, why route.Reason, now time.Time) {
+	l := w.lanes[it.Lane]
+	if it.Muted {
+		l.unmute(now)
 	}
-	if err != nil {
-		w.noteJournal(err)
-		w.rest(l, now.Add(w.backoff(0)))
-		return true
+	number := l.queue[0].Number
+	switch why {
+	case route.Handled:
+		w.pop(l)
+		w.evict(l)
+	case route.ClosedByPerson:
+		w.finish(l, record{result: journal.Result{Number: number, Outcome: journal.ClosedByPerson, Ref: l.ref}})
+	case route.Superseded:
+		w.metrics.superseded.Inc()
+		w.finish(l, record{result: w.knows(l, it.Decision.To, journal.Result{Number: number, Outcome: journal.Superseded})})
+	default:
+		w.metrics.suppressed.Inc()
+		w.finish(l, record{result: journal.Result{Number: number, Outcome: journal.Suppressed}})
 	}
-	if ref != "" || l.hasRef && l.ref != "" {
-		return false // it goes on where the exposure has a place of its own
-	}
-	return w.storm.hold(groupKey(w.storm, alert, l.to), l, now)
 }
 
-// wait is how long nothing will happen by itself.
+// wait returns for how long nothing happens without an event.
 func (w *Worker) wait(now time.Time) time.Duration {
 	until := now.Add(time.Hour)
 	sooner := func(t time.Time) {
@@ -295,25 +196,28 @@ func (w *Worker) wait(now time.Time) time.Duration {
 	}
 	sooner(w.paused)
 	sooner(w.again)
-	sooner(w.storm.due())
-	if len(w.notes) > 0 && w.busy == nil {
-		sooner(w.noteDue)
+	sooner(w.hold)
+	if len(w.records) > 0 && w.writing == nil {
+		sooner(w.recordDue)
 	}
 	if w.circuit.open {
 		sooner(w.circuit.next)
 	}
-	if !w.resting.empty() {
-		sooner(w.resting.first().due)
-	}
-	if w.limiter != nil {
-		if lack := 1 - w.limiter.TokensAt(now); lack > 0 {
-			sooner(now.Add(time.Duration(lack/w.config.Rate*float64(time.Second)) + time.Millisecond))
-		}
-	}
 	return until.Sub(now)
 }
 
-// drain waits for the sends that are running, and journals what they came to.
+// settle publishes what follows from the state of the queue. A sink with nothing
+// pending gets all its alerts, however its last attempts ended.
+func (w *Worker) settle() {
+	w.metrics.muted.Set(float64(w.queue.Muted()))
+	if w.queue.Len() > 0 || w.running > 0 || w.more || w.failures == 0 && !w.circuit.open {
+		return
+	}
+	w.failures, w.sendErr, w.circuit = 0, nil, circuit{}
+	w.publish()
+}
+
+// drain waits for the sends that are running, and records their ends.
 func (w *Worker) drain(cancel context.CancelFunc) {
 	deadline := time.NewTimer(w.drainTime)
 	defer deadline.Stop()
@@ -321,25 +225,25 @@ func (w *Worker) drain(cancel context.CancelFunc) {
 		select {
 		case a := <-w.sent:
 			w.end(a)
-		case err := <-w.noted:
-			w.endNote(err)
+		case err := <-w.written:
+			w.endWrite(err)
 		case <-deadline.C:
-			w.log.Warn("sends were cut off by the end of the drain time; they are made again by the next start", "sends", w.running)
+			w.log.Warn("sends were cut off by the shutdown timeout; the next start sends them again", "sends", w.running)
 			w.cut = true
 			cancel()
 		}
 	}
-	for range 2 { // what is being journalled, and what is left after it
-		if w.busy != nil {
-			w.endNote(<-w.noted)
+	for range 2 { // the records being written, and those after them
+		if w.writing != nil {
+			w.endWrite(<-w.written)
 		}
-		w.noteDue = time.Time{}
-		w.note(time.Now())
+		w.recordDue = time.Time{}
+		w.write(time.Now())
 	}
-	if w.busy != nil {
-		w.endNote(<-w.noted)
+	if w.writing != nil {
+		w.endWrite(<-w.written)
 	}
-	if w.told > 0 {
-		w.log.Warn("alerts that were told could not be noted as such; they are told again by the next start", "alerts", w.told)
+	if w.ended > 0 {
+		w.log.Warn("deliveries could not be recorded; the next start sends these alerts again", "alerts", w.ended)
 	}
 }

@@ -17,10 +17,10 @@ type Arrival struct {
 	event *trail.Event
 }
 
-// Run says what the service would have journalled until a time, had it read
-// the events as they arrived. It is the service's own fold, with a clock that
-// steps from each arrival and each deadline to the next. What is said at one time
-// is in the order of the service.
+// Run returns what the service would have journalled until a time, had it read the
+// events as they arrived. It is the service's own fold, with a clock that steps
+// from each arrival and each deadline to the next. Alerts of one time are in the
+// order of the service.
 func Run(accounts map[[2]string][]Arrival, p exposure.Policy, until time.Time) []*Alert {
 	var all []*Alert
 	for _, list := range accounts {
@@ -33,9 +33,9 @@ func Run(accounts map[[2]string][]Arrival, p exposure.Policy, until time.Time) [
 	return all
 }
 
-// Arrivals sorts events by account, and within it by arrival: seen says when each
-// is read. Of an event that came several times the first arrival counts, and the
-// origin that sorts first is shown, as in the journal (R29, R30).
+// Arrivals sorts events by account, and within it by arrival: seen returns when each
+// is read. If an event came several times, its first arrival counts, and the origin
+// that sorts first is shown, as in the journal (R29, R30).
 func Arrivals(events []*trail.Event, seen func(*trail.Event) time.Time) map[[2]string][]Arrival {
 	var list []Arrival
 	for _, e := range events {
@@ -73,8 +73,8 @@ func byAccount(list []Arrival) map[[2]string][]Arrival {
 	return accounts
 }
 
-// Delivered is when the service would have read the event: at the time that the
-// key of its object names, else as it happened.
+// Delivered returns when the service would have read the event: at the time that
+// the key of its object names, else as it happened.
 func Delivered(e *trail.Event) time.Time {
 	if k, ok := bucket.ParseKey(e.Origin); ok && k.Delivered.After(e.Time) {
 		return k.Delivered
@@ -82,10 +82,10 @@ func Delivered(e *trail.Event) time.Time {
 	return e.Time
 }
 
-// concerned leaves out the events of users of whom there is nothing to tell:
-// nobody took a device from them, or tried, under any of their names. Those are
-// most of a busy account's, and what the service tells of the others does not
-// depend on them. What the others did themselves stays: it shows their paths.
+// concerned removes the events of users who cannot have an alert: no device was
+// taken from them, nor was that tried, under any of their names. Those are most
+// events of a busy account, and the alerts of other users do not depend on them.
+// The acts of the other users stay: they show their paths.
 func concerned(list []Arrival) []Arrival {
 	of := map[string]string{} // a name to one that it was renamed from or to
 	var root func(string) string
@@ -121,8 +121,8 @@ func runAccount(list []Arrival, p exposure.Policy, until time.Time) []*Alert {
 		all    []*Alert
 		events []*trail.Event
 		state  exposure.State
-		next   time.Time // when to look again; zero: never
-		told   = map[string]bool{}
+		next   time.Time // deadline; zero: none
+		known  = map[string]bool{}
 	)
 	for {
 		now := next
@@ -150,8 +150,8 @@ func runAccount(list []Arrival, p exposure.Policy, until time.Time) []*Alert {
 			next = now.Add(time.Second)
 		}
 		for _, a := range out.Alerts {
-			if !told[a.ID] {
-				told[a.ID] = true
+			if !known[a.ID] {
+				known[a.ID] = true
 				all = append(all, &Alert{Alert: a, At: now})
 			}
 		}

@@ -12,15 +12,15 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 )
 
-// An Outcome is what becomes of an alert at one sink.
+// An Outcome is the delivery of an alert at one sink.
 type Outcome struct {
 	Sink       string     `json:"sink"`
-	At         *time.Time `json:"at"` // null: it is not told
+	At         *time.Time `json:"at"` // null: it is not sent
 	Recipients int        `json:"recipients"`
 	Why        string     `json:"why"`
 }
 
-// Outcomes returns what becomes of the alert at each sink.
+// Outcomes returns the outcome of the alert at each sink.
 func (s *Alert) Outcomes() []Outcome {
 	all := []Outcome{}
 	for _, d := range s.sinks {
@@ -43,8 +43,8 @@ func (s *Alert) To() (names []string) {
 	return names
 }
 
-// WriteJSON writes one JSON object a line: when the alert would have been
-// journalled, who told of it and when, and the alert.
+// WriteJSON writes one JSON object a line: when the alert would have been journalled,
+// its outcome at each sink, and the alert.
 func WriteJSON(w io.Writer, all []*Alert) error {
 	b := bufio.NewWriter(w)
 	for _, s := range all {

@@ -10,130 +10,112 @@ import (
 	"github.com/mfawatch/mfawatch/processor/route"
 )
 
-// A Alert is an alert at the time at which it is journalled, and what becomes of
-// it at each sink.
+// An Alert is an alert with the time at which it is journalled and its delivery at
+// each sink.
 type Alert struct {
 	Alert *processor.Alert
 	At    time.Time
 	sinks []Delivery // in order of their names
 }
 
-// A Delivery is one alert at one sink: what was decided, and when it was told in
-// the end.
+// A Delivery is one alert at one sink: the decision, and when it was sent.
 type Delivery struct {
 	alert *processor.Alert
 	sink  string
 	route.Decision
-	at time.Time // zero: it was not told
+	at time.Time // zero: it was not sent
 }
 
-// Simulate fills in what becomes of alerts, which are in order of their times, by
-// the time until: at sinks by their names, which are told for people or not. Sends
+// Simulate fills in the deliveries of alerts, which are in order of their times, by
+// the time until: at sinks by their names, with whether people read them. Sends
 // take no time.
 func Simulate(all []*Alert, router *route.Router, people map[string]bool, until time.Time) {
-	for _, sink := range slices.Sorted(maps.Keys(people)) {
-		b := simulatedSink{
-			sink: sink, people: people[sink], plain: router.Plain(sink), router: router,
-			cases: map[string]route.Case{}, queues: map[string][]*Delivery{}, due: map[string]time.Time{},
-		}
+	for _, name := range slices.Sorted(maps.Keys(people)) {
 		for _, s := range all {
-			s.sinks = append(s.sinks, Delivery{alert: s.Alert, sink: sink})
+			s.sinks = append(s.sinks, Delivery{alert: s.Alert, sink: name})
 		}
+		rules := route.Sink{Name: name, Human: people[name], Alert: func(number uint64) (*processor.Alert, error) { return all[number].Alert, nil }}
+		if !router.Plain(name) {
+			rules.Router = router
+		}
+		b := simulatedSink{all: all, router: router, plain: rules.Router == nil, queue: route.NewQueue(rules), known: map[string]route.Case{}, pending: map[uint64]bool{}}
 		for from, to := 0, 0; from < len(all); from = to {
-			for to = from; to < len(all) && all[to].At.Equal(all[from].At); to++ {
+			now := all[from].At
+			b.run(now)
+			for to = from; to < len(all) && all[to].At.Equal(now); to++ {
+				b.add(uint64(to))
 			}
-			b.tell(all[from:to])
+			b.now = now
 		}
-		b.release(until)
+		b.run(until)
+		for number := range b.pending { // muted beyond that time
+			d := b.delivery(number)
+			d.Decision = router.Decide(name, d.alert, b.known[laneOf(d.alert)], b.now)
+		}
 	}
 }
 
-// A simulatedSink is one sink, as its dispatcher sees it.
+// A simulatedSink is one sink with the queue of its dispatcher, and a clock that
+// steps.
 type simulatedSink struct {
-	sink   string
-	people bool
-	plain  bool // it is told everything, and nothing of it is remembered
-	router *route.Router
-	cases  map[string]route.Case
-	queues map[string][]*Delivery // by exposure: what is to be told, in order
-	due    map[string]time.Time   // until when a queue is held back
+	all     []*Alert
+	router  *route.Router
+	plain   bool // it is sent every alert
+	queue   *route.Queue
+	now     time.Time
+	known   map[string]route.Case // by exposure: what the sink knows
+	pending map[uint64]bool
 }
 
-func lineOf(a *processor.Alert) string {
+func laneOf(a *processor.Alert) string {
 	if a.Exposure != nil {
 		return *a.Exposure
 	}
 	return a.ID
 }
 
-// tell is told what is journalled at one time.
-func (b *simulatedSink) tell(group []*Alert) {
-	now := group[0].At
-	b.release(now)
-	for _, s := range group {
-		line := lineOf(s.Alert)
-		b.queues[line] = append(b.queues[line], &s.sinks[len(s.sinks)-1])
-	}
-	for _, s := range group {
-		b.settle(lineOf(s.Alert), now)
-	}
+func (b *simulatedSink) add(number uint64) {
+	a := b.all[number].Alert
+	b.pending[number] = true
+	b.queue.Add(laneOf(a), route.Pending{Number: number, Step: a.Step, Severity: a.Severity}, route.Lane{Known: b.known[laneOf(a)]})
 }
 
-// release tells what is held back until now, or was until before.
-func (b *simulatedSink) release(now time.Time) {
-	for _, line := range slices.Sorted(maps.Keys(b.due)) {
-		if due := b.due[line]; !due.After(now) {
-			b.settle(line, due)
-		}
-	}
-}
+// superseded explains that an alert is not sent.
+const superseded = "a later alert of the exposure replaces it"
 
-// settle tells what may be told of a line.
-func (b *simulatedSink) settle(line string, now time.Time) {
-	delete(b.due, line)
-	for len(b.queues[line]) > 0 {
-		queue := b.queues[line]
-		d, held := queue[0], queue[0].Until
-		d.Decision = b.router.Decide(b.sink, d.alert, b.cases[line], now)
+// run steps through what the sink is sent until a time.
+func (b *simulatedSink) run(until time.Time) {
+	for {
+		action, err := b.queue.Next(b.now)
 		switch {
-		case !d.Tell:
-		case d.Until.After(now) && !b.urgent(line, queue[1:], now) && !(b.cases[line].Known && b.people && old(d.alert, queue[1:])):
-			b.due[line] = d.Until
+		case err != nil || action.Verb == route.Hold && (action.Until.IsZero() || action.Until.After(until)):
 			return
-		default:
-			if d.Until.IsZero() {
-				d.Until = held
-			}
-			if !b.plain {
-				b.cases[line] = route.Case{Known: true, To: d.To}
-			}
-			if d.at = now; b.people && old(d.alert, queue[1:]) {
-				d.at, d.Tell, d.Why = time.Time{}, false, "what followed before it could be told says it all"
-			}
+		case action.Verb == route.Hold:
+			b.now = action.Until
+			continue
 		}
-		b.queues[line] = queue[1:]
+		it := action.Items[0]
+		d := b.delivery(it.Pending.Number)
+		delete(b.pending, it.Pending.Number)
+		if d.Decision = it.Decision; b.plain {
+			d.Decision = b.router.Decide(d.sink, d.alert, route.Case{}, b.now)
+		}
+		if action.Verb == route.Send {
+			d.at = b.now
+			b.queue.Done(it.Lane, 1)
+		} else {
+			d.Tell = false
+		}
+		if action.Reason == route.Superseded {
+			d.Why = superseded
+		}
+		if action.Reason != route.Suppressed && it.Pending.Step != exposure.Attempted {
+			b.known[it.Lane] = route.Case{Known: true, To: it.Decision.To}
+		}
 	}
-	delete(b.queues, line)
 }
 
-// urgent reports whether something behind the head may not wait.
-func (b *simulatedSink) urgent(line string, behind []*Delivery, now time.Time) bool {
-	return slices.ContainsFunc(behind, func(d *Delivery) bool {
-		next := b.router.Decide(b.sink, d.alert, b.cases[line], now)
-		return d.alert.Step != exposure.Resolved && next.Tell && !next.Until.After(now)
-	})
-}
-
-// old reports whether what waits behind an alert makes it old news to people.
-func old(a *processor.Alert, behind []*Delivery) bool {
-	waits := func(s exposure.Step) bool {
-		return slices.ContainsFunc(behind, func(d *Delivery) bool { return d.alert.Step == s })
-	}
-	switch a.Step {
-	case exposure.Resolved:
-		return false
-	case exposure.Escalated:
-		return waits(exposure.Resolved) || waits(exposure.Escalated)
-	}
-	return a.Severity != exposure.Critical && waits(exposure.Resolved)
+func (b *simulatedSink) delivery(number uint64) *Delivery {
+	a := b.all[number]
+	return &a.sinks[len(a.sinks)-1]
 }

@@ -14,7 +14,7 @@ import (
 
 // Once somebody ended an exposure at the channel, it is told no more of it,
 // unless it begins anew or turns critical; from then on it goes on.
-func TestSupersededHearsWhatIsCritical(t *testing.T) {
+func TestClosedExposureIsSentCriticalAlerts(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		alerts []string // after reduced, which is told, and escalated, which is superseded
@@ -62,7 +62,7 @@ func TestSupersededHearsWhatIsCritical(t *testing.T) {
 }
 
 // All of it may be waiting at once, too.
-func TestSupersededHearsWhatWaits(t *testing.T) {
+func TestClosedExposureWithQueuedAlerts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var up atomic.Bool

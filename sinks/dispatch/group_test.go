@@ -18,7 +18,7 @@ import (
 
 func resultOf(n uint64) journal.Result { return journal.Result{Number: n} }
 
-// A groupSink can tell several alerts at once.
+// A groupSink takes several alerts in one message.
 type groupSink struct {
 	fakeSink
 	groups [][]string
@@ -52,9 +52,10 @@ func (s *groupSink) list() [][]string {
 
 func grouping(g GroupConfig) Options { return delivery(DeliveryConfig{Group: g}) }
 
-// The first alert is told at once, those that follow in one message for each
-// window, and when the storm is over the next one is told at once again.
-func TestStormBecomesGroups(t *testing.T) {
+// The first alert is sent immediately, the exposures that follow in one message
+// for each group window, and after the burst the next one is sent immediately
+// again. Later alerts of an exposure have messages of their own.
+func TestBurstBecomesGroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		s := &groupSink{fakeSink: fakeSink{t: t}}
@@ -67,15 +68,18 @@ func TestStormBecomesGroups(t *testing.T) {
 		if sends, _ := s.lists(); len(sends) != 1 {
 			t.Fatalf("the first was not sent at once: %v", sends)
 		}
-		tell(t, r.j, "x-2", "x-3", "y-1", "z-1")
+		tell(t, r.j, "x-2", "t-1", "u-1", "y-1", "z-1")
 		time.Sleep(time.Second)
-		if _, told := machine.lists(); len(told) != 5 {
+		if sends, _ := s.lists(); len(sends) != 2 {
+			t.Fatalf("the first exposure did not go on immediately: %v", sends)
+		}
+		if _, told := machine.lists(); len(told) != 6 {
 			t.Errorf("the machine was told %v", told)
 		}
 		time.Sleep(60 * time.Second)
-		tell(t, r.j, "w-1", "x-4")
+		tell(t, r.j, "w-1", "y-2", "s-1")
 		r.idle()
-		want := [][]string{{"x-2", "x-3", "y-1", "z-1"}, {"w-1", "x-4"}}
+		want := [][]string{{"t-1", "u-1", "y-1", "z-1"}, {"w-1", "s-1"}}
 		if !slices.EqualFunc(s.list(), want, slices.Equal) {
 			t.Fatalf("groups %v, want %v", s.list(), want)
 		}
@@ -92,7 +96,7 @@ func TestStormBecomesGroups(t *testing.T) {
 			t.Error("after the storm the first alert was held back")
 		}
 		sends, _ := s.lists()
-		equal(t, "sent alone", sends, []string{"x-1", "v-1"})
+		equal(t, "sent alone", sends, []string{"x-1", "x-2", "y-2", "v-1"})
 		if st, err := r.j.Stats(); err != nil || st.Sinks["a"].Pending != 0 {
 			t.Errorf("pending %+v, %v", st.Sinks, err)
 		}
@@ -121,22 +125,8 @@ func TestGroupsAreBounded(t *testing.T) {
 	})
 }
 
-func TestGroupKeys(t *testing.T) {
-	a := &processor.Alert{Partition: "aws", Account: "1"}
-	b := &processor.Alert{Partition: "aws", Account: "2"}
-	a.Actor.ARN, b.Actor.ARN = "arn:eve", "arn:eve"
-	unknown := &processor.Alert{Partition: "aws", Account: "1"}
-	account, actor := &storm{GroupConfig: GroupConfig{By: byAccount}}, &storm{GroupConfig: GroupConfig{By: byActor}}
-	if account.key(a) == account.key(b) || account.key(a) != account.key(unknown) {
-		t.Error("by account")
-	}
-	if actor.key(a) != actor.key(b) || actor.key(a) == actor.key(unknown) || actor.key(unknown) != account.key(unknown) {
-		t.Error("by actor")
-	}
-}
-
-// A group that fails is tried again; one that is refused is told alert by alert,
-// so that only the one that is sick becomes a dead letter.
+// A group that fails is retried; one that is refused is sent alert by alert,
+// so that only the poison alert becomes a dead letter.
 func TestGroupThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

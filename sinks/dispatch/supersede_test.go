@@ -37,9 +37,9 @@ func tellSteps(t testing.TB, j *journal.Journal, alerts ...string) {
 	}
 }
 
-// What people were not told when an exposure is over gives way to its end, but
-// for what is critical, or may have arrived.
-func TestEndOvertakes(t *testing.T) {
+// If an exposure ends while earlier alerts are queued, people are sent the end,
+// critical alerts, and those that may have arrived.
+func TestEndSupersedes(t *testing.T) {
 	down := errors.New("connection refused")
 	for _, c := range []struct {
 		name    string
@@ -88,7 +88,7 @@ func TestEndOvertakes(t *testing.T) {
 
 // The reference that an exposure has is there for its end, though a step between
 // was passed over, and over a restart.
-func TestOvertakingKeepsTheRef(t *testing.T) {
+func TestSupersedingKeepsTheRef(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var up atomic.Bool

@@ -1,0 +1,31 @@
+// Package dispatch sends the journal's alerts to one sink: a [Worker] with its
+// queue, retries, circuit breaker, groups and delivery records. package route
+// decides on the order; this package does the I/O.
+//
+// # Glossary
+//
+//   - Lane: the queue of one exposure. At most one attempt of it runs.
+//   - Attempt: one send of an alert, a batch, or a group.
+//   - Batch: several alerts in one call of a sinks.BatchSender, each on its own.
+//   - Group: several alerts in one message of a sinks.GroupSender.
+//   - Back off: to wait before an attempt is made again.
+//   - Evict: to forget a lane that is empty and recorded.
+//   - Circuit: open while the channel is down or misconfigured. Then one alert is
+//     tried at a time.
+//   - Delivery record: what the journal keeps of the end of an alert, or of a
+//     failed attempt.
+//   - Dead letter: an alert that was given up, kept in the journal with its cause.
+//
+// # Contract
+//
+// An alert is delivered at least once, with the same ID each time: a crash between
+// a send and its record sends it again. Within an exposure, alerts are sent in the
+// order of the journal; an alert that fails delays only its exposure. Over
+// exposures, the worst alert of the first 65,536 that are pending goes first, then
+// the oldest. Critical alerts are neither grouped nor held by the rate; they wait
+// for a free send, and for a channel that is down, throttles or is misconfigured.
+//
+// A channel that throttles is sent nothing new for as long as it asked, except by
+// a restart; sends that are running are not stopped. The wait before a retry is
+// random, with an upper bound and no lower one.
+package dispatch

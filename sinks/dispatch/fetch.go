@@ -1,0 +1,108 @@
+package dispatch
+
+import (
+	"errors"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/route"
+)
+
+// Bounds on the pending alerts that a worker knows, without their contents: those
+// of one read, and all of them. The worst of those that it knows is sent first.
+const (
+	lookAhead = 1024
+	maxKnown  = 65536
+)
+
+// fetch reads pending alerts from the journal. It returns an error only if the
+// journal was closed.
+func (w *Worker) fetch(now time.Time) error {
+	for w.more && w.known < maxKnown && !now.Before(w.again) {
+		pending, err := w.store.Pending(w.name, w.after, lookAhead)
+		if errors.Is(err, journal.ErrClosed) {
+			return err
+		}
+		if err != nil || len(w.records) == 0 && w.writing == nil {
+			w.journalled(err) // a read that succeeds does not hide a write that fails
+		}
+		if err != nil {
+			return nil
+		}
+		w.more = len(pending) == lookAhead
+		for _, p := range pending {
+			w.enqueue(p)
+		}
+	}
+	return nil
+}
+
+// enqueue adds an alert to its lane.
+func (w *Worker) enqueue(p journal.Pending) {
+	l := w.lanes[p.Line]
+	if l == nil {
+		l = &lane{name: p.Line, known: route.Case{Known: p.Known, To: p.To, Orphan: p.Orphan}, closed: p.Stopped}
+		w.lanes[p.Line] = l
+	}
+	if len(l.queue) == 0 {
+		l.attempts, l.first = p.Attempts, p.First
+	}
+	l.queue = append(l.queue, p)
+	w.after = p.Number
+	w.known++
+	w.queue.Add(p.Line, route.Pending{Number: p.Number, Step: p.Step, Severity: p.Severity},
+		route.Lane{Known: l.known, Closed: l.closed, MaybeDelivered: p.Attempts > 0})
+}
+
+// Bounds of the cache of alerts: their number, the size of their records, and how
+// long an alert that another call handled may still count as pending.
+const (
+	maxCached     = 1024
+	maxCachedSize = 4 << 20
+	cacheTime     = 10 * time.Second
+)
+
+// A cache holds alerts that were decided on and are not sent yet, so that an alert
+// that waits for the rate or its group is decoded once.
+type cache struct {
+	alerts map[uint64]cached
+	size   int
+	since  time.Time
+}
+
+type cached struct {
+	alert *processor.Alert // nil: it needs no delivery any more
+	ref   string
+}
+
+// alert returns a pending alert, nil if it needs no delivery any more.
+func (w *Worker) alert(number uint64) (*processor.Alert, error) {
+	c := &w.cache
+	if now := time.Now(); len(c.alerts) >= maxCached || c.size >= maxCachedSize || now.Sub(c.since) >= cacheTime {
+		*c = cache{alerts: map[uint64]cached{}, since: now}
+	}
+	if known, ok := c.alerts[number]; ok {
+		return known.alert, nil
+	}
+	a, ref, err := w.store.Take(w.name, number)
+	if errors.Is(err, journal.ErrDone) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.alerts[number] = cached{a, ref}
+	c.size += len(a.Record)
+	return a, nil
+}
+
+// take removes an alert from the cache; false if it is not there.
+func (c *cache) take(number uint64) (cached, bool) {
+	known, ok := c.alerts[number]
+	if ok {
+		delete(c.alerts, number)
+		c.size -= len(known.alert.Record)
+	}
+	return known, ok
+}

@@ -1,0 +1,74 @@
+package dispatch
+
+import (
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/route"
+)
+
+// A lane is what the worker remembers of one exposure: its alerts that the sink
+// is not done with, in the order of the journal, and what the sink knows of it.
+// The queue decides on their order.
+type lane struct {
+	name  string
+	queue []journal.Pending
+
+	attempts int       // at the head of the queue
+	first    time.Time // attempt at it
+	misread  int       // times that the journal could not read it
+
+	sending    int        // alerts in the attempt that runs
+	ref        string     // what the sink returned last, which the journal may not have yet
+	hasRef     bool       // it did
+	known      route.Case // what the sink knows
+	closed     bool       // a person closed the exposure at the channel
+	unrecorded int        // alerts whose end the journal does not have yet
+}
+
+// unmute starts the time of the alerts over that waited for the end of mute times:
+// the recipients asked for that wait, and no alert becomes a dead letter for it.
+func (l *lane) unmute(now time.Time) {
+	for i := range l.queue {
+		l.queue[i].Since = now
+	}
+	l.first = time.Time{}
+}
+
+// pop removes the head of the lane.
+func (w *Worker) pop(l *lane) {
+	l.queue = l.queue[1:]
+	l.attempts, l.first, l.misread = 0, time.Time{}, 0
+	if len(l.queue) > 0 {
+		l.attempts, l.first = l.queue[0].Attempts, l.queue[0].First
+	}
+	w.known--
+}
+
+// finish records the end of the head of the lane.
+func (w *Worker) finish(l *lane, r record) {
+	r.lane, r.since = l, l.queue[0].Since
+	l.unrecorded++
+	w.pop(l)
+	w.add(r)
+}
+
+// evict removes a lane that has nothing to be sent and nothing to be recorded.
+func (w *Worker) evict(l *lane) {
+	if len(l.queue) == 0 && l.unrecorded == 0 {
+		delete(w.lanes, l.name)
+	}
+}
+
+// knows adds to a result for the head of the lane that the sink knows the
+// exposure through these recipients, so that its later alerts follow. A denied
+// call is no exposure.
+func (w *Worker) knows(l *lane, to []string, r journal.Result) journal.Result {
+	if l.queue[0].Step == exposure.Attempted {
+		return r
+	}
+	l.known = route.Case{Known: true, To: to}
+	r.To = to
+	return r
+}

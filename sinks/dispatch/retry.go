@@ -1,0 +1,149 @@
+package dispatch
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// retryAll retries the lanes of an attempt at due.
+func (w *Worker) retryAll(a *attempt, due time.Time) {
+	for _, l := range a.lanes {
+		w.queue.Retry(l.name, due, false, l.ref != "")
+	}
+}
+
+// pause starts no send for as long as the channel asked. Sends that are running
+// are not stopped.
+func (w *Worker) pause(a *attempt, after time.Duration, now time.Time) {
+	wait := after
+	if wait <= 0 {
+		wait = w.backoff(a.items[0].lane.attempts)
+	}
+	if until := now.Add(wait); until.After(w.paused) {
+		w.metrics.throttled.Add(until.Sub(later(w.paused, now)).Seconds())
+		w.paused = until
+	}
+	w.failed(a, wait)
+	for _, it := range a.heads() {
+		w.count(it, time.Time{})
+	}
+	w.retryAll(a, now.Add(wait))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// misconfigured opens the circuit, except for recipients that a route chose: they
+// say nothing of others.
+func (w *Worker) misconfigured(a *attempt, now time.Time) {
+	due := now
+	w.failed(a, w.config.Retry.Max)
+	if len(a.items[0].to) > 0 {
+		w.answered()
+		due = now.Add(w.config.Retry.Max)
+	} else if w.circuit.refuse(a.err, now.Add(w.config.Retry.Max)) {
+		w.log.Error("the sink is misconfigured: correct it; until then one alert is tried now and then", "every", w.config.Retry.Max, "err", a.err)
+	}
+	for _, it := range a.heads() {
+		w.count(it, time.Time{})
+	}
+	w.retryAll(a, due)
+	w.publish()
+}
+
+// retry backs off the heads of the lanes, or gives them up for their age.
+func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
+	if w.cut {
+		return // by ourselves: that says nothing of the channel
+	}
+	wait := w.backoff(a.lanes[0].attempts)
+	w.failed(a, wait)
+	if w.circuit.fail(a, now, w.backoff) {
+		w.log.Warn("the channel is down: one alert is tried at a time, with a wait before each", "err", a.err)
+		w.publish()
+	}
+	for _, it := range a.heads() {
+		l, first := it.lane, it.lane.first
+		if !first.IsZero() && now.Sub(first) >= w.config.Retry.Age {
+			w.bury(it, a, now)
+			continue
+		}
+		if first.IsZero() {
+			first = a.started
+		}
+		w.count(it, first)
+		w.queue.Retry(l.name, now.Add(wait), ambiguous, l.ref != "")
+		wait = w.backoff(l.attempts - 1)
+	}
+}
+
+// count records, over restarts too, that the head of a lane failed, and since
+// when. That begins again where the channel asked to wait or is misconfigured: no
+// alert becomes a dead letter for either.
+func (w *Worker) count(it item, first time.Time) {
+	l := it.lane
+	l.attempts++
+	l.first = first
+	w.add(record{failure: &journal.Failure{Number: it.pending.Number, Attempts: l.attempts, First: first}})
+}
+
+// backoff returns the wait after n attempts before the last: a random time up to a
+// bound that doubles with n, so that sends that failed together are not retried
+// together. It has no lower bound.
+func (w *Worker) backoff(n int) time.Duration {
+	limit := w.config.Retry.Min
+	for ; n > 0 && limit < w.config.Retry.Max; n-- {
+		limit *= 2
+	}
+	return 1 + rand.N(max(1, min(limit, w.config.Retry.Max)))
+}
+
+// answered closes the circuit: lanes that backed off while the channel was down are
+// tried now.
+func (w *Worker) answered() {
+	if !w.circuit.answer() {
+		return
+	}
+	w.log.Info("the channel answers again")
+	w.publish()
+	w.queue.Restored()
+}
+
+// failed logs a failure when it is another one than the last.
+func (w *Worker) failed(a *attempt, wait time.Duration) {
+	w.failures++
+	if w.sendErr == nil || w.sendErr.Error() != a.err.Error() {
+		it := a.items[0]
+		w.log.Warn("sending failed; it is retried", "alert", it.alert.ID, "attempts", it.lane.attempts+1, "wait", wait, "err", a.err)
+	}
+	w.sendErr = a.err
+	w.publish()
+}
+
+// publish publishes why the sink is not ready, and the state of the circuit.
+func (w *Worker) publish() {
+	var err error
+	switch {
+	case w.journalErr != nil:
+		err = w.journalErr
+	case w.circuit.open && w.circuit.wrong:
+		err = fmt.Errorf("misconfigured (correct it; until then one alert is tried every %s): %w", w.config.Retry.Max, w.circuit.cause)
+	case w.circuit.open:
+		err = fmt.Errorf("down (tried with one alert at a time): %w", w.circuit.cause)
+	case w.failures >= unwellAfter:
+		err = fmt.Errorf("the last %d attempts failed (they are retried): %w", w.failures, w.sendErr)
+	}
+	w.metrics.circuit(w.circuit.open)
+	if err == nil {
+		w.err.Store(nil)
+		return
+	}
+	w.err.Store(&err)
+}
