@@ -24,10 +24,10 @@ type Settings struct {
 	Journal   JournalConfig `koanf:"journal"`
 	Judgement `koanf:",squash"`
 	Retention time.Duration            `koanf:"retention"`
-	Accounts  map[string]accountConfig `koanf:"accounts"`  // by number
-	TimeZone  string                   `koanf:"time_zone"` // in which people are told times, beside UTC
-	Routes    []route.Route            `koanf:"routes"`    // who is told of what
-	Drain     time.Duration            `koanf:"shutdown_timeout"`     // how long sends in flight may take at the end
+	Accounts  map[string]accountConfig `koanf:"accounts"`         // by number
+	TimeZone  string                   `koanf:"time_zone"`        // in which people are told times, beside UTC
+	Routes    []route.Route            `koanf:"routes"`           // who is told of what
+	Drain     time.Duration            `koanf:"shutdown_timeout"` // how long sends in flight may take at the end
 	HTTP      HTTPConfig               `koanf:"http"`
 	Log       LogConfig                `koanf:"log"`
 }

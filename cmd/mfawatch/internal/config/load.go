@@ -104,13 +104,6 @@ func (m rawMap) ReadBytes() ([]byte, error)    { return nil, fmt.Errorf("no byte
 // - as _ part of a variable's name.
 var validName = regexp.MustCompile(`^[a-z0-9]+([_-][a-z0-9]+)*$`)
 
-// An Entry is the configuration of one source or sink.
-type Entry interface {
-	// Validate tells all that is wrong: joined errors, each "field: problem",
-	// none with a secret in it.
-	Validate() error
-}
-
 // buildEntries reads one map of entries by name: the type of each says what
 // belongs in the rest of it.
 func buildEntries[E Entry](k *koanf.Koanf, section string, types map[string]func() E, example string) (map[string]E, []Mistake) {
