@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"regexp"
-	"strings"
+
+	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
 // A Config says how to reach AWS. Nothing in it is required: what is left empty
@@ -77,7 +77,7 @@ func (c Config) Validate() error {
 			bad("endpoint", "want a URL such as http://127.0.0.1:5000, got one %s", problem)
 		}
 	}
-	c.validateKeys(bad)
+	errs = append(errs, c.validateKeys(bad))
 	switch {
 	case c.RoleARN != "" && !roleARN.MatchString(c.RoleARN):
 		bad("role_arn", "want the ARN of a role such as arn:aws:iam::111122223333:role/mfawatch, got %q", c.RoleARN)
@@ -107,7 +107,7 @@ func endpointProblem(endpoint string) string {
 	return ""
 }
 
-func (c Config) validateKeys(bad func(field, format string, args ...any)) {
+func (c Config) validateKeys(bad func(field, format string, args ...any)) error {
 	switch {
 	case c.AccessKeyID == "":
 		for _, f := range []struct {
@@ -124,28 +124,14 @@ func (c Config) validateKeys(bad func(field, format string, args ...any)) {
 		}
 	case c.SecretAccessKey == "" && c.SecretAccessKeyFile == "":
 		bad("secret_access_key_file", "missing; want the path of a file that holds the secret of access_key_id")
-	case c.SecretAccessKey != "" && c.SecretAccessKeyFile != "":
-		bad("secret_access_key_file", "set beside secret_access_key; want one of them")
-	case c.SecretAccessKeyFile != "":
-		if _, err := c.secretAccessKey(); err != nil {
-			bad("secret_access_key_file", "%v", err)
-		}
+	default:
+		_, err := c.secretAccessKey()
+		return err
 	}
+	return nil
 }
 
-// secretAccessKey is the secret as it is now, without the line end that editors
-// leave.
+// secretAccessKey returns the secret as it is now.
 func (c Config) secretAccessKey() (string, error) {
-	if c.SecretAccessKeyFile == "" {
-		return string(c.SecretAccessKey), nil
-	}
-	text, err := os.ReadFile(c.SecretAccessKeyFile)
-	if err != nil {
-		return "", err
-	}
-	secret := strings.TrimRight(string(text), "\r\n")
-	if secret == "" {
-		return "", fmt.Errorf("%s is empty", c.SecretAccessKeyFile)
-	}
-	return secret, nil
+	return secret.Read("secret_access_key", string(c.SecretAccessKey), c.SecretAccessKeyFile)
 }

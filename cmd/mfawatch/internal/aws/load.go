@@ -90,7 +90,7 @@ func (c Config) Load(ctx context.Context, region string, log *slog.Logger) (aws.
 func (c Config) keys(context.Context) (aws.Credentials, error) {
 	secret, err := c.secretAccessKey()
 	if err != nil {
-		return aws.Credentials{}, fmt.Errorf("secret_access_key_file: %w", err)
+		return aws.Credentials{}, err
 	}
 	return aws.Credentials{
 		AccessKeyID:     c.AccessKeyID,
