@@ -1,5 +1,3 @@
-// Package processor turns deliveries into journalled events and journalled
-// events into alerts.
 package processor
 
 import (
@@ -12,16 +10,16 @@ import (
 )
 
 // A Delivery is the unit of acknowledgement: one poll of one Kafka partition,
-// one file, one message with all the objects it names.
+// one file, one message with every object it names.
 type Delivery struct {
 	// Source is the source's name in the configuration, the metrics' label.
 	Source string
-	// Parts yields what is delivered, once. A part is valid only until the
-	// next one is yielded. An error says that a part could not be fetched; the
-	// delivery then fails as a whole.
+	// Parts yields each part once. A part is valid until the next one is
+	// yielded. An error reports a part that could not be fetched, and fails the
+	// whole delivery.
 	Parts iter.Seq2[Part, error]
-	// Damaged, if it is set, is told of what could not be read and was left
-	// behind without being kept aside.
+	// Damaged, if set, is called with each unreadable part of the input that
+	// is not quarantined.
 	Damaged func(trail.Unreadable)
 }
 
@@ -31,26 +29,24 @@ type Part struct {
 	Origin trail.Origin
 	Bytes  []byte
 	Body   io.Reader
-	// GivenUp, if it is set, says why the source will not offer this part again.
-	// Bytes are not looked into then but kept aside with the cause, once,
-	// however often the part is given up. Where there is no room for it, the
-	// delivery fails.
+	// GivenUp, if set, is why the source will not offer this part again. Bytes
+	// are quarantined unread, once, however often the part is delivered. The
+	// delivery fails while the quarantine is full.
 	GivenUp *GivenUp
 }
 
-// GivenUp is why a source gave a part up.
+// GivenUp is why a source has a part quarantined.
 type GivenUp struct {
 	Reason string // of a closed set
 	Err    error
 }
 
-// A Handler consumes one delivery. The return value is the acknowledgement: nil
-// means that everything worth keeping is durable, so that the source may delete
-// the message or commit the offset; an error means that the source has to offer
-// the delivery again. What cannot be read is no error: it is counted, named and
-// left behind, so that a bad record never stops its neighbours. A Handler may
-// be called from several goroutines at once.
+// A Handler consumes one delivery. Its return value is the acknowledgement.
+// After nil every watched record is durable: the source may delete the message
+// or commit the offset. After an error the source must offer the delivery again.
+// Unreadable input is no error: it is counted and logged, so that one bad record
+// never stops its neighbours. A Handler is safe for concurrent use.
 type Handler func(ctx context.Context, d Delivery) error
 
-// An Alert is what sinks send; it is declared where it is made.
+// An Alert is one message to the sinks; package exposure makes it.
 type Alert = exposure.Alert

@@ -12,21 +12,20 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// Bounds on what one append to the journal holds, so that a huge object is
-// journalled in steps.
+// Bounds on one append to the journal, so that a huge object is journalled in
+// steps.
 const (
 	maxEvents     = 1000
 	maxEventBytes = 8 << 20
 	maxAsides     = 100
 )
 
-var errNoRoom = errors.New("there is no room to keep what is given up aside: see to what is there with 'mfawatch quarantine'")
+var errQuarantineFull = errors.New("quarantine is full; review it with 'mfawatch quarantine list'")
 
 // Handle is the Handler: it scans every part and journals the events it finds.
-// nil means that they are durable. An error means that a part could not be read
-// from its source, or that the journal could not be written, and says what to
-// do; what was journalled by then is recognised when the delivery is offered
-// again.
+// After nil they are durable. An error reports a part that could not be read
+// from its source, or a failed write to the journal; events journalled before it
+// are recognised when the delivery is offered again.
 func (p *Processor) Handle(ctx context.Context, d Delivery) error {
 	s := p.scans.Get().(*scan)
 	s.ctx, s.name, s.source, s.damaged = ctx, d.Source, p.metrics.source(d.Source), d.Damaged
@@ -40,8 +39,8 @@ func (p *Processor) Handle(ctx context.Context, d Delivery) error {
 	return nil
 }
 
-// A scan is the work on one delivery. It is the scanner's visitor, and its
-// reader too, so that a part costs no allocation.
+// A scan handles one delivery. It is the scanner's visitor and its reader, so
+// that a part costs no allocation.
 type scan struct {
 	p       *Processor
 	scanner *trail.Scanner
@@ -54,7 +53,7 @@ type scan struct {
 	events []*trail.Event
 	raw    int // bytes of raw records in events
 	asides []journal.Aside
-	last   bool // in asides is what there is no other copy of
+	last   bool // asides holds the only copy
 	bad    []badness
 	err    error // of an append; nothing more is journalled after it
 }
@@ -80,7 +79,7 @@ func (s *scan) run(d Delivery) error {
 
 func (s *scan) part(part Part) error {
 	if part.GivenUp != nil {
-		return s.giveUp(part)
+		return s.quarantine(part)
 	}
 	var st trail.Stats
 	var err error
@@ -100,8 +99,8 @@ func (s *scan) part(part Part) error {
 	return s.ctx.Err()
 }
 
-// giveUp keeps a part aside that is not offered again.
-func (s *scan) giveUp(part Part) error {
+// quarantine keeps a part that is not offered again.
+func (s *scan) quarantine(part Part) error {
 	s.asides = append(s.asides, journal.Aside{
 		Origin: part.Origin.String(), Reason: part.GivenUp.Reason, Err: part.GivenUp.Err.Error(), Raw: bytes.Clone(part.Bytes), Source: s.name,
 	})
@@ -110,7 +109,8 @@ func (s *scan) giveUp(part Part) error {
 	return s.err
 }
 
-// Read reads the body that is being scanned, until there is no more use in it.
+// Read reads the body that is being scanned. It fails after ctx is done or an
+// append failed.
 func (s *scan) Read(b []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
@@ -160,7 +160,7 @@ func (s *scan) Unreadable(u trail.Unreadable) {
 	s.bad = append(s.bad, badness{u, 1})
 }
 
-// append journals what was collected.
+// append journals the collected events and quarantined records.
 func (s *scan) append() {
 	if s.err != nil || len(s.events) == 0 && len(s.asides) == 0 {
 		return
@@ -172,53 +172,51 @@ func (s *scan) append() {
 	}
 	if err != nil {
 		s.err = err
-		s.p.noteAppend(err)
+		s.p.recordAppend(err)
 		return
 	}
-	s.p.noteAppend(nil)
+	s.p.recordAppend(nil)
 	if left > 0 && s.last {
-		s.err = errNoRoom
+		s.err = errQuarantineFull
 	}
 	now := time.Now()
 	for _, e := range s.events {
 		s.p.metrics.toSeen.Observe(now.Sub(e.Time).Seconds())
 	}
-	s.forget()
+	s.clear()
 }
 
-func (s *scan) forget() {
+func (s *scan) clear() {
 	clear(s.events)
 	clear(s.asides)
 	s.events, s.asides, s.raw, s.last = s.events[:0], s.asides[:0], 0, false
 }
 
 func (s *scan) reset() {
-	s.forget()
+	s.clear()
 	clear(s.bad)
 	s.bad = s.bad[:0]
 	s.ctx, s.source, s.damaged, s.body, s.err = nil, nil, nil, nil, nil
 }
 
-// report logs what could not be read: once for each reason, whatever its
-// number.
+// report logs unreadable input, once for each reason.
 func (s *scan) report(source string) {
 	for _, b := range s.bad {
-		s.p.log.Warn("input could not be read and was left behind", "source", source, "reason", string(b.first.Reason),
+		s.p.log.Warn("unreadable input skipped", "source", source, "reason", string(b.first.Reason),
 			"count", b.count, "origin", b.first.Origin.String(), "offset", b.first.Offset, "err", b.first.Err)
 	}
 }
 
-// noteAppend remembers whether the journal can be written.
-func (p *Processor) noteAppend(err error) {
-	switch {
-	case err == nil:
-		if p.appendErr.Load() != nil {
-			p.appendErr.Store(nil)
-			p.log.Info("the journal can be written again")
-		}
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-	default:
+// recordAppend sets whether the journal can be written. A delivery that was
+// cancelled says nothing about the journal.
+func (p *Processor) recordAppend(err error) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
+	if err != nil {
 		p.metrics.appendErrors.Inc()
-		p.appendErr.Store(&err)
+	}
+	if p.appending.Set(err) && err == nil {
+		p.log.Info("the journal can be written again")
 	}
 }

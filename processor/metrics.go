@@ -17,11 +17,11 @@ import (
 )
 
 // delays are bucket bounds in seconds, from live to a week of backlog: trails
-// deliver within minutes, and what is read again is days old.
+// deliver within minutes, and redelivered records are days old.
 var delays = []float64{1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}
 
-// lengths are bucket bounds in seconds, from a device exchanged at once to a case
-// that somebody forgot.
+// lengths are bucket bounds in seconds, from a quick exchange of devices to a
+// forgotten exposure.
 var lengths = []float64{60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600, 3 * 24 * 3600, 7 * 24 * 3600, 30 * 24 * 3600}
 
 // watched lists the event names, so that each series starts at zero.
@@ -41,26 +41,26 @@ type metrics struct {
 	toSeen, toAlert          prometheus.Histogram
 	lasted                   *prometheus.HistogramVec // by resolution
 	appendErrors, foldErrors prometheus.Counter
-	expected                 *prometheus.GaugeVec // by state
+	plannedChanges           *prometheus.GaugeVec // by state
 	overdue                  prometheus.Counter
 
 	mu      sync.RWMutex
 	sources map[string]*sourceMetrics
 }
 
-func newMetrics(reg prometheus.Registerer, j stock) *metrics {
+func newMetrics(reg prometheus.Registerer, j stats) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		records: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_records_total",
 			Help: "CloudTrail records read, watched or not."}, []string{"source"}),
 		bytes: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_bytes_total",
-			Help: "Bytes read, as they came."}, []string{"source"}),
+			Help: "Bytes read, before decompression."}, []string{"source"}),
 		inflated: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_inflated_bytes_total",
 			Help: "Bytes read, after decompression."}, []string{"source"}),
 		unread: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_unreadable_total",
-			Help: "Parts of the input that could not be read and were left behind."}, []string{"source", "reason"}),
+			Help: "Parts of the input that could not be read."}, []string{"source", "reason"}),
 		matches: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_matches_total",
-			Help: "Watched records found, by event name, those seen before included."}, []string{"event"}),
+			Help: "Watched records found, by event name, redelivered ones included."}, []string{"event"}),
 		alerts: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_alerts_total",
 			Help: "Alerts journalled."}, []string{"step", "severity"}),
 		toSeen: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_seen_latency_seconds",
@@ -68,19 +68,19 @@ func newMetrics(reg prometheus.Registerer, j stock) *metrics {
 		toAlert: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_alert_latency_seconds",
 			Help: "Time from eventTime until its alert was journalled.", Buckets: delays}),
 		lasted: f.NewHistogramVec(prometheus.HistogramOpts{Name: "mfawatch_exposure_duration_seconds",
-			Help: "Time from an exposure's opening until it was over, by how it ended.", Buckets: lengths}, []string{"resolution"}),
+			Help: "Time from an exposure's opening to its end, by resolution.", Buckets: lengths}, []string{"resolution"}),
 		appendErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_append_errors_total",
 			Help: "Appends to the journal that failed."}),
 		foldErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_fold_errors_total",
 			Help: "Folds that failed."}),
-		expected: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_planned_changes",
-			Help: "Entries of expected changes, by state: ahead, running, used, or unused though their time is over."}, []string{"state"}),
+		plannedChanges: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_planned_changes",
+			Help: "Planned changes, by state: upcoming, active, used, or unused after they expired."}, []string{"state"}),
 		overdue: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_planned_changes_overdue_total",
-			Help: "Exposures that had been announced and were still open when that time was over."}),
+			Help: "Exposures still open after the planned change that covers them expired."}),
 		sources: map[string]*sourceMetrics{},
 	}
-	for _, state := range expectedStates {
-		m.expected.WithLabelValues(state)
+	for _, state := range changeStates {
+		m.plannedChanges.WithLabelValues(state)
 	}
 	for _, name := range watched {
 		m.matches.WithLabelValues(name)
@@ -94,7 +94,7 @@ func newMetrics(reg prometheus.Registerer, j stock) *metrics {
 		}
 	}
 	if reg != nil {
-		reg.MustRegister(stockCollector{j})
+		reg.MustRegister(statsCollector{j})
 	}
 	return m
 }
@@ -135,44 +135,43 @@ func (s *sourceMetrics) add(st trail.Stats) {
 
 func (s *sourceMetrics) unreadable(r trail.Reason) { s.unread.WithLabelValues(string(r)).Inc() }
 
-// A stock says what the journal holds at the moment.
-type stock interface {
+// stats is the part of the journal that is collected.
+type stats interface {
 	Stats() (journal.Stats, error)
 	Open() []exposure.Open
 }
 
 var (
 	openDesc = prometheus.NewDesc("mfawatch_open_exposures",
-		"Exposures that are open.", []string{"severity"}, nil)
+		"Open exposures.", []string{"severity"}, nil)
 	openByAccountDesc = prometheus.NewDesc("mfawatch_account_open_exposures",
-		"Exposures that are open, of each account that has any: the hundred with the most.", []string{"account"}, nil)
+		"Open exposures by account: the hundred accounts with the most.", []string{"account"}, nil)
 	oldestOpenDesc = prometheus.NewDesc("mfawatch_oldest_open_exposure_seconds",
-		"Time since the opening of the exposure that is open the longest; 0 where none is.", []string{"severity"}, nil)
+		"Age of the oldest open exposure; 0 if none is open.", []string{"severity"}, nil)
 	journalBytesDesc = prometheus.NewDesc("mfawatch_journal_bytes",
 		"Size of the journal file.", nil, nil)
 	journalAccountsDesc = prometheus.NewDesc("mfawatch_journal_accounts",
-		"Accounts the journal knows.", nil, nil)
+		"Accounts in the journal.", nil, nil)
 	journalUnfoldedDesc = prometheus.NewDesc("mfawatch_journal_unfolded_accounts",
-		"Accounts with events that are not folded yet.", nil, nil)
-	journalAsidesDesc = prometheus.NewDesc("mfawatch_quarantine_records",
-		"Watched records that could not be read, and messages given up, that are kept aside.", nil, nil)
+		"Accounts with events not folded yet.", nil, nil)
+	quarantineDesc = prometheus.NewDesc("mfawatch_quarantine_records",
+		"Watched records and messages in the quarantine.", nil, nil)
 )
 
-// A stockCollector asks the journal when it is scraped.
-type stockCollector struct{ stock }
+// A statsCollector reads the journal at each scrape.
+type statsCollector struct{ stats }
 
-func (c stockCollector) Describe(ch chan<- *prometheus.Desc) {
+func (c statsCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{openDesc, openByAccountDesc, oldestOpenDesc,
-		journalBytesDesc, journalAccountsDesc, journalUnfoldedDesc, journalAsidesDesc} {
+		journalBytesDesc, journalAccountsDesc, journalUnfoldedDesc, quarantineDesc} {
 		ch <- d
 	}
 }
 
-// maxAccountSeries bounds the series by account: what they show is where to look
-// first.
+// maxAccountSeries bounds the series by account.
 const maxAccountSeries = 100
 
-func (c stockCollector) Collect(ch chan<- prometheus.Metric) {
+func (c statsCollector) Collect(ch chan<- prometheus.Metric) {
 	open := map[exposure.Severity]int{}
 	oldest := map[exposure.Severity]time.Duration{}
 	byAccount := map[string]int{}
@@ -194,11 +193,11 @@ func (c stockCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	st, err := c.Stats()
 	if err != nil {
-		return // closed: the others' series must not suffer from it
+		return // closed: the other series are still collected
 	}
 	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
 	gauge(journalBytesDesc, float64(st.Bytes))
 	gauge(journalAccountsDesc, float64(st.Accounts))
 	gauge(journalUnfoldedDesc, float64(st.Unfolded))
-	gauge(journalAsidesDesc, float64(st.Asides))
+	gauge(quarantineDesc, float64(st.Asides))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -23,16 +24,16 @@ type (
 		KeepAside(ctx context.Context, records []journal.Aside) (left int, err error)
 	}
 	folder interface {
-		Fold(ctx context.Context, now time.Time, f journal.Folder, told func(journal.Folded)) (next time.Time, err error)
+		Fold(ctx context.Context, now time.Time, f journal.Folder, record func(journal.Folded)) (next time.Time, err error)
 		Prune(ctx context.Context, now time.Time) error
 		Appended() <-chan struct{}
 		Announced() (map[string]bool, error)
 		Anew()
 	}
-	line interface {
+	store interface {
 		appender
 		folder
-		stock
+		stats
 	}
 )
 
@@ -40,66 +41,58 @@ type (
 type Options struct {
 	Logger     *slog.Logger          // default: slog.Default()
 	Registerer prometheus.Registerer // nil: metrics are counted, but not shown
-	Policy     exposure.Policy       // what has to be told, and when
+	Policy     exposure.Policy       // which events are alerts, and when
 }
 
-// A Processor takes deliveries to the journal (Handle), and the journal's events
-// to its alerts (Run).
+// A Processor journals deliveries (Handle), and turns journalled events into
+// alerts (Run). Its methods are safe for concurrent use.
 type Processor struct {
-	journal line
+	journal store
 	policy  atomic.Pointer[exposure.Policy]
-	judged  chan struct{} // holds one while Run has not seen the policy
+	refold  chan struct{} // holds one while Run has not seen the policy
 	log     *slog.Logger
 	metrics *metrics
 	scans   sync.Pool // of *scan
-	changes announced
+	changes plannedChanges
 
-	appendErr, foldErr atomic.Pointer[error] // nil while all is well
+	appending, folding status.Status
 }
 
-// New returns a Processor that writes to j, which stays the caller's to close.
+// New returns a Processor that writes to j. The caller closes j.
 func New(j *journal.Journal, o Options) *Processor { return newProcessor(j, o) }
 
-func newProcessor(j line, o Options) *Processor {
+func newProcessor(j store, o Options) *Processor {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
 	p := &Processor{
 		journal: j,
-		judged:  make(chan struct{}, 1),
+		refold:  make(chan struct{}, 1),
 		log:     o.Logger,
 		metrics: newMetrics(o.Registerer, j),
 	}
-	p.Judge(o.Policy)
+	p.SetPolicy(o.Policy)
 	p.scans.New = func() any { return &scan{p: p, scanner: trail.NewScanner()} }
 	return p
 }
 
-// Judge goes on with another policy: what is folded from now on is judged by it,
-// and so is, at once, what is open. It may be called at any time.
-func (p *Processor) Judge(policy exposure.Policy) {
+// SetPolicy replaces the policy. It applies to every later fold, and to the open
+// exposures immediately.
+func (p *Processor) SetPolicy(policy exposure.Policy) {
 	p.policy.Store(&policy)
 	p.journal.Anew()
 	select {
-	case p.judged <- struct{}{}:
+	case p.refold <- struct{}{}:
 	default:
 	}
 }
 
-// Ready reports why events cannot be journalled or folded at the moment, nil if
-// they can, as far as is known from the last try.
-func (p *Processor) Ready() error {
-	var errs []error
-	for _, e := range []*error{p.appendErr.Load(), p.foldErr.Load()} {
-		if e != nil {
-			errs = append(errs, *e)
-		}
-	}
-	return errors.Join(errs...)
-}
+// Ready returns why the last attempt to journal or fold events failed, nil if it
+// did not.
+func (p *Processor) Ready() error { return errors.Join(p.appending.Err(), p.folding.Err()) }
 
-// How long Run waits at most: after a fold that failed, and for its next look,
-// so that a clock that was set or a machine that slept is noticed.
+// Bounds on how long Run waits: after a failed fold, and for the next deadline,
+// so that it notices a clock that was set or a machine that slept.
 const (
 	minRetry   = time.Second
 	maxRetry   = time.Minute
@@ -107,16 +100,16 @@ const (
 	pruneEvery = time.Hour
 )
 
-// Run folds: at once when events were appended, and when an exposure's next
-// look is due, until ctx is done. What is not folded by then is folded by the
-// next Run. It tries again whatever fails, so it always returns nil.
+// Run folds until ctx is done: immediately after events were appended, and when
+// an exposure's next deadline is due. The next Run folds the rest. Failures are
+// retried, so Run always returns nil.
 func (p *Processor) Run(ctx context.Context) error {
 	var pruned time.Time
 	retry := minRetry
 	for ctx.Err() == nil {
 		appended := p.journal.Appended()
 		now := time.Now()
-		next, err := p.journal.Fold(ctx, now, p.tell, p.told)
+		next, err := p.journal.Fold(ctx, now, p.fold, p.record)
 		if ctx.Err() != nil {
 			break
 		}
@@ -124,7 +117,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		if !next.IsZero() {
 			wait = max(0, min(wait, time.Until(next)))
 		}
-		p.noteFold(err)
+		p.recordFold(err)
 		if err != nil {
 			wait = min(wait, retry)
 			retry = min(2*retry, maxRetry)
@@ -134,15 +127,15 @@ func (p *Processor) Run(ctx context.Context) error {
 		if now.Sub(pruned) >= pruneEvery {
 			pruned = now
 			if err := p.journal.Prune(ctx, now); err != nil && ctx.Err() == nil {
-				p.log.Error("the journal could not be pruned; it grows until it can", "err", err)
+				p.log.Error("the journal could not be pruned and grows; retrying in an hour", "err", err)
 			}
 		}
-		p.reportExpected(now)
+		p.reportPlannedChanges(now)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-appended:
-		case <-p.judged:
+		case <-p.refold:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -150,36 +143,33 @@ func (p *Processor) Run(ctx context.Context) error {
 	return nil
 }
 
-func (p *Processor) tell(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+func (p *Processor) fold(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
 	return exposure.Tell(events, st, now, *p.policy.Load())
 }
 
-func (p *Processor) told(f journal.Folded) {
+func (p *Processor) record(f journal.Folded) {
 	now := time.Now()
 	for _, a := range f.Alerts {
 		p.metrics.alerts.WithLabelValues(string(a.Step), string(a.Severity)).Inc()
 		p.metrics.toAlert.Observe(now.Sub(a.Time).Seconds())
-		p.noteExpected(a)
+		p.recordPlannedChange(a)
 		if a.Step == exposure.Resolved && a.Users == nil && a.Resolution != nil && a.OpenedAt != nil && a.ResolvedAt != nil {
 			p.metrics.lasted.WithLabelValues(*a.Resolution).Observe(a.ResolvedAt.Sub(*a.OpenedAt).Seconds())
 		}
 	}
 }
 
-// noteFold logs a failure when it is a new one, and the end of it.
-func (p *Processor) noteFold(err error) {
-	last := p.foldErr.Load()
-	if err == nil {
-		if last != nil {
-			p.log.Info("folding works again")
-		}
-		p.foldErr.Store(nil)
-		return
+// recordFold logs a failure when it is a new one, and the end of it.
+func (p *Processor) recordFold(err error) {
+	if err != nil {
+		p.metrics.foldErrors.Inc()
+		err = fmt.Errorf("fold events (they are kept; retrying): %w", err)
 	}
-	p.metrics.foldErrors.Inc()
-	err = fmt.Errorf("events could not be folded (they are kept, it is tried again): %w", err)
-	if last == nil || (*last).Error() != err.Error() {
+	switch changed := p.folding.Set(err); {
+	case !changed:
+	case err == nil:
+		p.log.Info("folding works again")
+	default:
 		p.log.Error("folding failed", "err", err)
 	}
-	p.foldErr.Store(&err)
 }

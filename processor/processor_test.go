@@ -114,8 +114,8 @@ func newRig(t testing.TB) *rig {
 // alerts folds, and returns steps and users in the order they are told.
 func (r *rig) alerts(t testing.TB, now time.Time) (steps []string) {
 	t.Helper()
-	_, err := r.line.Journal.Fold(t.Context(), now, r.tell, func(f journal.Folded) {
-		r.told(f)
+	_, err := r.line.Journal.Fold(t.Context(), now, r.fold, func(f journal.Folded) {
+		r.record(f)
 		for _, a := range f.Alerts {
 			if a.Step != exposure.Campaign {
 				steps = append(steps, string(a.Step)+" "+*a.User)
@@ -306,7 +306,7 @@ func TestHandleGivenUp(t *testing.T) {
 		t.Fatalf("%d left out, %v", left, err)
 	}
 	given.Origin.Place = "sqs://trail/n"
-	if err := r.Handle(t.Context(), delivery(given)); !errors.Is(err, errNoRoom) {
+	if err := r.Handle(t.Context(), delivery(given)); !errors.Is(err, errQuarantineFull) {
 		t.Errorf("without room: %v", err)
 	}
 	if err := r.Ready(); err != nil {
@@ -423,10 +423,10 @@ func TestRunFoldsAtOnceAndWhenDue(t *testing.T) {
 			t.Errorf("%v escalated after the delay, want 1", n)
 		}
 		if err := testutil.GatherAndCompare(r.reg, strings.NewReader(`
-# HELP mfawatch_journal_accounts Accounts the journal knows.
+# HELP mfawatch_journal_accounts Accounts in the journal.
 # TYPE mfawatch_journal_accounts gauge
 mfawatch_journal_accounts 1
-# HELP mfawatch_journal_unfolded_accounts Accounts with events that are not folded yet.
+# HELP mfawatch_journal_unfolded_accounts Accounts with events not folded yet.
 # TYPE mfawatch_journal_unfolded_accounts gauge
 mfawatch_journal_unfolded_accounts 0
 `), "mfawatch_journal_accounts", "mfawatch_journal_unfolded_accounts"); err != nil {
@@ -453,7 +453,7 @@ mfawatch_journal_unfolded_accounts 0
 		}
 		synctest.Wait()
 		if err := testutil.GatherAndCompare(r.reg, strings.NewReader(`
-# HELP mfawatch_oldest_open_exposure_seconds Time since the opening of the exposure that is open the longest; 0 where none is.
+# HELP mfawatch_oldest_open_exposure_seconds Age of the oldest open exposure; 0 if none is open.
 # TYPE mfawatch_oldest_open_exposure_seconds gauge
 mfawatch_oldest_open_exposure_seconds{severity="critical"} 0
 mfawatch_oldest_open_exposure_seconds{severity="high"} 0

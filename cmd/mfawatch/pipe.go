@@ -174,7 +174,7 @@ func lastTold(ctx context.Context, service *served, signalled, scratch bool) err
 	limited := ctx
 	if signalled || !scratch {
 		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, service.Config().Drain)
+		limited, cancel = context.WithTimeout(ctx, service.Config().ShutdownTimeout)
 		defer cancel()
 	}
 	err := service.Journal().Idle(limited)
@@ -184,9 +184,9 @@ func lastTold(ctx context.Context, service *served, signalled, scratch bool) err
 	case !errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("wait for the last alert: %w", err)
 	case scratch:
-		return fmt.Errorf("not all was told within the drain time (%s), and what was not is lost: --journal FILE would keep it", config.FormatDuration(service.Config().Drain))
+		return fmt.Errorf("not all was told within the drain time (%s), and what was not is lost: --journal FILE would keep it", config.FormatDuration(service.Config().ShutdownTimeout))
 	}
-	return fmt.Errorf("not all was told within the drain time (%s); the rest waits in the journal %s for the next run", config.FormatDuration(service.Config().Drain), service.Config().Journal.Path)
+	return fmt.Errorf("not all was told within the drain time (%s); the rest waits in the journal %s for the next run", config.FormatDuration(service.Config().ShutdownTimeout), service.Config().Journal.Path)
 }
 
 // unreadableParts is how much of the input could not be read.

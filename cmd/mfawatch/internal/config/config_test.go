@@ -75,7 +75,7 @@ func TestConfigPrecedence(t *testing.T) {
 		field     string
 		got, want any
 	}{
-		{"shutdown_timeout (default)", c.Drain, 20 * time.Second},
+		{"shutdown_timeout (default)", c.ShutdownTimeout, 20 * time.Second},
 		{"log.format (file)", c.Log.Format, "json"},
 		{"journal.path (environment)", c.Journal.Path, "env.db"},
 		{"escalate_after (environment)", c.EscalateAfter, []time.Duration{5 * time.Minute, 48 * time.Hour}},

@@ -86,7 +86,7 @@ func TestPipelineLeavesAHangingSourceBehind(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("it does not end")
 	}
-	if !strings.Contains(said.String(), "left behind") {
+	if !strings.Contains(said.String(), "did not stop within shutdown_timeout") {
 		t.Errorf("it is not told:\n%s", said.String())
 	}
 	close(hanging.release)

@@ -16,7 +16,7 @@ func TestAnotherPolicyJudgesWhatIsOpen(t *testing.T) {
 		r := newRig(t)
 		patient := exposure.DefaultPolicy()
 		patient.EscalateAfter = nil
-		r.Judge(patient)
+		r.SetPolicy(patient)
 		if err := r.Handle(t.Context(), delivery(inBytes("a", object(record("DeactivateMFADevice", "bob", 1))))); err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestAnotherPolicyJudgesWhatIsOpen(t *testing.T) {
 		if restart {
 			r.Processor = newProcessor(r.line, Options{Logger: slog.New(slog.DiscardHandler), Policy: exposure.DefaultPolicy()})
 		} else {
-			r.Judge(exposure.DefaultPolicy())
+			r.SetPolicy(exposure.DefaultPolicy())
 		}
 		if got := r.alerts(t, now); !slices.Equal(got, []string{"escalated bob"}) {
 			t.Errorf("told %v, with a restart %t", got, restart)
