@@ -15,6 +15,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/batch"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
 // replay journals all of the records, and then runs the pipeline of the
@@ -40,7 +41,7 @@ func (p *program) replay(ctx context.Context, c *config.Config, r *replayRun) er
 	bar.Finish()
 	told := false
 	if ctx.Err() == nil {
-		told, err = tellAll(ctx, service)
+		told, err = p.deliverAll(ctx, service)
 	}
 	if err = errors.Join(err, service.Close()); err != nil {
 		return err
@@ -63,22 +64,59 @@ func (p *program) replay(ctx context.Context, c *config.Config, r *replayRun) er
 	return nil
 }
 
-// tellAll runs the service until it has told all that can be told now, which it
-// reports, or ctx is done.
-func tellAll(ctx context.Context, service *served) (told bool, err error) {
+// replayReport is how often replay reports the alerts that are still pending.
+var replayReport = 10 * time.Second
+
+// deliverAll runs the service until every alert that is due was delivered, which
+// it reports, or ctx is done.
+func (p *program) deliverAll(ctx context.Context, service *served) (delivered bool, err error) {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	g, running := errgroup.WithContext(running)
 	g.Go(func() error { return service.Run(running) })
 	g.Go(func() error {
+		started, report := time.Now(), time.NewTicker(replayReport)
+		defer report.Stop()
+		for {
+			select {
+			case <-running.Done():
+				return nil
+			case <-report.C:
+				p.reportPending(service, time.Since(started))
+			}
+		}
+	})
+	g.Go(func() error {
 		defer stop()
 		err := service.Journal().Idle(running)
 		if running.Err() != nil {
-			return nil // Run says why
+			return nil // Run returns why
 		}
-		told = err == nil
+		delivered = err == nil
 		return err
 	})
 	err = g.Wait()
-	return told, err
+	return delivered, err
+}
+
+// reportPending writes a line for each sink with pending alerts: how many, for how
+// long, and why.
+func (p *program) reportPending(service *served, waited time.Duration) {
+	st, err := service.Stats()
+	if err != nil {
+		return // closed: Run returns why
+	}
+	problems := map[string]error{}
+	service.Ready(func(part string, err error) bool { problems[part] = err; return true })
+	for _, name := range service.Sinks() {
+		pending := st.Sinks[name].Pending
+		if pending == 0 {
+			continue
+		}
+		why := ""
+		if err := problems["sink "+name]; err != nil {
+			why = ": " + exposure.Clean(err.Error(), 500)
+		}
+		fmt.Fprintf(p.stderr, "mfawatch: sink %s: %s pending after %s%s\n", name, output.Count(int64(pending), "alert"), waited.Round(time.Millisecond), why)
+	}
 }

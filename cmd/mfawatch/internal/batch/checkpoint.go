@@ -81,6 +81,9 @@ func OpenCheckpoint(path string, head CheckpointHead, w bucket.Wanted) (*Checkpo
 	}
 	k := &Checkpoint{file: file, done: map[inputID]bool{}}
 	old, good, err := k.load()
+	if err == nil && (old == nil || old.Schema == checkpointSchema) {
+		err = file.Chmod(0o600) // it holds raw records
+	}
 	switch {
 	case err != nil:
 		err = fmt.Errorf("--resume: cannot read %q: %w", path, config.WithoutPath(err))

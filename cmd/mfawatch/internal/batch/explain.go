@@ -33,14 +33,14 @@ type Explained struct {
 
 // stepped is an alert, and who is told of it.
 type stepped struct {
-	Step     exposure.Step     `json:"step"`
-	At       time.Time         `json:"at"` // when it is journalled
-	Severity exposure.Severity `json:"severity"`
-	Reasons  []string          `json:"reasons"`
-	Rule     string            `json:"rule,omitempty"` // the severity rule's reason
-	Title    string            `json:"title"`
-	Told     []dryrun.Outcome  `json:"told"`
-	Escalate []time.Time       `json:"escalates"` // opened: when it will be, if nothing ends it
+	Step       exposure.Step     `json:"step"`
+	At         time.Time         `json:"at"` // when it is journalled
+	Severity   exposure.Severity `json:"severity"`
+	Reasons    []string          `json:"reasons"`
+	Rule       string            `json:"rule,omitempty"` // the severity rule's reason
+	Title      string            `json:"title"`
+	Deliveries []dryrun.Outcome  `json:"deliveries"`
+	Escalate   []time.Time       `json:"escalates"` // opened: when it will be, if nothing ends it
 }
 
 // Explain explains what was found, in order of time.
@@ -106,7 +106,7 @@ func userOf(a *processor.Alert) string {
 func stepOf(s *dryrun.Alert, policy exposure.Policy) stepped {
 	a := s.Alert
 	t := stepped{Step: a.Step, At: s.At, Severity: a.Severity, Reasons: a.Reasons, Rule: a.Rule, Title: a.Title}
-	t.Told = s.Outcomes()
+	t.Deliveries = s.Outcomes()
 	if (a.Step == exposure.Opened || a.Step == exposure.Campaign) && a.OpenedAt != nil {
 		for _, delay := range policy.EscalateAfter {
 			if at := a.OpenedAt.Add(delay); at.After(s.At) {
@@ -183,7 +183,7 @@ func (x *Explained) Write(w io.Writer, more bool) error {
 		}
 		line(string(s.Step), text)
 		line("", clean(s.Title))
-		for _, to := range s.Told {
+		for _, to := range s.Deliveries {
 			line("", to.Text(s.At))
 		}
 		if len(s.Escalate) > 0 {

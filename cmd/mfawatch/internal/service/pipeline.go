@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -65,6 +67,9 @@ func New(c *config.Config, d config.Deps, reg *prometheus.Registry, load func() 
 			err = errors.Join(err, p.Close())
 		}
 	}()
+	if folder := filepath.Dir(c.Journal.Path); !isFolder(folder) {
+		return nil, config.Refuse("journal.path", config.Mistake{Problem: fmt.Sprintf("there is no folder %q; create it, or name another file", folder)})
+	}
 	p.journal, err = journal.Open(c.Journal.Path, journal.Options{Logger: d.Log, Registerer: reg, Retention: c.Retention})
 	if err != nil {
 		return nil, err
@@ -85,6 +90,13 @@ func New(c *config.Config, d config.Deps, reg *prometheus.Registry, load func() 
 	}
 	reg.MustRegister(sinkCollector{p})
 	return p, nil
+}
+
+// isFolder reports whether path is a folder. A journal in a folder that a typing
+// error made would start empty, and every alert would be sent again.
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func (p *Pipeline) newSource(name string, c *config.Config) (*supervised, error) {
