@@ -246,7 +246,7 @@ shutdown_timeout: 10s
 		}
 	}
 	s.ends(t, exitFailed, 2*time.Second)
-	if !bytes.Contains(s.logged(), []byte("stopped at once by a second signal")) {
+	if !bytes.Contains(s.logged(), []byte("second signal: stopped immediately")) {
 		t.Errorf("it does not say why it ended:\n%s", s.logged())
 	}
 

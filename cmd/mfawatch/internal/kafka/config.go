@@ -1,5 +1,5 @@
-// Package kafka is how a Kafka cluster is reached: brokers, TLS and SASL, the
-// same for the source that reads from one and the sink that writes to one.
+// Package kafka configures access to a Kafka cluster: brokers, TLS and SASL, the same
+// for the source that reads from one and the sink that writes to one.
 package kafka
 
 import (
@@ -13,10 +13,10 @@ import (
 	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
-// A Config says how to reach a cluster.
+// A Config configures access to a cluster.
 type Config struct {
 	Brokers  []string   `koanf:"brokers"`   // host:port, one or more of the cluster's
-	ClientID string     `koanf:"client_id"` // what the brokers' logs and quotas call us; "mfawatch" if empty
+	ClientID string     `koanf:"client_id"` // in the brokers' logs and quotas; default mfawatch
 	TLS      TLSConfig  `koanf:"tls"`
 	SASL     SASLConfig `koanf:"sasl"`
 }
@@ -28,15 +28,15 @@ type TLSConfig struct {
 	secret.TLSConfig `koanf:",squash"`
 }
 
-// A SASLConfig says who we are. A file that holds a secret is read again for
-// each connection, so that a secret may change under its name.
+// A SASLConfig holds our credentials. A file with a secret is read for each
+// connection, so that a secret may be rotated in place.
 type SASLConfig struct {
 	Mechanism    string `koanf:"mechanism"` // one of Mechanisms; none if empty
 	Username     string `koanf:"username"`
 	Password     string `koanf:"password"`
-	PasswordFile string `koanf:"password_file"` // in the place of password
+	PasswordFile string `koanf:"password_file"` // instead of password
 	Token        string `koanf:"token"`
-	TokenFile    string `koanf:"token_file"` // in the place of token
+	TokenFile    string `koanf:"token_file"` // instead of token
 }
 
 // Mechanisms lists the SASL mechanisms.
@@ -50,9 +50,9 @@ const (
 	mechanismMSK      = "aws-msk-iam"
 )
 
-// Validate tells every mistake in c that can be told without asking a broker.
-// The errors are joined, each of the form "field: problem"; none holds a
-// secret. Files that are named have to be there and readable.
+// Validate returns every mistake that can be found without calling a broker: joined
+// errors, each "field: problem", none with a secret in it. Named files must be
+// readable.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field, format string, args ...any) {

@@ -18,12 +18,11 @@ import (
 	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
-// dialTimeout is how long a broker may take to accept a connection, TLS
-// included.
+// dialTimeout bounds a connection attempt, TLS included.
 const dialTimeout = 10 * time.Second
 
-// Options makes of c what a client needs to reach the cluster. It asks no
-// broker. The options may be used for several clients.
+// Options returns the options of clients of the cluster. It calls no broker. Several
+// clients may use the options.
 func (c Config) Options() ([]kgo.Opt, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -94,10 +93,10 @@ func (c SASLConfig) mechanism() (sasl.Mechanism, error) {
 	return nil, fmt.Errorf("sasl.mechanism: unknown %q", c.Mechanism)
 }
 
-// msk signs with whatever credentials AWS's own tools would find here:
-// environment, shared files, a role of the container or the machine. They are
-// looked for when a connection is made, and kept until they expire. The region
-// is told by the broker's name, else by AWS_REGION.
+// msk signs with the credentials that AWS's own tools would find: environment,
+// shared files, a role of the container or the machine. They are resolved at the
+// first connection, and cached until they expire. The region is that of the
+// broker's name, else AWS_REGION.
 func msk() (sasl.Mechanism, error) {
 	config, err := awsconfig.LoadDefaultConfig(context.Background())
 	if err != nil {

@@ -18,12 +18,11 @@ import (
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// replay journals all of the records, and then runs the pipeline of the
-// configuration until all is told. Nothing is folded before everything is read:
-// what was over long ago must not be told as open because the objects were read
-// in another order.
+// replay journals every record, then runs the pipeline until every alert is
+// delivered. It folds nothing before everything is read, so that the order of the
+// objects opens no exposure that ended long ago.
 func (p *program) replay(ctx context.Context, c *config.Config, r *replayRun) error {
-	fmt.Fprintf(p.stderr, "mfawatch: replay tells people and systems, now: what is found is sent to %s; --dry-run shows it first\n",
+	fmt.Fprintf(p.stderr, "mfawatch: replay sends alerts now, to %s; --dry-run shows them first\n",
 		strings.Join(slices.Sorted(maps.Keys(c.Sinks)), ", "))
 	started := time.Now()
 	replayed := *c
@@ -39,9 +38,9 @@ func (p *program) replay(ctx context.Context, c *config.Config, r *replayRun) er
 	}
 	found := feed.Run(ctx)
 	bar.Finish()
-	told := false
+	delivered := false
 	if ctx.Err() == nil {
-		told, err = p.deliverAll(ctx, service)
+		delivered, err = p.deliverAll(ctx, service)
 	}
 	if err = errors.Join(err, service.Close()); err != nil {
 		return err
@@ -49,18 +48,18 @@ func (p *program) replay(ctx context.Context, c *config.Config, r *replayRun) er
 	fmt.Fprintf(p.stderr, "%s replayed, %s in, %s; %s\n", output.Count(found.Files, "file"), output.ByteSize(found.Stats.Bytes),
 		time.Since(started).Round(time.Millisecond), output.Count(found.Failures.Total, "failure"))
 	found.Failed(p.stderr)
-	unread := int64(unreadableParts(service)) // which the log names
+	unread := int64(unreadableParts(service)) // named in the log
 	if unread > 0 {
 		fmt.Fprintf(p.stderr, "mfawatch: %s could not be read; the rest was\n", output.Count(unread, "part"))
 	}
 	switch {
-	case !told:
-		fmt.Fprintln(p.stderr, "mfawatch: interrupted: what was read is journalled, and told by the next start; the same command reads the rest")
-		return errTold
+	case !delivered:
+		fmt.Fprintln(p.stderr, "mfawatch: interrupted: the records read so far are journalled, and the next start sends their alerts; the same command reads the rest")
+		return errReported
 	case found.Failures.Total > 0 || unread > 0:
-		return errTold
+		return errReported
 	}
-	fmt.Fprintln(p.stderr, "all of it is told")
+	fmt.Fprintln(p.stderr, "every alert is delivered")
 	return nil
 }
 
