@@ -242,7 +242,7 @@ shutdown_timeout: 10s
 			t.Fatal(err)
 		}
 		if i == 0 {
-			s.says(t, "stopping: no more is read")
+			s.says(t, "stopping: sources stop")
 		}
 	}
 	s.ends(t, exitFailed, 2*time.Second)
