@@ -12,21 +12,20 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// Bounds on one append to the journal, so that a huge object is
-// journalled in steps.
+// Bounds on one append to the journal, so that a huge object is journalled in
+// steps.
 const (
 	maxEvents     = 1000
 	maxEventBytes = 8 << 20
-	maxQuarantine = 100
+	maxAsides     = 100
 )
 
 var errQuarantineFull = errors.New("quarantine is full; review it with 'mfawatch quarantine list'")
 
-// Handle is the Handler: it scans every part, journals the events it finds, and
-// returns nil when they are durable. An error means that a part could not be read
-// from its source, or that the journal could not be written, and names the next
-// step. Events that were journalled by then are skipped when the delivery is
-// offered again.
+// Handle is the Handler: it scans every part and journals the events it finds.
+// After nil they are durable. An error reports a part that could not be read
+// from its source, or a failed write to the journal; events journalled before it
+// are recognised when the delivery is offered again.
 func (p *Processor) Handle(ctx context.Context, d Delivery) error {
 	s := p.scans.Get().(*scan)
 	s.ctx, s.name, s.source, s.damaged = ctx, d.Source, p.metrics.source(d.Source), d.Damaged
@@ -40,8 +39,8 @@ func (p *Processor) Handle(ctx context.Context, d Delivery) error {
 	return nil
 }
 
-// A scan is the work on one delivery. It is the scanner's visitor, and its
-// reader too, so that a part costs no allocation.
+// A scan handles one delivery. It is the scanner's visitor and its reader, so
+// that a part costs no allocation.
 type scan struct {
 	p       *Processor
 	scanner *trail.Scanner
@@ -50,13 +49,13 @@ type scan struct {
 	source  *sourceMetrics
 	damaged func(trail.Unreadable)
 
-	body       io.Reader
-	events     []*trail.Event
-	raw        int // bytes of raw records in events
-	quarantine []journal.Aside
-	last       bool // quarantine holds the only copy of a part
-	bad        []badness
-	err        error // of an append; nothing more is journalled after it
+	body   io.Reader
+	events []*trail.Event
+	raw    int // bytes of raw records in events
+	asides []journal.Aside
+	last   bool // asides holds the only copy
+	bad    []badness
+	err    error // of an append; nothing more is journalled after it
 }
 
 // A badness sums up the unreadable parts of one reason.
@@ -80,7 +79,7 @@ func (s *scan) run(d Delivery) error {
 
 func (s *scan) part(part Part) error {
 	if part.GivenUp != nil {
-		return s.quarantinePart(part)
+		return s.quarantine(part)
 	}
 	var st trail.Stats
 	var err error
@@ -100,9 +99,9 @@ func (s *scan) part(part Part) error {
 	return s.ctx.Err()
 }
 
-// quarantinePart quarantines a part that is not offered again.
-func (s *scan) quarantinePart(part Part) error {
-	s.quarantine = append(s.quarantine, journal.Aside{
+// quarantine keeps a part that is not offered again.
+func (s *scan) quarantine(part Part) error {
+	s.asides = append(s.asides, journal.Aside{
 		Origin: part.Origin.String(), Reason: part.GivenUp.Reason, Err: part.GivenUp.Err.Error(), Raw: bytes.Clone(part.Bytes), Source: s.name,
 	})
 	s.last = true
@@ -110,7 +109,8 @@ func (s *scan) quarantinePart(part Part) error {
 	return s.err
 }
 
-// Read reads the body that is being scanned, until the scan cannot succeed any more.
+// Read reads the body that is being scanned. It fails after ctx is done or an
+// append failed.
 func (s *scan) Read(b []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
@@ -141,12 +141,12 @@ func (s *scan) Unreadable(u trail.Unreadable) {
 		s.damaged(u)
 	}
 	if u.Watched && s.err == nil {
-		r := journal.Aside{Origin: u.Origin.String(), Offset: u.Offset, Reason: string(u.Reason), Raw: u.Raw}
+		a := journal.Aside{Origin: u.Origin.String(), Offset: u.Offset, Reason: string(u.Reason), Raw: u.Raw}
 		if u.Err != nil {
-			r.Err = u.Err.Error()
+			a.Err = u.Err.Error()
 		}
-		s.quarantine = append(s.quarantine, r)
-		if len(s.quarantine) >= maxQuarantine {
+		s.asides = append(s.asides, a)
+		if len(s.asides) >= maxAsides {
 			s.append()
 		}
 	}
@@ -162,13 +162,13 @@ func (s *scan) Unreadable(u trail.Unreadable) {
 
 // append journals the collected events and quarantined records.
 func (s *scan) append() {
-	if s.err != nil || len(s.events) == 0 && len(s.quarantine) == 0 {
+	if s.err != nil || len(s.events) == 0 && len(s.asides) == 0 {
 		return
 	}
 	_, err := s.p.journal.Append(s.ctx, s.events)
 	left := 0
 	if err == nil {
-		left, err = s.p.journal.KeepAside(s.ctx, s.quarantine)
+		left, err = s.p.journal.KeepAside(s.ctx, s.asides)
 	}
 	if err != nil {
 		s.err = err
@@ -183,41 +183,40 @@ func (s *scan) append() {
 	for _, e := range s.events {
 		s.p.metrics.toSeen.Observe(now.Sub(e.Time).Seconds())
 	}
-	s.forget()
+	s.clear()
 }
 
-func (s *scan) forget() {
+func (s *scan) clear() {
 	clear(s.events)
-	clear(s.quarantine)
-	s.events, s.quarantine, s.raw, s.last = s.events[:0], s.quarantine[:0], 0, false
+	clear(s.asides)
+	s.events, s.asides, s.raw, s.last = s.events[:0], s.asides[:0], 0, false
 }
 
 func (s *scan) reset() {
-	s.forget()
+	s.clear()
 	clear(s.bad)
 	s.bad = s.bad[:0]
 	s.ctx, s.source, s.damaged, s.body, s.err = nil, nil, nil, nil, nil
 }
 
-// report logs unreadable input: once for each reason, however much there is.
+// report logs unreadable input, once for each reason.
 func (s *scan) report(source string) {
 	for _, b := range s.bad {
-		s.p.log.Warn("input could not be read and was skipped", "source", source, "reason", string(b.first.Reason),
+		s.p.log.Warn("unreadable input skipped", "source", source, "reason", string(b.first.Reason),
 			"count", b.count, "origin", b.first.Origin.String(), "offset", b.first.Offset, "err", b.first.Err)
 	}
 }
 
-// recordAppend records whether the journal can be written.
+// recordAppend sets whether the journal can be written. A delivery that was
+// cancelled says nothing about the journal.
 func (p *Processor) recordAppend(err error) {
-	switch {
-	case err == nil:
-		if p.appendErr.Load() != nil {
-			p.appendErr.Store(nil)
-			p.log.Info("the journal can be written again")
-		}
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-	default:
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
+	if err != nil {
 		p.metrics.appendErrors.Inc()
-		p.appendErr.Store(&err)
+	}
+	if p.appending.Set(err) && err == nil {
+		p.log.Info("the journal can be written again")
 	}
 }

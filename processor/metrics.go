@@ -17,11 +17,11 @@ import (
 )
 
 // delays are bucket bounds in seconds, from live to a week of backlog: trails
-// deliver within minutes, and records that are read again are days old.
+// deliver within minutes, and redelivered records are days old.
 var delays = []float64{1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}
 
-// lengths are bucket bounds in seconds, from a device exchanged immediately to an
-// exposure that was forgotten.
+// lengths are bucket bounds in seconds, from a quick exchange of devices to a
+// forgotten exposure.
 var lengths = []float64{60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600, 3 * 24 * 3600, 7 * 24 * 3600, 30 * 24 * 3600}
 
 // watched lists the event names, so that each series starts at zero.
@@ -39,9 +39,9 @@ type metrics struct {
 	matches                  *prometheus.CounterVec // by event
 	alerts                   *prometheus.CounterVec // by step and severity
 	toSeen, toAlert          prometheus.Histogram
-	durations                *prometheus.HistogramVec // by resolution
+	lasted                   *prometheus.HistogramVec // by resolution
 	appendErrors, foldErrors prometheus.Counter
-	planned                  *prometheus.GaugeVec // by state
+	plannedChanges           *prometheus.GaugeVec // by state
 	overdue                  prometheus.Counter
 
 	mu      sync.RWMutex
@@ -54,39 +54,39 @@ func newMetrics(reg prometheus.Registerer, j stats) *metrics {
 		records: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_records_total",
 			Help: "CloudTrail records read, watched or not."}, []string{"source"}),
 		bytes: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_bytes_total",
-			Help: "Bytes read, as they came."}, []string{"source"}),
+			Help: "Bytes read, before decompression."}, []string{"source"}),
 		inflated: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_inflated_bytes_total",
 			Help: "Bytes read, after decompression."}, []string{"source"}),
 		unread: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_unreadable_total",
-			Help: "Parts of the input that could not be read and were skipped."}, []string{"source", "reason"}),
+			Help: "Parts of the input that could not be read."}, []string{"source", "reason"}),
 		matches: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_matches_total",
-			Help: "Watched records found, by event name, those seen before included."}, []string{"event"}),
+			Help: "Watched records found, by event name, redelivered ones included."}, []string{"event"}),
 		alerts: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_alerts_total",
 			Help: "Alerts journalled."}, []string{"step", "severity"}),
 		toSeen: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_seen_latency_seconds",
 			Help: "Time from eventTime until a watched record was journalled.", Buckets: delays}),
 		toAlert: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_event_alert_latency_seconds",
 			Help: "Time from eventTime until its alert was journalled.", Buckets: delays}),
-		durations: f.NewHistogramVec(prometheus.HistogramOpts{Name: "mfawatch_exposure_duration_seconds",
-			Help: "Time from an exposure's opening until it was over, by how it ended.", Buckets: lengths}, []string{"resolution"}),
+		lasted: f.NewHistogramVec(prometheus.HistogramOpts{Name: "mfawatch_exposure_duration_seconds",
+			Help: "Time from an exposure's opening to its end, by resolution.", Buckets: lengths}, []string{"resolution"}),
 		appendErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_append_errors_total",
 			Help: "Appends to the journal that failed."}),
 		foldErrors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_fold_errors_total",
 			Help: "Folds that failed."}),
-		planned: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_planned_changes",
-			Help: "Planned changes, by state: ahead, running, used, or unused although their time is over."}, []string{"state"}),
+		plannedChanges: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_planned_changes",
+			Help: "Planned changes, by state: upcoming, active, used, or unused after they expired."}, []string{"state"}),
 		overdue: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_planned_changes_overdue_total",
-			Help: "Exposures of planned changes that were still open when the time for it was over."}),
+			Help: "Exposures still open after the planned change that covers them expired."}),
 		sources: map[string]*sourceMetrics{},
 	}
-	for _, state := range plannedStates {
-		m.planned.WithLabelValues(state)
+	for _, state := range changeStates {
+		m.plannedChanges.WithLabelValues(state)
 	}
 	for _, name := range watched {
 		m.matches.WithLabelValues(name)
 	}
 	for _, resolution := range exposure.Resolutions {
-		m.durations.WithLabelValues(resolution)
+		m.lasted.WithLabelValues(resolution)
 	}
 	for _, step := range exposure.Steps {
 		for _, severity := range exposure.Severities {
@@ -135,7 +135,7 @@ func (s *sourceMetrics) add(st trail.Stats) {
 
 func (s *sourceMetrics) unreadable(r trail.Reason) { s.unread.WithLabelValues(string(r)).Inc() }
 
-// stats counts the contents of the journal.
+// stats is the part of the journal that is collected.
 type stats interface {
 	Stats() (journal.Stats, error)
 	Open() []exposure.Open
@@ -147,18 +147,18 @@ var (
 	openByAccountDesc = prometheus.NewDesc("mfawatch_account_open_exposures",
 		"Open exposures by account: the hundred accounts with the most.", []string{"account"}, nil)
 	oldestOpenDesc = prometheus.NewDesc("mfawatch_oldest_open_exposure_seconds",
-		"Time since the opening of the oldest open exposure; 0 if none is open.", []string{"severity"}, nil)
+		"Age of the oldest open exposure; 0 if none is open.", []string{"severity"}, nil)
 	journalBytesDesc = prometheus.NewDesc("mfawatch_journal_bytes",
 		"Size of the journal file.", nil, nil)
 	journalAccountsDesc = prometheus.NewDesc("mfawatch_journal_accounts",
-		"Accounts the journal knows.", nil, nil)
+		"Accounts in the journal.", nil, nil)
 	journalUnfoldedDesc = prometheus.NewDesc("mfawatch_journal_unfolded_accounts",
-		"Accounts with events that are not folded yet.", nil, nil)
+		"Accounts with events not folded yet.", nil, nil)
 	quarantineDesc = prometheus.NewDesc("mfawatch_quarantine_records",
-		"Quarantined records: watched ones that could not be read, and messages that a source offers no more.", nil, nil)
+		"Watched records and messages in the quarantine.", nil, nil)
 )
 
-// A statsCollector asks the journal when it is scraped.
+// A statsCollector reads the journal at each scrape.
 type statsCollector struct{ stats }
 
 func (c statsCollector) Describe(ch chan<- *prometheus.Desc) {
@@ -168,7 +168,7 @@ func (c statsCollector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// maxAccountSeries bounds the series by account: they show where to begin.
+// maxAccountSeries bounds the series by account.
 const maxAccountSeries = 100
 
 func (c statsCollector) Collect(ch chan<- prometheus.Metric) {
@@ -193,7 +193,7 @@ func (c statsCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	st, err := c.Stats()
 	if err != nil {
-		return // closed: the other series stay
+		return // closed: the other series are still collected
 	}
 	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
 	gauge(journalBytesDesc, float64(st.Bytes))

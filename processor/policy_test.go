@@ -9,32 +9,32 @@ import (
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// What is open is renewed by another policy as soon as there is one, by a reload or
+// What is open is judged by another policy as soon as there is one, by a reload or
 // by a start, not when the one before would have looked again.
 func TestAnotherPolicyJudgesWhatIsOpen(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		r := newRig(t)
 		patient := exposure.DefaultPolicy()
 		patient.EscalateAfter = nil
-		r.Judge(patient)
+		r.SetPolicy(patient)
 		if err := r.Handle(t.Context(), delivery(inBytes("a", object(record("DeactivateMFADevice", "bob", 1))))); err != nil {
 			t.Fatal(err)
 		}
 		now := time.Date(2000, 1, 1, 0, 0, 30, 0, time.UTC)
 		if got := r.alerts(t, now); !slices.Equal(got, []string{"opened bob"}) {
-			t.Fatalf("alerted %v", got)
+			t.Fatalf("told %v", got)
 		}
 		now = now.Add(time.Hour)
 		if got := r.alerts(t, now); len(got) > 0 {
-			t.Errorf("alerted %v", got)
+			t.Errorf("told %v", got)
 		}
 		if restart {
 			r.Processor = newProcessor(r.line, Options{Logger: slog.New(slog.DiscardHandler), Policy: exposure.DefaultPolicy()})
 		} else {
-			r.Judge(exposure.DefaultPolicy())
+			r.SetPolicy(exposure.DefaultPolicy())
 		}
 		if got := r.alerts(t, now); !slices.Equal(got, []string{"escalated bob"}) {
-			t.Errorf("alerted %v, with a restart %t", got, restart)
+			t.Errorf("told %v, with a restart %t", got, restart)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -23,7 +24,7 @@ type (
 		KeepAside(ctx context.Context, records []journal.Aside) (left int, err error)
 	}
 	folder interface {
-		Fold(ctx context.Context, now time.Time, f journal.Folder, folded func(journal.Folded)) (due time.Time, err error)
+		Fold(ctx context.Context, now time.Time, f journal.Folder, record func(journal.Folded)) (next time.Time, err error)
 		Prune(ctx context.Context, now time.Time) error
 		Appended() <-chan struct{}
 		Announced() (map[string]bool, error)
@@ -41,24 +42,24 @@ type (
 type Options struct {
 	Logger     *slog.Logger          // default: slog.Default()
 	Registerer prometheus.Registerer // nil: metrics are counted, but not shown
-	Policy     exposure.Policy       // decides which alerts follow from the events, and when
+	Policy     exposure.Policy       // which events are alerts, and when
 }
 
-// A Processor journals the events of deliveries (Handle) and folds them into
-// alerts (Run).
+// A Processor journals deliveries (Handle), and turns journalled events into
+// alerts (Run). Its methods are safe for concurrent use.
 type Processor struct {
 	journal store
 	policy  atomic.Pointer[exposure.Policy]
-	renewed chan struct{} // holds one while Run has not seen the policy
+	refold  chan struct{} // holds one while Run has not seen the policy
 	log     *slog.Logger
 	metrics *metrics
 	scans   sync.Pool // of *scan
-	planned planned
+	changes plannedChanges
 
-	appendErr, foldErr atomic.Pointer[error] // nil while the last try succeeded
+	appending, folding status.Status
 }
 
-// New returns a Processor that writes to j, which stays the caller's to close.
+// New returns a Processor that writes to j. The caller closes j.
 func New(j *journal.Journal, o Options) *Processor { return newProcessor(j, o) }
 
 func newProcessor(j store, o Options) *Processor {
@@ -67,41 +68,35 @@ func newProcessor(j store, o Options) *Processor {
 	}
 	p := &Processor{
 		journal: j,
-		renewed: make(chan struct{}, 1),
+		refold:  make(chan struct{}, 1),
 		log:     o.Logger,
 		metrics: newMetrics(o.Registerer, j),
 	}
-	p.Judge(o.Policy)
+	p.SetPolicy(o.Policy)
 	p.scans.New = func() any { return &scan{p: p, scanner: trail.NewScanner()} }
 	return p
 }
 
-// Judge sets another policy. It applies to all later folds, and Run immediately
-// refolds the accounts with open exposures. Judge is safe for concurrent use.
-func (p *Processor) Judge(policy exposure.Policy) {
+// SetPolicy replaces the policy. It applies to every later fold, and to the open
+// exposures immediately.
+func (p *Processor) SetPolicy(policy exposure.Policy) {
 	p.policy.Store(&policy)
 	p.journal.Anew()
 	select {
-	case p.renewed <- struct{}{}:
+	case p.refold <- struct{}{}:
 	default:
 	}
 }
 
 // Ready returns why events cannot be journalled or folded at the moment: the last
-// try failed, a commit hangs, or the journal file is gone. It returns nil
+// attempt failed, a commit hangs, or the journal file is gone. It returns nil
 // otherwise.
 func (p *Processor) Ready() error {
-	errs := []error{p.journal.Ready()}
-	for _, e := range []*error{p.appendErr.Load(), p.foldErr.Load()} {
-		if e != nil {
-			errs = append(errs, *e)
-		}
-	}
-	return errors.Join(errs...)
+	return errors.Join(p.journal.Ready(), p.appending.Err(), p.folding.Err())
 }
 
-// How long Run waits at most: after a fold that failed, and until the next
-// account is due, so that it notices a clock that was set or a machine that slept.
+// Bounds on how long Run waits: after a failed fold, and for the next deadline,
+// so that it notices a clock that was set or a machine that slept.
 const (
 	minRetry   = time.Second
 	maxRetry   = time.Minute
@@ -109,22 +104,22 @@ const (
 	pruneEvery = time.Hour
 )
 
-// Run folds until ctx is done: immediately when events were appended, and when an
-// account is due. The next Run folds the events that are left. Run retries
-// whatever fails, so it always returns nil.
+// Run folds until ctx is done: immediately after events were appended, and when
+// an exposure's next deadline is due. The next Run folds the rest. Failures are
+// retried, so Run always returns nil.
 func (p *Processor) Run(ctx context.Context) error {
 	var pruned time.Time
 	retry := minRetry
 	for ctx.Err() == nil {
 		appended := p.journal.Appended()
 		now := time.Now()
-		due, err := p.journal.Fold(ctx, now, p.fold, p.folded)
+		next, err := p.journal.Fold(ctx, now, p.fold, p.record)
 		if ctx.Err() != nil {
 			break
 		}
 		wait := maxWait
-		if !due.IsZero() {
-			wait = max(0, min(wait, time.Until(due)))
+		if !next.IsZero() {
+			wait = max(0, min(wait, time.Until(next)))
 		}
 		p.recordFold(err)
 		if err != nil {
@@ -136,15 +131,15 @@ func (p *Processor) Run(ctx context.Context) error {
 		if now.Sub(pruned) >= pruneEvery {
 			pruned = now
 			if err := p.journal.Prune(ctx, now); err != nil && ctx.Err() == nil {
-				p.log.Error("the journal could not be pruned; it grows until it can", "err", err)
+				p.log.Error("the journal could not be pruned and grows; retrying in an hour", "err", err)
 			}
 		}
-		p.reportPlanned(now)
+		p.reportPlannedChanges(now)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 		case <-appended:
-		case <-p.renewed:
+		case <-p.refold:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -156,32 +151,29 @@ func (p *Processor) fold(events []*trail.Event, st exposure.State, now time.Time
 	return exposure.Tell(events, st, now, *p.policy.Load())
 }
 
-func (p *Processor) folded(f journal.Folded) {
+func (p *Processor) record(f journal.Folded) {
 	now := time.Now()
 	for _, a := range f.Alerts {
 		p.metrics.alerts.WithLabelValues(string(a.Step), string(a.Severity)).Inc()
 		p.metrics.toAlert.Observe(now.Sub(a.Time).Seconds())
-		p.recordPlanned(a)
+		p.recordPlannedChange(a)
 		if a.Step == exposure.Resolved && a.Users == nil && a.Resolution != nil && a.OpenedAt != nil && a.ResolvedAt != nil {
-			p.metrics.durations.WithLabelValues(*a.Resolution).Observe(a.ResolvedAt.Sub(*a.OpenedAt).Seconds())
+			p.metrics.lasted.WithLabelValues(*a.Resolution).Observe(a.ResolvedAt.Sub(*a.OpenedAt).Seconds())
 		}
 	}
 }
 
-// recordFold logs a failure when it differs from the last, and the end of it.
+// recordFold logs a failure when it is a new one, and the end of it.
 func (p *Processor) recordFold(err error) {
-	last := p.foldErr.Load()
-	if err == nil {
-		if last != nil {
-			p.log.Info("folding works again")
-		}
-		p.foldErr.Store(nil)
-		return
+	if err != nil {
+		p.metrics.foldErrors.Inc()
+		err = fmt.Errorf("fold events (they are kept; retrying): %w", err)
 	}
-	p.metrics.foldErrors.Inc()
-	err = fmt.Errorf("events could not be folded (they are kept; mfawatch retries): %w", err)
-	if last == nil || (*last).Error() != err.Error() {
+	switch changed := p.folding.Set(err); {
+	case !changed:
+	case err == nil:
+		p.log.Info("folding works again")
+	default:
 		p.log.Error("folding failed", "err", err)
 	}
-	p.foldErr.Store(&err)
 }

@@ -63,8 +63,8 @@ func openJournal(t testing.TB) *journal.Journal {
 	return j
 }
 
-// A faultyStore is a journal that fails on demand, and counts.
-type faultyStore struct {
+// A faultyLine is a journal that fails when told to, and counts.
+type faultyLine struct {
 	*journal.Journal
 	mu               sync.Mutex
 	appendErr        error
@@ -72,13 +72,13 @@ type faultyStore struct {
 	appends, biggest int
 }
 
-func (l *faultyStore) set(appendErr, foldErr error) {
+func (l *faultyLine) set(appendErr, foldErr error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.appendErr, l.foldErr = appendErr, foldErr
 }
 
-func (l *faultyStore) Append(ctx context.Context, events []*trail.Event) (int, error) {
+func (l *faultyLine) Append(ctx context.Context, events []*trail.Event) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.appends++
@@ -89,34 +89,34 @@ func (l *faultyStore) Append(ctx context.Context, events []*trail.Event) (int, e
 	return l.Journal.Append(ctx, events)
 }
 
-func (l *faultyStore) Fold(ctx context.Context, now time.Time, f journal.Folder, folded func(journal.Folded)) (time.Time, error) {
+func (l *faultyLine) Fold(ctx context.Context, now time.Time, f journal.Folder, told func(journal.Folded)) (time.Time, error) {
 	l.mu.Lock()
 	err := l.foldErr
 	l.mu.Unlock()
 	if err != nil {
 		return time.Time{}, err
 	}
-	return l.Journal.Fold(ctx, now, f, folded)
+	return l.Journal.Fold(ctx, now, f, told)
 }
 
 type rig struct {
 	*Processor
-	line *faultyStore
+	line *faultyLine
 	reg  *prometheus.Registry
 	log  *bytes.Buffer
 }
 
 func newRig(t testing.TB) *rig {
-	r := &rig{line: &faultyStore{Journal: openJournal(t)}, reg: prometheus.NewPedanticRegistry(), log: new(bytes.Buffer)}
+	r := &rig{line: &faultyLine{Journal: openJournal(t)}, reg: prometheus.NewPedanticRegistry(), log: new(bytes.Buffer)}
 	r.Processor = newProcessor(r.line, Options{Logger: slog.New(slog.NewTextHandler(r.log, nil)), Registerer: r.reg, Policy: exposure.DefaultPolicy()})
 	return r
 }
 
-// alerts folds, and returns steps and users in the order they are alerted.
+// alerts folds, and returns steps and users in the order they are told.
 func (r *rig) alerts(t testing.TB, now time.Time) (steps []string) {
 	t.Helper()
 	_, err := r.line.Journal.Fold(t.Context(), now, r.fold, func(f journal.Folded) {
-		r.folded(f)
+		r.record(f)
 		for _, a := range f.Alerts {
 			if a.Step != exposure.Campaign {
 				steps = append(steps, string(a.Step)+" "+*a.User)
@@ -146,7 +146,7 @@ func TestHandleJournalsWhatMatters(t *testing.T) {
 	}
 	got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC))
 	if fmt.Sprint(got) != "[opened bob opened eve]" {
-		t.Errorf("alerted %v", got)
+		t.Errorf("told %v", got)
 	}
 	err := testutil.GatherAndCompare(r.reg, strings.NewReader(`
 # HELP mfawatch_records_total CloudTrail records read, watched or not.
@@ -206,7 +206,7 @@ func TestHandleUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened bob opened eve]" {
-		t.Errorf("alerted %v", got)
+		t.Errorf("told %v", got)
 	}
 	logs := r.log.String()
 	if n := strings.Count(logs, "level=WARN"); n != 2 {
@@ -220,7 +220,7 @@ func TestHandleUnreadable(t *testing.T) {
 	}
 	asides, err := r.line.Asides()
 	if err != nil || len(asides) != 2 || !strings.Contains(string(asides[0].Raw), "eventTimes") || asides[0].Origin != "kafka://t/0@7" {
-		t.Errorf("quarantined %+v, %v", asides, err)
+		t.Errorf("kept aside %+v, %v", asides, err)
 	}
 }
 
@@ -269,13 +269,13 @@ func TestHandleFailures(t *testing.T) {
 				t.Errorf("after an append that worked: %v", err)
 			}
 			if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened eve]" {
-				t.Errorf("alerted %v", got)
+				t.Errorf("told %v", got)
 			}
 		})
 	}
 }
 
-// A part that is not offered again is quarantined with its cause, once, and not looked
+// A part that is given up is kept aside with its cause, once, and not looked
 // into; its neighbours are read. Without room for it the delivery fails.
 func TestHandleGivenUp(t *testing.T) {
 	r := newRig(t)
@@ -289,14 +289,14 @@ func TestHandleGivenUp(t *testing.T) {
 		}
 	}
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened bob]" {
-		t.Errorf("alerted %v", got)
+		t.Errorf("told %v", got)
 	}
 	asides, err := r.line.Asides()
 	if err != nil || len(asides) != 1 {
-		t.Fatalf("quarantined %+v, %v", asides, err)
+		t.Fatalf("kept aside %+v, %v", asides, err)
 	}
 	if a := asides[0]; a.Source != "files" || a.Reason != "missing" || a.Err != "no such key" || a.Origin != "sqs://trail/m" || !bytes.Equal(a.Raw, given.Bytes) {
-		t.Errorf("quarantined %+v", a)
+		t.Errorf("kept aside %+v", a)
 	}
 
 	var full []journal.Aside
@@ -318,7 +318,7 @@ func TestHandleGivenUp(t *testing.T) {
 	}
 }
 
-// Damaged is called with skipped input, but not with quarantined records.
+// Whoever wants to know is told what was left behind, but not what is kept aside.
 func TestHandleTellsDamage(t *testing.T) {
 	r := newRig(t)
 	var damage []trail.Reason
@@ -326,7 +326,7 @@ func TestHandleTellsDamage(t *testing.T) {
 	d := delivery(inBytes("a", object(noTime)), inBytes("b", "\x1f\x8b\x08broken"), inBytes("c", "{}"))
 	d.Damaged = func(u trail.Unreadable) { damage = append(damage, u.Reason) }
 	if err := r.Handle(t.Context(), d); err != nil || fmt.Sprint(damage) != "[truncated]" {
-		t.Errorf("damaged: %v, %v", damage, err)
+		t.Errorf("told of %v, %v", damage, err)
 	}
 }
 
@@ -359,7 +359,7 @@ func TestHandleAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); len(got) != 20 {
-		t.Errorf("%d alerted, want 20", len(got))
+		t.Errorf("%d told, want 20", len(got))
 	}
 }
 
@@ -412,7 +412,7 @@ func TestRunFoldsImmediatelyAndWhenDue(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := count(exposure.Opened, exposure.High); n != 1 {
-			t.Errorf("%v opened immediately, want 1", n)
+			t.Errorf("%v opened at once, want 1", n)
 		}
 		time.Sleep(15*time.Minute - time.Second)
 		if n := count(exposure.Escalated, exposure.High) + count(exposure.Escalated, exposure.Critical); n != 0 {
@@ -424,10 +424,10 @@ func TestRunFoldsImmediatelyAndWhenDue(t *testing.T) {
 			t.Errorf("%v escalated after the delay, want 1", n)
 		}
 		if err := testutil.GatherAndCompare(r.reg, strings.NewReader(`
-# HELP mfawatch_journal_accounts Accounts the journal knows.
+# HELP mfawatch_journal_accounts Accounts in the journal.
 # TYPE mfawatch_journal_accounts gauge
 mfawatch_journal_accounts 1
-# HELP mfawatch_journal_unfolded_accounts Accounts with events that are not folded yet.
+# HELP mfawatch_journal_unfolded_accounts Accounts with events not folded yet.
 # TYPE mfawatch_journal_unfolded_accounts gauge
 mfawatch_journal_unfolded_accounts 0
 `), "mfawatch_journal_accounts", "mfawatch_journal_unfolded_accounts"); err != nil {
@@ -454,7 +454,7 @@ mfawatch_journal_unfolded_accounts 0
 		}
 		synctest.Wait()
 		if err := testutil.GatherAndCompare(r.reg, strings.NewReader(`
-# HELP mfawatch_oldest_open_exposure_seconds Time since the opening of the oldest open exposure; 0 if none is open.
+# HELP mfawatch_oldest_open_exposure_seconds Age of the oldest open exposure; 0 if none is open.
 # TYPE mfawatch_oldest_open_exposure_seconds gauge
 mfawatch_oldest_open_exposure_seconds{severity="critical"} 0
 mfawatch_oldest_open_exposure_seconds{severity="high"} 0
@@ -465,7 +465,7 @@ mfawatch_oldest_open_exposure_seconds{severity="medium"} 0
 			t.Error(err)
 		}
 		var m dto.Metric
-		if err := r.metrics.durations.WithLabelValues(exposure.Enabled).(prometheus.Metric).Write(&m); err != nil {
+		if err := r.metrics.lasted.WithLabelValues(exposure.Enabled).(prometheus.Metric).Write(&m); err != nil {
 			t.Fatal(err)
 		}
 		if h := m.GetHistogram(); h.GetSampleCount() != 1 || h.GetSampleSum() != 600 {
@@ -547,8 +547,6 @@ func TestMetricsLint(t *testing.T) {
 		t.Errorf("a closed journal breaks the metrics: %v", err)
 	}
 }
-
-// Ready asks the journal, too.
 func TestNotReadyWithoutTheJournalFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mfawatch.db")
 	j, err := journal.Open(path, journal.Options{Logger: slog.New(slog.DiscardHandler)})

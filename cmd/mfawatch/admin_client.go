@@ -16,8 +16,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// An adminClient manages dead letters and records kept aside: at a running service
-// over HTTP, or in the journal of one that is stopped.
+// An adminClient manages dead letters and the quarantine: of a running service over
+// HTTP, or in the journal of a stopped one.
 type adminClient interface {
 	ListDeadLetters(context.Context, web.Selection, func(web.DeadLetter) error) error
 	RetryDeadLetters(context.Context, web.Selection) (web.Outcome, error)
@@ -27,18 +27,18 @@ type adminClient interface {
 	DropQuarantine(context.Context, web.Selection) (web.Outcome, error)
 }
 
-// adminFlags say where dead letters and records kept aside are.
+// adminFlags select the service or its journal.
 type adminFlags struct{ config, journal, address string }
 
 func (f *adminFlags) add(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.StringVarP(&f.config, "config", "c", "", "the configuration of the service, a YAML `FILE`")
-	flags.StringVar(&f.journal, "journal", "", "the journal of a service that is stopped, a `FILE`")
+	flags.StringVar(&f.journal, "journal", "", "the journal of a stopped service, a `FILE`")
 	flags.StringVar(&f.address, "address", "", "`HOST:PORT` of a running service (its http.address)")
 }
 
-// openAdmin finds the service, or else opens its journal, which the caller closes;
-// the journal is nil where the service runs.
+// openAdmin returns the client of the running service, or opens its journal, which
+// the caller closes. The journal is nil if the service runs.
 func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error) {
 	if f.address != "" {
 		return dial(f.address)

@@ -10,10 +10,10 @@ import (
 func (p *program) checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check -c FILE",
-		Short: "Check a configuration and print what it comes to, secrets hidden",
-		Long: `Check a configuration as run would and start nothing. What holds in the end, with
-the environment, the flags and the defaults, is printed as YAML with every secret
-hidden. Exit code 2 and a line for each mistake where run would refuse to start.`,
+		Short: "Check a configuration and print the effective one, secrets hidden",
+		Long: `Check a configuration as run would, and start nothing. The effective configuration,
+with environment, flags and defaults, is printed as YAML with every secret hidden.
+Exit code 2 and a line for each mistake if run would refuse to start.`,
 		Example: `  mfawatch check -c mfawatch.yaml`,
 		Args:    cobra.NoArgs,
 	}
@@ -23,7 +23,7 @@ hidden. Exit code 2 and a line for each mistake where run would refuse to start.
 		if err != nil {
 			return err
 		}
-		if err := c.TryAll(p.aside(c)); err != nil {
+		if err := c.TryAll(p.sinkDeps(c)); err != nil {
 			return err
 		}
 		text, err := config.Effective(c)

@@ -33,7 +33,7 @@ a shell. The names are read from the configuration that -c names.`,
 	}
 }
 
-// completeFlags says, for c and all below it, what the values of flags may be.
+// completeFlags registers the values of flags, for c and every command below it.
 func completeFlags(c *cobra.Command) {
 	words := func(words ...string) cobra.CompletionFunc {
 		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -58,8 +58,7 @@ func completeFlags(c *cobra.Command) {
 	}
 }
 
-// completeSink is the names of the sinks of the configuration, be it sound or
-// not.
+// completeSink returns the names of the sinks of the configuration, valid or not.
 func completeSink(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	config := cmd.Flag("config")
 	if config == nil {

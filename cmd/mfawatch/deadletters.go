@@ -14,21 +14,21 @@ import (
 
 func (p *program) deadLettersCommand() *cobra.Command {
 	c := &manageCommand{program: p, noun: "dead letter"}
-	cmd := c.command("deadletters", "See to alerts that a sink was not told",
-		`See to dead letters: alerts that a sink refused for good, or could not be told for
-longer than its retry.age. They are kept until a person retries or drops them.`)
-	cmd.PersistentFlags().StringVar(&c.selection.Sink, "sink", "", "those of one sink alone, by its `NAME`")
+	cmd := c.command("deadletters", "Manage alerts that a sink did not accept",
+		`Manage dead letters: alerts that a sink refused permanently, or that could not be
+delivered within its retry.age. They are kept until a person retries or drops them.`)
+	cmd.PersistentFlags().StringVar(&c.selection.Sink, "sink", "", "only those of the sink with this `NAME`")
 	cmd.AddCommand(
 		c.lister("List the dead letters", p.listDead),
 		c.shower("Show dead letters in full", p.showDead),
 		c.changer("retry", "Send dead letters again, each to its sink", adminClient.RetryDeadLetters, func(o web.Outcome) string {
-			text := output.Count(int64(o.Done), "dead letter") + " put back to be sent"
+			text := output.Count(int64(o.Done), "dead letter") + " requeued"
 			if c.stopped {
 				text += ", at the next start"
 			}
 			return text
 		}),
-		c.changer("drop", "Drop dead letters for good", adminClient.DropDeadLetters, func(o web.Outcome) string {
+		c.changer("drop", "Drop dead letters permanently", adminClient.DropDeadLetters, func(o web.Outcome) string {
 			return output.Count(int64(o.Done), "dead letter") + " dropped"
 		}),
 	)

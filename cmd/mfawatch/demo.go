@@ -23,9 +23,9 @@ import (
 // demoGroup is the group that reads the trail.
 const demoGroup = "mfawatch-demo"
 
-// demoConfig is the demo's configuration, read as any other. Its placeholders
-// are the broker, the journal and the HTTP address. The delays are the default
-// ones, quickened as much as the trail is.
+// demoConfig is the configuration of the demo. Its placeholders are the broker, the
+// journal and the HTTP address. Delays are the defaults, as much faster as the
+// trail.
 const demoConfig = `
 sources:
   trail: {type: kafka, brokers: [%[1]q], topics: [` + demo.Topic + `], group: ` + demoGroup + `}
@@ -55,7 +55,7 @@ ordinary pipeline reads it and tells its alerts here and on another topic.`,
 		defer stop()
 		err := p.demo(ctx, once)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-			return nil // Ctrl-C is how one leaves
+			return nil // Ctrl-C is the way out
 		}
 		return err
 	}
@@ -96,7 +96,7 @@ func (p *program) demo(ctx context.Context, once bool) error {
 	g.Go(func() error { return service.Run(running) })
 	g.Go(func() error {
 		defer stopRunning()
-		if err := p.tellTrail(running, service, client, trail, out, once); err != nil {
+		if err := p.playTrail(running, service, client, trail, out, once); err != nil {
 			return err
 		}
 		if !once {
@@ -107,8 +107,7 @@ func (p *program) demo(ctx context.Context, once bool) error {
 	return errors.Join(g.Wait(), service.Close())
 }
 
-// demoPipeline builds the pipeline, with another port where the usual one is
-// taken.
+// demoPipeline builds the pipeline, on another port if the default is taken.
 func (p *program) demoPipeline(broker, journal string, out *demo.Paragraphs) (*served, error) {
 	for _, address := range []string{config.Defaults().HTTP.Address, "127.0.0.1:0"} {
 		c, err := config.Load("demo", fmt.Appendf(nil, demoConfig, broker, journal, address), nil, nil)
@@ -123,9 +122,9 @@ func (p *program) demoPipeline(broker, journal string, out *demo.Paragraphs) (*s
 	return nil, errors.New("no port for the demo's metrics")
 }
 
-// tellTrail publishes the trail, waits until all of it is told, and closes with
-// a tally of the alerts topic.
-func (p *program) tellTrail(ctx context.Context, service *served, client *kgo.Client, trail []demo.Record, out *demo.Paragraphs, once bool) error {
+// playTrail publishes the trail, waits until every alert is delivered, and writes a
+// tally of the alerts topic.
+func (p *program) playTrail(ctx context.Context, service *served, client *kgo.Client, trail []demo.Record, out *demo.Paragraphs, once bool) error {
 	if err := waitReady(ctx, service.Pipeline); err != nil {
 		return err
 	}
@@ -152,7 +151,7 @@ func (p *program) tellTrail(ctx context.Context, service *served, client *kgo.Cl
 	return nil
 }
 
-// waitReady waits until the source reads, so that the trail is told as it happens.
+// waitReady waits until the source is ready.
 func waitReady(ctx context.Context, s *service.Pipeline) error {
 	return every(ctx, 20*time.Millisecond, func() (bool, error) {
 		for part, err := range s.Ready {
@@ -164,7 +163,7 @@ func waitReady(ctx context.Context, s *service.Pipeline) error {
 	})
 }
 
-// waitRead waits until the group has committed all that was published.
+// waitRead waits until the group has committed every record.
 func waitRead(ctx context.Context, admin *kadm.Client) error {
 	return every(ctx, 50*time.Millisecond, func() (bool, error) {
 		lags, err := admin.Lag(ctx, demoGroup)

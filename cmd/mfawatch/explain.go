@@ -17,12 +17,12 @@ func (p *program) explainCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "explain [-c FILE] PATH…",
-		Short: "Say of each record what is made of it, and who would be told",
-		Long: `Say of each record that names a watched event what is made of it: whether it counts,
-and if not, the first test that it failed; the story of that person so far; how
-severe the step is, and why; and, with a configuration, who would be told and when.
-It is as if each record had come as it happened. Nothing is sent, nobody is asked
-on the network. Paths are as for scan.`,
+		Short: "Explain what becomes of each record, and which sinks get its alerts",
+		Long: `Explain each record that names a watched event: whether it counts, and if not, the
+first test that it failed; the history of the user so far; the severity of the step
+with its reasons; and, with a configuration, which sinks would be sent it and when.
+Each record counts as delivered when it happened. Nothing is sent over the network.
+Paths are as for scan.`,
 		Example: `  mfawatch explain -c mfawatch.yaml trail.json.gz
   mfawatch explain --format json - < record.json`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -33,7 +33,7 @@ on the network. Paths are as for scan.`,
 		},
 	}
 	path := config.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT` of what is said: text, or json for one record a line")
+	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT` of the output: text, or json for one record a line")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if wrong := config.OneOf("--format", format, "text", "json"); wrong != nil {
 			return config.Refuse("explain", wrong...)
@@ -69,7 +69,7 @@ func (p *program) explain(ctx context.Context, c *config.Config, paths []string,
 			err = x.Write(p.stdout, i > 0)
 		}
 		if err != nil {
-			return fmt.Errorf("write what is explained: %w", err)
+			return fmt.Errorf("write the explanation: %w", err)
 		}
 	}
 	if len(explained)+int(found.Failures.Total+found.Unreadable.Total) == 0 {
@@ -79,7 +79,7 @@ func (p *program) explain(ctx context.Context, c *config.Config, paths []string,
 		list.Write(p.stderr)
 	}
 	if ctx.Err() != nil || found.Failures.Total+found.Unreadable.Total > 0 {
-		return errTold
+		return errReported
 	}
 	return nil
 }

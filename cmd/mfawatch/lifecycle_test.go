@@ -242,11 +242,11 @@ shutdown_timeout: 10s
 			t.Fatal(err)
 		}
 		if i == 0 {
-			s.says(t, "stopping: no more is read")
+			s.says(t, "stopping: sources stop")
 		}
 	}
 	s.ends(t, exitFailed, 2*time.Second)
-	if !bytes.Contains(s.logged(), []byte("stopped at once by a second signal")) {
+	if !bytes.Contains(s.logged(), []byte("second signal: stopped immediately")) {
 		t.Errorf("it does not say why it ended:\n%s", s.logged())
 	}
 

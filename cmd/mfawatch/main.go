@@ -1,6 +1,5 @@
-// Command mfawatch watches AWS CloudTrail for MFA devices being deactivated,
-// follows each case until the user is protected again, and tells people and
-// systems.
+// Command mfawatch watches AWS CloudTrail for deactivated MFA devices, follows each
+// exposure until the user has MFA again, and alerts people and systems.
 package main
 
 import (
@@ -27,8 +26,8 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
 }
 
-// run is the whole program but for the process: it carries args out and returns
-// the exit code. It listens to the process's signals while it runs.
+// run executes args and returns the exit code. It handles the signals of the
+// process while it runs.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, environ []string) int {
 	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, environ: environ}
 	root := p.command()
@@ -40,7 +39,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitDone
 	}
-	if !errors.Is(err, errTold) {
+	if !errors.Is(err, errReported) {
 		fmt.Fprintf(stderr, "mfawatch: %v\n", err)
 	}
 	var mistake *config.Error
@@ -54,23 +53,23 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return exitFailed
 }
 
-// errTold fails a command that has already said on stderr what went wrong.
-var errTold = errors.New("failed")
+// errReported fails a command that has already reported the failure on stderr.
+var errReported = errors.New("failed")
 
-// A program is what its surroundings give to the commands.
+// A program holds the standard streams and the environment.
 type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	environ        []string
-	started        bool // a command has begun: an error is no mistake in the usage
+	started        bool // a command runs: its error is no usage error
 }
 
 func (p *program) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mfawatch",
-		Short: "Watch AWS CloudTrail for MFA devices being deactivated",
-		Long: `mfawatch watches AWS CloudTrail for MFA devices being deactivated, follows each
-case until the user is protected again, and tells people and systems.
+		Short: "Watch AWS CloudTrail for deactivated MFA devices",
+		Long: `mfawatch watches AWS CloudTrail for deactivated MFA devices, follows each exposure
+until the user has MFA again, and alerts people and systems.
 
 To see what it does, with nothing to set up:   mfawatch demo
 To look through a log that you have:           mfawatch scan PATH`,
@@ -80,7 +79,7 @@ To look through a log that you have:           mfawatch scan PATH`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		DisableAutoGenTag: true,
-		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // there is one of our own
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // completion.go has one
 		PersistentPreRun:  func(*cobra.Command, []string) { p.started = true },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p.started = false

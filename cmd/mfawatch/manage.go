@@ -13,15 +13,15 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 )
 
-// A manageCommand is a command with others below it that all manage the same kind of
-// thing.
+// A manageCommand is the parent of the list, show, retry and drop commands of one
+// kind.
 type manageCommand struct {
 	*program
 	noun      string
 	flags     adminFlags
 	format    string
 	selection web.Selection
-	stopped   bool // the service is
+	stopped   bool // the service is stopped
 }
 
 func (c *manageCommand) command(name, short, long string) *cobra.Command {
@@ -30,8 +30,8 @@ func (c *manageCommand) command(name, short, long string) *cobra.Command {
 		Short: short,
 		Long: long + `
 
-Where the service runs, it is asked over HTTP; where it is stopped, its journal is
-opened. -c FILE finds out which; --address and --journal say it.`,
+A running service is called over HTTP; the journal of a stopped one is opened.
+-c FILE finds out which; --address and --journal choose.`,
 		Example: "  mfawatch " + name + " list -c mfawatch.yaml\n  mfawatch " + name + " retry --all -c mfawatch.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -43,7 +43,7 @@ opened. -c FILE finds out which; --address and --journal say it.`,
 	return cmd
 }
 
-// with carries f out with an admin client.
+// with calls f with an admin client.
 func (c *manageCommand) with(cmd *cobra.Command, f func(context.Context, adminClient) error) error {
 	if c.format == "" {
 		c.format = "json"
@@ -98,7 +98,7 @@ func (c *manageCommand) shower(short string, f func(context.Context, adminClient
 
 func (c *manageCommand) wantIDs(cmd *cobra.Command, ids []string) error {
 	if len(ids) == 0 {
-		return fmt.Errorf("%s: no ID given; want one or more of those that list shows", cmd.Name())
+		return fmt.Errorf("%s: no ID given; want one or more of the IDs in list", cmd.Name())
 	}
 	return nil
 }
@@ -111,7 +111,7 @@ func (c *manageCommand) changer(name, short string, change func(adminClient, con
 		case c.selection.All && len(ids) > 0:
 			return fmt.Errorf("%s: want either IDs or --all, got both", name)
 		case !c.selection.All && len(ids) == 0:
-			return fmt.Errorf("%s: no ID given; want one or more of those that list shows, or --all", name)
+			return fmt.Errorf("%s: no ID given; want one or more of the IDs in list, or --all", name)
 		}
 		return nil
 	}
@@ -126,11 +126,11 @@ func (c *manageCommand) changer(name, short string, change func(adminClient, con
 				return err
 			}
 			for _, id := range o.Still {
-				fmt.Fprintf(c.stderr, "mfawatch: still cannot be read, and is kept: %s\n", config.Clean(id))
+				fmt.Fprintf(c.stderr, "mfawatch: still unreadable, and kept: %s\n", config.Clean(id))
 			}
 			err = c.name(o.Unknown)
 			if len(o.Still) > 0 {
-				err = errTold
+				err = errReported
 			}
 			return err
 		})
@@ -138,13 +138,13 @@ func (c *manageCommand) changer(name, short string, change func(adminClient, con
 	return cmd
 }
 
-// name fails for IDs that nothing has.
+// name fails for unknown IDs, and names them.
 func (c *manageCommand) name(unknown []string) error {
 	for _, id := range unknown {
 		fmt.Fprintf(c.stderr, "mfawatch: no %s has the ID %s\n", c.noun, config.Clean(id))
 	}
 	if len(unknown) > 0 {
-		return errTold
+		return errReported
 	}
 	return nil
 }

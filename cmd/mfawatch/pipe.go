@@ -22,7 +22,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/files"
 )
 
-// pipeOptions are the flags of pipe that stand for no key.
+// pipeOptions are the flags of pipe without a key.
 type pipeOptions struct {
 	config  string // the file, "" for none
 	output  string // a file for the alerts
@@ -35,31 +35,32 @@ func (p *program) pipeCommand() *cobra.Command {
 		Use:   "pipe",
 		Short: "A filter: records on standard input, alerts on standard output",
 		Long: `A filter: records on standard input, alerts on standard output, one JSON object a
-line, each written at once. Records may be in any carrier and may come without end;
-what is there is handled at once.
+line. Each line is processed as it arrives; the input may be endless, and records may
+be in any envelope.
 
-What is known is forgotten at the end, unless --journal names a file: then the next
-run goes on from there. A configuration (-c) may say the rest, and whom to tell:
-if it has sinks they are told, in the place of standard output. It has no sources.
+The state is lost at the end, unless --journal names a file: then the next run
+continues from it. A configuration (-c) may set the rest; its sinks replace standard
+output. It must have no sources.
 
-With --confirm it is a program for rsyslog's omprog with confirmMessages="on": it says
-OK on standard output for each line once that is durable, so the alerts go elsewhere:
-to --output FILE, or to the configuration's sinks.
+With --confirm it is a program for rsyslog's omprog with confirmMessages="on": it
+writes OK to standard output for each line once that is durable, so the alerts go to
+--output FILE, or to the configuration's sinks.
 
-It ends with its input, or with SIGINT or SIGTERM, once all is told.`,
+It stops at the end of its input, or at SIGINT or SIGTERM, once every alert is
+delivered.`,
 		Example: `  zcat *.json.gz | mfawatch pipe | jq -r .title
   tail -F trail.jsonl | mfawatch pipe --journal mfawatch.db >> alerts.jsonl
   mfawatch pipe --confirm --journal /var/lib/mfawatch/mfawatch.db --output alerts.jsonl`,
 		Args: cobra.NoArgs,
 	}
 	path := config.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&o.output, "output", "", "tell the alerts to `FILE`, as JSON lines, in the place of standard output")
-	cmd.Flags().BoolVar(&o.confirm, "confirm", false, "confirm each line on standard output, as rsyslog's omprog wants it")
+	cmd.Flags().StringVar(&o.output, "output", "", "write the alerts to `FILE`, as JSON lines, instead of standard output")
+	cmd.Flags().BoolVar(&o.confirm, "confirm", false, "confirm each line on standard output, for rsyslog's omprog")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		o.config = *path
 		scratch, err := os.MkdirTemp("", "mfawatch-pipe-")
 		if err != nil {
-			return fmt.Errorf("a folder for what is known until the end: %w", err)
+			return fmt.Errorf("make a folder for the journal: %w", err)
 		}
 		defer os.RemoveAll(scratch)
 		c, err := p.pipeConfig(o, scratch, cmd.Flags())
@@ -73,9 +74,9 @@ It ends with its input, or with SIGINT or SIGTERM, once all is told.`,
 	return cmd
 }
 
-// pipeConfig is the configuration as any other, with standard input for its
-// source, and with defaults that suit a filter: a journal in the scratch folder,
-// standard output for a sink, no HTTP, and a log of what goes wrong.
+// pipeConfig returns a configuration with standard input as its source, and with
+// defaults for a filter: a journal in the scratch folder, standard output as the
+// sink, no HTTP, and a log of warnings.
 func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet) (*config.Config, error) {
 	name, file := "pipe", map[string]any{}
 	if o.config != "" {
@@ -126,7 +127,7 @@ func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet
 	return c, nil
 }
 
-// fillIn sets a key of a section that is not set, if it is to be.
+// fillIn sets an unset key of a section, if wanted.
 func fillIn(file map[string]any, section, key string, wanted bool, value any) {
 	if !wanted {
 		return
@@ -139,8 +140,9 @@ func fillIn(file map[string]any, section, key string, wanted bool, value any) {
 	}
 }
 
-// pipe runs the pipeline over standard input, until that ends or ctx does, and
-// all is told. scratch says that the journal is gone after the end.
+// pipe runs the pipeline over standard input, until the input ends or ctx is done,
+// and every alert is delivered. scratch reports that the journal is deleted at the
+// end.
 func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch bool) error {
 	in := &pipeSource{Source: c.Sources["stdin"], confirm: confirm, until: ctx, ended: make(chan error, 1)}
 	c.Sources["stdin"] = in
@@ -163,24 +165,24 @@ func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch b
 		case <-running.Done():
 			return nil
 		case err := <-in.ended:
-			return errors.Join(err, lastTold(running, service, ctx.Err() != nil, scratch))
+			return errors.Join(err, waitDelivered(running, service, ctx.Err() != nil, scratch))
 		}
 	})
 	err = errors.Join(g.Wait(), service.Close())
 	if unread := unreadableParts(service); err == nil && unread > 0 {
 		fmt.Fprintf(p.stderr, "mfawatch: %s could not be read; the rest was\n", output.Count(int64(unread), "part"))
-		return errTold
+		return errReported
 	}
 	return err
 }
 
-// lastTold waits until all that was read is told. That ends with the drain time
-// where a signal wants it to, or where what is left waits in the journal.
-func lastTold(ctx context.Context, service *served, signalled, scratch bool) error {
+// waitDelivered waits until every alert is delivered: for at most shutdown_timeout
+// after a signal, or if the journal keeps the rest.
+func waitDelivered(ctx context.Context, service *served, signalled, scratch bool) error {
 	limited := ctx
 	if signalled || !scratch {
 		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, service.Config().Drain)
+		limited, cancel = context.WithTimeout(ctx, service.Config().ShutdownTimeout)
 		defer cancel()
 	}
 	err := service.Journal().Idle(limited)
@@ -190,12 +192,12 @@ func lastTold(ctx context.Context, service *served, signalled, scratch bool) err
 	case !errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("wait for the last alert: %w", err)
 	case scratch:
-		return fmt.Errorf("not all was told within the drain time (%s), and what was not is lost: --journal FILE would keep it", config.FormatDuration(service.Config().Drain))
+		return fmt.Errorf("not every alert was delivered within shutdown_timeout (%s), and the rest is lost: --journal FILE would keep it", config.FormatDuration(service.Config().ShutdownTimeout))
 	}
-	return fmt.Errorf("not all was told within the drain time (%s); the rest waits in the journal %s for the next run", config.FormatDuration(service.Config().Drain), service.Config().Journal.Path)
+	return fmt.Errorf("not every alert was delivered within shutdown_timeout (%s); the rest stays in the journal %s for the next run", config.FormatDuration(service.Config().ShutdownTimeout), service.Config().Journal.Path)
 }
 
-// unreadableParts is how much of the input could not be read.
+// unreadableParts returns how many parts of the input were unreadable.
 func unreadableParts(service *served) (n float64) {
 	families, _ := service.Gather() // what there is of them
 	for _, f := range families {
@@ -209,15 +211,15 @@ func unreadableParts(service *served) (n float64) {
 	return n
 }
 
-// A pipeSource is standard input as the source of a pipe. It ends when until
-// does, before the pipeline, so that what was read is told; and it is not read
-// again when it failed.
+// A pipeSource is standard input as the source of a pipe. It stops when until is
+// done, before the pipeline, so that every alert is delivered, and it is not
+// restarted after a failure.
 type pipeSource struct {
 	config.Source
 	confirm bool
 	until   context.Context
 	source  sources.Source
-	ended   chan error // is sent what Run came to
+	ended   chan error // gets the result of Run
 }
 
 func (s *pipeSource) Build(name string, around config.Deps) (sources.Source, error) {

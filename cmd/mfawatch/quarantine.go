@@ -14,27 +14,27 @@ import (
 )
 
 func (p *program) quarantineCommand() *cobra.Command {
-	c := &manageCommand{program: p, noun: "record kept aside"}
-	cmd := c.command("quarantine", "See to watched records that could not be read",
-		`See to records that name a watched event and could not be read, and to messages that
-a source gave up. The first thousand of them, or 16 MiB, are kept aside in the
-journal for its retention.`)
+	c := &manageCommand{program: p, noun: "quarantined record"}
+	cmd := c.command("quarantine", "Manage watched records that could not be read",
+		`Manage the quarantine: records that name a watched event and could not be read, and
+messages that a source could not process. The journal keeps the first thousand of
+them, or 16 MiB, for its retention.`)
 	cmd.AddCommand(
-		c.lister("List the records kept aside", p.listAsides),
-		c.shower("Show records kept aside in full", p.showAsides),
-		c.changer("retry", "Read records kept aside again, such as after an upgrade", adminClient.RetryQuarantine, func(o web.Outcome) string {
+		c.lister("List quarantined records", p.listQuarantine),
+		c.shower("Show quarantined records in full", p.showQuarantine),
+		c.changer("retry", "Read quarantined records again, such as after an upgrade", adminClient.RetryQuarantine, func(o web.Outcome) string {
 			return output.Count(int64(o.Done), "record") + " read, " + output.Count(int64(o.Events), "new event")
 		}),
-		c.changer("drop", "Drop records kept aside for good", adminClient.DropQuarantine, func(o web.Outcome) string {
+		c.changer("drop", "Drop quarantined records permanently", adminClient.DropQuarantine, func(o web.Outcome) string {
 			return output.Count(int64(o.Done), "record") + " dropped"
 		}),
 	)
 	return cmd
 }
 
-var asideHead = []string{"ID", "KEPT (UTC)", "REASON", "BYTES", "ORIGIN", "OFFSET", "ERROR"}
+var quarantineHead = []string{"ID", "KEPT (UTC)", "REASON", "BYTES", "ORIGIN", "OFFSET", "ERROR"}
 
-func (p *program) listAsides(ctx context.Context, admin adminClient, c *manageCommand) error {
+func (p *program) listQuarantine(ctx context.Context, admin adminClient, c *manageCommand) error {
 	var rows []output.Row
 	err := admin.ListQuarantine(ctx, c.selection, func(r journal.Aside) error {
 		if c.format == "json" {
@@ -48,13 +48,13 @@ func (p *program) listAsides(ctx context.Context, admin adminClient, c *manageCo
 		return err
 	}
 	if len(rows) == 0 {
-		_, err := fmt.Fprintln(p.stdout, "no records kept aside")
+		_, err := fmt.Fprintln(p.stdout, "no quarantined records")
 		return err
 	}
-	return output.WriteCells(p.stdout, asideHead, rows, 2, p.colours())
+	return output.WriteCells(p.stdout, quarantineHead, rows, 2, p.colours())
 }
 
-func (p *program) showAsides(ctx context.Context, admin adminClient, c *manageCommand) (found []string, err error) {
+func (p *program) showQuarantine(ctx context.Context, admin adminClient, c *manageCommand) (found []string, err error) {
 	err = admin.ListQuarantine(ctx, c.selection, func(r journal.Aside) error {
 		found = append(found, r.ID)
 		if c.format == "json" {

@@ -56,7 +56,7 @@ hidden; nobody is asked on the network.`,
 				return err
 			}
 		}
-		sink, err := c.Sinks[name].Build(p.aside(c))
+		sink, err := c.Sinks[name].Build(p.sinkDeps(c))
 		if err != nil {
 			return fmt.Errorf("sinks.%s: %w", name, err)
 		}
@@ -78,7 +78,7 @@ hidden; nobody is asked on the network.`,
 	return cmd
 }
 
-// noSuchSink says which there are.
+// noSuchSink returns the error of an unknown sink, which names the known ones.
 func noSuchSink(c *config.Config, name string) error {
 	var known []string
 	for name := range c.Sinks {
@@ -91,13 +91,13 @@ func noSuchSink(c *config.Config, name string) error {
 	return config.Refuse("--sink", config.Mistake{Problem: "there is no sink " + config.Clean(name) + config.Suggestion(name, known)})
 }
 
-// aside is what sinks are built with beside a running service.
-func (p *program) aside(c *config.Config) config.Deps {
+// sinkDeps returns the dependencies of sinks outside the service.
+func (p *program) sinkDeps(c *config.Config) config.Deps {
 	log, level := config.NewLogger(c.Log, p.stderr)
 	return config.Deps{Stdin: p.stdin, Stdout: p.stdout, Colours: p.colours(), Log: log, Level: level, Wording: c.Wording()}
 }
 
-// render is what the sink would send, or the alert as machines get it.
+// render returns the message that the sink would send, or the alert as JSON.
 func render(sink sinks.Sink, a *processor.Alert) (string, error) {
 	if r, ok := sink.(sinks.Renderer); ok {
 		return r.Render(a)
@@ -106,7 +106,7 @@ func render(sink sinks.Sink, a *processor.Alert) (string, error) {
 	return string(text), err
 }
 
-// alertsIn reads alerts, or makes them of the records there.
+// alertsIn reads alerts, or folds the records there into alerts.
 func (p *program) alertsIn(ctx context.Context, path string) ([]*processor.Alert, error) {
 	var text []byte
 	var err error
@@ -126,15 +126,15 @@ func (p *program) alertsIn(ctx context.Context, path string) ([]*processor.Alert
 	found := batch.Read(ctx, []string{path}, bytes.NewReader(text), runtime.GOMAXPROCS(0), output.NewProgress(io.Discard))
 	alerts := exposure.Fold(found.Events).Alerts()
 	if len(alerts) == 0 {
-		return nil, errors.New(config.Clean(path) + " holds no alert, and no record that makes one; want what scan --format json writes, or CloudTrail records")
+		return nil, errors.New(config.Clean(path) + " holds no alert, and no record that causes one; want the output of scan --format json, or CloudTrail records")
 	}
 	return alerts, nil
 }
 
-// maxAlertsText is how much a file of alerts may have in it.
+// maxAlertsText bounds a file of alerts.
 const maxAlertsText = 256 << 20
 
-// parseAlerts is the alerts of a text that is nothing else, or nil.
+// parseAlerts returns the alerts of a text that has nothing else, or nil.
 func parseAlerts(text []byte) (alerts []*processor.Alert) {
 	for d := json.NewDecoder(bytes.NewReader(text)); ; {
 		a := new(processor.Alert)

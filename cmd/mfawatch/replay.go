@@ -18,7 +18,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// A replayRun is what the command line of a replay says.
+// A replayRun holds the command line of a replay.
 type replayRun struct {
 	paths  []string
 	span   batch.Range
@@ -31,24 +31,24 @@ func (p *program) replayCommand() *cobra.Command {
 	var r replayRun
 	cmd := &cobra.Command{
 		Use:   "replay -c FILE [--dry-run] PATH…",
-		Short: "Feed a past range through the configuration, or show what it would have told",
-		Long: `Feed CloudTrail records of the past through a configuration: its journal and its sinks.
+		Short: "Run past records through a configuration, or show its alerts",
+		Long: `Run CloudTrail records of the past through the journal and the sinks of a configuration.
 A PATH is a file, a folder, s3://bucket/prefix, or - for standard input, read as scan
-does; the sources of the configuration are left alone.
+does; the sources of the configuration are not read.
 
 With --dry-run nothing is sent and nothing is written. It shows which alerts would have
-been sent at the time, escalations included, when, to which sinks, and why they are as
-severe as they are: as a table on a terminal, else as one JSON object a line. Records
-count as read when their object was delivered, as its key says, else as they happened.
+been sent, escalations included, when, to which sinks, and the reasons for their
+severity: as a table on a terminal, else as one JSON object a line. Records arrive when
+their object was delivered, as its key says, else when they happened.
 
-Without it PEOPLE ARE TOLD, now: what is open is told as open, what is over by now once,
-with its end, and what happened long ago is marked late. What the journal knows already is
-not told again. It ends when all is told. The service has to be stopped meanwhile, since
-two processes cannot share a journal; interrupted, the rest is told by the next start of
-either.
+Without it ALERTS ARE SENT, now: open exposures as open, resolved ones once, with their
+resolution, and old steps marked late. Alerts that the journal has already are not sent
+again. It stops when every alert is delivered, and names the sinks it waits for. The
+service must be stopped, since two processes cannot share a journal; after an interrupt
+the next start of either sends the rest.
 
 ` + batch.RangeHelp + `
-A file that was chosen is fed whole.`,
+A file that is selected is read in full.`,
 		Example: `  mfawatch replay -c mfawatch.yaml --dry-run --since 7d s3://my-trail-bucket/AWSLogs
   mfawatch replay -c mfawatch.yaml --since 2026-05-01 --until 2026-05-02 s3://my-trail-bucket`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -74,7 +74,7 @@ A file that was chosen is fed whole.`,
 		case r.format == "":
 			r.format = "json"
 		case !r.dry:
-			wrong = append(wrong, config.Mistake{Field: "--format", Problem: "has no effect without --dry-run: the sinks say how alerts look"})
+			wrong = append(wrong, config.Mistake{Field: "--format", Problem: "has no effect without --dry-run: sinks have formats of their own"})
 		}
 		wrong = append(wrong, config.OneOf("--format", r.format, "table", "json")...)
 		if wrong != nil {
@@ -87,15 +87,15 @@ A file that was chosen is fed whole.`,
 		ctx, stop := untilSignal(cmd.Context(), p.stderr)
 		defer stop()
 		if r.dry {
-			return p.rehearsal(ctx, c, &r, now)
+			return p.dryRun(ctx, c, &r, now)
 		}
 		return p.replay(ctx, c, &r)
 	}
 	return cmd
 }
 
-// rehearsal shows what would have been sent.
-func (p *program) rehearsal(ctx context.Context, c *config.Config, r *replayRun, now time.Time) error {
+// dryRun shows the alerts that would have been sent.
+func (p *program) dryRun(ctx context.Context, c *config.Config, r *replayRun, now time.Time) error {
 	started := time.Now()
 	bar := output.NewProgress(p.stderr)
 	reading := batch.Reading{Paths: r.paths, Wanted: r.wanted, Stdin: p.stdin, Workers: runtime.GOMAXPROCS(0), Bar: bar}
@@ -121,7 +121,7 @@ func (p *program) rehearsal(ctx context.Context, c *config.Config, r *replayRun,
 		write = func(w io.Writer, all []*dryrun.Alert) error { return dryrun.WriteTable(w, all, p.colours()) }
 	}
 	if err := write(p.stdout, all); err != nil {
-		return fmt.Errorf("write the rehearsal: %w", err)
+		return fmt.Errorf("write the dry run: %w", err)
 	}
 	if output.IsTerminal(p.stdout) {
 		fmt.Fprintln(p.stderr)
@@ -129,10 +129,10 @@ func (p *program) rehearsal(ctx context.Context, c *config.Config, r *replayRun,
 	found.Summary(p.stderr, len(all), time.Since(started))
 	switch {
 	case ctx.Err() != nil:
-		fmt.Fprintln(p.stderr, "mfawatch: interrupted: this is what was read until then")
-		return errTold
+		fmt.Fprintln(p.stderr, "mfawatch: interrupted: the records read so far are shown")
+		return errReported
 	case found.Unreadable.Total > 0 || found.Failures.Total > 0:
-		return errTold
+		return errReported
 	}
 	fmt.Fprintf(p.stderr, "nothing was sent: it would have been %s\n", output.Count(int64(sends), "message"))
 	return nil

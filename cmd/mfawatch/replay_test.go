@@ -82,7 +82,7 @@ func TestReplayTellsOnce(t *testing.T) {
 			return awstest.Fault{}
 		})
 		said, err := replayed(ctx, t, dir)
-		if err == nil || !strings.Contains(said, "interrupted: what was read is journalled") {
+		if err == nil || !strings.Contains(said, "interrupted: the records read so far are journalled") {
 			t.Errorf("try %d: %v, %s", try, err, said)
 		}
 		cancel()
@@ -103,7 +103,7 @@ func TestReplayTellsOfWhatIsUnreadable(t *testing.T) {
 	s.Put("logs", "AWSLogs/damaged.json.gz", []byte("\x1f\x8b no gzip"))
 	dir := t.TempDir()
 	said, err := replayed(t.Context(), t, dir)
-	if !errors.Is(err, errTold) || !strings.Contains(said, "mfawatch: 1 part could not be read; the rest was\n") {
+	if !errors.Is(err, errReported) || !strings.Contains(said, "mfawatch: 1 part could not be read; the rest was\n") {
 		t.Errorf("%v: %s", err, said)
 	}
 	if got := alertIDs(t, dir); len(got) != 9 {

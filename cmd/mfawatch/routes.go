@@ -20,11 +20,10 @@ import (
 func (p *program) routesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "routes -c FILE",
-		Short: "Show who is told what, and which routes have no effect",
-		Long: `Show who is told what by the routes of a configuration, in the order in which they
-are asked, recipients only by their number. Exit code 1 where a route or a rule of
-severity can never match, a route can never tell anybody, or no route tells a sink
-that people read: each is named.`,
+		Short: "Show which sinks get which alerts, and which routes have no effect",
+		Long: `Show which sinks get which alerts by the routes of a configuration, in their order,
+recipients only by their number. Exit code 1 if a route or a severity rule can never
+match, a route never alerts a sink, or no route alerts a human sink: each is named.`,
 		Example: `  mfawatch routes -c mfawatch.yaml`,
 		Args:    cobra.NoArgs,
 	}
@@ -34,7 +33,7 @@ that people read: each is named.`,
 		if err != nil {
 			return err
 		}
-		if err := c.TryAll(p.aside(c)); err != nil {
+		if err := c.TryAll(p.sinkDeps(c)); err != nil {
 			return err
 		}
 		router, err := c.Router()
@@ -49,14 +48,14 @@ that people read: each is named.`,
 			fmt.Fprintf(p.stderr, "mfawatch: %s\n", text)
 		}
 		if len(found) > 0 {
-			return errTold
+			return errReported
 		}
 		return nil
 	}
 	return cmd
 }
 
-// writeRoutes writes a line for each route, and what holds besides.
+// writeRoutes writes a line for each route, and the defaults.
 func writeRoutes(w io.Writer, c *config.Config, router *route.Router) error {
 	kinds := c.Kinds()
 	var people, machines, pagers []string
@@ -96,15 +95,15 @@ func writeRoutes(w io.Writer, c *config.Config, router *route.Router) error {
 		return err
 	}
 	if len(machines) > 0 {
-		fmt.Fprintf(w, "\n%s told everything, unless a route excepts it.\n", areOrIs(machines))
+		fmt.Fprintf(w, "\n%s sent every alert, unless a route excepts it.\n", areOrIs(machines))
 	}
 	if len(people) > 0 {
-		fmt.Fprintf(w, "%s not told what was announced, nor each user of a campaign, unless a route matches expected or campaign.\n", areOrIs(people))
+		fmt.Fprintf(w, "%s not sent planned changes, nor each user of a campaign, unless a route matches planned_changes or campaign.\n", areOrIs(people))
 	}
 	if len(pagers) > 0 {
-		fmt.Fprintf(w, "%s not told what is late, unless it is critical and nobody else is told, or a route matches late.\n", areOrIs(pagers))
+		fmt.Fprintf(w, "%s not sent late alerts, unless they are critical and no other human sink gets them, or a route matches late.\n", areOrIs(pagers))
 	}
-	_, err := fmt.Fprintln(w, "Whoever was told of a case is told the rest of it.")
+	_, err := fmt.Fprintln(w, "A sink that was sent an alert of an exposure is sent the rest of it.")
 	return err
 }
 
@@ -122,8 +121,8 @@ func named(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// tells is the people that a route tells, with the number of its recipients, and
-// what it excepts.
+// tells returns the human sinks of a route, with the number of recipients, and the
+// sinks it excepts.
 func tells(r route.Route, people []string) string {
 	var told []string
 	for _, name := range people {

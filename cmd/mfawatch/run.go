@@ -12,14 +12,14 @@ import (
 func (p *program) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run -c FILE",
-		Short: "Watch: read the sources, tell the sinks, until it is stopped",
-		Long: `Watch: read the sources of the configuration, and tell its sinks.
+		Short: "Read the sources and alert the sinks until stopped",
+		Long: `Read the sources of the configuration and send alerts to its sinks until stopped.
 
-SIGINT or SIGTERM ends it in order: no more is read, what was read is finished, and
-what is being sent has the drain time; a second one ends it at once. Either way no
-alert is lost. SIGHUP reads the configuration again, and opens the files of sinks
-anew, after they were moved away. A configuration with a mistake is refused, and
-the one before stays in effect.`,
+SIGINT or SIGTERM stops it in order: sources stop, deliveries in progress finish, and
+sends in flight get shutdown_timeout. A second signal stops it immediately. Either way
+no alert is lost. SIGHUP reloads the configuration and reopens the files of sinks after
+they were moved away. An invalid configuration is refused, and the old one stays in
+effect.`,
 		Example: `  mfawatch run -c mfawatch.yaml
   MFAWATCH_LOG__LEVEL=debug mfawatch run -c mfawatch.yaml --http-address 127.0.0.1:9500`,
 		Args: cobra.NoArgs,
@@ -41,7 +41,7 @@ the one before stays in effect.`,
 			"sources", len(c.Sources), "sinks", len(c.Sinks))
 		err = service.Run(ctx)
 		if closed := service.Close(); err == nil && closed != nil {
-			err = fmt.Errorf("the end: %w", closed)
+			err = fmt.Errorf("close: %w", closed)
 		}
 		if err == nil {
 			service.log.Info("mfawatch has stopped")

@@ -20,7 +20,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/files"
 )
 
-// A scanRun is what the command line of a scan says.
+// A scanRun holds the command line of a scan.
 type scanRun struct {
 	paths  []string
 	format string
@@ -32,26 +32,26 @@ func (p *program) scanCommand() *cobra.Command {
 	var s scanRun
 	cmd := &cobra.Command{
 		Use:   "scan PATH…",
-		Short: "Look through CloudTrail files and buckets and tell the exposures found",
-		Long: `Look through CloudTrail records and tell who was without MFA, since when, by whom and
-for how long. A PATH is a file, a folder, s3://bucket/prefix, or - for standard input.
+		Short: "Find exposures in CloudTrail files and buckets",
+		Long: `Read CloudTrail records and report who was without MFA, since when, by whom and for
+how long. A PATH is a file, a folder, s3://bucket/prefix, or - for standard input.
 Files may be .json or JSON lines, plain or compressed, as CloudTrail, a queue or a log
 shipper wrote them.
 
 The findings go to standard output: as a table on a terminal, else as one JSON
-alert a line. What was read, and what could not be, goes to standard error.
-Exit code 1 when something could not be read; the rest is told all the same.
+alert a line. A summary and every unreadable input go to standard error.
+Exit code 1 if some input was unreadable; the rest is reported all the same.
 
 ` + batch.RangeHelp + `
-Told is what touches the range, each exposure with its begin and its end.
+Every exposure that overlaps the range is reported in full.
 
-S3 is reached as AWS's own tools do: AWS_PROFILE, AWS_REGION and the other variables, the
-files in ~/.aws, the role of the machine. What is needed is s3:ListBucket on the bucket,
+S3 is accessed as AWS's own tools do: AWS_PROFILE, AWS_REGION and the other variables, the
+files in ~/.aws, the role of the machine. It needs s3:ListBucket on the bucket,
 s3:GetObject on its objects, and kms:Decrypt where they are encrypted with a key.
 
-With --resume FILE a scan that was interrupted goes on where it was: give the same
-command again. FILE keeps what was read and the records found in it; it stays when the
-scan is done, so that the same command later reads only what is new.`,
+With --resume FILE the same command continues an interrupted scan. FILE records which
+inputs were read and the watched records found; it is kept after the scan, so that the
+same command later reads only new objects.`,
 		Example: `  mfawatch scan AWSLogs/111122223333/CloudTrail
   mfawatch scan s3://my-trail-bucket/AWSLogs --since 7d --accounts 111122223333
   mfawatch scan s3://my-trail-bucket --since 2026-01-01 --until 2026-03-31 --resume quarter.scan
@@ -65,7 +65,7 @@ scan is done, so that the same command later reads only what is new.`,
 		},
 	}
 	cmd.Flags().StringVar(&s.format, "format", "", "`FORMAT` of the findings: table or json (default: table on a terminal, else json)")
-	cmd.Flags().StringVar(&s.resume, "resume", "", "keep in `FILE` what was read, and go on from there")
+	cmd.Flags().StringVar(&s.resume, "resume", "", "record progress in `FILE`, and continue from it")
 	s.span.Add(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s.paths = args
@@ -126,19 +126,18 @@ func (p *program) scan(ctx context.Context, s *scanRun, wanted bucket.Wanted) er
 	found.Summary(p.stderr, len(alerts), time.Since(started))
 	switch {
 	case ctx.Err() != nil && r.Checkpoint != nil:
-		fmt.Fprintln(p.stderr, "mfawatch: interrupted: this is what was read until then; the same command goes on from here")
-		return errTold
+		fmt.Fprintln(p.stderr, "mfawatch: interrupted: the records read so far are shown; the same command continues")
+		return errReported
 	case ctx.Err() != nil:
-		fmt.Fprintln(p.stderr, "mfawatch: interrupted: this is what was read until then")
-		return errTold
+		fmt.Fprintln(p.stderr, "mfawatch: interrupted: the records read so far are shown")
+		return errReported
 	case found.Unreadable.Total > 0 || found.Failures.Total > 0:
-		return errTold
+		return errReported
 	}
 	return nil
 }
 
-// colours reports whether standard output is a terminal whose user did not ask
-// for plain text.
+// colours reports whether standard output is a terminal, without NO_COLOR.
 func (p *program) colours() bool {
 	return output.IsTerminal(p.stdout) && !slices.ContainsFunc(p.environ, func(v string) bool {
 		value, set := strings.CutPrefix(v, "NO_COLOR=")

@@ -181,7 +181,7 @@ func TestScanResumes(t *testing.T) {
 				return awstest.Fault{}
 			})
 			_, text, err := scanned(ctx, t, path, bucket.Wanted{}, "s3://logs/")
-			if ctx.Err() != nil && (err == nil || !strings.Contains(text, "the same command goes on from here")) {
+			if ctx.Err() != nil && (err == nil || !strings.Contains(text, "the same command continues")) {
 				t.Fatalf("try %d: %v, %s", try, err, text)
 			}
 			cancel()

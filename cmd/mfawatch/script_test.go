@@ -185,7 +185,7 @@ func hook(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // first sets $ID to the first ID in a file of JSON lines, of a dead letter's
-// alert or of a record kept aside: first file.
+// alert or of a quarantined record: first file.
 func first(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: first file")

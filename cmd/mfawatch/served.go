@@ -13,16 +13,15 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 )
 
-// A served is a service with its web server: metrics and health are served to the
-// last.
+// A served is a service with its web server, which stops last.
 type served struct {
 	*service.Pipeline
-	web *web.Server // nil: nothing is served
+	web *web.Server // nil: http.address is off
 	log *slog.Logger
 }
 
-// newServed builds both, or nothing. load reads the configuration again for a
-// reload; nil: there is none to read. The caller closes it.
+// newServed builds both, or nothing. A reload calls load to read the configuration
+// again; nil: reloads are refused. The caller closes the service.
 func (p *program) newServed(c *config.Config, stdout io.Writer, load func() (*config.Config, error)) (*served, error) {
 	reg := web.NewRegistry()
 	log, level := config.NewLogger(c.Log, p.stderr)

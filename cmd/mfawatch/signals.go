@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM. The
-// second one ends the process at once, which costs nothing that was
-// acknowledged. The caller calls stop when it is done.
+// untilSignal returns a context that the first SIGINT or SIGTERM cancels. The second
+// one ends the process immediately, which loses nothing that was acknowledged. The
+// caller must call stop.
 func untilSignal(ctx context.Context, stderr io.Writer) (signalled context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
@@ -29,7 +29,7 @@ func untilSignal(ctx context.Context, stderr io.Writer) (signalled context.Conte
 		select {
 		case <-done:
 		case <-signals:
-			fmt.Fprintln(stderr, "mfawatch: stopped at once by a second signal")
+			fmt.Fprintln(stderr, "mfawatch: second signal: stopped immediately")
 			os.Exit(exitFailed)
 		}
 	}()

@@ -27,21 +27,21 @@ func (p *program) testAlertCommand() *cobra.Command {
 	var resolve bool
 	cmd := &cobra.Command{
 		Use:   "test-alert -c FILE",
-		Short: "Send a test through the sinks, and say what came back",
-		Long: `Send an alert that is marked as a test, about a user that does not exist, through
-every sink of the configuration, or one, and say what came back: each is tried
-once. People are told: it pages whom an alert of that severity pages. With
---resolve it is ended at once. A running service is not disturbed.
+		Short: "Send a test alert through the sinks, and report the results",
+		Long: `Send an alert that is marked as a test, about a user that does not exist, once
+through every sink of the configuration, or one, and report the results. The alert
+is real: it pages everybody whom an alert of that severity pages. With --resolve it
+is resolved immediately. A running service is not affected.
 
-Exit code 1 when a sink did not take it.`,
+Exit code 1 if a sink did not accept it.`,
 		Example: `  mfawatch test-alert -c mfawatch.yaml --resolve
   mfawatch test-alert -c mfawatch.yaml --sink pager --severity critical`,
 		Args: cobra.NoArgs,
 	}
 	path := config.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&name, "sink", "", "through one sink alone, by its `NAME`")
+	cmd.Flags().StringVar(&name, "sink", "", "only through the sink with this `NAME`")
 	cmd.Flags().StringVar(&severity, "severity", string(exposure.High), "of the test: info, low, medium, high or critical")
-	cmd.Flags().BoolVar(&resolve, "resolve", false, "end it at once")
+	cmd.Flags().BoolVar(&resolve, "resolve", false, "resolve it immediately")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := p.loadConfig(*path, cmd.Flags())
 		if err != nil {
@@ -61,14 +61,14 @@ Exit code 1 when a sink did not take it.`,
 		defer stop()
 		alerts := testAlerts(rand.Reader, time.Now(), exposure.Severity(severity), resolve)
 		if !p.testSinks(ctx, c, names, alerts) {
-			return errTold
+			return errReported
 		}
 		return nil
 	}
 	return cmd
 }
 
-// testAlerts are the steps of an exposure that there never was.
+// testAlerts returns the steps of a made-up exposure.
 func testAlerts(random io.Reader, now time.Time, severity exposure.Severity, resolve bool) []*processor.Alert {
 	var b [16]byte
 	_, _ = io.ReadFull(random, b[:])
@@ -87,13 +87,13 @@ func testAlerts(random io.Reader, now time.Time, severity exposure.Severity, res
 	return []*processor.Alert{opened, &resolved}
 }
 
-// testSinks sends the alerts through each sink, all sinks at once, and prints
-// what came back. It reports whether all were told.
+// testSinks sends the alerts through the sinks concurrently, and prints the
+// results. It reports whether every sink accepted them.
 func (p *program) testSinks(ctx context.Context, c *config.Config, names []string, alerts []*processor.Alert) bool {
 	said, told := make([]string, len(names)), make([]bool, len(names))
 	var all sync.WaitGroup
 	for i, name := range names {
-		all.Go(func() { said[i], told[i] = testSink(ctx, c.Sinks[name], p.aside(c), alerts) })
+		all.Go(func() { said[i], told[i] = testSink(ctx, c.Sinks[name], p.sinkDeps(c), alerts) })
 	}
 	all.Wait()
 	width := 0
@@ -108,8 +108,8 @@ func (p *program) testSinks(ctx context.Context, c *config.Config, names []strin
 	return !slices.Contains(told, false)
 }
 
-// testSink says what came back from one sink, in lines. What failed is not
-// followed by more.
+// testSink returns the results of one sink, a line for each alert. It stops at the
+// first failure.
 func testSink(ctx context.Context, c config.Sink, s config.Deps, alerts []*processor.Alert) (said string, told bool) {
 	sink, err := c.Build(s)
 	if err != nil {
@@ -134,7 +134,7 @@ func testSink(ctx context.Context, c config.Sink, s config.Deps, alerts []*proce
 	return lines.String(), true
 }
 
-// receipt is what the channel gave, in words.
+// receipt returns what the channel returned, in words.
 func receipt(sink sinks.Sink, ref string) string {
 	if r, ok := sink.(sinks.Receipter); ok {
 		if text := r.Receipt(ref); text != "" {

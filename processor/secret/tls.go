@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// TLSConfig names the authorities to trust and our own certificate, which is read for
-// each handshake, so that it can be renewed under its name.
+// A TLSConfig holds the trusted authorities and our own certificate. The
+// certificate is read for each handshake, so that it may be renewed in place.
 type TLSConfig struct {
 	CAFile     string `koanf:"ca_file"`     // PEM; the system's authorities if empty
 	CertFile   string `koanf:"cert_file"`   // PEM, with key_file: our own certificate
@@ -17,36 +17,48 @@ type TLSConfig struct {
 	ServerName string `koanf:"server_name"` // the name in the server's certificate, where it is not the host's
 }
 
-// Build returns the configuration of c, and reads every file that it names.
+// Build returns the configuration of c. It reads every file that c names, and
+// returns every mistake: joined errors, each "tls.key: problem".
 func (c TLSConfig) Build() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
+	var errs []error
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.ca_file: %w", err)
-		}
 		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("tls.ca_file: no certificate in PEM in %s", c.CAFile)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("tls.ca_file: %w", err))
+		case !config.RootCAs.AppendCertsFromPEM(pem):
+			errs = append(errs, fmt.Errorf("tls.ca_file: no certificate in PEM in %s", c.CAFile))
 		}
 	}
 	switch {
 	case c.CertFile == "" && c.KeyFile == "":
-		return config, nil
 	case c.CertFile == "":
-		return nil, errors.New("tls.cert_file: missing; tls.key_file needs its certificate")
+		errs = append(errs, errors.New("tls.cert_file: missing; tls.key_file needs its certificate"))
 	case c.KeyFile == "":
-		return nil, errors.New("tls.key_file: missing; tls.cert_file needs its key")
-	}
-	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls.cert_file: %w", err)
+		errs = append(errs, errors.New("tls.key_file: missing; tls.cert_file needs its key"))
+	default:
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.keyPair() }
+		if _, err := c.keyPair(); err != nil {
+			errs = append(errs, err)
 		}
-		return &cert, nil
 	}
-	if _, err := config.GetClientCertificate(nil); err != nil {
-		return nil, err
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
 	}
 	return config, nil
+}
+
+// keyPair returns our own certificate as it is on disk now.
+func (c TLSConfig) keyPair() (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	var unread *os.PathError
+	switch {
+	case err == nil:
+		return &pair, nil
+	case errors.As(err, &unread) && unread.Path == c.KeyFile && c.KeyFile != c.CertFile:
+		return nil, fmt.Errorf("tls.key_file: %w", err)
+	}
+	return nil, fmt.Errorf("tls.cert_file: %w", err)
 }

@@ -30,7 +30,7 @@ type Sink struct {
 	torn bool // the last write failed and may have left part of a line
 }
 
-// New opens the file, with mode 0600 if it has to be made. The part of a
+// New opens the file, and sets its mode to 0600. The part of a
 // line that a crash left at its end is cut off; a file that ends in the middle
 // of something else is refused. Lines keep the order of the journal when
 // alerts are sent one at a time: see dispatch.DeliveryConfig.Concurrency.
@@ -120,13 +120,29 @@ func openLines(path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open alert file: %w", err)
 	}
-	if err := mend(f); err != nil {
+	err = mend(f)
+	if err == nil {
+		err = restrict(f)
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-// flush syncs the file, if it is on a disk.
+// restrict sets the mode of a regular file to 0600: alerts hold raw records.
+func restrict(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() == 0o600 {
+		return err
+	}
+	if err := f.Chmod(0o600); err != nil {
+		return fmt.Errorf("set the mode of alert file %s to 0600: %w", f.Name(), err)
+	}
+	return nil
+}
+
+// flush brings what was written to disk, if the file is on one.
 func flush(f *os.File) error {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return err

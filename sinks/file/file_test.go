@@ -178,3 +178,19 @@ func TestConfigMistakes(t *testing.T) {
 		t.Errorf("no folder: %v", err)
 	}
 }
+
+// A file that others could read is set to mode 0600.
+func TestFileModeIsRestricted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "alerts.jsonl")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}

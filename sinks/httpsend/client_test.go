@@ -395,7 +395,7 @@ func TestPostClientCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = postHush(t.Context(), p, s.URL)
-	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictMisconfigured || !strings.Contains(err.Error(), "tls.cert_file") {
+	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictMisconfigured || !strings.Contains(err.Error(), "tls.key_file") {
 		t.Errorf("with a certificate that is gone: %s: %v", v, err)
 	}
 }

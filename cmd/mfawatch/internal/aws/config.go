@@ -1,5 +1,5 @@
-// Package aws is how AWS is reached: region, credentials and endpoint, the same
-// for the source that reads a queue and a bucket and the sinks that use a
+// Package aws configures access to AWS: region, credentials and endpoint, the same
+// for the source that reads a queue and a bucket and for the sinks that use a
 // service of AWS.
 package aws
 
@@ -7,36 +7,36 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"regexp"
-	"strings"
 	"sync"
+
+	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
-// A Config says how to reach AWS. Nothing in it is required: what is left empty
-// is taken from where AWS's own tools take it, which are the environment
+// A Config configures access to AWS. Every field is optional: empty ones are read
+// from where AWS's own tools read them, which are the environment
 // (AWS_REGION, AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_SQS, AWS_CA_BUNDLE,
 // AWS_MAX_ATTEMPTS, …), the shared files in ~/.aws, and the role of the pod, the
 // container or the machine.
 type Config struct {
 	Region  string `koanf:"region"`
 	Profile string `koanf:"profile"` // of the shared files
-	// Endpoint is used for every service in the place of AWS's own, such as an
-	// emulator's. A VPC endpoint with private DNS needs none.
+	// Endpoint replaces AWS's own for every service, such as an emulator's. A VPC
+	// endpoint with private DNS needs none.
 	Endpoint string `koanf:"endpoint"`
 
-	// Keys of a user, better left to the places above. The file is read again
-	// every few minutes, so that a key may change under its name.
+	// Keys of a user; the places above are better. The file is read again every few
+	// minutes, so that a key may be rotated in place.
 	AccessKeyID         string `koanf:"access_key_id"`
 	SecretAccessKey     Secret `koanf:"secret_access_key"`
-	SecretAccessKeyFile string `koanf:"secret_access_key_file"` // in the place of secret_access_key
-	SessionToken        Secret `koanf:"session_token"`          // with keys that are temporary
+	SecretAccessKeyFile string `koanf:"secret_access_key_file"` // instead of secret_access_key
+	SessionToken        Secret `koanf:"session_token"`          // with temporary keys
 
 	RoleARN    string `koanf:"role_arn"`    // assumed with the credentials found, and again before it expires
-	ExternalID string `koanf:"external_id"` // what the role's trust policy asks for
+	ExternalID string `koanf:"external_id"` // required by the role's trust policy
 }
 
-// A Secret is shown to nobody.
+// A Secret is hidden wherever it is printed.
 type Secret string
 
 // MarshalText hides the secret.
@@ -60,9 +60,9 @@ var (
 	externalID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w+=,.@:/-]{2,}$`) })
 )
 
-// Validate tells every mistake in c that can be told without asking AWS. The
-// errors are joined, each of the form "field: problem"; none holds a secret. A
-// file that is named has to be there and readable.
+// Validate returns every mistake that can be found without calling AWS: joined
+// errors, each "field: problem", none with a secret in it. Named files must be
+// readable.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field, format string, args ...any) {
@@ -78,7 +78,7 @@ func (c Config) Validate() error {
 			bad("endpoint", "want a URL such as http://127.0.0.1:5000, got one %s", problem)
 		}
 	}
-	c.validateKeys(bad)
+	errs = append(errs, c.validateKeys(bad))
 	switch {
 	case c.RoleARN != "" && !roleARN().MatchString(c.RoleARN):
 		bad("role_arn", "want the ARN of a role such as arn:aws:iam::111122223333:role/mfawatch, got %q", c.RoleARN)
@@ -90,7 +90,8 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// endpointProblem does not repeat the address, which may hold a password.
+// endpointProblem returns what is wrong with an endpoint. It does not repeat it,
+// since it may hold a password.
 func endpointProblem(endpoint string) string {
 	u, err := url.Parse(endpoint)
 	switch {
@@ -108,7 +109,7 @@ func endpointProblem(endpoint string) string {
 	return ""
 }
 
-func (c Config) validateKeys(bad func(field, format string, args ...any)) {
+func (c Config) validateKeys(bad func(field, format string, args ...any)) error {
 	switch {
 	case c.AccessKeyID == "":
 		for _, f := range []struct {
@@ -125,28 +126,14 @@ func (c Config) validateKeys(bad func(field, format string, args ...any)) {
 		}
 	case c.SecretAccessKey == "" && c.SecretAccessKeyFile == "":
 		bad("secret_access_key_file", "missing; want the path of a file that holds the secret of access_key_id")
-	case c.SecretAccessKey != "" && c.SecretAccessKeyFile != "":
-		bad("secret_access_key_file", "set beside secret_access_key; want one of them")
-	case c.SecretAccessKeyFile != "":
-		if _, err := c.secretAccessKey(); err != nil {
-			bad("secret_access_key_file", "%v", err)
-		}
+	default:
+		_, err := c.secretAccessKey()
+		return err
 	}
+	return nil
 }
 
-// secretAccessKey is the secret as it is now, without the line end that editors
-// leave.
+// secretAccessKey returns the secret as it is now.
 func (c Config) secretAccessKey() (string, error) {
-	if c.SecretAccessKeyFile == "" {
-		return string(c.SecretAccessKey), nil
-	}
-	text, err := os.ReadFile(c.SecretAccessKeyFile)
-	if err != nil {
-		return "", err
-	}
-	secret := strings.TrimRight(string(text), "\r\n")
-	if secret == "" {
-		return "", fmt.Errorf("%s is empty", c.SecretAccessKeyFile)
-	}
-	return secret, nil
+	return secret.Read("secret_access_key", string(c.SecretAccessKey), c.SecretAccessKeyFile)
 }

@@ -17,25 +17,23 @@ import (
 )
 
 const (
-	// idleConnections are kept to each host, so that many requests at once do
-	// not each shake hands anew.
+	// idleConnections are kept to each host, so that concurrent requests reuse
+	// them.
 	idleConnections = 256
-	// keysFor is how long keys from a file are used before it is read again.
+	// keysFor is how long keys of a file are used before it is read again.
 	keysFor = 5 * time.Minute
-	// renewBefore is how long before a role's session ends a new one is asked
-	// for.
+	// renewBefore is how long before its end a role's session is renewed.
 	renewBefore = 5 * time.Minute
 	// silence is how long a server may send nothing before the connection is
-	// given up. SQS's long poll is silent for 20 seconds.
+	// closed. SQS's long poll is silent for 20 seconds.
 	silence = 45 * time.Second
 )
 
-// Load makes of c what the SDK's clients are made with. The region is c's, else
-// that of the environment or the profile, else the one given, which may be "";
-// it is never empty: without any it is an error. Load reads files and asks
-// nobody: credentials are looked for at the first request, and a wrong one is an
-// error there. Requests are retried as the SDK does, three attempts unless the
-// environment says otherwise. What the SDK has to say goes to log.
+// Load returns the configuration of the SDK's clients. The region is c's, else that
+// of the environment or the profile, else the given one; without any Load fails. It
+// reads files and sends nothing: credentials are resolved at the first request,
+// which fails if they are wrong. Requests have the SDK's three attempts, unless the
+// environment sets another number. The SDK logs to log.
 func (c Config) Load(ctx context.Context, region string, log *slog.Logger) (aws.Config, error) {
 	if err := c.Validate(); err != nil {
 		return aws.Config{}, err
@@ -86,11 +84,11 @@ func (c Config) Load(ctx context.Context, region string, log *slog.Logger) (aws.
 	return config, nil
 }
 
-// keys are those of c, good until the file is to be read again.
+// keys returns the keys of c, which expire when the file is to be read again.
 func (c Config) keys(context.Context) (aws.Credentials, error) {
 	secret, err := c.secretAccessKey()
 	if err != nil {
-		return aws.Credentials{}, fmt.Errorf("secret_access_key_file: %w", err)
+		return aws.Credentials{}, err
 	}
 	return aws.Credentials{
 		AccessKeyID:     c.AccessKeyID,
@@ -102,7 +100,7 @@ func (c Config) keys(context.Context) (aws.Credentials, error) {
 	}, nil
 }
 
-// role assumes c's role with the credentials of config.
+// role returns credentials of c's role, assumed with those of config.
 func (c Config) role(config aws.Config) aws.CredentialsProvider {
 	role := stscreds.NewAssumeRoleProvider(sts.NewFromConfig(config), c.RoleARN, func(o *stscreds.AssumeRoleOptions) {
 		o.RoleSessionName = "mfawatch"

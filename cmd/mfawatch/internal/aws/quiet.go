@@ -10,16 +10,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// tokenHeader holds the session token, the one secret that goes over the line
-// as it is: all else signs.
+// tokenHeader holds the session token, the only secret that is sent: the others
+// sign.
 const tokenHeader = "X-Amz-Security-Token"
 
-// maxErrorBody bounds what is read of an answer that is an error, in bytes.
+// maxErrorBody bounds the body of an error answer, in bytes.
 const maxErrorBody = 1 << 20
 
-// A quiet client takes the session token out of what a server says that repeats
-// it, before the SDK makes an error of that. Answers that are none pass
-// unchanged.
+// A quiet client removes the session token from error answers that repeat it,
+// before the SDK makes errors of them. Other answers pass unchanged.
 type quiet struct{ aws.HTTPClient }
 
 func (q quiet) Do(r *http.Request) (*http.Response, error) {
@@ -48,7 +47,7 @@ func (q quiet) Do(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// broken ends a body as it ended.
+// broken is a reader that returns the error that ended a body.
 type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) {
@@ -58,8 +57,8 @@ func (b broken) Read([]byte) (int, error) {
 	return 0, b.err
 }
 
-// A quietError is another one without the token in its text. What it is remains
-// to be asked with errors.As, but not said.
+// A quietError is an error without the token in its text. errors.Is and errors.As
+// still see the error.
 type quietError struct {
 	err   error
 	token string

@@ -18,13 +18,13 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// A Checkpoint is a scan noted in a file as it goes, so that it can go on where it
-// was interrupted. The file is JSON lines: which scan it is, then one line for
-// each input that was read to its end, with all that was found in it. A line is
-// written as one; what is left of one that a kill or a full disk cut off is not
-// believed, and its input read again. A nil Checkpoint notes nothing.
+// A Checkpoint records the progress of a scan in a file, so that an interrupted scan
+// can continue. The file is JSON lines: the command line of the scan, then one line
+// for each input that was read to its end, with its findings. A line that a kill or
+// a full disk cut off is removed, and its input read again. A nil Checkpoint records
+// nothing.
 type Checkpoint struct {
-	Found // what was noted before
+	Found // by earlier runs
 	file  *os.File
 
 	mu      sync.Mutex // guards what follows
@@ -43,16 +43,16 @@ func idOf(i input) inputID {
 
 const checkpointSchema = "mfawatch.scan/v1"
 
-// checkpointEvery is how much is lost at most when the process is killed.
+// checkpointEvery bounds the progress lost when the process is killed.
 const checkpointEvery = time.Second
 
-// CheckpointHead is the first line: which scan it is.
+// CheckpointHead is the first line: the command line of the scan.
 type CheckpointHead struct {
 	Schema  string   `json:"schema"`
 	Version string   `json:"version"` // of mfawatch: another may find more
 	Paths   []string `json:"paths"`
 	Range
-	// What the flags meant when the scan was begun, which they mean on.
+	// The range of the flags when the scan was started; it stays the same.
 	From time.Time `json:"from,omitzero"`
 	To   time.Time `json:"to,omitzero"`
 }
@@ -71,8 +71,8 @@ type checkpointInput struct {
 	Total      int64          `json:"total,omitempty"` // of what was unreadable
 }
 
-// OpenCheckpoint opens the notes of a scan, or begins them. It returns what the scan
-// is to read: that of its begin. The error says what to do.
+// OpenCheckpoint opens the checkpoint of a scan, or starts one. It returns the range
+// that the scan had when it was started. The error says what to do.
 func OpenCheckpoint(path string, head CheckpointHead, w bucket.Wanted) (*Checkpoint, bucket.Wanted, error) {
 	head.Schema, head.From, head.To = checkpointSchema, w.Since, w.Until
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
@@ -81,6 +81,9 @@ func OpenCheckpoint(path string, head CheckpointHead, w bucket.Wanted) (*Checkpo
 	}
 	k := &Checkpoint{file: file, done: map[inputID]bool{}}
 	old, good, err := k.load()
+	if err == nil && (old == nil || old.Schema == checkpointSchema) {
+		err = file.Chmod(0o600) // it holds raw records
+	}
 	switch {
 	case err != nil:
 		err = fmt.Errorf("--resume: cannot read %q: %w", path, config.WithoutPath(err))
@@ -102,13 +105,13 @@ func OpenCheckpoint(path string, head CheckpointHead, w bucket.Wanted) (*Checkpo
 	return k, w, nil
 }
 
-// startAt cuts off what cannot be believed.
+// startAt truncates the file after its last whole line.
 func (k *Checkpoint) startAt(good int64) error {
 	_, err := k.file.Seek(good, io.SeekStart)
 	return errors.Join(err, k.file.Truncate(good))
 }
 
-// String is the command line that the notes are of.
+// String returns the command line of the scan.
 func (h *CheckpointHead) String() string {
 	text := "mfawatch " + config.Clean(h.Version) + " scan"
 	for _, f := range []struct {
@@ -127,8 +130,8 @@ func (h *CheckpointHead) String() string {
 	return text
 }
 
-// load reads the notes. head is nil where there are none; good is the length of
-// what can be believed.
+// load reads the checkpoint. head is nil if it is empty; good is the length of its
+// whole lines.
 func (k *Checkpoint) load() (head *CheckpointHead, good int64, err error) {
 	r := bufio.NewReaderSize(k.file, 1<<20)
 	for {
@@ -136,7 +139,7 @@ func (k *Checkpoint) load() (head *CheckpointHead, good int64, err error) {
 		switch {
 		case errors.Is(err, io.EOF):
 			if head == nil && len(line) > 0 && !bytes.HasPrefix([]byte(`{"schema":"`+checkpointSchema), line[:min(len(line), 10)]) {
-				head = &CheckpointHead{} // somebody else's
+				head = &CheckpointHead{} // another program's file
 			}
 			return head, good, nil
 		case err != nil:
@@ -169,7 +172,7 @@ func (k *Checkpoint) has(i input) bool {
 	return k.done[idOf(i)]
 }
 
-// add notes an input that was read to its end.
+// add records an input that was read to its end.
 func (k *Checkpoint) add(i input, f *Found) {
 	if k == nil || i.id == "" {
 		return
@@ -180,11 +183,11 @@ func (k *Checkpoint) add(i input, f *Found) {
 	defer k.mu.Unlock()
 	k.note(in)
 	if time.Since(k.written) > checkpointEvery || k.lines.Len() > 1<<20 {
-		_ = k.flush() // Close tells
+		_ = k.flush() // Close reports it
 	}
 }
 
-// note adds a line. What JSON cannot say is left out, and so is read again.
+// note adds a line. An input that JSON cannot encode is left out, and read again.
 func (k *Checkpoint) note(line any) {
 	before := k.lines.Len()
 	e := json.NewEncoder(&k.lines)
@@ -203,8 +206,8 @@ func (k *Checkpoint) flush() error {
 	return k.err
 }
 
-// Close writes what is not written yet. Its error tells that the notes end too
-// early; those that were written are good.
+// Close writes the pending lines. After an error the checkpoint lacks some inputs;
+// its other lines are valid.
 func (k *Checkpoint) Close() error {
 	if k == nil {
 		return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// An Explained record, or an escalation, which is a record of nobody's.
+// An Explained is a record with its consequences, or an escalation.
 type Explained struct {
 	Time    time.Time `json:"time"`
 	Event   string    `json:"event"`   // its name
@@ -29,28 +29,28 @@ type Explained struct {
 	Verdict string    `json:"verdict"` // watched, attempt, ignored or deadline
 	Why     string    `json:"why"`     // ignored: the first test it failed
 	Story   []string  `json:"story"`   // of the person so far
-	Steps   []stepped `json:"steps"`   // what it causes
+	Steps   []step    `json:"steps"`   // what it causes
 }
 
-// stepped is an alert, and who is told of it.
-type stepped struct {
-	Step     exposure.Step     `json:"step"`
-	At       time.Time         `json:"at"` // when it is journalled
-	Severity exposure.Severity `json:"severity"`
-	Reasons  []string          `json:"reasons"`
-	Rule     string            `json:"rule,omitempty"` // the severity rule's reason
-	Title    string            `json:"title"`
-	Told     []dryrun.Outcome  `json:"told"`
-	Escalate []time.Time       `json:"escalates"` // opened: when it will be, if nothing ends it
+// A step is an alert with its deliveries.
+type step struct {
+	Step       exposure.Step     `json:"step"`
+	At         time.Time         `json:"at"` // when it is journalled
+	Severity   exposure.Severity `json:"severity"`
+	Reasons    []string          `json:"reasons"`
+	Rule       string            `json:"rule,omitempty"` // the severity rule's reason
+	Title      string            `json:"title"`
+	Deliveries []dryrun.Outcome  `json:"deliveries"`
+	Escalate   []time.Time       `json:"escalates"` // opened: when it will be, if nothing ends it
 }
 
-// Explain explains what was found, in order of time.
+// Explain explains the records found, in order of time.
 func Explain(found *Found, c *config.Config, router *route.Router) []Explained {
 	events := slices.Clone(found.Events)
 	slices.SortStableFunc(events, func(a, b *trail.Event) int {
 		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID), strings.Compare(a.Origin, b.Origin))
 	})
-	var taken []*trail.Event
+	var kept []*trail.Event
 	var last time.Time
 	seen := map[string]bool{}
 	var all []Explained
@@ -61,7 +61,7 @@ func Explain(found *Found, c *config.Config, router *route.Router) []Explained {
 			continue
 		}
 		seen[id] = true
-		taken = append(taken, e)
+		kept = append(kept, e)
 		last = e.Time
 		verdict := "watched"
 		if e.Failed() {
@@ -76,7 +76,7 @@ func Explain(found *Found, c *config.Config, router *route.Router) []Explained {
 		until = last.Add(policy.EscalateAfter[n-1] + time.Minute)
 	}
 	policy.Retention = 0 // all of it is here
-	said := dryrun.Run(dryrun.Arrivals(taken, func(e *trail.Event) time.Time { return e.Time }), policy, until)
+	said := dryrun.Run(dryrun.Arrivals(kept, func(e *trail.Event) time.Time { return e.Time }), policy, until)
 	dryrun.Simulate(said, router, c.People(), until)
 	for _, s := range said {
 		id := s.Alert.Event.ID + "/" + s.Alert.Event.Name
@@ -104,10 +104,10 @@ func userOf(a *processor.Alert) string {
 	return *a.User
 }
 
-func stepOf(s *dryrun.Alert, policy exposure.Policy) stepped {
+func stepOf(s *dryrun.Alert, policy exposure.Policy) step {
 	a := s.Alert
-	t := stepped{Step: a.Step, At: s.At, Severity: a.Severity, Reasons: a.Reasons, Rule: a.Rule, Title: a.Title}
-	t.Told = s.Outcomes()
+	t := step{Step: a.Step, At: s.At, Severity: a.Severity, Reasons: a.Reasons, Rule: a.Rule, Title: a.Title}
+	t.Deliveries = s.Outcomes()
 	if (a.Step == exposure.Opened || a.Step == exposure.Campaign) && a.OpenedAt != nil {
 		for _, delay := range policy.EscalateAfter {
 			if at := a.OpenedAt.Add(delay); at.After(s.At) {
@@ -118,7 +118,7 @@ func stepOf(s *dryrun.Alert, policy exposure.Policy) stepped {
 	return t
 }
 
-// stories fills in what is known of each person before each record.
+// stories fills in the history of each user before each record.
 func stories(all []Explained) {
 	order := make([]int, len(all))
 	for i := range order {
@@ -139,7 +139,7 @@ func stories(all []Explained) {
 	}
 }
 
-// Write explains for a person.
+// Write writes the explanation as text.
 func (x *Explained) Write(w io.Writer, more bool) error {
 	var b strings.Builder
 	if more {
@@ -184,7 +184,7 @@ func (x *Explained) Write(w io.Writer, more bool) error {
 		}
 		line(string(s.Step), text)
 		line("", clean(s.Title))
-		for _, to := range s.Told {
+		for _, to := range s.Deliveries {
 			line("", to.Text(s.At))
 		}
 		if len(s.Escalate) > 0 {

@@ -15,8 +15,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A Feed hands what a reading finds to a handler, each input as one
-// delivery.
+// A Feed passes each input of a reading to a handler, as one delivery.
 type Feed struct {
 	Reading
 	Handle processor.Handler
@@ -25,8 +24,8 @@ type Feed struct {
 	found Found // the files, the bytes and the failures
 }
 
-// Run hands over everything once, and again what the handler refuses, until all
-// is taken or ctx is done.
+// Run passes every input to the handler, and repeats refused ones, until all are
+// accepted or ctx is done.
 func (s *Feed) Run(ctx context.Context) *Found {
 	s.each(ctx, &s.found, &s.mu, func(queue <-chan input) {
 		for i := range queue {
@@ -36,7 +35,7 @@ func (s *Feed) Run(ctx context.Context) *Found {
 	return &s.found
 }
 
-// offer hands an input over until the handler takes it, or it cannot be read.
+// offer repeats an input until the handler accepts it, or it cannot be read.
 func (s *Feed) offer(ctx context.Context, i input) {
 	waits := backoff.NewExponentialBackOff()
 	for ctx.Err() == nil {
@@ -64,7 +63,7 @@ func (s *Feed) offer(ctx context.Context, i input) {
 			s.note(Found{}, fmt.Errorf("%s cannot be read again: %w", i.place, err))
 			return
 		}
-		timer := time.NewTimer(waits.NextBackOff()) // the journal cannot be written; it says why
+		timer := time.NewTimer(waits.NextBackOff()) // the journal cannot be written; it logs why
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
@@ -82,7 +81,7 @@ func (s *Feed) note(f Found, err error) {
 	}
 }
 
-// A feedBody moves the progress, and remembers why it could not be read.
+// A feedBody counts progress, and keeps the error of a read.
 type feedBody struct {
 	ctx context.Context
 	bar *output.Progress

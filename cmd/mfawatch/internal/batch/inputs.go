@@ -25,13 +25,13 @@ import (
 // An input is a file or an object to read.
 type input struct {
 	place  string // as origins and errors name it
-	id     string // by which it is known again, and that it is still the same; "" where it cannot be
-	size   int64  // in bytes, as it lies there; -1 where that cannot be known
+	id     string // identifies the unchanged input; "" if nothing does
+	size   int64  // in bytes, as stored; -1 if unknown
 	remote bool   // an object
 	open   func(ctx context.Context) (io.ReadCloser, error)
 }
 
-// fetch is the input in memory, or why it cannot be read.
+// fetch returns the input in memory, or why it cannot be read.
 func (i input) fetch(ctx context.Context) input {
 	body, err := i.open(ctx)
 	var all bytes.Buffer
@@ -44,10 +44,10 @@ func (i input) fetch(ctx context.Context) input {
 	return i
 }
 
-// isBucket reports whether a path is a place in S3.
+// isBucket reports whether a path is an S3 URI.
 func isBucket(path string) bool { return strings.HasPrefix(path, bucket.Scheme) }
 
-// PathMistakes tells which of the paths cannot be meant.
+// PathMistakes returns a mistake for each invalid path.
 func PathMistakes(paths []string) (wrong []config.Mistake) {
 	for _, p := range paths {
 		if isBucket(p) {
@@ -59,19 +59,18 @@ func PathMistakes(paths []string) (wrong []config.Mistake) {
 	return wrong
 }
 
-// inputs finds what there is to read at paths. Its functions are called one at a
-// time.
+// inputs lists the inputs at paths. Its functions are called one at a time.
 type inputs struct {
 	paths  []string
 	wanted bucket.Wanted
 	stdin  io.Reader
 
 	found  func(input)
-	passed func(why bucket.PassedOver, folder bool) // what is not wanted
-	failed func(err error)                          // names what cannot be read; the search goes on
+	passed func(why bucket.PassedOver, folder bool) // an input outside the selection
+	failed func(err error)                          // an input that cannot be read; the listing continues
 }
 
-// find finds the files first, then what lies in buckets, until ctx is done.
+// find lists the files first, then the objects of buckets, until ctx is done.
 func (in *inputs) find(ctx context.Context) {
 	local := slices.DeleteFunc(slices.Clone(in.paths), isBucket)
 	for f, err := range files.Walk(local) {
@@ -111,13 +110,13 @@ func (in *inputs) file(f files.File) input {
 			i.id = fmt.Sprintf("%s %d %d", f.Path, info.Size(), info.ModTime().UnixNano())
 		}
 	}
-	if f.Size < 0 { // a terminal or a pipe, which may have nothing to say for long
+	if f.Size < 0 { // a terminal or a pipe, which may be silent for long
 		i.open = interruptible(i.open)
 	}
 	return i
 }
 
-// bucket finds the objects of one place.
+// bucket lists the objects of one S3 URI.
 func (in *inputs) bucket(ctx context.Context, objects *bucket.Objects, path string) {
 	place, err := bucket.ParsePlace(path)
 	if err != nil {
@@ -147,11 +146,11 @@ func (in *inputs) bucket(ctx context.Context, objects *bucket.Objects, path stri
 	}
 }
 
-// attempts is how often a request to S3 is tried in a scan, where the
-// environment does not say it: a slow-down is no reason to leave an object out.
+// attempts is how often a scan tries a request to S3, unless the environment sets
+// it, so that throttling leaves no object out.
 const attempts = 8
 
-// reachS3 reaches S3 as AWS's own tools do.
+// reachS3 returns a client configured as AWS's own tools are.
 func reachS3(ctx context.Context) (*bucket.Objects, error) {
 	config, err := aws.Config{}.Load(ctx, "us-east-1", slog.New(slog.DiscardHandler)) // S3 names the bucket's own
 	if err != nil {
@@ -165,9 +164,8 @@ func reachS3(ctx context.Context) (*bucket.Objects, error) {
 	return bucket.NewObjects(config), nil
 }
 
-// interruptible opens and reads in a goroutine of its own, since neither can be
-// ended by a context: when ctx is done the reader ends, and whoever waits in the
-// read is left behind.
+// interruptible opens and reads in a goroutine, since a context can end neither.
+// When ctx is done the reader ends; the goroutine ends with its read.
 func interruptible(open func(context.Context) (io.ReadCloser, error)) func(context.Context) (io.ReadCloser, error) {
 	return func(ctx context.Context) (io.ReadCloser, error) {
 		out, in := io.Pipe()

@@ -13,8 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// RangeHelp is what the flags of a range mean, for the help of commands that
-// have them.
+// RangeHelp explains the flags of a range.
 const RangeHelp = `--since and --until are about when it happened: a day such as 2026-05-01, which
 counts whole (UTC), a time such as 2026-05-01T08:00:00Z, or how long ago, such as 36h
 or 7d. Objects and files are chosen by the day of delivery in their key, from that of
@@ -24,7 +23,7 @@ a bucket could not be reached it goes on trying for up to 30 days: then name a l
 111122223333,4444*. IAM's own records lie in us-east-1 (before 22 November 2021 in every
 Region), sign-ins in any. What has a key of another form says none of it and is read.`
 
-// Range are the flags that say which part of a trail is meant.
+// Range holds the flags that select a part of a trail.
 type Range struct {
 	Since    string   `json:"since,omitempty"`
 	Until    string   `json:"until,omitempty"`
@@ -40,7 +39,7 @@ func (f *Range) Add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.Regions, "regions", nil, "only these `REGIONS`' folders, by name or pattern (default: all)")
 }
 
-// Wanted is what the flags ask for at the time now.
+// Wanted returns the selection of the flags at the time now, or every mistake.
 func (f *Range) Wanted(now time.Time) (w bucket.Wanted, wrong []config.Mistake) {
 	var ok bool
 	if w.Since, ok = moment(f.Since, now, false); !ok {
@@ -58,7 +57,7 @@ func (f *Range) Wanted(now time.Time) (w bucket.Wanted, wrong []config.Mistake) 
 	return w, wrong
 }
 
-// moment reads a time. A day is its begin, or as an end the next day's.
+// moment parses a time. A day is its start, or as an end the start of the next.
 func moment(text string, now time.Time, end bool) (t time.Time, ok bool) {
 	if text == "" {
 		return t, true
@@ -81,8 +80,8 @@ func noMoment(flag, text string) config.Mistake {
 		strconv.Quote(config.Bounded(text))}
 }
 
-// EventsWanted leaves out the events of accounts that are not wanted: a file
-// without a key that tells may hold any.
+// EventsWanted returns the events of wanted accounts. Files whose key names no
+// account may hold others.
 func EventsWanted(events []*trail.Event, w bucket.Wanted) []*trail.Event {
 	if len(w.Accounts) == 0 {
 		return events
@@ -96,8 +95,8 @@ func EventsWanted(events []*trail.Event, w bucket.Wanted) []*trail.Event {
 	return kept
 }
 
-// Touching leaves out what was over before the range, or began after it. An
-// exposure that touches it is told whole.
+// Touching returns the part of a history that overlaps the range, with every
+// exposure in full.
 func Touching(h exposure.History, w bucket.Wanted) exposure.History {
 	touches := func(begin, end time.Time) bool {
 		return !end.Before(w.Since) && (w.Until.IsZero() || begin.Before(w.Until))

@@ -16,47 +16,45 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// Found is what a scan keeps of what it reads: the events, and what could not
-// be read.
+// Found is the result of a reading: the events, and what was unreadable.
 type Found struct {
 	Files      int64
 	Stats      trail.Stats
 	Events     []*trail.Event
-	Unreadable Faults          // parts that were no CloudTrail, or damaged
+	Unreadable Faults          // parts that are not CloudTrail, or damaged
 	Failures   Faults          // files that could not be opened or read
-	passed     passed          // what was not wanted
-	ignored    []trail.Ignored // records of a watched name that are none, if asked for
+	passed     passed          // inputs outside the selection
+	ignored    []trail.Ignored // records of a watched name that do not count, with Reading.Ignored
 }
 
-// A Reading is what is to be read, and how.
+// A Reading configures which inputs are read, and how.
 type Reading struct {
 	Paths      []string // files, folders, - and s3://…
 	Wanted     bucket.Wanted
 	Stdin      io.Reader
 	Workers    int
 	Bar        *output.Progress
-	Checkpoint *Checkpoint // what was read before, and where it is noted; nil: nowhere
-	Ignored    bool        // keep what is ignored, too
+	Checkpoint *Checkpoint // records progress; nil: none
+	Ignored    bool        // keep ignored records, too
 }
 
-// Small objects of a bucket are fetched many at once, since most of the time of
-// each is waiting, and then read from memory by as few as keep the cores busy.
+// Small objects of a bucket are fetched concurrently, since most of their time is
+// waiting, and then scanned from memory by Workers readers.
 const (
 	ObjectsAtOnce = 64
 	SmallObject   = 256 << 10
 )
 
-// inputsAhead is how many inputs are found before the first of them is read, so
-// that the progress knows its end early.
+// inputsAhead bounds the inputs that are listed ahead of the readers, so that the
+// progress knows its total early.
 const inputsAhead = 1 << 16
 
-// Read reads what lies at paths, several files at once, until it is done or ctx
-// is.
+// Read reads the inputs at paths concurrently, until all are read or ctx is done.
 func Read(ctx context.Context, paths []string, stdin io.Reader, workers int, bar *output.Progress) *Found {
 	return (&Reading{Paths: paths, Stdin: stdin, Workers: workers, Bar: bar}).Run(ctx)
 }
 
-// Run reads until all is read or ctx is done.
+// Run reads every input, until all are read or ctx is done.
 func (r *Reading) Run(ctx context.Context) *Found {
 	all := &Found{}
 	if r.Checkpoint != nil {
@@ -88,9 +86,9 @@ func (r *Reading) Run(ctx context.Context) *Found {
 	return all
 }
 
-// each finds the inputs and has several calls of work take them from a queue to
-// its end, which comes early if ctx is done. What is not wanted and what cannot be
-// found goes into all, which mu guards meanwhile.
+// each lists the inputs into a queue that several calls of work drain, until it is
+// empty or ctx is done. Inputs outside the selection and failures go into all, which
+// mu guards.
 func (r *Reading) each(ctx context.Context, all *Found, mu *sync.Mutex, work func(queue <-chan input)) {
 	inputs := inputs{
 		paths: r.Paths, wanted: r.Wanted, stdin: r.Stdin,
@@ -135,7 +133,7 @@ func (r *Reading) each(ctx context.Context, all *Found, mu *sync.Mutex, work fun
 	<-finding
 }
 
-// fetched hands inputs on, small objects once they lie in memory.
+// fetched passes inputs on, small objects in memory.
 func fetched(ctx context.Context, found <-chan input) <-chan input {
 	ready := make(chan input)
 	var fetching sync.WaitGroup
@@ -159,7 +157,7 @@ func fetched(ctx context.Context, found <-chan input) <-chan input {
 	return ready
 }
 
-// Fail keeps why a file could not be read. The names in it are anybody's.
+// Fail records why a file could not be read. Names in the error are untrusted.
 func (f *Found) Fail(err error) { f.Failures.add(safetext.Clean(err.Error(), 1000)) }
 
 func (f *Found) merge(g *Found) {
@@ -174,7 +172,7 @@ func (f *Found) merge(g *Found) {
 	f.ignored = append(f.ignored, g.ignored...)
 }
 
-// passed counts what was not wanted, by why.
+// passed counts inputs outside the selection, by reason.
 type passed map[passedOver]int64
 
 type passedOver struct {
@@ -189,7 +187,7 @@ func (p *passed) add(over passedOver, n int64) {
 	(*p)[over] += n
 }
 
-// String lists them: "12 objects (digest), 3 folders (other accounts)".
+// String returns the counts: "12 objects (digest), 3 folders (other accounts)".
 func (p passed) String() string {
 	var texts []string
 	for over, n := range p {
@@ -203,10 +201,10 @@ func (p passed) String() string {
 	return strings.Join(texts, ", ")
 }
 
-// A reader reads one input after the other. It is its scanner's visitor, and its
-// reader, which ends with the context and moves the progress.
+// A reader reads one input after the other. It is the visitor and the reader of its
+// scanner, stops with the context, and counts progress.
 type reader struct {
-	Found   // in all that was read
+	Found   // of every input
 	one     Found
 	ctx     context.Context
 	scanner *trail.Scanner
@@ -215,13 +213,13 @@ type reader struct {
 	visitor trail.Visitor
 }
 
-// explaining is a reader that keeps what is ignored, too.
+// explaining is a reader that keeps ignored records, too.
 type explaining struct{ *reader }
 
 func (r explaining) Ignored(i trail.Ignored) { r.one.ignored = append(r.one.ignored, i) }
 
-// read reads one input to its end, into r.one. Its error is about the file; what
-// lies in it and cannot be read is no error.
+// read reads one input to its end, into r.one. It fails if the file cannot be read;
+// unreadable parts of its content are no error.
 func (r *reader) read(i input) error {
 	r.one = Found{}
 	body, err := i.open(r.ctx)
@@ -239,7 +237,7 @@ func (r *reader) read(i input) error {
 	return nil
 }
 
-// unreadableInput names the input that could not be read.
+// unreadableInput adds the name of the input to an error.
 func unreadableInput(i input, err error) error {
 	var oe *bucket.ObjectError
 	if errors.As(err, &oe) { // it does
@@ -263,8 +261,8 @@ func (r *reader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Faults counts what could not be read, and keeps what sorts first of it, so that
-// what is told does not depend on who read what.
+// Faults counts failures, and keeps those that sort first, so that the report does
+// not depend on the order of reading.
 type Faults struct {
 	Total int64
 	first []string
@@ -281,7 +279,7 @@ func (b *Faults) add(text string) {
 	}
 }
 
-// Write names them on w.
+// Write writes the failures to w.
 func (b *Faults) Write(w io.Writer) {
 	for _, text := range b.first {
 		fmt.Fprintf(w, "mfawatch: %s\n", text)

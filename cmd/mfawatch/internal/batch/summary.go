@@ -21,7 +21,7 @@ func WriteJSON(w io.Writer, alerts []*processor.Alert) error {
 	return b.Flush()
 }
 
-// Summary says what was read, and what could not be.
+// Summary writes what was read, and what was unreadable.
 func (f *Found) Summary(w io.Writer, alerts int, took time.Duration) {
 	seconds := max(took.Seconds(), 1e-9)
 	rate := float64(f.Stats.Inflated) / seconds
@@ -34,7 +34,7 @@ func (f *Found) Summary(w io.Writer, alerts int, took time.Duration) {
 	f.Failed(w)
 }
 
-// Failed names what was not read, and why.
+// Failed writes which inputs were not read, and why.
 func (f *Found) Failed(w io.Writer) {
 	if text := f.passed.String(); text != "" {
 		fmt.Fprintf(w, "passed over: %s\n", text)

@@ -9,23 +9,25 @@ import (
 	"strings"
 	"sync"
 	"time"
-	_ "time/tzdata" // so that time_zone means the same on every machine
+	_ "time/tzdata" // so that time_zone works on every machine
 
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// An accountConfig is what people know an AWS account by.
+// An accountConfig names an AWS account.
 type accountConfig struct {
 	Name  string `koanf:"name"`
 	Class string `koanf:"class"` // such as production or sandbox
 }
 
-// accountNumber is what AWS calls an account.
-var accountNumber = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9]{12}$`) })
+// accountNumber is the form of an account ID.
+var accountNumber = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[0-9]{12}$`)
+})
 
-const maxAccountName = 60 // bytes: it stands in titles
+const maxAccountName = 60 // bytes; shown in titles
 
-// wordingMistakes tells what is wrong with what people are told.
+// wordingMistakes returns every mistake in accounts, time_zone and http.url.
 func (s *Settings) wordingMistakes(bad func(field, format string, args ...any)) {
 	for _, number := range slices.Sorted(maps.Keys(s.Accounts)) {
 		field := "accounts." + Clean(number)
@@ -45,13 +47,13 @@ func (s *Settings) wordingMistakes(bad func(field, format string, args ...any)) 
 	if s.HTTP.URL != "" {
 		u, err := url.Parse(s.HTTP.URL)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			bad("http.url", "want the URL under which people reach http.address, such as https://mfawatch.example.net, got %s", strconv.Quote(Bounded(s.HTTP.URL)))
+			bad("http.url", "want the public URL of the pages at http.address, such as https://mfawatch.example.net, got %s", strconv.Quote(Bounded(s.HTTP.URL)))
 		}
 	}
 }
 
-// Wording is what the configuration adds to the words of an alert. The
-// configuration is sound.
+// Wording returns the names, the zone and the link that human sinks show. The
+// configuration must be valid.
 func (s *Settings) Wording() message.Wording {
 	w := message.Wording{Page: strings.TrimRight(s.HTTP.URL, "/")}
 	if zone, err := time.LoadLocation(s.TimeZone); err == nil && zone != time.UTC {

@@ -20,14 +20,14 @@ func (c Changes) String() string {
 	for _, p := range []struct {
 		what  string
 		names []string
-	}{{"started", c.Started}, {"started anew", c.Restarted}, {"stopped", c.Stopped}} {
+	}{{"started", c.Started}, {"restarted", c.Restarted}, {"stopped", c.Stopped}} {
 		if len(p.names) > 0 {
 			slices.Sort(p.names)
 			parts = append(parts, p.what+" "+strings.Join(p.names, ", "))
 		}
 	}
 	if len(parts) == 0 {
-		return "every source and sink goes on"
+		return "no source or sink changed"
 	}
 	return strings.Join(parts, "; ")
 }
@@ -42,14 +42,14 @@ func NeedRestart(now, next *Settings) []Mistake {
 		{"retention", FormatDuration(now.Retention), FormatDuration(next.Retention)},
 	} {
 		if s.now != s.next {
-			all = append(all, Mistake{s.field, fmt.Sprintf("changed from %s to %s: that takes a restart", Bounded(s.now), Bounded(s.next))})
+			all = append(all, Mistake{s.field, fmt.Sprintf("changed from %s to %s; restart the service to apply it", Bounded(s.now), Bounded(s.next))})
 		}
 	}
 	return all
 }
 
-// Begun notes a part that was started, or restarted where it ran before.
-func (c *Changes) Begun(what string, before bool) {
+// AddStarted adds a part that was started, or restarted if it ran before.
+func (c *Changes) AddStarted(what string, before bool) {
 	if before {
 		c.Restarted = append(c.Restarted, what)
 	} else {

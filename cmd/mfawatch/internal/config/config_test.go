@@ -10,6 +10,10 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/kafka"
+	"github.com/mfawatch/mfawatch/sources/files"
+	kafkasource "github.com/mfawatch/mfawatch/sources/kafka"
 )
 
 const configData = "../../../../testdata/config/"
@@ -71,12 +75,12 @@ func TestConfigPrecedence(t *testing.T) {
 		field     string
 		got, want any
 	}{
-		{"shutdown_timeout (default)", c.Drain, 20 * time.Second},
+		{"shutdown_timeout (default)", c.ShutdownTimeout, 20 * time.Second},
 		{"log.format (file)", c.Log.Format, "json"},
 		{"journal.path (environment)", c.Journal.Path, "env.db"},
 		{"escalate_after (environment)", c.EscalateAfter, []time.Duration{5 * time.Minute, 48 * time.Hour}},
-		{"sinks.my-audit.path (environment)", c.Sinks["my-audit"].(*fileSink).Path, "env.jsonl"},
-		{"sources.local.paths (environment)", c.Sources["local"].(*filesSource).Paths, []string{"x", "y"}},
+		{"sinks.my-audit.path (environment)", c.Sinks["my-audit"].(*sinkEntry[fileConfig]).Config.Path, "env.jsonl"},
+		{"sources.local.paths (environment)", c.Sources["local"].(*sourceEntry[files.Config]).Config.Paths, []string{"x", "y"}},
 		{"log.level (flag)", c.Log.Level, "error"},
 	} {
 		if !reflect.DeepEqual(f.got, f.want) {
@@ -89,10 +93,10 @@ func TestConfigPrecedence(t *testing.T) {
 func TestConfigEnvironmentMistake(t *testing.T) {
 	const file = "sources: {local: {type: files, paths: [x]}}\nsinks: {console: {type: stdout}}\n"
 	for variable, want := range map[string]string{
-		"MFAWATCH_SHUTDOWN_TIMEOUT=soon":           `test: shutdown_timeout: want a duration such as 90s, 15m or 35d, got "soon" (from MFAWATCH_SHUTDOWN_TIMEOUT)`,
-		"MFAWATCH_HTP__ADDRESS=x":       `test: htp: unknown key; did you mean http?`,
-		"MFAWATCH_LOG__LEVEL=":          `test: log.level: missing; known are debug, info, warn, error (from MFAWATCH_LOG__LEVEL)`,
-		"MFAWATCH_SINKS__CONSOLE__X=no": `test: sinks.console.x: unknown key; known are concurrency, format, group, rate, retry, timeout, type (from MFAWATCH_SINKS__CONSOLE__X)`,
+		"MFAWATCH_SHUTDOWN_TIMEOUT=soon": `test: shutdown_timeout: want a duration such as 90s, 15m or 35d, got "soon" (from MFAWATCH_SHUTDOWN_TIMEOUT)`,
+		"MFAWATCH_HTP__ADDRESS=x":        `test: htp: unknown key; did you mean http?`,
+		"MFAWATCH_LOG__LEVEL=":           `test: log.level: missing; known are debug, info, warn, error (from MFAWATCH_LOG__LEVEL)`,
+		"MFAWATCH_SINKS__CONSOLE__X=no":  `test: sinks.console.x: unknown key; known are concurrency, format, group, rate, retry, timeout, type (from MFAWATCH_SINKS__CONSOLE__X)`,
 	} {
 		_, err := Load("test", []byte(file), []string{variable}, nil)
 		if err == nil || err.Error() != want {
@@ -206,7 +210,7 @@ func TestConfigTellsNoSecret(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := c.Sources["trail"].(*kafkaSource).SASL.Password; got != canary {
+		if got := c.Sources["trail"].(*sourceEntry[reached[kafka.Config, kafkasource.Config]]).Config.Reach.SASL.Password; got != canary {
 			t.Errorf("password from the environment: got %q", got)
 		}
 		if text, _ := Effective(c); strings.Contains(string(text), canary) {

@@ -15,9 +15,8 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// decode lays what k holds at path over into, a pointer to a struct that holds
-// the defaults. It is strict: unknown keys and values of another kind are
-// mistakes.
+// decode decodes k at path over into, a pointer to a struct with the defaults.
+// Unknown keys and values of the wrong type are mistakes.
 func decode(k *koanf.Koanf, path string, into any) []Mistake {
 	raw, ok := k.Get(path).(map[string]any)
 	if !ok {
@@ -31,7 +30,7 @@ func decode(k *koanf.Koanf, path string, into any) []Mistake {
 		DecodeHook:  convert,
 	}})
 	for _, m := range MistakesOf(path, err) {
-		// Said already, and better.
+		// unknownKeys reports these better.
 		if unknown && strings.HasPrefix(m.Problem, "has invalid keys") {
 			continue
 		}
@@ -46,10 +45,9 @@ var (
 	textType     = reflect.TypeFor[encoding.TextUnmarshaler]()
 )
 
-// convert turns what YAML, the environment and flags hold into what a field
-// takes. The environment has nothing but text: numbers, truth values and lists
-// (with commas) are read from it. The other way round nothing is guessed: a
-// number where a text belongs is a mistake.
+// convert converts a value of YAML, the environment or flags to a field's type.
+// Text, which is all that the environment has, converts to numbers, booleans and
+// comma-separated lists; nothing converts to text.
 func convert(from, to reflect.Value) (any, error) {
 	value := from.Interface()
 	if date, ok := value.(time.Time); ok { // YAML reads an unquoted date as one
@@ -161,7 +159,7 @@ func splitList(text string) []any {
 	return list
 }
 
-// ParseDuration reads a duration as Go writes it, or in days: 90s, 1h30m, 35d.
+// ParseDuration parses a duration in Go's form or in days: 90s, 1h30m, 35d.
 func ParseDuration(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
 		n, err := strconv.ParseInt(days, 10, 64)
@@ -173,8 +171,8 @@ func ParseDuration(text string) (time.Duration, error) {
 	return time.ParseDuration(text)
 }
 
-// FormatDuration writes a duration so that parseDuration reads it, without the
-// zeros that Go puts behind it.
+// FormatDuration returns a duration in the form that ParseDuration accepts,
+// without trailing zero units.
 func FormatDuration(d time.Duration) string {
 	if day := 24 * time.Hour; d != 0 && d%day == 0 {
 		return strconv.FormatInt(int64(d/day), 10) + "d"
@@ -189,9 +187,8 @@ func FormatDuration(d time.Duration) string {
 	return text
 }
 
-// wrongKind is the error of a value that does not belong where it stands. It is
-// put into words where the field's name is known, since that decides whether
-// the value may be shown.
+// wrongKind is the error of a value of the wrong type. describe adds the value,
+// unless the field is a secret.
 type wrongKind struct {
 	want reflect.Type
 	got  any
@@ -225,8 +222,8 @@ func kindName(t reflect.Type) string {
 	return "a value that can be read as " + t.String()
 }
 
-// shown writes a value into a message: bounded, and not at all where the field
-// may hold a secret.
+// shown returns a value for a message: bounded, and hidden if the field may hold
+// a secret.
 func shown(field string, value any) string {
 	switch v := value.(type) {
 	case nil:
@@ -256,7 +253,7 @@ func Bounded(text string) string {
 	return text
 }
 
-// Clean makes a key fit to be shown on a terminal.
+// Clean returns a key made safe for a terminal.
 func Clean(key string) string {
 	for _, r := range key {
 		if !unicode.IsPrint(r) {

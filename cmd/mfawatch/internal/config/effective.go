@@ -13,11 +13,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// hidden stands where a secret is.
+// hidden replaces secrets.
 const hidden = "(hidden)"
 
-// Effective writes a configuration as YAML, with what is left at its default
-// and without any secret.
+// Effective returns the configuration as YAML, with defaults and without secrets.
 func Effective(c *Config) ([]byte, error) {
 	node := mappingNode()
 	for _, section := range []struct {
@@ -48,8 +47,8 @@ func entriesOf[T any](entries map[string]T) map[string]any {
 	return all
 }
 
-// addFields adds a struct's fields under their configuration keys, in the order
-// they are declared. What is empty is left out.
+// addFields adds a struct's fields under their keys, in the order they are
+// declared. Empty fields are left out.
 func addFields(node *yaml.Node, path string, v reflect.Value) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
@@ -142,9 +141,8 @@ func addPair(node *yaml.Node, key string, value *yaml.Node) {
 	node.Content = append(node.Content, textNode(key), value)
 }
 
-// Secret reports whether a field holds a secret itself, and not the name
-// of the file that holds it. It goes by the name, so that it holds for keys
-// that nobody knows, too.
+// Secret reports whether a field holds a secret, rather than the name of a file
+// with one. It decides by name, so that it works for unknown keys, too.
 func Secret(path string) bool {
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	name, _, _ = strings.Cut(name, "[")

@@ -6,13 +6,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// envPrefix begins the variables that configure. A nested key is reached by two
-// underscores: MFAWATCH_JOURNAL__PATH is journal.path, and
+// envPrefix begins the variables that set keys. Two underscores separate nested
+// keys: MFAWATCH_JOURNAL__PATH is journal.path, and
 // MFAWATCH_SINKS__ALERTS__SASL__PASSWORD is sinks.alerts.sasl.password. In the
-// name of a source or sink - is written _.
+// name of a source or sink, _ also matches -.
 const envPrefix = "MFAWATCH_"
 
-// flagKeys are the flags that stand for a key of the configuration.
+// flagKeys maps flags to keys.
 var flagKeys = map[string]string{
 	"http-address": "http.address",
 	"journal":      "journal.path",
@@ -20,19 +20,20 @@ var flagKeys = map[string]string{
 	"log-level":    "log.level",
 }
 
-// AddFlags adds the flags that every command with a configuration has.
+// AddFlags adds the flags of every command with a configuration, and returns the
+// value of --config.
 func AddFlags(flags *pflag.FlagSet) *string {
-	path := flags.StringP("config", "c", "", "the configuration, a YAML `FILE`")
+	path := flags.StringP("config", "c", "", "read the configuration from this YAML `FILE`")
 	flags.String("http-address", "", "serve metrics and health on `HOST:PORT` (http.address)")
 	flags.String("journal", "", "keep the journal in `FILE` (journal.path)")
-	flags.String("log-level", "", "log from this `LEVEL` on: debug, info, warn, error (log.level)")
-	flags.String("log-format", "", "log as `FORMAT`: text or json (log.format)")
+	flags.String("log-level", "", "least `LEVEL` that is logged: debug, info, warn, error (log.level)")
+	flags.String("log-format", "", "`FORMAT` of the log: text or json (log.format)")
 	return path
 }
 
-// envKey is the key that a variable sets, "" for one that is not about the
-// configuration: what the tests use, and what Kubernetes puts into every
-// container beside a Service called mfawatch.
+// envKey returns the key that a variable sets, "" for a variable of the tests, or
+// of Kubernetes, which sets some in every container beside a Service called
+// mfawatch.
 func envKey(file map[string]any, variable string) string {
 	name := strings.TrimPrefix(variable, envPrefix)
 	for _, other := range []string{"TEST_", "PORT_", "SERVICE_"} {
@@ -50,8 +51,8 @@ func envKey(file map[string]any, variable string) string {
 	return strings.Join(parts, ".")
 }
 
-// entryName is the name in the file that a variable means: the name itself, or
-// else the one that differs only in having - where the variable has _.
+// entryName returns the name in the file that a variable names: the same, or the
+// one that has - in place of _.
 func entryName(file map[string]any, section, name string) string {
 	entries, _ := file[section].(map[string]any)
 	if _, ok := entries[name]; ok {

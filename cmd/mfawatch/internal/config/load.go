@@ -25,8 +25,8 @@ func LoadFile(path string, environ []string, flags *pflag.FlagSet) (*Config, err
 	return Load(path, text, environ, flags)
 }
 
-// Load lays the environment over the YAML text, the flags over that, and all of
-// it over the defaults. Its error is an *Error with every mistake.
+// Load merges defaults, YAML text, environment and flags, each overriding the one
+// before. Its error is an *Error with every mistake.
 func Load(name string, text []byte, environ []string, flags *pflag.FlagSet) (*Config, error) {
 	file, err := yaml.Parser().Unmarshal(text)
 	if err != nil {
@@ -72,7 +72,7 @@ func Load(name string, text []byte, environ []string, flags *pflag.FlagSet) (*Co
 	return c, nil
 }
 
-// build makes a Config of what was read, or tells all that is wrong with it.
+// build returns the Config, or every mistake in it.
 func build(k *koanf.Koanf) (*Config, []Mistake) {
 	sources, mistakes := buildEntries(k, "sources", SourceKinds, "sources: {local: {type: files, paths: [trail.json]}}")
 	sinks, more := buildEntries(k, "sinks", SinkKinds, "sinks: {console: {type: stdout}}")
@@ -95,25 +95,20 @@ func build(k *koanf.Koanf) (*Config, []Mistake) {
 	return c, append(mistakes, wrong...)
 }
 
-// A rawMap is a koanf provider of a map as it is.
+// A rawMap is a koanf provider of a map.
 type rawMap map[string]any
 
 func (m rawMap) Read() (map[string]any, error) { return m, nil }
 func (m rawMap) ReadBytes() ([]byte, error)    { return nil, fmt.Errorf("no bytes") }
 
-// validName is what sources and sinks may be called: a metric's label, and with
-// - as _ part of a variable's name.
-var validName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9]+([_-][a-z0-9]+)*$`) })
+// validName is the form of the names of sources and sinks: they are labels of
+// metrics and parts of variables' names.
+var validName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9]+([_-][a-z0-9]+)*$`)
+})
 
-// An Entry is the configuration of one source or sink.
-type Entry interface {
-	// Validate tells all that is wrong: joined errors, each "field: problem",
-	// none with a secret in it.
-	Validate() error
-}
-
-// buildEntries reads one map of entries by name: the type of each says what
-// belongs in the rest of it.
+// buildEntries reads one map of entries by name. The type of an entry decides its
+// other keys.
 func buildEntries[E Entry](k *koanf.Koanf, section string, types map[string]func() E, example string) (map[string]E, []Mistake) {
 	known := slices.Sorted(maps.Keys(types))
 	value := k.Get(section)
@@ -157,7 +152,7 @@ func buildEntries[E Entry](k *koanf.Koanf, section string, types map[string]func
 	return entries, all
 }
 
-// WithoutPath leaves out what an *os.PathError repeats.
+// WithoutPath removes the path and operation of an *os.PathError.
 func WithoutPath(err error) error {
 	if pe, ok := err.(*os.PathError); ok {
 		return pe.Err
@@ -165,9 +160,8 @@ func WithoutPath(err error) error {
 	return err
 }
 
-// YAMLMistake puts what the YAML parser says in one line. It quotes no value,
-// which might be a secret: what is not known to be about the form alone is not
-// repeated.
+// YAMLMistake returns a YAML parser's error on one line. It repeats only errors
+// about the form of the text, so that it quotes no secret.
 func YAMLMistake(err error) string {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
@@ -176,14 +170,14 @@ func YAMLMistake(err error) string {
 	case strings.Contains(text, "cannot unmarshal"):
 		return "want a map of keys to values, such as sources: {…}, got something else"
 	case strings.Contains(text, "unknown anchor"):
-		return "not YAML: a value that begins with * has to stand in quotes"
+		return "not YAML: a value that begins with * needs quotes"
 	case yamlForm().MatchString(text):
 		return "not YAML: " + Bounded(text)
 	}
-	return "not YAML that can be read here: look for values that need quotes"
+	return "not readable as YAML; check for values that need quotes"
 }
 
-// yamlForm is how messages begin that are about the form of the text.
+// yamlForm matches errors about the form of the text.
 var yamlForm = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(line \d+: )?(did not find|could not find|found |mapping key|mapping values|block |control characters|invalid leading|incomplete )`)
 })

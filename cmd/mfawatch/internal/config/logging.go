@@ -5,7 +5,7 @@ import (
 	"log/slog"
 )
 
-// NewLogger returns the logger, and its level, which may be set at any time.
+// NewLogger returns the logger and its level, which may be set at any time.
 func NewLogger(c LogConfig, w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	level := new(slog.LevelVar)
 	level.Set(c.Minimum())
@@ -16,7 +16,7 @@ func NewLogger(c LogConfig, w io.Writer) (*slog.Logger, *slog.LevelVar) {
 	return slog.New(slog.NewTextHandler(w, options)), level
 }
 
-// Minimum returns the level from which on records are logged.
+// Minimum returns the least level that is logged.
 func (c LogConfig) Minimum() (l slog.Level) {
 	_ = l.UnmarshalText([]byte(c.Level)) // one of the four that the configuration allows
 	return l

@@ -14,18 +14,17 @@ import (
 	"github.com/mfawatch/mfawatch/processor/rule"
 )
 
-// A Error refuses a configuration: every mistake in it, each with its
-// field, the value and what would be right.
+// An Error lists every mistake in a configuration, each with its field, the value
+// and the expected form.
 type Error struct {
 	Name     string // where the configuration came from
 	Mistakes []Mistake
 }
 
-// Refuse returns the Error of mistakes in the configuration, or in the command line,
-// that name says.
+// Refuse returns the Error of mistakes in the named configuration or command line.
 func Refuse(name string, mistakes ...Mistake) error { return &Error{name, mistakes} }
 
-// A Mistake is one field that is wrong. The problem holds no secret.
+// A Mistake is one wrong field. The problem holds no secret.
 type Mistake struct{ Field, Problem string }
 
 // String returns the mistake in one line.
@@ -36,7 +35,7 @@ func (m Mistake) String() string {
 	return m.Field + ": " + m.Problem
 }
 
-// Error returns every mistake, on a line of its own where there are several.
+// Error returns every mistake, on separate lines if there are several.
 func (e *Error) Error() string {
 	if len(e.Mistakes) == 1 {
 		return e.Name + ": " + e.Mistakes[0].String()
@@ -49,8 +48,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// MistakesOf takes the tree of errors that decoding and validation make apart,
-// one mistake for each leaf. Fields are told below prefix.
+// MistakesOf returns one mistake for each leaf in a tree of errors of decoding and
+// validation. Fields are prefixed with prefix.
 func MistakesOf(prefix string, err error) []Mistake {
 	switch e := err.(type) { // not errors.As, which would not see the siblings
 	case nil:
@@ -75,12 +74,12 @@ func MistakesOf(prefix string, err error) []Mistake {
 	return []Mistake{{prefix, err.Error()}}
 }
 
-// fieldName is how Validate begins an error: a key, or keys below one another.
+// fieldName is the form of a key in an error of Validate.
 var fieldName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9_]+(\[[0-9]+\])?(\.[a-z0-9_]+(\[[0-9]+\])?)*$`)
 })
 
-// describe says in the words of a configuration what decoding objected to.
+// describe returns an error of decoding in the words of a configuration.
 func describe(field string, err error) string {
 	var unconvertible *mapstructure.UnconvertibleTypeError
 	var parse *mapstructure.ParseError
@@ -96,12 +95,12 @@ func describe(field string, err error) string {
 	return err.Error()
 }
 
-// wanted says which kind of value belongs where another was found.
+// wanted returns the message about a value of the wrong type.
 func wanted(field string, want reflect.Type, got any) string {
 	return fmt.Sprintf("want %s, got %s", kindName(want), shown(field, got))
 }
 
-// unknownKeys finds the keys of raw that t, a struct, has no field for.
+// unknownKeys returns a mistake for each key of raw without a field in t.
 func unknownKeys(prefix string, raw map[string]any, t reflect.Type) []Mistake {
 	known := Keys(t)
 	names := make([]string, 0, len(known))
@@ -133,8 +132,7 @@ func unknownKeys(prefix string, raw map[string]any, t reflect.Type) []Mistake {
 	return all
 }
 
-// Keys lists the configuration keys of a struct, squashed ones among its
-// own.
+// Keys returns the configuration keys of a struct, squashed ones included.
 func Keys(t reflect.Type) map[string]reflect.Type {
 	fields := make(map[string]reflect.Type)
 	for i := range t.NumField() {
@@ -152,7 +150,7 @@ func Keys(t reflect.Type) map[string]reflect.Type {
 	return fields
 }
 
-// Suggestion ends a sentence about an unknown word.
+// Suggestion returns the end of a message about an unknown word.
 func Suggestion(word string, known []string) string { return rule.Suggestion(word, known) }
 
 func join(prefix, field string) string {

@@ -13,25 +13,25 @@ import (
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// An ExpectedConfig is a change announced beforehand. Account, user and actor are
-// each a pattern, a list of them, or a map with not: see rule.Compile.
-type ExpectedConfig struct {
+// A PlannedChange is a change agreed to beforehand. Account, user and actor are
+// each a pattern, a list of patterns, or a map with not: see rule.Compile.
+type PlannedChange struct {
 	Account  any       `koanf:"account"`
 	User     any       `koanf:"user"`
 	Actor    any       `koanf:"actor"`
-	From     time.Time `koanf:"from"` // zero: from ever
+	From     time.Time `koanf:"from"` // zero: no start
 	Until    time.Time `koanf:"until"`
 	Approver string    `koanf:"approver"`
 	Ticket   string    `koanf:"ticket"`
 }
 
-func (e *ExpectedConfig) mistakes(field string) []Mistake {
+func (e *PlannedChange) mistakes(field string) []Mistake {
 	_, wrong := e.compile(field)
 	return wrong
 }
 
-// compile reads the entry.
-func (e *ExpectedConfig) compile(field string) (*exposure.Expected, []Mistake) {
+// compile returns the entry for the policy.
+func (e *PlannedChange) compile(field string) (*exposure.Expected, []Mistake) {
 	match := map[string]any{}
 	for name, value := range map[string]any{"account": e.Account, "user": e.User, "actor": e.Actor} {
 		if value != nil {
@@ -40,7 +40,7 @@ func (e *ExpectedConfig) compile(field string) (*exposure.Expected, []Mistake) {
 	}
 	var all []Mistake
 	if len(match) == 0 {
-		all = append(all, Mistake{field, "want at least one of account, user and actor: an entry that means everybody would silence everything"})
+		all = append(all, Mistake{field, "want at least one of account, user and actor: an entry without them would suppress every alert"})
 	}
 	m, wrong := compile(field, match, nil)
 	if len(match) > 0 {
@@ -60,28 +60,28 @@ func (e *ExpectedConfig) compile(field string) (*exposure.Expected, []Mistake) {
 	return &exposure.Expected{Match: m, From: e.From, Until: e.Until, Approver: e.Approver, Ticket: e.Ticket}, nil
 }
 
-// maxAnnounced bounds the file of expected changes, in bytes.
-const maxAnnounced = 1 << 20
+// maxPlannedChangesFile bounds the file of planned changes, in bytes.
+const maxPlannedChangesFile = 1 << 20
 
-// readAnnounced reads the entries in the file of expected changes.
-func (s *Settings) readAnnounced() []Mistake {
-	s.announced = nil
-	if s.ExpectedFile == "" {
+// readPlannedChangesFile reads the file of planned changes.
+func (s *Settings) readPlannedChangesFile() []Mistake {
+	s.fromFile = nil
+	if s.PlannedChangesFile == "" {
 		return nil
 	}
-	text, err := readBounded(s.ExpectedFile, maxAnnounced)
+	text, err := readBounded(s.PlannedChangesFile, maxPlannedChangesFile)
 	if err != nil {
-		return []Mistake{{"planned_changes_file", fmt.Sprintf("cannot read %s: %v", Clean(s.ExpectedFile), WithoutPath(err))}}
+		return []Mistake{{"planned_changes_file", fmt.Sprintf("cannot read %s: %v", Clean(s.PlannedChangesFile), WithoutPath(err))}}
 	}
-	s.read = sha256.Sum256(text)
-	all := s.parseAnnounced(text)
+	s.fileSum = sha256.Sum256(text)
+	all := s.parsePlannedChanges(text)
 	for i := range all {
-		all[i] = Mistake{"planned_changes_file", Clean(s.ExpectedFile) + ": " + all[i].String()}
+		all[i] = Mistake{"planned_changes_file", Clean(s.PlannedChangesFile) + ": " + all[i].String()}
 	}
 	return all
 }
 
-func (s *Settings) parseAnnounced(text []byte) []Mistake {
+func (s *Settings) parsePlannedChanges(text []byte) []Mistake {
 	file, err := yaml.Parser().Unmarshal(text)
 	if err != nil {
 		return []Mistake{{"", YAMLMistake(err)}}
@@ -91,16 +91,16 @@ func (s *Settings) parseAnnounced(text []byte) []Mistake {
 		return []Mistake{{"", err.Error()}}
 	}
 	var into struct {
-		Expected []ExpectedConfig `koanf:"planned_changes"`
+		Changes []PlannedChange `koanf:"planned_changes"`
 	}
 	if all := decode(k, "", &into); len(all) > 0 {
 		return all
 	}
 	var all []Mistake
-	for i := range into.Expected {
-		all = append(all, into.Expected[i].mistakes(fmt.Sprintf("planned_changes[%d]", i))...)
+	for i := range into.Changes {
+		all = append(all, into.Changes[i].mistakes(fmt.Sprintf("planned_changes[%d]", i))...)
 	}
-	s.announced = into.Expected
+	s.fromFile = into.Changes
 	return all
 }
 
@@ -117,13 +117,13 @@ func readBounded(path string, limit int64) ([]byte, error) {
 	return text, err
 }
 
-// AnnouncedChanged reports whether the file of expected changes differs from what
-// was read, and returns the checksum of what it holds now.
-func (s *Settings) AnnouncedChanged() (sum [sha256.Size]byte, changed bool) {
-	if s.ExpectedFile == "" {
+// PlannedChangesFileChanged reports whether the file of planned changes differs
+// from the loaded one, and returns the checksum of its present content.
+func (s *Settings) PlannedChangesFileChanged() (sum [sha256.Size]byte, changed bool) {
+	if s.PlannedChangesFile == "" {
 		return sum, false
 	}
-	text, _ := readBounded(s.ExpectedFile, maxAnnounced) // a reload names the mistake
+	text, _ := readBounded(s.PlannedChangesFile, maxPlannedChangesFile) // a reload names the mistake
 	sum = sha256.Sum256(text)
-	return sum, sum != s.read
+	return sum, sum != s.fileSum
 }

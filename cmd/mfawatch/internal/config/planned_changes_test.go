@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// The file of expected changes says the same as the configuration, and each
-// mistake in it is named with the file.
-func TestAnnouncedFile(t *testing.T) {
+// The file of planned changes takes the same entries as the configuration, and
+// each of its mistakes names the file.
+func TestPlannedChangesFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "changes.yaml")
 	config := fmt.Appendf(nil, "sources: {local: {type: files, paths: [x]}}\nsinks: {console: {type: stdout}}\nplanned_changes_file: %s\n"+
 		"planned_changes: [{user: bob, until: 2026-05-01T18:00:00Z, approver: ann, ticket: CHG-1}]\n", path)
@@ -22,8 +22,8 @@ func TestAnnouncedFile(t *testing.T) {
 		{"planed_changes: []", "planed_changes: unknown key; did you mean planned_changes?"},
 		{"- {user: eve}", "want a map of keys to values"},
 		{"planned_changes: {user: eve}", "planned_changes: want a list, got a map"},
-		{"planned_changes: [*x]", "not YAML: a value that begins with * has to stand in quotes"},
-		{strings.Repeat("#", maxAnnounced+1), "it has more than 1048576 bytes"},
+		{"planned_changes: [*x]", "not YAML: a value that begins with * needs quotes"},
+		{strings.Repeat("#", maxPlannedChangesFile+1), "it has more than 1048576 bytes"},
 	} {
 		if err := os.WriteFile(path, []byte(c.file), 0o600); err != nil {
 			t.Fatal(err)

@@ -13,56 +13,55 @@ import (
 	"github.com/mfawatch/mfawatch/processor/rule"
 )
 
-// Judgement says when people are told, and how loudly.
-type Judgement struct {
-	Grace         time.Duration    `koanf:"grace"`          // for a replacement, before anybody is told
-	EscalateAfter []time.Duration  `koanf:"escalate_after"` // since the opening, ascending
-	LateAfter     time.Duration    `koanf:"late_after"`     // how old a step is that is told as late
-	Campaign      CampaignConfig   `koanf:"campaign"`
-	Privileged    []map[string]any `koanf:"privileged"` // matchers: who counts for more than others
-	Severity      []SeverityConfig `koanf:"severity"`   // the first that matches decides
-	Expected      []ExpectedConfig `koanf:"planned_changes"`
-	ExpectedFile  string           `koanf:"planned_changes_file"` // more of them, read again when it changes
+// PolicyConfig configures the policy: which events are alerts, when, and how severe.
+type PolicyConfig struct {
+	Grace              time.Duration    `koanf:"grace"`          // for a replacement, before any alert
+	EscalateAfter      []time.Duration  `koanf:"escalate_after"` // since the opening, ascending
+	LateAfter          time.Duration    `koanf:"late_after"`     // age from which a step is marked late
+	Campaign           CampaignConfig   `koanf:"campaign"`
+	Privileged         []map[string]any `koanf:"privileged"` // matchers: users whose alerts are more severe
+	Severity           []SeverityConfig `koanf:"severity"`   // the first that matches decides
+	PlannedChanges     []PlannedChange  `koanf:"planned_changes"`
+	PlannedChangesFile string           `koanf:"planned_changes_file"` // more of them, reloaded when it changes
 
-	announced []ExpectedConfig  // what the file holds
-	read      [sha256.Size]byte // of the file, as it was then
+	fromFile []PlannedChange   // the entries of the file
+	fileSum  [sha256.Size]byte // of the file when it was loaded
 }
 
-// CampaignConfig says when one actor's exposures are told as one.
+// CampaignConfig configures when one actor's exposures become one campaign.
 type CampaignConfig struct {
 	Users  int           `koanf:"users"` // 0: never
 	Within time.Duration `koanf:"within"`
 }
 
-// A SeverityConfig gives alerts another severity.
+// A SeverityConfig is a severity rule.
 type SeverityConfig struct {
 	Match    map[string]any `koanf:"match"`
 	Severity string         `koanf:"severity"`
-	Reason   string         `koanf:"reason"` // which people are told
+	Reason   string         `koanf:"reason"` // shown in the alert
 }
 
-func defaultJudgement() Judgement {
+func defaultPolicy() PolicyConfig {
 	p := exposure.DefaultPolicy()
-	return Judgement{
+	return PolicyConfig{
 		Grace: p.Grace, EscalateAfter: p.EscalateAfter, LateAfter: p.LateAfter,
 		Campaign: CampaignConfig{p.Campaign.Users, p.Campaign.Within},
 	}
 }
 
-// Bounds of the judgement. A grace of hours would be no grace, and a reason
-// stands in every text message.
+// Bounds of the policy. A reason stands in every text message.
 const (
 	maxGrace  = time.Hour
 	maxReason = 120 // bytes
 )
 
-// privilegedFields are those by which somebody may be privileged: who it is, not
-// what was done.
+// privilegedFields are the fields that a privileged matcher may have: those of
+// the user, not of the event.
 var privilegedFields = []string{"account", "account_name", "account_class", "partition", "user", "path"}
 
-// judgementMistakes tells what is wrong with it. It reads the file of expected
+// policyMistakes returns every mistake in the policy. It reads the file of planned
 // changes.
-func (s *Settings) judgementMistakes() []Mistake {
+func (s *Settings) policyMistakes() []Mistake {
 	var all []Mistake
 	bad := func(field, format string, args ...any) {
 		all = append(all, Mistake{field, fmt.Sprintf(format, args...)})
@@ -71,7 +70,7 @@ func (s *Settings) judgementMistakes() []Mistake {
 		field := fmt.Sprintf("escalate_after[%d]", i)
 		switch {
 		case d <= 0:
-			bad(field, "want more than no time, got %s", FormatDuration(d))
+			bad(field, "want a positive duration, got %s", FormatDuration(d))
 		case i > 0 && d <= s.EscalateAfter[i-1]:
 			bad(field, "want the delays in ascending order, got %s after %s", FormatDuration(d), FormatDuration(s.EscalateAfter[i-1]))
 		}
@@ -86,13 +85,13 @@ func (s *Settings) judgementMistakes() []Mistake {
 		bad("grace", "want less than the first of escalate_after, %s, got %s", FormatDuration(s.EscalateAfter[0]), FormatDuration(s.Grace))
 	}
 	if s.LateAfter <= 0 {
-		bad("late_after", "want more than no time, got %s", FormatDuration(s.LateAfter))
+		bad("late_after", "want a positive duration, got %s", FormatDuration(s.LateAfter))
 	}
 	if n := s.Campaign.Users; n < 0 || n == 1 || n > 1000 {
 		bad("campaign.users", "want 2 to 1000 users, or 0 for no campaigns, got %d", n)
 	}
 	if d := s.Campaign.Within; d <= 0 || d > 24*time.Hour {
-		bad("campaign.within", "want more than no time and at most 1d, got %s", FormatDuration(d))
+		bad("campaign.within", "want a positive duration of at most 1d, got %s", FormatDuration(d))
 	}
 	for i, match := range s.Privileged {
 		_, wrong := compile(fmt.Sprintf("privileged[%d]", i), match, privilegedFields)
@@ -105,20 +104,20 @@ func (s *Settings) judgementMistakes() []Mistake {
 		all = append(all, OneOf(field+".severity", r.Severity, rule.Severities...)...)
 		all = append(all, textMistakes(field+".reason", r.Reason, "why, such as sandbox accounts hold nothing")...)
 	}
-	for i := range s.Expected {
-		all = append(all, s.Expected[i].mistakes(fmt.Sprintf("planned_changes[%d]", i))...)
+	for i := range s.PlannedChanges {
+		all = append(all, s.PlannedChanges[i].mistakes(fmt.Sprintf("planned_changes[%d]", i))...)
 	}
-	return append(all, s.readAnnounced()...)
+	return append(all, s.readPlannedChangesFile()...)
 }
 
-// compile reads a matcher, which may have only some of the fields; nil: any.
+// compile returns the matcher. It may name only the given fields; nil: any.
 func compile(field string, match map[string]any, fields []string) (*rule.Matcher, []Mistake) {
 	if len(match) == 0 {
 		return nil, []Mistake{{field, "missing; want at least one field, such as user: \"*-admin\""}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(match)) {
 		if fields != nil && slices.Contains(rule.Fields(), name) && !slices.Contains(fields, name) {
-			return nil, []Mistake{{join(field, name), "does not belong here; want one of " + strings.Join(fields, ", ")}}
+			return nil, []Mistake{{join(field, name), "not allowed here; want one of " + strings.Join(fields, ", ")}}
 		}
 	}
 	m, err := rule.Compile(match)
@@ -131,7 +130,7 @@ func compile(field string, match map[string]any, fields []string) (*rule.Matcher
 	return m, nil
 }
 
-// textMistakes are those of a text that people are told.
+// textMistakes returns the mistakes in a text that is shown in alerts.
 func textMistakes(field, text, want string) []Mistake {
 	switch {
 	case strings.TrimSpace(text) == "":
@@ -144,7 +143,7 @@ func textMistakes(field, text, want string) []Mistake {
 	return nil
 }
 
-// Policy is the judgement as it is carried out. The configuration is sound.
+// Policy returns the policy. The configuration must be valid.
 func (s *Settings) Policy() exposure.Policy {
 	p := exposure.Policy{
 		Grace: s.Grace, EscalateAfter: s.EscalateAfter, LateAfter: s.LateAfter, Retention: s.Retention,
@@ -166,7 +165,7 @@ func (s *Settings) Policy() exposure.Policy {
 			})
 		}
 	}
-	for _, e := range slices.Concat(s.Expected, s.announced) {
+	for _, e := range slices.Concat(s.PlannedChanges, s.fromFile) {
 		if x, wrong := e.compile("planned_changes"); wrong == nil {
 			p.Expected = append(p.Expected, x)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
-// Kinds returns who is behind each sink, by its name.
+// Kinds returns who reads each sink, by its name.
 func (c *Config) Kinds() map[string]route.Kind {
 	kinds := make(map[string]route.Kind, len(c.Sinks))
 	for name, sink := range c.Sinks {
@@ -22,7 +22,7 @@ func (c *Config) Kinds() map[string]route.Kind {
 	return kinds
 }
 
-// routeMistakes tells what is wrong with the routes.
+// routeMistakes returns every mistake in the routes.
 func (c *Config) routeMistakes() []Mistake {
 	var all []Mistake
 	names := slices.Sorted(maps.Keys(c.Sinks))
@@ -32,7 +32,7 @@ func (c *Config) routeMistakes() []Mistake {
 	return all
 }
 
-// Router is who is told what. The configuration is sound.
+// Router returns the router. The configuration must be valid.
 func (c *Config) Router() (*route.Router, error) {
 	zone, err := time.LoadLocation(c.TimeZone)
 	if err != nil {
@@ -41,7 +41,7 @@ func (c *Config) Router() (*route.Router, error) {
 	return route.New(c.Routes, c.Kinds(), c.Policy().Accounts, zone)
 }
 
-// TryRecipients finds those of the routes that their sink does not take.
+// TryRecipients returns an error if sink refuses the recipients of a route.
 func (c *Config) TryRecipients(name string, sink sinks.Sink) error {
 	for i, r := range c.Routes {
 		list := r.Recipients[name]
@@ -56,7 +56,7 @@ func (c *Config) TryRecipients(name string, sink sinks.Sink) error {
 	return nil
 }
 
-// TryAll builds those sinks for which routes have recipients, and no other.
+// TryAll builds each sink that has recipients in a route, and checks them.
 func (c *Config) TryAll(s Deps) error {
 	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
 		if !slices.ContainsFunc(c.Routes, func(r route.Route) bool { return len(r.Recipients[name]) > 0 }) {
@@ -75,7 +75,7 @@ func (c *Config) TryAll(s Deps) error {
 	return nil
 }
 
-// RoutedAlike reports whether a sink is told the same by both configurations.
+// RoutedAlike reports whether both configurations route the same alerts to a sink.
 func RoutedAlike(name string, now, next *Config) bool {
 	if now.TimeZone == next.TimeZone && reflect.DeepEqual(now.Routes, next.Routes) && reflect.DeepEqual(now.Accounts, next.Accounts) && maps.Equal(now.Kinds(), next.Kinds()) {
 		return true
@@ -85,7 +85,7 @@ func RoutedAlike(name string, now, next *Config) bool {
 	return err == nil && err2 == nil && a.Plain(name) && b.Plain(name)
 }
 
-// People says of each sink whether it tells people.
+// People returns whether each sink is a human sink, by its name.
 func (c *Config) People() map[string]bool {
 	people := make(map[string]bool, len(c.Sinks))
 	for name, sink := range c.Sinks {

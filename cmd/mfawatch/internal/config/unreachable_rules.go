@@ -10,20 +10,20 @@ import (
 	"github.com/mfawatch/mfawatch/processor/rule"
 )
 
-// Unreachable tells the rules of severity that can never match, since all that they
-// mean is taken by rules before them. What a rule leaves alone (see
-// exposure.SeverityRule) is there for those behind it.
+// Unreachable returns the severity rules that can never match, since earlier rules
+// cover them. Alerts that a rule skips (see exposure.SeverityRule) stay for later
+// rules.
 func (c *Config) Unreachable() []string {
 	var all []string
 	for i := range c.Severity {
 		var earlier []*rule.Matcher
 		var places []int
 		for k := range c.Severity[:i] {
-			if c.Severity[k].leavesNoneTo(&c.Severity[i]) {
-				earlier, places = append(earlier, c.Severity[k].means()), append(places, k)
+			if c.Severity[k].shadows(&c.Severity[i]) {
+				earlier, places = append(earlier, c.Severity[k].matcher()), append(places, k)
 			}
 		}
-		by := c.Severity[i].means().Covered(earlier)
+		by := c.Severity[i].matcher().Covered(earlier)
 		if by == nil {
 			continue
 		}
@@ -31,16 +31,16 @@ func (c *Config) Unreachable() []string {
 		for k, at := range by {
 			names[k] = fmt.Sprintf("severity[%d]", places[at])
 		}
-		all = append(all, fmt.Sprintf("severity[%d]: can never match: all that it means is taken before by %s", i, strings.Join(names, ", ")))
+		all = append(all, fmt.Sprintf("severity[%d]: can never match: it is covered by %s", i, strings.Join(names, ", ")))
 	}
 	return all
 }
 
 func (r *SeverityConfig) names(field string) bool { _, ok := r.Match[field]; return ok }
 
-// means is what the rule matches: no end, where it does not name the step. The
-// configuration is sound.
-func (r *SeverityConfig) means() *rule.Matcher {
+// matcher returns what the rule matches: no resolution, unless it names the step.
+// The configuration must be valid.
+func (r *SeverityConfig) matcher() *rule.Matcher {
 	match := maps.Clone(r.Match)
 	if !r.names("step") {
 		match["step"] = map[string]any{"not": []any{string(exposure.Resolved)}}
@@ -49,9 +49,9 @@ func (r *SeverityConfig) means() *rule.Matcher {
 	return m
 }
 
-// leavesNoneTo reports whether the rule takes root, and what somebody makes use of,
-// wherever one behind it would.
-func (r *SeverityConfig) leavesNoneTo(next *SeverityConfig) bool {
+// shadows reports whether the rule applies to root and to exploited exposures
+// wherever the later rule next would.
+func (r *SeverityConfig) shadows(next *SeverityConfig) bool {
 	level := func(s *SeverityConfig) int { return slices.Index(rule.Severities, s.Severity) }
 	if r.Severity == string(exposure.Critical) {
 		return true
@@ -61,5 +61,5 @@ func (r *SeverityConfig) leavesNoneTo(next *SeverityConfig) bool {
 	return used && root
 }
 
-// neverRoot reports whether the rule says that it does not mean root.
+// neverRoot reports whether the rule excludes root.
 func (r *SeverityConfig) neverRoot() bool { return r.Match["root"] == false }

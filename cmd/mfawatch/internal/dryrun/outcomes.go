@@ -49,9 +49,9 @@ func WriteJSON(w io.Writer, all []*Alert) error {
 	b := bufio.NewWriter(w)
 	for _, s := range all {
 		if err := output.WriteJSONLine(b, struct {
-			At    time.Time        `json:"at"`
-			Told  []Outcome        `json:"told"`
-			Alert *processor.Alert `json:"alert"`
+			At         time.Time        `json:"at"`
+			Deliveries []Outcome        `json:"deliveries"`
+			Alert      *processor.Alert `json:"alert"`
 		}{s.At, s.Outcomes(), s.Alert}); err != nil {
 			return err
 		}

@@ -1,43 +1,42 @@
-// Package kafka is how a Kafka cluster is reached: brokers, TLS and SASL, the
-// same for the source that reads from one and the sink that writes to one.
+// Package kafka configures access to a Kafka cluster: brokers, TLS and SASL, the same
+// for the source that reads from one and the sink that writes to one.
 package kafka
 
 import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
-// A Config says how to reach a cluster.
+// A Config configures access to a cluster.
 type Config struct {
 	Brokers  []string   `koanf:"brokers"`   // host:port, one or more of the cluster's
-	ClientID string     `koanf:"client_id"` // what the brokers' logs and quotas call us; "mfawatch" if empty
+	ClientID string     `koanf:"client_id"` // in the brokers' logs and quotas; default mfawatch
 	TLS      TLSConfig  `koanf:"tls"`
 	SASL     SASLConfig `koanf:"sasl"`
 }
 
-// A TLSConfig says whom to trust and what to show. Files are read when a
-// connection is made, so that a certificate may be renewed under its name.
+// A TLSConfig turns TLS on. Files are read for each connection, so that a
+// certificate may be renewed in place.
 type TLSConfig struct {
-	Enabled    bool   `koanf:"enabled"`
-	CAFile     string `koanf:"ca_file"`     // PEM; the system's authorities if empty
-	CertFile   string `koanf:"cert_file"`   // PEM, with key_file: our own certificate
-	KeyFile    string `koanf:"key_file"`    // PEM
-	ServerName string `koanf:"server_name"` // the name in the brokers' certificates, where it is not the host's
+	Enabled          bool `koanf:"enabled"`
+	secret.TLSConfig `koanf:",squash"`
 }
 
-// A SASLConfig says who we are. A file that holds a secret is read again for
-// each connection, so that a secret may change under its name.
+// A SASLConfig holds our credentials. A file with a secret is read for each
+// connection, so that a secret may be rotated in place.
 type SASLConfig struct {
 	Mechanism    string `koanf:"mechanism"` // one of Mechanisms; none if empty
 	Username     string `koanf:"username"`
 	Password     string `koanf:"password"`
-	PasswordFile string `koanf:"password_file"` // in the place of password
+	PasswordFile string `koanf:"password_file"` // instead of password
 	Token        string `koanf:"token"`
-	TokenFile    string `koanf:"token_file"` // in the place of token
+	TokenFile    string `koanf:"token_file"` // instead of token
 }
 
 // Mechanisms lists the SASL mechanisms.
@@ -51,9 +50,9 @@ const (
 	mechanismMSK      = "aws-msk-iam"
 )
 
-// Validate tells every mistake in c that can be told without asking a broker.
-// The errors are joined, each of the form "field: problem"; none holds a
-// secret. Files that are named have to be there and readable.
+// Validate returns every mistake that can be found without calling a broker: joined
+// errors, each "field: problem", none with a secret in it. Named files must be
+// readable.
 func (c Config) Validate() error {
 	var errs []error
 	bad := func(field, format string, args ...any) {
@@ -67,8 +66,7 @@ func (c Config) Validate() error {
 			bad(fmt.Sprintf("brokers[%d]", i), "want host:port such as kafka-1.example.net:9092, got %q: %s", b, problem)
 		}
 	}
-	c.TLS.validate(bad)
-	c.SASL.validate(bad)
+	errs = append(errs, c.TLS.validate(), c.SASL.validate(bad))
 	if c.SASL.Mechanism == mechanismMSK && !c.TLS.Enabled {
 		bad("tls.enabled", "want true with sasl.mechanism %s, which brokers offer over TLS alone", mechanismMSK)
 	}
@@ -95,70 +93,41 @@ func brokerProblem(broker string) string {
 	return ""
 }
 
-func (c TLSConfig) validate(bad func(field, format string, args ...any)) {
-	files := [...]struct{ field, path string }{
-		{"tls.ca_file", c.CAFile}, {"tls.cert_file", c.CertFile}, {"tls.key_file", c.KeyFile},
+func (c TLSConfig) validate() error {
+	if c.Enabled {
+		_, err := c.Build()
+		return err
 	}
-	if !c.Enabled {
-		for _, f := range append(files[:], struct{ field, path string }{"tls.server_name", c.ServerName}) {
-			if f.path != "" {
-				bad(f.field, "has no effect without tls.enabled: true")
-			}
-		}
-		return
-	}
-	if (c.CertFile == "") != (c.KeyFile == "") {
-		if c.CertFile == "" {
-			bad("tls.cert_file", "missing; tls.key_file needs its certificate")
-		} else {
-			bad("tls.key_file", "missing; tls.cert_file needs its key")
-		}
-		return
-	}
-	// What lies in the files is looked at only if all are given soundly.
-	if _, err := c.build(); err != nil {
-		errs := []error{err}
-		if joined, ok := err.(interface{ Unwrap() []error }); ok {
-			errs = joined.Unwrap()
-		}
-		for _, err := range errs {
-			var f *fileError
-			if errors.As(err, &f) {
-				bad(f.field, "%v", f.err)
-			}
+	var errs []error
+	for _, f := range []struct{ field, value string }{
+		{"ca_file", c.CAFile}, {"cert_file", c.CertFile}, {"key_file", c.KeyFile}, {"server_name", c.ServerName},
+	} {
+		if f.value != "" {
+			errs = append(errs, fmt.Errorf("tls.%s: has no effect without tls.enabled: true", f.field))
 		}
 	}
+	return errors.Join(errs...)
 }
 
-func (c SASLConfig) validate(bad func(field, format string, args ...any)) {
+func (c SASLConfig) validate(bad func(field, format string, args ...any)) error {
+	users := []string{mechanismPlain, mechanismSCRAM256, mechanismSCRAM512}
 	fields := []struct {
 		name  string
 		set   bool
 		mechs []string // that use it
 	}{
-		{"username", c.Username != "", []string{mechanismPlain, mechanismSCRAM256, mechanismSCRAM512}},
-		{"password", c.Password != "", []string{mechanismPlain, mechanismSCRAM256, mechanismSCRAM512}},
-		{"password_file", c.PasswordFile != "", []string{mechanismPlain, mechanismSCRAM256, mechanismSCRAM512}},
+		{"username", c.Username != "", users},
+		{"password", c.Password != "", users},
+		{"password_file", c.PasswordFile != "", users},
 		{"token", c.Token != "", []string{mechanismOAuth}},
 		{"token_file", c.TokenFile != "", []string{mechanismOAuth}},
 	}
-	known := c.Mechanism == ""
-	for _, m := range Mechanisms {
-		known = known || m == c.Mechanism
-	}
-	if !known {
+	if c.Mechanism != "" && !slices.Contains(Mechanisms, c.Mechanism) {
 		bad("sasl.mechanism", "unknown %q; known are %s", c.Mechanism, strings.Join(Mechanisms, ", "))
-		return
+		return nil
 	}
 	for _, f := range fields {
-		if !f.set {
-			continue
-		}
-		used := false
-		for _, m := range f.mechs {
-			used = used || m == c.Mechanism
-		}
-		if !used {
+		if f.set && !slices.Contains(f.mechs, c.Mechanism) {
 			bad("sasl."+f.name, "has no effect with sasl.mechanism %q; it belongs to %s", c.Mechanism, strings.Join(f.mechs, ", "))
 		}
 	}
@@ -167,52 +136,17 @@ func (c SASLConfig) validate(bad func(field, format string, args ...any)) {
 		if c.Username == "" {
 			bad("sasl.username", "missing; sasl.mechanism %s needs one", c.Mechanism)
 		}
-		secret{"sasl.password", c.Password, "sasl.password_file", c.PasswordFile}.validate(bad)
+		return secretMistake("sasl.password", c.Password, c.PasswordFile)
 	case mechanismOAuth:
-		secret{"sasl.token", c.Token, "sasl.token_file", c.TokenFile}.validate(bad)
+		return secretMistake("sasl.token", c.Token, c.TokenFile)
 	}
+	return nil
 }
 
-// A secret stands in the configuration itself or, better, in a file.
-type secret struct{ field, value, fileField, file string }
-
-func (s secret) validate(bad func(field, format string, args ...any)) {
-	switch {
-	case s.value == "" && s.file == "":
-		bad(s.fileField, "missing; want the path of a file that holds the secret")
-	case s.value != "" && s.file != "":
-		bad(s.fileField, "set beside %s; want one of them", s.field)
-	case s.file != "":
-		if _, err := s.read(); err != nil {
-			var f *fileError
-			if errors.As(err, &f) {
-				bad(f.field, "%v", f.err)
-			}
-		}
+func secretMistake(field, text, path string) error {
+	if text == "" && path == "" {
+		return fmt.Errorf("%s_file: missing; want the path of a file that holds the secret", field)
 	}
+	_, err := secret.Read(field, text, path)
+	return err
 }
-
-// read is the secret as it is now, without the line end that editors leave.
-func (s secret) read() (string, error) {
-	if s.file == "" {
-		return s.value, nil
-	}
-	text, err := os.ReadFile(s.file)
-	if err != nil {
-		return "", &fileError{s.fileField, err}
-	}
-	value := strings.TrimRight(string(text), "\r\n")
-	if value == "" {
-		return "", &fileError{s.fileField, fmt.Errorf("%s is empty", s.file)}
-	}
-	return value, nil
-}
-
-// A fileError is about a file that a field names.
-type fileError struct {
-	field string
-	err   error
-}
-
-func (e *fileError) Error() string { return e.field + ": " + e.err.Error() }
-func (e *fileError) Unwrap() error { return e.err }

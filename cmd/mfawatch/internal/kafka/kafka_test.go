@@ -25,6 +25,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
+
+	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -260,12 +262,12 @@ func TestTLS(t *testing.T) {
 		tls  TLSConfig
 		ok   bool
 	}{
-		{"both sides", TLSConfig{true, serverFile, clientFile, clientKey, "broker.test"}, true},
-		{"another authority", TLSConfig{true, otherFile, clientFile, clientKey, "broker.test"}, false},
-		{"the system's authorities", TLSConfig{true, "", clientFile, clientKey, "broker.test"}, false},
-		{"another host", TLSConfig{true, serverFile, clientFile, clientKey, ""}, false},
-		{"no certificate of ours", TLSConfig{true, serverFile, "", "", "broker.test"}, false},
-		{"a certificate that is not trusted", TLSConfig{true, serverFile, otherFile, otherKey, "broker.test"}, false},
+		{"both sides", TLSConfig{true, secret.TLSConfig{CAFile: serverFile, CertFile: clientFile, KeyFile: clientKey, ServerName: "broker.test"}}, true},
+		{"another authority", TLSConfig{true, secret.TLSConfig{CAFile: otherFile, CertFile: clientFile, KeyFile: clientKey, ServerName: "broker.test"}}, false},
+		{"the system's authorities", TLSConfig{true, secret.TLSConfig{CAFile: "", CertFile: clientFile, KeyFile: clientKey, ServerName: "broker.test"}}, false},
+		{"another host", TLSConfig{true, secret.TLSConfig{CAFile: serverFile, CertFile: clientFile, KeyFile: clientKey, ServerName: ""}}, false},
+		{"no certificate of ours", TLSConfig{true, secret.TLSConfig{CAFile: serverFile, CertFile: "", KeyFile: "", ServerName: "broker.test"}}, false},
+		{"a certificate that is not trusted", TLSConfig{true, secret.TLSConfig{CAFile: serverFile, CertFile: otherFile, KeyFile: otherKey, ServerName: "broker.test"}}, false},
 		{"none", TLSConfig{}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -320,14 +322,14 @@ func TestValidate(t *testing.T) {
 		{with(SASLConfig{Mechanism: "oauthbearer", Password: secretWord}), []string{`sasl.password: has no effect with sasl.mechanism "oauthbearer"; it belongs to plain`, "sasl.token_file: missing"}},
 		{with(SASLConfig{Password: secretWord}), []string{`sasl.password: has no effect with sasl.mechanism ""`}},
 		{with(SASLConfig{Mechanism: "aws-msk-iam"}), []string{"tls.enabled: want true with sasl.mechanism aws-msk-iam"}},
-		{withTLS(TLSConfig{CAFile: "x"}), []string{"tls.ca_file: has no effect without tls.enabled: true"}},
-		{withTLS(TLSConfig{Enabled: true, CertFile: certFile}), []string{"tls.key_file: missing"}},
-		{withTLS(TLSConfig{Enabled: true, KeyFile: keyFile}), []string{"tls.cert_file: missing"}},
-		{withTLS(TLSConfig{Enabled: true, CAFile: "/does/not/exist", CertFile: certFile, KeyFile: "/nor/this"}), []string{
+		{withTLS(TLSConfig{TLSConfig: secret.TLSConfig{CAFile: "x"}}), []string{"tls.ca_file: has no effect without tls.enabled: true"}},
+		{withTLS(TLSConfig{Enabled: true, TLSConfig: secret.TLSConfig{CertFile: certFile}}), []string{"tls.key_file: missing"}},
+		{withTLS(TLSConfig{Enabled: true, TLSConfig: secret.TLSConfig{KeyFile: keyFile}}), []string{"tls.cert_file: missing"}},
+		{withTLS(TLSConfig{Enabled: true, TLSConfig: secret.TLSConfig{CAFile: "/does/not/exist", CertFile: certFile, KeyFile: "/nor/this"}}), []string{
 			"tls.ca_file: open /does/not/exist", "tls.key_file: open /nor/this"}},
-		{withTLS(TLSConfig{Enabled: true, CAFile: junk}), []string{"tls.ca_file: " + junk + " holds no certificate in PEM"}},
-		{withTLS(TLSConfig{Enabled: true, CAFile: certFile, CertFile: certFile, KeyFile: otherKey}), []string{"tls.cert_file: tls: private key does not match"}},
-		{withTLS(TLSConfig{Enabled: true, CAFile: certFile, CertFile: certFile, KeyFile: keyFile}), nil},
+		{withTLS(TLSConfig{Enabled: true, TLSConfig: secret.TLSConfig{CAFile: junk}}), []string{"tls.ca_file: no certificate in PEM in " + junk}},
+		{withTLS(TLSConfig{Enabled: true, TLSConfig: secret.TLSConfig{CAFile: certFile, CertFile: certFile, KeyFile: otherKey}}), []string{"tls.cert_file: tls: private key does not match"}},
+		{withTLS(TLSConfig{Enabled: true, TLSConfig: secret.TLSConfig{CAFile: certFile, CertFile: certFile, KeyFile: keyFile}}), nil},
 	} {
 		err := tt.config.Validate()
 		var got []string

@@ -3,11 +3,8 @@ package kafka
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"time"
 
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -17,14 +14,15 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
-// dialTimeout is how long a broker may take to accept a connection, TLS
-// included.
+// dialTimeout bounds a connection attempt, TLS included.
 const dialTimeout = 10 * time.Second
 
-// Options makes of c what a client needs to reach the cluster. It asks no
-// broker. The options may be used for several clients.
+// Options returns the options of clients of the cluster. It calls no broker. Several
+// clients may use the options.
 func (c Config) Options() ([]kgo.Opt, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -48,45 +46,13 @@ func (c Config) Options() ([]kgo.Opt, error) {
 
 // dial connects with the certificates as they are on disk now.
 func (c TLSConfig) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	config, err := c.build()
+	config, err := c.Build()
 	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	return (&tls.Dialer{Config: config}).DialContext(ctx, network, address)
-}
-
-func (c TLSConfig) build() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
-	var errs []error
-	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		config.RootCAs = x509.NewCertPool()
-		switch {
-		case err != nil:
-			errs = append(errs, &fileError{"tls.ca_file", err})
-		case !config.RootCAs.AppendCertsFromPEM(pem):
-			errs = append(errs, &fileError{"tls.ca_file", fmt.Errorf("%s holds no certificate in PEM", c.CAFile)})
-		}
-	}
-	if c.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-		switch {
-		case err == nil:
-			config.Certificates = []tls.Certificate{cert}
-		case isPath(err, c.KeyFile):
-			errs = append(errs, &fileError{"tls.key_file", err})
-		default:
-			errs = append(errs, &fileError{"tls.cert_file", err})
-		}
-	}
-	return config, errors.Join(errs...)
-}
-
-func isPath(err error, path string) bool {
-	var pe *os.PathError
-	return errors.As(err, &pe) && pe.Path == path
 }
 
 func (c SASLConfig) options() ([]kgo.Opt, error) {
@@ -101,16 +67,15 @@ func (c SASLConfig) options() ([]kgo.Opt, error) {
 }
 
 func (c SASLConfig) mechanism() (sasl.Mechanism, error) {
-	password := secret{"sasl.password", c.Password, "sasl.password_file", c.PasswordFile}
-	token := secret{"sasl.token", c.Token, "sasl.token_file", c.TokenFile}
+	password := func() (string, error) { return secret.Read("sasl.password", c.Password, c.PasswordFile) }
 	scramAuth := func(context.Context) (scram.Auth, error) {
-		pass, err := password.read()
+		pass, err := password()
 		return scram.Auth{User: c.Username, Pass: pass}, err
 	}
 	switch c.Mechanism {
 	case mechanismPlain:
 		return plain.Plain(func(context.Context) (plain.Auth, error) {
-			pass, err := password.read()
+			pass, err := password()
 			return plain.Auth{User: c.Username, Pass: pass}, err
 		}), nil
 	case mechanismSCRAM256:
@@ -119,7 +84,7 @@ func (c SASLConfig) mechanism() (sasl.Mechanism, error) {
 		return scram.Sha512(scramAuth), nil
 	case mechanismOAuth:
 		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
-			t, err := token.read()
+			t, err := secret.Read("sasl.token", c.Token, c.TokenFile)
 			return oauth.Auth{Token: t}, err
 		}), nil
 	case mechanismMSK:
@@ -128,10 +93,10 @@ func (c SASLConfig) mechanism() (sasl.Mechanism, error) {
 	return nil, fmt.Errorf("sasl.mechanism: unknown %q", c.Mechanism)
 }
 
-// msk signs with whatever credentials AWS's own tools would find here:
-// environment, shared files, a role of the container or the machine. They are
-// looked for when a connection is made, and kept until they expire. The region
-// is told by the broker's name, else by AWS_REGION.
+// msk signs with the credentials that AWS's own tools would find: environment,
+// shared files, a role of the container or the machine. They are resolved at the
+// first connection, and cached until they expire. The region is that of the
+// broker's name, else AWS_REGION.
 func msk() (sasl.Mechanism, error) {
 	config, err := awsconfig.LoadDefaultConfig(context.Background())
 	if err != nil {

@@ -1,3 +1,3 @@
-// Package output writes what commands print: tables, fields, numbers, JSON lines and a
-// progress bar. Text of others is made fit for a terminal.
+// Package output writes the tables, fields, numbers, JSON lines and the progress bar
+// of commands. It removes control characters from untrusted text.
 package output

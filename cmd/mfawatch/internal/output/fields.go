@@ -10,8 +10,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
-// WriteFields writes what is known of one thing, and a text of several lines at
-// the end, fit for a terminal.
+// WriteFields writes the fields of one item, and a text of several lines at the
+// end, without control characters.
 func WriteFields(w io.Writer, fields [][2]string, last string, text []byte) error {
 	var b strings.Builder
 	for _, f := range fields {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Count writes a number with its noun.
+// Count returns a number with its noun.
 func Count(n int64, noun string) string {
 	switch {
 	case n == 1:
@@ -20,7 +20,7 @@ func Count(n int64, noun string) string {
 	return Grouped(n) + " " + noun + "s"
 }
 
-// Grouped writes a number with commas between the thousands.
+// Grouped returns a number with commas between the thousands.
 func Grouped(n int64) string {
 	digits := fmt.Sprint(n)
 	var b strings.Builder
@@ -33,7 +33,7 @@ func Grouped(n int64) string {
 	return b.String()
 }
 
-// ByteSize writes a number of bytes with three digits or so.
+// ByteSize returns a number of bytes with about three digits.
 func ByteSize(n int64) string {
 	size, unit := float64(n), "B"
 	for _, next := range []string{"kB", "MB", "GB", "TB"} {

@@ -8,17 +8,17 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// A Progress shows on a terminal how far a scan has come; anywhere else it
-// shows nothing. It may be used from several goroutines at once.
+// A Progress shows the progress of a scan on a terminal, and nothing elsewhere. Its
+// methods are safe for concurrent use.
 type Progress struct {
 	bar *progressbar.ProgressBar
 
 	mu      sync.Mutex
 	total   int64
-	endless bool // something is read whose size nobody knows
+	endless bool // an input has no known size
 }
 
-// NewProgress returns a progress on stderr, which shows nothing where that is no
+// NewProgress returns a progress on stderr, which shows nothing unless that is a
 // terminal.
 func NewProgress(stderr io.Writer) *Progress {
 	if !IsTerminal(stderr) {
@@ -36,7 +36,7 @@ func NewProgress(stderr io.Writer) *Progress {
 	)}
 }
 
-// Expect makes the way longer by so many bytes, or endless if n is negative.
+// Expect adds n bytes to the total, or makes it unknown if n is negative.
 func (p *Progress) Expect(n int64) {
 	if p.bar == nil {
 		return
@@ -54,7 +54,7 @@ func (p *Progress) Expect(n int64) {
 	}
 }
 
-// Known says that no more is to be expected.
+// Known marks the total as complete.
 func (p *Progress) Known() {
 	if p.bar == nil {
 		return
@@ -73,7 +73,7 @@ func (p *Progress) Add(n int) {
 	}
 }
 
-// Finish takes the bar off the screen.
+// Finish removes the bar.
 func (p *Progress) Finish() {
 	if p.bar != nil {
 		_ = p.bar.Finish()

@@ -19,7 +19,7 @@ type Row struct {
 	Cells    []string
 }
 
-// UserName returns a user's name, fit for a table.
+// UserName returns a user's name for a table.
 func UserName(user string, root bool) string {
 	switch {
 	case root:
@@ -71,8 +71,8 @@ func colour(s exposure.Severity) string {
 	return "\x1b[2m"
 }
 
-// Cell makes a text of somebody else's fit for a table: nothing that steers a
-// terminal, and not too wide.
+// Cell returns untrusted text for a table, without control characters and at most
+// width columns wide.
 func Cell(text string, width int) string {
 	text = safetext.Clean(text, 4*width)
 	if uniseg.StringWidth(text) <= width {
@@ -87,7 +87,7 @@ func Cell(text string, width int) string {
 	return b.String() + "…"
 }
 
-// Span writes how long something lasted with two units: 45s, 3m10s, 2h5m, 3d4h.
+// Span returns a duration with two units: 45s, 3m10s, 2h5m, 3d4h.
 func Span(d time.Duration) string {
 	d = d.Round(time.Second)
 	units := []struct {

@@ -1,4 +1,5 @@
-// Package service is the running pipeline. New builds it from a configuration, Run runs
-// it until its context is done, Reload changes what differs while it runs, and Close
-// closes what is open, the journal last. It serves nothing over HTTP: see package web.
+// Package service is the running pipeline: it builds the journal, the processor,
+// the sources and the sinks of a configuration, starts and supervises them,
+// reloads, and stops them in order. A task runs in the background; a supervisor
+// restarts it when it fails.
 package service

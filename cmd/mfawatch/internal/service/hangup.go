@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// onHangup calls reopen at every SIGHUP until ctx is done.
-func onHangup(ctx context.Context, reopen func()) error {
+// onHangup calls f at every SIGHUP until ctx is done.
+func onHangup(ctx context.Context, f func()) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -17,7 +17,7 @@ func onHangup(ctx context.Context, reopen func()) error {
 		case <-ctx.Done():
 			return nil
 		case <-signals:
-			reopen()
+			f()
 		}
 	}
 }

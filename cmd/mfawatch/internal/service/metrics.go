@@ -5,8 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// metrics counts what the pipeline does about parts that fail, and about the
-// configuration that is read again.
+// metrics counts restarts of tasks and reloads of the configuration.
 type metrics struct {
 	sourceUp       *prometheus.GaugeVec
 	sourceRestarts *prometheus.CounterVec
@@ -26,17 +25,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		sourceUp: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_source_up",
-			Help: "Whether a source runs (1), or failed and waits to be started again (0)."}, []string{"source"}),
+			Help: "Whether a source runs (1), or failed and waits for its restart (0)."}, []string{"source"}),
 		sourceRestarts: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_source_restarts_total",
-			Help: "How often a source was started again after it had failed."}, []string{"source"}),
+			Help: "Restarts of a source after a failure."}, []string{"source"}),
 		sinkRestarts: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_restarts_total",
-			Help: "How often the dispatcher of a sink was started again after it had failed."}, []string{"sink"}),
+			Help: "Restarts of a sink's worker after a failure."}, []string{"sink"}),
 		reloads: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_config_reloads_total",
-			Help: "How often the configuration was read again, by what came of it."}, []string{"result"}),
+			Help: "Reloads of the configuration, by result."}, []string{"result"}),
 		reloadSuccess: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_config_last_reload_successful",
-			Help: "Whether the configuration that was read last is in effect (1), or was refused (0)."}),
+			Help: "Whether the configuration read last is in effect (1), or was refused (0)."}),
 		reloadTime: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_config_last_reload_success_timestamp_seconds",
-			Help: "When a configuration came into effect last, in seconds since 1970."}),
+			Help: "When the configuration in effect was loaded, in seconds since 1970."}),
 	}
 	for _, result := range []string{reloadDone, reloadRefused} {
 		m.reloads.WithLabelValues(result)
@@ -46,7 +45,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
-// forgetSource and forgetSink take away the series of what is gone.
+// forgetSource and forgetSink delete the series of a removed source or sink.
 func (m *metrics) forgetSource(name string) {
 	m.sourceUp.DeleteLabelValues(name)
 	m.sourceRestarts.DeleteLabelValues(name)
@@ -54,7 +53,7 @@ func (m *metrics) forgetSource(name string) {
 
 func (m *metrics) forgetSink(name string) { m.sinkRestarts.DeleteLabelValues(name) }
 
-// reloaded counts a configuration that was read again.
+// reloaded counts a reload.
 func (m *metrics) reloaded(err error) {
 	if err != nil {
 		m.reloads.WithLabelValues(reloadRefused).Inc()
@@ -67,9 +66,9 @@ func (m *metrics) reloaded(err error) {
 }
 
 var sinkUpDesc = prometheus.NewDesc("mfawatch_sink_up",
-	"Whether a sink gets its alerts told (1), or keeps failing (0).", []string{"sink"}, nil)
+	"Whether a sink delivers its alerts (1), or keeps failing (0).", []string{"sink"}, nil)
 
-// A sinkCollector asks the sinks when it is scraped.
+// A sinkCollector reads the state of the sinks at each scrape.
 type sinkCollector struct{ p *Pipeline }
 
 func (c sinkCollector) Describe(ch chan<- *prometheus.Desc) { ch <- sinkUpDesc }

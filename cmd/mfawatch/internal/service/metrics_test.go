@@ -19,7 +19,7 @@ func TestMetricsLint(t *testing.T) {
 	m.sourceRestarts.WithLabelValues("trail")
 	m.sinkRestarts.WithLabelValues("audit")
 	sink := &servedSink{name: "audit"}
-	sink.dispatcher.Store(new(dispatch.Worker))
+	sink.worker.Store(new(dispatch.Worker))
 	reg.MustRegister(sinkCollector{&Pipeline{sinks: map[string]*servedSink{"audit": sink}}})
 	problems, err := testutil.GatherAndLint(reg)
 	problems = slices.DeleteFunc(problems, func(p promlint.Problem) bool { return !strings.HasPrefix(p.Metric, "mfawatch_") })

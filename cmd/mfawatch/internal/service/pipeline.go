@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -22,22 +24,22 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
-// A Pipeline is the service: everything of a configuration, built and joined in
-// the order in which data flows.
+// A Pipeline is the service: the journal, the processor, the sources and the
+// sinks of one configuration.
 type Pipeline struct {
-	around   config.Deps
+	deps     config.Deps
 	log      *slog.Logger
 	registry *prometheus.Registry
 	metrics  *metrics
 	journal  *journal.Journal
-	counted  *countedJournal
+	cached   *cachedJournal
 	folding  *folding
 
-	changing sync.Mutex // held while parts start, change or stop
+	changing sync.Mutex // held while tasks start, change or stop
 	intake   context.Context
 	working  context.Context
 	fail     context.CancelCauseFunc        // ends Run with an error
-	load     func() (*config.Config, error) // reads the configuration again; nil: there is none to read
+	load     func() (*config.Config, error) // reads the configuration again; nil: no reload
 
 	mu      sync.Mutex     // guards what follows; never held for long
 	config  *config.Config // in effect
@@ -45,19 +47,19 @@ type Pipeline struct {
 	sinks   map[string]*servedSink
 }
 
-// A folding is the processor as a part that is started and stopped.
+// A folding is the processor as a task.
 type folding struct {
 	processor *processor.Processor
-	part
+	task
 }
 
-// New builds what c says, or nothing. It asks nobody on the network, so
-// that one that is away does not keep the others from starting. The caller
-// closes the pipeline. load reads the configuration again for a reload; nil: there
-// is none to read.
-func New(c *config.Config, s config.Deps, reg *prometheus.Registry, load func() (*config.Config, error)) (_ *Pipeline, err error) {
+// New builds the pipeline of c, or nothing. It sends nothing over the network, so
+// that a server that is down does not keep the rest from starting. The caller
+// closes the pipeline. A reload calls load to read the configuration again; nil:
+// reloads are refused.
+func New(c *config.Config, d config.Deps, reg *prometheus.Registry, load func() (*config.Config, error)) (_ *Pipeline, err error) {
 	p := &Pipeline{
-		around: s, log: s.Log, registry: reg, metrics: newMetrics(reg), config: c, load: load,
+		deps: d, log: d.Log, registry: reg, metrics: newMetrics(reg), config: c, load: load,
 		sources: make(map[string]*supervised), sinks: make(map[string]*servedSink),
 	}
 	defer func() {
@@ -65,13 +67,16 @@ func New(c *config.Config, s config.Deps, reg *prometheus.Registry, load func() 
 			err = errors.Join(err, p.Close())
 		}
 	}()
-	p.journal, err = journal.Open(c.Journal.Path, journal.Options{Logger: s.Log, Registerer: reg, Retention: c.Retention})
+	if folder := filepath.Dir(c.Journal.Path); !isFolder(folder) {
+		return nil, config.Refuse("journal.path", config.Mistake{Problem: fmt.Sprintf("there is no folder %q; create it, or name another file", folder)})
+	}
+	p.journal, err = journal.Open(c.Journal.Path, journal.Options{Logger: d.Log, Registerer: reg, Retention: c.Retention})
 	if err != nil {
 		return nil, err
 	}
-	p.counted = &countedJournal{Journal: p.journal}
-	p.around.Places = p.journal
-	p.folding = &folding{processor: processor.New(p.journal, processor.Options{Logger: s.Log, Registerer: reg, Policy: c.Policy()})}
+	p.cached = &cachedJournal{Journal: p.journal}
+	p.deps.Offsets = p.journal
+	p.folding = &folding{processor: processor.New(p.journal, processor.Options{Logger: d.Log, Registerer: reg, Policy: c.Policy()})}
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		if p.sources[name], err = p.newSource(name, c); err != nil {
 			return nil, err
@@ -87,8 +92,15 @@ func New(c *config.Config, s config.Deps, reg *prometheus.Registry, load func() 
 	return p, nil
 }
 
+// isFolder reports whether path is a folder. A journal in a folder that a typing
+// error made would start empty, and every alert would be sent again.
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
 func (p *Pipeline) newSource(name string, c *config.Config) (*supervised, error) {
-	source, err := c.Sources[name].Build(name, p.around)
+	source, err := c.Sources[name].Build(name, p.deps)
 	if err != nil {
 		return nil, fmt.Errorf("sources.%s: %w", name, err)
 	}
@@ -96,9 +108,9 @@ func (p *Pipeline) newSource(name string, c *config.Config) (*supervised, error)
 }
 
 func (p *Pipeline) newSink(name string, c *config.Config) (*servedSink, error) {
-	around := p.around
-	around.Wording = c.Wording()
-	sink, err := c.Sinks[name].Build(around)
+	deps := p.deps
+	deps.Wording = c.Wording()
+	sink, err := c.Sinks[name].Build(deps)
 	if err != nil {
 		return nil, fmt.Errorf("sinks.%s: %w", name, err)
 	}
@@ -110,8 +122,8 @@ func (p *Pipeline) newSink(name string, c *config.Config) (*servedSink, error) {
 		config.CloseSink(sink)
 		return nil, err
 	}
-	o := dispatch.Options{Logger: p.log, Drain: c.Drain, Router: router, Delivery: c.Sinks[name].Delivery()}
-	s, err := newServedSink(name, sink, p.counted, o, p.metrics)
+	o := dispatch.Options{Logger: p.log, Drain: c.ShutdownTimeout, Router: router, Delivery: c.Sinks[name].Delivery()}
+	s, err := newServedSink(name, sink, p.cached, o, p.metrics)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sinks.%s: %w", name, err), s.Close())
 	}
@@ -123,12 +135,12 @@ func (p *Pipeline) Handle(ctx context.Context, d processor.Delivery) error {
 	return p.folding.processor.Handle(ctx, d)
 }
 
-// Again has a source read what a message names that it gave up.
+// Again has a source read the objects of a quarantined message.
 func (p *Pipeline) Again(ctx context.Context, source, message string) error {
 	p.mu.Lock()
 	s := p.sources[source]
 	p.mu.Unlock()
-	err := errors.New("no such source is in the configuration any more")
+	err := errors.New("the configuration has no such source any more")
 	if s != nil {
 		if r, ok := s.source.(interface {
 			Again(ctx context.Context, h processor.Handler, message string) error
@@ -137,7 +149,7 @@ func (p *Pipeline) Again(ctx context.Context, source, message string) error {
 		}
 	}
 	if err != nil {
-		p.log.Warn("message that was given up still cannot be read", "source", source, "err", err)
+		p.log.Warn("quarantined message still cannot be read", "source", source, "err", err)
 	}
 	return err
 }
@@ -152,8 +164,8 @@ func (p *Pipeline) Config() *config.Config {
 // Journal returns the journal, which is open until the pipeline is closed.
 func (p *Pipeline) Journal() *journal.Journal { return p.journal }
 
-// Stats returns what the journal holds for each sink. It may be a moment old.
-func (p *Pipeline) Stats() (journal.Stats, error) { return p.counted.Stats() }
+// Stats returns the journal's stats of at most 200 ms ago.
+func (p *Pipeline) Stats() (journal.Stats, error) { return p.cached.Stats() }
 
 // Sinks returns the names of the sinks as they are now, sorted.
 func (p *Pipeline) Sinks() []string {
@@ -162,14 +174,15 @@ func (p *Pipeline) Sinks() []string {
 	return slices.Sorted(maps.Keys(p.sinks))
 }
 
-// served is the sinks as they are now, by name.
+// served returns the sinks as they are now, sorted by name.
 func (p *Pipeline) served() []*servedSink {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return inOrder(p.sinks)
 }
 
-func (p *Pipeline) read() []*supervised {
+// supervised returns the sources as they are now, sorted by name.
+func (p *Pipeline) supervised() []*supervised {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return inOrder(p.sources)
@@ -183,7 +196,7 @@ func inOrder[T any](parts map[string]T) []T {
 	return all
 }
 
-// Gather joins the metrics of every part.
+// Gather returns the metrics of the pipeline and of every sink.
 func (p *Pipeline) Gather() ([]*dto.MetricFamily, error) {
 	all := prometheus.Gatherers{p.registry}
 	for _, s := range p.served() {
@@ -192,7 +205,7 @@ func (p *Pipeline) Gather() ([]*dto.MetricFamily, error) {
 	return all.Gather()
 }
 
-// Ready yields each part by its name, and why it is not ready; nil: it is.
+// Ready yields each part by name with why it is not ready, nil if it is.
 func (p *Pipeline) Ready(yield func(part string, err error) bool) {
 	if !yield("processor", p.folding.processor.Ready()) {
 		return
@@ -202,16 +215,16 @@ func (p *Pipeline) Ready(yield func(part string, err error) bool) {
 			return
 		}
 	}
-	for _, s := range p.read() {
+	for _, s := range p.supervised() {
 		if !yield("source "+s.name, s.Ready()) {
 			return
 		}
 	}
 }
 
-// Run runs until ctx is done. Then the sources stop and let what is being
-// handled finish, and sends under way get the drain time. What is journalled and not told by then is told by the
-// next Run.
+// Run runs until ctx is done. Then the sources stop, deliveries in progress
+// finish, and sends in flight get the shutdown timeout. The next Run delivers the
+// alerts that are left.
 func (p *Pipeline) Run(ctx context.Context) error {
 	last := context.WithoutCancel(ctx)
 	working, stopWorking := context.WithCancel(last)
@@ -226,18 +239,18 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	for _, s := range p.served() {
 		p.serve(s)
 	}
-	for _, s := range p.read() {
+	for _, s := range p.supervised() {
 		p.open(s)
 	}
 	p.changing.Unlock()
 	signals := new(errgroup.Group)
 	signals.Go(func() error { return onHangup(intake, p.hangup) })
-	signals.Go(func() error { p.watchAnnounced(intake); return nil })
+	signals.Go(func() error { p.pollPlannedChanges(intake); return nil })
 
 	<-intake.Done()
-	p.log.Info("stopping: no more is read, what is under way is finished")
-	p.changing.Lock() // for good: nothing changes from here on
-	p.stopSources(p.read())
+	p.log.Info("stopping: sources stop, sends in flight finish")
+	p.changing.Lock()
+	p.stopSources(p.supervised())
 	stopWorking()
 	p.folding.stop()
 	for _, s := range p.served() {
@@ -251,26 +264,25 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	return err
 }
 
-// stopSources stops sources, and does not wait for longer than the drain time:
-// one that hangs on its cluster must not keep the rest from going on, or from
-// ending in order. What it may still handle after the journal was closed is
-// refused there, and so not acknowledged.
+// stopSources stops sources, and waits for at most the shutdown timeout, so that
+// a source that hangs cannot hold up the rest. A delivery that it handles after
+// the journal was closed is refused, and not acknowledged.
 func (p *Pipeline) stopSources(leaving []*supervised) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		stopAll(leaving)
 	}()
-	limit := time.NewTimer(p.config.Drain)
+	limit := time.NewTimer(p.config.ShutdownTimeout)
 	defer limit.Stop()
 	select {
 	case <-ended:
 	case <-limit.C:
-		p.log.Warn("a source did not end within the drain time and is left behind; what it has not acknowledged is offered again")
+		p.log.Warn("a source did not stop within shutdown_timeout; deliveries it has not acknowledged are offered again")
 	}
 }
 
-// serve starts a sink. Without the journal there is no use in going on.
+// serve starts a sink. If the journal is closed under it, the pipeline stops.
 func (p *Pipeline) serve(s *servedSink) {
 	s.start(p.working, func(ctx context.Context) {
 		if err := s.Run(ctx); err != nil {
@@ -284,8 +296,8 @@ func (p *Pipeline) open(s *supervised) {
 	s.start(p.intake, func(ctx context.Context) { s.Run(ctx, p.Handle) })
 }
 
-// hangup reads the configuration again, and opens anew what is written to a
-// file, after it was moved away.
+// hangup reloads the configuration, and reopens the files of sinks after they
+// were moved away.
 func (p *Pipeline) hangup() {
 	if p.load != nil {
 		_, _ = p.Reload() // which logs
@@ -295,7 +307,7 @@ func (p *Pipeline) hangup() {
 	}
 }
 
-// Close closes what is open, the journal last.
+// Close closes the sinks, then the journal.
 func (p *Pipeline) Close() error {
 	var errs []error
 	for _, s := range p.served() {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -86,7 +88,7 @@ func TestPipelineLeavesAHangingSourceBehind(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("it does not end")
 	}
-	if !strings.Contains(said.String(), "left behind") {
+	if !strings.Contains(said.String(), "did not stop within shutdown_timeout") {
 		t.Errorf("it is not told:\n%s", said.String())
 	}
 	close(hanging.release)
@@ -126,5 +128,25 @@ http: {address: '127.0.0.1:0'}
 		if err == nil || !strings.HasPrefix(err.Error(), "sinks.bad: ") {
 			t.Errorf("got %v", err)
 		}
+	}
+}
+
+// A typing error in the journal's path makes no new journal, which would send
+// every alert again.
+func TestPipelineRefusesAJournalInAMissingFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "missing")
+	c, err := config.Load("test", fmt.Appendf(nil, "sources: {local: {type: files, paths: [x]}}\nsinks: {console: {type: stdout}}\njournal: {path: %q}\n",
+		filepath.Join(folder, "x.db")), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := prometheus.NewRegistry()
+	_, err = New(c, config.Deps{Log: slog.New(slog.DiscardHandler), Metrics: reg}, reg, nil)
+	var wrong *config.Error
+	if !errors.As(err, &wrong) || !strings.Contains(err.Error(), "journal.path: there is no folder \""+folder) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder: %v", err)
 	}
 }

@@ -6,23 +6,23 @@ import (
 	"time"
 )
 
-// plannedEvery is how often the file of expected changes is looked at. It is
-// read, not watched: mounted files are changed in ways that no watcher sees.
+// plannedEvery is how often the file of planned changes is polled. It is not
+// watched: mounted files change in ways that no watcher sees.
 const plannedEvery = 5 * time.Second
 
-// watchAnnounced reloads the configuration when the file of expected changes is
-// another, once for each, until ctx is done.
-func (p *Pipeline) watchAnnounced(ctx context.Context) {
-	look := time.NewTicker(plannedEvery)
-	defer look.Stop()
-	var tried [sha256.Size]byte // what was refused is not tried again
+// pollPlannedChanges reloads the configuration once for each change of the file
+// of planned changes, until ctx is done.
+func (p *Pipeline) pollPlannedChanges(ctx context.Context) {
+	poll := time.NewTicker(plannedEvery)
+	defer poll.Stop()
+	var tried [sha256.Size]byte // a refused file is not tried again
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-look.C:
+		case <-poll.C:
 		}
-		if sum, changed := p.Config().AnnouncedChanged(); changed && sum != tried {
+		if sum, changed := p.Config().PlannedChangesFileChanged(); changed && sum != tried {
 			tried = sum
 			_, _ = p.Reload() // which logs
 		}

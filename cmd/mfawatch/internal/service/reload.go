@@ -10,29 +10,29 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 )
 
-// Reload reads the configuration again. A good one takes effect: sources and
-// sinks that differ are stopped, in order, and started anew; the others go on. A
-// bad one is refused as a whole, and what was in effect stays. It is logged and
-// counted either way.
+// Reload reads the configuration again. A valid one takes effect: sources and
+// sinks that differ are restarted; the others keep running. An invalid one is
+// refused as a whole, and the old one stays in effect. Both are logged and
+// counted.
 func (p *Pipeline) Reload() (config.Changes, error) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	c, err := p.reload()
 	p.metrics.reloaded(err)
 	if err != nil {
-		p.log.Error("the configuration was refused; the one before stays in effect", "err", err)
+		p.log.Error("the configuration was refused; the old one stays in effect", "err", err)
 		return c, err
 	}
-	p.log.Info("the configuration was read again and is in effect", "changes", c.String())
+	p.log.Info("the configuration was reloaded", "changes", c.String())
 	return c, nil
 }
 
 func (p *Pipeline) reload() (config.Changes, error) {
 	switch {
 	case p.load == nil:
-		return config.Changes{}, errors.New("there is no configuration to read again")
+		return config.Changes{}, errors.New("this command has no configuration file to reload")
 	case p.intake == nil || p.intake.Err() != nil:
-		return config.Changes{}, errors.New("the service is not running: it starts, or stops")
+		return config.Changes{}, errors.New("the service is not running: it is starting or stopping")
 	}
 	next, err := p.load()
 	if err != nil {
@@ -44,8 +44,8 @@ func (p *Pipeline) reload() (config.Changes, error) {
 	return p.apply(next)
 }
 
-// apply goes from the configuration in effect to the next one. All that can fail
-// comes first; if it does, everything is as before.
+// apply replaces the configuration in effect. Steps that can fail come first; a
+// failure undoes them.
 func (p *Pipeline) apply(next *config.Config) (c config.Changes, err error) {
 	now := p.config
 	sources, sinks := map[string]*supervised{}, map[string]*servedSink{}
@@ -59,7 +59,7 @@ func (p *Pipeline) apply(next *config.Config) (c config.Changes, err error) {
 		}
 	}
 	for name, wanted := range next.Sinks {
-		if now.Drain == next.Drain && reflect.DeepEqual(now.Wording(), next.Wording()) && reflect.DeepEqual(now.Sinks[name], wanted) && config.RoutedAlike(name, now, next) {
+		if now.ShutdownTimeout == next.ShutdownTimeout && reflect.DeepEqual(now.Wording(), next.Wording()) && reflect.DeepEqual(now.Sinks[name], wanted) && config.RoutedAlike(name, now, next) {
 			sinks[name] = p.sinks[name]
 		}
 	}
@@ -77,7 +77,7 @@ func (p *Pipeline) apply(next *config.Config) (c config.Changes, err error) {
 	}
 	for _, s := range ended {
 		if err := s.Close(); err != nil {
-			s.log.Warn("the sink did not close well", "err", err)
+			s.log.Warn("the sink closed with an error", "err", err)
 		}
 		if sinks[s.name] == nil {
 			c.Stopped = append(c.Stopped, "sink "+s.name)
@@ -86,7 +86,7 @@ func (p *Pipeline) apply(next *config.Config) (c config.Changes, err error) {
 		}
 	}
 	for _, s := range differ(sinks, p.sinks) {
-		c.Begun("sink "+s.name, p.sinks[s.name] != nil)
+		c.AddStarted("sink "+s.name, p.sinks[s.name] != nil)
 		p.serve(s)
 	}
 	leaving := differ(p.sources, sources)
@@ -97,19 +97,19 @@ func (p *Pipeline) apply(next *config.Config) (c config.Changes, err error) {
 			p.metrics.forgetSource(s.name)
 		}
 	}
-	p.folding.processor.Judge(next.Policy())
+	p.folding.processor.SetPolicy(next.Policy())
 	for _, s := range differ(sources, p.sources) {
-		c.Begun("source "+s.name, p.sources[s.name] != nil)
+		c.AddStarted("source "+s.name, p.sources[s.name] != nil)
 		p.open(s)
 	}
-	p.around.Level.Set(next.Log.Minimum())
+	p.deps.Level.Set(next.Log.Minimum())
 	p.mu.Lock()
 	p.config, p.sources, p.sinks = next, sources, sinks
 	p.mu.Unlock()
 	return c, nil
 }
 
-// undo takes back the sinks that were built and starts those that had ended.
+// undo closes the sinks that were built, and restarts those that were stopped.
 func (p *Pipeline) undo(built map[string]*servedSink, ended []*servedSink) {
 	for name, s := range built {
 		if s == nil || s == p.sinks[name] {
@@ -126,7 +126,7 @@ func (p *Pipeline) undo(built map[string]*servedSink, ended []*servedSink) {
 	}
 }
 
-// differ is the parts of a that are not the same in b.
+// differ returns the parts of a that are not the same in b.
 func differ[T comparable](a, b map[string]T) []T {
 	var all []T
 	for _, name := range slices.Sorted(maps.Keys(a)) {
@@ -137,7 +137,7 @@ func differ[T comparable](a, b map[string]T) []T {
 	return all
 }
 
-// stopAll stops parts at once, and waits for all of them.
+// stopAll stops parts concurrently, and waits for all of them.
 func stopAll[T interface{ stop() }](parts []T) {
 	var all sync.WaitGroup
 	for _, s := range parts {

@@ -147,13 +147,13 @@ func TestReloadNeedsRestart(t *testing.T) {
 		t.Errorf("nothing changed: %v", wrong)
 	}
 	next.HTTP.Address, next.Journal.Path, next.Retention, next.Log.Format = "127.0.0.1:1", "x", 40*24*time.Hour, "json"
-	next.Log.Level, next.Drain, next.HTTP.Admin = "debug", time.Second, true // those take effect
+	next.Log.Level, next.ShutdownTimeout, next.HTTP.Admin = "debug", time.Second, true // those take effect
 	got := (&config.Error{Name: "reload", Mistakes: config.NeedRestart(&now, &next)}).Error()
 	want := `reload: 4 mistakes:
-  http.address: changed from 127.0.0.1:9464 to 127.0.0.1:1: that takes a restart
-  journal.path: changed from mfawatch.db to x: that takes a restart
-  log.format: changed from text to json: that takes a restart
-  retention: changed from 35d to 40d: that takes a restart`
+  http.address: changed from 127.0.0.1:9464 to 127.0.0.1:1; restart the service to apply it
+  journal.path: changed from mfawatch.db to x; restart the service to apply it
+  log.format: changed from text to json; restart the service to apply it
+  retention: changed from 35d to 40d; restart the service to apply it`
 	if got != want {
 		t.Errorf("got %s", got)
 	}

@@ -7,9 +7,9 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// A countedJournal remembers for a moment what the journal counted, since every
-// sink asks for it in every scrape.
-type countedJournal struct {
+// A cachedJournal caches the journal's stats briefly, since every sink reads them
+// in every scrape.
+type cachedJournal struct {
 	*journal.Journal
 
 	mu   sync.Mutex
@@ -18,8 +18,8 @@ type countedJournal struct {
 	err  error
 }
 
-// Stats returns what the journal counted at most 200 ms ago.
-func (j *countedJournal) Stats() (journal.Stats, error) {
+// Stats returns the journal's stats of at most 200 ms ago.
+func (j *cachedJournal) Stats() (journal.Stats, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if time.Since(j.at) > 200*time.Millisecond {

@@ -4,31 +4,30 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// soundAfter is how long a part has to run for its next failure to count as
-// the first again.
+// soundAfter is how long a task must run for the backoff to start over.
 const soundAfter = 5 * time.Minute
 
-// A supervisor starts a source or a sink again when it fails, later each time,
-// so that one that is down leaves the rest of the program alone.
+// A supervisor restarts a source or a sink that fails, with a growing delay, so
+// that one failure leaves the rest of the program alone.
 type supervisor struct {
 	kind     string // source or sink
 	log      *slog.Logger
 	restarts prometheus.Counter
-	failure  atomic.Pointer[error] // nil while it runs
+	failure  status.Status // none while it runs
 }
 
-// run calls once until ctx is done, until once returns nil, or until it returns
-// an error that fatal picks, which is returned.
+// run calls once until ctx is done, once returns nil, or once returns an error
+// that fatal reports. It returns that error.
 func (s *supervisor) run(ctx context.Context, once func(context.Context) error, fatal func(error) bool) error {
 	delays := backoff.NewExponentialBackOff()
 	delays.InitialInterval, delays.MaxInterval = time.Second, 2*time.Minute
@@ -37,7 +36,7 @@ func (s *supervisor) run(ctx context.Context, once func(context.Context) error, 
 		err := once(ctx)
 		switch {
 		case err == nil && ctx.Err() == nil:
-			s.log.Info("the " + s.kind + " has come to its end")
+			s.log.Info(s.kind + " finished")
 			return nil
 		case err == nil:
 			return nil
@@ -45,7 +44,7 @@ func (s *supervisor) run(ctx context.Context, once func(context.Context) error, 
 			return err
 		case ctx.Err() != nil:
 			if !errors.Is(err, context.Canceled) {
-				s.log.Warn("the "+s.kind+" did not end well", "err", err)
+				s.log.Warn(s.kind+" stopped with an error", "err", err)
 			}
 			return nil
 		}
@@ -53,8 +52,8 @@ func (s *supervisor) run(ctx context.Context, once func(context.Context) error, 
 			delays.Reset()
 		}
 		wait := delays.NextBackOff()
-		s.failure.Store(&err)
-		s.log.Error("the "+s.kind+" failed and will be started again", "in", wait.Round(time.Millisecond), "err", err)
+		s.failure.Set(err)
+		s.log.Error(s.kind+" failed; restarting", "in", wait.Round(time.Millisecond), "err", err)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -63,29 +62,28 @@ func (s *supervisor) run(ctx context.Context, once func(context.Context) error, 
 		case <-timer.C:
 		}
 		s.restarts.Inc()
-		s.failure.Store(nil)
+		s.failure.Set(nil)
 	}
 }
 
-// ready is why the part does not run or cannot work, nil if it can; asked is
-// what runs.
-func (s *supervisor) ready(asked any) error {
-	if err := s.failure.Load(); err != nil {
-		return *err
+// ready returns why the task does not run or does not work, nil if it does.
+func (s *supervisor) ready(running any) error {
+	if err := s.failure.Err(); err != nil {
+		return err
 	}
-	if r, ok := asked.(interface{ Ready() error }); ok {
+	if r, ok := running.(interface{ Ready() error }); ok {
 		return r.Ready()
 	}
 	return nil
 }
 
-// A supervised source is one that is started again when it fails.
+// A supervised source is restarted when it fails.
 type supervised struct {
 	supervisor
 	name    string
 	source  sources.Source
 	metrics *metrics
-	part
+	task
 }
 
 func newSupervised(name string, source sources.Source, log *slog.Logger, m *metrics) *supervised {
@@ -94,7 +92,7 @@ func newSupervised(name string, source sources.Source, log *slog.Logger, m *metr
 	return s
 }
 
-// Run runs the source until ctx is done or the source has come to its end.
+// Run runs the source until ctx is done or the source is finished.
 func (s *supervised) Run(ctx context.Context, h processor.Handler) {
 	up := s.metrics.sourceUp.WithLabelValues(s.name)
 	defer up.Set(0)
@@ -108,30 +106,30 @@ func (s *supervised) Run(ctx context.Context, h processor.Handler) {
 	}, func(error) bool { return false })
 }
 
-// Ready is why the source does not run or cannot read, nil if it can.
+// Ready returns why the source does not run or cannot read, nil if it can.
 func (s *supervised) Ready() error { return s.ready(s.source) }
 
-// A part is something that runs in the background.
-type part struct {
+// A task runs in the background.
+type task struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// start runs f until ctx is done or the part is stopped.
-func (p *part) start(ctx context.Context, f func(context.Context)) {
-	ctx, p.cancel = context.WithCancel(ctx)
-	p.done = make(chan struct{})
+// start runs f until ctx is done or the task is stopped.
+func (t *task) start(ctx context.Context, f func(context.Context)) {
+	ctx, t.cancel = context.WithCancel(ctx)
+	t.done = make(chan struct{})
 	go func() {
-		defer close(p.done)
+		defer close(t.done)
 		f(ctx)
 	}()
 }
 
-// stop ends the part and waits for its end. A part that was never started has
+// stop ends the task and waits for its end. A task that was never started has
 // ended.
-func (p *part) stop() {
-	if p.cancel != nil {
-		p.cancel()
-		<-p.done
+func (t *task) stop() {
+	if t.cancel != nil {
+		t.cancel()
+		<-t.done
 	}
 }

@@ -12,25 +12,25 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// An Admin manages the dead letters and the records kept aside of a journal. The
-// commands call it where the service is stopped; where it runs they ask its Handler
-// with a Client.
+// An Admin manages the dead letters and the quarantine of a journal. The commands
+// call it directly while the service is stopped, and its Handler through a Client
+// while it runs.
 type Admin struct {
 	journal *journal.Journal
 	metrics *adminMetrics
 	again   func(ctx context.Context, source, message string) error // nil: no source runs
 }
 
-// How much is taken from or put into the journal in one step.
+// adminStep bounds the dead letters of one transaction.
 const adminStep = 200
 
-// NewAdmin returns the Admin of a journal. again has a source read what a message
-// names that it gave up; nil: no source runs.
+// NewAdmin returns the Admin of a journal. again has a source read the objects of a
+// quarantined message; nil: no source runs.
 func NewAdmin(j *journal.Journal, reg prometheus.Registerer, again func(ctx context.Context, source, message string) error) *Admin {
 	return &Admin{j, newAdminMetrics(reg), again}
 }
 
-// Handler returns the API that a Client asks.
+// Handler returns the API that a Client calls.
 func (a *Admin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	change := func(pattern string, f func(context.Context, Selection) (Outcome, error)) {
@@ -55,7 +55,7 @@ func (a *Admin) Handler() http.Handler {
 	return mux
 }
 
-// listing answers with a list as JSON lines, as they are found.
+// listing answers with JSON lines, each as it is found.
 func listing[T any](list func(context.Context, Selection, func(T) error) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s, err := selected(r)
@@ -67,8 +67,8 @@ func listing[T any](list func(context.Context, Selection, func(T) error) error) 
 	}
 }
 
-// A Selection is which dead letters or records are meant. In a list, no IDs means
-// all.
+// A Selection selects dead letters or quarantined records. A list without IDs
+// selects all.
 type Selection struct {
 	Sink string // "": of any
 	IDs  []string
@@ -86,7 +86,7 @@ func selected(r *http.Request) (Selection, error) {
 	return s, nil
 }
 
-// A refused is an error that the caller made.
+// A refused is a mistake of the caller.
 type refused struct {
 	status int
 	reason string
@@ -94,20 +94,20 @@ type refused struct {
 
 func (e refused) Error() string { return e.reason }
 
-// An Outcome is what became of a selection.
+// An Outcome is the result of an action on a selection.
 type Outcome struct {
 	Done    int      `json:"done"`              // retried or dropped
-	Unknown []string `json:"unknown,omitempty"` // IDs that nothing has
+	Unknown []string `json:"unknown,omitempty"` // IDs not found
 	Still   []string `json:"still,omitempty"`   // records that still cannot be read
-	Events  int      `json:"events,omitempty"`  // new ones, from records that were retried
+	Events  int      `json:"events,omitempty"`  // new ones, of the records retried
 }
 
-// Missing returns those of the wanted IDs that were not found.
+// Missing returns the wanted IDs that were not found.
 func Missing(wanted, found []string) []string {
 	return slices.DeleteFunc(slices.Clone(wanted), func(id string) bool { return slices.Contains(found, id) })
 }
 
-// answer writes what a change came to.
+// answer writes the result of a change.
 func answer(w http.ResponseWriter, result any, err error) {
 	var wrong refused
 	switch {
@@ -118,6 +118,6 @@ func answer(w http.ResponseWriter, result any, err error) {
 	default:
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(result) // who asked is gone
+		_ = json.NewEncoder(w).Encode(result) // the client is gone
 	}
 }

@@ -155,7 +155,7 @@ func TestAdminRetryForASinkThatIsGone(t *testing.T) {
 	retry := func(s Selection) (Outcome, error) {
 		return d.RetryDeadLetters(t.Context(), s)
 	}
-	if o, err := retry(Selection{All: true}); err == nil || !strings.HasPrefix(err.Error(), "sink gone is not in the configuration any more") || o.Done != 0 {
+	if o, err := retry(Selection{All: true}); err == nil || !strings.HasPrefix(err.Error(), "sink gone is no longer in the configuration") || o.Done != 0 {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if o, err := retry(Selection{All: true, Sink: "a"}); err != nil || o.Done != 2 {
@@ -217,7 +217,7 @@ func TestAdminQuarantineRetryMessage(t *testing.T) {
 		return d.RetryQuarantine(t.Context(), Selection{All: true})
 	}
 	for way, d := range managers(t, j) {
-		if o, err := retry(d); err == nil || !strings.Contains(err.Error(), "only source bucket can read again what it gave up") {
+		if o, err := retry(d); err == nil || !strings.Contains(err.Error(), "only source bucket can read its quarantined messages") {
 			t.Errorf("%s: %+v, %v", way, o, err)
 		}
 	}

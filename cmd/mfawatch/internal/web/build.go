@@ -5,10 +5,10 @@ import (
 	"runtime/debug"
 )
 
-// A Build is what the Go toolchain wrote into the binary.
+// A Build is the build information of the Go toolchain.
 type Build struct{ Version, Commit, GoVersion string }
 
-// ReadBuild returns what this binary was built from.
+// ReadBuild returns the build information of this binary.
 func ReadBuild() Build {
 	b := Build{Version: "(devel)", Commit: "unknown", GoVersion: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()

@@ -24,13 +24,13 @@ const (
 	quarantinePath  = "/api/v1/quarantine"
 )
 
-// A Client asks the Handler of an Admin over HTTP.
+// A Client calls the Handler of an Admin over HTTP.
 type Client struct {
 	client  *http.Client
 	address string
 }
 
-// NewClient returns the client of the service at an address, HOST:PORT. It asks for
+// NewClient returns the client of the service at address, HOST:PORT. It sends
 // nothing yet. Its error is a *config.Error.
 func NewClient(address string) (*Client, error) {
 	host, port, err := net.SplitHostPort(address)
@@ -44,32 +44,32 @@ func NewClient(address string) (*Client, error) {
 	return &Client{&http.Client{Transport: transport}, net.JoinHostPort(host, port)}, nil
 }
 
-// ListDeadLetters does what the Admin's does.
+// ListDeadLetters is Admin.ListDeadLetters over HTTP.
 func (c *Client) ListDeadLetters(ctx context.Context, s Selection, each func(DeadLetter) error) error {
 	return list(ctx, c, deadLettersPath, s, each)
 }
 
-// RetryDeadLetters does what the Admin's does.
+// RetryDeadLetters is Admin.RetryDeadLetters over HTTP.
 func (c *Client) RetryDeadLetters(ctx context.Context, s Selection) (Outcome, error) {
 	return c.change(ctx, http.MethodPost, deadLettersPath+"/retry", s)
 }
 
-// DropDeadLetters does what the Admin's does.
+// DropDeadLetters is Admin.DropDeadLetters over HTTP.
 func (c *Client) DropDeadLetters(ctx context.Context, s Selection) (Outcome, error) {
 	return c.change(ctx, http.MethodDelete, deadLettersPath, s)
 }
 
-// ListQuarantine does what the Admin's does.
+// ListQuarantine is Admin.ListQuarantine over HTTP.
 func (c *Client) ListQuarantine(ctx context.Context, s Selection, each func(journal.Aside) error) error {
 	return list(ctx, c, quarantinePath, s, each)
 }
 
-// RetryQuarantine does what the Admin's does.
+// RetryQuarantine is Admin.RetryQuarantine over HTTP.
 func (c *Client) RetryQuarantine(ctx context.Context, s Selection) (Outcome, error) {
 	return c.change(ctx, http.MethodPost, quarantinePath+"/retry", s)
 }
 
-// DropQuarantine does what the Admin's does.
+// DropQuarantine is Admin.DropQuarantine over HTTP.
 func (c *Client) DropQuarantine(ctx context.Context, s Selection) (Outcome, error) {
 	return c.change(ctx, http.MethodDelete, quarantinePath, s)
 }
@@ -92,7 +92,7 @@ func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.R
 	response, err := c.client.Do(r)
 	var wrong *url.Error
 	if errors.As(err, &wrong) {
-		return nil, fmt.Errorf("ask the service at %s: %w", c.address, wrong.Err)
+		return nil, fmt.Errorf("call the service at %s: %w", c.address, wrong.Err)
 	}
 	if err != nil {
 		return nil, err
@@ -103,15 +103,15 @@ func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.R
 		if reason := line(string(text)); response.StatusCode != http.StatusNotFound || strings.HasPrefix(reason, "no ") {
 			return nil, errors.New(config.Clean(reason))
 		}
-		return nil, fmt.Errorf("there is no mfawatch that knows this at %s", c.address)
+		return nil, fmt.Errorf("no mfawatch with this API listens at %s", c.address)
 	}
 	return response.Body, nil
 }
 
-// idStep is how many IDs go into one request.
+// idStep bounds the IDs of one request.
 const idStep = 100
 
-// list calls each with every line of a list.
+// list calls each with every item of a list.
 func list[T any](ctx context.Context, c *Client, path string, s Selection, each func(T) error) error {
 	steps := slices.Collect(slices.Chunk(s.IDs, idStep))
 	if len(steps) == 0 {
@@ -155,7 +155,7 @@ func (c *Client) change(ctx context.Context, method, path string, s Selection) (
 		err = json.NewDecoder(body).Decode(&o)
 		body.Close()
 		if err != nil {
-			return total, fmt.Errorf("read what came of it: %w", err)
+			return total, fmt.Errorf("read the result: %w", err)
 		}
 		total.Done += o.Done
 		total.Events += o.Events

@@ -17,7 +17,7 @@ type DeadLetter struct {
 	journal.DeadLetter
 }
 
-// ListDeadLetters calls each with every dead letter that is selected.
+// ListDeadLetters calls each with every selected dead letter.
 func (a *Admin) ListDeadLetters(ctx context.Context, s Selection, each func(DeadLetter) error) error {
 	names, err := a.journal.Sinks()
 	if err != nil {
@@ -55,7 +55,7 @@ func (a *Admin) ListDeadLetters(ctx context.Context, s Selection, each func(Dead
 	return nil
 }
 
-// RetryDeadLetters puts the selected dead letters back to be sent.
+// RetryDeadLetters requeues the selected dead letters.
 func (a *Admin) RetryDeadLetters(ctx context.Context, s Selection) (Outcome, error) {
 	return a.eachSink(ctx, s, actionRetry, a.journal.RetryDead)
 }
@@ -65,7 +65,7 @@ func (a *Admin) DropDeadLetters(ctx context.Context, s Selection) (Outcome, erro
 	return a.eachSink(ctx, s, actionDrop, a.journal.DropDead)
 }
 
-// eachSink does one thing to the dead letters that are selected, in steps.
+// eachSink applies do to the selected dead letters, in steps.
 func (a *Admin) eachSink(ctx context.Context, s Selection, action string, do func(sink string, numbers ...uint64) (int, error)) (o Outcome, err error) {
 	var found []string
 	bySink := map[string][]uint64{}
@@ -102,8 +102,8 @@ func (a *Admin) eachSink(ctx context.Context, s Selection, action string, do fun
 	return o, nil
 }
 
-// canSend refuses sinks that a running service does not have any more: nobody
-// would send what is put back for them. A stopped one has none.
+// canSend refuses sinks that a running service has no longer, since nothing would
+// deliver their alerts. A stopped service has no sinks.
 func (a *Admin) canSend(names []string) error {
 	st, err := a.journal.Stats()
 	if err != nil || len(st.Sinks) == 0 {
@@ -111,7 +111,7 @@ func (a *Admin) canSend(names []string) error {
 	}
 	for _, name := range names {
 		if _, ok := st.Sinks[name]; !ok {
-			return refused{http.StatusConflict, fmt.Sprintf("sink %s is not in the configuration any more, so nothing can be sent to it: choose others by ID or sink, or drop its dead letters", name)}
+			return refused{http.StatusConflict, fmt.Sprintf("sink %s is no longer in the configuration, so nothing can be sent to it: choose others by ID or sink, or drop its dead letters", name)}
 		}
 	}
 	return nil

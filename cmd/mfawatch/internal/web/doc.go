@@ -1,5 +1,7 @@
-// Package web serves a running Service over HTTP: metrics, health, pages, and the API by
-// which dead letters and the quarantine are managed. Admin manages them in a journal;
-// Client does the same at a service that runs. Pages of other sites get nothing: see
-// guarded.
+// Package web serves a running Service over HTTP: metrics, health, pages, and the
+// admin API for dead letters and the quarantine.
+//
+// An Admin manages them in a journal; a Client calls the API of a running service.
+// Browsers are kept out of the API, and foreign Host headers out of everything but
+// /healthz while the server listens on loopback: see guarded and ownHostsOnly.
 package web

@@ -11,12 +11,12 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 )
 
-// admit adds what changes a running service: the admin's side and /-/reload.
-// open reports whether others than this machine may use them.
+// admit adds the admin API and /-/reload. open reports whether other machines may
+// use them.
 func (s *Server) admit(admin http.Handler, reload func() (config.Changes, error), open func() bool) {
 	s.mux.Handle("/api/v1/", guarded(open, admin))
 	s.mux.Handle("POST /-/reload", guarded(open, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // sinks may take the drain time to end
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // sinks may take shutdown_timeout to stop
 		c, err := reload()
 		var mistakes *config.Error
 		switch {
@@ -31,11 +31,11 @@ func (s *Server) admit(admin http.Handler, reload func() (config.Changes, error)
 	})))
 }
 
-// adminOpen reports whether the admin's side is open: to this machine always, to
-// others only where the configuration says so.
+// adminOpen reports whether the admin API is open: always on loopback, elsewhere
+// with http.admin.
 func adminOpen(c config.HTTPConfig) bool { return c.Admin || loopback(c.Address) }
 
-// loopback reports whether only this machine can reach an address.
+// loopback reports whether only this machine can reach address.
 func loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -45,9 +45,9 @@ func loopback(address string) bool {
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// guarded lets no web page in: a browser on this machine may be shown a page of
-// an attacker's, which must neither change nor read anything. Reads are held to
-// the same as changes, since an alert is nobody's business.
+// guarded refuses web pages of other sites: a browser on this machine may show an
+// attacker's page, which must neither change nor read anything. Reads are checked
+// like changes, since alerts are confidential.
 func guarded(open func() bool, h http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -55,11 +55,11 @@ func guarded(open func() bool, h http.Handler) http.Handler {
 		asChange.Method = http.MethodPost
 		switch {
 		case !open():
-			plain(w, http.StatusForbidden, "refused: http.address can be reached from other machines;"+
-				" set http.admin: true to allow this to all of them, or listen on 127.0.0.1\n")
+			plain(w, http.StatusForbidden, "refused: other machines can reach http.address;"+
+				" set http.admin: true to allow all of them, or listen on 127.0.0.1\n")
 		case !plainHost(r.Host):
-			plain(w, http.StatusForbidden, "refused: the Host header has to be an IP address or localhost,"+
-				" so that no web page can get here under a name of its own\n")
+			plain(w, http.StatusForbidden, "refused: the Host header must be an IP address or localhost,"+
+				" so that no web page of another site can read this\n")
 		case protection.Check(&asChange) != nil:
 			plain(w, http.StatusForbidden, "refused: the request comes from a web page of another site\n")
 		default:
@@ -68,8 +68,8 @@ func guarded(open func() bool, h http.Handler) http.Handler {
 	})
 }
 
-// plainHost reports whether a Host header names no name: a page that makes its
-// own name stand for this machine's address (DNS rebinding) has one.
+// plainHost reports whether a Host header is an IP address or localhost. A page
+// that resolves its own name to this machine (DNS rebinding) sends that name.
 func plainHost(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -80,3 +80,20 @@ func plainHost(host string) bool {
 	_, err := netip.ParseAddr(host)
 	return err == nil || host == "localhost"
 }
+
+// ownHostsOnly refuses foreign Host headers while only this machine can reach
+// http.address, so that no web page in a browser here reads metrics and readiness by
+// DNS rebinding. Other addresses serve every Host, since a collector may know them by
+// any name; the network decides who reads them.
+func (p pages) ownHostsOnly(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if loopback(p.Config().HTTP.Address) && r.URL.Path != "/healthz" && !plainHost(r.Host) && !p.ownHost(r.Host) {
+			plain(w, http.StatusForbidden, wrongHost)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+const wrongHost = "refused: the Host header must be an IP address, localhost or the host of http.url," +
+	" so that no web page of another site can read this\n"

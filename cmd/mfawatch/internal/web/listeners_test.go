@@ -79,7 +79,7 @@ func addressField(entry any) reflect.Value {
 	if _, ok := config.Keys(v.Type())["address"]; !ok {
 		return reflect.Value{}
 	}
-	return v.FieldByName("Address")
+	return v.FieldByName("Config").FieldByName("Address")
 }
 
 // A stranger who sends too slowly, or too much, is sent away, and holds up

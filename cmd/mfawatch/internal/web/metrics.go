@@ -6,13 +6,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// NewRegistry makes the registry that every package counts on, with what is
-// known about the process and the build.
+// NewRegistry returns the registry of the program, with the metrics of the
+// process and the build.
 func NewRegistry() *prometheus.Registry {
 	b := ReadBuild()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "mfawatch_build_info",
-		Help:        "What the running binary was built from; always 1.",
+		Help:        "Version of the running binary; always 1.",
 		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "go_version": b.GoVersion},
 	})
 	info.Set(1)
@@ -21,13 +21,13 @@ func NewRegistry() *prometheus.Registry {
 	return reg
 }
 
-// adminMetrics counts what people do about dead letters and records kept aside.
+// adminMetrics counts dead letters and quarantined records that were handled.
 type adminMetrics struct {
 	deadLetters *prometheus.CounterVec // by sink and action
 	quarantine  *prometheus.CounterVec // by action
 }
 
-// What is done about dead letters and records kept aside.
+// The actions on dead letters and quarantined records.
 const (
 	actionRetry = "retry"
 	actionDrop  = "drop"
@@ -37,9 +37,9 @@ func newAdminMetrics(reg prometheus.Registerer) *adminMetrics {
 	f := promauto.With(reg)
 	m := &adminMetrics{
 		deadLetters: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_dead_letters_handled_total",
-			Help: "Dead letters that a person retried or dropped."}, []string{"sink", "action"}),
+			Help: "Dead letters retried or dropped by a person."}, []string{"sink", "action"}),
 		quarantine: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_quarantine_handled_total",
-			Help: "Records kept aside that a person retried, with success, or dropped."}, []string{"action"}),
+			Help: "Quarantined records retried with success, or dropped, by a person."}, []string{"action"}),
 	}
 	for _, action := range []string{actionRetry, actionDrop} {
 		m.quarantine.WithLabelValues(action)

@@ -23,7 +23,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// How much a page shows.
+// Bounds of a page.
 const (
 	pageOpen   = 500
 	pageAlerts = 50
@@ -36,18 +36,18 @@ var pageText string
 
 var pageTemplate = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
 
-// A page is what a person looks at: how things stand, or the story of one
-// exposure.
+// A page is the overview, or the history of one exposure.
 type page struct {
 	Title    string
 	Version  string
 	Now      string
+	Healthy  bool // every part is ready
 	Parts    []pagePart
 	Sinks    []pageSink
 	Open     []pageExposure
-	More     int // exposures that are open beyond those
+	More     int // open exposures beyond Open
 	Alerts   []pageAlert
-	Exposure string // "" on the front page
+	Exposure string // "" in the overview
 }
 
 type pagePart struct{ Name, Problem string }
@@ -65,32 +65,30 @@ type pageAlert struct {
 	ID, Exposure, When, Record string
 }
 
-// pages are the pages of a service. What they show is everybody's who can reach
-// them.
+// pages serves the pages of a service.
 type pages struct{ Service }
 
 func (p pages) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { show(w, p.front) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { show(w, p.overview) })
 	mux.HandleFunc("GET /exposures/{id}", func(w http.ResponseWriter, r *http.Request) {
-		show(w, func() (*page, error) { return p.story(r.PathValue("id")) })
+		show(w, func() (*page, error) { return p.history(r.PathValue("id")) })
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !p.pagesOpen():
 			plain(w, http.StatusForbidden, "mfawatch\n\n/metrics\n/healthz\n/readyz\n\n"+
-				"There are pages for people too, where http.url says under which URL they reach this address.\n")
+				"Set http.url, the public URL of this address, to get pages here.\n")
 		case !plainHost(r.Host) && !p.ownHost(r.Host):
-			plain(w, http.StatusForbidden, "refused: the Host header has to be an IP address, localhost or the host of http.url,"+
-				" so that no web page can get here under a name of its own\n")
+			plain(w, http.StatusForbidden, wrongHost)
 		default:
 			mux.ServeHTTP(w, r)
 		}
 	})
 }
 
-// pagesOpen reports whether pages are shown: to this machine always, to others
-// where the configuration gives them the URL, or the whole of the admin's side.
+// pagesOpen reports whether pages are served: always on loopback, elsewhere with
+// http.url or http.admin.
 func (p pages) pagesOpen() bool {
 	c := p.Config().HTTP
 	return adminOpen(c) || c.URL != ""
@@ -105,7 +103,7 @@ func (p pages) ownHost(host string) bool {
 	return err == nil && u.Hostname() != "" && strings.EqualFold(u.Hostname(), host)
 }
 
-// show writes a page that nothing but its own style is loaded into.
+// show writes a page that loads nothing, and applies its own style only.
 func show(w http.ResponseWriter, make func() (*page, error)) {
 	v, err := make()
 	var b bytes.Buffer
@@ -116,7 +114,7 @@ func show(w http.ResponseWriter, make func() (*page, error)) {
 	case err != nil:
 		plain(w, http.StatusInternalServerError, err.Error()+"\n")
 	case v == nil:
-		plain(w, http.StatusNotFound, "no alert of this exposure is kept: it is older than the retention, or there never was one\n")
+		plain(w, http.StatusNotFound, "no alert of this exposure is stored: it is older than retention, or the ID is wrong\n")
 	default:
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
@@ -130,16 +128,18 @@ func show(w http.ResponseWriter, make func() (*page, error)) {
 
 func (p pages) newPage(title string) (*page, message.Wording) {
 	w := p.Config().Wording()
-	w.Page = "" // no link to where one is
+	w.Page = "" // no link to this page
 	return &page{Title: title, Version: ReadBuild().Version, Now: time.Now().UTC().Format("2006-01-02 15:04:05 UTC")}, w
 }
 
-// front is how things stand.
-func (p pages) front() (*page, error) {
+// overview shows open exposures, health, sinks and the latest alerts.
+func (p pages) overview() (*page, error) {
 	v, words := p.newPage("mfawatch")
+	v.Healthy = true
 	for name, err := range p.Ready {
 		part := pagePart{Name: name}
 		if err != nil {
+			v.Healthy = false
 			part.Problem = safetext.Clean(line(err.Error()), 500)
 		}
 		v.Parts = append(v.Parts, part)
@@ -177,7 +177,7 @@ func (p pages) front() (*page, error) {
 	return v, err
 }
 
-// since is how long ago t was.
+// since returns the time since t.
 func since(t time.Time) string {
 	d := time.Since(t)
 	switch {
@@ -189,9 +189,8 @@ func since(t time.Time) string {
 	return config.FormatDuration(d.Truncate(24 * time.Hour))
 }
 
-// story is the exposure from its end to its beginning, nil if nothing of it is
-// kept.
-func (p pages) story(id string) (*page, error) {
+// history shows the alerts of an exposure, latest first; nil if none is stored.
+func (p pages) history(id string) (*page, error) {
 	alerts, err := p.Journal().Story(id, pageSteps)
 	if err != nil || len(alerts) == 0 {
 		return nil, err

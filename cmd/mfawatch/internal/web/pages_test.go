@@ -143,7 +143,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: the user is not there:\n%s", name, text)
 		}
 	}
-	for _, want := range []string{"/exposures/" + open[0].ID, "Without MFA now", "audit", "source local"} {
+	for _, want := range []string{"/exposures/" + open[0].ID, "Open exposures", "audit", "source local"} {
 		if !strings.Contains(front, want) {
 			t.Errorf("front page: no %q", want)
 		}
@@ -184,6 +184,22 @@ func TestWhoMaySeePages(t *testing.T) {
 		}
 		if status == 200 && !strings.Contains(header.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 			t.Errorf("%+v: it can be framed", c)
+		}
+	}
+}
+
+// A page of a foreign name reads neither metrics nor readiness of a server on
+// loopback; the probe of liveness says nothing, and stays open.
+func TestForeignHostsReadNothing(t *testing.T) {
+	p := running(t, deactivation("bob"))
+	for path, want := range map[string]int{"/metrics": 403, "/readyz": 403, "/": 403, "/api/v1/quarantine": 403, "/healthz": 200} {
+		if status, _, text := browse(t, p, "evil.example:9464", path); status != want {
+			t.Errorf("%s under a foreign name: %d %.80s, want %d", path, status, text, want)
+		}
+	}
+	for _, path := range []string{"/metrics", "/readyz"} {
+		if status, _, _ := browse(t, p, "localhost:9464", path); status != 200 {
+			t.Errorf("%s under localhost: %d", path, status)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// asides is the records kept aside that are selected, oldest first.
-func (a *Admin) asides(s Selection) ([]journal.Aside, error) {
+// selectRecords returns the selected records, oldest first.
+func (a *Admin) selectRecords(s Selection) ([]journal.Aside, error) {
 	all, err := a.journal.Asides()
 	all = slices.DeleteFunc(all, func(r journal.Aside) bool { return !s.has(r.ID) })
 	slices.SortFunc(all, func(a, b journal.Aside) int {
@@ -24,10 +24,9 @@ func (a *Admin) asides(s Selection) ([]journal.Aside, error) {
 	return all, err
 }
 
-// ListQuarantine calls each with every record kept aside that is selected, oldest
-// first.
+// ListQuarantine calls each with every selected record, oldest first.
 func (a *Admin) ListQuarantine(_ context.Context, s Selection, each func(journal.Aside) error) error {
-	all, err := a.asides(s)
+	all, err := a.selectRecords(s)
 	for _, record := range all {
 		if err == nil {
 			err = each(record)
@@ -38,7 +37,7 @@ func (a *Admin) ListQuarantine(_ context.Context, s Selection, each func(journal
 
 // DropQuarantine drops the selected records.
 func (a *Admin) DropQuarantine(_ context.Context, s Selection) (o Outcome, err error) {
-	all, err := a.asides(s)
+	all, err := a.selectRecords(s)
 	if err != nil {
 		return o, err
 	}
@@ -59,15 +58,15 @@ func idsOf(all []journal.Aside) []string {
 	return ids
 }
 
-// RetryQuarantine scans the selected records again, and has messages read again.
-// One that can be read now is journalled and kept aside no more.
+// RetryQuarantine scans the selected records again, and has sources read messages
+// again. Records that are readable now are journalled, and leave the quarantine.
 func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, err error) {
-	all, err := a.asides(s)
+	all, err := a.selectRecords(s)
 	if err != nil {
 		return o, err
 	}
 	if a.again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r journal.Aside) bool { return r.Source == "" }) {
-		return o, refused{http.StatusConflict, fmt.Sprintf("only source %s can read again what it gave up, and it does not run: start the service first", all[0].Source)}
+		return o, refused{http.StatusConflict, fmt.Sprintf("only source %s can read its quarantined messages, and it does not run: start the service first", all[0].Source)}
 	}
 	scanner := trail.NewScanner()
 	for _, r := range all {
@@ -105,7 +104,7 @@ func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, er
 	return o, nil
 }
 
-// retryMessage has the source that gave a message up read what it names again.
+// retryMessage has its source read a message again.
 func (a *Admin) retryMessage(ctx context.Context, r journal.Aside) (done bool, err error) {
 	if a.again == nil || a.again(ctx, r.Source, string(r.Raw)) != nil { // which logs
 		return false, nil
@@ -114,7 +113,7 @@ func (a *Admin) retryMessage(ctx context.Context, r journal.Aside) (done bool, e
 	return n > 0, err
 }
 
-// findings is a visitor that keeps the events.
+// findings is a visitor that collects events.
 type findings struct {
 	events []*trail.Event
 	bad    bool

@@ -19,7 +19,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// A Service is the running service, as its web server knows it.
+// A Service is the running service that a Server serves.
 type Service interface {
 	prometheus.Gatherer
 
@@ -27,22 +27,21 @@ type Service interface {
 	Config() *config.Config
 	// Journal returns the journal, which is open while the server runs.
 	Journal() *journal.Journal
-	// Ready yields each part by its name, and why it is not ready; nil: it is. A
-	// part that is not ready does not take the others down.
+	// Ready yields each part by name with why it is not ready, nil if it is.
 	Ready(yield func(part string, err error) bool)
 	// Sinks returns the names of the sinks, sorted.
 	Sinks() []string
-	// Stats returns what the journal holds for each sink.
+	// Stats returns the journal's stats.
 	Stats() (journal.Stats, error)
-	// Again has a source read again what a message names that it gave up.
+	// Again has a source read the objects of a quarantined message.
 	Again(ctx context.Context, source, message string) error
-	// Reload reads the configuration again, and returns what changed.
+	// Reload reads the configuration again, and returns the changes.
 	Reload() (config.Changes, error)
 }
 
-// Listen takes the address of the configuration for a service, so that one that
-// cannot be had refuses the start, and serves from when Run is called. It returns
-// nil where nothing is to be served. The caller closes the server.
+// Listen listens on http.address, so that a start fails if the address is taken.
+// The server serves once Run is called. It is nil if http.address is off. The caller
+// closes it.
 func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (*Server, error) {
 	address := s.Config().HTTP.Address
 	if address == config.HTTPOff {
@@ -53,22 +52,21 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (*Server,
 		return nil, err
 	}
 	server.admit(NewAdmin(s.Journal(), reg, s.Again).Handler(), s.Reload, func() bool { return adminOpen(s.Config().HTTP) })
-	pages := pages{s}.handler()
-	server.mux.Handle("GET /{$}", pages)
-	server.mux.Handle("GET /exposures/{id}", pages)
+	pages := pages{s}
+	server.mux.Handle("GET /{$}", pages.handler())
+	server.mux.Handle("GET /exposures/{id}", pages.handler())
+	server.server.Handler = pages.ownHostsOnly(server.server.Handler)
 	return server, nil
 }
 
-// A Server serves metrics and health, and what people do to a running
-// service.
+// A Server serves metrics, health, pages and the admin API.
 type Server struct {
 	listener net.Listener
 	mux      *http.ServeMux
 	server   *http.Server
 }
 
-// listenHTTP takes the address, so that one that cannot be had refuses the
-// start, and serves from when Run is called.
+// listenHTTP listens on address and serves metrics and health once Run is called.
 func listenHTTP(address string, metrics prometheus.Gatherer, ready iter.Seq2[string, error], logger *slog.Logger) (*Server, error) {
 	listener, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -96,7 +94,7 @@ func listenHTTP(address string, metrics prometheus.Gatherer, ready iter.Seq2[str
 	}}, nil
 }
 
-// Addr is where the server listens, if there is one.
+// Addr returns the address of the server, or off without one.
 func (s *Server) Addr() string {
 	if s == nil {
 		return config.HTTPOff
@@ -104,7 +102,7 @@ func (s *Server) Addr() string {
 	return s.listener.Addr().String()
 }
 
-// Run serves until ctx is done; requests under way then have a second.
+// Run serves until ctx is done; requests in progress get another second.
 func (s *Server) Run(ctx context.Context) error {
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
@@ -117,13 +115,13 @@ func (s *Server) Run(ctx context.Context) error {
 		stopped <- err
 	})
 	err := s.server.Serve(s.listener)
-	if stop() { // nobody asked it to end
+	if stop() { // ctx is not done
 		return fmt.Errorf("serve %s: %w", s.Addr(), err)
 	}
 	return <-stopped
 }
 
-// Close gives the address back, if Run was never called.
+// Close releases the address if Run was never called.
 func (s *Server) Close() error {
 	if err := s.listener.Close(); !errors.Is(err, net.ErrClosed) {
 		return err
@@ -154,5 +152,5 @@ func plain(w http.ResponseWriter, status int, body string) {
 	_, _ = w.Write([]byte(body))
 }
 
-// line puts a text on one line.
+// line returns the text on one line.
 func line(text string) string { return strings.Join(strings.Fields(text), " ") }

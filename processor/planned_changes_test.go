@@ -35,11 +35,11 @@ func TestExpectedChangesAreReported(t *testing.T) {
 			announcing(t, "eve", "CHG-2", 0, time.Hour),
 			announcing(t, "dan", "CHG-3", 24*time.Hour, 48*time.Hour),
 		}
-		r.Judge(policy)
+		r.SetPolicy(policy)
 		states := func() string {
 			var s []string
-			for _, state := range plannedStates {
-				s = append(s, strings.Repeat(state[:3]+" ", int(testutil.ToFloat64(r.metrics.planned.WithLabelValues(state)))))
+			for _, state := range changeStates {
+				s = append(s, strings.Repeat(state[:3]+" ", int(testutil.ToFloat64(r.metrics.plannedChanges.WithLabelValues(state)))))
 			}
 			return strings.TrimSpace(strings.Join(s, ""))
 		}
@@ -54,14 +54,14 @@ func TestExpectedChangesAreReported(t *testing.T) {
 			t.Fatal(err)
 		}
 		run(30 * time.Minute)
-		if got := states(); got != "ahe run use" {
+		if got := states(); got != "upc act use" {
 			t.Errorf("at first: %s", got)
 		}
 		if s := r.log.String(); strings.Contains(s, "planned change") {
 			t.Errorf("reported before its time: %s", s)
 		}
 		run(2 * time.Hour)
-		if got := states(); got != "ahe use unu" {
+		if got := states(); got != "upc use unu" {
 			t.Errorf("in the end: %s", got)
 		}
 		if n := testutil.ToFloat64(r.metrics.overdue); n != 1 {
@@ -69,8 +69,8 @@ func TestExpectedChangesAreReported(t *testing.T) {
 		}
 		log := r.log.String()
 		for _, want := range []string{
-			`msg="a planned change is overdue: the exposure is still open, and human sinks are alerted now" ticket=CHG-1 approver=ann`,
-			`msg="a planned change was not used and its time is over: remove the entry, or find out why" ticket=CHG-2 approver=ann`,
+			`msg="planned change is overdue: the exposure is still open; human sinks are alerted now" ticket=CHG-1 approver=ann`,
+			`msg="planned change expired unused: remove the entry, or find out why the change was not made" ticket=CHG-2 approver=ann`,
 		} {
 			if strings.Count(log, want) != 1 {
 				t.Errorf("%q is not there once: %s", want, log)
@@ -82,8 +82,8 @@ func TestExpectedChangesAreReported(t *testing.T) {
 
 		// After a restart the journal knows what was used.
 		again := newProcessor(r.line, Options{Logger: slog.New(slog.DiscardHandler), Policy: policy})
-		again.reportPlanned(time.Now())
-		if n := testutil.ToFloat64(again.metrics.planned.WithLabelValues(usedChange)); n != 1 {
+		again.reportPlannedChanges(time.Now())
+		if n := testutil.ToFloat64(again.metrics.plannedChanges.WithLabelValues(changeUsed)); n != 1 {
 			t.Errorf("%v used after a restart", n)
 		}
 	})
