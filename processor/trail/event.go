@@ -180,8 +180,10 @@ const (
 	ReasonTooDeep     Reason = "too_deep"     // nested over the bound
 	ReasonStructure   Reason = "structure"    // braces or quotes do not match: a watched record may be lost
 	ReasonTooInflated Reason = "too_inflated" // inflates over the bound: a gzip bomb
+	ReasonECS         Reason = "ecs"          // a watched record in the Elastic Common Schema that lacks what it must have
+	ReasonOCSF        Reason = "ocsf"         // a watched record in the Open Cybersecurity Schema Framework
 )
 
 // Reasons lists them all, so that each metric starts at zero.
 var Reasons = []Reason{ReasonTruncated, ReasonCorrupt, ReasonGarbage, ReasonFormat, ReasonSyntax, ReasonRecord,
-	ReasonAmbiguous, ReasonTooLarge, ReasonTooDeep, ReasonStructure, ReasonTooInflated}
+	ReasonAmbiguous, ReasonTooLarge, ReasonTooDeep, ReasonStructure, ReasonTooInflated, ReasonECS, ReasonOCSF}
