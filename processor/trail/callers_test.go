@@ -144,7 +144,7 @@ var reused = NewScanner()
 var forgeries = []string{
 	``, `{"eventName":"CheckMfa"}`, minimal, `{"Records":[` + minimal + `]}`, `[` + minimal + `,` + minimal + `]`, `{"detail":{"message":` + quoted(minimal) + `}}`,
 	`"}]},{"Records":[` + minimal, `\"}`, `{",`, `"},"`, "\n" + minimal + "\n", strings.ReplaceAll(quoted(minimal), `\"`, `\u0022`),
-	`{"data":"` + coded(minimal) + `"}`, `{"\u0065ventName":"DeactivateMFADevice","eventSource":5}`, `\u005cu0065ventName\u005c`, coded(zipped(minimal)),
+	`{"data":"` + coded(minimal) + `"}`, `{"\u0065ventName":"DeactivateMFADevice","eventSource":5}`, `\u005cu0065ventName\u005c`, coded(gzipOf(minimal)),
 	`{"eventName":"CheckMfa","eventTime":"2026-05-01T08:03:11Z"}`, `eventName\":\"CheckMfa\"`, ecs, nested, ocsf, quoted(ecs), `{"class_uid":1,"api":` + minimal + `}`, `[[[{},{"a":{}}]],{"}":"{"}]`,
 }
 

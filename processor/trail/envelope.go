@@ -14,9 +14,20 @@ var errTooWrapped = errors.New("wrapped in more than 8 envelopes")
 // within scans the content of an envelope as a document of its own, and returns
 // the number of records in it.
 func (s *Scanner) within(doc []byte, at int) int64 {
+	in := s.enter(at, min(maxInflatedWithin, s.budget))
+	if in == nil {
+		return 0
+	}
+	in.document(doc)
+	return s.leave(in)
+}
+
+// enter returns the Scanner for the content of an envelope, which may inflate to
+// budget; nil if too many are nested.
+func (s *Scanner) enter(at int, budget int64) *Scanner {
 	if s.depth == maxDepth {
 		s.unreadable(at, ReasonTooDeep, errTooWrapped, nil)
-		return 0
+		return nil
 	}
 	if s.inner == nil {
 		s.inner = NewScanner()
@@ -25,10 +36,15 @@ func (s *Scanner) within(doc []byte, at int) int64 {
 	in := s.inner
 	in.begin(s.origin, s.visitor)
 	in.offset = s.offset + s.base + int64(at)
-	in.budget, in.raw = min(maxInflatedWithin, s.budget), s.raw
-	before := in.budget
-	in.document(doc)
-	s.budget -= before - max(0, in.budget)
+	in.budget, in.raw = budget, s.raw
+	s.budget -= budget
+	return in
+}
+
+// leave ends the scan of the content of an envelope, and returns the number of
+// records in it.
+func (s *Scanner) leave(in *Scanner) int64 {
+	s.budget += max(0, in.budget)
 	s.raw = in.raw
 	s.walked += in.walked
 	in.visitor = nil

@@ -172,7 +172,7 @@ const (
 	ReasonTruncated   Reason = "truncated"    // the object or the record ends before its end
 	ReasonCorrupt     Reason = "corrupt"      // the compressed data is damaged
 	ReasonGarbage     Reason = "garbage"      // something follows the compressed data that is none
-	ReasonFormat      Reason = "format"       // not JSON, and not a compression that is read: zip, zstd, parquet, …
+	ReasonFormat      Reason = "format"       // not JSON, and not a compression that is read: bzip2, parquet, …
 	ReasonSyntax      Reason = "syntax"       // a watched record is not valid JSON
 	ReasonRecord      Reason = "record"       // a watched record lacks what it must have: time, account
 	ReasonAmbiguous   Reason = "ambiguous"    // a watched record names its event or source twice
