@@ -322,7 +322,7 @@ func TestHandleTellsDamage(t *testing.T) {
 	r := newRig(t)
 	var damage []trail.Reason
 	noTime := strings.Replace(record("DeactivateMFADevice", "al", 1), `"eventTime"`, `"eventTimes"`, 1)
-	d := delivery(inBytes("a", object(noTime)), inBytes("b", "\x1f\x8b broken"), inBytes("c", "{}"))
+	d := delivery(inBytes("a", object(noTime)), inBytes("b", "\x1f\x8b\x08 cut"), inBytes("c", "{}"))
 	d.Damaged = func(u trail.Unreadable) { damage = append(damage, u.Reason) }
 	if err := r.Handle(t.Context(), d); err != nil || fmt.Sprint(damage) != "[truncated]" {
 		t.Errorf("told of %v, %v", damage, err)
