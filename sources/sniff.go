@@ -12,6 +12,7 @@ const (
 	FormGzip
 	FormZlib
 	FormZstd
+	FormZip
 	FormJSON   // an object or a list
 	FormText   // a JSON text or null, or CloudTrail's validation message
 	FormBase64 // of gzip or of JSON
@@ -28,7 +29,7 @@ var prefixes = []struct {
 }
 
 // Sniff returns the form of a stream that begins with head. Compression shows in the
-// first bytes (2 for gzip and zlib, 4 for zstd); the other forms may stand
+// first bytes (2 for gzip and zlib, 4 for zstd and zip); the other forms may stand
 // behind a byte order mark and white space.
 func Sniff(head []byte) Form {
 	switch {
@@ -36,6 +37,8 @@ func Sniff(head []byte) Form {
 		return FormGzip
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		return FormZstd
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return FormZip
 	case len(head) >= 2 && head[0] == 0x78 && (int(head[0])<<8|int(head[1]))%31 == 0:
 		return FormZlib
 	}

@@ -10,6 +10,7 @@ func TestSniff(t *testing.T) {
 		"\x1f":                           FormUnknown,
 		"\x28\xb5\x2f\xfd":               FormZstd,
 		"\x28\xb5":                       FormUnknown,
+		"PK\x03\x04":                     FormZip,
 		"x\x9c":                          FormZlib,
 		"x\x9d":                          FormUnknown,
 		" \x1f\x8b":                      FormUnknown,

@@ -23,21 +23,27 @@ var rows = []struct {
 	{"sweep, to one bare bytes.Index pass for `ventName\"`", "default:Sweep/mfawatch", "default:Sweep/index", 0.5, 0},
 	{"sweep, to such a pass for `Name`, the fastest there is", "default:Sweep/mfawatch", "default:Sweep/fastest", 0, 0},
 	{"sweep, to a gjson walk of each record", "default:Sweep/mfawatch", "default:Sweep/gjson", 4, 0},
-	{"one big gzip object, to inflating it into nothing", "default:Gzip/big/mfawatch", "default:Gzip/big/inflate", 0.85, 0},
-	{"gzip objects of a megabyte, likewise", "default:Gzip/middle/mfawatch", "default:Gzip/middle/inflate", 0.85, 0},
-	{"gzip objects of eight records, likewise", "default:Gzip/small/mfawatch", "default:Gzip/small/inflate", 0.85, 0},
-	{"gzip without matches, to one match in a hundred", "default:Matches/gzip/none", "default:Matches/gzip/hundredth", 0, 1.25},
-	{"inflated without matches, to one match in a hundred", "default:Matches/plain/none", "default:Matches/plain/hundredth", 0, 0},
-	{"gzip without matches, to every record a match", "default:Matches/gzip/none", "default:Matches/gzip/every", 0, 0},
-	{"watched records, with 2,500 objects that look like watched ones, to the same bytes without", "default:Decoys/objects/without/behind", "default:Decoys/objects/decoys/behind", 0, 3},
-	{"the same before the members that mark the record", "default:Decoys/objects/without/before", "default:Decoys/objects/decoys/before", 0, 3},
-	{"the same in strings", "default:Decoys/strings/without/behind", "default:Decoys/strings/decoys/behind", 0, 3},
-	{"the same in strings before the members", "default:Decoys/strings/without/before", "default:Decoys/strings/decoys/before", 0, 3},
+	{"inflater, to klauspost: one object of 65 MB", "default:Ratio/inflate/big ratio", "", 1.8, 0},
+	{"inflater, to klauspost: objects of 13 MB", "default:Ratio/inflate/middle ratio", "", 1.8, 0},
+	{"inflater, to klauspost: objects of eight records", "default:Ratio/inflate/small ratio", "", 1.6, 0},
+	{"one big gzip object, to inflating it into nothing", "default:Ratio/scan/big ratio", "", 0.78, 0},
+	{"gzip objects of 13 MB, likewise", "default:Ratio/scan/middle ratio", "", 0.78, 0},
+	{"gzip objects of eight records, likewise", "default:Ratio/scan/small ratio", "", 0.85, 0},
+	{"`mfawatch scan` of a large object, to `gzip -dc`, whole process", "default:Process/large ratio", "", 0, 0.36},
+	{"the same, objects of 800 records", "default:Process/middle ratio", "", 0, 0.36},
+	{"the same, objects of eight records", "default:Process/small ratio", "", 0, 0.54},
+	{"resident memory in MiB, one object that inflates to 2 GB", "default:Process/huge MiB", "", 0, 64},
+	{"gzip with one match in a hundred, to none", "default:Ratio/matches/gzip ratio", "", 0, 1.25},
+	{"inflated with one match in a hundred, to none", "default:Ratio/matches/plain ratio", "", 0, 1.6},
+	{"watched records, with 2,500 objects that look like watched ones, to the same bytes without", "default:Ratio/decoys/objects/behind ratio", "", 0, 3},
+	{"the same before the members that mark the record", "default:Ratio/decoys/objects/before ratio", "", 0, 3},
+	{"the same in strings", "default:Ratio/decoys/strings/behind ratio", "", 0, 3},
+	{"the same in strings before the members", "default:Ratio/decoys/strings/before ratio", "", 0, 3},
 	{"two cores, to one", "default:Cores-2", "default:Cores", 1.6, 0},
 	{"Kafka, to a bare client that throws all away", "default:scan/bare", "", 0.9, 0},
-	{"S3, objects of eight records, one in flight, to a bare gunzip of them", "default:s3-1/bare", "", 0, 0},
-	{"S3, 16 in flight, likewise", "default:s3-16/bare", "", 0, 0},
-	{"S3, 256 in flight, likewise", "default:s3-256/bare", "", 0, 0},
+	{"S3, objects of eight records, one in flight, to a bare klauspost gunzip of them", "default:s3-1/bare", "", 1.1, 0},
+	{"S3, 16 in flight, likewise", "default:s3-16/bare", "", 1.1, 0},
+	{"S3, 256 in flight, likewise", "default:s3-256/bare", "", 1.1, 0},
 	{"S3, 1 in flight, records a second on each core", "default:S3/inflight=1 records/s/core", "", 120_000, 0},
 	{"S3, 16 in flight, likewise", "default:S3/inflight=16 records/s/core", "", 120_000, 0},
 	{"S3, 256 in flight, likewise", "default:S3/inflight=256 records/s/core", "", 120_000, 0},
@@ -64,7 +70,7 @@ func main() {
 			case strings.HasSuffix(unit, "/bare"):
 				tag, _, _ := strings.Cut(name, ":")
 				rates[tag+":"+unit] = append(rates[tag+":"+unit], v)
-			case strings.HasSuffix(unit, "/core"):
+			case strings.HasSuffix(unit, "/core"), unit == "ratio", unit == "MiB":
 				rates[name+" "+unit] = append(rates[name+" "+unit], v)
 			}
 		}

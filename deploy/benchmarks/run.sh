@@ -5,7 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 rounds=${1:-5}
 out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+bin=$(mktemp)
+trap 'rm -f "$out" "$bin"' EXIT
+go build -o "$bin" ./cmd/mfawatch
 
 bench() { # tag, arguments of go test
 	local tag=$1
@@ -14,10 +16,11 @@ bench() { # tag, arguments of go test
 }
 
 for _ in $(seq "$rounds"); do
-	bench default -cpu 1 -bench 'Sweep|Gzip|Matches|Decoys' ./processor/trail
+	bench default -cpu 1 -bench 'Sweep|Ratio' ./processor/trail
 	bench default -cpu 1,2 -bench 'Cores' ./processor/trail
 	bench default -bench '^BenchmarkKafka$' ./sources/kafka
 	bench default -cpu 1 -benchtime 3x -bench '^BenchmarkS3$' ./sources/s3
+	go run ./deploy/benchmarks/process.go "$bin" | sed 's/^Benchmark/&default:/' >>"$out"
 	echo "round done" >&2
 done
 go run ./deploy/benchmarks/ratios.go <"$out"

@@ -34,7 +34,7 @@ var envelopes = map[string]func(records []string) string{
 		return `{"records":[` + each(r, ",", `{"recordId":"1","data":`, `}`, func(s string) string { return `"` + coded(s) + `"` }) + `]}`
 	},
 	"logs in Lambda": func(r []string) string {
-		return `{"awslogs":{"data":"` + coded(zipped(`{"logEvents":[`+each(r, ",", `{"message":`, `}`, quoted)+`]}`)) + `"}}`
+		return `{"awslogs":{"data":"` + coded(gzipOf(`{"logEvents":[`+each(r, ",", `{"message":`, `}`, quoted)+`]}`)) + `"}}`
 	},
 	"unknown": func(r []string) string {
 		return `{"things":{"list":[` + each(r, ",", `{"a":{"b":[`, `]}}`, raw) + `],"n":1},"m":2}`

@@ -2,12 +2,9 @@ package trail
 
 import (
 	"bytes"
-	"io"
-	"strings"
 	"sync/atomic"
 	"testing"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/tidwall/gjson"
 
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
@@ -18,9 +15,6 @@ type discard struct{ events, unreadable int }
 
 func (d *discard) Event(*Event)          { d.events++ }
 func (d *discard) Unreadable(Unreadable) { d.unreadable++ }
-
-// reader hides what else a reader can do: objects come from files and sockets.
-type reader struct{ io.Reader }
 
 // BenchmarkSweep compares the sweep with one bare bytes.Index pass over the
 // same bytes, for the key and for the needle with which such a pass is fastest,
@@ -79,42 +73,6 @@ func objects(size string) (objects [][]byte, inflated int64) {
 	return objects, inflated
 }
 
-// BenchmarkGzip compares scanning compressed objects with inflating them into
-// nothing.
-func BenchmarkGzip(b *testing.B) {
-	for _, size := range []string{"big", "middle", "small"} {
-		objects, total := objects(size)
-		b.Run(size+"/inflate", func(b *testing.B) {
-			b.SetBytes(total)
-			var z gzip.Reader
-			var r bytes.Reader
-			var in io.Reader = reader{&r}
-			for b.Loop() {
-				for _, o := range objects {
-					r.Reset(o)
-					if err := z.Reset(in); err != nil {
-						b.Fatal(err)
-					}
-					io.Copy(io.Discard, &z)
-				}
-			}
-		})
-		b.Run(size+"/mfawatch", func(b *testing.B) {
-			b.SetBytes(total)
-			b.ReportAllocs()
-			s, v := NewScanner(), new(discard)
-			var r bytes.Reader
-			var in io.Reader = reader{&r}
-			for b.Loop() {
-				for _, o := range objects {
-					r.Reset(o)
-					s.Scan(Place("bench"), in, v)
-				}
-			}
-		})
-	}
-}
-
 // BenchmarkCores scans many objects, with as many scanners as there are cores:
 // to be run with -cpu 1,2.
 func BenchmarkCores(b *testing.B) {
@@ -130,61 +88,6 @@ func BenchmarkCores(b *testing.B) {
 			s.Scan(Place("bench"), &r, v)
 		}
 	})
-}
-
-// BenchmarkMatches compares objects with one match in a hundred records with
-// objects without.
-func BenchmarkMatches(b *testing.B) {
-	for _, kind := range []string{"plain", "gzip"} {
-		for _, every := range []struct {
-			name string
-			n    int
-		}{{"none", 0}, {"hundredth", 100}, {"every", 1}} {
-			doc := trailtest.New(3).Object(10000, every.n)
-			size := int64(len(doc))
-			if kind == "gzip" {
-				doc = trailtest.Gzip(doc)
-			}
-			b.Run(kind+"/"+every.name, func(b *testing.B) {
-				b.SetBytes(size)
-				s, v := NewScanner(), new(discard)
-				for b.Loop() {
-					s.ScanBytes(Place("bench"), doc, v)
-				}
-			})
-		}
-	}
-}
-
-// BenchmarkDecoys compares watched records, the first of which has 2,500 look-alikes
-// among its parameters, with the same bytes whose look-alikes have other names.
-func BenchmarkDecoys(b *testing.B) {
-	m := trailtest.New(5)
-	records := [][]byte{m.Deactivate(), m.Deactivate(), m.Deactivate(), m.Deactivate()}
-	for _, kind := range []struct{ name, decoy string }{
-		{"objects/without", `{"eventName":"CheckMfx"},`}, {"objects/decoys", `{"eventName":"CheckMfa"},`},
-		{"strings/without", `"{\"eventName\":\"CheckMfx\"}",`}, {"strings/decoys", `"{\"eventName\":\"CheckMfa\"}",`},
-	} {
-		list := []byte(`"requestParameters":{"values":[` + strings.Repeat(kind.decoy, 2500) + `0],`)
-		docs := map[string][]byte{
-			"behind": bytes.Replace(records[0], []byte(`"requestParameters":{`), list, 1),
-			"before": append([]byte(`{"requestParameters":{"values":[`+strings.Repeat(kind.decoy, 2500)+`0]},`), records[0][1:]...),
-		}
-		for _, where := range []string{"behind", "before"} {
-			doc := bytes.Join([][]byte{[]byte(`{"Records":[`), docs[where], bytes.Join(records[1:], []byte(",")), []byte(`]}`)}, nil)
-			doc = bytes.Replace(doc, []byte("}{\"eventVersion"), []byte("},{\"eventVersion"), 1)
-			b.Run(kind.name+"/"+where, func(b *testing.B) {
-				b.SetBytes(int64(len(doc)))
-				s, v := NewScanner(), new(discard)
-				for b.Loop() {
-					s.ScanBytes(Place("bench"), doc, v)
-				}
-				if v.events == 0 || v.events%len(records) != 0 || v.unreadable > 0 {
-					b.Fatalf("%+v", *v)
-				}
-			})
-		}
-	}
 }
 
 // BenchmarkRecord parses watched records, found and proven.

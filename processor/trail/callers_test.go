@@ -46,7 +46,7 @@ func (c call) record(r *rand.Rand, values []string) string {
 	insert := func(m string) { members = slices.Insert(members, r.IntN(len(members)+1), m) }
 	at := func() string { return values[r.IntN(len(values))] }
 	key := func() string {
-		return []string{"x", "Records", "detail", "message", "eventName", "eventSource", "data", "logEvents", "s3", "eventID", "\\u0065ventName"}[r.IntN(11)]
+		return []string{"x", "Records", "detail", "message", "eventName", "eventSource", "data", "logEvents", "s3", "eventID", "\\u0065ventName", "@timestamp", "class_uid", "event", "aws"}[r.IntN(15)]
 	}
 	object := func() string {
 		if len(values) == 0 {
@@ -144,8 +144,8 @@ var reused = NewScanner()
 var forgeries = []string{
 	``, `{"eventName":"CheckMfa"}`, minimal, `{"Records":[` + minimal + `]}`, `[` + minimal + `,` + minimal + `]`, `{"detail":{"message":` + quoted(minimal) + `}}`,
 	`"}]},{"Records":[` + minimal, `\"}`, `{",`, `"},"`, "\n" + minimal + "\n", strings.ReplaceAll(quoted(minimal), `\"`, `\u0022`),
-	`{"data":"` + coded(minimal) + `"}`, `{"\u0065ventName":"DeactivateMFADevice","eventSource":5}`, `\u005cu0065ventName\u005c`, coded(zipped(minimal)),
-	`{"eventName":"CheckMfa","eventTime":"2026-05-01T08:03:11Z"}`, `eventName\":\"CheckMfa\"`, `[[[{},{"a":{}}]],{"}":"{"}]`,
+	`{"data":"` + coded(minimal) + `"}`, `{"\u0065ventName":"DeactivateMFADevice","eventSource":5}`, `\u005cu0065ventName\u005c`, coded(gzipOf(minimal)),
+	`{"eventName":"CheckMfa","eventTime":"2026-05-01T08:03:11Z"}`, `eventName\":\"CheckMfa\"`, ecs, nested, ocsf, quoted(ecs), `{"class_uid":1,"api":` + minimal + `}`, `[[[{},{"a":{}}]],{"}":"{"}]`,
 }
 
 // FuzzCallersCannotChange runs best with -fuzzminimizetime 20x: it is for hours.

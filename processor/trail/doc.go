@@ -9,6 +9,9 @@
 //     message, a CloudWatch Logs batch, a string, base64.
 //   - A record is an object with CloudTrail's own members. What it holds was
 //     written by its caller, and is never a record, an envelope or an event.
+//   - A mapped record is one whose members a pipeline has renamed, to those of ECS
+//     or OCSF. It is opaque as a record is; the record as it was, if kept, is a
+//     document, and ECS is put together from its members otherwise.
 //   - A watched name is an eventName that may matter; an Event is a record with
 //     one, parsed.
 //   - A finding is a part of a document that waits for proof: of the objects

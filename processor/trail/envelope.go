@@ -14,9 +14,20 @@ var errTooWrapped = errors.New("wrapped in more than 8 envelopes")
 // within scans the content of an envelope as a document of its own, and returns
 // the number of records in it.
 func (s *Scanner) within(doc []byte, at int) int64 {
+	in := s.enter(at, min(maxInflatedWithin, s.budget))
+	if in == nil {
+		return 0
+	}
+	in.document(doc)
+	return s.leave(in)
+}
+
+// enter returns the Scanner for the content of an envelope, which may inflate to
+// budget; nil if too many are nested.
+func (s *Scanner) enter(at int, budget int64) *Scanner {
 	if s.depth == maxDepth {
 		s.unreadable(at, ReasonTooDeep, errTooWrapped, nil)
-		return 0
+		return nil
 	}
 	if s.inner == nil {
 		s.inner = NewScanner()
@@ -25,10 +36,15 @@ func (s *Scanner) within(doc []byte, at int) int64 {
 	in := s.inner
 	in.begin(s.origin, s.visitor)
 	in.offset = s.offset + s.base + int64(at)
-	in.budget, in.raw = min(maxInflatedWithin, s.budget), s.raw
-	before := in.budget
-	in.document(doc)
-	s.budget -= before - max(0, in.budget)
+	in.budget, in.raw = budget, s.raw
+	s.budget -= budget
+	return in
+}
+
+// leave ends the scan of the content of an envelope, and returns the number of
+// records in it.
+func (s *Scanner) leave(in *Scanner) int64 {
+	s.budget += max(0, in.budget)
 	s.raw = in.raw
 	s.walked += in.walked
 	in.visitor = nil
@@ -39,24 +55,22 @@ func (s *Scanner) within(doc []byte, at int) int64 {
 // before: gzip's magic, and a brace or a bracket with what may follow it.
 var base64Starts = [...][]byte{[]byte(`"H4sI`), []byte(`"ey`), []byte(`"ew`), []byte(`"W3`), []byte(`"Wy`), []byte(`"Ww`)}
 
-// decode scans the base64 strings in w[from:] as documents of their own. It is
-// for documents that show no CloudTrail record at their surface: Kinesis,
-// Firehose and Lambda batches. It returns where to go on from once there is more
-// behind w.
-func (s *Scanner) decode(w []byte, from int, final bool) int {
+// decode scans the mapped records in w[from:] and, if coded, the base64 strings as
+// documents of their own. It is for documents that show no CloudTrail record at
+// their surface: Kinesis, Firehose and Lambda batches. It returns where to go on
+// from once there is more behind w.
+func (s *Scanner) decode(w []byte, from int, final, coded bool) int {
+	const longest = 12 // a marker with its quotes
 	k := &s.hidden
-	var next [len(base64Starts)]int
+	var next [len(base64Starts) + len(markers)]int
 	for n := range next {
 		next[n] = -1
 	}
 	for {
 		i := len(w)
-		for n, start := range base64Starts {
+		for n := range next {
 			if next[n] < from {
-				next[n] = len(w)
-				if m := bytes.Index(w[from:], start); m >= 0 {
-					next[n] = from + m
-				}
+				next[n] = nextHidden(w, n, from, coded)
 			}
 			i = min(i, next[n])
 		}
@@ -64,6 +78,11 @@ func (s *Scanner) decode(w []byte, from int, final bool) int {
 			break
 		}
 		from = i + 1
+		if w[from] == markers[0].key[0] || w[from] == markers[1].key[0] {
+			k.marker(w, i)
+			s.report(w, k)
+			continue
+		}
 		if escaped(w, i) {
 			continue
 		}
@@ -81,11 +100,27 @@ func (s *Scanner) decode(w []byte, from int, final bool) int {
 		from = end + 1
 	}
 	if final {
-		k.finish(w)
-		s.report(w, k)
+		if k.started() {
+			k.finish(w)
+			s.report(w, k)
+		}
 		return len(w)
 	}
-	return max(from, len(w)-len(base64Starts[0]))
+	return max(from, len(w)-longest)
+}
+
+// nextHidden is the quote in w[from:] behind which the n-th of base64Starts and
+// markers stands; len(w) if there is none.
+func nextHidden(w []byte, n, from int, coded bool) int {
+	if n >= len(base64Starts) {
+		return nextMarker(w, n-len(base64Starts), from)
+	}
+	if coded {
+		if i := bytes.Index(w[from:], base64Starts[n]); i >= 0 {
+			return from + i
+		}
+	}
+	return len(w)
 }
 
 // base64 decodes b, padded or not, with escapes or not. What it returns is good

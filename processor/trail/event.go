@@ -172,7 +172,7 @@ const (
 	ReasonTruncated   Reason = "truncated"    // the object or the record ends before its end
 	ReasonCorrupt     Reason = "corrupt"      // the compressed data is damaged
 	ReasonGarbage     Reason = "garbage"      // something follows the compressed data that is none
-	ReasonFormat      Reason = "format"       // not JSON, and not a compression that is read: zip, zstd, parquet, …
+	ReasonFormat      Reason = "format"       // not JSON, and not a compression that is read: bzip2, parquet, …
 	ReasonSyntax      Reason = "syntax"       // a watched record is not valid JSON
 	ReasonRecord      Reason = "record"       // a watched record lacks what it must have: time, account
 	ReasonAmbiguous   Reason = "ambiguous"    // a watched record names its event or source twice
@@ -180,8 +180,10 @@ const (
 	ReasonTooDeep     Reason = "too_deep"     // nested over the bound
 	ReasonStructure   Reason = "structure"    // braces or quotes do not match: a watched record may be lost
 	ReasonTooInflated Reason = "too_inflated" // inflates over the bound: a gzip bomb
+	ReasonECS         Reason = "ecs"          // a watched record in the Elastic Common Schema that lacks what it must have
+	ReasonOCSF        Reason = "ocsf"         // a watched record in the Open Cybersecurity Schema Framework
 )
 
 // Reasons lists them all, so that each metric starts at zero.
 var Reasons = []Reason{ReasonTruncated, ReasonCorrupt, ReasonGarbage, ReasonFormat, ReasonSyntax, ReasonRecord,
-	ReasonAmbiguous, ReasonTooLarge, ReasonTooDeep, ReasonStructure, ReasonTooInflated}
+	ReasonAmbiguous, ReasonTooLarge, ReasonTooDeep, ReasonStructure, ReasonTooInflated, ReasonECS, ReasonOCSF}

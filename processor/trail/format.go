@@ -19,6 +19,8 @@ const (
 	plain format = iota
 	gzipped
 	zlibbed
+	zstandard
+	zipped
 )
 
 // compression returns the format by the first bytes; a name says nothing (a .gz
@@ -29,6 +31,10 @@ func compression(head []byte) format {
 		return gzipped
 	case len(head) >= 2 && head[0] == 0x78 && (int(head[0])<<8|int(head[1]))%31 == 0:
 		return zlibbed
+	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
+		return zstandard
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
+		return zipped
 	}
 	return plain
 }
@@ -45,8 +51,6 @@ func isBase64(b []byte) bool {
 
 // formats are those reported by name, with the next step.
 var formats = []struct{ magic, name string }{
-	{"PK\x03\x04", "a zip archive: unpack it first"},
-	{"\x28\xb5\x2f\xfd", "zstd: decompress it first"},
 	{"BZh", "bzip2: decompress it first"},
 	{"\xfd7zXZ", "xz: decompress it first"},
 	{"PAR1", "Parquet: mfawatch reads CloudTrail's JSON"},
@@ -67,7 +71,7 @@ func (s *Scanner) looksLikeJSON(w []byte) bool {
 	case opens(t[0]), t[0] == '"':
 		return true
 	}
-	err := fmt.Errorf("neither JSON nor gzip: it begins with %q", t[:min(len(t), 16)])
+	err := fmt.Errorf("neither JSON nor a compression that is read: it begins with %q", t[:min(len(t), 16)])
 	for _, f := range formats {
 		if bytes.HasPrefix(w, []byte(f.magic)) {
 			err = errors.New(f.name)

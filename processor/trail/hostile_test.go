@@ -137,8 +137,8 @@ func TestEscapesInBase64(t *testing.T) {
 
 // Bombs within each other share one bound.
 func TestNestedBombs(t *testing.T) {
-	inner := `{"data":"` + coded(zipped(`{"pad":"`+strings.Repeat(" ", 4<<20)+`"}`)) + `"}`
-	doc := `{"records":[{"data":"` + coded(zipped(`{"records":[`+strings.Repeat(inner+",", 199)+inner+`]}`)) + `"}]}`
+	inner := `{"data":"` + coded(gzipOf(`{"pad":"`+strings.Repeat(" ", 4<<20)+`"}`)) + `"}`
+	doc := `{"records":[{"data":"` + coded(gzipOf(`{"records":[`+strings.Repeat(inner+",", 199)+inner+`]}`)) + `"}]}`
 	var v found
 	NewScanner().ScanBytes(Place("bomb"), []byte(doc), &v)
 	if !strings.Contains(v.reasons(), "too_inflated") {

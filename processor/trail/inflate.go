@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/mfawatch/mfawatch/processor/trail/inflate"
 )
 
@@ -15,6 +17,9 @@ const (
 	// inflated in one go. Longer ones are streamed.
 	wholeObject   = 1 << 20
 	wholeInflated = 16 << 20
+	// maxZstdWindow is how much memory zstd may ask for: its command needs no more
+	// below --ultra and --long.
+	maxZstdWindow = 8 << 20
 )
 
 // An inflater keeps decompressors and their memory between objects: most
@@ -22,6 +27,7 @@ const (
 type inflater struct {
 	decoder inflate.Decoder
 	reader  inflate.Reader
+	zstd    *zstd.Decoder
 	memory  bytes.Reader
 	doc     []byte // what decoder inflated last
 }
@@ -30,7 +36,11 @@ type inflater struct {
 // if it is long or damaged.
 func (s *Scanner) inflateBytes(b []byte, f format) {
 	z := &s.inflater
-	if limit := min(wholeInflated, s.budget); len(b) <= wholeObject && saidSize(b, f) <= limit {
+	if f == zipped {
+		s.archive(b)
+		return
+	}
+	if limit := min(wholeInflated, s.budget); f != zstandard && len(b) <= wholeObject && saidSize(b, f) <= limit {
 		var err error
 		if z.doc, err = z.decoder.Append(z.doc[:0], b, f.inflates(), int(limit)); err == nil {
 			s.budget -= int64(len(z.doc))
@@ -39,7 +49,7 @@ func (s *Scanner) inflateBytes(b []byte, f format) {
 		}
 	}
 	z.memory.Reset(b)
-	s.inflate(&z.memory, f)
+	s.inflate(&z.memory, f) // reports its error
 	z.memory.Reset(nil)
 }
 
@@ -52,14 +62,36 @@ func saidSize(b []byte, f format) int64 {
 	return int64(binary.LittleEndian.Uint32(b[len(b)-4:]))
 }
 
-// inflate scans the document that r inflates to, as a stream.
-func (s *Scanner) inflate(r io.Reader, f format) {
-	s.inflater.reader.Reset(r, f.inflates())
-	err := s.stream(&s.inflater.reader)
-	if err == nil || s.input.err != nil || errors.Is(err, errTooInflated) {
-		return
+// inflate scans the document that r inflates to, as a stream. It returns the
+// error that it has reported.
+func (s *Scanner) inflate(r io.Reader, f format) error {
+	z := &s.inflater
+	var err error
+	switch f {
+	case zipped:
+		s.readArchive(r)
+		return nil
+	case zstandard:
+		if z.zstd == nil {
+			z.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+		}
+		if err == nil {
+			err = z.zstd.Reset(r)
+		}
+		if err == nil {
+			err = s.stream(z.zstd)
+			_ = z.zstd.Reset(nil) // lets go of r
+		}
+	case plain:
+		err = s.stream(r)
+	default:
+		z.reader.Reset(r, f.inflates())
+		err = s.stream(&z.reader)
 	}
-	s.unreadable(0, inflateReason(err), err, nil)
+	if err != nil && s.input.err == nil && !errors.Is(err, errTooInflated) {
+		s.unreadable(0, inflateReason(err), err, nil)
+	}
+	return err
 }
 
 // inflates names the format for package inflate.
@@ -73,10 +105,12 @@ func (f format) inflates() inflate.Format {
 // inflateReason names the defect of compressed data.
 func inflateReason(err error) Reason {
 	switch {
-	case errors.Is(err, inflate.ErrTruncated):
+	case errors.Is(err, io.ErrUnexpectedEOF): // so does inflate.ErrTruncated
 		return ReasonTruncated
-	case errors.Is(err, inflate.ErrGarbage):
+	case errors.Is(err, inflate.ErrGarbage), errors.Is(err, zstd.ErrMagicMismatch):
 		return ReasonGarbage
+	case errors.Is(err, zstd.ErrWindowSizeExceeded):
+		return ReasonTooLarge
 	}
 	return ReasonCorrupt
 }

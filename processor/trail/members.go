@@ -6,14 +6,19 @@ import "bytes"
 type traits uint16
 
 const (
-	hasName     traits = 1 << iota // eventName
-	hasNames                       // two of them
-	hasSource                      // eventSource, CloudTrail's
-	hasOther                       // eventSource of a batch item: aws:kinesis
-	hasDate                        // eventID or eventTime, and not empty
-	hasS3                          // an S3 notification looks much like a record (R39)
-	hasArgument                    // another that records have
-	hasList                        // a list that only envelopes have
+	hasName      traits = 1 << iota // eventName
+	hasNames                        // two of them
+	hasSource                       // eventSource, CloudTrail's
+	hasOther                        // eventSource of a batch item: aws:kinesis
+	hasDate                         // eventID or eventTime, and not empty
+	hasS3                           // an S3 notification looks much like a record (R39)
+	hasArgument                     // another that records have
+	hasList                         // a list that only envelopes have
+	hasTimestamp                    // @timestamp: of ECS, as event and aws
+	hasEvent
+	hasAWS
+	hasClass // class_uid: of OCSF, as api
+	hasAPI
 
 	hasAny = hasName | hasSource | hasDate | hasArgument
 )
@@ -22,6 +27,12 @@ const (
 // if the record is malformed.
 func (m traits) ofRecord() bool {
 	return m&(hasOther|hasList) == 0 && (m&hasName != 0 && m&hasSource != 0 || m&hasNames != 0)
+}
+
+// ofMapped reports whether they make a mapped record.
+func (m traits) ofMapped() bool {
+	const ecs, ocsf = hasTimestamp | hasEvent | hasAWS, hasClass | hasAPI
+	return m&ecs == ecs || m&ocsf == ocsf
 }
 
 // read reads the object's own members from w[o.next:limit], as far as they are
@@ -106,6 +117,20 @@ func (o *object) member(key, w []byte) {
 	case "Records", "logEvents":
 		if w[0] == '[' {
 			o.has |= hasList
+		}
+	case "@timestamp":
+		o.has |= hasTimestamp
+	case "event", "event.action":
+		o.has |= hasEvent
+	case "aws", "aws.cloudtrail":
+		o.has |= hasAWS
+	case "class_uid":
+		o.has |= hasClass
+	case "api", "api.operation":
+		o.has |= hasAPI
+	default:
+		if bytes.HasPrefix(key, []byte("aws.cloudtrail.")) {
+			o.has |= hasAWS
 		}
 	}
 }

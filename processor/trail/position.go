@@ -45,6 +45,8 @@ type object struct {
 	has     traits
 	watched bool // its own eventName is a watched one
 	holds   bool // it is a record, and there is a watched name within
+	// mapped says that it has a marker, or is a mapped record that holds a finding.
+	mapped bool
 	// reported says that it, or a name in it, is over a bound.
 	reported bool
 }
@@ -67,6 +69,8 @@ const (
 	isCut                    // a watched record that the document ends in
 	isCutText                // a string with a watched name that the document ends in
 	isLongText               // one that is longer than the window
+	isMapped                 // a mapped record
+	isCutMapped              // one that the document ends in
 	isLost                   // a watched name whose place in the document is unknown
 )
 
@@ -122,7 +126,7 @@ func (p *position) push(i int) {
 	n := len(p.stack)
 	p.stack = p.stack[:n+1]
 	o := &p.stack[n]
-	o.start, o.next, o.mark, o.has, o.watched, o.holds, o.reported = i, i+1, len(p.found), 0, false, false, false
+	o.start, o.next, o.mark, o.has, o.watched, o.holds, o.mapped, o.reported = i, i+1, len(p.found), 0, false, false, false, false
 }
 
 // begins reports whether the object at w[i], on a line of its own, comes after
@@ -173,6 +177,10 @@ func (p *position) closed(w []byte, i int) {
 // into what was found of it.
 func (p *position) settle(o *object, end int) {
 	switch {
+	case p.record && !o.has.ofRecord():
+		if o.mapped || o.holds || o.watched {
+			p.found = append(p.found, finding{isMapped, o.start, end})
+		}
 	case p.record:
 		if o.holds {
 			p.holder.start, p.holder.end = o.start, end
@@ -204,7 +212,8 @@ func (p *position) inspect(w []byte, n, limit int) bool {
 		if p.wrappers == n {
 			p.wrappers++
 		}
-	case o.has.ofRecord():
+	case o.has.ofRecord() || o.has.ofMapped():
+		o.mapped = o.mapped || len(p.found) > o.mark
 		p.found = p.found[:o.mark]
 		p.within += len(p.stack) - 1 - n
 		p.stack, p.record, p.read = p.stack[:n+1], true, n+1
@@ -248,6 +257,7 @@ func (p *position) release(i int) {
 func (p *position) add(w []byte, kind kind, start, end int) {
 	p.catchUp(w, start)
 	if p.record {
+		p.stack[len(p.stack)-1].mapped = true
 		return
 	}
 	if p.within > 0 {
@@ -289,6 +299,14 @@ func (p *position) named(w []byte, q int) {
 	}
 }
 
+// marked notes that the innermost object has the marker whose key opens at w[q].
+func (p *position) marked(w []byte, q int) {
+	p.catchUp(w, q)
+	if n := len(p.stack); n > 0 && p.within == 0 {
+		p.stack[n-1].mapped = true
+	}
+}
+
 // close ends the document at w[end], and reports whether that left objects open.
 // What stands in an object that looks like part of a record cannot be proven,
 // and is reported.
@@ -304,7 +322,11 @@ func (p *position) close(end int) (open bool) {
 			p.found = append(p.found[:len(p.found)-len(inside)], finding{isCut, o.start, end})
 			break
 		}
-		if o.has&hasAny != 0 {
+		if o.mapped && o.has.ofMapped() {
+			p.found = append(p.found[:len(p.found)-len(inside)], finding{isCutMapped, o.start, end})
+			break
+		}
+		if o.has&hasAny != 0 || o.has&hasTimestamp != 0 && o.has&(hasEvent|hasAWS) != 0 || o.has&hasClass != 0 {
 			for i := range inside {
 				inside[i].kind = isLost
 			}
@@ -340,7 +362,7 @@ func (p *position) needs(i int) int {
 				p.found = append(p.found, finding{isLong, o.start, i})
 				p.ready = len(p.found)
 			}
-		case p.record && !o.watched && p.wrappers == len(p.stack)-1: // not needed whole
+		case p.record && !o.watched && !(o.mapped && !o.has.ofRecord()) && p.wrappers == len(p.stack)-1: // not needed whole
 		default:
 			need = min(need, o.start)
 		}

@@ -35,6 +35,20 @@ func (s *Scanner) report(w []byte, k *walk) {
 			if doc, ok := s.base64(w[f.start+1 : f.end-1]); ok {
 				s.decoded += s.within(doc, f.start)
 			}
+		case isMapped:
+			switch {
+			case f.start < 0 || f.end-f.start > maxRecord:
+				s.unreadable(f.start, ReasonTooLarge, errRecordTooLarge, ifWatched(w[max(0, f.start):max(0, f.end)]))
+			case k == &s.walk:
+				s.original(w[f.start:f.end], f.start)
+			default:
+				s.mapped(w[f.start:f.end], f.start)
+			}
+		case isCutMapped:
+			if s.input.err == nil {
+				s.cut = true
+				s.unreadable(f.start, ReasonTruncated, errCutRecord, ifWatched(w[max(0, f.start):]))
+			}
 		case isSourceless:
 			s.unreadable(f.start, ReasonRecord, errNoSource, w[f.start:f.end])
 		case isLong:

@@ -47,6 +47,7 @@ type Scanner struct {
 	plain     int64 // in this one: names at the surface
 	inString  int64 // names inside strings
 	decoded   int64 // records that base64 hid
+	own       bool  // the document begins as CloudTrail's own
 	damaged   bool  // the stream's end is unreadable; the inflater reports it
 	cut       bool  // the document's end is unreadable, which has been reported
 }
@@ -193,8 +194,8 @@ func (s *Scanner) inflatedDocument(b []byte) {
 func (s *Scanner) whole(w []byte) {
 	seen := s.plain
 	s.sweep(w, 0, true)
-	if s.plain == seen {
-		s.decode(w, 0, true)
+	if coded := s.plain == seen; coded || !beginsAsOwn(w) {
+		s.decode(w, 0, true, coded)
 	}
 	s.finish(w, headOf(w))
 	s.count()

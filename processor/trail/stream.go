@@ -1,6 +1,7 @@
 package trail
 
 import (
+	"bytes"
 	"errors"
 	"io"
 )
@@ -38,6 +39,7 @@ func (s *Scanner) stream(r io.Reader) error {
 		return ended(err)
 	}
 	h := headOf(s.buf[:at.n])
+	s.own = beginsAsOwn(bytes.TrimLeft(bytes.TrimPrefix(s.buf[:at.n], bom), " \t\r\n"))
 	lines := isLines(s.buf[:at.n])
 	for err == nil {
 		s.look(&at, lines, false)
@@ -63,8 +65,9 @@ func (s *Scanner) look(at *window, lines, final bool) {
 		return
 	}
 	at.swept = s.sweep(w, at.swept, final)
-	if s.plain == at.surface && (final || at.n-at.decoded > maxWindow/2) {
-		at.decoded = s.decode(w, at.decoded, final)
+	coded := s.plain == at.surface
+	if (coded || !s.own) && (final || at.n-at.decoded > maxWindow/2) {
+		at.decoded = s.decode(w, at.decoded, final, coded)
 	}
 }
 
@@ -122,8 +125,13 @@ func (s *Scanner) spare(at *window) int {
 	need := s.walk.needs(w, max(0, at.swept-ahead))
 	s.report(w, &s.walk)
 	if s.plain != at.surface { // nothing here is hidden in base64
-		at.surface, at.decoded = s.plain, at.swept
-		s.hidden.copy(&s.walk)
+		at.surface = s.plain
+		if s.own {
+			at.decoded = at.swept
+			s.hidden.copy(&s.walk)
+		} else {
+			at.decoded = max(at.decoded, s.decode(w, at.decoded, false, false))
+		}
 	}
 	need = min(need, s.hidden.needs(w, max(0, at.decoded-ahead)))
 	s.report(w, &s.hidden)

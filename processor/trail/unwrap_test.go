@@ -16,7 +16,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
-func zipped(doc string) string { return string(trailtest.Gzip([]byte(doc))) }
+func gzipOf(doc string) string { return string(trailtest.Gzip([]byte(doc))) }
 
 func deflated(doc string) string {
 	var b bytes.Buffer
@@ -86,10 +86,10 @@ func TestR37_EveryEnvelopeGivesTheSameEvent(t *testing.T) {
 		"SNS in Lambda":          lambda(`{"EventSource":"aws:sns","EventVersion":"1.0","Sns":` + sns + `}`),
 		"SNS in EventBridge":     `{"detail-type":"x","source":"y","detail":` + sns + `}`,
 		"CloudWatch Logs":        logs,
-		"logs twice over":        zipped(logs) + zipped(`{"messageType":"CONTROL_MESSAGE","logEvents":[]}`),
-		"logs in Lambda":         `{"awslogs":{"data":"` + coded(zipped(logs)) + `"}}`,
+		"logs twice over":        gzipOf(logs) + gzipOf(`{"messageType":"CONTROL_MESSAGE","logEvents":[]}`),
+		"logs in Lambda":         `{"awslogs":{"data":"` + coded(gzipOf(logs)) + `"}}`,
 		"Kinesis in Lambda":      lambda(`{"kinesis":{"kinesisSchemaVersion":"1.0","data":"` + coded(minimal) + `","partitionKey":"1"},"eventSource":"aws:kinesis","eventVersion":"1.0","eventID":"shard:1","eventName":"aws:kinesis:record"}`),
-		"logs in Kinesis":        lambda(`{"kinesis":{"data":"` + coded(zipped(logs)) + `"},"eventSource":"aws:kinesis","eventID":"shard:1","eventName":"aws:kinesis:record"}`),
+		"logs in Kinesis":        lambda(`{"kinesis":{"data":"` + coded(gzipOf(logs)) + `"},"eventSource":"aws:kinesis","eventID":"shard:1","eventName":"aws:kinesis:record"}`),
 		"Firehose":               `{"invocationId":"i","deliveryStreamArn":"arn:aws:firehose:us-east-1:1:d/s","records":[{"recordId":"1","data":"` + coded(minimal) + `"}]}`,
 		"Kafka in Lambda":        `{"eventSource":"aws:kafka","bootstrapServers":"b:9092","records":{"trail-0":[{"topic":"trail","partition":0,"offset":15,"value":"` + coded(minimal) + `"}]}}`,
 		"Kafka Connect":          `{"schema":{"type":"string"},"payload":` + quoted(minimal) + `}`,
@@ -113,10 +113,10 @@ func TestR37_EveryEnvelopeGivesTheSameEvent(t *testing.T) {
 	} {
 		for how, wrap := range map[string]func(string) string{
 			"plain":            func(s string) string { return s },
-			"gzip":             zipped,
+			"gzip":             gzipOf,
 			"zlib":             deflated,
-			"gzip in base64":   func(s string) string { return coded(zipped(s)) },
-			"two gzip members": func(s string) string { return zipped(s[:len(s)/2]) + zipped(s[len(s)/2:]) },
+			"gzip in base64":   func(s string) string { return coded(gzipOf(s)) },
+			"two gzip members": func(s string) string { return gzipOf(s[:len(s)/2]) + gzipOf(s[len(s)/2:]) },
 		} {
 			if name == "byte order mark" && strings.Contains(how, "base64") || name == "logs twice over" && how != "plain" {
 				continue
@@ -190,13 +190,13 @@ func TestR38_BoundsAndNeighbours(t *testing.T) {
 		{"cut after the first record", `{"Records":[` + minimal, "DeactivateMFADevice:bob", "truncated"},
 		{"cut before the last brace", `{"Records":[` + minimal + "]", "DeactivateMFADevice:bob", "truncated"},
 		{"cut in an envelope", `{"message":` + quoted(minimal)[:300], "", "truncated"},
-		{"gzip cut", zipped(minimal)[:20], "", "truncated"},
-		{"gzip cut in its header", zipped(minimal)[:5], "", "truncated"},
-		{"gzip and garbage", zipped(minimal) + "this is no gzip member", "DeactivateMFADevice:bob", "garbage"},
-		{"gzip damaged", strings.Replace(zipped(minimal), "\x1f\x8b\x08", "\x1f\x8b\x07", 1), "", "corrupt"},
-		{"an empty gzip", zipped(""), "", ""},
-		{"a zip", "PK\x03\x04....", "", "format"},
-		{"zstd", "\x28\xb5\x2f\xfd....", "", "format"},
+		{"gzip cut", gzipOf(minimal)[:20], "", "truncated"},
+		{"gzip cut in its header", gzipOf(minimal)[:5], "", "truncated"},
+		{"gzip and garbage", gzipOf(minimal) + "this is no gzip member", "DeactivateMFADevice:bob", "garbage"},
+		{"gzip damaged", strings.Replace(gzipOf(minimal), "\x1f\x8b\x08", "\x1f\x8b\x07", 1), "", "corrupt"},
+		{"an empty gzip", gzipOf(""), "", ""},
+		{"a zip that is cut", "PK\x03\x04....", "", "corrupt"},
+		{"zstd that is damaged", "\x28\xb5\x2f\xfd....", "", "corrupt"},
 		{"text", "May  1 08:00:00 host sshd: hello", "", "format"},
 		{"one line is text", minimal + "\n" + "hello\n" + neighbour + "\n", "DeactivateMFADevice:bob DeactivateMFADevice:carol", "format"},
 		{"wrapped too often", func() string {

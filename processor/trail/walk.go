@@ -276,6 +276,15 @@ func (k *walk) key(w []byte, q int) {
 	k.named(w, q)
 }
 
+// marker walks to the key that opens at w[q], the marker of a mapped record.
+func (k *walk) marker(w []byte, q int) {
+	if k.to(w, q, false); k.cut() || k.sure > q {
+		return // the structure is not right
+	}
+	k.sure = q
+	k.marked(w, q)
+}
+
 // skip steps over what ends before w[to], which is outside of strings.
 func (k *walk) skip(to int) { k.pos, k.sure = max(k.pos, to), to }
 

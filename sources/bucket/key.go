@@ -151,7 +151,7 @@ type keyName struct {
 //
 // Whether it is still compressed does not matter.
 func parseKeyName(name string) (n keyName, ok bool) {
-	stem := strings.TrimSuffix(name, ".gz")
+	stem := strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
 	stem, ok = strings.CutSuffix(stem, ".json")
 	parts := strings.Split(stem, "_")
 	if !ok || len(parts) < 4 || !IsAccount(parts[0]) || !IsRegion(parts[2]) {

@@ -90,7 +90,7 @@ func (w *follower) readOpen(t *followed, size int64) error {
 		t.offset, t.waits = fileOffset{}, 0
 		return nil
 	}
-	head := make([]byte, 2)
+	head := make([]byte, 4)
 	n, err := t.file.ReadAt(head, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

@@ -65,6 +65,9 @@ func TestWalk(t *testing.T) {
 		"a/deep/er/still.json": "[]",
 		"a/empty":              "",
 		"plain.txt":            "words",
+		"c/1.json.zst":         "",
+		"c/2.zip":              "",
+		"c/3":                  "\x28\xb5\x2f\xfdrest",
 	})
 	if err := os.Symlink("../a", filepath.Join(root, "b", "loop")); err != nil {
 		t.Skip("no symbolic links here")
@@ -89,6 +92,7 @@ func TestWalk(t *testing.T) {
 			}
 			return top
 		}(), nil},
+		{[]string{"c"}, []string{"c/1.json.zst:0", "c/2.zip:0", "c/3:8"}, nil},
 		{[]string{"none", "a/x.jsonl"}, []string{"a/x.jsonl:0"}, []string{`cannot read "/none": no such file or directory; check the path`}},
 	} {
 		var paths []string

@@ -74,7 +74,7 @@ func (f *Source) stream(ctx context.Context, place string, r io.Reader, h proces
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	e := &stream{f: f, place: place, ctx: ctx, handle: h, blocks: blocks(ctx, r)}
-	for len(e.held) < 2 && e.err == nil {
+	for e.err == nil && (len(e.held) < 2 || len(e.held) < 4 && (e.held[0] == 0x28 || e.held[0] == 'P')) { // zstd, zip
 		e.take(true)
 	}
 	if compressed(e.held) {
@@ -123,10 +123,13 @@ func (e *stream) last() error {
 	return nil
 }
 
-// compressed reports whether a stream begins as gzip or zlib do.
+// compressed reports whether a stream begins as compressed data does.
 func compressed(head []byte) bool {
-	form := sources.Sniff(head)
-	return form == sources.FormGzip || form == sources.FormZlib
+	switch sources.Sniff(head) {
+	case sources.FormGzip, sources.FormZlib, sources.FormZstd, sources.FormZip:
+		return true
+	}
+	return false
 }
 
 // take adds a block to what is held, and reports whether there was one: if wait

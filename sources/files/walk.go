@@ -38,8 +38,8 @@ func (f File) Place() string {
 // is yielded as an error that names it, and the walk goes on.
 //
 // A path that is a file is listed whatever it is called. In a folder those are
-// listed that end in .json, .jsonl, .ndjson, .log or .gz, and of the others
-// those that begin as JSON or gzip do. Names that begin with a dot are passed
+// listed that end in .json, .jsonl, .ndjson, .log, .gz, .zst or .zip, and of the
+// others those that begin as JSON, gzip or zstd do. Names that begin with a dot are passed
 // over. A link to a file is followed; a link to a folder only if it is itself
 // one of paths, so that there is no going in circles.
 func Walk(paths []string) iter.Seq2[File, error] {
@@ -107,7 +107,7 @@ func fileIn(path string, e fs.DirEntry) (f File, listed bool, err error) {
 	}
 	f.Size = info.Size()
 	switch strings.ToLower(filepath.Ext(path)) {
-	case ".json", ".jsonl", ".ndjson", ".log", ".gz":
+	case ".json", ".jsonl", ".ndjson", ".log", ".gz", ".zst", ".zip":
 		return f, true, nil
 	}
 	listed, err = looksReadable(path)
@@ -117,7 +117,7 @@ func fileIn(path string, e fs.DirEntry) (f File, listed bool, err error) {
 	return f, listed, err
 }
 
-// looksReadable reports whether a file begins as JSON or gzip do.
+// looksReadable reports whether a file begins as JSON, gzip, zstd or zip do.
 func looksReadable(path string) (bool, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -130,7 +130,7 @@ func looksReadable(path string) (bool, error) {
 		return false, err
 	}
 	form := sources.Sniff(head[:n])
-	return form == sources.FormGzip || form == sources.FormJSON, nil
+	return form == sources.FormGzip || form == sources.FormZstd || form == sources.FormJSON, nil
 }
 
 // unreadable says of which file err is, once.

@@ -8,9 +8,9 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/mfawatch/mfawatch/processor/trail/inflate"
 	"github.com/mfawatch/mfawatch/sources"
 )
 
@@ -84,7 +84,7 @@ func openBody(r io.Reader, most int64) *body {
 func layerOf(head []byte) func(io.Reader, *body) (io.Reader, error) {
 	switch sources.Sniff(head) {
 	case sources.FormGzip:
-		return func(r io.Reader, _ *body) (io.Reader, error) { return gzip.NewReader(r) }
+		return func(r io.Reader, _ *body) (io.Reader, error) { return inflate.NewReader(r, inflate.Gzip), nil }
 	case sources.FormZstd:
 		return func(r io.Reader, b *body) (io.Reader, error) {
 			z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxReserve))

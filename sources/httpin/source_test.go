@@ -160,7 +160,7 @@ func TestRefuses(t *testing.T) {
 	}{
 		"words":                  {strings.NewReader("<html>"), 400, "the body is neither JSON nor gzip or zstd of that", resultUnreadable, nil},
 		"words in gzip":          {strings.NewReader(gzipped("hello")), 400, "the body is neither JSON", resultUnreadable, nil},
-		"cut gzip":               {strings.NewReader(random[:len(random)-20]), 400, "the body is damaged: unexpected EOF", resultUnreadable, nil},
+		"cut gzip":               {strings.NewReader(random[:len(random)-20]), 400, "the body is damaged: inflate: truncated data: unexpected EOF", resultUnreadable, nil},
 		"damaged gzip":           {strings.NewReader(random[:40] + "damage" + random[46:]), 400, "the body is damaged", resultUnreadable, nil},
 		"gzip with a tail":       {strings.NewReader(random + "tail"), 400, "the body is damaged", resultUnreadable, nil},
 		"zstd with no bound":     {strings.NewReader(zstandard(t, strings.Repeat("{\"a\":\"0123\"}\n", 1<<20), zstd.WithWindowSize(32<<20))), 400, "the body is damaged: decompressed size exceeds configured limit", resultUnreadable, nil},
@@ -462,7 +462,7 @@ func TestFirehose(t *testing.T) {
 		{"gzip", gzipped(body), 200, "", []string{key, "Content-Encoding: gzip"}},
 		{"not journalled", body, 503, "the records could not be journalled; send them again", []string{key}},
 		{"wrong key", body, 401, "want one of the source's tokens, such as Authorization: Bearer TOKEN", []string{key + "x"}},
-		{"damaged", gzipped(body)[:30], 400, "the body is damaged: unexpected EOF", []string{key, "Content-Encoding: gzip"}},
+		{"damaged", gzipped(body)[:30], 400, "the body is damaged: inflate: truncated data: unexpected EOF", []string{key, "Content-Encoding: gzip"}},
 		{"too large", "[" + strings.Repeat(" ", 1<<20) + "]", 413, "the body is larger than 64 MiB", []string{key}},
 	} {
 		before := time.Now().UnixMilli()

@@ -7,8 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
-
+	"github.com/mfawatch/mfawatch/processor/trail/inflate"
 	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
@@ -171,11 +170,7 @@ func holdsIAM(r io.Reader) bool {
 	}
 	whole := io.MultiReader(bytes.NewReader(bytes.Clone(buf[:n])), r)
 	if sources.Sniff(buf[:n]) == sources.FormGzip {
-		z, err := gzip.NewReader(whole)
-		if err != nil {
-			return false
-		}
-		whole = z
+		whole = inflate.NewReader(whole, inflate.Gzip)
 	}
 	whole = io.LimitReader(whole, maxAudited)
 	for kept := 0; ; {
