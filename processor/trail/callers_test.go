@@ -125,6 +125,9 @@ func callersCannotChange(t *testing.T, seed uint64, text string, value []byte) {
 	}
 	var plain, changed, streamed found
 	doc := []byte(again(wrap(with)))
+	if len(doc) > maxQuoted {
+		return // a longer string is reported in a stream, and not read
+	}
 	s := reused
 	s.ScanBytes(Place("x"), []byte(again(wrap(without))), &plain)
 	s.ScanBytes(Place("x"), doc, &changed)

@@ -3,9 +3,12 @@ package trail
 import "slices"
 
 const (
-	// maxRecord is how long a record may be, and in a stream the string that
-	// holds one. CloudTrail writes at most 256 KB, Lake 1 MB.
+	// maxRecord is how long a record may be. CloudTrail writes at most 256 KB,
+	// Lake 1 MB.
 	maxRecord = 1 << 20
+	// maxQuoted is how long a string that holds records may be in a stream. A string
+	// may hold a batch of records, whose callers choose how much of it is escaped.
+	maxQuoted = maxWindow - 1<<20
 	// maxNesting is how deep objects, and the lists of a record, may be nested.
 	maxNesting = 256
 )

@@ -122,7 +122,7 @@ func (s *Scanner) inside(w []byte, i int, final bool) (more bool) {
 	}
 	k := &s.walk
 	open, end, ok := k.around(w, i, final)
-	if ok && end < 0 && !final && len(w)-open <= maxRecord {
+	if ok && end < 0 && !final && len(w)-open <= maxQuoted {
 		return true
 	}
 	s.unescaped = s.base + int64(len(w))
@@ -133,7 +133,7 @@ func (s *Scanner) inside(w []byte, i int, final bool) (more bool) {
 	case end >= 0 && open >= 0:
 		s.unescaped = s.base + int64(end)
 		k.add(w, isText, open, end+1)
-	case end < 0 && len(w)-open <= maxRecord:
+	case end < 0 && len(w)-open <= maxQuoted:
 		k.add(w, isCutText, open, len(w))
 	case s.overlong != s.base+int64(open):
 		s.overlong = s.base + int64(open)

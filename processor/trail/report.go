@@ -11,7 +11,7 @@ var (
 	errCutRecord      = errors.New("the record is cut off")
 	errNoSource       = errors.New("the record has no eventSource")
 	errStructure      = errors.New("the document's braces and quotes do not match")
-	errTextTooLarge   = errors.New("a string that holds records is longer than 1 MiB")
+	errTextTooLarge   = errors.New("a string that holds records is longer than 3 MiB")
 	errCutText        = errors.New("a string that holds records is cut off")
 )
 

@@ -311,7 +311,7 @@ func (k *walk) needs(w []byte, to int) int {
 		return min(k.position.needs(k.pos), k.sure)
 	}
 	k.catchUp(w, k.open)
-	if len(w)-k.open > maxRecord {
+	if len(w)-k.open > maxQuoted {
 		return k.position.needs(k.seek)
 	}
 	return min(k.position.needs(k.open), k.sure)
