@@ -151,7 +151,11 @@ func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch b
 		return err
 	}
 	if scratch { // it is open, so that nothing is left however the process ends
-		if err := os.RemoveAll(filepath.Dir(c.Journal.Path)); err != nil && runtime.GOOS != "windows" {
+		err := service.Journal().Unlink()
+		if err == nil {
+			err = os.Remove(filepath.Dir(c.Journal.Path))
+		}
+		if err != nil && runtime.GOOS != "windows" {
 			return errors.Join(fmt.Errorf("remove the temporary journal: %w", err), service.Close())
 		}
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -39,6 +41,11 @@ effect.`,
 		}
 		service.log.Info("mfawatch runs", "version", web.ReadBuild().Version, "http", service.web.Addr(), "journal", c.Journal.Path,
 			"sources", len(c.Sources), "sinks", len(c.Sinks))
+		stopped := exitAfter(ctx, func() time.Duration { return service.Config().ShutdownTimeout + closeTimeout }, func() {
+			service.log.Error("the service did not stop within shutdown_timeout; deliveries without acknowledgement are offered again")
+			os.Exit(exitFailed)
+		})
+		defer stopped()
 		err = service.Run(ctx)
 		if closed := service.Close(); err == nil && closed != nil {
 			err = fmt.Errorf("close: %w", closed)

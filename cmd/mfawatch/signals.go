@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // untilSignal returns a context that the first SIGINT or SIGTERM cancels. The second
@@ -39,4 +40,28 @@ func untilSignal(ctx context.Context, stderr io.Writer) (signalled context.Conte
 		<-ended
 		cancel()
 	}
+}
+
+// closeTimeout is how long a service may take to close after shutdown_timeout.
+const closeTimeout = 10 * time.Second
+
+// exitAfter calls exit when ctx has been done for longer than limit returns, unless
+// stop is called before: a disk that hangs cannot keep the process.
+func exitAfter(ctx context.Context, limit func() time.Duration, exit func()) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-done:
+			return
+		case <-ctx.Done():
+		}
+		timer := time.NewTimer(limit())
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-timer.C:
+			exit()
+		}
+	}()
+	return func() { close(done) }
 }

@@ -99,8 +99,22 @@ func (j *Journal) transact(changes []change) error {
 	return err
 }
 
+// Unlink removes the journal's file while it stays open, so that nothing of it is
+// left however the process ends: for a journal that serves one run. A commit that
+// fails afterwards cannot be repaired.
+func (j *Journal) Unlink() error {
+	j.unlinked.Store(true)
+	if err := os.Remove(j.path); err != nil {
+		return fmt.Errorf("unlink the journal: %w", err)
+	}
+	return nil
+}
+
 // inPlace returns an error if the path no longer leads to the open file.
 func (j *Journal) inPlace() error {
+	if j.unlinked.Load() {
+		return nil
+	}
 	info, err := os.Stat(j.path)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrReplaced, err)

@@ -74,6 +74,7 @@ type Journal struct {
 	id          string                           // of the journal, as stored
 	txid        int                              // of the last transaction that was tried; guarded by write
 	opened      atomic.Pointer[fs.FileInfo]      // the file that db has open
+	unlinked    atomic.Bool                      // Unlink was called
 	started     atomic.Pointer[time.Time]        // when the running commit started; nil: none is running
 
 	folding  sync.Mutex    // one Fold at a time; guards the next two

@@ -163,3 +163,19 @@ func TestIdleEndsWhileACommitHangs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An unlinked journal goes on without its file.
+func TestUnlink(t *testing.T) {
+	j := temp(t)
+	enlist(t, j, "a")
+	if err := j.Unlink(); err != nil {
+		t.Fatal(err)
+	}
+	alertEach(t, j, events(3)...)
+	if err := errors.Join(j.Ready(), j.Done("a", Result{Number: 1})); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(j.path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is left: %v", err)
+	}
+}
