@@ -24,8 +24,8 @@ func announcing(t *testing.T, user, ticket string, from, until time.Duration) *e
 	return &exposure.Expected{Match: m, From: begin.Add(from), Until: begin.Add(until), Ticket: ticket, Approver: "ann"}
 }
 
-// What was announced and did not happen, and what is not over when it should be,
-// is logged once and counted, over restarts too.
+// Planned changes that did not happen, or are not over in time, are logged once
+// and counted, over restarts too.
 func TestExpectedChangesAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// What is open is judged by another policy as soon as there is one, by a reload or
-// by a start, not when the one before would have looked again.
+// A new policy judges open exposures as soon as a reload or a start brings it,
+// not at the next evaluation of the one before.
 func TestAnotherPolicyJudgesWhatIsOpen(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		r := newRig(t)

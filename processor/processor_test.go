@@ -193,7 +193,7 @@ func TestHandleHugeObjectInSteps(t *testing.T) {
 	r.alerts(t, time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC))
 }
 
-// What cannot be read is no error; its neighbours are read.
+// An unreadable record is no error; its neighbours are read.
 func TestHandleUnreadable(t *testing.T) {
 	r := newRig(t)
 	noTime := strings.Replace(record("DeactivateMFADevice", "al", 1), `"eventTime"`, `"eventTimes"`, 1)
@@ -318,7 +318,7 @@ func TestHandleGivenUp(t *testing.T) {
 	}
 }
 
-// Whoever wants to know is told what was left behind, but not what is kept aside.
+// The caller's observer hears of damaged records, but not of quarantined ones.
 func TestHandleTellsDamage(t *testing.T) {
 	r := newRig(t)
 	var damage []trail.Reason

@@ -11,13 +11,13 @@ import (
 
 // A Sink hands alerts to one channel. Send may be called again with an alert
 // that it already delivered, so it passes the alert's ID on as the channel's
-// key against duplicates. ref is what the channel gave for this exposure
-// before (a ticket, a message to thread under), "" the first time; newRef is
+// key against duplicates. ref is the channel's reference from before for this
+// exposure (a ticket, a message to thread under), "" the first time; newRef is
 // kept in its place, beside an error too unless it is "" there: it says how far
 // the sink got. An error is tried again unless it says otherwise: see
 // Permanent, Throttled, Misconfigured, Superseded and Ambiguous. Send is called
 // for one exposure at a time in order; for different exposures it may be called
-// at once. It returns soon after ctx is done.
+// concurrently. It returns soon after ctx is done.
 type Sink interface {
 	Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error)
 }
@@ -32,9 +32,9 @@ type BatchSender interface {
 }
 
 // A GroupSender is a Sink that can tell several alerts in one message, with a
-// list: what dispatch.GroupConfig makes of a storm. The alerts are of one account or one
-// actor, in the order of the journal. What its error means for them is as with
-// a BatchSender. References of their exposures stay as they are.
+// list: what dispatch.GroupConfig makes of a storm. The alerts are of one
+// account or one actor, in the order of the journal. Its error applies to them
+// as with a BatchSender. References of their exposures stay as they are.
 type GroupSender interface {
 	SendGroup(ctx context.Context, alerts []*processor.Alert) error
 }

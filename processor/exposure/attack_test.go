@@ -81,7 +81,7 @@ func TestCampaignOutlivesItsEscalations(t *testing.T) {
 }
 
 // A campaign that is first known after a delay has passed is one message,
-// unless it is late: then the escalation is what pages.
+// unless it is late: then the escalation pages.
 func TestCampaignIsNotEscalatedAsItIsTold(t *testing.T) {
 	p := DefaultPolicy()
 	playMarked(t, p, arrival{1100, "0 deactivate bob serial=A; 500 deactivate eve serial=B; 1000 deactivate dan serial=C",

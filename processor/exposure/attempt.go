@@ -44,7 +44,7 @@ type Attempt struct {
 	first, last *trail.Event
 }
 
-// attemptKey is what the calls of one attempt have in common.
+// attemptKey identifies an attempt: all its calls share it.
 type attemptKey struct {
 	actor   string
 	target  *identity // nil: unknown

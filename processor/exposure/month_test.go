@@ -34,7 +34,7 @@ const (
 	caseAttack     = "attack"
 )
 
-// month is what CloudTrail would deliver in a month, by account.
+// month holds the records that CloudTrail would deliver in a month, by account.
 type month struct {
 	r       *rand.Rand
 	events  [monthAccounts][]arriving

@@ -46,7 +46,7 @@ type Campaigns struct {
 	Within time.Duration
 }
 
-// Account is what the organization calls an account.
+// Account holds the organization's names for an account.
 type Account struct {
 	Name  string
 	Class string // such as production or sandbox

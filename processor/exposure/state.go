@@ -11,10 +11,10 @@ import (
 // stateVersion is the version of the JSON form of a State.
 const stateVersion = 1
 
-// State is what an account keeps between two calls of Tell besides its events:
-// the alerts delivered so far, so that exposures keep their IDs, and the
-// tombstones of dropped events. It is immutable and encodes as JSON. The zero
-// State belongs to an account without history.
+// State holds an account's memory between two calls of Tell, besides its
+// events: the alerts delivered so far, so that exposures keep their IDs, and
+// the tombstones of dropped events. It is immutable and encodes as JSON. The
+// zero State belongs to an account without history.
 type State struct {
 	delivered  []delivered         // in order of opening
 	attempts   []deliveredAttempt  // in order of delivery

@@ -195,8 +195,8 @@ func (x *Exposure) explainEnd(m *Moment, s *sentences) {
 	}
 }
 
-// explainSeverity says how things stand and thereby why the severity is what it
-// is: the factors that Exposure.severity weighs.
+// explainSeverity states the reasons for the severity: the factors that
+// Exposure.severity weighs.
 func (x *Exposure) explainSeverity(m *Moment) string {
 	if m.rule != "" {
 		return byRule(m.Severity, m.rule)

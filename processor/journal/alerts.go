@@ -85,8 +85,8 @@ type Pending struct {
 	Severity exposure.Severity
 	Since    time.Time // when the first event behind it that was not folded was journalled
 
-	// Attempts and First are what Failed recorded last; zero if it recorded
-	// nothing.
+	// Attempts and First hold the last values that Failed recorded; zero if it
+	// recorded nothing.
 	Attempts int
 	First    time.Time
 

@@ -69,7 +69,7 @@ func TestFaultMatrix(t *testing.T) {
 								enlist(t, j, "a", "b")
 							}
 						}
-						// What was stored may need no writing again.
+						// Stored alerts may need no second write.
 						j.update = func(f func(*bolt.Tx) error) error { return j.db.Update(f) }
 					}
 					if err := w.write(t, j); err != nil {

@@ -17,9 +17,9 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A disk is what a folder holds if the machine stops: of each file what was
-// there at its last fsync, under the names that the last fsync of the folder
-// found.
+// A disk holds the part of a folder that survives a stop of the machine: each
+// file as its last fsync left it, under the names that the last fsync of the
+// folder found.
 type disk struct {
 	dir   string
 	files map[uint64][]byte // by inode

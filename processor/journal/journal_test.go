@@ -370,7 +370,7 @@ func TestOpenDamageAnywhere(t *testing.T) {
 	}
 }
 
-// An empty file is what is left of a journal: Open must not start a new one in
+// An empty file is the remains of a journal: Open must not start a new one in
 // its place.
 func TestOpenRefusesAnEmptyFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "empty.db")

@@ -16,7 +16,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A model is what a journal has promised, kept in memory.
+// A model keeps a journal's promises in memory.
 type model struct {
 	*testing.T
 	j     *Journal

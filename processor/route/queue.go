@@ -54,7 +54,7 @@ type lane struct {
 	index int
 }
 
-// Action is what the caller does next.
+// Action names the caller's next step.
 type Action struct {
 	Verb   Verb
 	Until  time.Time // Hold: call Next again then; zero: after the next call of another method

@@ -53,7 +53,7 @@ func (c *compiledRoute) notifies(sink string) bool {
 	return (len(c.Sinks) == 0 || slices.Contains(c.Sinks, sink)) && !slices.Contains(c.Except, sink)
 }
 
-// Case is what a sink knows of an exposure.
+// Case holds a sink's knowledge of an exposure.
 type Case struct {
 	Known bool     // the sink was notified of it
 	To    []string // through these recipients; nil: its own
@@ -61,7 +61,7 @@ type Case struct {
 	Orphan bool
 }
 
-// Decision is what happens to an alert at one sink.
+// Decision says how one sink treats an alert.
 type Decision struct {
 	// the sink is notified
 	Tell    bool

@@ -30,7 +30,7 @@ func ExampleCompile() {
 }
 
 func ExampleMatcher_Never() {
-	m, _ := rule.Compile(map[string]any{"root": true, "user": "bob"})
+	m, _ := rule.Compile(map[string]any{"root": true, "privileged": false})
 	fmt.Println(m.Never())
-	// Output: root is AWS ROOT USER and nobody else is
+	// Output: root is always privileged
 }

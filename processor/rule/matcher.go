@@ -17,7 +17,7 @@ type Matcher struct {
 	implied    []condition // conditions and what follows from them
 }
 
-// condition is what has to hold of one field.
+// condition is a requirement on one field.
 type condition struct {
 	field int
 	words uint16  // words: the set it accepts, bit i for words[i], the bit above for any other

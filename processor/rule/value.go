@@ -9,7 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// value is what text is compared with: a pattern, or a network of addresses.
+// value is the right side of a comparison with text: a pattern, or a network of
+// addresses.
 type value struct {
 	pattern string       // in lower case; * matches any text, ? any one character
 	network netip.Prefix // if valid, it replaces the pattern

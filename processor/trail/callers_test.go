@@ -143,7 +143,7 @@ func callersCannotChange(t *testing.T, seed uint64, text string, value []byte) {
 // of one may show in the next.
 var reused = NewScanner()
 
-// forgeries are what callers may write to be taken for records.
+// forgeries are texts that callers may write to be taken for records.
 var forgeries = []string{
 	``, `{"eventName":"CheckMfa"}`, minimal, `{"Records":[` + minimal + `]}`, `[` + minimal + `,` + minimal + `]`, `{"detail":{"message":` + quoted(minimal) + `}}`,
 	`"}]},{"Records":[` + minimal, `\"}`, `{",`, `"},"`, "\n" + minimal + "\n", strings.ReplaceAll(quoted(minimal), `\"`, `\u0022`),

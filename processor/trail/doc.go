@@ -5,9 +5,9 @@
 //
 //   - A document is one JSON value, or several in a row. An object or a message
 //     holds one, compressed or not.
-//   - An envelope is what pipelines put around records: a Records list, an SNS
-//     message, a CloudWatch Logs batch, a string, base64.
-//   - A record is an object with CloudTrail's own members. What it holds was
+//   - An envelope is a pipeline's wrapping around records: a Records list, an
+//     SNS message, a CloudWatch Logs batch, a string, base64.
+//   - A record is an object with CloudTrail's own members. Its content was
 //     written by its caller, and is never a record, an envelope or an event.
 //   - A mapped record is one whose members a pipeline has renamed, to those of ECS
 //     or OCSF. It is opaque as a record is; the record as it was, if kept, is a
@@ -18,12 +18,12 @@
 //     around it none is a record.
 //
 // A document goes through three steps. The sweep searches it for eventName with
-// the vector instructions of bytes.IndexByte: most documents end there, without an
-// allocation. Where a watched name stands, a walk goes forward to it from where
-// it last stood, and keeps the objects that are open. An object is settled as
-// record or wrapper by its own members, at the latest when it closes, or after
-// 1 MiB, which no record reaches. A proven record is parsed. Strings and base64
-// that hold records are documents of their own, to which the same applies.
+// the vector instructions of bytes.IndexByte: most documents end there, without
+// an allocation. From its last position a walk goes forward to a watched name,
+// and keeps the open objects. An object is settled as record or wrapper by its
+// own members, at the latest when it closes, or after 1 MiB, which no record
+// reaches. A proven record is parsed. Strings and base64 that hold records are
+// documents of their own, to which the same applies.
 //
 // A Scanner promises:
 //

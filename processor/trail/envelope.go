@@ -51,7 +51,7 @@ func (s *Scanner) leave(in *Scanner) int64 {
 	return in.records
 }
 
-// base64Starts are what gzip and JSON look like in base64, with the quote
+// base64Starts are the first bytes of gzip and JSON in base64, with the quote
 // before: gzip's magic, and a brace or a bracket with what may follow it.
 var base64Starts = [...][]byte{[]byte(`"H4sI`), []byte(`"ey`), []byte(`"ew`), []byte(`"W3`), []byte(`"Wy`), []byte(`"Ww`)}
 
@@ -123,7 +123,7 @@ func nextHidden(w []byte, n, from int, coded bool) int {
 	return len(w)
 }
 
-// base64 decodes b, padded or not, with escapes or not. What it returns is good
+// base64 decodes b, padded or not, with escapes or not. The result is valid
 // until the next call. What only looks like base64, such as a word or a
 // signature, does not decode to gzip or to JSON from end to end.
 func (s *Scanner) base64(b []byte) (doc []byte, ok bool) {

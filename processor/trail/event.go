@@ -71,8 +71,8 @@ type Event struct {
 	Raw    json.RawMessage `json:"raw,omitempty"`    // the record itself, on one line; nil for sign-ins with MFA and for Deadline events
 }
 
-// An Actor is who made the call. Its text is the caller's own and not to be
-// trusted: bounded in length here, to be escaped where it is shown.
+// An Actor made the call. Its text is the caller's own and not to be trusted:
+// bounded in length here, to be escaped where it is shown.
 type Actor struct {
 	Type        string `json:"type,omitempty"` // userIdentity.type, as written (R8); AssumedRoot in an AssumeRoot session
 	ARN         string `json:"arn,omitempty"`

@@ -9,8 +9,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
-// What a caller writes is none, however far it stands from where it would show:
-// here it would end an exposure.
+// A caller's text is no record, however far it stands from the place where it
+// would show: here it would end an exposure.
 func TestForgedRecordsBehindPadding(t *testing.T) {
 	forged := `{"eventSource":"iam.amazonaws.com","eventName":"EnableMFADevice","eventTime":"2026-05-01T08:03:11Z","recipientAccountId":"111122223333","requestParameters":{"userName":"bob"}}`
 	outer := strings.Replace(minimal, "DeactivateMFADevice", "CreateTags", 1)
@@ -114,7 +114,7 @@ func TestEnvelopeLongerThanTheWindow(t *testing.T) {
 	}
 }
 
-// What only begins like base64 is no envelope, and none is cut off.
+// Text that only begins like base64 is no envelope, and none is cut off.
 func TestWordsLikeBase64(t *testing.T) {
 	for _, doc := range []string{
 		`{"city":"Wyoming"}`, `{"Type":"Notification","Message":"CloudTrail validation message.","Signature":"eyes"}`,

@@ -49,7 +49,7 @@ func (s *Scanner) inflateBytes(b []byte, f format) {
 		}
 	}
 	z.memory.Reset(b)
-	s.inflate(&z.memory, f) // reports its error
+	_ = s.inflate(&z.memory, f) // reports its error
 	z.memory.Reset(nil)
 }
 

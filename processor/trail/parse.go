@@ -225,7 +225,7 @@ func deniedTarget(message string) (user, serial string) {
 	return "", ""
 }
 
-// actor is who made the call.
+// actor returns the caller.
 func (r *record) actor() Actor {
 	id := &r.identity
 	a := Actor{

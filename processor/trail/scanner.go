@@ -113,7 +113,7 @@ func (s *Scanner) read() (b []byte, whole bool) {
 func (s *Scanner) object(b []byte) {
 	s.input.again = b
 	if f := compression(b); f != plain {
-		s.inflate(&s.input, f)
+		_ = s.inflate(&s.input, f) // reports its error
 	} else {
 		_ = s.stream(&s.input) // Scan returns the input's own error
 	}

@@ -102,7 +102,7 @@ func (s *Scanner) room(at *window, lines bool) {
 		return
 	}
 	if !lines && drop < readSize {
-		// What is waited for cannot be had: white space without end.
+		// The rest of the document cannot come: white space without end.
 		at.swept = s.sweep(s.buf[:at.n], at.swept, true)
 		if drop = s.spare(at); drop < readSize {
 			s.unreadable(at.decoded, ReasonTooLarge, errTextTooLarge, nil)

@@ -285,8 +285,8 @@ func TestR39_NotificationsAreNoRecords(t *testing.T) {
 	}
 }
 
-// What callers write into their own requests is not a record, however much it
-// looks like one.
+// Text that callers write into their own requests is not a record, however much
+// it looks like one.
 func TestForgedRecords(t *testing.T) {
 	forged := strings.Replace(minimal, `"e-1"`, `"forged"`, 1)
 	outer := strings.Replace(minimal, "DeactivateMFADevice", "GetUser", 1)

@@ -180,7 +180,7 @@ func TestSupersededStopsTheExposure(t *testing.T) {
 func TestThrottledStartsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		var mu sync.Mutex // sends are under way at once
+		var mu sync.Mutex // sends run concurrently
 		var until time.Time
 		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (_ string, err error) {
 			defer func() {

@@ -12,8 +12,8 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-// Once somebody ended an exposure at the channel, it is told no more of it,
-// unless it begins anew or turns critical; from then on it goes on.
+// Once a person ended an exposure at the channel, the channel gets no more of
+// it, unless it begins anew or turns critical; from then on it goes on.
 func TestClosedExposureIsSentCriticalAlerts(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -61,7 +61,7 @@ func TestClosedExposureIsSentCriticalAlerts(t *testing.T) {
 	}
 }
 
-// All of it may be waiting at once, too.
+// All of its alerts may be waiting already, too.
 func TestClosedExposureWithQueuedAlerts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

@@ -109,7 +109,7 @@ func TestGroupsAreBounded(t *testing.T) {
 		r := newRig(t)
 		s := &groupSink{fakeSink: fakeSink{t: t}}
 		r.start(grouping(GroupConfig{Wait: time.Minute, Max: 10}), map[string]sinks.Sink{"a": s})
-		tell(t, r.j, many(36)...) // one alone, three full groups at once, five at the end
+		tell(t, r.j, many(36)...) // one alone, three full groups immediately, five at the end
 		time.Sleep(time.Second)
 		if len(s.list()) != 3 {
 			t.Errorf("%d full groups at once, want 3", len(s.list()))

@@ -8,8 +8,8 @@ import (
 	"github.com/mfawatch/mfawatch/processor/route"
 )
 
-// A lane is what the worker remembers of one exposure: its alerts that the sink
-// is not done with, in the order of the journal, and what the sink knows of it.
+// A lane is the worker's memory of one exposure: its alerts that the sink is
+// not done with, in the order of the journal, and the sink's knowledge of it.
 // The queue decides on their order.
 type lane struct {
 	name  string

@@ -12,8 +12,8 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-// One channel that is dead and one that is slow delay nobody else: in fake time,
-// the others are told at the moment of the commit.
+// One channel that is dead and one that is slow delay no other sink: in fake
+// time, the others get the alert at the moment of the commit.
 func TestFiftySinksOneDeadOneSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

@@ -6,9 +6,9 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// A record is what the journal has to know of an alert: that it was delivered,
-// that it never will be, or that it failed and is retried, with the reference
-// that the sink returned all the same.
+// A record reports one alert to the journal: as delivered, as never to be, or
+// as failed and retried, with the reference that the sink returned all the
+// same.
 type record struct {
 	lane    *lane // nil: it is retried
 	since   time.Time

@@ -174,7 +174,7 @@ func TestRouting(t *testing.T) {
 			routedTell(t, r.j, "x-exploited critical")
 			in(time.Hour)
 			routedTell(t, r.j, "x-updated high")
-			routedTell(t, r.j, "x-resolved info") // of a case that is known: at once
+			routedTell(t, r.j, "x-resolved info") // of a known exposure: immediately
 			in(5 * time.Hour)
 		}, []string{"x-opened Sat 01:00", "x-exploited Sat 01:00", "x-resolved Sat 02:00", "y-opened Sat 07:00"}},
 

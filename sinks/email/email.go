@@ -69,8 +69,8 @@ func (e *Sink) To(recipients []string) (sinks.Sink, error) {
 // it, and have the same base of a subject, so that clients show them as a
 // conversation however many of them arrived.
 //
-// What was not answered after its last byte may have been taken: Ambiguous.
-// What is wrong with server, login or sender is Misconfigured, and so is a
+// A mail without an answer after its last byte may have been accepted:
+// Ambiguous. Faults of server, login or sender are Misconfigured, and so is a
 // server that offers no TLS where it has to. See smtpVerdict.
 func (e *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	p := message.ProgressOf(ref)

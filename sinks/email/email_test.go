@@ -23,8 +23,8 @@ import (
 )
 
 // script is a mail server that answers as it is told: by command, or by
-// "greeting" and "." (the end of a mail). What is not told is answered well. An
-// answer of "" hangs up.
+// "greeting" and "." (the end of a mail). Commands without an answer succeed.
+// An answer of "" hangs up.
 func script(t *testing.T, answers map[string]string) Config {
 	t.Helper()
 	answer := func(command, usual string) string {
@@ -231,7 +231,7 @@ func TestPartialRecipients(t *testing.T) {
 	}
 }
 
-// A server that takes only so many recipients at once is given them in parts.
+// A server with a limit of recipients is given them in parts.
 func TestManyRecipients(t *testing.T) {
 	s := newEmailServer(t)
 	s.smtp.MaxRecipients = 3
@@ -432,7 +432,8 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// Several alerts in one mail, for nobody twice, and for those who can get it.
+// Several alerts go in one mail, to no recipient twice, and to those that can
+// get it.
 func TestGroup(t *testing.T) {
 	s := newEmailServer(t)
 	var log strings.Builder

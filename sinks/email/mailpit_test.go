@@ -108,8 +108,8 @@ func (m mailpit) mails() (mails []mailpitMail) {
 	return mails
 }
 
-// A server that nobody here wrote takes the life of an exposure, reads the mails
-// as they are meant, and finds the HTML fit for mail programs.
+// An independent server accepts the life of an exposure, reads the mails as
+// they are meant, and finds the HTML fit for mail programs.
 func TestMailpitLife(t *testing.T) {
 	m := newMailpit(t)
 	e, ref := newTestSink(t, m.Config), ""
@@ -196,8 +196,8 @@ func TestPaints(t *testing.T) {
 	if err := os.WriteFile(mail, []byte(e.compose(a).html), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// A frame is as narrow as it is told to be, which a window is not. What is
-	// wider than it would have it scroll, and scroll bars are drawn.
+	// A frame is as narrow as its style says, which a window is not. Wider content
+	// would make it scroll, and scroll bars are drawn.
 	frame := filepath.Join(dir, "frame.html")
 	if err := os.WriteFile(frame, []byte(`<body style="margin:0;background:#00f"><iframe src="mail.html" style="width:360px;height:700px;border:0"></iframe>`), 0o600); err != nil {
 		t.Fatal(err)

@@ -43,9 +43,9 @@ type refusal struct {
 }
 
 // deliver hands the mail to the server, in as few transactions as it takes: a
-// server that takes only so many recipients at once is asked again for those
-// that are left. before says that others got it. The error, which is nil if all
-// were told, names the server.
+// server with a limit of recipients is asked again for those that are left.
+// before says that others got it. The error, which is nil if all were told,
+// names the server.
 func (e *Sink) deliver(ctx context.Context, text []byte, to []string, before bool) (d delivered) {
 	password, err := e.config.password()
 	if err != nil {
@@ -112,8 +112,8 @@ func (c *shortConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// tooMany is what a server answers that takes no more recipients at once. It
-// also means that it has no room, which is as well asked again.
+// tooMany is the answer of a server that accepts no more recipients in one
+// mail. It also means that it has no room, which is as well asked again.
 const tooMany = 452
 
 // login greets the server, makes the connection safe and says who we are.
@@ -302,7 +302,7 @@ const (
 	content        stage = "mail"
 )
 
-// closing is what a server answers that hangs up.
+// closing is the answer of a server that hangs up.
 const closing = 421
 
 // policy is an enhanced status (RFC 3463) about who may do what.

@@ -25,6 +25,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
+// The bounds on a request, and on the parts of its reply that are read and shown.
 const (
 	MaxReply       = 64 << 10        // bytes that are read of a reply if nothing else is said, and of its headers
 	MaxErrorText   = 300             // bytes
@@ -136,10 +137,10 @@ func (p *Client) Send(ctx context.Context, r Request) (Reply, error) {
 	return got, nil
 }
 
-// unanswered gives the verdict on a request that brought no answer. What was
-// wrong before a byte of it was written is tried again, except certificates and
-// keys, which time alone does not mend. Once it was being written, it may have
-// arrived.
+// unanswered gives the verdict on a request that brought no answer. A request
+// that failed before its first byte was written is tried again, except
+// certificates and keys, which time alone does not mend. Once it was being
+// written, it may have arrived.
 func unanswered(ctx context.Context, err error, sent bool) error {
 	err = Cause(ctx, err)
 	switch v, _ := sinks.VerdictOf(err); {
@@ -228,8 +229,8 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.err }
 
-// excerpt is what to show of a reply: some of it if it is text for a person or
-// a program, nothing of a page.
+// excerpt returns the part of a reply to show: some of it if it is text for a
+// person or a program, nothing of a page.
 func excerpt(r Reply, hide *strings.Replacer) string {
 	text := bytes.TrimSpace(r.Body)
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))

@@ -77,7 +77,7 @@ func says(text string) func(*net.TCPConn) {
 // reset ends a connection so that the other side is told of no orderly end.
 func reset(c *net.TCPConn) { _ = c.SetLinger(0) }
 
-// drip writes begin, and then more of piece until nobody listens.
+// drip writes begin, and then more of piece until the client hangs up.
 func drip(begin, piece string, every time.Duration) func(*net.TCPConn) {
 	return func(c *net.TCPConn) {
 		readRequest(c)
@@ -228,10 +228,9 @@ func TestPostFaults(t *testing.T) {
 			if _, again := attempt(); len(tt.want) == 1 && again.Error() != err.Error() {
 				t.Errorf("the same failure reads otherwise the next time, and would be logged again: %v; %v", err, again)
 			}
-			for e := err; e != nil; e = errors.Unwrap(e) { // nor to whoever looks closer
-				if _, ok := e.(*url.Error); ok {
-					t.Errorf("the error wraps one that holds the URL: %v", e)
-				}
+			var withURL *url.Error
+			if errors.As(err, &withURL) { // nor to a caller that unwraps the error
+				t.Errorf("the error wraps one that holds the URL: %v", withURL)
 			}
 		})
 	}

@@ -209,7 +209,7 @@ func TestSendRefused(t *testing.T) {
 	}
 }
 
-// What passes by itself is got over within one Send.
+// A fault that passes by itself is got over within one Send.
 func TestSendRetries(t *testing.T) {
 	for _, fault := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.NotEnoughReplicasAfterAppend, kerr.RequestTimedOut} {
 		fake := fakeKafka(t)

@@ -54,7 +54,7 @@ func TestOfAnotherPartition(t *testing.T) {
 	}
 }
 
-// What a record says of itself steers no link, and no fact is longer than it may be.
+// The text of a record steers no link, and no fact is longer than it may be.
 func TestOfHostileText(t *testing.T) {
 	for _, text := range sinktest.HostileTexts {
 		a := message.SampleAlert()

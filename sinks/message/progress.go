@@ -4,7 +4,7 @@ import "encoding/json"
 
 // A progress is the reference of a channel that tells each recipient by itself:
 // what the channel said last, and of each alert that not all were told yet, who
-// was. So nobody is told twice because somebody else could not be.
+// was. So no recipient gets an alert twice because another could not get it.
 type progress struct {
 	Said string   `json:"said,omitempty"` // of the last alert that all were told
 	Open []partly `json:"open,omitempty"`

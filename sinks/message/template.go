@@ -18,8 +18,8 @@ import (
 
 // Templates are texts of the operator's own, in the place of ours: Go templates
 // (text/template) by the part of the message that they write. Each is given the
-// fields of a Message, and the alert itself as .Alert. What it writes is cut to
-// what the channel takes, and escaped as the channel needs it.
+// fields of a Message, and the alert itself as .Alert. Its output is cut to the
+// channel's limit, and escaped as the channel needs it.
 type Templates map[string]string
 
 // TemplateData is the input of a template.
@@ -73,9 +73,9 @@ func (t Texts) write(part string, m Message, a *processor.Alert, max int) (strin
 	return b.Text.String(), nil
 }
 
-// Or is what the part's template makes of the alert, max bytes at most; where
-// there is none, or it fails, it is the text given: an alert is not lost for
-// its looks.
+// Or returns the output of the part's template for the alert, max bytes at
+// most; without a template, or if it fails, the text given: an alert is not
+// lost for its looks.
 func (t Texts) Or(text, part string, m Message, a *processor.Alert, max int) string {
 	if t[part] == nil {
 		return text

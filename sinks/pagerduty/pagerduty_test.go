@@ -92,7 +92,8 @@ func TestEscalates(t *testing.T) {
 }
 
 // Once it is over, nothing opens an incident but what begins it anew, or shows
-// that somebody came in or goes on: a campaign has no other step to begin anew with.
+// that an attacker came in or goes on: a campaign has no other step to begin
+// anew with.
 func TestAfterTheEnd(t *testing.T) {
 	story := sinktest.Story("bob")
 	mild, campaign := *story[3], *story[3]
@@ -118,7 +119,7 @@ func TestAfterTheEnd(t *testing.T) {
 	}
 }
 
-// What Sink is sent, field by field.
+// The event that Sink sends, field by field.
 func TestEvent(t *testing.T) {
 	p, _, server := newTestSink(t, Config{RoutingKeyFile: sinktest.SecretFile(t, firstKey+"\n")})
 	a := sinktest.Named("payments", sinktest.Story("bob")...)[0]
@@ -246,7 +247,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A key that is changed under its name is used at once.
+// A key that is changed under its name is used immediately.
 func TestKeyFile(t *testing.T) {
 	path := sinktest.SecretFile(t, firstKey)
 	p, fake, _ := newTestSink(t, Config{RoutingKeyFile: path})

@@ -100,8 +100,8 @@ func (p *Sink) event(key string, a *processor.Alert) event {
 	return e
 }
 
-// dedup is what Sink knows the incident by: the exposure, or the alert
-// itself if it belongs to none.
+// dedup returns the key of the incident: the exposure, or the alert itself if
+// it belongs to none.
 func dedup(a *processor.Alert) string {
 	if a.Exposure != nil {
 		return safetext.CutRunes(*a.Exposure, maxKey)

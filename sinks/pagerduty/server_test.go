@@ -16,8 +16,8 @@ import (
 
 // A server behaves as the Events API v2 of Sink, after its published
 // description: what it requires and refuses, its limits, and what a trigger and
-// a resolve do. As the real one, it accepts events for keys that nobody has, and
-// drops them.
+// a resolve do. As the real one, it accepts events for keys that no service
+// has, and drops them.
 type server struct {
 	keys    []string // of services
 	refused string   // a key that it does not take
@@ -27,7 +27,7 @@ type server struct {
 	dropped   int
 }
 
-// A incident is what a service has of a dedup_key.
+// An incident is a service's state of a dedup_key.
 type incident struct {
 	key, dedup, severity string
 	resolved             bool

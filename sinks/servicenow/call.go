@@ -17,7 +17,8 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// operation is what a request is for: it decides what a refusal means.
+// operation names the purpose of a request: it decides the meaning of a
+// refusal.
 type operation int
 
 const (
@@ -58,8 +59,8 @@ func verdict(what operation, r httpsend.Reply, err error, now time.Time) error {
 	return err
 }
 
-// refused is what 400 and 403 mean: rules about data and those about users
-// share them.
+// refused returns the meaning of 400 and 403: rules about data and those about
+// users share them.
 func refused(what operation, said string, err error) error {
 	switch {
 	case what == opEvent && strings.Contains(said, "does not represent any resource"):

@@ -83,8 +83,8 @@ func TestEventsConform(t *testing.T) {
 	})
 }
 
-// alert is what Event Management makes of the events with the key: one alert
-// that a severity of 0 closes, and that none opens with it.
+// alert returns the alert that Event Management makes of the events with the
+// key: a severity of 0 closes it, and opens none.
 func (s *server) alert(key string) (h sinktest.Held) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,6 +12,8 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
+// An incident that a person resolved, closed, cancelled or deleted ends the
+// exposure there, except for alerts that are always delivered: they open another.
 func TestEndedBySomebody(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, state := range []string{"6", "7", "8", "deleted"} {
@@ -52,6 +54,8 @@ func TestEndedBySomebody(t *testing.T) {
 	}
 }
 
+// An incident may be closed or deleted between the look and the change: the
+// next attempt sees it.
 func TestRace(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, step := range []int{1, 4} {
@@ -73,6 +77,7 @@ func TestRace(t *testing.T) {
 	}
 }
 
+// An exposure that begins anew after its end has an incident of its own.
 func TestBeginsAgain(t *testing.T) {
 	r := newRig(t, nil)
 	story := sinktest.Story("bob")
@@ -90,6 +95,8 @@ func TestBeginsAgain(t *testing.T) {
 	}
 }
 
+// An exposure that was exploited and is over before any alert was delivered is
+// not passed over.
 func TestUnheard(t *testing.T) {
 	r := newRig(t, nil)
 	end := sinktest.Story("bob")[4]
@@ -105,6 +112,7 @@ func TestUnheard(t *testing.T) {
 	}
 }
 
+// Of two incidents the oldest is kept, and the other is named.
 func TestDuplicates(t *testing.T) {
 	r := newRig(t, nil)
 	story := sinktest.Story("bob")
@@ -124,6 +132,8 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
+// An instance leaves out the parts of a query that it does not understand: other
+// people's incidents stay as they are.
 func TestStrangers(t *testing.T) {
 	r := newRig(t, nil)
 	r.columnGone = "correlation_id"
@@ -135,6 +145,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
+// A field that was set and not kept is named.
 func TestEcho(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.AssignmentGroup = strings.Repeat("0", 32) })
 	r.unwritten = []string{"correlation_id"}
@@ -153,6 +164,7 @@ func TestEcho(t *testing.T) {
 	}
 }
 
+// The error for a field that the instance requires names the key that sets it.
 func TestMandatory(t *testing.T) {
 	r := newRig(t, nil)
 	r.mandatory = map[string]string{"caller_id": "Caller"}
@@ -179,6 +191,7 @@ func TestMandatory(t *testing.T) {
 	sinktest.Tell(t, with, &end, ref, sinks.VerdictPermanent, `INC0010000 was not resolved: its state is still "2"`, "resolved_state")
 }
 
+// Urgency and impact follow the severity, are raised and never lowered.
 func TestUrgency(t *testing.T) {
 	for severity, want := range map[exposure.Severity]string{"critical": "11", "high": "12", "medium": "22", "low": "23", "info": "33"} {
 		r := newRig(t, nil)

@@ -35,7 +35,7 @@ type server struct {
 	unwritten  []string                              // columns that an ACL keeps the user from writing, in silence
 	mandatory  map[string]string                     // columns that a data policy wants of a new incident, with their labels
 	closing    map[string]string                     // the same of a resolved one, besides close_code and close_notes
-	before     func(s *server, method, sysID string) // what somebody does just before a request is processed
+	before     func(s *server, method, sysID string) // what another user does just before a request is processed
 	user       func(r *http.Request) (name string, ok bool)
 }
 
@@ -148,7 +148,7 @@ func (s *server) within(w http.ResponseWriter) bool {
 	return false
 }
 
-// list answers an encoded query. What of it is invalid is ignored, and so more
+// list answers an encoded query. Invalid parts of it are ignored, and so more
 // is returned.
 func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()

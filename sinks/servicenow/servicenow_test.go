@@ -53,10 +53,7 @@ func (r *rig) make(t *testing.T, change func(c *Config)) *Sink {
 
 // tell sends, and wants the verdict and words of the error.
 
-// What the look before a step meets has the verdict of something that wrote
-
-// nothing.
-
+// A fault of the look before a step has the verdict of a call that wrote nothing.
 func TestLook(t *testing.T) {
 	a := sinktest.Story("bob")[0]
 	for _, c := range []struct {
@@ -91,9 +88,7 @@ func TestLook(t *testing.T) {
 }
 
 // An answer to a change that cannot be read may be one to a change that was
-
 // made.
-
 func TestUnreadableAnswer(t *testing.T) {
 	r := &rig{server: newServer(t)}
 	f := sinktest.NewHTTPServer(t, r.server)
@@ -107,7 +102,6 @@ func TestUnreadableAnswer(t *testing.T) {
 }
 
 // The limits are those of an hour, and a refusal says when it ends.
-
 func TestLimit(t *testing.T) {
 	for _, noAfter := range []bool{false, true} {
 		r := newRig(t, nil)
@@ -151,32 +145,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-// Somebody resolved, closed, cancelled or deleted the incident: then that is the
-
-// end of it, but for what has to be heard, which opens another.
-
-// It was closed or deleted between the look and the change: the next attempt
-
-// sees it.
-
-// Begun again after it was over, it has an incident of its own.
-
-// Somebody came in, nobody was told, and it is over: that is not passed over.
-
-// Of two incidents the oldest is kept, and the other is named.
-
-// What an instance does not understand of a query it leaves out: other people's
-
-// incidents stay as they are.
-
-// What was set and not kept is said.
-
-// Fields that the instance wants: which key sets them is said.
-
-// Urgency and impact follow the severity, are raised and never lowered.
-
 // A long title is cut at a character, with a mark.
-
 func TestLengths(t *testing.T) {
 	r := newRig(t, nil)
 	for _, c := range []string{"a", "é", "€", "🔥"} {

@@ -17,8 +17,8 @@ import (
 // A Channel describes a channel to the suite that every sink runs. Each has
 // one test, TestXConforms, that calls conforms with it.
 type Channel struct {
-	// people: it tells people. What it shows them is clean and marked where it
-	// was cut.
+	// people: it tells people. Text shown to them is clean and marked where it was
+	// cut.
 	People bool
 	// cases: it keeps open cases and knows nothing else, so that an end whose
 	// beginning it was never told leaves nothing there. Any other channel says
@@ -43,7 +43,7 @@ type Channel struct {
 type Server struct {
 	// sink makes a new sink on the server, as a start of the program does.
 	Sink func() (sinks.Sink, error)
-	// holds is what the server has of the alert's exposure (or, if it has none,
+	// holds returns the server's state of the alert's exposure (or, if it has none,
 	// of the alert).
 	Holds func(a *processor.Alert) Held
 	// inject makes the server answer a request so, once. It reports whether it
@@ -54,8 +54,8 @@ type Server struct {
 	Bodies func() []string
 	// secrets are parts of the configuration that must stay hidden.
 	Secrets []string
-	// wrong is what is wrong with a text that people see there: mark-up that
-	// works, a mention. nil: nothing could be.
+	// wrong returns the fault of a text that people see there: mark-up that works,
+	// a mention. nil: nothing could be.
 	Wrong func(text string) string
 }
 
@@ -165,7 +165,7 @@ func (s *Server) hushed(t *testing.T, text string) {
 	}
 }
 
-// states is what the server thinks after each step of the story.
+// states are the server's states after each step of the story.
 var states = []string{"open", "escalated", "escalated", "escalated", "resolved"}
 
 func (c Channel) life(t *testing.T) {

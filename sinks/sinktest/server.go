@@ -133,7 +133,7 @@ func Journal(t testing.TB, j *journal.Journal, alerts ...*processor.Alert) {
 	}
 }
 
-// HeldRecords is what a channel holds that gets each alert as a record.
+// HeldRecords returns the state of a channel that gets each alert as a record.
 func HeldRecords(records []*processor.Alert, of *processor.Alert) (h Held) {
 	name := func(a *processor.Alert) string {
 		if a.Exposure != nil {

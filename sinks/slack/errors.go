@@ -61,8 +61,8 @@ func isCode(err error, codes ...string) bool {
 	return ok && slices.Contains(codes, refusal.Err)
 }
 
-// verdict returns err, of a method, with its verdict. What Slack has against the
-// channel is the configuration's fault, which costs no alert.
+// verdict returns err, of a method, with its verdict. Slack's objections to the
+// channel are the configuration's fault, which costs no alert.
 func (s *Sink) verdict(method string, err error) error {
 	if err == nil {
 		return nil

@@ -15,8 +15,8 @@ type reference struct {
 	beginning
 }
 
-// A beginning is what the message told first. It is told again with each edit:
-// the steps that follow know less of it.
+// A beginning is the message's first content. Each edit repeats it: the steps
+// that follow know less of it.
 type beginning struct {
 	Title string         `json:"title,omitempty"`
 	Facts []message.Fact `json:"facts,omitempty"`

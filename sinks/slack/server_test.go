@@ -292,7 +292,7 @@ func (s *server) list() (all []stored) {
 	return all
 }
 
-// holds is what the channel shows of the alert's exposure.
+// holds returns the channel's view of the alert's exposure.
 func (s *server) holds(a *processor.Alert, hooked bool) (h sinktest.Held) {
 	name := a.Title
 	if a.Exposure != nil {

@@ -24,7 +24,7 @@ func TestCampaign(t *testing.T) {
 }
 
 // One channel that is set up wrong keeps the alert from no other of the same
-// sink, nor what follows it; where nobody can be told, nothing is given up.
+// sink, nor what follows it; if no channel accepts it, nothing is given up.
 func TestOneOfSeveral(t *testing.T) {
 	s, fake, _ := newTestSink(t, Config{})
 	sink, err := s.To([]string{"#gone", room})
@@ -48,7 +48,7 @@ func TestOneOfSeveral(t *testing.T) {
 	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictMisconfigured {
 		t.Errorf("nobody: %s: %v", v, err)
 	}
-	// What is wrong with the app is no fault of one channel.
+	// A fault of the app is no fault of one channel.
 	fake.refuse["chat.postMessage"] = []string{"", "token_revoked"}
 	if sink, err = s.To([]string{room, "#security"}); err != nil {
 		t.Fatal(err)

@@ -79,9 +79,9 @@ func (s *Sink) channels() []string {
 
 // Send posts a message about the exposure or, where there is one, edits it to
 // how things stand and answers in its thread; what escalates is shown in the
-// channel, too. Where the answer to an attempt may have been lost, the channel is
-// looked through for the message first if the app is allowed to, and else the
-// message says that it may be there twice. The ref holds where the messages
+// channel, too. If the answer to an attempt may have been lost, Send first
+// searches the channel for the message when the app is allowed to; otherwise
+// the message says that it may be there twice. The ref holds where the messages
 // are, what they told of the beginning, and what each channel was told last;
 // beside an error it is how far the channels got: one that cannot be told keeps
 // it from no other.

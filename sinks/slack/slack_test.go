@@ -128,8 +128,8 @@ func TestStory(t *testing.T) {
 	}
 }
 
-// What cannot be edited is answered, in the channel too; what cannot be answered
-// is told anew, and the exposure goes on there.
+// A message that cannot be edited is answered, in the channel too; one that
+// cannot be answered is posted anew, and the exposure goes on there.
 func TestFallsBack(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, code := range []string{"cant_update_message", "edit_window_closed"} {
@@ -188,7 +188,8 @@ func TestPossiblyACopy(t *testing.T) {
 	}
 }
 
-// Where one channel of several fails, those that were told are not told again.
+// If one channel of several fails, those that got the alert do not get it
+// again.
 func TestTo(t *testing.T) {
 	s, fake, _ := newTestSink(t, Config{})
 	sink, err := s.To([]string{room, "#security"})
@@ -271,7 +272,7 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
-// A token that is changed under its name is used at once.
+// A token that is changed under its name is used immediately.
 func TestTokenFile(t *testing.T) {
 	path := sinktest.SecretFile(t, token+"\n")
 	s, fake, _ := newTestSink(t, Config{TokenFile: path})

@@ -126,10 +126,10 @@ var (
 	awsRights = []string{"AuthorizationError", "AuthorizationErrorException", "AccessDenied", "AccessDeniedException", "NotAuthorized", "OptInRequired", "UserError", "UserErrorException"}
 )
 
-// judgeAWS returns err with the verdict on the message. Throttling comes as 400 from
-// SNS. What did not reach AWS is tried again; what was not answered, or with a
-// 5xx, may be sent: Ambiguous. A number that is refused is Permanent, all else
-// is about the account: Misconfigured.
+// judgeAWS returns err with the verdict on the message. Throttling comes as 400
+// from SNS. A request that did not reach AWS is tried again; one without an
+// answer, or with a 5xx, may be sent: Ambiguous. A number that is refused is
+// Permanent, all else is about the account: Misconfigured.
 func judgeAWS(ctx context.Context, service string, err error) error {
 	said := func(text, hint string) error {
 		if hint != "" {

@@ -20,7 +20,7 @@ import (
 type Config struct {
 	Provider string   `koanf:"provider"` // sns, aws-sms-voice-v2 or twilio
 	To       []string `koanf:"to"`       // numbers in E.164: +15551234567
-	// From is what the messages come from: a number, or a sender ID of 1 to 11
+	// From is the sender of the messages: a number, or a sender ID of 1 to 11
 	// letters and digits. aws-sms-voice-v2 takes the ID or ARN of a number, a pool
 	// or a sender ID, too; twilio the SID of a messaging service (MG…). It needs
 	// one; AWS picks one where none is given.

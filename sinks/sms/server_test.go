@@ -58,7 +58,7 @@ func (c *carrier) refuses(to, code string) {
 	c.refuse[to] = code
 }
 
-// on is what is on the phone.
+// on returns the texts on the phone.
 func (c *carrier) on(to string) (bodies []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,7 +70,7 @@ func (c *carrier) on(to string) (bodies []string) {
 	return bodies
 }
 
-// valid is what every provider demands of a message.
+// valid reports whether a message meets the demands of every provider.
 func valid(to, body string) bool {
 	return number().MatchString(to) && body != "" && len([]rune(body)) <= 1600
 }

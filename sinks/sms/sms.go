@@ -173,9 +173,9 @@ func (s *Sink) canFind() bool {
 	return ok
 }
 
-// SendGroup texts the alerts as one message with a list. It counts as
-// delivered once one recipient got it; the others are logged, since a group has no
-// reference. Where the answer was lost it is sent once more, as with Send.
+// SendGroup texts the alerts as one message with a list. It counts as delivered
+// once one recipient got it; the others are logged, since a group has no
+// reference. A lost answer makes it send once more, as with Send.
 func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 	body := s.groupBody(alerts)
 	got := 0

@@ -92,7 +92,8 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// What never reached the provider is tried again; what is wrong with us is said.
+// A text that never reached the provider is tried again; faults of ours are
+// named.
 func TestUnreachable(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -294,7 +295,7 @@ func TestTwilioLooks(t *testing.T) {
 	}
 }
 
-// What goes over the wire beside the text.
+// The requests, beside the text.
 func TestRequests(t *testing.T) {
 	for _, tt := range []struct {
 		provider int
@@ -499,8 +500,8 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// A service of AWS that nobody here wrote takes a message, and refuses what is no
-// number.
+// An independent copy of AWS accepts a message, and refuses a number that is
+// none.
 func TestMoto(t *testing.T) {
 	endpoint := os.Getenv("MFAWATCH_TEST_AWS")
 	if endpoint == "" {

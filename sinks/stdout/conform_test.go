@@ -15,7 +15,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
 )
 
-// A pipe is what is at the other end of a Stdout: it may break off.
+// A pipe is the other end of a Stdout: it may break off.
 type conformPipe struct {
 	mu     sync.Mutex
 	text   bytes.Buffer
@@ -69,8 +69,8 @@ func TestConforms(t *testing.T) {
 	}
 }
 
-// conformPrinted is what stands on a terminal: alerts that each end in a line
-// with the time, the step and the exposure.
+// conformPrinted is the text on a terminal: alerts that each end in a line with
+// the time, the step and the exposure.
 func conformPrinted(text string, of *processor.Alert) (h sinktest.Held) {
 	var shown strings.Builder
 	seen := map[string]bool{}

@@ -91,7 +91,7 @@ func (s *Sink) print(out []byte) error {
 }
 
 // How the text is laid out: the severity, beside it the title, below that the
-// rest. What a person reads is wrapped, the last line is for looking things up.
+// rest. Text for a person is wrapped, the last line is for looking things up.
 const (
 	severityWidth = len("CRITICAL")
 	textWidth     = 100

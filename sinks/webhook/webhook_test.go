@@ -33,9 +33,9 @@ const (
 	secondSecret = "whsec_eHl6enktb3RoZXItc2lnbmluZy1zZWNyZXQh"
 )
 
-// verified is what a receiver makes of a request that knows one secret: the
-// alert's ID, once the signature is found good. It is written after the
-// specification of Standard Webhooks, and shares nothing with the sink.
+// verified does as a receiver that knows one secret: it returns the alert's ID,
+// once the signature is found good. It is written after the specification of
+// Standard Webhooks, and shares nothing with the sink.
 func verified(r *http.Request, body []byte, secret string, now time.Time) (id string, err error) {
 	id, stamp := r.Header.Get("webhook-id"), r.Header.Get("webhook-timestamp")
 	seconds, err := strconv.ParseInt(stamp, 10, 64)
@@ -150,7 +150,7 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// What differs between two attempts is their time and the signature over it.
+// Two attempts differ in their time and the signature over it.
 func TestSendsTheSameAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, err := New(Config{URL: "https://hooks.example.net/x", Secrets: []string{firstSecret}})
@@ -179,8 +179,8 @@ func TestSendsTheSameAgain(t *testing.T) {
 	})
 }
 
-// A secret that changes under its name is used at once; one that is missing for
-// a while costs no alert.
+// A secret that changes under its name is used immediately; one that is missing
+// for a while costs no alert.
 func TestRotation(t *testing.T) {
 	signed := firstSecret
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

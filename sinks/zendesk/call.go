@@ -18,7 +18,8 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// operation is what a request is for: it decides what a refusal means.
+// operation names the purpose of a request: it decides the meaning of a
+// refusal.
 type operation int
 
 const (
@@ -88,8 +89,8 @@ func apiErrors(r httpsend.Reply) (e apiError) {
 // alertFields are those of which each alert has its own.
 var alertFields = []string{"subject", "description", "comment", "value", "external_id"}
 
-// refused is what 422 means: the ticket was closed meanwhile, or the help desk
-// has rules of its own.
+// refused returns the meaning of 422: the ticket was closed meanwhile, or the
+// help desk has rules of its own.
 func refused(what operation, said apiError, err error) error {
 	var problems []string
 	ours := true // it is about the alert alone

@@ -14,6 +14,8 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
 )
 
+// A ticket that a person solved, closed or deleted ends the exposure there,
+// except for alerts that are always delivered.
 func TestEndedBySomebody(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, status := range []string{"solved", "closed", "deleted"} {
@@ -54,6 +56,8 @@ func TestEndedBySomebody(t *testing.T) {
 	}
 }
 
+// A ticket may be closed or deleted between the look and the change: the next
+// attempt sees it.
 func TestRace(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, step := range []int{1, 4} {
@@ -71,6 +75,7 @@ func TestRace(t *testing.T) {
 	}
 }
 
+// A ticket whose external_id a person changed is known by its number.
 func TestKnownByNumber(t *testing.T) {
 	r := newRig(t, nil)
 	story := sinktest.Story("bob")
@@ -108,6 +113,8 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
+// The configuration sets the fields that the help desk requires of each ticket;
+// its rules for a solved one keep no other from being made.
 func TestRefused(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.GroupID = 1 })
 	story := sinktest.Story("bob")
@@ -142,6 +149,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A ticket can be solved before an agent has taken it.
 func TestSolvedByItself(t *testing.T) {
 	r := newRig(t, nil)
 	story := sinktest.Story("bob")

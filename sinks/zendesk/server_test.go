@@ -51,14 +51,14 @@ type record struct {
 	updates                                       []time.Time
 }
 
-// A keptComment is what an Idempotency-Key is remembered with.
+// A keptComment is the server's memory of an Idempotency-Key.
 type keptComment struct {
 	body   [32]byte
 	at     time.Time
 	answer string
 }
 
-// Who there is.
+// The people of the help desk.
 const (
 	agent      = 900 // the number of the agent that the token belongs to
 	otherAgent = "anna@example.net"

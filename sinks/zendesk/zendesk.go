@@ -78,16 +78,16 @@ func (z *Sink) To(recipients []string) (sinks.Sink, error) {
 	return &other, nil
 }
 
-// Send writes the alert into a ticket. It looks first for tickets by external_id, which is
-// the exposure's: one whose comments have the alert's mark was told of it,
-// whatever became of the answer. Else the oldest one that is not solved gets an
-// internal comment, and a priority that is raised and never lowered, or is
-// solved. Where there is none, one is made, under an Idempotency-Key that is the
-// alert's, for when an earlier attempt is still under way; but none is made only
-// to be solved, unless the exposure was exploited. A ticket that was solved,
-// closed or deleted stays so: the exposure is Superseded. What has to be heard
-// nevertheless (see sinks.AlwaysDelivered) reopens a solved one, and gives a closed one a
-// follow-up.
+// Send writes the alert into a ticket. It looks first for tickets by
+// external_id, which is the exposure's: one whose comments have the alert's
+// mark was told of it, whatever became of the answer. Else the oldest one that
+// is not solved gets an internal comment, and a priority that is raised and
+// never lowered, or is solved. Without one, Send makes a ticket, under an
+// Idempotency-Key that is the alert's, for when an earlier attempt is still
+// under way; but it makes none only to be solved, unless the exposure was
+// exploited. A ticket that was solved, closed or deleted stays so: the exposure
+// is Superseded. An alert that is always delivered (see sinks.AlwaysDelivered)
+// reopens a solved one, and gives a closed one a follow-up.
 //
 // The ref is the ticket's number.
 func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {

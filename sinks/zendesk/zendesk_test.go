@@ -50,10 +50,7 @@ func (r *rig) make(t *testing.T, change func(c *Config)) *Sink {
 	return sink
 }
 
-// What the look before a step meets has the verdict of something that wrote
-
-// nothing.
-
+// A fault of the look before a step has the verdict of a call that wrote nothing.
 func TestLook(t *testing.T) {
 	a := sinktest.Story("bob")[0]
 	for _, c := range []struct {
@@ -99,9 +96,7 @@ func TestUnreadableAnswer(t *testing.T) {
 }
 
 // A request that is still under way is not seen by the look: the key answers for
-
 // it, for two hours. Later, the look does.
-
 func TestIdempotency(t *testing.T) {
 	r := newRig(t, nil)
 	now := time.Now()
@@ -165,22 +160,6 @@ func TestCredentials(t *testing.T) {
 	r.suspended, r.noDesk = false, true
 	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "there is no help desk at url")
 }
-
-// Somebody solved, closed or deleted the ticket: then that is the end of it, but
-
-// for what has to be heard.
-
-// It was closed or deleted between the look and the change: the next attempt
-
-// sees it.
-
-// A ticket whose external_id somebody changed is known by its number.
-
-// What the help desk wants of each ticket is ours to set; what it wants of a
-
-// solved one keeps no other from being made.
-
-// Nobody needs to have taken a ticket for it to be solved.
 
 func TestTexts(t *testing.T) {
 	r := newRig(t, func(c *Config) {

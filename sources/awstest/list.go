@@ -85,7 +85,7 @@ func (s *Server) serveList(w http.ResponseWriter, bucket string, query url.Value
 				folder = key[:len(prefix)+i+len(delimiter)]
 			}
 		}
-		// What a page before has told of a folder stands for all that is in it.
+		// A folder that an earlier page listed stands for all that is in it.
 		if folder != "" && strings.HasPrefix(after, folder) {
 			continue
 		}

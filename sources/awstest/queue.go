@@ -56,8 +56,8 @@ func (s *Server) Messages() []Message {
 	return all
 }
 
-// Expire ends the visibility of all messages that somebody has, as time would if
-// he died.
+// Expire ends the visibility of all received messages, as time would if the
+// receiver died.
 func (s *Server) Expire() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,7 +67,7 @@ func (s *Server) Expire() {
 	s.wake()
 }
 
-// Left is how many messages are not deleted.
+// Left returns the number of messages that are not deleted.
 func (s *Server) Left() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

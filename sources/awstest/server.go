@@ -28,7 +28,7 @@ type Call struct {
 	Body      []byte // of a request to SQS
 }
 
-// A Fault is what goes wrong with a call; the zero value: nothing.
+// A Fault is the mishap of a call; the zero value is none.
 type Fault struct {
 	Delay   time.Duration // before the answer
 	Status  int           // the answer is this status, with
@@ -45,7 +45,7 @@ type Server struct {
 	// URL is where it listens.
 	URL string
 	// Fault decides what goes wrong, if it is set. It is set before the first
-	// request, and may be called by several goroutines at once.
+	// request, and may be called by several goroutines concurrently.
 	Fault func(Call) Fault
 	// PageSize is how many keys a list's page has at most; 1000 if it is zero. It
 	// is set before the first request.
@@ -192,7 +192,7 @@ func deny(w http.ResponseWriter, status int, code, message string) {
 	}{Code: code, Message: message})
 }
 
-// deaf is a writer that nobody hears.
+// deaf is a writer without a reader.
 type deaf struct{ header http.Header }
 
 func (d *deaf) Header() http.Header         { return d.header }

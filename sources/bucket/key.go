@@ -137,7 +137,7 @@ func lastFolder(path string) (rest, folder string) {
 	return path[:cut], path[cut:]
 }
 
-// A keyName is what the name of a file tells.
+// A keyName holds the facts in the name of a file.
 type keyName struct {
 	kind            KeyKind
 	account, region string

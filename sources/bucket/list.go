@@ -85,12 +85,12 @@ func (e *ListError) Unwrap() error { return e.Err }
 
 // List finds what is wanted at a place. It lists folder by folder where those
 // are CloudTrail's, leaving out other accounts and Regions, and below a Region
-// only the days that are wanted; several folders at once. Keys of another form
-// are listed as they are. The place may lie inside of the tree, or name one
-// object; where it ends without a slash and there is a folder of that name, it
-// is that folder. List returns when all is listed, or ctx is done; l is told
-// what went wrong, and the rest is listed all the same. There is false if nothing
-// at all lies at the place, whatever is wanted, as far as was looked.
+// only the days that are wanted; several folders concurrently. Keys of another
+// form are listed as they are. The place may lie inside of the tree, or name
+// one object; where it ends without a slash and there is a folder of that name,
+// it is that folder. List returns when all is listed, or ctx is done; l is told
+// what went wrong, and the rest is listed all the same. There is false if
+// nothing at all lies at the place, whatever is wanted, as far as was looked.
 func (o *Objects) List(ctx context.Context, place Place, l Listing) (there bool) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -13,8 +13,8 @@ import (
 	"github.com/mfawatch/mfawatch/sources/awstest"
 )
 
-// The same lists from an S3 that nobody here wrote: pages, keys that need
-// encoding, ranges within a page.
+// The same lists from an independent S3: pages, keys that need encoding, ranges
+// within a page.
 func TestListOnMoto(t *testing.T) {
 	m := awstest.NewMoto(t)
 	var keys []string

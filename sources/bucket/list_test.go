@@ -25,7 +25,7 @@ func listingBucket(t *testing.T, keys ...string) (*awstest.Server, *Objects) {
 	return s, testObjects(s)
 }
 
-// A listed is what came of a List.
+// A listed is the outcome of a List.
 type listed struct {
 	keys   []string // sorted
 	passed map[string]int
@@ -130,7 +130,7 @@ func TestListFindsTheTree(t *testing.T) {
 	}
 }
 
-// What is asked for is what is needed: the exact requests.
+// List requests no more than it needs: the exact requests.
 func TestListAsksForNoMoreThanNeeded(t *testing.T) {
 	var keys []string
 	for _, account := range []string{"111122223333", "o-exampleorgid/444455556666"} {
@@ -202,8 +202,8 @@ func TestListAsksForNoMoreThanNeeded(t *testing.T) {
 	}
 }
 
-// A region that does not fit into one answer is listed by days at once, without
-// much more than its pages.
+// A region that does not fit into one answer is listed by days concurrently,
+// without much more than its pages.
 func TestListDividesByDays(t *testing.T) {
 	var keys []string
 	for day := range 28 {
@@ -253,7 +253,7 @@ func TestListOfAnotherForm(t *testing.T) {
 	if asked := s.Calls("ListObjectsV2"); asked > 12 {
 		t.Errorf("asked %d times for %d keys", asked, len(keys))
 	}
-	// What was written before it cannot hold what happened since (and says
+	// An object written before it cannot hold later events (and its name says
 	// nothing else); a name that is CloudTrail's does.
 	s.Date("logs", old, listingDay("2026-05-10"))
 	got = listAll(t.Context(), t, o, "s3://logs/", Wanted{Since: listingDay("2026-05-20"), Accounts: []string{"444455556666"}})

@@ -18,7 +18,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/awstest"
 )
 
-// testObjects reads from s, and waits for nobody.
+// testObjects reads from s, and never waits.
 func testObjects(s *awstest.Server) *Objects {
 	o := NewObjects(s.Config(1))
 	o.Backoff = sources.Backoff{First: time.Millisecond, Longest: time.Millisecond}
@@ -123,7 +123,8 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("reset") }
 
-// What S3 says decides which class it is, and what the operator is told to do.
+// The answer of S3 decides the class of the fault, and the advice to the
+// operator.
 func TestObjectFaults(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer awstest.Fault
@@ -174,7 +175,7 @@ func TestObjectWithoutCredentials(t *testing.T) {
 	}
 }
 
-// A bucket elsewhere is asked where it is, and from then on at once.
+// A bucket elsewhere is asked for its Region, and from then on directly.
 func TestObjectInAnotherRegion(t *testing.T) {
 	s := awstest.Start(t)
 	wrong := 0

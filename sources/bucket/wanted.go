@@ -12,12 +12,11 @@ import (
 // value passes all of them.
 type Wanted struct {
 	// Since and Until bound when something happened: at or after the one, before
-	// the other; zero is no bound. What is chosen by them is the day of delivery
-	// that stands in the key. Nothing is delivered before it happened, so the
-	// first day is that of Since. It is delivered within minutes as a rule, and
-	// the last day leaves room for a day; what CloudTrail delivered later, which
-	// it does for up to 30 days where a bucket could not be reached, is found with
-	// a later Until alone.
+	// the other; zero is no bound. They choose the day of delivery that stands in
+	// the key. Nothing is delivered before it happened, so the first day is that of
+	// Since. It is delivered within minutes as a rule, and the last day leaves room
+	// for a day; what CloudTrail delivered later, which it does for up to 30 days
+	// where a bucket could not be reached, is found with a later Until alone.
 	Since, Until time.Time
 	// Accounts and Regions are patterns, as path.Match knows them, for the
 	// folders of the same name; none is all. A key of another form tells neither

@@ -21,7 +21,7 @@ import (
 // useTransactions is on too, the lines between two marks are answered with
 // deferred. They have to be durable by then all the same: of a transaction that
 // breaks before its end, rsyslog sends only the line again that had no answer.
-// (rsyslog: plugins/external/INTERFACE.md, issue 2420)
+// See rsyslog's plugins/external/INTERFACE.md and its issue 2420.
 const (
 	beginMark     = "BEGIN TRANSACTION"
 	commitMark    = "COMMIT TRANSACTION"

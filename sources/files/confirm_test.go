@@ -74,7 +74,7 @@ func TestConfirmEachLine(t *testing.T) {
 	}
 }
 
-// What cannot be journalled is refused, and so sent again.
+// A document that cannot be journalled is refused, and so sent again.
 func TestConfirmRefuses(t *testing.T) {
 	x := sourcetest.NewInbox()
 	x.Fail = func(n int) error {

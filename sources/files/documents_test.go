@@ -64,7 +64,7 @@ func TestSplitter(t *testing.T) {
 }
 
 // A line that is JSON by itself is a document by itself, whatever came before
-// it, but for what a line before it left open; and how the text comes in pieces
+// it, except an open rest of a line before it; and how the text comes in pieces
 // makes no difference.
 func FuzzSplitter(f *testing.F) {
 	f.Add("{\"a\":1}\n{\"b\":\"", uint64(1))

@@ -60,7 +60,7 @@ type followed struct {
 	id, path string
 	size     int64
 	mtime    time.Time
-	changed  time.Time     // since when size and mtime are what they are
+	changed  time.Time     // since when size and mtime are unchanged
 	met      bool          // its place was compared with what it holds
 	waits    time.Duration // it has to rest for so long before it is read on
 	more     bool          // its turn ended before it did
@@ -145,8 +145,8 @@ func (t *followed) isDue(now time.Time) bool {
 	return now.Sub(t.changed) >= t.waits
 }
 
-// read reads files, several at once, and reports whether there is more to be
-// read at once.
+// read reads files, several concurrently, and reports whether there is more to
+// be read immediately.
 func (w *follower) read(due []*followed) (more bool) {
 	var g errgroup.Group
 	g.SetLimit(w.f.concurrency)

@@ -98,7 +98,7 @@ func startFollow(t *testing.T, shelf *followShelf, paths []string, set ...func(*
 	return r
 }
 
-// texts is what was taken, without the origins.
+// texts returns the texts that were taken, without the origins.
 func (r *followRun) texts() (all []string) {
 	for _, part := range r.x.All() {
 		_, text, _ := strings.Cut(part, " ")
@@ -118,7 +118,7 @@ func (r *followRun) wants(want ...string) {
 	}, func() string { return fmt.Sprintf("not taken: %.300q; taken: %.1000q", missing, r.texts()) })
 }
 
-// once fails where something was taken more than once, or what nobody wants.
+// once fails if a text was taken more than once, or is not in want.
 func (r *followRun) once(want ...string) {
 	r.t.Helper()
 	r.wants(want...)
@@ -159,7 +159,7 @@ func everyFollow(t *testing.T, f func(t *testing.T, set func(*Source, *sourcetes
 	t.Run("polling", func(t *testing.T) { f(t, func(f *Source, _ *sourcetest.Inbox) { f.noHints = true }) })
 }
 
-// What lies there is read, and what comes, in whatever way it comes.
+// The files of a folder are read, and new ones, in whatever way they come.
 func TestFollowFolder(t *testing.T) {
 	everyFollow(t, func(t *testing.T, set func(*Source, *sourcetest.Inbox)) {
 		root := t.TempDir()
@@ -244,7 +244,7 @@ func TestFollowGrowingFile(t *testing.T) {
 		lay(t, root, map[string]string{"next": "{\"n\":8}\n"})
 		mustRename(t, filepath.Join(root, "next"), log)
 		r.wants("{\"n\":8}\n")
-		// Renamed while nobody looks, with a rest to be read.
+		// Renamed between two polls, with a rest to be read.
 		r.end()
 		addTo(t, log, "{\"n\":9}\n")
 		mustRename(t, log, log+".2")
@@ -279,7 +279,7 @@ func TestFollowFolderThatGoes(t *testing.T) {
 			sourcetest.Eventually(t, func() bool { return r.f.Ready() == nil }, func() string { return fmt.Sprint(r.f.Ready()) })
 			r.wants("{\"b\":1}\n", "{\"c\":1}\n")
 		}
-		// What is gone is forgotten.
+		// Removed files are forgotten.
 		if err := os.RemoveAll(filepath.Join(folder, "sub")); err != nil {
 			t.Fatal(err)
 		}
@@ -291,7 +291,7 @@ func TestFollowFolderThatGoes(t *testing.T) {
 	})
 }
 
-// What is compressed is read once it is whole: when it rests, or is renamed into
+// A compressed file is read once it is whole: when it rests, or is renamed into
 // its place.
 func TestFollowWaitsUntilFilesRest(t *testing.T) {
 	root := t.TempDir()
@@ -331,7 +331,8 @@ func TestFollowCutOff(t *testing.T) {
 	r.once("{\"a\":1}\n", "{\"b\":", "{\"b\":2}\n")
 }
 
-// What is too long to be held is streamed, and what follows it is not lost.
+// A document that is too long to be held is streamed, and what follows it is
+// not lost.
 func TestFollowLongDocument(t *testing.T) {
 	root := t.TempDir()
 	long := `{"Records":[` + strings.Repeat(`{"pad":"xxxxxxxxxxxxxxxxxxxxxxxxxxx"},`, 120_000) + "{}]}"
@@ -458,7 +459,7 @@ func TestFollowLosesNothing(t *testing.T) {
 	}
 }
 
-// Where more is told of than is remembered, everything is looked at.
+// Hints beyond the bound make the next poll look at everything.
 func TestFollowHintsAreBounded(t *testing.T) {
 	overflows := newFollowMetrics("disk", nil).overflows
 	h := newHints(sourcetest.Log(t), overflows, true)

@@ -210,9 +210,9 @@ func (w *follower) recheck(t *followed, now time.Time) {
 	}
 }
 
-// markGone is for a file that is no longer at its path. What is held open is read to
-// its end, and for a while after that. It may also turn up at another path, and
-// is forgotten if the next look at everything does not see it.
+// markGone is for a file that is no longer at its path. A file held open is
+// read to its end, and for a while after that. It may also turn up at another
+// path, and is forgotten if the next look at everything does not see it.
 func (w *follower) markGone(t *followed) {
 	if w.byPath[t.path] == t {
 		delete(w.byPath, t.path)

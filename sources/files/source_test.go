@@ -243,8 +243,8 @@ func TestStop(t *testing.T) {
 	if err := files(t, root).Run(ctx, x.handle); err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	// What is being read ends with the context. What had come by then is handled,
-	// or it is an error, since it cannot be read again.
+	// Reading ends with the context. Input that came by then is handled, or it is
+	// an error, since it cannot be read again.
 	ctx, cancel = context.WithCancel(t.Context())
 	x.fail = nil
 	f := files(t, "-")

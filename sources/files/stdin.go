@@ -17,7 +17,7 @@ import (
 
 // Bounds on what is held of a stream.
 const (
-	blockBytes    = 64 << 10 // read at once
+	blockBytes    = 64 << 10 // size of one read
 	batchBytes    = 1 << 20  // of documents in one delivery, where so many are there
 	documentBytes = 4 << 20  // of one document; a longer one is streamed
 )
@@ -40,7 +40,7 @@ type stream struct {
 	err   error // why no more is to be read; io.EOF at the end
 }
 
-// A block is what one read brought.
+// A block is the result of one read.
 type block struct {
 	b   []byte
 	err error
@@ -67,9 +67,9 @@ func blocks(ctx context.Context, r io.Reader) <-chan block {
 	return out
 }
 
-// stream offers what r brings to h, until the end of r or ctx is done. What is
-// compressed is one document, and so one delivery. Its error says that r cannot
-// be read, or that h refused what cannot be offered again.
+// stream offers what r brings to h, until the end of r or ctx is done.
+// Compressed input is one document, and so one delivery. Its error says that r
+// cannot be read, or that h refused what cannot be offered again.
 func (f *Source) stream(ctx context.Context, place string, r io.Reader, h processor.Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -192,8 +192,8 @@ func (e *stream) offer() {
 	}
 }
 
-// deliver hands them over once. What has begun goes on to its end when ctx is
-// done.
+// deliver hands them over once. A delivery under way goes on to its end when
+// ctx is done.
 func (e *stream) deliver() error {
 	return e.f.deliver(context.WithoutCancel(e.ctx), e.handle, documents(e.place, e.at, e.held, e.ends))
 }
@@ -238,7 +238,7 @@ func (e *stream) long(everything bool) error {
 	return nil
 }
 
-// ended is what the end of the stream comes to.
+// ended returns the verdict on the end of the stream.
 func (e *stream) ended() error {
 	if errors.Is(e.err, io.EOF) || e.ctx.Err() != nil {
 		return nil

@@ -85,7 +85,8 @@ func TestStdinToItsEnd(t *testing.T) {
 	}
 }
 
-// What is too long to be held is streamed, and what follows it is not lost.
+// A document that is too long to be held is streamed, and what follows it is
+// not lost.
 func TestStdinLongDocument(t *testing.T) {
 	long := `{"Records":[` + strings.Repeat(`{"pad":"xxxxxxxxxxxxxxxxxxxxxxxxxxx"},`, 150_000) + "{}]}\n"
 	text := "{\"a\":1}\n" + long + "{\"b\":2}\n"

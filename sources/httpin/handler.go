@@ -181,7 +181,7 @@ func origin(r *http.Request) string {
 // write writes the reply. Firehose expects its request's ID back, as JSON, with
 // every status. Only 200 is success; it drops the records at 413 and retries the
 // others.
-// (docs.aws.amazon.com/firehose/latest/dev/httpdeliveryrequestresponse.html)
+// See docs.aws.amazon.com/firehose/latest/dev/httpdeliveryrequestresponse.html.
 func (rep reply) write(w http.ResponseWriter, r *http.Request) {
 	body := []byte(nil)
 	if id := firehoseRequest(r); id != "" {

@@ -104,8 +104,8 @@ func zstandard(t *testing.T, text string, opts ...zstd.EOption) string {
 	return string(w.EncodeAll([]byte(text), nil))
 }
 
-// What senders make of records comes to the handler as it was, and is answered
-// 200 with nothing in it.
+// A sender's body comes to the handler as it was, and is answered 200 with
+// nothing in it.
 func TestTakes(t *testing.T) {
 	const records = "[{\"message\":\"{\\\"eventName\\\":1}\"},{\"message\":\"x\"}]"
 	const lines = "{\"message\":1}\n{\"message\":2}\n"
@@ -143,7 +143,7 @@ func TestTakes(t *testing.T) {
 	}
 }
 
-// What can never be read is refused, and never taken for durable.
+// A request that can never be read is refused, and never taken for durable.
 func TestRefuses(t *testing.T) {
 	const most, mostInflated = 1 << 20, 4 << 20
 	big := "[" + strings.Repeat(" ", most) + "]"
@@ -219,7 +219,7 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// What cannot be journalled, or not now, is asked for again.
+// A request that cannot be journalled, or not now, is asked for again.
 func TestRetryLater(t *testing.T) {
 	x := sourcetest.NewInbox()
 	x.Fail = func(n int) error {
@@ -381,7 +381,8 @@ func TestTokens(t *testing.T) {
 	if len(x.Parts) != 9 {
 		t.Errorf("%d taken", len(x.Parts))
 	}
-	// A file's token is replaced under its name; without any, nobody is admitted.
+	// A file's token is replaced under its name; without any, no sender is
+	// admitted.
 	if err := os.WriteFile(file, []byte("door-test-token-4"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +400,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// Where nobody is asked, a page in a browser on this machine is kept out.
+// Without a token, a page in a browser on this machine is kept out.
 func TestWebPage(t *testing.T) {
 	x := sourcetest.NewInbox()
 	_, at := openDoor(t, Config{}, x.Handle)

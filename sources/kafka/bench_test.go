@@ -17,8 +17,8 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// benchRecord is a CloudTrail record of the usual size that nobody watches for,
-// with what differs from one to the next left open.
+// benchRecord is a CloudTrail record of the usual size that no rule watches
+// for, with what differs from one to the next left open.
 const benchRecord = `{"eventVersion":"1.08","userIdentity":{"type":"AssumedRole","principalId":"AROAEXAMPLE:i-0123456789abcdef0","arn":"arn:aws:sts::111122223333:assumed-role/app/i-0123456789abcdef0","accountId":"111122223333","accessKeyId":"ASIAEXAMPLE","sessionContext":{"sessionIssuer":{"type":"Role","principalId":"AROAEXAMPLE","arn":"arn:aws:iam::111122223333:role/app","accountId":"111122223333","userName":"app"},"attributes":{"creationDate":"2026-05-01T07:00:00Z","mfaAuthenticated":"false"}}},"eventTime":"2026-05-01T08:00:00Z","eventSource":"s3.amazonaws.com","eventName":"GetObject","awsRegion":"us-east-1","sourceIPAddress":"2001:db8::%[4]x","userAgent":"[aws-sdk-go-v2/1.47.7 os/linux lang/go#1.26.8 md/GOOS#linux md/GOARCH#amd64]","requestParameters":{"bucketName":"example-bucket","Host":"example-bucket.s3.us-east-1.amazonaws.com","key":"%[1]x/%[2]x/%[3]x/some/more/folders/of/an/application/object"},"responseElements":null,"additionalEventData":{"SignatureVersion":"SigV4","CipherSuite":"TLS_AES_128_GCM_SHA256","bytesTransferredIn":0,"AuthenticationMethod":"AuthHeader","x-amz-id-2":"%[1]x%[2]x%[3]x","bytesTransferredOut":4096},"requestID":"%[1]X","eventID":"%[2]x-%[3]x","readOnly":true,"resources":[{"type":"AWS::S3::Object","ARN":"arn:aws:s3:::example-bucket/%[1]x/%[2]x/%[3]x/some/more/folders/of/an/application/object"},{"accountId":"111122223333","type":"AWS::S3::Bucket","ARN":"arn:aws:s3:::example-bucket"}],"eventType":"AwsApiCall","managementEvent":false,"recipientAccountId":"111122223333","eventCategory":"Data"}`
 
 const benchRecords = 200_000

@@ -19,7 +19,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
-// A cluster is what a test reads from: kfake, or a real Kafka.
+// A cluster is the Kafka that a test reads: kfake, or a real one.
 type cluster struct {
 	t        *testing.T
 	fake     *kfake.Cluster // nil if real

@@ -26,7 +26,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
-// What the brokers answer wrongly is got over: nothing is lost, and the offsets
+// Wrong answers of the brokers are got over: nothing is lost, and the offsets
 // are committed in the end.
 func TestFaults(t *testing.T) {
 	for _, tt := range []struct {
@@ -90,8 +90,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A partition that was lost is somebody else's already: what its handler did
-// meanwhile is not committed, and it is told to stop.
+// A lost partition is another consumer's already: work of its handler meanwhile
+// is not committed, and it is told to stop.
 func TestNoCommitAfterLost(t *testing.T) {
 	c := fakeCluster(t)
 	topic, group, in := c.topic(1), name("group"), newInbox(t)
@@ -130,8 +130,8 @@ func TestNoCommitAfterLost(t *testing.T) {
 	}
 }
 
-// What could not be committed before a partition was taken away is not committed
-// later, when it is somebody else's.
+// Offsets that could not be committed before a partition was taken away are not
+// committed later, when it is another consumer's.
 func TestNoCommitAfterRevokeThatFailed(t *testing.T) {
 	c := fakeCluster(t)
 	topic, group := c.topic(2), name("group")
@@ -175,8 +175,8 @@ func TestNoCommitAfterRevokeThatFailed(t *testing.T) {
 	}
 }
 
-// What the cluster forbids is said, with what to do about it; Ready fails, and
-// it goes on once it is allowed.
+// The log names the refusal of the cluster, with the mend; Ready fails, and it
+// goes on once it is allowed.
 func TestRefusals(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -361,7 +361,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				highest = max(highest, held())
 				return len(in.called()) > 300 && (places() >= tt.sick || highest > parkedBytes)
 			}, func() string { return fmt.Sprintf("%d partitions offered again and again", places()) })
-			// What one poll brings may come on top, and no fetch is smaller than a record.
+			// One poll's records may come on top, and no fetch is smaller than a record.
 			if most := float64(parkedBytes + heldBytes + concurrentFetches*(fetchBytes+len(value))); highest > most {
 				t.Errorf("held %v bytes, more than %v", highest, most)
 			}

@@ -213,9 +213,9 @@ func (r *run) commit(ctx context.Context) {
 	}
 }
 
-// resolveStarts is called by the client with the start offsets of newly assigned
-// partitions. Where the group has no offset yet, it resolves the configured start
-// and commits it, so records that arrive during a later outage are read.
+// resolveStarts is called by the client with the start offsets of newly
+// assigned partitions. For a group without an offset it resolves the configured
+// start and commits it, so records that arrive during a later outage are read.
 func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
 	var starts kadm.ListedOffsets
 	anew := r.startAnew()

@@ -362,9 +362,9 @@ func TestRevokeDuringHandler(t *testing.T) {
 	})
 }
 
-// A handler that takes longer than the group waits is left behind. What it says
-// then does not count: the partition is somebody else's, who may be at another
-// offset.
+// A handler that takes longer than the group waits is left behind. Its answer
+// then does not count: the partition is another consumer's, which may be at
+// another offset.
 func TestNoCommitAfterRevoke(t *testing.T) {
 	everyCluster(t, func(t *testing.T, c *cluster) {
 		topic, group := c.topic(2), name("group")

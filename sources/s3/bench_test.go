@@ -27,10 +27,10 @@ import (
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
-// A benchAWS answers at once, with the same objects over and over, in the place
-// of the SDK's clients: what is measured is the source and the processor, and
-// not what the SDK and the network take. It stands behind the two interfaces
-// that the source declares.
+// A benchAWS answers immediately, with the same objects over and over, in the
+// place of the SDK's clients: the benchmark measures the source and the
+// processor, and not the SDK and the network. It stands behind the two
+// interfaces that the source declares.
 type benchAWS struct {
 	objects [][]byte
 	bodies  []string // of messages, one for each object
@@ -156,9 +156,9 @@ func (a *benchAWS) gunzip(b *testing.B, n int) time.Duration {
 }
 
 // BenchmarkS3 reads objects of eight records, one a message, with an S3 and an
-// SQS that answer at once (see benchAWS), and takes turns with a bare gunzip of
-// the same objects on one core: /bare is how much of its rate, for each core, is
-// reached.
+// SQS that answer immediately (see benchAWS), and takes turns with a bare
+// gunzip of the same objects on one core: /bare is how much of its rate, for
+// each core, is reached.
 func BenchmarkS3(b *testing.B) {
 	a := newBenchAWS()
 	const n = 20_000

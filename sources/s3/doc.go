@@ -6,7 +6,7 @@
 // that is missing, denied or damaged) goes to the quarantine after
 // Config.MaxReceives; an outage never counts against a message.
 //
-// Glossary: a notification is what a message says, without the envelopes of SNS,
-// EventBridge or Lambda around it. An attempt is one try at a message. A cause is
-// the reason for which a message goes to the quarantine.
+// Glossary: a notification is the content of a message, without the envelopes
+// of SNS, EventBridge or Lambda around it. An attempt is one try at a message.
+// A cause is the reason for which a message goes to the quarantine.
 package s3

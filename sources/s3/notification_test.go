@@ -105,7 +105,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// What is no notification is an error, and what could be understood is told.
+// A message that is no notification is an error, and the understood part is
+// returned.
 func TestNotificationGarbage(t *testing.T) {
 	deep := s3Event(s3Item("ObjectCreated:Put", "a"))
 	for range 6 {

@@ -227,8 +227,8 @@ func TestOtherReadingOfAKey(t *testing.T) {
 	}
 }
 
-// Who may not list a bucket is denied what is not there; and an outage at the
-// other reading is no proof that the object is missing.
+// A role that may not list a bucket is denied missing objects; and an outage at
+// the other reading is no proof that the object is missing.
 func TestOtherReadingDenied(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := awstest.NewInMemory()
@@ -335,7 +335,7 @@ func TestAudit(t *testing.T) {
 
 // A message that fails comes back after a wait that grows, and in the end is
 // given up with its cause: kept, and only then deleted. Its other objects are
-// read at once.
+// read immediately.
 func TestQuarantines(t *testing.T) {
 	for name, test := range map[string]struct {
 		body  string
@@ -446,8 +446,8 @@ func TestNeverQuarantines(t *testing.T) {
 	}
 }
 
-// While a message is worked on its visibility is prolonged at half time, so that
-// nobody else gets it; at the bound the work is stopped.
+// While a message is worked on its visibility is prolonged at half time, so
+// that no other consumer gets it; at the bound the work is stopped.
 func TestVisibility(t *testing.T) {
 	for name, test := range map[string]struct {
 		work     time.Duration
@@ -528,8 +528,8 @@ func TestDeleteFaults(t *testing.T) {
 	}
 }
 
-// What the queue refuses is told, with what helps, and tried again until it
-// works.
+// The log names a refusal of the queue, with the mend, and the call is tried
+// again until it works.
 func TestQueueFaults(t *testing.T) {
 	for name, test := range map[string]struct {
 		fault awstest.Fault
@@ -680,7 +680,7 @@ func TestHandlerFails(t *testing.T) {
 	})
 }
 
-// Where every answer takes 20 ms, the throughput grows with what is in flight.
+// If every answer takes 20 ms, the throughput grows with the number in flight.
 func TestThroughputGrows(t *testing.T) {
 	const each = 50
 	a := newBenchAWS()

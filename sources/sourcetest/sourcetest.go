@@ -33,7 +33,7 @@ func Eventually(t testing.TB, done func() bool, why func() string) {
 // Log returns a logger that writes to the log of a verbose test, and discards
 // every line after the test has ended.
 func Log(t testing.TB) *slog.Logger {
-	var w io.Writer = io.Discard
+	w := io.Discard
 	if testing.Verbose() {
 		l := &testWriter{t: t}
 		t.Cleanup(l.end)

@@ -64,8 +64,8 @@ func grown(b []byte, n int) []byte {
 	return bigger
 }
 
-// expected is what src may inflate to: what its last member says, which may lie,
-// or a guess.
+// expected returns the likely size of src once inflated: the number in its last
+// member, which may lie, or a guess.
 func expected(src []byte, f Format) int {
 	most := math.MaxInt
 	if len(src) < most/expansion {

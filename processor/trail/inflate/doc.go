@@ -60,7 +60,7 @@ var (
 	ErrTooLarge = errors.New("inflate: larger than the limit")
 )
 
-// Format is what surrounds the DEFLATE data.
+// Format names the wrapping of the DEFLATE data.
 type Format uint8
 
 // The formats.

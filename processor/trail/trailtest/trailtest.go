@@ -33,7 +33,7 @@ var calls = []struct{ source, name, parameters, response string }{
 	{"ecr", "BatchGetImage", `{"repositoryName":"acme/app-%[1]s","acceptedMediaTypes":["application/vnd.docker.distribution.manifest.v2+json","application/vnd.oci.image.manifest.v1+json"],"imageIds":[{"imageTag":"v1.%[1]s"}],"registryId":"111122223333"}`, `null`},
 }
 
-// Record makes a record that nobody watches, some 1.6 KB.
+// Record makes a record that no rule watches, some 1.6 KB.
 func (m *Maker) Record() []byte {
 	c := calls[m.rand.IntN(len(calls))]
 	word := fmt.Sprintf("%06x", m.rand.IntN(1<<24))
