@@ -322,7 +322,7 @@ type killVisitor struct {
 func (v *killVisitor) Event(e *trail.Event) { v.events = append(v.events, e) }
 
 func (v *killVisitor) Unreadable(u trail.Unreadable) {
-	v.bad = errors.Join(v.bad, fmt.Errorf("%v: %v", u.Reason, u.Err))
+	v.bad = errors.Join(v.bad, fmt.Errorf("%v: %w", u.Reason, u.Err))
 }
 
 // sortedTexts makes failures read the same each time.

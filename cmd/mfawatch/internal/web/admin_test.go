@@ -262,7 +262,7 @@ func TestAdminListCutShort(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	defer func() {
-		if recover() != http.ErrAbortHandler {
+		if err, ok := recover().(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 			t.Error("the answer was ended as if it were whole")
 		}
 	}()

@@ -51,7 +51,7 @@ func TestListenersAreOnLoopback(t *testing.T) {
 
 	// There are no others: a new one fails here.
 	var listening []string
-	listen := regexp.MustCompile(`\b(net\.Listen|ListenPacket|ListenConfig|ListenAndServe|tls\.Listen|httptest\.NewServer)`)
+	listen := regexp.MustCompile(`\b(net\.Listen([^e]|$)|ListenPacket|ListenConfig|ListenAndServe|tls\.Listen|httptest\.NewServer)`)
 	err := filepath.WalkDir("../../../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
