@@ -76,7 +76,7 @@ func checks(t *testing.T, text, root string) {
 	}
 }
 
-// certificate is one that nobody has the key of.
+// certificate is one whose key was thrown away.
 const certificate = `-----BEGIN CERTIFICATE-----
 MIIBdTCCARugAwIBAgIUYN57N+mw88IaCYszbWEYT7lcIp0wCgYIKoZIzj0EAwIw
 DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjUyMjU3MTZaGA8yMTI2MTEwMTIyNTcx

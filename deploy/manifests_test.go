@@ -92,7 +92,7 @@ func TestComposeConfigurationsLoad(t *testing.T) {
 	checks(t, string(text), "/run/secrets/mfawatch")
 }
 
-// What compose mounts is there.
+// Files that compose mounts are there.
 func TestComposeMounts(t *testing.T) {
 	compose := documents(t, "compose/compose.yaml")[0]
 	mounts := 0
@@ -124,7 +124,7 @@ func TestComposePrometheus(t *testing.T) {
 
 // The reader's policy allows what the program calls, and nothing else.
 func TestReaderPolicyIsWhatIsCalled(t *testing.T) {
-	called := map[string]bool{"kms:Decrypt": true} // S3 does it for whoever reads
+	called := map[string]bool{"kms:Decrypt": true} // S3 does it for the reader
 	operation := regexp.MustCompile(`(s3|sqs)\.([A-Z]\w+)Input\b`)
 	action := map[string]string{
 		"s3:ListObjectsV2": "s3:ListBucket", "sqs:DeleteMessageBatch": "sqs:DeleteMessage", "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",

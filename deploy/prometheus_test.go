@@ -259,8 +259,8 @@ routes: [{match: {severity: high}}]
 	return &busy{t: t, client: client, bucket: bucket, folder: folder, door: door, metrics: address}
 }
 
-// work publishes what happens: noise, removals, a device enabled again, a case
-// that somebody makes use of, and rubbish.
+// work publishes what happens: noise, removals, a device enabled again, an
+// exposure that is exploited, and rubbish.
 func (b *busy) work(ctx context.Context) {
 	noise := trailtest.New(1)
 	for n := 0; ctx.Err() == nil; n++ {
@@ -287,7 +287,7 @@ func (b *busy) work(ctx context.Context) {
 	}
 }
 
-// elsewhere is what comes by the other ways: an object and its notification, now
+// elsewhere delivers by the other ways: an object and its notification, now
 // and then of one that is not there, a line of a file, and a post.
 func (b *busy) elsewhere(ctx context.Context, noise *trailtest.Maker, n int) {
 	key := fmt.Sprintf("AWSLogs/111122223333/CloudTrail/us-east-1/2026/05/01/111122223333_CloudTrail_us-east-1_20260501T0805Z_%016d.json.gz", n)
@@ -381,7 +381,7 @@ func tail(path string) string {
 	return string(bytes.Join(lines[max(0, len(lines)-30):], []byte("\n")))
 }
 
-// freeAddress is one on loopback that nobody listens on.
+// freeAddress returns an address on loopback without a listener.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -18,8 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// What each program of the recipes sends becomes an alert, about the user that is
-// named after the program, over the carrier that the recipe names.
+// Each program of the recipes sends a record that becomes an alert, about the user
+// named after the program, over the envelope that the recipe names.
 func TestRecipesArrive(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "cloudtrail"))
 	if err != nil {

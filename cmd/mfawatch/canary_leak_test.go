@@ -76,7 +76,7 @@ var secretLine = regexp.MustCompile(`(?m)^( +)(?:([A-Za-z_-]+): |- )(.+)$`)
 
 // mistakes are the ways to get a line of a configuration wrong that has a secret
 // in it. Where the secret stands in the place of a name, of a key or of a file,
-// it is shown: nobody can say then what is wrong without.
+// it is shown: the message cannot name the mistake without it.
 func (k *canaries) mistakes(good string) map[string]string {
 	all := map[string]string{}
 	for _, m := range secretLine.FindAllStringSubmatchIndex(good, -1) {
@@ -124,7 +124,7 @@ func (k *canaries) holds(text string) bool {
 	return false
 }
 
-// What a channel answers, however it repeats our secrets, tells them to nobody.
+// A channel's answers, however they repeat our secrets, reveal them nowhere.
 func TestCanaryInWhatChannelsAnswer(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	k, g := newCanaries(t), newGossip(t)
@@ -154,7 +154,7 @@ func TestCanaryInWhatChannelsAnswer(t *testing.T) {
 	}
 }
 
-// A said is what a process says, while it does.
+// A said collects the output of a process while it runs.
 type said struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -244,7 +244,7 @@ func TestCanaryInAService(t *testing.T) {
 	waitFor("dead letters of many sinks", func() bool { return len(dead()) >= 8 })
 	waitFor("every answer", func() bool { return g.asked.Load() > int64(3*len(gossips)) })
 
-	// The door: whoever has the token, and whoever has not.
+	// The door: senders with the token, and senders without it.
 	door, token := "http://"+c.door+"/", k.value("sources.http.tokens")
 	for _, f := range []struct {
 		token, body string

@@ -55,7 +55,7 @@ func heard(r *http.Request) string {
 	return text
 }
 
-// gossips is what it answers, in turn.
+// gossips holds its answers, in turn.
 var gossips = func() []func(w http.ResponseWriter, r *http.Request, heard string) {
 	type answer = func(w http.ResponseWriter, r *http.Request, heard string)
 	var all []answer

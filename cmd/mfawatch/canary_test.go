@@ -30,7 +30,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/webhook"
 )
 
-// Canaries are values that nobody else has, one for each secret field of a
+// Canaries are unique values, one for each secret field of a
 // configuration: where one is seen, it names the field that it got out of.
 type canaries struct {
 	t      *testing.T
@@ -328,7 +328,7 @@ func (c *canaryConfig) write(text []byte) {
 	}
 }
 
-// Whoever adds a secret field sets it above, so that the tests below look for it.
+// A new secret field is set above, so that the tests below look for it.
 func TestCanaryInEverySecret(t *testing.T) {
 	k := newCanaries(t)
 	newCanaryConfig(t, k, "http://127.0.0.1:1", "127.0.0.1:1", 1)

@@ -118,7 +118,7 @@ func (f *killFeed) produce(records []killRecord) error {
 	return nil
 }
 
-// killStories are what may happen to a user, as verbs of say.
+// killStories lists possible histories of a user, as verbs of say.
 var killStories = [][]string{
 	{"deactivate A"},
 	{"deactivate A", "enable B"},

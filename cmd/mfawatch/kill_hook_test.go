@@ -119,7 +119,7 @@ func (h *killHook) distinct() int {
 	return len(h.got)
 }
 
-// missing is what did not arrive of must.
+// missing returns the alerts of must that did not arrive.
 func (h *killHook) missing(must map[string]string) (texts []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -131,7 +131,7 @@ func (h *killHook) missing(must map[string]string) (texts []string) {
 	return sortedTexts(texts)
 }
 
-// unknown is what arrived and is not among may.
+// unknown returns the alerts that arrived and are not among may.
 func (h *killHook) unknown(may map[string]string) (texts []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -143,8 +143,8 @@ func (h *killHook) unknown(may map[string]string) (texts []string) {
 	return sortedTexts(texts)
 }
 
-// overtaken is what arrived for the first time after a later step of its
-// exposure.
+// overtaken returns the alerts that arrived for the first time after a later
+// step of their exposure.
 func (h *killHook) overtaken() (texts []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -97,7 +97,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// A killTopic is what the victim reads: on kfake, over TCP, or on the Kafka that
+// A killTopic is the topic that the victim reads: on kfake, over TCP, or on the Kafka that
 // MFAWATCH_TEST_KAFKA names.
 type killTopic struct {
 	seeds       []string
@@ -108,7 +108,7 @@ type killTopic struct {
 
 const (
 	killPartitions  = 3
-	killConcurrency = 8 // sends at once
+	killConcurrency = 8 // concurrent sends
 )
 
 func newKillTopic(t *testing.T) *killTopic {
@@ -149,7 +149,7 @@ func newKillTopic(t *testing.T) *killTopic {
 func (k *killTopic) bury(ctx context.Context, living string) error {
 	groups, err := k.admin.DescribeGroups(ctx, k.group)
 	if refused, ok := errors.AsType[*kerr.Error](err); ok && refused.Retriable {
-		return nil // nobody has joined yet, and the brokers are told again soon
+		return nil // no member has joined yet, and the brokers are told again soon
 	}
 	if err != nil {
 		return err
@@ -283,8 +283,8 @@ func (p *life) end() {
 	}
 }
 
-// wanted is what has to arrive of the alerts that the watched records call for,
-// and what may, by ID. Who hears of an exposure only when it is over is told
+// wanted returns the alerts of the watched records that have to arrive, and those
+// that may, by ID. A sink that hears of an exposure only when it is over is told
 // that, and whether it was exploited, and not how it went.
 func (f *killFeed) wanted(t *testing.T) (must, may map[string]string) {
 	var found killVisitor
@@ -322,7 +322,7 @@ type killVisitor struct {
 func (v *killVisitor) Event(e *trail.Event) { v.events = append(v.events, e) }
 
 func (v *killVisitor) Unreadable(u trail.Unreadable) {
-	v.bad = errors.Join(v.bad, fmt.Errorf("%v: %v", u.Reason, u.Err))
+	v.bad = errors.Join(v.bad, fmt.Errorf("%v: %w", u.Reason, u.Err))
 }
 
 // sortedTexts makes failures read the same each time.

@@ -31,7 +31,7 @@ func (l leakless) Run() int {
 	return code
 }
 
-// Each script is what somebody types at a terminal, and what comes back.
+// Each script holds the commands typed at a terminal, and their output.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",

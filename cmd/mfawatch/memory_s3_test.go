@@ -17,7 +17,7 @@ import (
 )
 
 // A scan of a bucket stays small: of large objects, and of as many small ones as
-// it reads at once.
+// it reads concurrently.
 func TestMemoryOfScanOfABucket(t *testing.T) {
 	const objects = 4 * batch.ObjectsAtOnce
 	binary := builtBinary(t)

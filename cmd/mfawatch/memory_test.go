@@ -83,7 +83,7 @@ func TestMemoryOfScan(t *testing.T) {
 			t.Fatalf("%v\n%s", err, said.String())
 		}
 	}
-	// All is read but for what the pipe holds; the summary is still to come.
+	// All is read except the bytes in the pipe; the summary is still to come.
 	most := peak(t, cmd.Process.Pid)
 	if err := in.Close(); err != nil {
 		t.Fatal(err)

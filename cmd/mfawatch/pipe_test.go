@@ -11,7 +11,7 @@ import (
 // pipeWriters are the pipes that trickle left open, by path.
 var pipeWriters sync.Map
 
-// trickle writes a file into a pipe that somebody reads, once, and leaves the
+// trickle writes a file into a pipe that a command reads, once, and leaves the
 // pipe open: trickle pipe file.
 func trickle(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {

@@ -109,7 +109,7 @@ func TestPagesNameEveryMetric(t *testing.T) {
 		}
 	}
 
-	// What a service shows is declared where the search above finds it.
+	// The metrics of a service are declared where the search above finds them.
 	c, err := config.Load("test", []byte(`
 sources: {trail: {type: kafka, brokers: ['127.0.0.1:1'], topics: [t]}, local: {type: files, paths: [none]}, door: {type: http},
   logs: {type: files, paths: [none], follow: true}, bucket: {type: s3, queue_url: 'https://sqs.us-east-1.amazonaws.com/111122223333/trail'}}

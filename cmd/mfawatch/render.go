@@ -60,7 +60,7 @@ hidden; nobody is asked on the network.`,
 		if err != nil {
 			return fmt.Errorf("sinks.%s: %w", name, err)
 		}
-		defer config.CloseSink(sink)
+		defer func() { _ = config.CloseSink(sink) }() // it sent nothing
 		for i, a := range alerts {
 			if i > 0 {
 				fmt.Fprintln(p.stdout)

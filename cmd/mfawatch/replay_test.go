@@ -96,7 +96,7 @@ func TestReplayTellsOnce(t *testing.T) {
 	}
 }
 
-// What could not be read is told at the end, as scan does; the rest is replayed.
+// Unreadable parts are reported at the end, as scan does; the rest is replayed.
 func TestReplayTellsOfWhatIsUnreadable(t *testing.T) {
 	s := s3Bucket(t)
 	demoBucket(t, s)

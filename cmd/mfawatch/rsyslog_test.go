@@ -53,7 +53,7 @@ func rsyslogKill(t *testing.T, rsyslogd, confirm string) {
 	if err := os.Symlink(self, path("mfawatch")); err != nil { // the tests' binary is mfawatch by that name
 		t.Fatal(err)
 	}
-	// The recipe as it is, but for where things are, and how long rsyslog waits.
+	// The recipe as it is, except places, and the time that rsyslog waits.
 	places := strings.NewReplacer("/usr/local/bin/mfawatch", path("mfawatch"), "/etc/mfawatch", dir, "/var/lib/mfawatch", dir, "/var/log", dir,
 		`resumeInterval="5"`, `resumeInterval="1"`, `confirmMessages="on"`, confirm)
 	config := fmt.Sprintf("global(maxMessageSize=\"1m\" workDirectory=%q)\nmodule(load=\"imtcp\")\ninput(type=\"imtcp\" address=\"127.0.0.1\" port=\"0\" listenPortFileName=%q)\n",

@@ -24,7 +24,7 @@ import (
 
 // A queue names thousands of objects, some twice; some messages are garbage, or
 // name what is not there or damaged; S3 and SQS fail at random; and the binary
-// is killed twice. Every alert arrives, none twice but for what was sent right
+// is killed twice. Every alert arrives, none twice except those sent right
 // before a kill, and each poison message is in the quarantine once.
 //
 // MFAWATCH_TEST_OBJECTS says how many objects there are.
@@ -71,8 +71,8 @@ func TestS3ZeroLoss(t *testing.T) {
 	for _, unknown := range hook.unknown(may) {
 		t.Errorf("the records do not call for this: %s", unknown)
 	}
-	// What came twice was sent right before a kill, and not noted yet: a burst is
-	// noted in groups. It fails for what came twice within a run.
+	// Alerts that came twice were sent right before a kill, and not noted yet: a
+	// burst is noted in groups. It fails for alerts that came twice within a run.
 	again := hook.again(t, deaths)
 	if again.between > time.Second {
 		t.Errorf("%d alerts were sent again that had arrived up to %s before the kill", again.total, again.between)
@@ -101,7 +101,7 @@ func TestS3ZeroLoss(t *testing.T) {
 	}
 }
 
-// A lossTrail is what lies in the bucket and the queue.
+// A lossTrail holds the content of the bucket and the queue.
 type lossTrail struct {
 	server *awstest.Server
 	random *rand.Rand
@@ -152,7 +152,7 @@ func (l *lossTrail) fill(objects int) {
 	}
 }
 
-// story is what happened to a user. Where the order does not matter, the second
+// story returns the records of a user. Where the order does not matter, the second
 // half comes with a later object, which may be read first.
 func (l *lossTrail) story(n int) [][]byte {
 	account, user := fmt.Sprintf("%012d", 500_000_000_000+n/10), fmt.Sprintf("user-%d", n)

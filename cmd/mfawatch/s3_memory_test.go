@@ -16,7 +16,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/awstest"
 )
 
-// Objects of 50 MB compressed, eight at once, take no more memory than small
+// Objects of 50 MB compressed, eight concurrently, take no more memory than small
 // ones do: they are streams. MFAWATCH_TEST_LARGE says how many there are.
 func TestMemoryOfS3(t *testing.T) {
 	const compressed, bound = 50_000_000, 256 << 20

@@ -93,7 +93,7 @@ func logBucket(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// scanned is what a scan says, on both sides.
+// scanned returns the output of a scan, on both sides.
 func scanned(ctx context.Context, t *testing.T, resume string, wanted bucket.Wanted, paths ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -133,7 +133,7 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 	if first(said) != first(saidToo) || n < 20 {
 		t.Errorf("of %d files:\n%s\n%s", n, first(said), first(saidToo))
 	}
-	// Both at once, and each twice, is still the same story.
+	// Both together, and each twice, still give the same story.
 	if both, _, _ := scanned(t.Context(), t, "", bucket.Wanted{}, root, "s3://logs/", root, trail); strings.Count(both, "\n") != strings.Count(local, "\n") {
 		t.Errorf("mixed: %d alerts, want %d", strings.Count(both, "\n"), strings.Count(local, "\n"))
 	}
@@ -195,7 +195,7 @@ func TestScanResumes(t *testing.T) {
 		if got != want || summary(text) != summary(said) {
 			t.Fatalf("try %d: after an interruption it tells\n%s%s\nwant\n%s%s", try, got, text, want, said)
 		}
-		// What was noted is not read again: it would be noted again.
+		// Noted objects are not read again: they would be noted again.
 		all, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -206,7 +206,7 @@ func TestScanResumes(t *testing.T) {
 	}
 }
 
-// A kill cuts the notes off anywhere. What is left of them is believed up to the
+// A kill cuts the notes off anywhere. The rest of them is believed up to the
 // last whole line.
 func TestScanResumesAfterAKill(t *testing.T) {
 	s := s3Bucket(t)
@@ -256,7 +256,7 @@ func TestScanReadsOnlyWhatIsNew(t *testing.T) {
 	if read := s.Calls("GetObject") - before; err != nil || read != 1 || strings.Count(got, "\n") != 12 {
 		t.Errorf("read %d objects, told %d alerts, %v", read, strings.Count(got, "\n"), err)
 	}
-	// What was written anew is read anew.
+	// An object written anew is read anew.
 	s.Put("logs", "a.json", lines[0])
 	before = s.Calls("GetObject")
 	if _, _, err := scanned(t.Context(), t, path, bucket.Wanted{}, "s3://logs/"); err != nil || s.Calls("GetObject") != before+1 {
@@ -290,7 +290,7 @@ func TestScanOutlivesFaults(t *testing.T) {
 	}
 }
 
-// The same with an S3 that nobody here wrote.
+// The same with an S3 that others wrote.
 func TestScanOnMoto(t *testing.T) {
 	address := os.Getenv("MFAWATCH_TEST_AWS")
 	if address == "" {

@@ -68,7 +68,7 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// free sets $FREE to an address that nobody listens on.
+// free sets $FREE to an address without a listener.
 func free(ts *testscript.TestScript, neg bool, args []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
@@ -111,7 +111,7 @@ func sends(signal os.Signal) func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// feed writes a file into a pipe that somebody reads, often enough that most of
+// feed writes a file into a pipe that a command reads, often enough that most of
 // it has been read when it is done, and leaves the pipe open: feed pipe file.
 func feed(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {

@@ -115,7 +115,7 @@ func testSink(ctx context.Context, c config.Sink, s config.Deps, alerts []*proce
 	if err != nil {
 		return fmt.Sprintf("cannot be built: %v\n", err), false
 	}
-	defer config.CloseSink(sink)
+	defer func() { _ = config.CloseSink(sink) }() // Send has returned each result
 	var lines strings.Builder
 	ref := ""
 	for _, a := range alerts {

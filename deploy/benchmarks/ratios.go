@@ -1,7 +1,6 @@
 //go:build ignore
 
-// Ratios reads the output of go test -bench and prints, from the medians, how
-// what is compared compares.
+// Ratios reads the output of go test -bench and prints the ratios of its medians.
 package main
 
 import (
@@ -13,7 +12,7 @@ import (
 	"strings"
 )
 
-// rows are what is compared: the rates of two benchmarks, or a ratio or rate that
+// rows lists the comparisons: the rates of two benchmarks, or a ratio or rate that
 // a benchmark reports itself.
 var rows = []struct {
 	what, of, to string

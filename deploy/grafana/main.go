@@ -101,7 +101,7 @@ type panel struct {
 // variables choose, and what its series are called.
 type query struct{ expr, legend string }
 
-// self is what every selector holds.
+// self is part of every selector.
 const self = `job=~"$job",instance=~"$instance"`
 
 func (p panel) build() cog.Builder[dashboard.Panel] {

@@ -1,7 +1,7 @@
 package main
 
-// rows is the dashboard from top to bottom: in the order in which somebody who
-// was woken asks.
+// rows is the dashboard from top to bottom: in the order in which an operator
+// who was woken asks.
 var rows = []row{
 	{"Exposures", []panel{
 		{title: "Open", about: "Users without MFA now.", unit: "short", number: true, width: 4, limits: []float64{1},

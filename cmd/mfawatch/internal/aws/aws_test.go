@@ -143,7 +143,7 @@ func TestProfile(t *testing.T) {
 	}
 }
 
-// To load asks nobody, not even a server of metadata that never answers.
+// Load asks no server, not even a server of metadata that never answers.
 func TestLoadDoesNotWait(t *testing.T) {
 	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("asked") }))
 	defer silent.Close()
@@ -156,7 +156,7 @@ func TestLoadDoesNotWait(t *testing.T) {
 	}
 }
 
-// What the SDK has to say is in the log, and not beside it.
+// Messages of the SDK go to the log, and not beside it.
 func TestSDKLogs(t *testing.T) {
 	machine := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

@@ -45,7 +45,7 @@ func (c Config) Load(ctx context.Context, region string, log *slog.Logger) (aws.
 			if kind == logging.Warn {
 				level = slog.LevelWarn
 			}
-			log.Log(context.Background(), level, "AWS's SDK: "+fmt.Sprintf(format, values...))
+			log.Log(context.Background(), level, "message of the AWS SDK", "text", fmt.Sprintf(format, values...))
 		})),
 		awsconfig.WithHTTPClient(awshttp.NewBuildableClient().WithReadTimeout(silence).WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, idleConnections

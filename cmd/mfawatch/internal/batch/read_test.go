@@ -20,7 +20,7 @@ import (
 )
 
 // R30: whatever the order, the doubling and the splitting over files, and
-// however many read at once, the findings are the same bytes.
+// however many are read concurrently, the findings are the same bytes.
 func TestScanIsDeterministic(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	lines := slices.Collect(bytes.Lines(demo.Lines))
@@ -58,7 +58,7 @@ func TestScanIsDeterministic(t *testing.T) {
 	}
 }
 
-// What is told of unreadable parts is bounded and does not depend on the order.
+// The report of unreadable parts is bounded and does not depend on the order.
 func TestBadIsBoundedAndOrdered(t *testing.T) {
 	var want []string
 	for i := range 100 {
@@ -77,13 +77,13 @@ func TestBadIsBoundedAndOrdered(t *testing.T) {
 	}
 }
 
-// A read that nobody answers ends with the context.
+// A read without an answer ends with the context.
 func TestReadIsInterruptible(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.Close() // ends whoever waits in the read
+	defer w.Close() // ends the read that waits
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan *Found)
 	go func() { ended <- Read(ctx, []string{"-"}, r, 2, &output.Progress{}) }()

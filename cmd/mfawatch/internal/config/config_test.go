@@ -105,7 +105,7 @@ func TestConfigEnvironmentMistake(t *testing.T) {
 	}
 }
 
-// What check prints holds no secret, and is the same configuration again.
+// The output of check holds no secret, and is the same configuration again.
 func TestConfigEffective(t *testing.T) {
 	c, err := LoadFile(configData+"good.yaml", nil, nil)
 	if err != nil {

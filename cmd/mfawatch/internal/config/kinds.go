@@ -13,7 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// Deps is what sources and sinks are built with besides their
+// Deps holds the parts that sources and sinks are built with besides their
 // configuration.
 type Deps struct {
 	Stdin   io.Reader

@@ -154,7 +154,7 @@ func buildEntries[E Entry](k *koanf.Koanf, section string, types map[string]func
 
 // WithoutPath removes the path and operation of an *os.PathError.
 func WithoutPath(err error) error {
-	if pe, ok := err.(*os.PathError); ok {
+	if pe, ok := err.(*os.PathError); ok { //nolint:errorlint // the words around a wrapped one are to stay
 		return pe.Err
 	}
 	return err

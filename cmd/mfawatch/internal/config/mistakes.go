@@ -51,7 +51,7 @@ func (e *Error) Error() string {
 // MistakesOf returns one mistake for each leaf in a tree of errors of decoding and
 // validation. Fields are prefixed with prefix.
 func MistakesOf(prefix string, err error) []Mistake {
-	switch e := err.(type) { // not errors.As, which would not see the siblings
+	switch e := err.(type) { //nolint:errorlint // errors.As would not see the siblings
 	case nil:
 		return nil
 	case *mapstructure.DecodeError:

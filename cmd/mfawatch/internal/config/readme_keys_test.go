@@ -87,11 +87,11 @@ func keyTables(t *testing.T, page string) []keyTable {
 	return all
 }
 
-// placeholders stand for names that somebody chooses.
+// placeholders stand for names that an operator chooses.
 var placeholders = regexp.MustCompile(`\b[A-Z]+\b`)
 
 // allKeys adds the keys of a struct, with what is in lists and maps of structs.
-// What a map of texts has below it is free.
+// Keys below a map of texts are free.
 func allKeys(all map[string]bool, prefix string, t reflect.Type) {
 	for name, field := range Keys(t) {
 		path := prefix + name

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -66,9 +67,7 @@ func (c *Config) TryAll(s Deps) error {
 		if err != nil {
 			return fmt.Errorf("sinks.%s: %w", name, err)
 		}
-		err = c.TryRecipients(name, sink)
-		CloseSink(sink)
-		if err != nil {
+		if err := errors.Join(c.TryRecipients(name, sink), CloseSink(sink)); err != nil {
 			return err
 		}
 	}

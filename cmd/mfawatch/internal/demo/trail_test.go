@@ -10,7 +10,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// The bundled trail names nobody real, is in order, and is read without a flaw.
+// The bundled trail names no real person, is in order, and is read without a flaw.
 func TestDemoTrail(t *testing.T) {
 	records, err := ReadTrail()
 	if err != nil {

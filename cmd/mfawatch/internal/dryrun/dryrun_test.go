@@ -42,7 +42,7 @@ func rehearsalEvent(id, name, user string, minute, delay int) *trail.Event {
 	return e
 }
 
-// lines is who was told what, and when.
+// rehearsalLines lists the alerts with their sinks and times.
 func rehearsalLines(all []*Alert) []string {
 	var lines []string
 	for _, t := range all {
@@ -98,7 +98,7 @@ func TestRehearse(t *testing.T) {
 	}
 }
 
-// rehearsalStory is what a few users of two accounts might do in a month and a
+// rehearsalStory returns events of a few users of two accounts in a month and a
 // half.
 func rehearsalStory(random *rand.Rand, n int) []*trail.Event {
 	names := []string{trail.DeactivateMFADevice, trail.DeactivateMFADevice, trail.EnableMFADevice, trail.ConsoleLogin, trail.ConsoleLogin, trail.CheckMfa,
@@ -127,8 +127,8 @@ func rehearsalStory(random *rand.Rand, n int) []*trail.Event {
 	return events
 }
 
-// What a rehearsal shows is what the journal's own fold tells, at the same times:
-// same alerts, byte for byte in their IDs and texts. Leaving out those of whom
+// A rehearsal shows the alerts of the journal's own fold, at the same times,
+// byte for byte in their IDs and texts. Leaving out those of whom
 // there is nothing to tell changes nothing.
 func TestRehearsalIsWhatTheJournalTells(t *testing.T) {
 	random := rand.New(rand.NewPCG(11, 12))

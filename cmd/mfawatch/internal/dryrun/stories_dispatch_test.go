@@ -42,8 +42,8 @@ func (s storySink) To(recipients []string) (sinks.Sink, error) {
 	return s, nil
 }
 
-// What the stories and explain say of who is told when is what the dispatcher
-// does, in time that is not real, with a restart in the middle of each story.
+// The dispatcher sends to the sinks, and at the times, that the stories and
+// explain name, in faked time, with a restart in the middle of each story.
 func TestStoriesThroughTheDispatcher(t *testing.T) {
 	paths, err := filepath.Glob("../../../../testdata/stories/*.txt")
 	if err != nil {

@@ -158,7 +158,7 @@ func readStoryLine(line string, n int) (l storyLine, err error) {
 	return l, nil
 }
 
-// storyIdentity is who did it: bob, root, role:helpdesk/ticket-1 or
+// storyIdentity returns the caller: bob, root, role:helpdesk/ticket-1 or
 // assumedroot.
 func storyIdentity(who string, o map[string]string) map[string]any {
 	account, arn := o["account"], "arn:"+o["partition"]+":iam::"+o["account"]+":"

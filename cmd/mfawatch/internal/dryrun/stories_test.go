@@ -97,7 +97,7 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// tell is what play comes to, as the stories write it.
+// tell returns the outcome of play, as the stories write it.
 func (s *story) tell(shuffled bool) (string, error) {
 	all, _, err := s.play(shuffled)
 	var b strings.Builder

@@ -143,7 +143,7 @@ func TestSASLRefused(t *testing.T) {
 	}
 }
 
-// shown is what a broker is shown to authenticate with the mechanism.
+// shown returns the bytes that authenticate with the mechanism at a broker.
 func shown(t *testing.T, c Config, mechanism string) chan []byte {
 	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
@@ -180,7 +180,7 @@ func shown(t *testing.T, c Config, mechanism string) chan []byte {
 	t.Cleanup(client.Close)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	_ = client.Ping(ctx) // what counts is what was shown
+	_ = client.Ping(ctx) // only the bytes shown count
 	return got
 }
 

@@ -119,8 +119,7 @@ func (p *Pipeline) newSink(name string, c *config.Config) (*servedSink, error) {
 		err = c.TryRecipients(name, sink)
 	}
 	if err != nil {
-		config.CloseSink(sink)
-		return nil, err
+		return nil, errors.Join(err, config.CloseSink(sink))
 	}
 	o := dispatch.Options{Logger: p.log, Drain: c.ShutdownTimeout, Router: router, Delivery: c.Sinks[name].Delivery()}
 	s, err := newServedSink(name, sink, p.cached, o, p.metrics)

@@ -32,7 +32,7 @@ type servedSink struct {
 // sink's cursor; a new sink starts at the end of the journal.
 func newServedSink(name string, sink sinks.Sink, j *cachedJournal, o dispatch.Options, m *metrics) (*servedSink, error) {
 	s := &servedSink{name: name, sink: sink, journal: j, options: o}
-	s.kind, s.log, s.restarts = "sink", o.Logger.With("sink", name), m.sinkRestarts.WithLabelValues(name)
+	s.log, s.restarts = o.Logger.With("sink", name), m.sinkRestarts.WithLabelValues(name)
 	return s, s.prepare()
 }
 

@@ -20,8 +20,7 @@ const soundAfter = 5 * time.Minute
 // A supervisor restarts a source or a sink that fails, with a growing delay, so
 // that one failure leaves the rest of the program alone.
 type supervisor struct {
-	kind     string // source or sink
-	log      *slog.Logger
+	log      *slog.Logger // names the source or sink
 	restarts prometheus.Counter
 	failure  status.Status // none while it runs
 }
@@ -36,7 +35,7 @@ func (s *supervisor) run(ctx context.Context, once func(context.Context) error, 
 		err := once(ctx)
 		switch {
 		case err == nil && ctx.Err() == nil:
-			s.log.Info(s.kind + " finished")
+			s.log.Info("finished")
 			return nil
 		case err == nil:
 			return nil
@@ -44,7 +43,7 @@ func (s *supervisor) run(ctx context.Context, once func(context.Context) error, 
 			return err
 		case ctx.Err() != nil:
 			if !errors.Is(err, context.Canceled) {
-				s.log.Warn(s.kind+" stopped with an error", "err", err)
+				s.log.Warn("stopped with an error", "err", err)
 			}
 			return nil
 		}
@@ -53,7 +52,7 @@ func (s *supervisor) run(ctx context.Context, once func(context.Context) error, 
 		}
 		wait := delays.NextBackOff()
 		s.failure.Set(err)
-		s.log.Error(s.kind+" failed; restarting", "in", wait.Round(time.Millisecond), "err", err)
+		s.log.Error("failed; restarting", "in", wait.Round(time.Millisecond), "err", err)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
@@ -88,7 +87,7 @@ type supervised struct {
 
 func newSupervised(name string, source sources.Source, log *slog.Logger, m *metrics) *supervised {
 	s := &supervised{name: name, source: source, metrics: m}
-	s.kind, s.log, s.restarts = "source", log.With("source", name), m.sourceRestarts.WithLabelValues(name)
+	s.log, s.restarts = log.With("source", name), m.sourceRestarts.WithLabelValues(name)
 	return s
 }
 

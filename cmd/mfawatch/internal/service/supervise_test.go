@@ -71,7 +71,7 @@ type endingSource struct{}
 
 func (endingSource) Run(context.Context, processor.Handler) error { return nil }
 
-// While it waits to start a source again, it ends at once.
+// While it waits to start a source again, it ends immediately.
 func TestSupervisedSourceEndsWhileWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSupervised("trail", &brokenSource{failures: 1 << 30}, slog.New(slog.DiscardHandler), newMetrics(prometheus.NewRegistry()))

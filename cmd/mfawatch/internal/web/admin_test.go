@@ -21,7 +21,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A manager is what an Admin and its Client have in common.
+// A manager has the methods that an Admin and its Client share.
 type manager interface {
 	ListDeadLetters(context.Context, Selection, func(DeadLetter) error) error
 	RetryDeadLetters(context.Context, Selection) (Outcome, error)
@@ -202,7 +202,7 @@ func TestAdminQuarantineRetry(t *testing.T) {
 	}
 }
 
-// A message that a source gave up is read again by that source, and by nobody
+// A message that a source gave up is read again by that source, and by no other
 // where it does not run.
 func TestAdminQuarantineRetryMessage(t *testing.T) {
 	j := newJournal(t)
@@ -262,7 +262,7 @@ func TestAdminListCutShort(t *testing.T) {
 	}
 	w := httptest.NewRecorder()
 	defer func() {
-		if recover() != http.ErrAbortHandler {
+		if err, ok := recover().(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
 			t.Error("the answer was ended as if it were whole")
 		}
 	}()
