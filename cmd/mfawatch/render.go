@@ -52,7 +52,7 @@ hidden; nobody is asked on the network.`,
 		}
 		alerts := []*processor.Alert{message.SampleAlert()}
 		if len(args) == 1 {
-			if alerts, err = p.alertsIn(cmd.Context(), args[0]); err != nil {
+			if alerts, err = p.alertsIn(cmd.Context(), args[0], c.Policy()); err != nil {
 				return err
 			}
 		}
@@ -106,8 +106,8 @@ func render(sink sinks.Sink, a *processor.Alert) (string, error) {
 	return string(text), err
 }
 
-// alertsIn reads alerts, or folds the records there into alerts.
-func (p *program) alertsIn(ctx context.Context, path string) ([]*processor.Alert, error) {
+// alertsIn reads alerts, or folds the records there into alerts by the policy.
+func (p *program) alertsIn(ctx context.Context, path string, policy exposure.Policy) ([]*processor.Alert, error) {
 	var text []byte
 	var err error
 	if path == "-" {
@@ -124,7 +124,7 @@ func (p *program) alertsIn(ctx context.Context, path string) ([]*processor.Alert
 		return alerts, nil
 	}
 	found := batch.Read(ctx, []string{path}, bytes.NewReader(text), runtime.GOMAXPROCS(0), output.NewProgress(io.Discard))
-	alerts := exposure.Fold(found.Events).Alerts()
+	alerts := policy.Fold(found.Events).Alerts()
 	if len(alerts) == 0 {
 		return nil, errors.New(config.Clean(path) + " holds no alert, and no record that causes one; want the output of scan --format json, or CloudTrail records")
 	}

@@ -68,7 +68,7 @@ func TestListenersAreOnLoopback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"cmd/mfawatch/internal/web/server.go", "sinks/sinktest/helpers.go", "sources/awstest/server.go", "sources/httpin/limit.go", "sources/httpin/source.go"} // the second and third are for tests
+	want := []string{"cmd/mfawatch/internal/web/server.go", "sinks/sinktest/helpers.go", "sources/awstest/server.go", "sources/httpin/source.go"} // the second and third are for tests
 	if !reflect.DeepEqual(listening, want) {
 		t.Errorf("listeners in %v, want %v", listening, want)
 	}
