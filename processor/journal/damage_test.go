@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/boltfile"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -57,6 +59,12 @@ func fullJournal(t *testing.T) string {
 	return j.path
 }
 
+// Flags of the pages of a bbolt file.
+const (
+	branchPage = 0x01
+	leafPage   = 0x02
+)
+
 // A found entry is where a table's entry lies in the file, old copies included.
 type foundEntry struct {
 	table      string
@@ -64,21 +72,21 @@ type foundEntry struct {
 }
 
 // layout returns the entries and the pages in use of a store.
-func layout(t *testing.T, file []byte) (entries map[string][]foundEntry, tables []string, w *pageWalk, head storeHead) {
+func layout(t *testing.T, file []byte) (entries map[string][]foundEntry, tables []string, w *boltfile.Walk, head boltfile.Head) {
 	t.Helper()
 	r := bytes.NewReader(file)
-	head, err := readHead(r, os.Getpagesize())
+	head, err := boltfile.ReadHead(r, os.Getpagesize())
 	if err != nil {
 		t.Fatal(err)
 	}
 	entries = map[string][]foundEntry{}
-	w = &pageWalk{f: r, pageSize: os.Getpagesize(), bucket: func(string) {}, entry: func(path string, key, value []byte) {
+	w = &boltfile.Walk{File: r, PageSize: os.Getpagesize(), Bucket: func(string) {}, Entry: func(path string, key, value []byte) {
 		if entries[path] == nil {
 			tables = append(tables, path)
 		}
 		entries[path] = append(entries[path], foundEntry{path, bytes.Clone(key), bytes.Clone(value)})
 	}}
-	if err := w.walkPages(int64(len(file)), head); err != nil {
+	if err := w.Check(int64(len(file)), head); err != nil {
 		t.Fatal(err)
 	}
 	return entries, tables, w, head
@@ -127,8 +135,8 @@ func TestOpenDamagedJournals(t *testing.T) {
 	}
 	page := os.Getpagesize()
 	var live []int
-	for id := range w.used {
-		if id < 2 || uint64(id) == head.freelist || native.Uint16(good[id*page+8:])&(branchPage|leafPage) != 0 {
+	for id := range w.Used {
+		if id < 2 || uint64(id) == head.Freelist || binary.NativeEndian.Uint16(good[id*page+8:])&(branchPage|leafPage) != 0 {
 			live = append(live, id)
 		}
 	}
@@ -163,7 +171,7 @@ func TestOpenDamagedJournals(t *testing.T) {
 			replaceAll(b, e, func(_, value []byte) { copy(value, other.value) })
 		case 5: // head, elements
 			must = false
-			i := at + r.IntN(pageHead+8*elementSize)
+			i := at + r.IntN(16+8*16)
 			what = fmt.Sprintf("bit of byte %d", i)
 			b[i] ^= 1 << r.IntN(8)
 		case 6:

@@ -12,6 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/boltfile"
 )
 
 // verify reads the whole file, changes nothing, and loads the journal from it.
@@ -34,20 +35,20 @@ func (j *Journal) verify() (err error) {
 	if err != nil {
 		return err
 	}
-	head, err := readHead(f, db.Info().PageSize)
+	head, err := boltfile.ReadHead(f, db.Info().PageSize)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	var c checks
 	c.buckets, c.found, c.stored = map[string]bool{}, map[string]*tally{}, map[string]tally{}
-	w := &pageWalk{f: f, pageSize: db.Info().PageSize, bucket: func(path string) { c.buckets[path] = true }, entry: c.entry}
-	if err := w.walkPages(size, head); err != nil {
-		return err
+	w := &boltfile.Walk{File: f, PageSize: db.Info().PageSize, Bucket: func(path string) { c.buckets[path] = true }, Entry: c.entry}
+	if err := w.Check(size, head); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if err := c.verdict(); err != nil {
 		return err
 	}
-	j.txid = int(head.txid)
+	j.txid = int(head.TxID)
 	return guard(func() error { return db.View(func(t *bolt.Tx) error { return j.load(newTx(t)) }) })
 }
 

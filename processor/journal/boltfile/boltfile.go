@@ -1,4 +1,7 @@
-package journal
+// Package boltfile checks a bbolt file page by page, before bbolt opens it. A
+// check returns the first defect with its page; it follows no page number twice,
+// so that it ends whatever the bytes are.
+package boltfile
 
 import (
 	"bytes"
@@ -32,60 +35,64 @@ const (
 var native = binary.NativeEndian
 
 func damagedPage(id uint64, format string, args ...any) error {
-	return fmt.Errorf("%w: page %d: %s", ErrDamaged, id, fmt.Sprintf(format, args...))
+	return fmt.Errorf("page %d: %s", id, fmt.Sprintf(format, args...))
 }
 
-// A storeHead is one of the two heads of a store. Commits write them in turn.
-type storeHead struct{ root, freelist, pages, txid uint64 }
+// A Head is one of the two heads of a file. Commits write them in turn.
+type Head struct {
+	TxID                  uint64 // of the commit that wrote it
+	Root, Freelist, Pages uint64
+}
 
-// readHead reads the newer head. Both have to be whole: with one alone the last
+// ReadHead reads the newer head. Both have to be whole: with one alone the last
 // commit may be missing.
-func readHead(f io.ReaderAt, pageSize int) (storeHead, error) {
-	var heads [2]storeHead
+func ReadHead(f io.ReaderAt, pageSize int) (Head, error) {
+	var heads [2]Head
 	for i := range heads {
 		b := make([]byte, pageHead+64)
 		if _, err := f.ReadAt(b, int64(i*pageSize)); err != nil {
-			return storeHead{}, damagedPage(uint64(i), "read: %v", err)
+			return Head{}, damagedPage(uint64(i), "read: %v", err)
 		}
 		b = b[pageHead:]
 		sum := fnv.New64a()
 		sum.Write(b[:56])
 		if native.Uint32(b) != storeMagic || native.Uint32(b[4:]) != storeVersion || native.Uint64(b[56:]) != sum.Sum64() {
-			return storeHead{}, damagedPage(uint64(i), "it is no head of a store")
+			return Head{}, damagedPage(uint64(i), "it is no head of a store")
 		}
-		heads[i] = storeHead{native.Uint64(b[16:]), native.Uint64(b[32:]), native.Uint64(b[40:]), native.Uint64(b[48:])}
+		heads[i] = Head{Root: native.Uint64(b[16:]), Freelist: native.Uint64(b[32:]), Pages: native.Uint64(b[40:]), TxID: native.Uint64(b[48:])}
 	}
-	if heads[0].txid > heads[1].txid {
+	if heads[0].TxID > heads[1].TxID {
 		heads[0], heads[1] = heads[1], heads[0]
 	}
 	return heads[1], nil
 }
 
-// A pageWalk reads each page of a store once.
-type pageWalk struct {
-	f        io.ReaderAt
-	pageSize int
-	used     []bool // by page
-	buffers  [][]byte
-	bucket   func(path string)                    // called with each bucket
-	entry    func(path string, key, value []byte) // called with each entry
+// A Walk reads each page of a file once.
+type Walk struct {
+	File     io.ReaderAt
+	PageSize int
+	Bucket   func(path string)                    // called with each bucket
+	Entry    func(path string, key, value []byte) // called with each entry; the bytes are valid during the call
+	Used     []bool                               // by page, after Check
+
+	buffers [][]byte
 }
 
-// walkPages reads all pages of the tree under the head, and checks that each
+// Check reads all pages of the tree under the head, and checks that each
 // page is part of it once or free.
-func (w *pageWalk) walkPages(size int64, head storeHead) error {
-	if head.pages < 2 || head.pages > uint64(size)/uint64(w.pageSize) {
-		return fmt.Errorf("%w: %d bytes long where %d pages of %d are in use", ErrDamaged, size, head.pages, w.pageSize)
+func (w *Walk) Check(size int64, head Head) error {
+	if head.Pages < 2 || head.Pages > uint64(size)/uint64(w.PageSize) {
+		return fmt.Errorf("%d bytes long where %d pages of %d are in use", size, head.Pages, w.PageSize)
 	}
-	w.used = make([]bool, head.pages)
-	w.used[0], w.used[1] = true, true
-	if err := w.tree(head.root, nil, nil, "", 0); err != nil {
+	w.Used = make([]bool, head.Pages)
+	w.Used[0], w.Used[1] = true, true
+	if err := w.tree(head.Root, nil, nil, "", 0); err != nil {
 		return err
 	}
-	if err := w.free(head.freelist); err != nil {
+	if err := w.free(head.Freelist); err != nil {
 		return err
 	}
-	for id, used := range w.used {
+	for id, used := range w.Used {
 		if !used {
 			return damagedPage(uint64(id), "it is neither used nor free")
 		}
@@ -94,9 +101,9 @@ func (w *pageWalk) walkPages(size int64, head storeHead) error {
 }
 
 // read returns a page with its overflow, valid until the next of that depth.
-func (w *pageWalk) read(id uint64, depth int) ([]byte, error) {
-	if id >= uint64(len(w.used)) {
-		return nil, damagedPage(id, "there are only %d", len(w.used))
+func (w *Walk) read(id uint64, depth int) ([]byte, error) {
+	if id >= uint64(len(w.Used)) {
+		return nil, damagedPage(id, "there are only %d", len(w.Used))
 	}
 	if depth >= maxDepth {
 		return nil, damagedPage(id, "%d levels deep", depth)
@@ -104,27 +111,27 @@ func (w *pageWalk) read(id uint64, depth int) ([]byte, error) {
 	for len(w.buffers) <= depth {
 		w.buffers = append(w.buffers, nil)
 	}
-	at := int64(id) * int64(w.pageSize)
+	at := int64(id) * int64(w.PageSize)
 	var head [pageHead]byte
-	if _, err := w.f.ReadAt(head[:], at); err != nil {
+	if _, err := w.File.ReadAt(head[:], at); err != nil {
 		return nil, damagedPage(id, "read: %v", err)
 	}
 	n := uint64(native.Uint32(head[12:])) + 1
-	if native.Uint64(head[:]) != id || id+n > uint64(len(w.used)) {
+	if native.Uint64(head[:]) != id || id+n > uint64(len(w.Used)) {
 		return nil, damagedPage(id, "it says it is page %d, %d long", native.Uint64(head[:]), n)
 	}
 	for i := id; i < id+n; i++ {
-		if w.used[i] {
+		if w.Used[i] {
 			return nil, damagedPage(i, "it is used twice")
 		}
-		w.used[i] = true
+		w.Used[i] = true
 	}
-	length := int(n) * w.pageSize
+	length := int(n) * w.PageSize
 	if cap(w.buffers[depth]) < length {
 		w.buffers[depth] = make([]byte, length)
 	}
 	p := w.buffers[depth][:length]
-	if _, err := w.f.ReadAt(p, at); err != nil {
+	if _, err := w.File.ReadAt(p, at); err != nil {
 		return nil, damagedPage(id, "read: %v", err)
 	}
 	return p, nil
@@ -132,7 +139,7 @@ func (w *pageWalk) read(id uint64, depth int) ([]byte, error) {
 
 // tree walks a page and all below it. Keys are at least low and less than high,
 // where those are not nil.
-func (w *pageWalk) tree(id uint64, low, high []byte, path string, depth int) error {
+func (w *Walk) tree(id uint64, low, high []byte, path string, depth int) error {
 	p, err := w.read(id, depth)
 	if err != nil {
 		return err
@@ -167,7 +174,7 @@ func (w *pageWalk) tree(id uint64, low, high []byte, path string, depth int) err
 	return err
 }
 
-func (w *pageWalk) leaf(id uint64, p, low, high []byte, path string, depth int) error {
+func (w *Walk) leaf(id uint64, p, low, high []byte, path string, depth int) error {
 	count := int(native.Uint16(p[10:]))
 	if pageHead+count*elementSize > len(p) {
 		return damagedPage(id, "it is no leaf of %d", count)
@@ -192,7 +199,7 @@ func (w *pageWalk) leaf(id uint64, p, low, high []byte, path string, depth int) 
 		low = key
 		switch native.Uint32(p[at:]) {
 		case 0:
-			w.entry(path, key, value)
+			w.Entry(path, key, value)
 		case bucketElement:
 			if err := w.nested(id, key, value, path, depth); err != nil {
 				return err
@@ -206,7 +213,7 @@ func (w *pageWalk) leaf(id uint64, p, low, high []byte, path string, depth int) 
 
 // nested walks the bucket that is an element of a leaf. A small one lies in the
 // element itself, as a page.
-func (w *pageWalk) nested(id uint64, key, value []byte, path string, depth int) error {
+func (w *Walk) nested(id uint64, key, value []byte, path string, depth int) error {
 	if len(value) < bucketHead {
 		return damagedPage(id, "bucket %.100q is cut short", key)
 	}
@@ -214,7 +221,7 @@ func (w *pageWalk) nested(id uint64, key, value []byte, path string, depth int) 
 		path += "\x00"
 	}
 	path += string(key)
-	w.bucket(path)
+	w.Bucket(path)
 	if root := native.Uint64(value); root != 0 {
 		return w.tree(root, nil, nil, path, depth+1)
 	}
@@ -226,7 +233,7 @@ func (w *pageWalk) nested(id uint64, key, value []byte, path string, depth int) 
 }
 
 // free marks the pages that are listed as free.
-func (w *pageWalk) free(id uint64) error {
+func (w *Walk) free(id uint64) error {
 	p, err := w.read(id, 0)
 	if err != nil {
 		return err
@@ -244,10 +251,10 @@ func (w *pageWalk) free(id uint64) error {
 	last := uint64(0)
 	for i := range count {
 		free := native.Uint64(list[8*i:])
-		if free <= last || free >= uint64(len(w.used)) || w.used[free] {
+		if free <= last || free >= uint64(len(w.Used)) || w.Used[free] {
 			return damagedPage(id, "page %d cannot be free", free)
 		}
-		w.used[free], last = true, free
+		w.Used[free], last = true, free
 	}
 	return nil
 }
