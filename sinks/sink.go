@@ -15,7 +15,7 @@ import (
 // exposure (a ticket, a message to thread under), "" the first time; newRef is
 // kept in its place, beside an error too unless it is "" there: it says how far
 // the sink got. An error is tried again unless it says otherwise: see
-// Permanent, Throttled, Misconfigured, Superseded and Ambiguous. Send is called
+// Permanent, Throttled, Misconfigured, ClosedByPerson and Ambiguous. Send is called
 // for one exposure at a time in order; for different exposures it may be called
 // concurrently. It returns soon after ctx is done.
 type Sink interface {
@@ -25,7 +25,7 @@ type Sink interface {
 // A BatchSender is a Sink that takes several alerts at the cost of one, each
 // still on its own: lines of one write, records of one request. The alerts are
 // in the order of the journal, those of one exposure too. An error says that
-// all of them are to be sent again; where it is Permanent or Superseded, each
+// all of them are to be sent again; where it is Permanent or ClosedByPerson, each
 // is sent by itself, to find out which of them it means.
 type BatchSender interface {
 	SendBatch(ctx context.Context, alerts []*processor.Alert) error

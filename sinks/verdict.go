@@ -26,10 +26,10 @@ func Throttled(err error, after time.Duration) error {
 // given up for it, however long that takes.
 func Misconfigured(err error) error { return WithVerdict(err, VerdictMisconfigured, 0) }
 
-// Superseded says that a person ended the exposure at the channel: a ticket
+// ClosedByPerson says that a person ended the exposure at the channel: a ticket
 // that was closed, a conversation that was deleted. The sink counts as told,
 // and is told no more of this exposure, unless it begins anew or turns critical.
-func Superseded(err error) error { return WithVerdict(err, VerdictSuperseded, 0) }
+func ClosedByPerson(err error) error { return WithVerdict(err, VerdictClosedByPerson, 0) }
 
 // Ambiguous says that the alert may have arrived: the answer to it was lost. It
 // is sent again, as without a verdict, and counted apart. A channel without a
@@ -41,17 +41,17 @@ type Verdict string
 
 // The verdicts, each a value of the result label.
 const (
-	VerdictTold          Verdict = "told"
-	VerdictRetry         Verdict = "retry"
-	VerdictAmbiguous     Verdict = "ambiguous"
-	VerdictThrottled     Verdict = "throttled"
-	VerdictPermanent     Verdict = "permanent"
-	VerdictMisconfigured Verdict = "misconfigured"
-	VerdictSuperseded    Verdict = "superseded"
+	VerdictDelivered      Verdict = "delivered"
+	VerdictRetry          Verdict = "retry"
+	VerdictAmbiguous      Verdict = "ambiguous"
+	VerdictThrottled      Verdict = "throttled"
+	VerdictPermanent      Verdict = "permanent"
+	VerdictMisconfigured  Verdict = "misconfigured"
+	VerdictClosedByPerson Verdict = "closed_by_person"
 )
 
 // Verdicts lists every verdict.
-var Verdicts = []Verdict{VerdictTold, VerdictRetry, VerdictAmbiguous, VerdictThrottled, VerdictPermanent, VerdictMisconfigured, VerdictSuperseded}
+var Verdicts = []Verdict{VerdictDelivered, VerdictRetry, VerdictAmbiguous, VerdictThrottled, VerdictPermanent, VerdictMisconfigured, VerdictClosedByPerson}
 
 type verdictError struct {
 	error
@@ -73,7 +73,7 @@ func WithVerdict(err error, v Verdict, after time.Duration) error {
 // channel asked to be left alone.
 func VerdictOf(err error) (Verdict, time.Duration) {
 	if err == nil {
-		return VerdictTold, 0
+		return VerdictDelivered, 0
 	}
 	if e, ok := errors.AsType[verdictError](err); ok {
 		return e.verdict, e.after
@@ -103,7 +103,7 @@ func Worst(errs []error, told bool) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	order := []Verdict{VerdictPermanent, VerdictSuperseded, VerdictMisconfigured, VerdictRetry, VerdictAmbiguous, VerdictThrottled}
+	order := []Verdict{VerdictPermanent, VerdictClosedByPerson, VerdictMisconfigured, VerdictRetry, VerdictAmbiguous, VerdictThrottled}
 	worst, after, level := VerdictPermanent, time.Duration(0), 0
 	var said []string
 	for _, err := range errs {

@@ -15,7 +15,7 @@ func TestWorstOf(t *testing.T) {
 		want  Verdict
 		after time.Duration
 	}{
-		{nil, true, VerdictTold, 0},
+		{nil, true, VerdictDelivered, 0},
 		{[]error{plain}, false, VerdictRetry, 0},
 		{[]error{Permanent(plain), plain}, true, VerdictRetry, 0},
 		{[]error{plain, Ambiguous(plain), Permanent(plain)}, false, VerdictAmbiguous, 0},

@@ -37,7 +37,7 @@ const title = "mfawatch"
 func build() (dashboard.Dashboard, error) {
 	b := dashboard.NewDashboardBuilder(title).
 		Uid("mfawatch").
-		Description("MFA devices being deactivated: who is exposed, who was told, and whether mfawatch is well.").
+		Description("MFA devices being deactivated: who is exposed, who was notified, and the health of mfawatch.").
 		Tags([]string{"mfawatch", "security"}).
 		Editable().
 		Tooltip(dashboard.DashboardCursorSyncCrosshair).

@@ -146,7 +146,7 @@ func TestSupersededStopsTheExposure(t *testing.T) {
 		r := newRig(t)
 		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, ref string) (string, error) {
 			if a.ID == "x-2" {
-				return "", sinks.Superseded(errors.New("the ticket is closed"))
+				return "", sinks.ClosedByPerson(errors.New("the ticket is closed"))
 			}
 			return "ticket", nil
 		}}

@@ -33,7 +33,7 @@ func TestClosedExposureIsSentCriticalAlerts(t *testing.T) {
 				var told []string
 				s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, ref string) (string, error) {
 					if a.Step == exposure.Escalated {
-						return ref, sinks.Superseded(errors.New("closed"))
+						return ref, sinks.ClosedByPerson(errors.New("closed"))
 					}
 					told = append(told, a.ID)
 					return "ticket", nil
@@ -72,7 +72,7 @@ func TestClosedExposureWithQueuedAlerts(t *testing.T) {
 			case !up.Load():
 				return ref, errors.New("down")
 			case a.Step == exposure.Escalated:
-				return ref, sinks.Superseded(errors.New("closed"))
+				return ref, sinks.ClosedByPerson(errors.New("closed"))
 			}
 			told = append(told, a.ID)
 			return "ticket", nil

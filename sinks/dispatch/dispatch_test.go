@@ -202,7 +202,7 @@ func TestVerdicts(t *testing.T) {
 		result string
 		after  time.Duration // it is told or dead not before
 	}{
-		{"none", nil, 1, false, "told", 0},
+		{"none", nil, 1, false, "delivered", 0},
 		{"plain, then none", errors.New("refused"), 2, false, "retry", 1},
 		{"a timeout is plain", context.DeadlineExceeded, 2, false, "retry", 1},
 		{"permanent", sinks.Permanent(errors.New("no such channel")), 1, true, "permanent", 0},
@@ -212,7 +212,7 @@ func TestVerdicts(t *testing.T) {
 		{"ambiguous", sinks.Ambiguous(errors.New("reset")), 2, false, "ambiguous", 1},
 		{"misconfigured", sinks.Misconfigured(errors.New("401")), 2, false, "misconfigured", 5 * time.Minute},
 		{"misconfigured, wrapped", fmt.Errorf("post: %w", sinks.Misconfigured(errors.New("401"))), 2, false, "misconfigured", 5 * time.Minute},
-		{"superseded", fmt.Errorf("post: %w", sinks.Superseded(errors.New("closed"))), 1, false, "superseded", 0},
+		{"closed by a person", fmt.Errorf("post: %w", sinks.ClosedByPerson(errors.New("closed"))), 1, false, "closed_by_person", 0},
 		{"throttled without a time", sinks.Throttled(errors.New("slow down"), 0), 2, false, "throttled", 1},
 	}
 	for _, tt := range tests {
@@ -235,7 +235,7 @@ func TestVerdicts(t *testing.T) {
 				}
 				sends, told := s.lists()
 				letters, err := r.j.DeadLetters("a")
-				wantTold := !tt.dead && tt.result != "superseded"
+				wantTold := !tt.dead && tt.result != "closed_by_person"
 				if len(sends) != tt.sends || len(told) == 1 != wantTold || len(letters) == 1 != tt.dead || err != nil {
 					t.Errorf("sends %v, told %v, dead %v, %v", sends, told, letters, err)
 				}
@@ -250,11 +250,11 @@ func TestVerdicts(t *testing.T) {
 			})
 		})
 	}
-	if sinks.Permanent(nil) != nil || sinks.Throttled(nil, 1) != nil || sinks.Misconfigured(nil) != nil || sinks.Superseded(nil) != nil || sinks.Ambiguous(nil) != nil {
+	if sinks.Permanent(nil) != nil || sinks.Throttled(nil, 1) != nil || sinks.Misconfigured(nil) != nil || sinks.ClosedByPerson(nil) != nil || sinks.Ambiguous(nil) != nil {
 		t.Error("a verdict made an error of nil")
 	}
 	cause := errors.New("x")
-	for _, err := range []error{sinks.Permanent(cause), sinks.Throttled(cause, 1), sinks.Misconfigured(cause), sinks.Superseded(cause), sinks.Ambiguous(cause)} {
+	for _, err := range []error{sinks.Permanent(cause), sinks.Throttled(cause, 1), sinks.Misconfigured(cause), sinks.ClosedByPerson(cause), sinks.Ambiguous(cause)} {
 		if !errors.Is(err, cause) || err.Error() != "x" {
 			t.Errorf("a verdict hides its cause: %v", err)
 		}

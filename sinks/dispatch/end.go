@@ -35,13 +35,13 @@ func (w *Worker) end(a *attempt) {
 	}
 	v, after := sinks.VerdictOf(a.err)
 	w.metrics.sent(v, len(a.items), now.Sub(a.started))
-	if v != sinks.VerdictTold {
+	if v != sinks.VerdictDelivered {
 		w.keepRef(a)
 	}
 	switch v {
-	case sinks.VerdictTold:
+	case sinks.VerdictDelivered:
 		w.delivered(a, count, now)
-	case sinks.VerdictPermanent, sinks.VerdictSuperseded:
+	case sinks.VerdictPermanent, sinks.VerdictClosedByPerson:
 		w.answered()
 		switch {
 		case len(a.items) > 1: // each by itself, to find out which of them it is

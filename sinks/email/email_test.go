@@ -113,7 +113,7 @@ func TestVerdicts(t *testing.T) {
 		saying  string
 		told    string // recipients that the ref knows to be told
 	}{
-		{"all is well", nil, sinks.VerdictTold, "", ""},
+		{"all is well", nil, sinks.VerdictDelivered, "", ""},
 		{"busy", says("greeting", "421 4.3.2 too many connections"), sinks.VerdictRetry, "greeting", ""},
 		{"not served", says("greeting", "554 5.7.1 no mail from you"), sinks.VerdictMisconfigured, "check host and port", ""},
 		{"hangs up at once", says("greeting", ""), sinks.VerdictRetry, "greeting", ""},
@@ -144,9 +144,9 @@ func TestVerdicts(t *testing.T) {
 		{"content not yet", says(".", "451 4.7.1 scanner is down"), sinks.VerdictRetry, "scanner", ""},
 		{"closes after the content", says(".", "421 4.3.2 shutting down"), sinks.VerdictRetry, "shutting down", ""},
 		{"reply lost", says(".", ""), sinks.VerdictAmbiguous, "no answer to the mail", ""},
-		{"QUIT fails", says("QUIT", "500 what"), sinks.VerdictTold, "", ""},
-		{"QUIT hangs up", says("QUIT", ""), sinks.VerdictTold, "", ""},
-		{"QUIT is not answered", says("QUIT", "221-and there is more"), sinks.VerdictTold, "", ""},
+		{"QUIT fails", says("QUIT", "500 what"), sinks.VerdictDelivered, "", ""},
+		{"QUIT hangs up", says("QUIT", ""), sinks.VerdictDelivered, "", ""},
+		{"QUIT is not answered", says("QUIT", "221-and there is more"), sinks.VerdictDelivered, "", ""},
 		{"an answer without end", says("EHLO", strings.Repeat("250-more\r\n", maxConversation/10)), sinks.VerdictRetry, "without end", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -211,9 +211,9 @@ func TestPartialRecipients(t *testing.T) {
 	ref = send(resolved, ref, sinks.VerdictPermanent)
 	count(2, 2, 0)
 	s.refuses("c@example.net", nil)
-	ref = send(opened, ref, sinks.VerdictTold) // the dead letters are sent again
+	ref = send(opened, ref, sinks.VerdictDelivered) // the dead letters are sent again
 	count(2, 2, 1)
-	ref = send(resolved, ref, sinks.VerdictTold)
+	ref = send(resolved, ref, sinks.VerdictDelivered)
 	count(2, 2, 2)
 	if s.sent != 5 {
 		t.Errorf("%d transactions, want 5", s.sent)
@@ -225,7 +225,7 @@ func TestPartialRecipients(t *testing.T) {
 	s.refuses("b@example.net", &smtp.SMTPError{Code: 450, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "greylisted"})
 	ref = send(opened, "", sinks.VerdictRetry)
 	c.To = []string{"a@example.net", "c@example.net"}
-	send(opened, ref, sinks.VerdictTold)
+	send(opened, ref, sinks.VerdictDelivered)
 	if s.sent != 6 {
 		t.Errorf("%d transactions, want 6", s.sent)
 	}
@@ -269,7 +269,7 @@ func TestTLS(t *testing.T) {
 		want   sinks.Verdict
 		saying string
 	}{
-		{"starttls", trusted, sinks.VerdictTold, ""},
+		{"starttls", trusted, sinks.VerdictDelivered, ""},
 		{"STARTTLS stripped", stripped, sinks.VerdictMisconfigured, "offers no STARTTLS, so nothing was sent"},
 		{"unknown authority", change(func(c *Config) { c.TLS.CAFile = "" }), sinks.VerdictMisconfigured, "certificate"},
 		{"another name", change(func(c *Config) { c.TLS.ServerName = "mail.example.org" }), sinks.VerdictMisconfigured, "tls.server_name"},
@@ -295,7 +295,7 @@ func TestSMTPUTF8(t *testing.T) {
 		s := newEmailServer(t)
 		s.smtp.EnableSMTPUTF8 = able
 		_, err := newTestSink(t, s.config("jürgen@example.net", "a@example.net")).Send(t.Context(), message.SampleAlert(), "")
-		want := map[bool]sinks.Verdict{false: sinks.VerdictPermanent, true: sinks.VerdictTold}[able]
+		want := map[bool]sinks.Verdict{false: sinks.VerdictPermanent, true: sinks.VerdictDelivered}[able]
 		if v, _ := sinks.VerdictOf(err); v != want || err != nil && !strings.Contains(err.Error(), "SMTPUTF8") {
 			t.Errorf("able %t: %s, want %s: %v", able, v, want, err)
 		}

@@ -151,7 +151,7 @@ func TestPostFaults(t *testing.T) {
 		}, []sinks.Verdict{sinks.VerdictAmbiguous}, ""},
 		{"endless body", func(t *testing.T) string {
 			return sinktest.Raw(t, drip("HTTP/1.1 200 OK\r\n\r\n", strings.Repeat("x", 10_000), time.Microsecond))
-		}, []sinks.Verdict{sinks.VerdictTold}, ""},
+		}, []sinks.Verdict{sinks.VerdictDelivered}, ""},
 		{"endless body of an error", func(t *testing.T) string {
 			return sinktest.Raw(t, drip("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n", strings.Repeat("x", 10_000), time.Microsecond))
 		}, []sinks.Verdict{sinks.VerdictPermanent}, "400"},
@@ -162,7 +162,7 @@ func TestPostFaults(t *testing.T) {
 			s := sinktest.QuietServer(t, sinktest.Answers(200, "text/html", "<html>Log in"))
 			s.Start()
 			return s.URL
-		}, []sinks.Verdict{sinks.VerdictTold}, ""},
+		}, []sinks.Verdict{sinks.VerdictDelivered}, ""},
 		{"a page of a proxy", func(t *testing.T) string {
 			s := sinktest.QuietServer(t, sinktest.Answers(502, "text/html", "<html><h1>502 Bad Gateway</h1>"))
 			s.Start()
@@ -320,8 +320,8 @@ func TestPostTLS(t *testing.T) {
 		now  func() time.Time
 		want sinks.Verdict
 	}{
-		{"trusted", trusted, nil, sinks.VerdictTold},
-		{"under its other name", inTime, nil, sinks.VerdictTold},
+		{"trusted", trusted, nil, sinks.VerdictDelivered},
+		{"under its other name", inTime, nil, sinks.VerdictDelivered},
 		{"wrong name", otherName, nil, sinks.VerdictMisconfigured},
 		{"expired", trusted, later, sinks.VerdictMisconfigured},
 	} {

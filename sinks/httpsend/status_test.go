@@ -20,7 +20,7 @@ func TestStatusVerdicts(t *testing.T) {
 		case status < 200:
 			want = sinks.VerdictAmbiguous
 		case status < 300:
-			want = sinks.VerdictTold
+			want = sinks.VerdictDelivered
 		case status < 400:
 			want = sinks.VerdictMisconfigured
 		default:

@@ -67,7 +67,7 @@ func FuzzAnswers(f *testing.F) {
 			return
 		}
 		for what := range opEvent + 1 {
-			if v, after := sinks.VerdictOf(verdict(what, got, err, time.Now())); v == sinks.VerdictTold || after < 0 || after > httpsend.MaxRetryAfter {
+			if v, after := sinks.VerdictOf(verdict(what, got, err, time.Now())); v == sinks.VerdictDelivered || after < 0 || after > httpsend.MaxRetryAfter {
 				t.Errorf("%s after %s", v, after)
 			}
 		}

@@ -76,7 +76,7 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 // updated or resolved; urgency and impact are raised and never lowered. Where
 // there is none, one is opened; but none is opened only to be resolved, unless
 // the exposure was exploited. An incident that was resolved, closed or deleted
-// stays so: the exposure is Superseded, and what has to be heard nevertheless
+// stays so: the exposure is ClosedByPerson, and what has to be heard nevertheless
 // (see sinks.AlwaysDelivered) opens a new one that names the old.
 //
 // The ref is the sys_id and the number of the incident.
@@ -112,7 +112,7 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	case sinks.AlwaysDelivered(a.Step, a.Severity):
 		return s.open(ctx, cred, a, lastNumber(known, ref))
 	}
-	return ref, sinks.Superseded(fmt.Errorf("incident %s was resolved, closed or deleted by a person", lastNumber(known, ref)))
+	return ref, sinks.ClosedByPerson(fmt.Errorf("incident %s was resolved, closed or deleted by a person", lastNumber(known, ref)))
 }
 
 // ended reports whether work on an incident in that state is over.

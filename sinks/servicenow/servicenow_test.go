@@ -108,14 +108,14 @@ func TestLimit(t *testing.T) {
 		now := time.Now()
 		r.now, r.limit, r.noAfter = func() time.Time { return now }, 4, noAfter
 		story := sinktest.Story("bob")
-		ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
-		ref = sinktest.Tell(t, r.sink, story[1], ref, sinks.VerdictTold)
+		ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictDelivered)
+		ref = sinktest.Tell(t, r.sink, story[1], ref, sinks.VerdictDelivered)
 		_, err := r.sink.Send(t.Context(), story[2], ref)
 		if v, after := sinks.VerdictOf(err); v != sinks.VerdictThrottled || after < 59*time.Minute || after > time.Hour {
 			t.Errorf("%s after %s: %v", v, after, err)
 		}
 		now = now.Add(time.Hour)
-		sinktest.Tell(t, r.sink, story[2], ref, sinks.VerdictTold)
+		sinktest.Tell(t, r.sink, story[2], ref, sinks.VerdictDelivered)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestCredentials(t *testing.T) {
 		"password_file": func(c *Config) { c.Password, c.PasswordFile = "", sinktest.SecretFile(t, "xyzzy-password\n") },
 	} {
 		r := newRig(t, change)
-		sinktest.Tell(t, r.sink, sinktest.Story(name)[0], "", sinks.VerdictTold)
+		sinktest.Tell(t, r.sink, sinktest.Story(name)[0], "", sinks.VerdictDelivered)
 	}
 	for name, change := range map[string]func(c *Config){
 		"token":    func(c *Config) { c.Username, c.Password, c.Token = "", "", "xyzzy-old-token" },
@@ -151,7 +151,7 @@ func TestLengths(t *testing.T) {
 	for _, c := range []string{"a", "é", "€", "🔥"} {
 		a := sinktest.Story("bob" + c)[0]
 		a.Title = strings.Repeat(c, 300)
-		sinktest.Tell(t, r.sink, a, "", sinks.VerdictTold)
+		sinktest.Tell(t, r.sink, a, "", sinks.VerdictDelivered)
 		got := r.incidents[len(r.incidents)-1].fields["short_description"]
 		if len(got) > 160 || len(got) < 153 || !strings.HasSuffix(got, "…") || strings.Contains(got, "\ufffd") {
 			t.Errorf("%d bytes: %s", len(got), got)
@@ -168,7 +168,7 @@ func TestTemplates(t *testing.T) {
 	})
 	ref := ""
 	for _, a := range sinktest.Story("bob") {
-		ref = sinktest.Tell(t, r.sink, a, ref, sinks.VerdictTold)
+		ref = sinktest.Tell(t, r.sink, a, ref, sinks.VerdictDelivered)
 	}
 	i := r.incidents[0]
 	if i.fields["short_description"] != "MFA: 000000000000 [ code]" || !strings.HasPrefix(i.fields["description"], "who: bob\nsecond line\n\nmfawatch alert ") ||
@@ -183,13 +183,13 @@ func TestTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sinktest.Tell(t, other, sinktest.Story("bob")[0], "", sinks.VerdictTold)
-	sinktest.Tell(t, r.sink, sinktest.Story("eve")[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, other, sinktest.Story("bob")[0], "", sinks.VerdictDelivered)
+	sinktest.Tell(t, r.sink, sinktest.Story("eve")[0], "", sinks.VerdictDelivered)
 	if r.incidents[0].fields["assignment_group"] != group || r.incidents[1].fields["assignment_group"] != "" {
 		t.Errorf("%v, %v", r.incidents[0].fields, r.incidents[1].fields)
 	}
-	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictTold) // others have their own
-	sinktest.Tell(t, other, sinktest.Story("bob")[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictDelivered) // others have their own
+	sinktest.Tell(t, other, sinktest.Story("bob")[0], "", sinks.VerdictDelivered)
 	if len(r.incidents) != 3 {
 		t.Errorf("%d incidents", len(r.incidents))
 	}
@@ -208,7 +208,7 @@ func TestEvents(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Mode = "events" })
 	ref := ""
 	for _, a := range sinktest.Story("bob") {
-		ref = sinktest.Tell(t, r.sink, a, ref, sinks.VerdictTold)
+		ref = sinktest.Tell(t, r.sink, a, ref, sinks.VerdictDelivered)
 	}
 	var severities []string
 	for _, e := range r.events {
@@ -223,7 +223,7 @@ func TestEvents(t *testing.T) {
 	}
 	unheard := sinktest.Story("eve")[4]
 	unheard.Reasons = []string{exposure.ReasonExploited}
-	sinktest.Tell(t, r.sink, unheard, "", sinks.VerdictTold)
+	sinktest.Tell(t, r.sink, unheard, "", sinks.VerdictDelivered)
 	if last := r.events[len(r.events)-1]; last["severity"] != "1" || last["resolution_state"] != "New" {
 		t.Errorf("%v", last)
 	}

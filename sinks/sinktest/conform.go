@@ -237,7 +237,7 @@ func (c Channel) lostReply(t *testing.T) {
 					}
 					newRef, err := sink.Send(t.Context(), a, ref)
 					switch v, _ := sinks.VerdictOf(err); {
-					case v == sinks.VerdictTold && c.Copies == "": // net/http sends again by itself what has an Idempotency-Key
+					case v == sinks.VerdictDelivered && c.Copies == "": // net/http sends again by itself what has an Idempotency-Key
 						ref = newRef
 					case v != sinks.VerdictAmbiguous:
 						t.Fatalf("%s: %s (%v), want ambiguous", a.Step, v, err)

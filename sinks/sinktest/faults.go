@@ -62,7 +62,7 @@ func (c Channel) statuses(t *testing.T) {
 		t.Fatal("reset: cannot be injected")
 	}
 	_, err := s.open(t).Send(t.Context(), Story("bob")[0], "")
-	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictAmbiguous && (v != sinks.VerdictTold || c.Copies != "") { // net/http sends again by itself what has an Idempotency-Key
+	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictAmbiguous && (v != sinks.VerdictDelivered || c.Copies != "") { // net/http sends again by itself what has an Idempotency-Key
 		t.Errorf("reset: %s, want ambiguous: %v", v, err)
 	}
 }

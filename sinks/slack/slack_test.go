@@ -325,7 +325,7 @@ func TestEscape(t *testing.T) {
 func TestOverTLS(t *testing.T) {
 	server := sinktest.QuietServer(t, (&server{token: token, channel: room}).ServeHTTP)
 	server.StartTLS()
-	for want, tls := range map[sinks.Verdict]secret.TLSConfig{sinks.VerdictTold: {CAFile: sinktest.WritePEM(t, server)}, sinks.VerdictMisconfigured: {}} {
+	for want, tls := range map[sinks.Verdict]secret.TLSConfig{sinks.VerdictDelivered: {CAFile: sinktest.WritePEM(t, server)}, sinks.VerdictMisconfigured: {}} {
 		s, err := New(Config{Token: token, Channel: room, APIURL: server.URL + "/api/", Config: httpsend.Config{TLS: tls}}, message.Wording{})
 		if err != nil {
 			t.Fatal(err)

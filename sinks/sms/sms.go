@@ -122,7 +122,7 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 		}
 		id, err := s.one(ctx, to, body, a.ID, blind || known[to] == stateUnsure)
 		switch v, _ := sinks.VerdictOf(err); {
-		case v == sinks.VerdictTold:
+		case v == sinks.VerdictDelivered:
 			known[to] = stateTold + id
 		case v == sinks.VerdictAmbiguous && known[to] == stateUnsure && !s.canFind():
 			s.log.Error("a text message may not have arrived: both answers were lost", "to", to, "alert", a.ID, "err", err)
@@ -183,7 +183,7 @@ func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 	for _, to := range s.config.To {
 		_, err := s.one(ctx, to, body, alerts[0].ID, sinks.PerhapsArrived(ctx))
 		switch v, _ := sinks.VerdictOf(err); {
-		case v == sinks.VerdictTold:
+		case v == sinks.VerdictDelivered:
 			got++
 		case v == sinks.VerdictAmbiguous && sinks.PerhapsArrived(ctx):
 			got++

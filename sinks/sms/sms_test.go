@@ -174,8 +174,8 @@ func TestPartialNumbers(t *testing.T) {
 			ref = send(resolved, ref, sinks.VerdictPermanent)
 			count(0, 2, 2)
 			p.carrier.refuses(a, "")
-			ref = send(opened, ref, sinks.VerdictTold) // the dead letters are sent again
-			ref = send(resolved, ref, sinks.VerdictTold)
+			ref = send(opened, ref, sinks.VerdictDelivered) // the dead letters are sent again
+			ref = send(resolved, ref, sinks.VerdictDelivered)
 			count(2, 2, 2)
 			if message.ProgressOf(ref).Open != nil {
 				t.Errorf("left in the reference: %s", ref)
@@ -261,17 +261,17 @@ func TestTwilioLooks(t *testing.T) {
 		want   sinks.Verdict
 		texts  int // in the end
 	}{
-		{"nothing there", func(*twilioServer, *sinktest.HTTPServer, string) {}, sinks.VerdictTold, 1},
-		{"there", func(s *twilioServer, _ *sinktest.HTTPServer, body string) { s.take(testNumber, body) }, sinks.VerdictTold, 1},
-		{"to another", func(s *twilioServer, _ *sinktest.HTTPServer, body string) { s.take("+15550000009", body) }, sinks.VerdictTold, 2},
-		{"another's text", func(s *twilioServer, _ *sinktest.HTTPServer, body string) { s.take(testNumber, body+"!") }, sinks.VerdictTold, 2},
+		{"nothing there", func(*twilioServer, *sinktest.HTTPServer, string) {}, sinks.VerdictDelivered, 1},
+		{"there", func(s *twilioServer, _ *sinktest.HTTPServer, body string) { s.take(testNumber, body) }, sinks.VerdictDelivered, 1},
+		{"to another", func(s *twilioServer, _ *sinktest.HTTPServer, body string) { s.take("+15550000009", body) }, sinks.VerdictDelivered, 2},
+		{"another's text", func(s *twilioServer, _ *sinktest.HTTPServer, body string) { s.take(testNumber, body+"!") }, sinks.VerdictDelivered, 2},
 		{"failed", func(s *twilioServer, _ *sinktest.HTTPServer, body string) {
 			s.take(testNumber, body)
 			s.texts[0].status = "undelivered"
-		}, sinks.VerdictTold, 2},
+		}, sinks.VerdictDelivered, 2},
 		{"on trial", func(s *twilioServer, _ *sinktest.HTTPServer, body string) {
 			s.take(testNumber, "Sent from your Twilio trial account - "+body)
-		}, sinks.VerdictTold, 1},
+		}, sinks.VerdictDelivered, 1},
 		{"cannot be read", func(_ *twilioServer, server *sinktest.HTTPServer, _ string) {
 			server.Inject(sinktest.Fault{Status: 502})
 		}, sinks.VerdictRetry, 0},

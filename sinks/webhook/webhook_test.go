@@ -202,7 +202,7 @@ func TestRotation(t *testing.T) {
 			sinktest.Hushed(t, err.Error())
 		}
 	}
-	send(sinks.VerdictTold)
+	send(sinks.VerdictDelivered)
 	signed = secondSecret
 	send(sinks.VerdictMisconfigured)
 	if err := os.Remove(path); err != nil {
@@ -212,7 +212,7 @@ func TestRotation(t *testing.T) {
 	if err := os.WriteFile(path, []byte(secondSecret), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	send(sinks.VerdictTold)
+	send(sinks.VerdictDelivered)
 }
 
 func TestThrottled(t *testing.T) {

@@ -86,7 +86,7 @@ func (z *Sink) To(recipients []string) (sinks.Sink, error) {
 // Idempotency-Key that is the alert's, for when an earlier attempt is still
 // under way; but it makes none only to be solved, unless the exposure was
 // exploited. A ticket that was solved, closed or deleted stays so: the exposure
-// is Superseded. An alert that is always delivered (see sinks.AlwaysDelivered)
+// is ClosedByPerson. An alert that is always delivered (see sinks.AlwaysDelivered)
 // reopens a solved one, and gives a closed one a follow-up.
 //
 // The ref is the ticket's number.
@@ -106,7 +106,7 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 		case ref == "" || sinks.AlwaysDelivered(a.Step, a.Severity):
 			return z.create(ctx, cred, a, 0)
 		}
-		return ref, sinks.Superseded(fmt.Errorf("ticket %s was deleted by a person", safetext.Clean(ref, 40)))
+		return ref, sinks.ClosedByPerson(fmt.Errorf("ticket %s was deleted by a person", safetext.Clean(ref, 40)))
 	}
 	target := known[len(known)-1] // the newest, unless one is open
 	var open []issue
@@ -128,7 +128,7 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	case len(open) > 0:
 		return target.ref(), z.update(ctx, cred, a, open)
 	case !sinks.AlwaysDelivered(a.Step, a.Severity):
-		return target.ref(), sinks.Superseded(fmt.Errorf("ticket %d was solved or closed by a person", target.ID))
+		return target.ref(), sinks.ClosedByPerson(fmt.Errorf("ticket %d was solved or closed by a person", target.ID))
 	case target.Status == "closed":
 		return z.create(ctx, cred, a, target.ID)
 	}

@@ -102,20 +102,20 @@ func TestIdempotency(t *testing.T) {
 	now := time.Now()
 	r.now = func() time.Time { return now }
 	a := sinktest.Story("bob")[0]
-	ref := sinktest.Tell(t, r.sink, a, "", sinks.VerdictTold)
+	ref := sinktest.Tell(t, r.sink, a, "", sinks.VerdictDelivered)
 	hide := func(hidden bool) { r.tickets[0].deleted = hidden } // from lists
 	hide(true)
-	if again := sinktest.Tell(t, r.sink, a, "", sinks.VerdictTold); again != ref || r.hits != 1 || len(r.tickets) != 1 {
+	if again := sinktest.Tell(t, r.sink, a, "", sinks.VerdictDelivered); again != ref || r.hits != 1 || len(r.tickets) != 1 {
 		t.Errorf("ref %s, then %s; %d hits, %d tickets", ref, again, r.hits, len(r.tickets))
 	}
 	other := r.make(t, func(c *Config) { c.Priority = map[string]string{"high": "urgent"} })
 	sinktest.Tell(t, other, a, "", sinks.VerdictRetry, "remembers for two hours")
 	hide(false)
-	if again := sinktest.Tell(t, other, a, "", sinks.VerdictTold); again != ref {
+	if again := sinktest.Tell(t, other, a, "", sinks.VerdictDelivered); again != ref {
 		t.Errorf("ref %s, then %s", ref, again)
 	}
 	now = now.Add(2 * time.Hour)
-	if again := sinktest.Tell(t, r.sink, a, "", sinks.VerdictTold); again != ref || len(r.tickets) != 1 {
+	if again := sinktest.Tell(t, r.sink, a, "", sinks.VerdictDelivered); again != ref || len(r.tickets) != 1 {
 		t.Errorf("ref %s, then %s; %d tickets", ref, again, len(r.tickets))
 	}
 }
@@ -126,7 +126,7 @@ func TestLimits(t *testing.T) {
 		now := time.Now()
 		r.now, r.limit, r.noAfter = func() time.Time { return now }, 2, noAfter
 		story := sinktest.Story("bob")
-		ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictTold)
+		ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictDelivered)
 		_, err := r.sink.Send(t.Context(), story[1], ref)
 		if v, after := sinks.VerdictOf(err); v != sinks.VerdictThrottled || after < 59*time.Second || after > time.Minute {
 			t.Errorf("%s after %s: %v", v, after, err)
@@ -135,14 +135,14 @@ func TestLimits(t *testing.T) {
 		for n := range 30 {
 			note := *story[1]
 			note.ID = fmt.Sprintf("%sr%d", note.ID, n)
-			sinktest.Tell(t, r.sink, &note, ref, sinks.VerdictTold)
+			sinktest.Tell(t, r.sink, &note, ref, sinks.VerdictDelivered)
 		}
 		_, err = r.sink.Send(t.Context(), story[2], ref)
 		if v, after := sinks.VerdictOf(err); v != sinks.VerdictThrottled || !noAfter && after < 9*time.Minute {
 			t.Errorf("%s after %s: %v", v, after, err)
 		}
 		now = now.Add(10 * time.Minute)
-		sinktest.Tell(t, r.sink, story[2], ref, sinks.VerdictTold)
+		sinktest.Tell(t, r.sink, story[2], ref, sinks.VerdictDelivered)
 	}
 }
 
@@ -151,7 +151,7 @@ func TestCredentials(t *testing.T) {
 		"oauth": func(c *Config) { c.Email, c.Token = "", "xyzzy-oauth" },
 		"file":  func(c *Config) { c.Token, c.TokenFile = "", sinktest.SecretFile(t, "xyzzy-token\n") },
 	} {
-		sinktest.Tell(t, newRig(t, change).sink, sinktest.Story(name)[0], "", sinks.VerdictTold)
+		sinktest.Tell(t, newRig(t, change).sink, sinktest.Story(name)[0], "", sinks.VerdictDelivered)
 	}
 	sinktest.Tell(t, newRig(t, func(c *Config) { c.Token = "xyzzy-old" }).sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "check email and token")
 	r := newRig(t, nil)
@@ -165,8 +165,8 @@ func TestTexts(t *testing.T) {
 	r := newRig(t, func(c *Config) {
 		c.Templates = message.Templates{"subject": strings.Repeat("é", 200), "comment": "<b>{{.Step}}</b>\n{{\"{{ticket.id}} {{{% assign\"}}"}
 	})
-	ref := sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictTold)
-	sinktest.Tell(t, r.sink, sinktest.Story("bob")[4], ref, sinks.VerdictTold)
+	ref := sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictDelivered)
+	sinktest.Tell(t, r.sink, sinktest.Story("bob")[4], ref, sinks.VerdictDelivered)
 	got := r.tickets[0]
 	if len(got.subject) > 150 || !strings.HasSuffix(got.subject, "é…") {
 		t.Errorf("%d bytes: %s", len(got.subject), got.subject)
@@ -188,7 +188,7 @@ func TestTo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sinktest.Tell(t, other, sinktest.Story(fmt.Sprint("bob", i))[0], "", sinks.VerdictTold)
+		sinktest.Tell(t, other, sinktest.Story(fmt.Sprint("bob", i))[0], "", sinks.VerdictDelivered)
 		if got := r.tickets[i]; (got.group == group) != (i != 1) || (got.assigned != "") != (i != 0) {
 			t.Errorf("%q: %+v", to, got)
 		}
@@ -197,8 +197,8 @@ func TestTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sinktest.Tell(t, r.sink, sinktest.Story("bob0")[0], "", sinks.VerdictTold) // others have their own
-	sinktest.Tell(t, other, sinktest.Story("bob0")[0], "", sinks.VerdictTold)
+	sinktest.Tell(t, r.sink, sinktest.Story("bob0")[0], "", sinks.VerdictDelivered) // others have their own
+	sinktest.Tell(t, other, sinktest.Story("bob0")[0], "", sinks.VerdictDelivered)
 	if len(r.tickets) != 4 {
 		t.Errorf("%d tickets", len(r.tickets))
 	}
