@@ -20,7 +20,7 @@ type Delivery struct {
 	Parts iter.Seq2[Part, error]
 	// Damaged, if set, is called with each unreadable part of the input that
 	// is not quarantined.
-	Damaged func(trail.Unreadable)
+	Unreadable func(trail.Unreadable)
 }
 
 // A Part is one object or one message value: Bytes if it lies in memory, else

@@ -28,7 +28,7 @@ var errQuarantineFull = errors.New("quarantine is full; review it with 'mfawatch
 // are recognised when the delivery is offered again.
 func (p *Processor) Handle(ctx context.Context, d Delivery) error {
 	s := p.scans.Get().(*scan)
-	s.ctx, s.name, s.source, s.damaged = ctx, d.Source, p.metrics.source(d.Source), d.Damaged
+	s.ctx, s.name, s.source, s.damaged = ctx, d.Source, p.metrics.source(d.Source), d.Unreadable
 	err := s.run(d)
 	s.report(d.Source)
 	s.reset()
@@ -52,7 +52,7 @@ type scan struct {
 	body   io.Reader
 	events []*trail.Event
 	raw    int // bytes of raw records in events
-	asides []journal.Aside
+	asides []journal.Quarantined
 	last   bool // asides holds the only copy
 	bad    []badness
 	err    error // of an append; nothing more is journalled after it
@@ -101,7 +101,7 @@ func (s *scan) part(part Part) error {
 
 // quarantine keeps a part that is not offered again.
 func (s *scan) quarantine(part Part) error {
-	s.asides = append(s.asides, journal.Aside{
+	s.asides = append(s.asides, journal.Quarantined{
 		Origin: part.Origin.String(), Reason: part.GivenUp.Reason, Err: part.GivenUp.Err.Error(), Raw: bytes.Clone(part.Bytes), Source: s.name,
 	})
 	s.last = true
@@ -141,7 +141,7 @@ func (s *scan) Unreadable(u trail.Unreadable) {
 		s.damaged(u)
 	}
 	if u.Watched && s.err == nil {
-		a := journal.Aside{Origin: u.Origin.String(), Offset: u.Offset, Reason: string(u.Reason), Raw: u.Raw}
+		a := journal.Quarantined{Origin: u.Origin.String(), Offset: u.Offset, Reason: string(u.Reason), Raw: u.Raw}
 		if u.Err != nil {
 			a.Err = u.Err.Error()
 		}
@@ -168,7 +168,7 @@ func (s *scan) append() {
 	_, err := s.p.journal.Append(s.ctx, s.events)
 	left := 0
 	if err == nil {
-		left, err = s.p.journal.KeepAside(s.ctx, s.asides)
+		left, err = s.p.journal.Quarantine(s.ctx, s.asides)
 	}
 	if err != nil {
 		s.err = err

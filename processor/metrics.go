@@ -199,5 +199,5 @@ func (c statsCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(journalBytesDesc, float64(st.Bytes))
 	gauge(journalAccountsDesc, float64(st.Accounts))
 	gauge(journalUnfoldedDesc, float64(st.Unfolded))
-	gauge(quarantineDesc, float64(st.Asides))
+	gauge(quarantineDesc, float64(st.Quarantined))
 }

@@ -50,10 +50,10 @@ func (p *Processor) reportPlannedChanges(now time.Time) {
 	p.changes.mu.Lock()
 	defer p.changes.mu.Unlock()
 	if p.changes.used == nil {
-		if len(policy.Expected) == 0 {
+		if len(policy.PlannedChanges) == 0 {
 			return
 		}
-		used, err := p.journal.Announced()
+		used, err := p.journal.PlannedUsed()
 		if err != nil {
 			p.log.Error("could not read from the journal which planned changes were used; retrying", "err", err)
 			return
@@ -61,7 +61,7 @@ func (p *Processor) reportPlannedChanges(now time.Time) {
 		p.changes.used, p.changes.reported = used, map[string]bool{}
 	}
 	states := map[string]float64{}
-	for _, e := range policy.Expected {
+	for _, e := range policy.PlannedChanges {
 		id := e.ID()
 		state := changeActive
 		switch {

@@ -14,14 +14,14 @@ import (
 	"github.com/mfawatch/mfawatch/processor/rule"
 )
 
-func announcing(t *testing.T, user, ticket string, from, until time.Duration) *exposure.Expected {
+func announcing(t *testing.T, user, ticket string, from, until time.Duration) *exposure.PlannedChange {
 	t.Helper()
 	m, err := rule.Compile(map[string]any{"user": user})
 	if err != nil {
 		t.Fatal(err)
 	}
 	begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	return &exposure.Expected{Match: m, From: begin.Add(from), Until: begin.Add(until), Ticket: ticket, Approver: "ann"}
+	return &exposure.PlannedChange{Match: m, From: begin.Add(from), Until: begin.Add(until), Ticket: ticket, Approver: "ann"}
 }
 
 // Planned changes that did not happen, or are not over in time, are logged once
@@ -30,7 +30,7 @@ func TestExpectedChangesAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		policy := exposure.DefaultPolicy()
-		policy.Expected = []*exposure.Expected{
+		policy.PlannedChanges = []*exposure.PlannedChange{
 			announcing(t, "bob", "CHG-1", 0, time.Hour),
 			announcing(t, "eve", "CHG-2", 0, time.Hour),
 			announcing(t, "dan", "CHG-3", 24*time.Hour, 48*time.Hour),

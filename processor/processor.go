@@ -21,14 +21,14 @@ import (
 type (
 	appender interface {
 		Append(ctx context.Context, events []*trail.Event) (fresh int, err error)
-		KeepAside(ctx context.Context, records []journal.Aside) (left int, err error)
+		Quarantine(ctx context.Context, records []journal.Quarantined) (left int, err error)
 	}
 	folder interface {
 		Fold(ctx context.Context, now time.Time, f journal.Folder, record func(journal.Folded)) (next time.Time, err error)
-		Prune(ctx context.Context, now time.Time) error
+		Compact(ctx context.Context, now time.Time) error
 		Appended() <-chan struct{}
-		Announced() (map[string]bool, error)
-		Anew()
+		PlannedUsed() (map[string]bool, error)
+		Refold()
 	}
 	store interface {
 		appender
@@ -81,7 +81,7 @@ func newProcessor(j store, o Options) *Processor {
 // exposures immediately.
 func (p *Processor) SetPolicy(policy exposure.Policy) {
 	p.policy.Store(&policy)
-	p.journal.Anew()
+	p.journal.Refold()
 	select {
 	case p.refold <- struct{}{}:
 	default:
@@ -130,7 +130,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		}
 		if now.Sub(pruned) >= pruneEvery {
 			pruned = now
-			if err := p.journal.Prune(ctx, now); err != nil && ctx.Err() == nil {
+			if err := p.journal.Compact(ctx, now); err != nil && ctx.Err() == nil {
 				p.log.Error("the journal could not be pruned and grows; retrying in an hour", "err", err)
 			}
 		}
@@ -148,7 +148,7 @@ func (p *Processor) Run(ctx context.Context) error {
 }
 
 func (p *Processor) fold(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-	return exposure.Tell(events, st, now, *p.policy.Load())
+	return exposure.Notify(events, st, now, *p.policy.Load())
 }
 
 func (p *Processor) record(f journal.Folded) {

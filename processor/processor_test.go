@@ -118,7 +118,7 @@ func (r *rig) alerts(t testing.TB, now time.Time) (steps []string) {
 	_, err := r.line.Journal.Fold(t.Context(), now, r.fold, func(f journal.Folded) {
 		r.record(f)
 		for _, a := range f.Alerts {
-			if a.Step != exposure.Campaign {
+			if a.Step != exposure.StepCampaign {
 				steps = append(steps, string(a.Step)+" "+*a.User)
 			}
 		}
@@ -218,7 +218,7 @@ func TestHandleUnreadable(t *testing.T) {
 	if n := testutil.ToFloat64(r.metrics.unread.WithLabelValues("files", "record")); n != 2 {
 		t.Errorf("%v counted, want 2", n)
 	}
-	asides, err := r.line.Asides()
+	asides, err := r.line.QuarantineRecords()
 	if err != nil || len(asides) != 2 || !strings.Contains(string(asides[0].Raw), "eventTimes") || asides[0].Origin != "kafka://t/0@7" {
 		t.Errorf("kept aside %+v, %v", asides, err)
 	}
@@ -291,7 +291,7 @@ func TestHandleGivenUp(t *testing.T) {
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened bob]" {
 		t.Errorf("told %v", got)
 	}
-	asides, err := r.line.Asides()
+	asides, err := r.line.QuarantineRecords()
 	if err != nil || len(asides) != 1 {
 		t.Fatalf("kept aside %+v, %v", asides, err)
 	}
@@ -299,11 +299,11 @@ func TestHandleGivenUp(t *testing.T) {
 		t.Errorf("kept aside %+v", a)
 	}
 
-	var full []journal.Aside
+	var full []journal.Quarantined
 	for i := range 1000 {
-		full = append(full, journal.Aside{Origin: "x", Offset: int64(i)})
+		full = append(full, journal.Quarantined{Origin: "x", Offset: int64(i)})
 	}
-	if left, err := r.line.KeepAside(t.Context(), full); err != nil || left != 1 {
+	if left, err := r.line.Quarantine(t.Context(), full); err != nil || left != 1 {
 		t.Fatalf("%d left out, %v", left, err)
 	}
 	given.Origin.Place = "sqs://trail/n"
@@ -324,7 +324,7 @@ func TestHandleTellsDamage(t *testing.T) {
 	var damage []trail.Reason
 	noTime := strings.Replace(record("DeactivateMFADevice", "al", 1), `"eventTime"`, `"eventTimes"`, 1)
 	d := delivery(inBytes("a", object(noTime)), inBytes("b", "\x1f\x8b\x08broken"), inBytes("c", "{}"))
-	d.Damaged = func(u trail.Unreadable) { damage = append(damage, u.Reason) }
+	d.Unreadable = func(u trail.Unreadable) { damage = append(damage, u.Reason) }
 	if err := r.Handle(t.Context(), d); err != nil || fmt.Sprint(damage) != "[truncated]" {
 		t.Errorf("told of %v, %v", damage, err)
 	}

@@ -71,7 +71,7 @@ type Reopener interface {
 // goes on.
 func AlwaysDelivered(step exposure.Step, severity exposure.Severity) bool {
 	switch step {
-	case exposure.Opened, exposure.Exploited, exposure.Campaign: // which has grown, or is open again
+	case exposure.Opened, exposure.Exploited, exposure.StepCampaign: // which has grown, or is open again
 		return true
 	case exposure.Updated:
 		return severity == exposure.Critical

@@ -20,8 +20,8 @@ type Options struct {
 // OffsetStore stores offsets over a restart, each a text by name. journal.Journal
 // implements it.
 type OffsetStore interface {
-	Bookmarks(source string) (map[string][]byte, error)
-	KeepBookmarks(ctx context.Context, source string, keep map[string][]byte, forget []string) error
+	Offsets(source string) (map[string][]byte, error)
+	KeepOffsets(ctx context.Context, source string, keep map[string][]byte, forget []string) error
 }
 
 // Log returns the logger of the source called name.

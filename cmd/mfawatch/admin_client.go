@@ -22,7 +22,7 @@ type adminClient interface {
 	ListDeadLetters(context.Context, web.Selection, func(web.DeadLetter) error) error
 	RetryDeadLetters(context.Context, web.Selection) (web.Outcome, error)
 	DropDeadLetters(context.Context, web.Selection) (web.Outcome, error)
-	ListQuarantine(context.Context, web.Selection, func(journal.Aside) error) error
+	ListQuarantine(context.Context, web.Selection, func(journal.Quarantined) error) error
 	RetryQuarantine(context.Context, web.Selection) (web.Outcome, error)
 	DropQuarantine(context.Context, web.Selection) (web.Outcome, error)
 }

@@ -36,7 +36,7 @@ var quarantineHead = []string{"ID", "KEPT (UTC)", "REASON", "BYTES", "ORIGIN", "
 
 func (p *program) listQuarantine(ctx context.Context, admin adminClient, c *manageCommand) error {
 	var rows []output.Row
-	err := admin.ListQuarantine(ctx, c.selection, func(r journal.Aside) error {
+	err := admin.ListQuarantine(ctx, c.selection, func(r journal.Quarantined) error {
 		if c.format == "json" {
 			return output.WriteJSONLine(p.stdout, r)
 		}
@@ -55,7 +55,7 @@ func (p *program) listQuarantine(ctx context.Context, admin adminClient, c *mana
 }
 
 func (p *program) showQuarantine(ctx context.Context, admin adminClient, c *manageCommand) (found []string, err error) {
-	err = admin.ListQuarantine(ctx, c.selection, func(r journal.Aside) error {
+	err = admin.ListQuarantine(ctx, c.selection, func(r journal.Quarantined) error {
 		found = append(found, r.ID)
 		if c.format == "json" {
 			return output.WriteJSONLine(p.stdout, r)

@@ -347,7 +347,7 @@ func (v *lossVictim) quarantine(t *testing.T) map[string]int {
 		t.Fatal(err)
 	}
 	defer j.Close()
-	all, err := j.Asides()
+	all, err := j.QuarantineRecords()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,18 +17,18 @@ type Step string
 
 // The steps.
 const (
-	Opened    Step = "opened"
-	Reduced   Step = "reduced"
-	Updated   Step = "updated"
-	Exploited Step = "exploited"
-	Escalated Step = "escalated"
-	Resolved  Step = "resolved"
-	Attempted Step = "attempted"
-	Campaign  Step = "campaign" // one actor hit several users, who are alerted together
+	Opened       Step = "opened"
+	Reduced      Step = "reduced"
+	Updated      Step = "updated"
+	Exploited    Step = "exploited"
+	Escalated    Step = "escalated"
+	Resolved     Step = "resolved"
+	Attempted    Step = "attempted"
+	StepCampaign Step = "campaign" // one actor hit several users, who are alerted together
 )
 
 // Steps lists the steps in the order in which an exposure may take them.
-var Steps = []Step{Attempted, Opened, Reduced, Updated, Exploited, Campaign, Escalated, Resolved}
+var Steps = []Step{Attempted, Opened, Reduced, Updated, Exploited, StepCampaign, Escalated, Resolved}
 
 // Severity is how urgent a step is.
 type Severity string
@@ -48,38 +48,38 @@ var Severities = []Severity{Info, Low, Medium, High, Critical}
 // Alert is one step of an exposure. It is immutable, and the same in every
 // machine-readable place.
 type Alert struct {
-	Schema      string          `json:"schema"`
-	ID          string          `json:"id"`       // depends only on what happened: the key of deduplication
-	Exposure    *string         `json:"exposure"` // nil for attempted, which belongs to none; the campaign's ID in a campaign's own steps
-	Step        Step            `json:"step"`
-	Severity    Severity        `json:"severity"`
-	Reasons     []string        `json:"reasons"` // fixed words, never nil
-	Title       string          `json:"title"`
-	Summary     string          `json:"summary"`
-	Advice      string          `json:"advice"`      // what to do now, also part of the summary; "" if there is nothing to do
-	Time        time.Time       `json:"time"`        // eventTime of the step
-	OpenedAt    *time.Time      `json:"opened_at"`   // eventTime of the first deactivation
-	ResolvedAt  *time.Time      `json:"resolved_at"` // nil while open
-	Resolution  *string         `json:"resolution"`  // enabled, replaced, mfa_seen or user_deleted; ended of a campaign; nil while open
-	Partition   string          `json:"partition"`
-	Account     string          `json:"account"`
-	AccountName string          `json:"account_name,omitempty"` // by which the policy knows the account
-	User        *string         `json:"user"`                   // nil when unknown
-	Root        bool            `json:"root"`
-	Protection  string          `json:"protection"` // none, other_device or unknown
-	Actor       AlertActor      `json:"actor"`
-	Device      AlertDevice     `json:"device"`
-	Event       AlertEvent      `json:"event"`
-	Escalation  *int            `json:"escalation"`         // escalated: the number of the passed delay, from 1; else nil
-	Attempts    *AlertAttempts  `json:"attempts"`           // attempted: number and error codes of the calls; else nil
-	Attack      []string        `json:"attack"`             // MITRE ATT&CK technique IDs
-	Path        string          `json:"path,omitempty"`     // the user's path within IAM, where a record showed one: /admins/
-	Rule        string          `json:"rule,omitempty"`     // the reason of the severity rule that set the severity
-	Campaign    string          `json:"campaign,omitempty"` // the campaign whose alerts notify people in place of this one
-	Users       *AlertUsers     `json:"users,omitempty"`    // a campaign's own steps: the users hit; else nil
-	Expected    *AlertExpected  `json:"expected,omitempty"` // the planned change, with the reason expected or overdue; else nil
-	Test        bool            `json:"test,omitempty"`     // a test of the channels, about no user
-	Record      json.RawMessage `json:"record"`             // the raw record of the step's event; null if there is none
+	Schema      string              `json:"schema"`
+	ID          string              `json:"id"`       // depends only on what happened: the key of deduplication
+	Exposure    *string             `json:"exposure"` // nil for attempted, which belongs to none; the campaign's ID in a campaign's own steps
+	Step        Step                `json:"step"`
+	Severity    Severity            `json:"severity"`
+	Reasons     []string            `json:"reasons"` // fixed words, never nil
+	Title       string              `json:"title"`
+	Summary     string              `json:"summary"`
+	Advice      string              `json:"advice"`      // what to do now, also part of the summary; "" if there is nothing to do
+	Time        time.Time           `json:"time"`        // eventTime of the step
+	OpenedAt    *time.Time          `json:"opened_at"`   // eventTime of the first deactivation
+	ResolvedAt  *time.Time          `json:"resolved_at"` // nil while open
+	Resolution  *string             `json:"resolution"`  // enabled, replaced, mfa_seen or user_deleted; ended of a campaign; nil while open
+	Partition   string              `json:"partition"`
+	Account     string              `json:"account"`
+	AccountName string              `json:"account_name,omitempty"` // by which the policy knows the account
+	User        *string             `json:"user"`                   // nil when unknown
+	Root        bool                `json:"root"`
+	Protection  string              `json:"protection"` // none, other_device or unknown
+	Actor       AlertActor          `json:"actor"`
+	Device      AlertDevice         `json:"device"`
+	Event       AlertEvent          `json:"event"`
+	Escalation  *int                `json:"escalation"`         // escalated: the number of the passed delay, from 1; else nil
+	Attempts    *AlertAttempts      `json:"attempts"`           // attempted: number and error codes of the calls; else nil
+	Attack      []string            `json:"attack"`             // MITRE ATT&CK technique IDs
+	Path        string              `json:"path,omitempty"`     // the user's path within IAM, where a record showed one: /admins/
+	Rule        string              `json:"rule,omitempty"`     // the reason of the severity rule that set the severity
+	Campaign    string              `json:"campaign,omitempty"` // the campaign whose alerts notify people in place of this one
+	Users       *AlertUsers         `json:"users,omitempty"`    // a campaign's own steps: the users hit; else nil
+	Expected    *AlertPlannedChange `json:"expected,omitempty"` // the planned change, with the reason expected or overdue; else nil
+	Test        bool                `json:"test,omitempty"`     // a test of the channels, about no user
+	Record      json.RawMessage     `json:"record"`             // the raw record of the step's event; null if there is none
 }
 
 // AlertActor is the actor of a step. Callers of AWS choose its texts.
@@ -122,17 +122,17 @@ type AlertUsers struct {
 	Names []string `json:"names"` // in the order of the hits, at most 100; unknown users are left out
 }
 
-// AlertExpected is the planned change of the configuration that matches a step.
-type AlertExpected struct {
+// AlertPlannedChange is the planned change of the configuration that matches a step.
+type AlertPlannedChange struct {
 	Entry    string    `json:"entry"` // stays the same until the entry changes
 	Ticket   string    `json:"ticket"`
 	Approver string    `json:"approver"`
 	Until    time.Time `json:"until"`
 }
 
-// ForMachines reports whether only machine sinks are notified of a: it was
+// MachineOnly reports whether only machine sinks are notified of a: it was
 // planned, or a campaign's alerts notify people in its place.
-func (a *Alert) ForMachines() bool {
+func (a *Alert) MachineOnly() bool {
 	return a.Campaign != "" || slices.Contains(a.Reasons, ReasonExpected)
 }
 

@@ -54,7 +54,7 @@ func TestAlertGolden(t *testing.T) {
 		}
 	}
 	write(Fold(events).Alerts())
-	// and those that only Tell returns
+	// and those that only Notify returns
 	d := newTestAccount(t)
 	d.arrive(at(10), events[0])
 	write(d.arrive(at(15000)))

@@ -37,7 +37,7 @@ type Attempt struct {
 
 	policy      *Policy
 	path        string
-	planned     *Expected
+	planned     *PlannedChange
 	base        Severity // before the severity rules
 	rule        string
 	reasons     reasons
@@ -47,8 +47,8 @@ type Attempt struct {
 // attemptKey identifies an attempt: all its calls share it.
 type attemptKey struct {
 	actor   string
-	target  *identity // nil: unknown
-	planned *Expected // separates planned calls from others; nil: not planned
+	target  *identity      // nil: unknown
+	planned *PlannedChange // separates planned calls from others; nil: not planned
 }
 
 // actorKey returns the key that distinguishes actors.

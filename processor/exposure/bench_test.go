@@ -35,19 +35,19 @@ func busyAccount(n int) []*trail.Event {
 	return events
 }
 
-// BenchmarkTell measures one more delivery to an account of so many events.
-func BenchmarkTell(b *testing.B) {
+// BenchmarkNotify measures one more delivery to an account of so many events.
+func BenchmarkNotify(b *testing.B) {
 	for _, n := range []int{100, 1_000, 10_000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			events := busyAccount(n)
 			now := at(n * 260)
 			policy := DefaultPolicy()
 			policy.Retention = 0
-			first := Tell(events, State{}, now, policy)
+			first := Notify(events, State{}, now, policy)
 			events = append(events, first.Deadlines...)
 			b.ReportAllocs()
 			for b.Loop() {
-				if out := Tell(events, first.State, now, policy); len(out.Alerts) > 0 {
+				if out := Notify(events, first.State, now, policy); len(out.Alerts) > 0 {
 					b.Fatal("alerted again")
 				}
 			}

@@ -240,7 +240,7 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 			sent.Closed = false
 		}
 		sent.Users = max(sent.Users, w.Users)
-		t.emitCampaign(w, sent, Campaign, last, sent.key())
+		t.emitCampaign(w, sent, StepCampaign, last, sent.key())
 	}
 	switch {
 	case waits:

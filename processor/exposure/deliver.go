@@ -19,10 +19,10 @@ type Open struct {
 	Campaign string `json:",omitempty"` // the campaign that it is part of
 }
 
-// Outcome is the result of Tell: what to store, what to send, and when to call
+// Outcome is the result of Notify: what to store, what to send, and when to call
 // again. The package documentation gives the order.
 type Outcome struct {
-	// State is the argument of the account's next call of Tell.
+	// State is the argument of the account's next call of Notify.
 	State State
 	// Alerts are to be sent now, in this order.
 	Alerts []*Alert
@@ -32,13 +32,13 @@ type Outcome struct {
 	// Drop holds the IDs of events past the retention, to be deleted. State
 	// keeps their proofs.
 	Drop []string
-	// Next is when to call Tell again without a new event; zero: never.
+	// Next is when to call Notify again without a new event; zero: never.
 	Next time.Time
 	// Open lists the open exposures in order of opening.
 	Open []Open
 }
 
-// Tell decides which alerts one account needs now. Events are all events kept
+// Notify decides which alerts one account needs now. Events are all events kept
 // for it, Deadlines included, in any order and any number of copies; st is the
 // State of its last Outcome.
 //
@@ -46,9 +46,9 @@ type Outcome struct {
 // call that repeats a stored one returns no new alert. The IDs of the alerts,
 // and the steps that are alerted in the end, depend only on events and policy;
 // now decides what still waits, which escalation is due, what is late and what
-// is past the retention. Tell leaves the events unchanged; the alerts share
+// is past the retention. Notify leaves the events unchanged; the alerts share
 // their memory.
-func Tell(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
+func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 	now = now.UTC().Round(0)
 	f := fold(events, st, &p, now)
 	t := &notifier{now: now, policy: &p, deadlines: lastDeadlines(events)}

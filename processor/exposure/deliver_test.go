@@ -14,7 +14,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// testAccount keeps an account as a journal does: it stores what Tell returns,
+// testAccount keeps an account as a journal does: it stores what Notify returns,
 // the state as JSON, and checks what holds after every call.
 type testAccount struct {
 	t      testing.TB
@@ -46,7 +46,7 @@ func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 		d.ids[a.ID] = true
 		if a.Exposure != nil {
 			d.last[*a.Exposure] = a
-			if !a.ForMachines() {
+			if !a.MachineOnly() {
 				d.human[*a.Exposure] = a
 			}
 		}
@@ -56,7 +56,7 @@ func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 		d.t.Errorf("a second call returns %q, deadlines %d, drops %v", show(again.Alerts), len(again.Deadlines), again.Drop)
 	} else if b := encode(d.t, again.State); string(b) != string(d.state) {
 		// A second compaction may shorten the tombstones further.
-		if b2 := encode(d.t, Tell(d.events, again.State, now, d.policy).State); !bytes.Contains(d.state, []byte("tombstones")) || len(b) > len(d.state) || !bytes.Equal(b, b2) {
+		if b2 := encode(d.t, Notify(d.events, again.State, now, d.policy).State); !bytes.Contains(d.state, []byte("tombstones")) || len(b) > len(d.state) || !bytes.Equal(b, b2) {
 			d.t.Errorf("calls change the state from\n%s to\n%s to\n%s", d.state, b, b2)
 		}
 	}
@@ -72,7 +72,7 @@ func (d *testAccount) call(now time.Time) Outcome {
 			d.t.Fatal(err)
 		}
 	}
-	return Tell(d.events, st, now, d.policy)
+	return Notify(d.events, st, now, d.policy)
 }
 
 func (d *testAccount) store(out Outcome) {
@@ -156,7 +156,7 @@ func playUnder(t *testing.T, p Policy, show func([]*Alert) string, arrivals []ar
 	return d
 }
 
-func TestTellStepByStep(t *testing.T) {
+func TestNotifyStepByStep(t *testing.T) {
 	play(t,
 		arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"},
 		arrival{20, "0 deletevirtual - serial=A", ""},
@@ -167,7 +167,7 @@ func TestTellStepByStep(t *testing.T) {
 	)
 }
 
-func TestTellSeveralStepsAtOnce(t *testing.T) {
+func TestNotifySeveralSteps(t *testing.T) {
 	play(t, arrival{10, "0 deactivate bob serial=A; 1 deactivate bob serial=B; 2 login- bob",
 		"bob opened@0 high; bob updated@1 high; bob exploited@2 critical"})
 }
@@ -245,10 +245,10 @@ func TestDeadlines(t *testing.T) {
 		t.Errorf("alerts %s", show(out.Alerts))
 	}
 	// Either of the stored parts is enough to prevent a repetition.
-	if again := Tell(append(d.events, out.Deadlines...), mustState(t, d.state), at(20000), d.policy); len(again.Alerts)+len(again.Deadlines) > 0 {
+	if again := Notify(append(d.events, out.Deadlines...), mustState(t, d.state), at(20000), d.policy); len(again.Alerts)+len(again.Deadlines) > 0 {
 		t.Errorf("with the deadlines alone: %s", show(again.Alerts))
 	}
-	if again := Tell(d.events, out.State, at(20000), d.policy); len(again.Alerts)+len(again.Deadlines) > 0 {
+	if again := Notify(d.events, out.State, at(20000), d.policy); len(again.Alerts)+len(again.Deadlines) > 0 {
 		t.Errorf("with the state alone: %s", show(again.Alerts))
 	}
 }
@@ -511,21 +511,21 @@ func TestStateVersion(t *testing.T) {
 
 func TestInputsAreLeftAlone(t *testing.T) {
 	events := script(t, "0 deactivate bob serial=A; 5 login- bob; 9 deactivate bob serial=B; 9 deactivate x fail=AccessDenied")
-	first := Tell(events, State{}, at(20), DefaultPolicy())
+	first := Notify(events, State{}, at(20), DefaultPolicy())
 	more := append(slices.Clone(events), script(t, "6 createkey bob id=x; 12 enable bob serial=B id=y")...)
 	before, state := snapshot(t, more), encode(t, first.State)
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(more), func(i, j int) { more[i], more[j] = more[j], more[i] })
 	order := slices.Clone(more)
-	Tell(more, first.State, at(3000), DefaultPolicy())
-	Tell(more, first.State, at(100*24*3600), DefaultPolicy())
+	Notify(more, first.State, at(3000), DefaultPolicy())
+	Notify(more, first.State, at(100*24*3600), DefaultPolicy())
 	Fold(more)
 	if string(encode(t, first.State)) != string(state) || !slices.Equal(order, more) || snapshot(t, more) != before {
 		t.Error("the input was changed")
 	}
-	if out := Tell(nil, State{}, at(0), Policy{}); len(out.Alerts)+len(out.Open)+len(out.Drop) > 0 || !out.State.IsZero() || !out.Next.IsZero() {
+	if out := Notify(nil, State{}, at(0), Policy{}); len(out.Alerts)+len(out.Open)+len(out.Drop) > 0 || !out.State.IsZero() || !out.Next.IsZero() {
 		t.Errorf("of nothing follows %+v", out)
 	}
-	Tell([]*trail.Event{nil, {}, {Name: "x"}}, State{}, at(0), DefaultPolicy())
+	Notify([]*trail.Event{nil, {}, {Name: "x"}}, State{}, at(0), DefaultPolicy())
 	Fold([]*trail.Event{nil, {}, {Name: trail.DeactivateMFADevice}})
 }
 

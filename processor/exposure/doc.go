@@ -3,7 +3,7 @@
 //
 // It is a pure core: no clock, no I/O, no configuration of its own. One set of
 // events gives one result, whatever the order of arrival, the number of copies
-// and the number of calls in between. [Fold] shows what happened; [Tell] decides
+// and the number of calls in between. [Fold] shows what happened; [Notify] decides
 // which alerts one account needs now.
 //
 // # Glossary
@@ -30,13 +30,13 @@
 // For each account, the caller takes four steps in this order:
 //
 //  1. Append new events to the account's stored events, each event ID once.
-//  2. Call [Tell] with all stored events, the stored [State] and the time. Calls
+//  2. Call [Notify] with all stored events, the stored [State] and the time. Calls
 //     for one account are serial; accounts are independent.
 //  3. BEFORE sending anything, store the [Outcome] in one transaction: State,
 //     Deadlines (as events of the account), Alerts (as the queue to send), the
 //     deletion of Drop, and Next.
 //  4. AFTER the transaction is durable, send the Alerts in their order, and call
-//     Tell again at Next or when a new event arrives, whichever is earlier.
+//     Notify again at Next or when a new event arrives, whichever is earlier.
 //
 // A crash before step 3 repeats step 2 with the same result. A crash after it
 // sends the stored Alerts again under their IDs, which receivers use to drop

@@ -40,12 +40,12 @@ func ExampleFold() {
 
 // The caller stores the Outcome before it sends the alerts, and calls again at
 // Next or with a new event.
-func ExampleTell() {
+func ExampleNotify() {
 	policy := exposure.DefaultPolicy()
 	events := []*trail.Event{event(0, trail.DeactivateMFADevice, "bob", "alice")}
 	var state exposure.State
 	for _, minutes := range []int{1, 20} {
-		out := exposure.Tell(events, state, noon.Add(time.Duration(minutes)*time.Minute), policy)
+		out := exposure.Notify(events, state, noon.Add(time.Duration(minutes)*time.Minute), policy)
 		state = out.State                         // stored in one transaction with the alerts, …
 		events = append(events, out.Deadlines...) // … and so are the deadlines
 		for _, a := range out.Alerts {

@@ -57,7 +57,7 @@ type Exposure struct {
 	changes       changes
 	consoleClosed bool           // the password was deleted (R23)
 	offboarded    bool           // the actor of the removal deleted the password, too: an off-boarding is under way
-	planned       *Expected      // the planned change that matches every deactivation; nil: none
+	planned       *PlannedChange // the planned change that matches every deactivation; nil: none
 	campaign      *ActorCampaign // the campaign that it is part of; nil: none
 	openSince     time.Time      // when it became open; zero if it never was
 	deactivations []string       // event IDs, in order
@@ -277,7 +277,7 @@ func (h History) Alerts() []*Alert {
 		}
 	}
 	for _, w := range h.Campaigns {
-		alerts = append(alerts, w.alert(Campaign, w.latestStep(), stepID(w.ID, Campaign, campaignKey(w.Users, 0), 0), 0))
+		alerts = append(alerts, w.alert(StepCampaign, w.latestStep(), stepID(w.ID, StepCampaign, campaignKey(w.Users, 0), 0), 0))
 		if w.Open == 0 {
 			alerts = append(alerts, w.alert(Resolved, w.endStep(), stepID(w.ID, Resolved, campaignKey(w.Users, 0), 0), 0))
 		}

@@ -41,7 +41,7 @@ func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folde
 		x.finish()
 	}
 	for _, w := range f.campaigns {
-		w.Severity, _ = w.severity(Campaign, w.latestStep(), 0)
+		w.Severity, _ = w.severity(StepCampaign, w.latestStep(), 0)
 	}
 	for _, a := range f.attempts {
 		a.finish()

@@ -334,7 +334,7 @@ func TestSimulatedMonth(t *testing.T) {
 	p.Grace = 15 * time.Minute
 	p.EscalateAfter = []time.Duration{4 * time.Hour, 24 * time.Hour}
 	p.Privileged = append(p.Privileged, match(t, map[string]any{"path": "/admins/*"}))
-	p.Expected = []*Expected{{
+	p.PlannedChanges = []*PlannedChange{{
 		Match: match(t, map[string]any{"account": monthAccount(60), "actor": "terraform/*"}),
 		From:  t0.Truncate(24*time.Hour).AddDate(0, 0, 12).Add(18 * time.Hour), Until: t0.Truncate(24*time.Hour).AddDate(0, 0, 12).Add(22 * time.Hour),
 		Ticket: "CHG-1042", Approver: "ann",
@@ -358,7 +358,7 @@ func TestSimulatedMonth(t *testing.T) {
 		var next time.Time
 		look := func(now time.Time) {
 			looks++
-			out := Tell(have, st, now, p)
+			out := Notify(have, st, now, p)
 			b, err := json.Marshal(out.State) // a restart after each
 			if err != nil {
 				t.Fatal(err)
@@ -381,12 +381,12 @@ func TestSimulatedMonth(t *testing.T) {
 				}
 				kinds[name] = kind
 				if a.Severity == Critical {
-					if was := proved[a.Event.ID]; was == nil || was.Step == Campaign {
+					if was := proved[a.Event.ID]; was == nil || was.Step == StepCampaign {
 						proved[a.Event.ID] = a
 					}
 				}
 				switch {
-				case a.ForMachines():
+				case a.MachineOnly():
 					machines++
 				case a.Step == Resolved && a.Severity == Info:
 					ends++

@@ -22,7 +22,7 @@ func TestHostileText(t *testing.T) {
 				Actor: trail.Actor{Type: evil, ARN: evil, Name: evil, AccessKeyID: evil, SourceIP: evil, UserAgent: evil}}
 			before := *e
 			before.ID, before.Name, before.Time, before.ErrorCode = "x", trail.DeactivateMFADevice, at(0), ""
-			for _, a := range Tell(append(events, e, &before), State{}, at(9000), DefaultPolicy()).Alerts {
+			for _, a := range Notify(append(events, e, &before), State{}, at(9000), DefaultPolicy()).Alerts {
 				for _, s := range []string{a.Title, a.Summary} {
 					if len(s) > 2500 || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 						t.Errorf("%s %s: %d bytes: %q", name, a.Step, len(s), s)

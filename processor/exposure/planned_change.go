@@ -7,10 +7,10 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// Expected is a planned change. Steps that it matches are sent to machine sinks
+// PlannedChange is a planned change. Steps that it matches are sent to machine sinks
 // alone, unless the exposure is exploited or changed. An exposure that is still
 // open when the change is over is alerted to people after all.
-type Expected struct {
+type PlannedChange struct {
 	// Match sees the event: actor, user, address and device.
 	Match *rule.Matcher
 	// From and Until bound the time of the event; a zero From is any time
@@ -26,7 +26,7 @@ const (
 )
 
 // ID identifies the planned change until its content changes.
-func (e *Expected) ID() string {
+func (e *PlannedChange) ID() string {
 	from := ""
 	if !e.From.IsZero() {
 		from = e.From.UTC().Format(time.RFC3339)
@@ -35,11 +35,13 @@ func (e *Expected) ID() string {
 }
 
 // Over reports whether every event within the time is known.
-func (e *Expected) Over(now time.Time) bool { return !now.Before(e.Until.Add(plannedOverdueAfter)) }
+func (e *PlannedChange) Over(now time.Time) bool {
+	return !now.Before(e.Until.Add(plannedOverdueAfter))
+}
 
 // matches reports whether e plans the event. Root must be named: an entry that
 // matches any user does not match root.
-func (e *Expected) matches(at time.Time, f *rule.Facts) bool {
+func (e *PlannedChange) matches(at time.Time, f *rule.Facts) bool {
 	if at.Before(e.From) || at.After(e.Until) || !e.Match.Match(f) {
 		return false
 	}
@@ -53,12 +55,12 @@ func (e *Expected) matches(at time.Time, f *rule.Facts) bool {
 
 // plannedChange returns the planned change that matches the event; nil if none
 // does.
-func (p *Policy) plannedChange(e *trail.Event, user, path string) *Expected {
-	if len(p.Expected) == 0 {
+func (p *Policy) plannedChange(e *trail.Event, user, path string) *PlannedChange {
+	if len(p.PlannedChanges) == 0 {
 		return nil
 	}
 	f := p.plannedFacts(e, user, path)
-	for _, x := range p.Expected {
+	for _, x := range p.PlannedChanges {
 		if x.matches(e.Time, &f) {
 			return x
 		}
@@ -78,7 +80,7 @@ func (p *Policy) plannedFacts(e *trail.Event, user, path string) rule.Facts {
 // joins an exposure has to match the same one.
 func (f *folder) matchPlanned(x *Exposure, e *trail.Event, joins bool) {
 	switch {
-	case len(f.policy.Expected) == 0:
+	case len(f.policy.PlannedChanges) == 0:
 	case !joins:
 		x.planned = f.policy.plannedChange(e, x.User, x.path)
 	case x.planned != nil:
@@ -99,11 +101,11 @@ func (x *Exposure) plannedReason() reasons {
 }
 
 // alert renders the planned change if the reasons say that it applies.
-func (e *Expected) alert(r reasons) *AlertExpected {
+func (e *PlannedChange) alert(r reasons) *AlertPlannedChange {
 	if e == nil || r&(planned|overdue) == 0 {
 		return nil
 	}
-	return &AlertExpected{Entry: e.ID(), Ticket: e.Ticket, Approver: e.Approver, Until: e.Until.UTC()}
+	return &AlertPlannedChange{Entry: e.ID(), Ticket: e.Ticket, Approver: e.Approver, Until: e.Until.UTC()}
 }
 
 // suppress decides, before x is alerted, whether a planned change or a campaign

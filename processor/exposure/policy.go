@@ -36,7 +36,7 @@ type Policy struct {
 	// Severity are the severity rules; the first that matches a step applies.
 	Severity []SeverityRule
 	// Expected are the planned changes.
-	Expected []*Expected
+	PlannedChanges []*PlannedChange
 }
 
 // Campaigns sets when one actor's exposures are alerted as one: from this

@@ -37,7 +37,7 @@ func randomPolicy(t testing.TB, r *rand.Rand) Policy {
 	}
 	for range r.IntN(3) {
 		from := at(r.IntN(20000) - 20000)
-		p.Expected = append(p.Expected, &Expected{
+		p.PlannedChanges = append(p.PlannedChanges, &PlannedChange{
 			Match: match(t, map[string]any{"user": []any{"bob", "rob"}[r.IntN(2)]}), From: from, Until: from.Add(time.Duration(1+r.IntN(20)) * time.Hour),
 			Ticket: fmt.Sprint("CHG-", r.IntN(3)), Approver: "ann",
 		})

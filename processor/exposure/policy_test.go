@@ -22,7 +22,7 @@ func marked(alerts []*Alert) string {
 		if a.Users != nil {
 			text = strings.Replace(text, "?", strings.Join(a.Users.Names, "+"), 1)
 		}
-		if a.ForMachines() {
+		if a.MachineOnly() {
 			text += " (machines)"
 		}
 		parts = append(parts, text)
@@ -159,7 +159,7 @@ func TestSeverityRules(t *testing.T) {
 
 func announce(t *testing.T, config map[string]any, from, until int) Policy {
 	p := DefaultPolicy()
-	p.Expected = []*Expected{{Match: match(t, config), From: at(from), Until: at(until), Ticket: "CHG-1042", Approver: "ann"}}
+	p.PlannedChanges = []*PlannedChange{{Match: match(t, config), From: at(from), Until: at(until), Ticket: "CHG-1042", Approver: "ann"}}
 	return p
 }
 
@@ -170,7 +170,7 @@ func TestExpected(t *testing.T) {
 		arrival{1000, "", ""}, // no escalation
 		arrival{2000, "1900 enable bob serial=B", "bob resolved@1900 info enabled (machines)"})
 	for _, a := range d.last {
-		if a.Expected == nil || a.Expected.Ticket != "CHG-1042" || a.Expected.Approver != "ann" || a.Expected.Entry != p.Expected[0].ID() ||
+		if a.Expected == nil || a.Expected.Ticket != "CHG-1042" || a.Expected.Approver != "ann" || a.Expected.Entry != p.PlannedChanges[0].ID() ||
 			!strings.Contains(a.Summary, "Announced in CHG-1042, approved by ann.") {
 			t.Errorf("expected %+v, summary %s", a.Expected, a.Summary)
 		}
@@ -180,7 +180,7 @@ func TestExpected(t *testing.T) {
 	for _, c := range []string{"-61 deactivate bob serial=A", "3601 deactivate bob serial=A", "0 deactivate bob serial=A by=eve", "0 deactivate zoe serial=A"} {
 		d := newTestAccount(t)
 		d.policy = p
-		if got := d.arrive(at(3700), script(t, c)...); len(got) == 0 || got[0].ForMachines() {
+		if got := d.arrive(at(3700), script(t, c)...); len(got) == 0 || got[0].MachineOnly() {
 			t.Errorf("%s: %s", c, marked(got))
 		}
 	}
@@ -214,7 +214,7 @@ func TestExpectedOverdue(t *testing.T) {
 	if !d.next.Equal(at(310)) {
 		t.Errorf("the next look is %v", d.next)
 	}
-	d.policy.Expected = nil
+	d.policy.PlannedChanges = nil
 	if got := marked(d.arrive(at(310))); got != "bob opened@0 high" {
 		t.Error(got)
 	}
@@ -326,7 +326,7 @@ func TestCampaign(t *testing.T) {
 		}
 	}
 	for id, a := range d.last {
-		if id != campaign && (!contains(a.Reasons, ReasonCampaign) && *a.User != "al" || a.ForMachines() && a.Campaign != campaign) {
+		if id != campaign && (!contains(a.Reasons, ReasonCampaign) && *a.User != "al" || a.MachineOnly() && a.Campaign != campaign) {
 			t.Errorf("%s of %s: campaign %q, reasons %v", a.Step, *a.User, a.Campaign, a.Reasons)
 		}
 	}
@@ -339,7 +339,7 @@ func TestCampaignAtOnceIsOneMessage(t *testing.T) {
 	}
 	d := newTestAccount(t)
 	alerts := d.arrive(at(100), script(t, strings.Join(lines, "\n"))...)
-	people := slices.DeleteFunc(slices.Clone(alerts), (*Alert).ForMachines)
+	people := slices.DeleteFunc(slices.Clone(alerts), (*Alert).MachineOnly)
 	if len(alerts) != 41 || len(people) != 1 || people[0].Users.Count != 40 || len(people[0].Users.Names) != 40 {
 		t.Fatalf("%d alerts, people are sent %s", len(alerts), marked(people))
 	}

@@ -146,7 +146,7 @@ func checkAlert(t testing.TB, a *Alert) {
 // For any order and batches of events, in the end the open exposures are those
 // of Fold, ended ones were resolved, and no alert was repeated (testAccount
 // checks the last two at each step).
-func TestTellAnyArrival(t *testing.T) {
+func TestNotifyAnyArrival(t *testing.T) {
 	for seed := range uint64(600) {
 		r := rand.New(rand.NewPCG(seed, 32))
 		events := randomEvents(t, r, 3+r.IntN(25), 1)
@@ -219,7 +219,7 @@ func checkEnd(t testing.TB, d *testAccount, h History) {
 }
 
 // In order and one by one, the resolutions are those of Fold.
-func TestTellInOrderIsTheHistory(t *testing.T) {
+func TestNotifyInOrderIsTheHistory(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 33))
 		events := randomEvents(t, r, 30, 1)

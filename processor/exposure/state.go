@@ -11,7 +11,7 @@ import (
 // stateVersion is the version of the JSON form of a State.
 const stateVersion = 1
 
-// State holds an account's memory between two calls of Tell, besides its
+// State holds an account's memory between two calls of Notify, besides its
 // events: the alerts delivered so far, so that exposures keep their IDs, and
 // the tombstones of dropped events. It is immutable and encodes as JSON. The
 // zero State belongs to an account without history.

@@ -97,7 +97,7 @@ func sentence(text string) string {
 
 // end appends the sentences that depend on the time of the alert, and joins
 // all.
-func (s sentences) end(p *Policy, e *Expected, more reasons) string {
+func (s sentences) end(p *Policy, e *PlannedChange, more reasons) string {
 	if more&(planned|overdue) != 0 && e != nil {
 		by := ""
 		if e.Approver != "" {

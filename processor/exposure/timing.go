@@ -126,7 +126,7 @@ func (t *notifier) holdUntil(x *Exposure, sent *delivered) time.Time {
 	return time.Time{}
 }
 
-// wakeAt requests the next call of Tell for that time or earlier.
+// wakeAt requests the next call of Notify for that time or earlier.
 func (t *notifier) wakeAt(at time.Time) {
 	if t.out.Next.IsZero() || at.Before(t.out.Next) {
 		t.out.Next = at

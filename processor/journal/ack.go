@@ -138,7 +138,7 @@ func (s *sinkStore) keepRef(tx *tx, r Result, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	before, err := s.ref(p.Line)
+	before, err := s.ref(p.Lane)
 	if err != nil {
 		return err
 	}
@@ -161,5 +161,5 @@ func (s *sinkStore) keepRef(tx *tx, r Result, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return s.refs.put([]byte(p.Line), value)
+	return s.refs.put([]byte(p.Lane), value)
 }

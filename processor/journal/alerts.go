@@ -80,7 +80,7 @@ func numbered(b []byte, low, high uint64) bool {
 // A Pending is an alert that a sink has not acked.
 type Pending struct {
 	Number   uint64        // its place among all alerts
-	Line     string        // its lane, which is its exposure: alerts of one lane are sent in order of their number
+	Lane     string        // its lane, which is its exposure: alerts of one lane are sent in order of their number
 	Step     exposure.Step // what happened
 	Severity exposure.Severity
 	Since    time.Time // when the first event behind it that was not folded was journalled
@@ -91,7 +91,7 @@ type Pending struct {
 	First    time.Time
 
 	// Stopped reports that a person closed the exposure at the sink.
-	Stopped bool
+	ClosedByPerson bool
 	// Known reports that the sink knows the exposure, through the recipients To.
 	Known bool
 	To    []string
@@ -116,7 +116,7 @@ func splitAlert(key, v []byte) (p Pending, body []byte, err error) {
 		n := 2 + int(binary.BigEndian.Uint16(body))
 		head[i], body = string(body[2:n]), body[n:]
 	}
-	p.Line, p.id, p.Step, p.Severity = head[0], head[1], exposure.Step(head[2]), exposure.Severity(head[3])
+	p.Lane, p.id, p.Step, p.Severity = head[0], head[1], exposure.Step(head[2]), exposure.Severity(head[3])
 	return p, body, nil
 }
 
@@ -146,12 +146,12 @@ func (j *Journal) Latest(limit int) ([]*exposure.Alert, error) {
 	return j.list(limit, func(Pending) bool { return true })
 }
 
-// Story returns the alerts of an exposure that are kept, at most limit, the
+// ExposureAlerts returns the alerts of an exposure that are kept, at most limit, the
 // newest first. It reads through all alerts, so it is for pages, not for
 // dispatchers.
-func (j *Journal) Story(id string, limit int) ([]*exposure.Alert, error) {
+func (j *Journal) ExposureAlerts(id string, limit int) ([]*exposure.Alert, error) {
 	lane := string(nameKey(id))
-	return j.list(limit, func(p Pending) bool { return p.Line == lane })
+	return j.list(limit, func(p Pending) bool { return p.Lane == lane })
 }
 
 func (j *Journal) list(limit int, want func(Pending) bool) ([]*exposure.Alert, error) {
@@ -185,9 +185,9 @@ func (j *Journal) list(limit int, want func(Pending) bool) ([]*exposure.Alert, e
 	return alerts, nil
 }
 
-// Announced returns the planned changes that alerts in the journal name, by
+// PlannedUsed returns the planned changes that alerts in the journal name, by
 // their IDs. It reads through all alerts.
-func (j *Journal) Announced() (map[string]bool, error) {
+func (j *Journal) PlannedUsed() (map[string]bool, error) {
 	entries := map[string]bool{}
 	err := j.view(func(tx *tx) (err error) {
 		for k, v := range tx.table(alertTable).ascend(&err, nil) {
@@ -199,7 +199,7 @@ func (j *Journal) Announced() (map[string]bool, error) {
 				continue
 			}
 			var a struct {
-				Expected *exposure.AlertExpected `json:"expected"`
+				Expected *exposure.AlertPlannedChange `json:"expected"`
 			}
 			if err := json.Unmarshal(body, &a); err != nil {
 				return fmt.Errorf("%w: alert %x: %w", ErrDamaged, k, err)

@@ -20,7 +20,7 @@ func TestStepsAndEntriesOfAlerts(t *testing.T) {
 			a := alert(event("1", "bob", len(alerts)))
 			a.Step, a.Severity = step, severity
 			if step == exposure.Reduced {
-				a.Expected = &exposure.AlertExpected{Entry: "entry-" + string(severity), Ticket: `"expected":{`}
+				a.Expected = &exposure.AlertPlannedChange{Entry: "entry-" + string(severity), Ticket: `"expected":{`}
 			}
 			alerts = append(alerts, a)
 		}
@@ -37,7 +37,7 @@ func TestStepsAndEntriesOfAlerts(t *testing.T) {
 			t.Errorf("%s %s is pending as %q %s, resolves %v", alerts[i].Step, alerts[i].Severity, p.Step, p.Severity, p.resolves())
 		}
 	}
-	entries, err := j.Announced()
+	entries, err := j.PlannedUsed()
 	if err != nil || len(entries) != len(exposure.Severities) || !entries["entry-critical"] {
 		t.Errorf("entries %v, %v", entries, err)
 	}

@@ -60,7 +60,7 @@ func TestStopIsKeptOverRestarts(t *testing.T) {
 	j = reopen(t, j)
 	enlist(t, j, "a")
 	pending, err := j.Pending("a", 0, 10)
-	if err != nil || len(pending) != 2 || pending[0].Stopped || !pending[1].Stopped {
+	if err != nil || len(pending) != 2 || pending[0].ClosedByPerson || !pending[1].ClosedByPerson {
 		t.Errorf("pending %+v, %v", pending, err)
 	}
 	if _, ref, err := j.Load("a", 4); ref != "ticket" || err != nil {

@@ -26,7 +26,7 @@ func BenchmarkBurst(b *testing.B) {
 			all = append(all, e)
 		}
 		f := func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-			return exposure.Tell(events, st, now, policy)
+			return exposure.Notify(events, st, now, policy)
 		}
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		folds, alerts := 0, 0

@@ -22,11 +22,11 @@ type removal struct {
 // A finder calls add with each entry to remove.
 type finder func(tx *tx, add func(key []byte, path ...string)) error
 
-// Prune removes entries that are older than the retention and not needed any
+// Compact removes entries that are older than the retention and not needed any
 // more: alerts that every registered sink has acked, the IDs of events seen,
 // references of exposures that are not open, and quarantined records. Dead
 // letters stay.
-func (j *Journal) Prune(ctx context.Context, now time.Time) error {
+func (j *Journal) Compact(ctx context.Context, now time.Time) error {
 	before := now.Add(-j.retention)
 	for _, find := range []finder{j.oldAlerts(before), oldSeen(before), j.oldRefs(before), oldQuarantined(before)} {
 		var found []removal
@@ -119,7 +119,7 @@ func (j *Journal) oldRefs(before time.Time) finder {
 			if err != nil {
 				return err
 			}
-			needed[p.Line] = true
+			needed[p.Lane] = true
 		}
 		if err != nil {
 			return err

@@ -13,8 +13,8 @@ const maxBookmarks = 100_000
 // bookmarkStep is how many of them one transaction changes.
 const bookmarkStep = 1000
 
-// Bookmarks returns the cursors that a source has kept, by name.
-func (j *Journal) Bookmarks(source string) (map[string][]byte, error) {
+// Offsets returns the cursors that a source has kept, by name.
+func (j *Journal) Offsets(source string) (map[string][]byte, error) {
 	cursors := map[string][]byte{}
 	err := j.view(func(tx *tx) (err error) {
 		if !tx.hasSource(source) {
@@ -35,10 +35,10 @@ func (t *tx) hasSource(source string) bool {
 	return t.Bucket([]byte(sourceTables)).Bucket(nameKey(source)) != nil
 }
 
-// KeepBookmarks keeps cursors by name, and drops the names in forget. A name has
+// KeepOffsets keeps cursors by name, and drops the names in forget. A name has
 // at most 256 bytes. After an error some may be kept and others not. A source
-// has at most 100,000; KeepBookmarks leaves out those beyond.
-func (j *Journal) KeepBookmarks(ctx context.Context, source string, keep map[string][]byte, forget []string) error {
+// has at most 100,000; KeepOffsets leaves out those beyond.
+func (j *Journal) KeepOffsets(ctx context.Context, source string, keep map[string][]byte, forget []string) error {
 	left := 0
 	for names := range slices.Chunk(forget, bookmarkStep) {
 		if err := j.changeCursors(ctx, source, func(t table, _ int) error { return dropCursors(t, names) }); err != nil {

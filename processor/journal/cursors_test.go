@@ -11,7 +11,7 @@ import (
 
 func bookmarksOf(t *testing.T, j *Journal, source string) map[string]string {
 	t.Helper()
-	marks, err := j.Bookmarks(source)
+	marks, err := j.Offsets(source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func keepBookmarks(t *testing.T, j *Journal, source string, keep map[string]stri
 	for name, v := range keep {
 		values[name] = []byte(v)
 	}
-	if err := j.KeepBookmarks(t.Context(), source, values, forget); err != nil {
+	if err := j.KeepOffsets(t.Context(), source, values, forget); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -63,13 +63,13 @@ func TestBookmarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := j.Bookmarks("a"); !errors.Is(err, ErrDamaged) {
+	if got, err := j.Offsets("a"); !errors.Is(err, ErrDamaged) {
 		t.Errorf("a: %v, %v", got, err)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Bookmarks("a"); err == nil {
+	if _, err := j.Offsets("a"); err == nil {
 		t.Error("a closed journal answers")
 	}
 }

@@ -48,7 +48,7 @@ func fullJournal(t *testing.T) string {
 		}
 	}
 	retryAll(t, j, "a", 6)
-	if _, err := j.KeepAside(t.Context(), []Aside{{Origin: "x", Raw: []byte("{")}, {Origin: "y", Raw: []byte("[")}}); err != nil {
+	if _, err := j.Quarantine(t.Context(), []Quarantined{{Origin: "x", Raw: []byte("{")}, {Origin: "y", Raw: []byte("[")}}); err != nil {
 		t.Fatal(err)
 	}
 	keepBookmarks(t, j, "bucket", map[string]string{"one": "1", "two": "2"})

@@ -141,12 +141,12 @@ func takeDead(tx *tx, sink string, numbers []uint64) (letters []DeadLetter, err 
 	return letters, nil
 }
 
-// RetryDead requeues dead letters of the sink, by their numbers, and returns how
+// Requeue requeues dead letters of the sink, by their numbers, and returns how
 // many there were. They follow everything that is pending, in their old order;
 // pending alerts of the same exposures are requeued behind them, so that an
 // exposure's steps stay in order. A step that is being sent at that moment
 // reaches the sink twice, with the same ID. The sink need not be registered.
-func (j *Journal) RetryDead(sink string, numbers ...uint64) (retried int, err error) {
+func (j *Journal) Requeue(sink string, numbers ...uint64) (retried int, err error) {
 	numbers = slices.Compact(slices.Sorted(slices.Values(numbers)))
 	now := time.Now()
 	var last uint64
@@ -245,7 +245,7 @@ func takePending(tx *tx, s *sinkStore, lanes map[string]uint64) (later []requeue
 		if err != nil {
 			return nil, err
 		}
-		after, ok := lanes[p.Line]
+		after, ok := lanes[p.Lane]
 		if !ok {
 			continue
 		}

@@ -32,7 +32,7 @@ func pendingIDs(t testing.TB, j *Journal, sink string) []string {
 
 func retryAll(t testing.TB, j *Journal, sink string, ns ...uint64) int {
 	t.Helper()
-	n, err := j.RetryDead(sink, ns...)
+	n, err := j.Requeue(sink, ns...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestRetryAfterPruneAndForASinkThatIsAway(t *testing.T) {
 	alertEach(t, j, event("1", "bob", 1))
 	bury(t, j, "a", 1)
 	done(t, j, "b", 1)
-	if err := j.Prune(t.Context(), start.AddDate(200, 0, 0)); err != nil {
+	if err := j.Compact(t.Context(), start.AddDate(200, 0, 0)); err != nil {
 		t.Fatal(err)
 	}
 	j = reopen(t, j)
@@ -148,7 +148,7 @@ func TestDropDead(t *testing.T) {
 	if _, err := j.DropDead("unknown", 1); !errors.Is(err, ErrUnknownSink) {
 		t.Errorf("of an unknown sink: %v", err)
 	}
-	if _, err := j.RetryDead("unknown", 1); !errors.Is(err, ErrUnknownSink) {
+	if _, err := j.Requeue("unknown", 1); !errors.Is(err, ErrUnknownSink) {
 		t.Errorf("of an unknown sink: %v", err)
 	}
 }
@@ -175,14 +175,14 @@ func TestUnregister(t *testing.T) {
 func TestAsidesDropAndSize(t *testing.T) {
 	j := temp(t)
 	big := make([]byte, 64<<10)
-	var records []Aside
+	var records []Quarantined
 	for i := range 300 {
-		records = append(records, Aside{Origin: "s3://b/k", Offset: int64(i), Raw: big})
+		records = append(records, Quarantined{Origin: "s3://b/k", Offset: int64(i), Raw: big})
 	}
-	if _, err := j.KeepAside(t.Context(), records); err != nil {
+	if _, err := j.Quarantine(t.Context(), records); err != nil {
 		t.Fatal(err)
 	}
-	kept, err := j.Asides()
+	kept, err := j.QuarantineRecords()
 	if err != nil || len(kept) < 150 || len(kept) > 200 { // 16 MiB, in base64
 		t.Fatalf("%d kept, %v", len(kept), err)
 	}
@@ -191,10 +191,10 @@ func TestAsidesDropAndSize(t *testing.T) {
 			t.Fatalf("ID %q", r.ID)
 		}
 	}
-	if n, err := j.DropAsides(kept[0].ID, kept[0].ID, kept[3].ID, "", kept[1].ID[:6], "nonsense"); n != 2 || err != nil {
+	if n, err := j.DropQuarantined(kept[0].ID, kept[0].ID, kept[3].ID, "", kept[1].ID[:6], "nonsense"); n != 2 || err != nil {
 		t.Errorf("dropped %d, %v, want 2", n, err)
 	}
-	if left, err := j.Asides(); err != nil || len(left) != len(kept)-2 || slices.ContainsFunc(left, func(r Aside) bool { return r.ID == kept[0].ID }) {
+	if left, err := j.QuarantineRecords(); err != nil || len(left) != len(kept)-2 || slices.ContainsFunc(left, func(r Quarantined) bool { return r.ID == kept[0].ID }) {
 		t.Errorf("%d left, %v", len(left), err)
 	}
 }
@@ -205,9 +205,9 @@ func TestClosedForCommands(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, retry := j.RetryDead("a", 1)
+	_, retry := j.Requeue("a", 1)
 	_, drop := j.DropDead("a", 1)
-	_, aside := j.DropAsides("00")
+	_, aside := j.DropQuarantined("00")
 	_, list := j.DeadLetters("a")
 	_, sinks := j.Sinks()
 	for i, err := range []error{retry, drop, aside, list, sinks} {

@@ -56,13 +56,13 @@ func (s *sinkStore) pending(key, value []byte, gone []*sinkStore) (p Pending, er
 	if p.Attempts, p.First, err = s.failed(key); err != nil {
 		return p, err
 	}
-	r, err := s.ref(p.Line)
+	r, err := s.ref(p.Lane)
 	if err != nil {
 		return p, err
 	}
-	p.Stopped, p.Known, p.To = r.Stop, r.Known || r.Ref != "", r.To
+	p.ClosedByPerson, p.Known, p.To = r.Stop, r.Known || r.Ref != "", r.To
 	for _, other := range gone {
-		r, err := other.ref(p.Line)
+		r, err := other.ref(p.Lane)
 		if err != nil {
 			return p, err
 		}
@@ -80,7 +80,7 @@ func (j *Journal) Load(sink string, number uint64) (a *exposure.Alert, ref strin
 	return j.read(sink, number, false)
 }
 
-// Take is Load for a caller about to send: its error is ErrDone if the sink has
+// Take is Load for a caller about to send: its error is ErrAcked if the sink has
 // acked the alert, which another call may have done since Pending returned it.
 func (j *Journal) Take(sink string, number uint64) (a *exposure.Alert, ref string, err error) {
 	return j.read(sink, number, true)
@@ -100,7 +100,7 @@ func (j *Journal) read(sink string, number uint64, pending bool) (a *exposure.Al
 				return err
 			}
 			if done {
-				return ErrDone
+				return ErrAcked
 			}
 		}
 		p, b, err := readAlert(tx, number)
@@ -108,7 +108,7 @@ func (j *Journal) read(sink string, number uint64, pending bool) (a *exposure.Al
 			return err
 		}
 		body = slices.Clone(b)
-		r, err = s.ref(p.Line)
+		r, err = s.ref(p.Lane)
 		return err
 	})
 	if err == nil {

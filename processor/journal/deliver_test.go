@@ -80,7 +80,7 @@ func TestSinksHaveCursorsOfTheirOwn(t *testing.T) {
 	if s := stats(t, j, "a"); s.Pending != 0 || !s.Oldest.IsZero() || len(numbers(t, j, "a")) != 0 {
 		t.Errorf("all acked: %+v", s)
 	}
-	if pending, _ := j.Pending("b", 1, 1); len(pending) != 1 || pending[0].Number != 2 || pending[0].Line != "1/bob" {
+	if pending, _ := j.Pending("b", 1, 1); len(pending) != 1 || pending[0].Number != 2 || pending[0].Lane != "1/bob" {
 		t.Errorf("after 1, one alert: %+v", pending)
 	}
 }
@@ -217,7 +217,7 @@ func TestPrune(t *testing.T) {
 	}
 	mustAppend(t, j, event("1", "bob", 1), event("1", "eve", 2), event("1", "ann", 2), event("1", "al", 4))
 	mustFold(t, j, over)
-	if _, err := j.KeepAside(t.Context(), []Aside{{Origin: "a", Raw: []byte("{")}}); err != nil {
+	if _, err := j.Quarantine(t.Context(), []Quarantined{{Origin: "a", Raw: []byte("{")}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Bury("b", DeadLetter{Number: 1, Cause: "no"}); err != nil {
@@ -234,7 +234,7 @@ func TestPrune(t *testing.T) {
 	j = reopen(t, j)
 	enlist(t, j, "a", "b")
 
-	if err := j.Prune(t.Context(), time.Now().Add(34*24*time.Hour)); err != nil {
+	if err := j.Compact(t.Context(), time.Now().Add(34*24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if n := mustAppend(t, j, event("1", "bob", 1)); n != 0 {
@@ -243,11 +243,11 @@ func TestPrune(t *testing.T) {
 	if _, _, err := j.Load("a", 1); err != nil {
 		t.Errorf("an alert was removed within the retention: %v", err)
 	}
-	if got, err := j.Asides(); err != nil || len(got) != 1 {
+	if got, err := j.QuarantineRecords(); err != nil || len(got) != 1 {
 		t.Errorf("quarantined within the retention: %v, %v", got, err)
 	}
 
-	if err := j.Prune(t.Context(), time.Now().Add(36*24*time.Hour)); err != nil {
+	if err := j.Compact(t.Context(), time.Now().Add(36*24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := j.Load("a", 1); err == nil {
@@ -259,7 +259,7 @@ func TestPrune(t *testing.T) {
 	if got, _ := j.DeadLetters("b"); len(got) != 1 || got[0].Alert == nil {
 		t.Errorf("the dead letter is gone: %+v", got)
 	}
-	if got, _ := j.Asides(); len(got) != 0 {
+	if got, _ := j.QuarantineRecords(); len(got) != 0 {
 		t.Errorf("quarantined beyond the retention: %v", got)
 	}
 	if n := mustAppend(t, j, event("1", "zoe", 9)); n != 1 {
@@ -300,7 +300,7 @@ func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := j.Prune(t.Context(), time.Now().Add(36*24*time.Hour)); err != nil {
+	if err := j.Compact(t.Context(), time.Now().Add(36*24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	mustAppend(t, j, event("1", "zoe", 9))
@@ -316,16 +316,16 @@ func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
 
 func TestAsidesAreBounded(t *testing.T) {
 	j := temp(t)
-	var records []Aside
+	var records []Quarantined
 	for i := range maxQuarantined + 10 {
-		records = append(records, Aside{Origin: "s3://b/k", Offset: int64(i), Reason: "syntax", Err: "bad", Raw: []byte("\xff<")})
+		records = append(records, Quarantined{Origin: "s3://b/k", Offset: int64(i), Reason: "syntax", Err: "bad", Raw: []byte("\xff<")})
 	}
 	for range 2 {
-		if left, err := j.KeepAside(t.Context(), append(records, records[0])); err != nil || left != 10 {
+		if left, err := j.Quarantine(t.Context(), append(records, records[0])); err != nil || left != 10 {
 			t.Fatalf("%d left out, %v", left, err)
 		}
 	}
-	got, err := j.Asides()
+	got, err := j.QuarantineRecords()
 	if err != nil || len(got) != maxQuarantined {
 		t.Fatalf("%d kept, %v, want %d", len(got), err, maxQuarantined)
 	}

@@ -20,7 +20,7 @@ sent again only with the same ID.
   - dead letter: an alert that a sink did not get and is not sent any more
   - requeue: to append a dead letter as a new number for one sink
   - quarantine: records that could not be read, kept for an operator
-  - compactor: Prune, which removes what is older than the retention
+  - compactor: Compact, which removes what is older than the retention
   - seal: the checksum of table, key and value in front of each value
   - tally: the count and the sum of the seals of one table
 
@@ -41,7 +41,7 @@ transaction is on disk, so a crash between two steps repeats the second.
 
  3. Alerted wakes the dispatcher of each sink. Pending returns the alerts that
     the sink has not acked, Take the alert itself with the sink's reference for
-    the exposure. ErrDone from Take means that another call acked it meanwhile.
+    the exposure. ErrAcked from Take means that another call acked it meanwhile.
 
  4. The dispatcher sends. A crash here sends the alert again, with the same ID.
 
@@ -49,8 +49,8 @@ transaction is on disk, so a crash between two steps repeats the second.
     an attempt that is going to be repeated. Bury makes the alert a dead letter.
     The cursor moves over all alerts that are acked without a gap.
 
- 6. Prune removes the alert when each registered sink has acked it and the
-    retention is over. A dead letter stays until DropDead or RetryDead.
+ 6. Compact removes the alert when each registered sink has acked it and the
+    retention is over. A dead letter stays until DropDead or Requeue.
 
 # Contract
 
@@ -58,11 +58,11 @@ Durability: when a method returns nil, its writes are on disk. After an error
 nothing was written, or retrying is a no-op: an error does not say which.
 
 Order: alerts have ascending numbers, those of one fold in the order in which the
-Folder returned them. Pending returns them in that order. RetryDead keeps the
+Folder returned them. Pending returns them in that order. Requeue keeps the
 order within an exposure.
 
-Callers: one process has the file open. The processor calls Append, KeepAside,
-Fold and Prune; a source Bookmarks and KeepBookmarks; a dispatcher Pending, Take,
+Callers: one process has the file open. The processor calls Append, Quarantine,
+Fold and Compact; a source Offsets and KeepOffsets; a dispatcher Pending, Take,
 Done, Failed and Bury for its own sink; commands and pages the rest. Register
 precedes the first Fold.
 

@@ -20,7 +20,7 @@ func removal() *trail.Event {
 }
 
 func fold(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-	return exposure.Tell(events, st, now, exposure.DefaultPolicy())
+	return exposure.Notify(events, st, now, exposure.DefaultPolicy())
 }
 
 // temporary returns a path in a folder that remove removes.
@@ -100,7 +100,7 @@ func ExampleJournal_Append() {
 }
 
 // A dead letter goes back to its sink under a new number.
-func ExampleJournal_RetryDead() {
+func ExampleJournal_Requeue() {
 	path, remove := temporary()
 	defer remove()
 	j, err := journal.Open(path, journal.Options{})
@@ -121,7 +121,7 @@ func ExampleJournal_RetryDead() {
 		log.Fatal(err)
 	}
 
-	retried, err := j.RetryDead("pager", 1)
+	retried, err := j.Requeue("pager", 1)
 	fmt.Println("retried:", retried, err)
 	pending, err := j.Pending("pager", 0, 10)
 	fmt.Println("pending:", pending[0].Number, err)

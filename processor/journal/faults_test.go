@@ -50,7 +50,7 @@ func TestFaultMatrix(t *testing.T) {
 			return j.Failed("a", Failure{Number: 3, Attempts: 4, First: start})
 		}},
 		{"bury", func(t *testing.T, j *Journal) error { return j.Bury("a", DeadLetter{Number: 2, Cause: "no"}) }},
-		{"prune", func(t *testing.T, j *Journal) error { return j.Prune(t.Context(), old) }},
+		{"prune", func(t *testing.T, j *Journal) error { return j.Compact(t.Context(), old) }},
 	}
 	for failing := range writes {
 		for _, restart := range []bool{false, true} {

@@ -109,9 +109,9 @@ func (j *Journal) throttle(ctx context.Context) error {
 	}
 }
 
-// Anew makes the next Fold refold every account with an open exposure, since f
+// Refold makes the next Fold refold every account with an open exposure, since f
 // may decide otherwise from now on.
-func (j *Journal) Anew() {
+func (j *Journal) Refold() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.refold = make(map[string]bool, len(j.open))

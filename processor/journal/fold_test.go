@@ -51,7 +51,7 @@ func TestFoldKeepsState(t *testing.T) {
 		mustAppend(t, j, event("1", "bob", 1))
 		var first exposure.Outcome
 		mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-			first = exposure.Tell(events, st, now, exposure.Policy{})
+			first = exposure.Notify(events, st, now, exposure.Policy{})
 			return first
 		})
 		if len(first.Alerts) == 0 || len(first.Open) != 1 {

@@ -218,7 +218,7 @@ func lost(t *testing.T, noSync bool) (broken []string) {
 		give("fold", err, func(j *Journal) bool { alerts, err := j.Latest(10); return len(alerts) == 4 && err == nil })
 		give("done", j.Done("a", Result{Number: 1}), func(j *Journal) bool {
 			_, _, err := j.Take("a", 1)
-			return errors.Is(err, ErrDone)
+			return errors.Is(err, ErrAcked)
 		})
 		give("bury", j.Bury("a", DeadLetter{Number: 2, Cause: "no"}), func(j *Journal) bool {
 			letters, err := j.DeadLetters("a")

@@ -32,8 +32,8 @@ var (
 	ErrReplaced = errors.New("the journal file was deleted or replaced while it was open")
 	// ErrClosed is returned by every method after Close.
 	ErrClosed = errors.New("closed")
-	// ErrDone is returned by Take for an alert that the sink has acked.
-	ErrDone = errors.New("the sink has acked the alert")
+	// ErrAcked is returned by Take for an alert that the sink has acked.
+	ErrAcked = errors.New("the sink has acked the alert")
 	// ErrUnknownSink is returned for a sink that was not registered.
 	ErrUnknownSink = errors.New("sink is not registered")
 )

@@ -190,7 +190,7 @@ func (m *model) alerts() map[string]uint64 {
 // prune removes all that the sinks are done with, as if long after.
 func (m *model) prune() {
 	before := m.alerts()
-	m.took("prune", m.j.Prune(context.Background(), time.Now().AddDate(1, 0, 0)))
+	m.took("prune", m.j.Compact(context.Background(), time.Now().AddDate(1, 0, 0)))
 	after := m.alerts()
 	for id, n := range before {
 		if after[id] != 0 {

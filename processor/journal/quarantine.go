@@ -17,11 +17,11 @@ const (
 	maxQuarantineBytes = 16 << 20 // in the file
 )
 
-// An Aside is a quarantined record: one that names a watched event but could not
+// Quarantined is a record in the quarantine: one that names a watched event but could not
 // be read, or a message that a source no longer offers, kept for an operator to
 // review.
-type Aside struct {
-	ID     string    `json:"id,omitempty"` // of origin, offset and raw; set by Asides
+type Quarantined struct {
+	ID     string    `json:"id,omitempty"` // of origin, offset and raw; set by QuarantineRecords
 	Origin string    `json:"origin"`
 	Offset int64     `json:"offset"`
 	Reason string    `json:"reason"`
@@ -31,10 +31,10 @@ type Aside struct {
 	Time   time.Time `json:"time"`             // when it was quarantined
 }
 
-// KeepAside quarantines records for the retention. It skips those that are in
+// Quarantine quarantines records for the retention. It skips those that are in
 // the quarantine already, and those that would make it more than a thousand, or
 // 16 MiB: it returns how many these were.
-func (j *Journal) KeepAside(ctx context.Context, records []Aside) (left int, err error) {
+func (j *Journal) Quarantine(ctx context.Context, records []Quarantined) (left int, err error) {
 	if err := ctx.Err(); err != nil || len(records) == 0 {
 		return 0, err
 	}
@@ -92,9 +92,9 @@ func quarantine(t table, keys, values [][]byte) (left int, err error) {
 	return left, nil
 }
 
-// Asides returns the quarantined records, in no order.
-func (j *Journal) Asides() ([]Aside, error) {
-	var records []Aside
+// QuarantineRecords returns the quarantined records, in no order.
+func (j *Journal) QuarantineRecords() ([]Quarantined, error) {
+	var records []Quarantined
 	err := j.view(func(tx *tx) (err error) {
 		for k, v := range tx.table(quarantineTable).ascend(&err, nil) {
 			r, err := decodeAside(k, v)
@@ -108,7 +108,7 @@ func (j *Journal) Asides() ([]Aside, error) {
 	return records, err
 }
 
-func decodeAside(key, value []byte) (r Aside, err error) {
+func decodeAside(key, value []byte) (r Quarantined, err error) {
 	if err := json.Unmarshal(value, &r); err != nil || len(key) < asideID/2 {
 		return r, fmt.Errorf("%w: quarantined record %x: %w", ErrDamaged, key, err)
 	}
@@ -119,9 +119,9 @@ func decodeAside(key, value []byte) (r Aside, err error) {
 // asideID is the length of an ID, which is the start of the key.
 const asideID = 32
 
-// DropAsides removes quarantined records, by their IDs, and returns how many
+// DropQuarantined removes quarantined records, by their IDs, and returns how many
 // there were.
-func (j *Journal) DropAsides(ids ...string) (dropped int, err error) {
+func (j *Journal) DropQuarantined(ids ...string) (dropped int, err error) {
 	err = j.commit(change{
 		do: func(tx *tx) (err error) {
 			dropped = 0

@@ -41,7 +41,7 @@ func TestRefold(t *testing.T) {
 	if got := fold(); len(got) > 0 {
 		t.Errorf("folded %v", got)
 	}
-	j.Anew()
+	j.Refold()
 	bad = "2"
 	if got := fold(); !slices.Equal(got, []string{"1", "2"}) {
 		t.Errorf("refolded %v", got)

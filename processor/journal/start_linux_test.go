@@ -59,7 +59,7 @@ func BenchmarkStart(b *testing.B) {
 		}
 		mustAppend(b, j, events...)
 		mustFold(b, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-			return exposure.Tell(events, st, now, exposure.DefaultPolicy())
+			return exposure.Notify(events, st, now, exposure.DefaultPolicy())
 		})
 	}
 	if err := j.Close(); err != nil {

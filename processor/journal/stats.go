@@ -11,11 +11,11 @@ import (
 
 // Stats counts the contents of the journal at a moment.
 type Stats struct {
-	Bytes    int64 // of the file
-	Accounts int   // with a record
-	Unfolded int   // accounts with events that are not folded yet
-	Asides   int   // quarantined records
-	Sinks    map[string]SinkStats
+	Bytes       int64 // of the file
+	Accounts    int   // with a record
+	Unfolded    int   // accounts with events that are not folded yet
+	Quarantined int   // quarantined records
+	Sinks       map[string]SinkStats
 }
 
 // SinkStats tells how far a registered sink has come.
@@ -37,7 +37,7 @@ func (j *Journal) Stats() (Stats, error) {
 	j.mu.Unlock()
 	err := j.view(func(tx *tx) (err error) {
 		s.Bytes = tx.Size()
-		for table, n := range map[string]*int{accountTable: &s.Accounts, dirtyTable: &s.Unfolded, quarantineTable: &s.Asides} {
+		for table, n := range map[string]*int{accountTable: &s.Accounts, dirtyTable: &s.Unfolded, quarantineTable: &s.Quarantined} {
 			if *n, err = tx.count(table); err != nil {
 				return err
 			}

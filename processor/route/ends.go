@@ -38,7 +38,7 @@ func (q *Queue) Close(name string) { q.end(q.lanes[name], 1, false, true) }
 
 func (q *Queue) end(l *lane, n int, known, closed bool) {
 	if known && l.Queue[0].Step != exposure.Attempted {
-		l.Known = Case{Known: true, To: l.decision.To}
+		l.Known = Knowledge{Known: true, To: l.decision.To}
 	}
 	l.sending, l.Closed = false, closed
 	for range n {

@@ -26,8 +26,8 @@ func router() *route.Router {
 func ExampleRouter_Decide() {
 	a := &exposure.Alert{Step: exposure.Opened, Severity: exposure.High, Account: "111122223333"}
 	for _, sink := range []string{"audit", "chat", "pager"} {
-		d := router().Decide(sink, a, route.Case{}, night)
-		fmt.Println(sink, d.Tell, d.Why)
+		d := router().Decide(sink, a, route.Knowledge{}, night)
+		fmt.Println(sink, d.Notify, d.Why)
 	}
 	// Output:
 	// audit true machine sinks get every alert

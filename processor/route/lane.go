@@ -18,9 +18,9 @@ type Pending struct {
 // a lane of its own. The queue is never empty, and its order never changes.
 type Lane struct {
 	Queue          []Pending
-	Known          Case // what the sink knows of the exposure
-	Closed         bool // a person closed the exposure at the channel
-	MaybeDelivered bool // an attempt at the head may have arrived
+	Known          Knowledge // what the sink knows of the exposure
+	Closed         bool      // a person closed the exposure at the channel
+	MaybeDelivered bool      // an attempt at the head may have arrived
 }
 
 // Sink is one sink as far as decisions depend on it.
@@ -78,7 +78,7 @@ func (s *Sink) Next(l *Lane, now time.Time) (Verdict, error) {
 		return Verdict{}, err
 	case a == nil:
 		return Verdict{Verb: Drop, Reason: Handled}, nil
-	case !d.Tell:
+	case !d.Notify:
 		return Verdict{Verb: Drop, Reason: Suppressed, Decision: d, Alert: a}, nil
 	}
 	superseded := s.Human && l.superseded()
@@ -105,7 +105,7 @@ func (s *Sink) decide(l *Lane, p Pending, now time.Time) (*exposure.Alert, Decis
 		return nil, Decision{}, err
 	}
 	if s.Router == nil {
-		return a, Decision{Tell: true}, nil
+		return a, Decision{Notify: true}, nil
 	}
 	return a, s.Router.Decide(s.Name, a, l.Known, now), nil
 }
@@ -117,7 +117,7 @@ func (s *Sink) urgent(l *Lane, now time.Time) (bool, error) {
 		if p.Step == exposure.Resolved && p.Severity != exposure.Critical {
 			continue
 		}
-		if _, d, err := s.decide(l, p, now); err != nil || d.Tell && !d.Until.After(now) {
+		if _, d, err := s.decide(l, p, now); err != nil || d.Notify && !d.Until.After(now) {
 			return err == nil, err
 		}
 	}
@@ -147,7 +147,7 @@ func (l *Lane) superseded() bool {
 // an intruder's work goes on.
 func alwaysDelivered(p Pending) bool {
 	switch p.Step {
-	case exposure.Opened, exposure.Exploited, exposure.Campaign:
+	case exposure.Opened, exposure.Exploited, exposure.StepCampaign:
 		return true
 	case exposure.Updated:
 		return p.Severity == exposure.Critical

@@ -301,7 +301,7 @@ func (q *Queue) charge(a Action, now time.Time) {
 func (q *Queue) drop(l *lane, v Verdict) Action {
 	a := Action{Verb: Drop, Reason: v.Reason, Items: []Item{{Lane: l.name, Pending: l.Queue[0], Decision: v.Decision, Alert: v.Alert, Muted: l.waited}}}
 	if v.Reason == Superseded { // its end has to follow
-		l.Known = Case{Known: true, To: v.Decision.To}
+		l.Known = Knowledge{Known: true, To: v.Decision.To}
 	}
 	q.pop(l)
 	if l.window == nil || len(l.Queue) == 0 {

@@ -53,8 +53,8 @@ func (c *compiledRoute) notifies(sink string) bool {
 	return (len(c.Sinks) == 0 || slices.Contains(c.Sinks, sink)) && !slices.Contains(c.Except, sink)
 }
 
-// Case holds a sink's knowledge of an exposure.
-type Case struct {
+// Knowledge holds a sink's knowledge of an exposure.
+type Knowledge struct {
 	Known bool     // the sink was notified of it
 	To    []string // through these recipients; nil: its own
 	// Orphan reports that a sink that was removed or renamed knows it.
@@ -64,11 +64,11 @@ type Case struct {
 // Decision says how one sink treats an alert.
 type Decision struct {
 	// the sink is notified
-	Tell    bool
-	Until   time.Time // muted until then; zero: not muted
-	To      []string  // recipients; nil: the sink's own
-	Untaken bool      // no route matches the alert, so every sink is notified
-	Why     string    // why it is suppressed or muted, or which route notifies
+	Notify   bool
+	Until    time.Time // muted until then; zero: not muted
+	To       []string  // recipients; nil: the sink's own
+	Unrouted bool      // no route matches the alert, so every sink is notified
+	Why      string    // why it is suppressed or muted, or which route notifies
 }
 
 // Decide reports whether, when and to whom the sink sends a, given what it
@@ -83,12 +83,12 @@ type Decision struct {
 // or would have been, unless the exposure was exploited. If a removed sink knew
 // the exposure, the sinks that would be notified of such an exposure now are
 // notified of its end.
-func (r *Router) Decide(sink string, a *exposure.Alert, c Case, now time.Time) Decision {
+func (r *Router) Decide(sink string, a *exposure.Alert, c Knowledge, now time.Time) Decision {
 	f := r.Facts(a)
 	matched := r.matching(&f)
-	d := Decision{Untaken: len(matched) == 0 && len(r.routes) > 0}
+	d := Decision{Unrouted: len(matched) == 0 && len(r.routes) > 0}
 	if c.Known {
-		d.Tell, d.To, d.Why = true, c.To, "it knows the exposure"
+		d.Notify, d.To, d.Why = true, c.To, "it knows the exposure"
 		if a.Step != exposure.Resolved {
 			r.mute(&d, sink, matched, a, now)
 		}
@@ -102,7 +102,7 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Case, now time.Time) D
 	}
 	kind := r.sinks[sink]
 	if kind == Machine {
-		d.Tell, d.Why = true, "machine sinks get every alert"
+		d.Notify, d.Why = true, "machine sinks get every alert"
 		return d
 	}
 	notifying, why := r.notifying(sink, matched, &f)
@@ -121,11 +121,11 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Case, now time.Time) D
 	if d.Why = why; why != "" {
 		return d
 	}
-	d.Tell = true
+	d.Notify = true
 	switch {
 	case len(notifying) > 0:
 		d.Why = routeName(notifying[0]) + " notifies it"
-	case d.Untaken:
+	case d.Unrouted:
 		d.Why = "no route matches: every sink is notified"
 	}
 	for _, i := range notifying {
@@ -182,7 +182,7 @@ func (r *Router) notifying(sink string, matched []int, f *rule.Facts) (notifying
 func (r *Router) notifyingOpened(sink string, a *exposure.Alert, f rule.Facts) (notifying []int, why string) {
 	f.Step, f.Severity = string(exposure.Opened), string(exposure.High)
 	if a.Users != nil {
-		f.Step = string(exposure.Campaign)
+		f.Step = string(exposure.StepCampaign)
 	}
 	if f.Privileged || f.Campaign {
 		f.Severity = string(exposure.Critical)

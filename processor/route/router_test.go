@@ -75,11 +75,11 @@ func alertOf(step exposure.Step, severity exposure.Severity, reasons ...string) 
 
 // delivered lists the sinks that are notified of an alert, with recipients and
 // the end of mute times.
-func delivered(r *Router, a *exposure.Alert, now time.Time, known map[string]Case) string {
+func delivered(r *Router, a *exposure.Alert, now time.Time, known map[string]Knowledge) string {
 	var all []string
 	for _, sink := range []string{"audit", "chat", "mail", "pager"} {
 		d := r.Decide(sink, a, known[sink], now)
-		if !d.Tell {
+		if !d.Notify {
 			continue
 		}
 		text := sink
@@ -89,7 +89,7 @@ func delivered(r *Router, a *exposure.Alert, now time.Time, known map[string]Cas
 		if !d.Until.IsZero() {
 			text += "@" + d.Until.Format("Mon 15:04")
 		}
-		if d.Untaken {
+		if d.Unrouted {
 			text += "!"
 		}
 		all = append(all, text)
@@ -108,7 +108,7 @@ func TestDecide(t *testing.T) {
 	sandbox.Account = "444455556666"
 	member := alertOf(exposure.Opened, exposure.Critical, "campaign")
 	member.Campaign = "c"
-	campaign := alertOf(exposure.Campaign, exposure.Critical, "campaign")
+	campaign := alertOf(exposure.StepCampaign, exposure.Critical, "campaign")
 	campaign.Users = &exposure.AlertUsers{Count: 3}
 	night := monday.Add(10 * time.Hour) // 22:00
 	const quiet = `[{match: {account_class: production}, sinks: [chat, pager], mute_times: [{hours: "20:00-07:00"}, {days: [sat, sun]}]}, {sinks: [mail]}]`
@@ -118,7 +118,7 @@ func TestDecide(t *testing.T) {
 		routes string
 		alert  *exposure.Alert
 		now    time.Time
-		known  map[string]Case
+		known  map[string]Knowledge
 		want   string
 	}{
 		{name: "no routes: all", alert: opened, want: "audit chat mail pager"},
@@ -152,7 +152,7 @@ func TestDecide(t *testing.T) {
 		{name: "announced", alert: alertOf(exposure.Opened, exposure.High, "expected"), want: "audit"},
 		{name: "announced, asked for", routes: `[{match: {planned_change: true}, sinks: [chat]}]`, alert: alertOf(exposure.Opened, exposure.High, "expected"), want: "audit chat"},
 		{name: "one of a campaign", alert: member, want: "audit"},
-		{name: "one of a campaign, of a case that is known", alert: member, known: map[string]Case{"mail": {Known: true}}, want: "audit mail"},
+		{name: "one of a campaign, of a case that is known", alert: member, known: map[string]Knowledge{"mail": {Known: true}}, want: "audit mail"},
 		{name: "one of a campaign, asked for", routes: `[{match: {campaign: true}, sinks: [mail]}]`, alert: member, want: "audit mail"},
 		{name: "a campaign", alert: campaign, want: "audit chat mail pager"},
 		{name: "an end alone", routes: severe, alert: resolved, want: "audit"},
@@ -160,15 +160,15 @@ func TestDecide(t *testing.T) {
 		{name: "an end alone, below the least", routes: `[{sinks: [chat], min_severity: low}]`, alert: resolved, want: "audit"},
 		{name: "an end alone, exploited", routes: severe, alert: alertOf(exposure.Resolved, exposure.Info, "exploited"), want: "audit chat"},
 		{name: "an end known", routes: `[{sinks: [mail], min_severity: high, except: [chat]}]`, alert: resolved, now: night,
-			known: map[string]Case{"chat": {Known: true}, "pager": {Known: true, To: []string{"old"}}}, want: "audit chat pager(old)"},
+			known: map[string]Knowledge{"chat": {Known: true}, "pager": {Known: true, To: []string{"old"}}}, want: "audit chat pager(old)"},
 		{name: "an end known, in quiet hours", routes: quiet, alert: resolved, now: night,
-			known: map[string]Case{"pager": {Known: true}}, want: "audit chat@Tue 07:00 pager"},
+			known: map[string]Knowledge{"pager": {Known: true}}, want: "audit chat@Tue 07:00 pager"},
 		{name: "the end of a case that a sink knew which is gone", routes: `[{sinks: [pager], min_severity: high, recipients: {pager: [k]}}]`, alert: resolved,
-			known: map[string]Case{"chat": {Orphan: true}, "pager": {Orphan: true}}, want: "audit pager(k)"},
+			known: map[string]Knowledge{"chat": {Orphan: true}, "pager": {Orphan: true}}, want: "audit pager(k)"},
 		{name: "a step of a known case, in quiet hours", routes: quiet, alert: alertOf(exposure.Updated, exposure.Low), now: night,
-			known: map[string]Case{"pager": {Known: true, To: []string{"k"}}}, want: "audit chat@Tue 07:00 pager(k)@Tue 07:00"},
+			known: map[string]Knowledge{"pager": {Known: true, To: []string{"k"}}}, want: "audit chat@Tue 07:00 pager(k)@Tue 07:00"},
 		{name: "a known case, announced later", alert: alertOf(exposure.Updated, exposure.High, "expected"),
-			known: map[string]Case{"pager": {Known: true}}, want: "audit pager"},
+			known: map[string]Knowledge{"pager": {Known: true}}, want: "audit pager"},
 	} {
 		now := tt.now
 		if now.IsZero() {

@@ -62,7 +62,7 @@ func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
 		if head {
 			a.lanes = append(a.lanes, l)
 		}
-		i := item{lane: l, pending: l.queue[l.sending], ref: l.ref, hasRef: l.hasRef, to: it.Decision.To, unrouted: it.Decision.Untaken}
+		i := item{lane: l, pending: l.queue[l.sending], ref: l.ref, hasRef: l.hasRef, to: it.Decision.To, unrouted: it.Decision.Unrouted}
 		i.perhaps = head && (it.MaybeDelivered || i.pending.Number <= w.before)
 		if known, ok := w.cache.take(i.pending.Number); ok && head {
 			i.alert = known.alert
@@ -128,7 +128,7 @@ func (a *attempt) load(w *Worker) error {
 		}
 		if it.alert == nil {
 			alert, ref, err := w.store.Take(w.name, it.pending.Number)
-			if errors.Is(err, journal.ErrDone) {
+			if errors.Is(err, journal.ErrAcked) {
 				cut[it.lane] = true
 				continue
 			}

@@ -40,10 +40,10 @@ func (w *Worker) fetch(now time.Time) error {
 
 // enqueue adds an alert to its lane.
 func (w *Worker) enqueue(p journal.Pending) {
-	l := w.lanes[p.Line]
+	l := w.lanes[p.Lane]
 	if l == nil {
-		l = &lane{name: p.Line, known: route.Case{Known: p.Known, To: p.To, Orphan: p.Orphan}, closed: p.Stopped}
-		w.lanes[p.Line] = l
+		l = &lane{name: p.Lane, known: route.Knowledge{Known: p.Known, To: p.To, Orphan: p.Orphan}, closed: p.ClosedByPerson}
+		w.lanes[p.Lane] = l
 	}
 	if len(l.queue) == 0 {
 		l.attempts, l.first = p.Attempts, p.First
@@ -51,7 +51,7 @@ func (w *Worker) enqueue(p journal.Pending) {
 	l.queue = append(l.queue, p)
 	w.after = p.Number
 	w.known++
-	w.queue.Add(p.Line, route.Pending{Number: p.Number, Step: p.Step, Severity: p.Severity},
+	w.queue.Add(p.Lane, route.Pending{Number: p.Number, Step: p.Step, Severity: p.Severity},
 		route.Lane{Known: l.known, Closed: l.closed, MaybeDelivered: p.Attempts > 0})
 }
 
@@ -86,7 +86,7 @@ func (w *Worker) alert(number uint64) (*processor.Alert, error) {
 		return known.alert, nil
 	}
 	a, ref, err := w.store.Take(w.name, number)
-	if errors.Is(err, journal.ErrDone) {
+	if errors.Is(err, journal.ErrAcked) {
 		return nil, nil
 	}
 	if err != nil {

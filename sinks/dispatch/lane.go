@@ -19,12 +19,12 @@ type lane struct {
 	first    time.Time // attempt at it
 	misread  int       // times that the journal could not read it
 
-	sending    int        // alerts in the attempt that runs
-	ref        string     // what the sink returned last, which the journal may not have yet
-	hasRef     bool       // it did
-	known      route.Case // what the sink knows
-	closed     bool       // a person closed the exposure at the channel
-	unrecorded int        // alerts whose end the journal does not have yet
+	sending    int             // alerts in the attempt that runs
+	ref        string          // what the sink returned last, which the journal may not have yet
+	hasRef     bool            // it did
+	known      route.Knowledge // what the sink knows
+	closed     bool            // a person closed the exposure at the channel
+	unrecorded int             // alerts whose end the journal does not have yet
 }
 
 // unmute starts the time of the alerts over that waited for the end of mute times:
@@ -68,7 +68,7 @@ func (w *Worker) knows(l *lane, to []string, r journal.Result) journal.Result {
 	if l.queue[0].Step == exposure.Attempted {
 		return r
 	}
-	l.known = route.Case{Known: true, To: to}
+	l.known = route.Knowledge{Known: true, To: to}
 	r.To = to
 	return r
 }

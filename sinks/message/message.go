@@ -248,7 +248,7 @@ func regionName(s string) bool {
 // Follows reports whether a step has others before it, as a rule.
 func Follows(step exposure.Step) bool {
 	switch step {
-	case exposure.Opened, exposure.Reduced, exposure.Attempted, exposure.Campaign:
+	case exposure.Opened, exposure.Reduced, exposure.Attempted, exposure.StepCampaign:
 		return false
 	}
 	return true

@@ -121,7 +121,7 @@ func TestTemplateThatFails(t *testing.T) {
 // A campaign is told by whom it hit, not as one of an unknown user.
 func TestOfACampaign(t *testing.T) {
 	a := message.SampleAlert()
-	a.Step, a.User, a.Root = exposure.Campaign, nil, true
+	a.Step, a.User, a.Root = exposure.StepCampaign, nil, true
 	a.Users = &exposure.AlertUsers{Count: 3, Open: 2, Names: []string{"bob", "e\u202eve"}}
 	facts := message.Wording{}.Message(a).Facts
 	if len(facts) == 0 || facts[0] != (message.Fact{Name: "Users", Value: "3, of whom 2 are without MFA: bob, e\ufffdve"}) {

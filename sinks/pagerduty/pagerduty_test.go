@@ -98,7 +98,7 @@ func TestAfterTheEnd(t *testing.T) {
 	story := sinktest.Story("bob")
 	mild, campaign := *story[3], *story[3]
 	mild.Severity = exposure.High
-	campaign.Step, campaign.User, campaign.Severity = exposure.Campaign, nil, exposure.High
+	campaign.Step, campaign.User, campaign.Severity = exposure.StepCampaign, nil, exposure.High
 	campaign.Users = &exposure.AlertUsers{Count: 4, Open: 1, Names: []string{"bob"}}
 	story = append(story, &mild, &campaign)
 	for i, incidents := range map[int]int{0: 2, 1: 1, 2: 2, 3: 2, 5: 1, 6: 2} {

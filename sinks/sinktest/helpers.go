@@ -28,7 +28,7 @@ func CampaignStory() []*processor.Alert {
 	grown := *story[0]
 	grown.ID, grown.Time = story[0].ID+"-grown", story[1].Time
 	begun, escalated, ended := story[0], story[1], story[4]
-	begun.Step, grown.Step = exposure.Campaign, exposure.Campaign
+	begun.Step, grown.Step = exposure.StepCampaign, exposure.StepCampaign
 	begun.Title = "Tester removed MFA from 3 users in 000000000000"
 	grown.Title = "Tester removed MFA from 6 users in 000000000000"
 	escalated.Title = "Still no MFA for 5 of 6 users in 000000000000 after 15m, removed by tester"

@@ -99,7 +99,7 @@ func conformPrinted(text string, of *processor.Alert) (h sinktest.Held) {
 
 func TestCampaign(t *testing.T) {
 	a := message.SampleAlert()
-	a.Step, a.User, a.Root = exposure.Campaign, nil, true
+	a.Step, a.User, a.Root = exposure.StepCampaign, nil, true
 	a.Users = &exposure.AlertUsers{Count: 3, Open: 2, Names: []string{"bob", "e\u202eve"}}
 	if s := subject(a); !strings.Contains(s, "campaign  000000000000  3 users") {
 		t.Errorf("subject %q", s)

@@ -87,7 +87,7 @@ func (f *Source) follow(ctx context.Context, h processor.Handler) error {
 	defer w.close()
 	if f.offsets != nil {
 		var err error
-		if w.kept, err = f.offsets.Bookmarks(f.name); err != nil {
+		if w.kept, err = f.offsets.Offsets(f.name); err != nil {
 			return err
 		}
 	}
@@ -242,7 +242,7 @@ func (w *follower) save(ctx context.Context, last bool) {
 		t.saved = t.offset
 	}
 	w.saved = time.Now()
-	err := w.f.offsets.KeepBookmarks(ctx, w.f.name, keep, w.evicted)
+	err := w.f.offsets.KeepOffsets(ctx, w.f.name, keep, w.evicted)
 	if changed := w.saving.Set(err); err != nil {
 		if changed && ctx.Err() == nil {
 			w.f.log.Warn("offsets of files could not be stored; retrying", "err", err)

@@ -30,13 +30,13 @@ type followShelf struct {
 	marks map[string][]byte
 }
 
-func (s *followShelf) Bookmarks(string) (map[string][]byte, error) {
+func (s *followShelf) Offsets(string) (map[string][]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.marks), nil
 }
 
-func (s *followShelf) KeepBookmarks(_ context.Context, _ string, keep map[string][]byte, evicted []string) error {
+func (s *followShelf) KeepOffsets(_ context.Context, _ string, keep map[string][]byte, evicted []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.marks == nil {
@@ -418,7 +418,7 @@ func TestFollowLosesNothing(t *testing.T) {
 				case 0:
 					_ = os.Rename(name, fmt.Sprintf("%s.%d.log", name, i))
 				case 1:
-					before, _ := shelf.Bookmarks("disk")
+					before, _ := shelf.Offsets("disk")
 					r.end()
 					collect(r)
 					if random.IntN(2) == 0 { // as after a kill: what was to be kept at the end was not

@@ -127,7 +127,7 @@ func (a *attempt) deliver() error {
 	for {
 		known := len(a.failures)
 		a.damage = a.damage[:0]
-		err := a.handle(a.ctx, processor.Delivery{Source: a.name, Parts: a.parts, Damaged: a.damaged})
+		err := a.handle(a.ctx, processor.Delivery{Source: a.name, Parts: a.parts, Unreadable: a.damaged})
 		switch {
 		case err == nil:
 			a.failures = append(a.failures, a.damage...)

@@ -111,7 +111,7 @@ func (r *s3Rig) take(ctx context.Context, d processor.Delivery) error {
 			}
 		}
 		if bytes.HasPrefix(b, []byte("damaged")) {
-			d.Damaged(trail.Unreadable{Origin: part.Origin, Reason: trail.ReasonCorrupt, Err: errors.New("flipped")})
+			d.Unreadable(trail.Unreadable{Origin: part.Origin, Reason: trail.ReasonCorrupt, Err: errors.New("flipped")})
 		}
 		taken[part.Origin.String()] = string(b)
 	}

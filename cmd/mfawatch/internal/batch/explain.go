@@ -108,7 +108,7 @@ func stepOf(s *dryrun.Alert, policy exposure.Policy) step {
 	a := s.Alert
 	t := step{Step: a.Step, At: s.At, Severity: a.Severity, Reasons: a.Reasons, Rule: a.Rule, Title: a.Title}
 	t.Deliveries = s.Outcomes()
-	if (a.Step == exposure.Opened || a.Step == exposure.Campaign) && a.OpenedAt != nil {
+	if (a.Step == exposure.Opened || a.Step == exposure.StepCampaign) && a.OpenedAt != nil {
 		for _, delay := range policy.EscalateAfter {
 			if at := a.OpenedAt.Add(delay); at.After(s.At) {
 				t.Escalate = append(t.Escalate, at)

@@ -31,7 +31,7 @@ func (e *PlannedChange) mistakes(field string) []Mistake {
 }
 
 // compile returns the entry for the policy.
-func (e *PlannedChange) compile(field string) (*exposure.Expected, []Mistake) {
+func (e *PlannedChange) compile(field string) (*exposure.PlannedChange, []Mistake) {
 	match := map[string]any{}
 	for name, value := range map[string]any{"account": e.Account, "user": e.User, "actor": e.Actor} {
 		if value != nil {
@@ -57,7 +57,7 @@ func (e *PlannedChange) compile(field string) (*exposure.Expected, []Mistake) {
 	if len(all) > 0 {
 		return nil, all
 	}
-	return &exposure.Expected{Match: m, From: e.From, Until: e.Until, Approver: e.Approver, Ticket: e.Ticket}, nil
+	return &exposure.PlannedChange{Match: m, From: e.From, Until: e.Until, Approver: e.Approver, Ticket: e.Ticket}, nil
 }
 
 // maxPlannedChangesFile bounds the file of planned changes, in bytes.

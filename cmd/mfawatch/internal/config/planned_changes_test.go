@@ -32,7 +32,7 @@ func TestPlannedChangesFile(t *testing.T) {
 		if c.want == "" {
 			if err != nil {
 				t.Errorf("%q: %v", c.file, err)
-			} else if n := len(got.Policy().Expected); n != 1+strings.Count(c.file, "user:") {
+			} else if n := len(got.Policy().PlannedChanges); n != 1+strings.Count(c.file, "user:") {
 				t.Errorf("%q: %d entries", c.file, n)
 			}
 			continue

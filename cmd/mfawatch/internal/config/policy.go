@@ -167,7 +167,7 @@ func (s *Settings) Policy() exposure.Policy {
 	}
 	for _, e := range slices.Concat(s.PlannedChanges, s.fromFile) {
 		if x, wrong := e.compile("planned_changes"); wrong == nil {
-			p.Expected = append(p.Expected, x)
+			p.PlannedChanges = append(p.PlannedChanges, x)
 		}
 	}
 	return p

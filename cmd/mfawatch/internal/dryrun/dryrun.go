@@ -136,7 +136,7 @@ func runAccount(list []Arrival, p exposure.Policy, until time.Time) []*Alert {
 			events = append(events, list[0].event)
 			list = list[1:]
 		}
-		out := exposure.Tell(events, state, now, p)
+		out := exposure.Notify(events, state, now, p)
 		state = out.State
 		if len(out.Drop) > 0 {
 			gone := make(map[string]bool, len(out.Drop))

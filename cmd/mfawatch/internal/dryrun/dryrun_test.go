@@ -169,7 +169,7 @@ func TestRehearsalIsWhatTheJournalTells(t *testing.T) {
 				list = list[1:]
 			}
 			next, err = j.Fold(t.Context(), now, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-				return exposure.Tell(events, st, now, policy)
+				return exposure.Notify(events, st, now, policy)
 			}, func(f journal.Folded) {
 				for _, a := range f.Alerts {
 					want = append(want, text(now, a))

@@ -38,7 +38,7 @@ func Simulate(all []*Alert, router *route.Router, people map[string]bool, until 
 		if !router.Plain(name) {
 			rules.Router = router
 		}
-		b := simulatedSink{all: all, router: router, plain: rules.Router == nil, queue: route.NewQueue(rules), known: map[string]route.Case{}, pending: map[uint64]bool{}}
+		b := simulatedSink{all: all, router: router, plain: rules.Router == nil, queue: route.NewQueue(rules), known: map[string]route.Knowledge{}, pending: map[uint64]bool{}}
 		for from, to := 0, 0; from < len(all); from = to {
 			now := all[from].At
 			b.run(now)
@@ -63,7 +63,7 @@ type simulatedSink struct {
 	plain   bool // it is sent every alert
 	queue   *route.Queue
 	now     time.Time
-	known   map[string]route.Case // by exposure: what the sink knows
+	known   map[string]route.Knowledge // by exposure: what the sink knows
 	pending map[uint64]bool
 }
 
@@ -98,19 +98,19 @@ func (b *simulatedSink) run(until time.Time) {
 		d := b.delivery(it.Pending.Number)
 		delete(b.pending, it.Pending.Number)
 		if d.Decision = it.Decision; b.plain {
-			d.Decision = b.router.Decide(d.sink, d.alert, route.Case{}, b.now)
+			d.Decision = b.router.Decide(d.sink, d.alert, route.Knowledge{}, b.now)
 		}
 		if action.Verb == route.Send {
 			d.at = b.now
 			b.queue.Done(it.Lane, 1)
 		} else {
-			d.Tell = false
+			d.Notify = false
 		}
 		if action.Reason == route.Superseded {
 			d.Why = superseded
 		}
 		if action.Reason != route.Suppressed && it.Pending.Step != exposure.Attempted {
-			b.known[it.Lane] = route.Case{Known: true, To: it.Decision.To}
+			b.known[it.Lane] = route.Knowledge{Known: true, To: it.Decision.To}
 		}
 	}
 }

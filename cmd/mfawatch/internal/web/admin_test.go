@@ -26,7 +26,7 @@ type manager interface {
 	ListDeadLetters(context.Context, Selection, func(DeadLetter) error) error
 	RetryDeadLetters(context.Context, Selection) (Outcome, error)
 	DropDeadLetters(context.Context, Selection) (Outcome, error)
-	ListQuarantine(context.Context, Selection, func(journal.Aside) error) error
+	ListQuarantine(context.Context, Selection, func(journal.Quarantined) error) error
 	RetryQuarantine(context.Context, Selection) (Outcome, error)
 	DropQuarantine(context.Context, Selection) (Outcome, error)
 }
@@ -171,7 +171,7 @@ func TestAdminQuarantineRetry(t *testing.T) {
 	for way := range managers(t, newJournal(t)) {
 		t.Run(way, func(t *testing.T) {
 			j := newJournal(t)
-			_, err := j.KeepAside(t.Context(), []journal.Aside{
+			_, err := j.Quarantine(t.Context(), []journal.Quarantined{
 				{Origin: "kafka://t/0@7", Reason: "syntax", Err: "too new", Raw: []byte(good)},
 				{Origin: "kafka://t/0@8", Reason: "syntax", Err: "too new", Raw: []byte(strings.Replace(good, "2026-05-01T", "tomorrow", 1))},
 			})
@@ -185,7 +185,7 @@ func TestAdminQuarantineRetry(t *testing.T) {
 					t.Errorf("time %d: %+v, %v, want %+v and one that still cannot be read", i, o, err, want)
 				}
 			}
-			left, err := j.Asides()
+			left, err := j.QuarantineRecords()
 			if err != nil || len(left) != 1 || left[0].Origin != "kafka://t/0@8" {
 				t.Errorf("left %+v, %v", left, err)
 			}
@@ -206,7 +206,7 @@ func TestAdminQuarantineRetry(t *testing.T) {
 // where it does not run.
 func TestAdminQuarantineRetryMessage(t *testing.T) {
 	j := newJournal(t)
-	_, err := j.KeepAside(t.Context(), []journal.Aside{
+	_, err := j.Quarantine(t.Context(), []journal.Quarantined{
 		{Origin: "sqs://trail/1", Reason: "denied", Err: "no", Raw: []byte("mended"), Source: "bucket"},
 		{Origin: "sqs://trail/2", Reason: "denied", Err: "no", Raw: []byte("broken"), Source: "bucket"},
 	})
@@ -233,7 +233,7 @@ func TestAdminQuarantineRetryMessage(t *testing.T) {
 	if err != nil || o.Done != 1 || len(o.Still) != 1 || len(asked) != 2 || !strings.HasPrefix(asked[0], "bucket ") {
 		t.Errorf("%+v, %v, asked %v", o, err, asked)
 	}
-	left, err := j.Asides()
+	left, err := j.QuarantineRecords()
 	if err != nil || len(left) != 1 || string(left[0].Raw) != "broken" {
 		t.Errorf("left %+v, %v", left, err)
 	}

@@ -60,7 +60,7 @@ func (c *Client) DropDeadLetters(ctx context.Context, s Selection) (Outcome, err
 }
 
 // ListQuarantine is Admin.ListQuarantine over HTTP.
-func (c *Client) ListQuarantine(ctx context.Context, s Selection, each func(journal.Aside) error) error {
+func (c *Client) ListQuarantine(ctx context.Context, s Selection, each func(journal.Quarantined) error) error {
 	return list(ctx, c, quarantinePath, s, each)
 }
 

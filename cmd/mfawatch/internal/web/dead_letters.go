@@ -57,7 +57,7 @@ func (a *Admin) ListDeadLetters(ctx context.Context, s Selection, each func(Dead
 
 // RetryDeadLetters requeues the selected dead letters.
 func (a *Admin) RetryDeadLetters(ctx context.Context, s Selection) (Outcome, error) {
-	return a.eachSink(ctx, s, actionRetry, a.journal.RetryDead)
+	return a.eachSink(ctx, s, actionRetry, a.journal.Requeue)
 }
 
 // DropDeadLetters drops the selected dead letters.

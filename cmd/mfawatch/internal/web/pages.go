@@ -191,7 +191,7 @@ func since(t time.Time) string {
 
 // history shows the alerts of an exposure, latest first; nil if none is stored.
 func (p pages) history(id string) (*page, error) {
-	alerts, err := p.Journal().Story(id, pageSteps)
+	alerts, err := p.Journal().ExposureAlerts(id, pageSteps)
 	if err != nil || len(alerts) == 0 {
 		return nil, err
 	}

@@ -12,10 +12,10 @@ import (
 )
 
 // selectRecords returns the selected records, oldest first.
-func (a *Admin) selectRecords(s Selection) ([]journal.Aside, error) {
-	all, err := a.journal.Asides()
-	all = slices.DeleteFunc(all, func(r journal.Aside) bool { return !s.has(r.ID) })
-	slices.SortFunc(all, func(a, b journal.Aside) int {
+func (a *Admin) selectRecords(s Selection) ([]journal.Quarantined, error) {
+	all, err := a.journal.QuarantineRecords()
+	all = slices.DeleteFunc(all, func(r journal.Quarantined) bool { return !s.has(r.ID) })
+	slices.SortFunc(all, func(a, b journal.Quarantined) int {
 		if c := a.Time.Compare(b.Time); c != 0 {
 			return c
 		}
@@ -25,7 +25,7 @@ func (a *Admin) selectRecords(s Selection) ([]journal.Aside, error) {
 }
 
 // ListQuarantine calls each with every selected record, oldest first.
-func (a *Admin) ListQuarantine(_ context.Context, s Selection, each func(journal.Aside) error) error {
+func (a *Admin) ListQuarantine(_ context.Context, s Selection, each func(journal.Quarantined) error) error {
 	all, err := a.selectRecords(s)
 	for _, record := range all {
 		if err == nil {
@@ -42,7 +42,7 @@ func (a *Admin) DropQuarantine(_ context.Context, s Selection) (o Outcome, err e
 		return o, err
 	}
 	ids := idsOf(all)
-	n, err := a.journal.DropAsides(ids...)
+	n, err := a.journal.DropQuarantined(ids...)
 	if err != nil {
 		return o, err
 	}
@@ -50,7 +50,7 @@ func (a *Admin) DropQuarantine(_ context.Context, s Selection) (o Outcome, err e
 	return Outcome{Done: n, Unknown: Missing(s.IDs, ids)}, nil
 }
 
-func idsOf(all []journal.Aside) []string {
+func idsOf(all []journal.Quarantined) []string {
 	ids := make([]string, len(all))
 	for i, r := range all {
 		ids[i] = r.ID
@@ -65,7 +65,7 @@ func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, er
 	if err != nil {
 		return o, err
 	}
-	if a.again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r journal.Aside) bool { return r.Source == "" }) {
+	if a.again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r journal.Quarantined) bool { return r.Source == "" }) {
 		return o, refused{http.StatusConflict, fmt.Sprintf("only source %s can read its quarantined messages, and it does not run: start the service first", all[0].Source)}
 	}
 	scanner := trail.NewScanner()
@@ -92,7 +92,7 @@ func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, er
 		if err != nil {
 			return o, err
 		}
-		n, err := a.journal.DropAsides(r.ID)
+		n, err := a.journal.DropQuarantined(r.ID)
 		if err != nil {
 			return o, err
 		}
@@ -105,11 +105,11 @@ func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, er
 }
 
 // retryMessage has its source read a message again.
-func (a *Admin) retryMessage(ctx context.Context, r journal.Aside) (done bool, err error) {
+func (a *Admin) retryMessage(ctx context.Context, r journal.Quarantined) (done bool, err error) {
 	if a.again == nil || a.again(ctx, r.Source, string(r.Raw)) != nil { // which logs
 		return false, nil
 	}
-	n, err := a.journal.DropAsides(r.ID)
+	n, err := a.journal.DropQuarantined(r.ID)
 	return n > 0, err
 }
 
