@@ -137,7 +137,7 @@ func TestCanaryInWhatChannelsAnswer(t *testing.T) {
 	for i := range gossips {
 		g.next.Store(int64(i))
 		said := c.told(exitFailed, "test-alert", "-c", c.path, "--resolve")
-		if n := strings.Count(said, "NOT told"); n < 5 {
+		if n := strings.Count(said, "NOT delivered"); n < 5 {
 			t.Errorf("answer %d: %d sinks were not told\n%s", i, n, said)
 		}
 	}
@@ -148,7 +148,7 @@ func TestCanaryInWhatChannelsAnswer(t *testing.T) {
 		"nobody there":                          "http://" + freeAddress(t),
 	} {
 		c := newCanaryConfig(t, k, site, strings.TrimPrefix(secure.URL, "https://"), 1)
-		if said := c.told(exitFailed, "test-alert", "-c", c.path); strings.Count(said, "NOT told") < 20 {
+		if said := c.told(exitFailed, "test-alert", "-c", c.path); strings.Count(said, "NOT delivered") < 20 {
 			t.Errorf("%s: %s", what, said)
 		}
 	}

@@ -49,7 +49,7 @@ this process, a trail that tells several stories is published to it, and the
 ordinary pipeline reads it and tells its alerts here and on another topic.`,
 		Args: cobra.NoArgs,
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "end when the trail is told, instead of staying until Ctrl-C")
+	cmd.Flags().BoolVar(&once, "once", false, "end when every alert is delivered, instead of staying until Ctrl-C")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := untilSignal(cmd.Context(), p.stderr)
 		defer stop()

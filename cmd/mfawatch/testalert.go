@@ -125,11 +125,11 @@ func testSink(ctx context.Context, c config.Sink, s config.Deps, alerts []*proce
 		cancel()
 		if err != nil {
 			verdict, _ := sinks.VerdictOf(err)
-			fmt.Fprintf(&lines, "%-8s  NOT told (%s): %s\n", a.Step, verdict, safetext.Clean(err.Error(), 1000))
+			fmt.Fprintf(&lines, "%-8s  NOT delivered (%s): %s\n", a.Step, verdict, safetext.Clean(err.Error(), 1000))
 			return lines.String(), false
 		}
 		ref = newRef
-		fmt.Fprintf(&lines, "%-8s  told in %s%s\n", a.Step, time.Since(began).Round(time.Millisecond), receipt(sink, ref))
+		fmt.Fprintf(&lines, "%-8s  delivered in %s%s\n", a.Step, time.Since(began).Round(time.Millisecond), receipt(sink, ref))
 	}
 	return lines.String(), true
 }

@@ -208,7 +208,7 @@ func checkEnd(t testing.TB, d *testAccount, h History) {
 			t.Errorf("of an exposure of %q, open %v, reduced %v, the last told is %s", x.User, x.Open(), x.Reduced, last.Step)
 		}
 		if x.Exploited != s.Exploited && x.Exploited {
-			t.Errorf("that an exposure of %q was exploited is not told", x.User)
+			t.Errorf("that an exposure of %q was exploited is not notified", x.User)
 		}
 	}
 	slices.Sort(got)

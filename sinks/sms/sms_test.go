@@ -362,7 +362,7 @@ func TestResolved(t *testing.T) {
 		t.Errorf("ref %q and %q, %v, %d texts", ref, again, err, len(p.carrier.on(testNumber)))
 	}
 	if !DefaultConfig().Resolved {
-		t.Error("by default it is not told")
+		t.Error("by default it is not notified")
 	}
 }
 

@@ -117,7 +117,7 @@ func TestNoCommitAfterLost(t *testing.T) {
 	select {
 	case <-stopped:
 	case <-time.After(sourcetest.Patience):
-		t.Fatal("the handler is not told to stop")
+		t.Fatal("the handler is not notified to stop")
 	}
 	<-running // the same delivery again, as nothing was committed
 	if got := c.committed(group, topic, 0); got != 0 {

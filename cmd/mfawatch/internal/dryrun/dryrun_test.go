@@ -222,7 +222,7 @@ func TestRehearsalTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"TOLD (UTC)           SEVERITY  STEP           ACCOUNT       USER   TO            WHY\n",
+		"NOTIFIED (UTC)       SEVERITY  STEP           ACCOUNT       USER   TO            WHY\n",
 		"2026-05-01 08:50:00  critical  escalated (1)  111122223333  erin   alerts, chat  ",
 	} {
 		if !strings.Contains(out.String(), want) {

@@ -80,15 +80,15 @@ func WriteTable(w io.Writer, all []*Alert, colours bool) error {
 			cmp.Or(strings.Join(t.To(), ", "), "nobody"), strings.Join(a.Reasons, ", "),
 		}})
 	}
-	return output.WriteCells(w, []string{"TOLD (UTC)", "SEVERITY", "STEP", "ACCOUNT", "USER", "TO", "WHY"}, lines, 1, colours)
+	return output.WriteCells(w, []string{"NOTIFIED (UTC)", "SEVERITY", "STEP", "ACCOUNT", "USER", "TO", "WHY"}, lines, 1, colours)
 }
 
 // Text returns the outcome in words, for an alert of that time.
 func (t *Outcome) Text(at time.Time) string {
 	if t.At == nil {
-		return t.Sink + " is not told: " + t.Why
+		return t.Sink + " is not notified: " + t.Why
 	}
-	text := t.Sink + " is told at " + t.At.UTC().Format(time.DateTime)
+	text := t.Sink + " is notified at " + t.At.UTC().Format(time.DateTime)
 	if t.At.After(at) {
 		text += ", held back until then"
 	}

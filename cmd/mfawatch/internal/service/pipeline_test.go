@@ -89,7 +89,7 @@ func TestPipelineLeavesAHangingSourceBehind(t *testing.T) {
 		t.Fatal("it does not end")
 	}
 	if !strings.Contains(said.String(), "did not stop within shutdown_timeout") {
-		t.Errorf("it is not told:\n%s", said.String())
+		t.Errorf("it is not notified:\n%s", said.String())
 	}
 	close(hanging.release)
 	<-hanging.ended
