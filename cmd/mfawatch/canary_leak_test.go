@@ -75,7 +75,7 @@ func TestCanaryMistakes(t *testing.T) {
 var secretLine = regexp.MustCompile(`(?m)^( +)(?:([A-Za-z_-]+): |- )(.+)$`)
 
 // mistakes are the ways to get a line of a configuration wrong that has a secret
-// in it. Where the secret stands in the place of a name, of a key or of a file,
+// in it. Where the secret stands instead of a name, of a key or of a file,
 // it is shown: the message cannot name the mistake without it.
 func (k *canaries) mistakes(good string) map[string]string {
 	all := map[string]string{}

@@ -311,7 +311,7 @@ func (p *position) marked(w []byte, q int) {
 }
 
 // close ends the document at w[end], and reports whether that left objects open.
-// What stands in an object that looks like part of a record cannot be proven,
+// Content of an object that looks like part of a record cannot be proven,
 // and is reported.
 func (p *position) close(end int) (open bool) {
 	if open = len(p.stack) > 0; open && p.holder.end >= 0 {

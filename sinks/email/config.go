@@ -20,7 +20,7 @@ type Config struct {
 	Port         int               `koanf:"port"` // default: 587, the submission port; with tls.mode implicit 465
 	Username     string            `koanf:"username"`
 	Password     string            `koanf:"password"`
-	PasswordFile string            `koanf:"password_file"` // in the place of password
+	PasswordFile string            `koanf:"password_file"` // instead of password
 	Auth         string            `koanf:"auth"`          // auto, plain, login, cram-md5, scram-sha-256 or xoauth2 (the password is the token). Default auto: the best of what the server offers
 	From         string            `koanf:"from"`          // an address, or name <address>
 	To           []string          `koanf:"to"`            // likewise; each is told by itself, all are named in the mail

@@ -33,7 +33,7 @@ func newMailpit(t *testing.T) mailpit {
 	t.Helper()
 	address, ca, api := os.Getenv("MFAWATCH_TEST_SMTP"), os.Getenv("MFAWATCH_TEST_SMTP_CA"), os.Getenv("MFAWATCH_TEST_MAILPIT")
 	if address == "" || api == "" {
-		t.Skip("no mail server: run deploy/integration/mail.sh run -- go test ./sinks")
+		t.Skip("no mail server: run deploy/integration/mail.sh run -- go test ./sinks/email")
 	}
 	m := mailpit{t, api, Config{
 		Host: "127.0.0.1", Port: port(address), TLS: TLSConfig{TLSConfig: secret.TLSConfig{CAFile: ca}}, Username: "mfawatch", Password: "letters",

@@ -16,7 +16,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
-// Templates are texts of the operator's own, in the place of ours: Go templates
+// Templates are texts of the operator's own, instead of ours: Go templates
 // (text/template) by the part of the message that they write. Each is given the
 // fields of a Message, and the alert itself as .Alert. Its output is cut to the
 // channel's limit, and escaped as the channel needs it.

@@ -15,13 +15,13 @@ import (
 // keys of its Events API v2. Files that hold a key are read for each attempt.
 type Config struct {
 	RoutingKey     string `koanf:"routing_key"`
-	RoutingKeyFile string `koanf:"routing_key_file"` // in the place of routing_key
+	RoutingKeyFile string `koanf:"routing_key_file"` // instead of routing_key
 	// The service that is told of what is escalated or exploited, beside the
 	// first: PagerDuty does not page the acknowledger of an incident again.
 	EscalationRoutingKey     string            `koanf:"escalation_routing_key"`
 	EscalationRoutingKeyFile string            `koanf:"escalation_routing_key_file"`
 	Region                   string            `koanf:"region"`    // of the account: us or eu; default us
-	URL                      secret.URL        `koanf:"url"`       // in the place of that of the region: of a relay
+	URL                      secret.URL        `koanf:"url"`       // instead of that of the region: of a relay
 	Templates                message.Templates `koanf:"templates"` // summary
 	httpsend.Config          `koanf:",squash"`
 }

@@ -19,7 +19,7 @@ import (
 // A Sink opens an incident for each exposure, raises it, and resolves it.
 type Sink struct {
 	config     Config
-	recipients []string // keys in the place of the configuration's; nil: those
+	recipients []string // keys instead of the configuration's; nil: those
 	words      message.Wording
 	texts      message.Texts
 	http       *httpsend.Client

@@ -18,11 +18,11 @@ import (
 // thread. Files that hold a secret are read for each attempt.
 type Config struct {
 	Token           string            `koanf:"token"`      // of the app's bot: xoxb-…
-	TokenFile       string            `koanf:"token_file"` // in the place of token
+	TokenFile       string            `koanf:"token_file"` // instead of token
 	Channel         string            `koanf:"channel"`    // its ID, such as C0123456789, or its name
 	APIURL          string            `koanf:"api_url"`    // default https://slack.com/api/
-	URL             secret.URL        `koanf:"url"`        // of an incoming webhook, in the place of token and channel
-	URLFile         string            `koanf:"url_file"`   // in the place of url
+	URL             secret.URL        `koanf:"url"`        // of an incoming webhook, instead of token and channel
+	URLFile         string            `koanf:"url_file"`   // instead of url
 	Templates       message.Templates `koanf:"templates"`  // title and text
 	httpsend.Config `koanf:",squash"`
 }

@@ -17,7 +17,7 @@ import (
 // step answered in its thread.
 type Sink struct {
 	config     Config
-	recipients []string // channels in the place of the configuration's; nil: that
+	recipients []string // channels instead of the configuration's; nil: that
 	words      message.Wording
 	texts      message.Texts
 	http       *httpsend.Client

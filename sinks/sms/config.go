@@ -33,7 +33,7 @@ type Config struct {
 	// Of twilio alone.
 	AccountSID      string `koanf:"account_sid"`
 	AuthToken       string `koanf:"auth_token"`
-	AuthTokenFile   string `koanf:"auth_token_file"` // in the place of auth_token
+	AuthTokenFile   string `koanf:"auth_token_file"` // instead of auth_token
 	APIKey          string `koanf:"api_key"`         // SID of an API key (SK…); the token is then its secret
 	URL             string `koanf:"url"`             // default https://api.twilio.com
 	httpsend.Config `koanf:",squash"`

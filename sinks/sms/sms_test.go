@@ -322,7 +322,7 @@ func TestRequests(t *testing.T) {
 	}
 }
 
-// An API key in the place of the account's token, read from a file each time.
+// An API key instead of the account's token, read from a file each time.
 func TestTwilioKey(t *testing.T) {
 	const key = "SK0123456789abcdef0123456789abcdef"
 	var seen []string

@@ -20,7 +20,7 @@ import (
 // may change under its name.
 type Config struct {
 	URL     secret.URL `koanf:"url"`
-	URLFile string     `koanf:"url_file"` // in the place of url
+	URLFile string     `koanf:"url_file"` // instead of url
 	// Secrets sign the alert as Standard Webhooks has it, each as it is written
 	// there: whsec_ and the base64 of 24 to 64 bytes. There is one signature for
 	// each, so that a receiver may move from one to the next. None: not signed.
