@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,7 +25,8 @@ type disk struct {
 	dir   string
 	files map[uint64][]byte // by inode
 	names map[string]uint64
-	kept  []disk // as of each fsync
+	kept  []disk        // as of each fsync
+	syncs *atomic.Int64 // length of kept, for the goroutine that is watched
 }
 
 // synced takes over what an fsync of the descriptor makes durable.
@@ -54,6 +56,7 @@ func (d *disk) synced(fd int) error {
 		return err
 	}
 	d.kept = append(d.kept, disk{files: maps.Clone(d.files), names: maps.Clone(d.names)})
+	d.syncs.Add(1)
 	return nil
 }
 
@@ -153,7 +156,7 @@ func onDisk(t *testing.T, f func(dir string, d *disk) error) *disk {
 	if seccompCall == 0 {
 		t.Skipf("the numbers of system calls of %s are not known to this test", runtime.GOARCH)
 	}
-	d := &disk{dir: t.TempDir(), files: map[uint64][]byte{}}
+	d := &disk{dir: t.TempDir(), files: map[uint64][]byte{}, syncs: new(atomic.Int64)}
 	listeners, unwatched, ended, followed := make(chan int), make(chan error, 1), make(chan error, 1), make(chan error, 1)
 	go func() { // its thread ends with it
 		listener, err := watch()
@@ -200,7 +203,7 @@ func lost(t *testing.T, noSync bool) (broken []string) {
 			if err != nil {
 				t.Errorf("%s: %v", what, err)
 			}
-			promises = append(promises, promise{what, kept, len(d.kept)})
+			promises = append(promises, promise{what, kept, int(d.syncs.Load())})
 		}
 		give("register", j.Register("a"), func(j *Journal) bool {
 			names, err := j.Sinks()
