@@ -25,10 +25,13 @@ const (
 	Resolved     Step = "resolved"
 	Attempted    Step = "attempted"
 	StepCampaign Step = "campaign" // one actor hit several users, who are alerted together
+	Suspect      Step = "suspect"  // a device came back, but an intruder may hold it (J1)
+	Enrolled     Step = "enrolled" // another identity enabled a device for a user without an exposure (J3)
+	Failed       Step = "failed"   // a call that failed for another reason than a refusal (J18)
 )
 
 // Steps lists the steps in the order in which an exposure may take them.
-var Steps = []Step{Attempted, Opened, Reduced, Updated, Exploited, StepCampaign, Escalated, Resolved}
+var Steps = []Step{Failed, Attempted, Enrolled, Opened, Reduced, Updated, Exploited, StepCampaign, Escalated, Suspect, Resolved}
 
 // Severity is how urgent a step is.
 type Severity string
@@ -70,16 +73,18 @@ type Alert struct {
 	Actor       AlertActor          `json:"actor"`
 	Device      AlertDevice         `json:"device"`
 	Event       AlertEvent          `json:"event"`
-	Escalation  *int                `json:"escalation"`         // escalated: the number of the passed delay, from 1; else nil
-	Attempts    *AlertAttempts      `json:"attempts"`           // attempted: number and error codes of the calls; else nil
-	Attack      []string            `json:"attack"`             // MITRE ATT&CK technique IDs
-	Path        string              `json:"path,omitempty"`     // the user's path within IAM, where a record showed one: /admins/
-	Rule        string              `json:"rule,omitempty"`     // the reason of the severity rule that set the severity
-	Campaign    string              `json:"campaign,omitempty"` // the campaign whose alerts notify people in place of this one
-	Users       *AlertUsers         `json:"users,omitempty"`    // a campaign's own steps: the users hit; else nil
-	Expected    *AlertPlannedChange `json:"expected,omitempty"` // the planned change, with the reason expected or overdue; else nil
-	Test        bool                `json:"test,omitempty"`     // a test of the channels, about no user
-	Record      json.RawMessage     `json:"record"`             // the raw record of the step's event; null if there is none
+	Escalation  *int                `json:"escalation"`            // escalated: the number of the passed delay, from 1; else nil
+	Attempts    *AlertAttempts      `json:"attempts"`              // attempted: number and error codes of the calls; else nil
+	Attack      []string            `json:"attack"`                // MITRE ATT&CK technique IDs
+	Path        string              `json:"path,omitempty"`        // the user's path within IAM, where a record showed one: /admins/
+	Rule        string              `json:"rule,omitempty"`        // the reason of the severity rule that set the severity
+	Campaign    string              `json:"campaign,omitempty"`    // the campaign whose alerts notify people in place of this one
+	Users       *AlertUsers         `json:"users,omitempty"`       // a campaign's own steps: the users hit; else nil
+	Expected    *AlertPlannedChange `json:"expected,omitempty"`    // the planned change, with the reason expected or overdue; else nil
+	LeftBehind  []AlertLeftBehind   `json:"left_behind,omitempty"` // suspect: credentials and rights given while exposed that still stand, in order of time (J13)
+	Checks      []string            `json:"checks,omitempty"`      // suspect: what to check, in order
+	Test        bool                `json:"test,omitempty"`        // a test of the channels, about no user
+	Record      json.RawMessage     `json:"record"`                // the raw record of the step's event; null if there is none
 }
 
 // AlertActor is the actor of a step. Callers of AWS choose its texts.
@@ -92,6 +97,14 @@ type AlertActor struct {
 	AccessKeyID string `json:"access_key_id"`
 	SourceIP    string `json:"source_ip"`
 	UserAgent   string `json:"user_agent"`
+}
+
+// AlertLeftBehind is a credential or right that was given while the user was
+// exposed and was not taken back.
+type AlertLeftBehind struct {
+	Kind string    `json:"kind"` // access_key, password, policy, group, …
+	ID   string    `json:"id"`   // of the key, or the name of the policy or group; "" for a password
+	Time time.Time `json:"time"`
 }
 
 // AlertDevice is the device of a step.

@@ -15,11 +15,13 @@ const (
 	Replaced    = "replaced"     // it was alerted as opened, and another device turned out to be active (R19)
 	MFASeen     = "mfa_seen"     // a sign-in proved a device (R27)
 	UserDeleted = "user_deleted" // the user was deleted (R23)
+	Proved      = "proved"       // a suspect exposure: a sign-in from a known address proved a device (J2)
+	Closed      = "closed"       // a person closed it (J2)
 	Ended       = "ended"        // of a campaign: the last of its exposures ended
 )
 
 // Resolutions lists the resolutions of an exposure.
-var Resolutions = []string{Enabled, Replaced, MFASeen, UserDeleted}
+var Resolutions = []string{Enabled, Replaced, MFASeen, UserDeleted, Proved, Closed}
 
 // The protections: what still protects the user.
 const (

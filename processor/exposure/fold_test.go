@@ -337,7 +337,7 @@ func TestReasons(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", c.events, got, c.want)
 		}
 	}
-	if len(ReasonWords) != len(phrases) || reasons(1<<(len(ReasonWords)-1)) != overdue {
+	if len(ReasonWords) != len(phrases) || reasons(1<<(len(ReasonWords)-1)) != prelude {
 		t.Error("words, phrases and bits differ in number")
 	}
 }

@@ -157,12 +157,20 @@ const (
 	ReasonExpected      = "expected"       // a planned change
 	ReasonUnknownTarget = "unknown_target" // the record does not name the target
 	ReasonOverdue       = "overdue"        // a planned change, and still open after its time
+
+	ReasonForeignDevice   = "foreign_device"   // another identity enabled the device (J1)
+	ReasonLeftBehind      = "left_behind"      // credentials or rights given meanwhile still stand (J13)
+	ReasonFamiliarAddress = "familiar_address" // the sign-in came from an address known for the user (J4)
+	ReasonRemovalNotSeen  = "removal_not_seen" // no record shows the removal (J7)
+	ReasonGuessing        = "guessing"         // many failed codes or sign-ins (J8, J18)
+	ReasonPrelude         = "prelude"          // credentials or rights changed shortly before (J6)
 )
 
 // ReasonWords lists the reasons in order.
 var ReasonWords = []string{ReasonRoot, ReasonPrivileged, ReasonOtherActor, ReasonAssumedRoot, ReasonNoMFASession,
 	ReasonMFAUnknown, ReasonLongTermKey, ReasonLastDevice, ReasonOtherDevice, ReasonExploited, ReasonChanged, ReasonLate,
-	ReasonOffboarding, ReasonCampaign, ReasonExpected, ReasonUnknownTarget, ReasonOverdue}
+	ReasonOffboarding, ReasonCampaign, ReasonExpected, ReasonUnknownTarget, ReasonOverdue,
+	ReasonForeignDevice, ReasonLeftBehind, ReasonFamiliarAddress, ReasonRemovalNotSeen, ReasonGuessing, ReasonPrelude}
 
 // reasons is a set of them: bit i is ReasonWords[i].
 type reasons uint32
@@ -185,6 +193,12 @@ const (
 	planned
 	unknownTarget
 	overdue
+	foreignDevice
+	leftBehind
+	familiarAddress
+	removalNotSeen
+	guessing
+	prelude
 )
 
 // words returns the set as an alert lists it, never nil.

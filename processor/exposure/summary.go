@@ -233,6 +233,8 @@ func (x *Exposure) explainSeverity(m *Moment) string {
 // no severity.
 var phrases = [...]string{
 	0: "this is the root user", 1: "the user is privileged", 13: "several users were hit", 16: "",
+	17: "somebody else enabled the device", 18: "credentials or rights given meanwhile still stand", 19: "the address of the sign-in is known for the user",
+	20: "no record shows the removal", 21: "many sign-ins or codes failed", 22: "credentials or rights changed shortly before",
 }
 
 // byRule is the explanation where a severity rule applied.
