@@ -40,17 +40,38 @@ func (s *Scanner) inflateBytes(b []byte, f format) {
 		s.archive(b)
 		return
 	}
-	if limit := min(wholeInflated, s.budget); f != zstandard && len(b) <= wholeObject && saidSize(b, f) <= limit {
-		var err error
-		if z.doc, err = z.decoder.Append(z.doc[:0], b, f.inflates(), int(limit)); err == nil {
-			s.budget -= int64(len(z.doc))
-			s.inflatedDocument(z.doc)
+	limit := min(wholeInflated, s.budget)
+	if f != zstandard && len(b) <= wholeObject && saidSize(b, f) <= limit {
+		if s.inflateWhole(b, f, int(limit)) {
 			return
 		}
+	} else if z.memory.Reset(b); s.skimReader(&z.memory, f) {
+		return
 	}
 	z.memory.Reset(b)
 	_ = s.inflate(&z.memory, f) // reports its error
 	z.memory.Reset(nil)
+}
+
+// inflateWhole scans the document that b inflates to, unless it is longer than limit
+// or damaged.
+func (s *Scanner) inflateWhole(b []byte, f format, limit int) bool {
+	z := &s.inflater
+	z.decoder.Reset(z.doc[:0], b, f.inflates(), limit)
+	var err error
+	var done bool
+	z.doc, done, err = s.skim(&z.decoder)
+	for err == nil {
+		z.doc, _, err = z.decoder.Step()
+	}
+	if !errors.Is(err, io.EOF) {
+		return false
+	}
+	if !done {
+		s.budget -= int64(len(z.doc))
+		s.inflatedDocument(z.doc)
+	}
+	return true
 }
 
 // saidSize returns the size of the document by its last gzip member, which may

@@ -48,6 +48,8 @@ type Scanner struct {
 	inString  int64 // names inside strings
 	decoded   int64 // records that base64 hid
 	own       bool  // the document begins as CloudTrail's own
+	skimming  bool  // the document is only swept; see skim
+	met       bool  // that met a name which may be a watched one
 	damaged   bool  // the stream's end is unreadable; the inflater reports it
 	cut       bool  // the document's end is unreadable, which has been reported
 }
@@ -111,8 +113,13 @@ func (s *Scanner) read() (b []byte, whole bool) {
 
 // object scans an object that begins with b and goes on in the input.
 func (s *Scanner) object(b []byte) {
-	s.input.again = b
-	if f := compression(b); f != plain {
+	f := compression(b)
+	s.input.again, s.input.kept = b, b
+	if s.skimReader(&s.input, f) {
+		return
+	}
+	s.input.again, s.input.kept = s.input.kept, nil
+	if f != plain {
 		_ = s.inflate(&s.input, f) // reports its error
 	} else {
 		_ = s.stream(&s.input) // Scan returns the input's own error
@@ -142,8 +149,10 @@ func (s *Scanner) count() {
 type source struct {
 	r     io.Reader
 	again []byte // to be read once more, before r
+	kept  []byte // unless nil: all that was read
 	n     int64
-	err   error
+	end   error // of r
+	err   error // the same, other than io.EOF
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -152,9 +161,15 @@ func (s *source) Read(p []byte) (int, error) {
 		s.again = s.again[n:]
 		return n, nil
 	}
+	if s.end != nil {
+		return 0, s.end
+	}
 	n, err := s.r.Read(p)
 	s.n += int64(n)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if s.kept != nil {
+		s.kept = append(s.kept, p[:n]...)
+	}
+	if s.end = err; err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}
 	return n, err
