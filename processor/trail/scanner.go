@@ -46,8 +46,11 @@ type Scanner struct {
 	records   int64 // in the documents before this one
 	plain     int64 // in this one: names at the surface
 	inString  int64 // names inside strings
+	escapes   int   // backslashes before their quotes
 	decoded   int64 // records that base64 hid
-	own       bool  // the document begins as CloudTrail's own
+	own       bool  // the document begins as CloudTrail's own; no mapped record was met
+	looked    int64 // up to here mapped records have been looked for in it
+	far       bool  // the last name in it is far apart; see farApart
 	skimming  bool  // the document is only swept; see skim
 	met       bool  // that met a name which may be a watched one
 	damaged   bool  // the stream's end is unreadable; the inflater reports it
@@ -71,6 +74,7 @@ func (s *Scanner) restart() { s.base = 0; s.forget() }
 // forget drops the state of a document.
 func (s *Scanner) forget() {
 	s.unescaped, s.overlong, s.cut = 0, -1, false
+	s.looked, s.far = s.base, false
 	s.walk.reset()
 	s.hidden.reset()
 }
@@ -208,8 +212,9 @@ func (s *Scanner) inflatedDocument(b []byte) {
 // whole sweeps one JSON document.
 func (s *Scanner) whole(w []byte) {
 	seen := s.plain
+	s.own = beginsAsOwn(w)
 	s.sweep(w, 0, true)
-	if coded := s.plain == seen; coded || !beginsAsOwn(w) {
+	if coded := s.plain == seen; coded || !s.own {
 		s.decode(w, 0, true, coded)
 	}
 	s.finish(w, headOf(w))

@@ -42,14 +42,15 @@ func (s *Scanner) skim(z stepper) (w []byte, done bool, err error) {
 			break
 		}
 		if size == 0 {
-			if !beginsAsOwn(w) || isLines(w) {
+			if s.own = beginsAsOwn(w); !s.own || isLines(w) {
 				break
 			}
 			h = headOf(w)
 		}
 		size += int64(len(w) - fresh)
+		s.base = size - int64(len(w))
 		left = len(w) - s.sweep(w, fresh-left, final)
-		if s.met || left > most || size > s.budget || len(s.input.kept) > maxKept {
+		if s.met || !s.own || left > most || size > s.budget || len(s.input.kept) > maxKept {
 			break
 		}
 		done = final && s.plain > 0 && h.fits(w[:spaceBefore(w, len(w))])

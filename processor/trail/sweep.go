@@ -52,6 +52,9 @@ func (s *Scanner) sweep(w []byte, from int, final bool) int {
 		lo = max(lo, hi)
 		from = lo
 	}
+	if s.own {
+		s.passed(w, max(from, limit), false)
+	}
 	return max(from, limit)
 }
 
@@ -141,6 +144,9 @@ func (s *Scanner) keyed(w []byte, q, after int, final bool) (next int, more bool
 	}
 	if bytes.IndexByte(name, ':') < 0 { // ObjectCreated:Put, aws:kinesis:record: not CloudTrail's (R39)
 		s.plain++
+		if s.own {
+			s.passed(w, after, true)
+		}
 	}
 	return end, false
 }
