@@ -137,7 +137,7 @@ func (s *Scanner) base64(b []byte) (doc []byte, ok bool) {
 	if s.text, err = base64.RawStdEncoding.AppendDecode(s.text[:0], bytes.TrimRight(b, "=")); err != nil {
 		return nil, false
 	}
-	if compression(s.text) == gzipped {
+	if compression(s.text) == FormGzip {
 		return s.text, true
 	}
 	i, end := skipSpace(s.text, 1), spaceBefore(s.text, len(s.text))

@@ -68,7 +68,7 @@ func BenchmarkRatio(b *testing.B) {
 		objects, _ := objects(size)
 		bare := func() {
 			for _, o := range objects {
-				if len(o) <= wholeObject && saidSize(o, gzipped) <= wholeInflated {
+				if len(o) <= wholeObject && saidSize(o, FormGzip) <= wholeInflated {
 					out, _ = decoder.Append(out[:0], o, inflate.Gzip, wholeInflated)
 					continue
 				}

@@ -108,7 +108,7 @@ func (s *Scanner) read() (b []byte, whole bool) {
 		if err != nil {
 			return s.in[:n], s.input.err == nil
 		}
-		if n >= wholeObject || compression(s.in) == plain {
+		if n >= wholeObject || compression(s.in) == FormUnknown {
 			return s.in[:n], false
 		}
 		s.in = append(s.in, make([]byte, len(s.in))...)
@@ -123,7 +123,7 @@ func (s *Scanner) object(b []byte) {
 		return
 	}
 	s.input.again, s.input.kept = s.input.kept, nil
-	if f != plain {
+	if f != FormUnknown {
 		_ = s.inflate(&s.input, f) // reports its error
 	} else {
 		_ = s.stream(&s.input) // Scan returns the input's own error
@@ -182,7 +182,7 @@ func (s *source) Read(p []byte) (int, error) {
 // document scans b, which is all there is of it: plain, compressed or base64.
 func (s *Scanner) document(b []byte) {
 	s.restart()
-	if f := compression(b); f != plain {
+	if f := compression(b); f != FormUnknown {
 		s.inflateBytes(b, f)
 		return
 	}

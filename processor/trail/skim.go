@@ -14,8 +14,8 @@ type stepper interface {
 }
 
 // skimReader skims what r inflates to.
-func (s *Scanner) skimReader(r io.Reader, f format) (done bool) {
-	if f != gzipped && f != zlibbed {
+func (s *Scanner) skimReader(r io.Reader, f Form) (done bool) {
+	if f != FormGzip && f != FormZlib {
 		return false
 	}
 	z := &s.inflater.reader
