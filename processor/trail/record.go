@@ -3,6 +3,7 @@ package trail
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -14,18 +15,31 @@ var (
 	errSource    = errors.New("the record's eventSource is not a string")
 )
 
+// watchedNames are the names of records that may matter.
+var watchedNames = [...]string{
+	DeactivateMFADevice, EnableMFADevice, ResyncMFADevice, CreateVirtualMFADevice, DeleteVirtualMFADevice,
+	CreateUser, UpdateUser, DeleteUser,
+	CreateLoginProfile, UpdateLoginProfile, DeleteLoginProfile,
+	CreateAccessKey, UpdateAccessKey, DeleteAccessKey,
+	AttachUserPolicy, PutUserPolicy, AddUserToGroup,
+	ConsoleLogin, CheckMfa,
+}
+
+// outlines are those of the watched names, which few others share.
+var outlines = func() (is [256]bool) {
+	for _, name := range watchedNames {
+		is[outline([]byte(name))] = true
+	}
+	return is
+}()
+
+func outline(name []byte) uint8 {
+	return name[0]<<3 ^ name[len(name)-1] ^ uint8(len(name))<<2
+}
+
 // watched reports whether a record of this name may matter.
 func watched(name []byte) bool {
-	switch string(name) {
-	case DeactivateMFADevice, EnableMFADevice, ResyncMFADevice, CreateVirtualMFADevice, DeleteVirtualMFADevice,
-		CreateUser, UpdateUser, DeleteUser,
-		CreateLoginProfile, UpdateLoginProfile, DeleteLoginProfile,
-		CreateAccessKey, UpdateAccessKey, DeleteAccessKey,
-		AttachUserPolicy, PutUserPolicy, AddUserToGroup,
-		ConsoleLogin, CheckMfa:
-		return true
-	}
-	return false
+	return len(name) > 0 && outlines[outline(name)] && slices.Contains(watchedNames[:], string(name))
 }
 
 // A record is a CloudTrail record as it lies in the window: the members of its
