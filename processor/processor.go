@@ -77,6 +77,13 @@ func newProcessor(j store, o Options) *Processor {
 	return p
 }
 
+// AddSource shows the series of a source from now on, at zero: a source that never
+// delivers is missed only if it is known. Handle adds the others.
+func (p *Processor) AddSource(name string) { p.metrics.source(name) }
+
+// RemoveSource deletes the series of a source that has stopped.
+func (p *Processor) RemoveSource(name string) { p.metrics.forget(name) }
+
 // SetPolicy replaces the policy. It applies to every later fold, and to the open
 // exposures immediately.
 func (p *Processor) SetPolicy(policy exposure.Policy) {

@@ -28,11 +28,14 @@ type adminClient interface {
 }
 
 // adminFlags select the service or its journal.
-type adminFlags struct{ config, journal, address string }
+type adminFlags struct {
+	config           *[]string
+	journal, address string
+}
 
 func (f *adminFlags) add(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&f.config, "config", "c", "", "the configuration of the service, a YAML `FILE`")
+	f.config = config.AddConfig(flags)
 	flags.StringVar(&f.journal, "journal", "", "the journal of a stopped service, a `FILE`")
 	flags.StringVar(&f.address, "address", "", "`HOST:PORT` of a running service (its http.address)")
 }
@@ -44,8 +47,8 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 		return dial(f.address)
 	}
 	path, address := f.journal, ""
-	if f.config != "" {
-		c, err := config.LoadFile(f.config, p.environ, nil)
+	if len(*f.config) > 0 || path == "" && len(p.defaultConfig()) > 0 {
+		c, err := p.loadConfig(*f.config, nil)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -32,16 +32,16 @@ Paths are as for scan.`,
 			return nil
 		},
 	}
-	path := config.AddFlags(cmd.Flags())
+	paths := config.AddConfig(cmd.Flags())
 	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT` of the output: text, or json for one record a line")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if wrong := config.OneOf("--format", format, "text", "json"); wrong != nil {
 			return config.Refuse("explain", wrong...)
 		}
 		c := &config.Config{Settings: config.Defaults()}
-		if *path != "" {
+		if len(*paths) > 0 {
 			var err error
-			if c, err = p.loadConfig(*path, cmd.Flags()); err != nil {
+			if c, err = p.loadConfig(*paths, cmd.Flags()); err != nil {
 				return err
 			}
 		}

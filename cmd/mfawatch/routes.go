@@ -19,7 +19,7 @@ import (
 
 func (p *program) routesCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "routes -c FILE",
+		Use:   "routes [-c FILE]",
 		Short: "Show which sinks get which alerts, and which routes have no effect",
 		Long: `Show which sinks get which alerts by the routes of a configuration, in their order,
 recipients only by their number. Exit code 1 if a route or a severity rule can never
@@ -27,9 +27,9 @@ match, a route never alerts a sink, or no route alerts a human sink: each is nam
 		Example: `  mfawatch routes -c mfawatch.yaml`,
 		Args:    cobra.NoArgs,
 	}
-	path := config.AddFlags(cmd.Flags())
+	paths := config.AddConfig(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := p.loadConfig(*path, cmd.Flags())
+		c, err := p.loadConfig(*paths, cmd.Flags())
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -213,7 +214,7 @@ func (j *Journal) view(f func(tx *tx) error) error {
 func guard(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+			err = fmt.Errorf("%w: %s", ErrDamaged, strings.TrimPrefix(fmt.Sprint(r), "panic: "))
 		}
 	}()
 	return f()

@@ -70,6 +70,7 @@ type Item struct {
 	Decision Decision
 	Alert    *exposure.Alert // nil if it was not decided on by itself
 	Muted    bool            // it waited for the end of mute times, which is no delay of the sink
+	Held     time.Time       // the end of the group window that it waited for, which is none either; zero: none
 	// MaybeDelivered reports that an attempt at it may have arrived.
 	MaybeDelivered bool
 }

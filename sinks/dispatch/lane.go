@@ -36,6 +36,14 @@ func (l *lane) unmute(now time.Time) {
 	l.first = time.Time{}
 }
 
+// hold starts the time of the next alert over at the end of the group window that
+// it waited for: only what comes after it is a delay of the sink.
+func (l *lane) hold(until time.Time) {
+	if next := &l.queue[l.sending]; l.attempts == 0 && next.Since.Before(until) {
+		next.Since = until
+	}
+}
+
 // pop removes the head of the lane.
 func (w *Worker) pop(l *lane) {
 	l.queue = l.queue[1:]

@@ -21,6 +21,7 @@ import (
 type sourceKind[C Entry] struct {
 	config func() C // the defaults; nil: the zero value
 	build  func(c C, name string, d Deps) (sources.Source, error)
+	listen func(C) string // the address that it listens on; nil: none
 }
 
 // A sourceEntry is the configuration of one source. Two of the same content are
@@ -43,6 +44,14 @@ func (e *sourceEntry[C]) Validate() error { return e.Config.Validate() }
 
 func (e *sourceEntry[C]) Build(name string, d Deps) (sources.Source, error) {
 	return e.kind.build(e.Config, name, d)
+}
+
+// listens returns the address that the source listens on, "" for none.
+func (e *sourceEntry[C]) listens() string {
+	if e.kind.listen == nil {
+		return ""
+	}
+	return e.kind.listen(e.Config)
 }
 
 // source returns the options that every source is built with.

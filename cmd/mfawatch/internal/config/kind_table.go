@@ -43,6 +43,7 @@ var SourceKinds = map[string]func() Source{
 	}).new,
 	"http": (&sourceKind[httpin.Config]{
 		config: httpin.DefaultConfig,
+		listen: func(c httpin.Config) string { return c.Address },
 		build: func(c httpin.Config, name string, d Deps) (sources.Source, error) {
 			return httpin.New(name, c, d.source())
 		},

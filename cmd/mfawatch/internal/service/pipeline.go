@@ -104,6 +104,7 @@ func (p *Pipeline) newSource(name string, c *config.Config) (*supervised, error)
 	if err != nil {
 		return nil, fmt.Errorf("sources.%s: %w", name, err)
 	}
+	p.folding.processor.AddSource(name)
 	return newSupervised(name, source, p.log, p.metrics), nil
 }
 

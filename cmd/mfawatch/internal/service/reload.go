@@ -95,6 +95,7 @@ func (p *Pipeline) apply(next *config.Config) (c config.Changes, err error) {
 		if sources[s.name] == nil {
 			c.Stopped = append(c.Stopped, "source "+s.name)
 			p.metrics.forgetSource(s.name)
+			p.folding.processor.RemoveSource(s.name)
 		}
 	}
 	p.folding.processor.SetPolicy(next.Policy())

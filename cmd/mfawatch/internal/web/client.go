@@ -16,6 +16,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 // The paths of the admin API.
@@ -101,7 +102,7 @@ func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.R
 		defer response.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
 		if reason := line(string(text)); response.StatusCode != http.StatusNotFound || strings.HasPrefix(reason, "no ") {
-			return nil, errors.New(config.Clean(reason))
+			return nil, errors.New(safetext.Clean(reason, 1<<10))
 		}
 		return nil, fmt.Errorf("no mfawatch with this API listens at %s", c.address)
 	}
