@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/aws"
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
@@ -52,16 +53,17 @@ func (d Deps) source() sources.Options {
 
 // A sinkKind is one type of sink, configured by a C.
 type sinkKind[C Entry] struct {
-	config      func() C      // the defaults; nil: the zero value
-	reader      route.Kind    // default: Machine
-	machines    func(C) bool  // whether this configuration is for machines all the same
-	people      bool          // the end of an exposure supersedes what is unsent
-	rate        float64       // default bound on messages a second
-	concurrency int           // default; 0: dispatch's
-	inOrder     bool          // one alert after the other
-	groups      bool          // several alerts fit in one message
-	maxGroup    int           // in one message; 0: any number
-	wait        time.Duration // default group window
+	config      func() C          // the defaults; nil: the zero value
+	reader      route.Kind        // default: Machine
+	minSeverity exposure.Severity // where no route is configured; "": any
+	machines    func(C) bool      // whether this configuration is for machines all the same
+	people      bool              // the end of an exposure supersedes what is unsent
+	rate        float64           // default bound on messages a second
+	concurrency int               // default; 0: dispatch's
+	inOrder     bool              // one alert after the other
+	groups      bool              // several alerts fit in one message
+	maxGroup    int               // in one message; 0: any number
+	wait        time.Duration     // default group window
 	stdout      bool
 	build       func(c C, d Deps) (sinks.Sink, error)
 }
@@ -116,6 +118,8 @@ func (e *sinkEntry[C]) Reader() route.Kind {
 	}
 	return e.kind.reader
 }
+
+func (e *sinkEntry[C]) MinSeverity() exposure.Severity { return e.kind.minSeverity }
 
 func (e *sinkEntry[C]) forMachines() bool {
 	return e.kind.machines != nil && e.kind.machines(e.Config)
