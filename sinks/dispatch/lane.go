@@ -13,6 +13,7 @@ import (
 type lane struct {
 	name  string
 	queue []journal.Pending
+	last  uint64 // the newest alert that was in the queue
 
 	attempts int       // at the head of the queue
 	first    time.Time // attempt at it
