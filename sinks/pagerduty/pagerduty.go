@@ -131,7 +131,7 @@ func (p *Sink) keys() ([]string, error) {
 // escalates reports whether the service for escalation is told of a step.
 // It may not have been sent the beginning of the exposure that ends.
 func escalates(s exposure.Step) bool {
-	return s == exposure.Escalated || s == exposure.Exploited || s == exposure.Resolved
+	return s == exposure.Escalated || s == exposure.Exploited || s == exposure.Suspect || s == exposure.Resolved
 }
 
 // Receipt says what an acceptance is worth: Sink accepts an event before it

@@ -13,6 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 	"github.com/mfawatch/mfawatch/sinks/file"
+	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/sms"
 	"github.com/mfawatch/mfawatch/sinks/stdout"
 	"github.com/mfawatch/mfawatch/sources"
@@ -159,7 +160,7 @@ type stdoutConfig struct {
 }
 
 func (c stdoutConfig) Validate() error {
-	_, err := stdout.New(c.Config, io.Discard)
+	_, err := stdout.New(c.Config, message.Wording{}, io.Discard)
 	return err
 }
 

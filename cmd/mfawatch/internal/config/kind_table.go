@@ -133,7 +133,7 @@ var SinkKinds = map[string]func() Sink{
 		machines: func(c stdoutConfig) bool { return c.Format != "text" },
 		reader:   route.Reader, inOrder: true, groups: true, stdout: true,
 		build: func(c stdoutConfig, d Deps) (sinks.Sink, error) {
-			s, err := stdout.New(c.Config, d.Stdout)
+			s, err := stdout.New(c.Config, d.Wording, d.Stdout)
 			if err != nil {
 				return nil, err
 			}
