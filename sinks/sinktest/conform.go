@@ -89,6 +89,8 @@ func Run(t *testing.T, c Channel) {
 	t.Run("end alone", c.endAlone)
 	t.Run("attempt", c.attempt)
 	t.Run("suspect", c.suspect)
+	t.Run("folded", c.folded)
+	t.Run("folded and grouped", c.foldedAndGrouped)
 	t.Run("verdicts", c.statuses)
 	t.Run("hostile", c.hostile)
 	t.Run("cancel", c.cancel)
