@@ -144,9 +144,9 @@ type AlertPlannedChange struct {
 }
 
 // MachineOnly reports whether only machine sinks are notified of a: it was
-// planned, or a campaign's alerts notify people in its place.
+// planned, a campaign's alerts notify people in its place, or the call failed.
 func (a *Alert) MachineOnly() bool {
-	return a.Campaign != "" || slices.Contains(a.Reasons, ReasonExpected)
+	return a.Step == Failed || a.Campaign != "" || slices.Contains(a.Reasons, ReasonExpected)
 }
 
 // alert renders a step under the given exposure ID.

@@ -48,6 +48,9 @@ func removed(own, what string, e *trail.Event, user, in string) string {
 	by := ""
 	if e.Actor != (trail.Actor{}) {
 		by = " by " + actor(&e.Actor)
+		if strings.EqualFold(actor(&e.Actor), user) { // another identity of that name
+			by = " by " + caller(&e.Actor)
+		}
 	}
 	return what + " removed from " + user + in + by
 }

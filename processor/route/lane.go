@@ -69,7 +69,7 @@ type Verdict struct {
 // alerts, routes and time.
 func (s *Sink) Next(l *Lane, now time.Time) (Verdict, error) {
 	head := l.Queue[0]
-	if l.Closed && !alwaysDelivered(head) {
+	if l.Closed && !head.Step.AlwaysDelivered(head.Severity) {
 		return Verdict{Verb: Drop, Reason: ClosedByPerson}, nil
 	}
 	a, d, err := s.decide(l, head, now)
@@ -126,7 +126,7 @@ func (s *Sink) urgent(l *Lane, now time.Time) (bool, error) {
 
 // superseded reports whether a later alert makes the head outdated for people: if
 // the exposure has ended, only the end is sent, and critical alerts; of several
-// escalations, only the last. An alert that may have arrived is sent again all
+// escalations, only the last, and none once a device came back. An alert that may have arrived is sent again all
 // the same, since its end would refer to it.
 func (l *Lane) superseded() bool {
 	head := l.Queue[0]
@@ -137,20 +137,7 @@ func (l *Lane) superseded() bool {
 	case exposure.Resolved:
 		return false
 	case exposure.Escalated:
-		return follows(exposure.Resolved) || follows(exposure.Escalated)
+		return follows(exposure.Resolved) || follows(exposure.Escalated) || follows(exposure.Suspect)
 	}
 	return head.Severity != exposure.Critical && !l.MaybeDelivered && follows(exposure.Resolved)
-}
-
-// alwaysDelivered reports whether an alert is sent although a person closed the
-// exposure at the channel: it opened, or opened again; a sign-in exploited it; or
-// an intruder's work goes on.
-func alwaysDelivered(p Pending) bool {
-	switch p.Step {
-	case exposure.Opened, exposure.Exploited, exposure.StepCampaign:
-		return true
-	case exposure.Updated:
-		return p.Severity == exposure.Critical
-	}
-	return false
 }

@@ -125,10 +125,20 @@ func (q *Queue) Add(name string, p Pending, first Lane) {
 // Next decides what happens now. On an error, which comes from Sink.Alert, nothing
 // has changed, and the action names the lane: Retry backs it off, so that it does
 // not delay others.
-func (q *Queue) Next(now time.Time) (Action, error) {
+func (q *Queue) Next(now time.Time) (Action, error) { return q.next(now, false) }
+
+// NextUrgent is Next for a caller that has room for critical alerts alone: it
+// sends no others.
+func (q *Queue) NextUrgent(now time.Time) (Action, error) { return q.next(now, true) }
+
+func (q *Queue) next(now time.Time, urgentOnly bool) (Action, error) {
 	q.wake(now)
 	for {
-		if urgent := q.ready.Len() > 0 && q.ready.first().urgent(); !urgent && q.sink.Group.Wait > 0 {
+		urgent := q.ready.Len() > 0 && q.ready.first().urgent()
+		if urgentOnly && !urgent {
+			return q.wait(now), nil
+		}
+		if !urgent && q.sink.Group.Wait > 0 {
 			if w := q.due(now); w != nil {
 				if q.limited(now) {
 					return q.wait(now), nil

@@ -20,6 +20,7 @@ type store interface {
 	Register(names ...string) error
 	Alerted() <-chan struct{}
 	Pending(sink string, after uint64, limit int) ([]journal.Pending, error)
+	Urgent(sink string, after, seen uint64, limit int) (pending []journal.Pending, last uint64, err error)
 	Take(sink string, number uint64) (a *processor.Alert, ref string, err error)
 	Done(sink string, results ...journal.Result) error
 	Bury(sink string, d journal.DeadLetter) error
@@ -56,8 +57,13 @@ func New(j store, name string, s sinks.Sink, o Options) (*Worker, error) {
 		return nil, err
 	}
 	w := newWorker(name, s, j, o)
-	if len(left) > 0 {
-		w.before = left[len(left)-1].Number
+	if n := len(left); n > 0 {
+		w.before = left[n-1].Number
+		if n == lookAhead {
+			if _, w.before, err = j.Urgent(name, w.before, w.before, lookAhead); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return w, nil
 }

@@ -3,7 +3,6 @@ package dispatch
 import (
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/route"
 )
@@ -14,6 +13,7 @@ import (
 type lane struct {
 	name  string
 	queue []journal.Pending
+	last  uint64 // the newest alert that was in the queue
 
 	attempts int       // at the head of the queue
 	first    time.Time // attempt at it
@@ -73,7 +73,7 @@ func (w *Worker) evict(l *lane) {
 // exposure through these recipients, so that its later alerts follow. A denied
 // call is no exposure.
 func (w *Worker) knows(l *lane, to []string, r journal.Result) journal.Result {
-	if l.queue[0].Step == exposure.Attempted {
+	if l.queue[0].Step.Alone() {
 		return r
 	}
 	l.known = route.Knowledge{Known: true, To: to}

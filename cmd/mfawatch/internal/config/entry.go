@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/aws"
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 	"github.com/mfawatch/mfawatch/sinks/file"
+	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/sms"
 	"github.com/mfawatch/mfawatch/sinks/stdout"
 	"github.com/mfawatch/mfawatch/sources"
@@ -61,16 +63,17 @@ func (d Deps) source() sources.Options {
 
 // A sinkKind is one type of sink, configured by a C.
 type sinkKind[C Entry] struct {
-	config      func() C      // the defaults; nil: the zero value
-	reader      route.Kind    // default: Machine
-	machines    func(C) bool  // whether this configuration is for machines all the same
-	people      bool          // the end of an exposure supersedes what is unsent
-	rate        float64       // default bound on messages a second
-	concurrency int           // default; 0: dispatch's
-	inOrder     bool          // one alert after the other
-	groups      bool          // several alerts fit in one message
-	maxGroup    int           // in one message; 0: any number
-	wait        time.Duration // default group window
+	config      func() C          // the defaults; nil: the zero value
+	reader      route.Kind        // default: Machine
+	minSeverity exposure.Severity // where no route is configured; "": any
+	machines    func(C) bool      // whether this configuration is for machines all the same
+	people      bool              // the end of an exposure supersedes what is unsent
+	rate        float64           // default bound on messages a second
+	concurrency int               // default; 0: dispatch's
+	inOrder     bool              // one alert after the other
+	groups      bool              // several alerts fit in one message
+	maxGroup    int               // in one message; 0: any number
+	wait        time.Duration     // default group window
 	stdout      bool
 	build       func(c C, d Deps) (sinks.Sink, error)
 }
@@ -126,6 +129,8 @@ func (e *sinkEntry[C]) Reader() route.Kind {
 	return e.kind.reader
 }
 
+func (e *sinkEntry[C]) MinSeverity() exposure.Severity { return e.kind.minSeverity }
+
 func (e *sinkEntry[C]) forMachines() bool {
 	return e.kind.machines != nil && e.kind.machines(e.Config)
 }
@@ -164,7 +169,7 @@ type stdoutConfig struct {
 }
 
 func (c stdoutConfig) Validate() error {
-	_, err := stdout.New(c.Config, io.Discard)
+	_, err := stdout.New(c.Config, message.Wording{}, io.Discard)
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
@@ -49,6 +50,9 @@ type Sink interface {
 	Delivery() dispatch.DeliveryConfig
 	// Reader returns who reads the sink's messages.
 	Reader() route.Kind
+	// MinSeverity returns the lowest severity of which the sink is notified where
+	// no route is configured; "": any.
+	MinSeverity() exposure.Severity
 	// UsesStdout reports whether the sink writes to standard output.
 	UsesStdout() bool
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 )
 
@@ -109,7 +108,7 @@ func (b *simulatedSink) run(until time.Time) {
 		if action.Reason == route.Superseded {
 			d.Why = superseded
 		}
-		if action.Reason != route.Suppressed && it.Pending.Step != exposure.Attempted {
+		if action.Reason != route.Suppressed && !it.Pending.Step.Alone() {
 			b.known[it.Lane] = route.Knowledge{Known: true, To: it.Decision.To}
 		}
 	}
