@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,13 +12,16 @@ import (
 	"strings"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // A ChangeLog is the durable copy of a journal outside its file. The file of a
 // journal with a change log is a cache of it.
 type ChangeLog interface {
 	// Commit makes the batch durable, all of it or nothing, and returns the
-	// position after it. An error does not say which: the journal is restored.
+	// position after it. After ErrRefused nothing of it is there. Any other error
+	// does not say which: the journal is restored.
 	Commit(b Batch) (position []byte, err error)
 	// Restore calls apply with all writes after a position, in the order of their
 	// commits, and with the position after them; nil is the start. It returns
@@ -39,6 +43,8 @@ var (
 	// ErrLost is returned after a commit whose outcome is unknown, until the
 	// journal was closed and opened, which restores it from its change log.
 	ErrLost = errors.New("the outcome of a commit is unknown: the journal is restored from its change log")
+	// ErrRefused is returned by a ChangeLog that made nothing of a batch durable.
+	ErrRefused = errors.New("the change log refused the commit")
 	// ErrPosition is returned by a ChangeLog that does not have a position.
 	ErrPosition = errors.New("the change log does not have this position")
 )
@@ -239,4 +245,22 @@ func entries(t *bolt.Tx) (writes []Write) {
 		return nil
 	})
 	return writes
+}
+
+// EncodeEvent returns the event as the journal keeps it, for DecodeEvent.
+func EncodeEvent(e *trail.Event) ([]byte, error) {
+	entry, err := newEntry(e)
+	return entry.value, err
+}
+
+// DecodeEvent returns the event that was encoded. It refuses what is no event.
+func DecodeEvent(value []byte) (*trail.Event, error) {
+	e := new(trail.Event)
+	if err := json.Unmarshal(value, e); err != nil {
+		return nil, fmt.Errorf("not an event: %w", err)
+	}
+	if e.ID == "" || e.Name == "" || e.Account == "" {
+		return nil, errors.New("not an event: no id, name or account")
+	}
+	return e, nil
 }

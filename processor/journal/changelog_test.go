@@ -28,7 +28,12 @@ func (l *memoryLog) Commit(b Batch) ([]byte, error) {
 	if l.fault != "lost" {
 		l.batches = append(l.batches, b)
 	}
-	if l.fault != "" {
+	switch l.fault {
+	case "":
+	case "refused":
+		l.batches = l.batches[:len(l.batches)-1]
+		return nil, ErrRefused
+	default:
 		return nil, errInjected
 	}
 	return numberKey(uint64(len(l.batches))), nil
@@ -338,5 +343,24 @@ func TestAppendFrom(t *testing.T) {
 		if got, err := j.Offsets("events"); err != nil || string(got["3"]) != want {
 			t.Errorf("step %d: cursor %q, %v, want %q", i, got["3"], err, want)
 		}
+	}
+}
+
+// A commit that was refused changed nothing, and the journal goes on.
+func TestRefused(t *testing.T) {
+	log := &memoryLog{}
+	j := openShared(t, filepath.Join(t.TempDir(), "cache"), log)
+	mustAppend(t, j, events(2)...)
+	before := dump(t, j.db)
+	log.fault = "refused"
+	if _, err := j.Append(t.Context(), events(3)); !errors.Is(err, ErrRefused) || errors.Is(err, ErrLost) {
+		t.Fatalf("got %v", err)
+	}
+	if dump(t, j.db) != before {
+		t.Error("something was written")
+	}
+	log.fault = ""
+	if n := mustAppend(t, j, events(3)...); n != 1 {
+		t.Errorf("%d events are new, want 1", n)
 	}
 }

@@ -101,7 +101,7 @@ func (j *Journal) transact(changes []change) error {
 	}
 	j.metrics.errors.Inc()
 	switch {
-	case theirs != nil:
+	case theirs != nil, errors.Is(err, ErrRefused):
 	case j.changeLog != nil:
 		return j.lose(err)
 	default:
