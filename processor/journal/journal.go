@@ -138,7 +138,8 @@ func (j *Journal) Ready() error {
 	return explain(j.inPlace())
 }
 
-// Appended returns a channel that is closed by the next Append of a new event.
+// Appended returns a channel that is closed by the next Append of a new event, or
+// Refold.
 // A caller that must miss none takes the channel before it reads.
 func (j *Journal) Appended() <-chan struct{} { return j.appended.wait() }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -37,6 +38,12 @@ type Options struct {
 	// Router decides which alerts the sink is sent, when, and for which recipients;
 	// nil: all of them, immediately, for the sink's own.
 	Router *route.Router
+	// Limiter, if set, limits the rate of several workers of one sink together.
+	Limiter *rate.Limiter
+	// Admit, if set, is called before each send: it returns once the send may
+	// start, with a function that is called after it. After an error the send is
+	// retried.
+	Admit func(ctx context.Context) (release func(), err error)
 }
 
 // New registers the sink under its name with the journal and returns its Worker.

@@ -25,6 +25,7 @@ type Worker struct {
 	log       *slog.Logger
 	metrics   *metrics
 	config    DeliveryConfig
+	admit     func(context.Context) (func(), error) // nil: a send may always start
 	drainTime time.Duration
 	group     route.Group // zero: alerts are not grouped
 
@@ -59,14 +60,14 @@ type Worker struct {
 
 func newWorker(name string, s sinks.Sink, j store, o Options) *Worker {
 	w := &Worker{
-		name: name, sink: s, store: j, metrics: newMetrics(o.Registerer, name, j), config: o.Delivery.withDefaults(), drainTime: o.Drain,
+		name: name, sink: s, store: j, metrics: newMetrics(o.Registerer, name, j), config: o.Delivery.withDefaults(), admit: o.Admit, drainTime: o.Drain,
 		log:       o.Logger.With("sink", name),
 		lanes:     map[string]*lane{},
 		addressed: map[string]sinks.Sink{},
 		written:   make(chan error, 1),
 	}
 	w.sent = make(chan *attempt, w.config.Concurrency)
-	rules := route.Sink{Name: name, Human: w.config.People, Rate: w.config.Rate, Alert: w.alert}
+	rules := route.Sink{Name: name, Human: w.config.People, Rate: w.config.Rate, Limiter: o.Limiter, Alert: w.alert}
 	if o.Router != nil && !o.Router.Plain(name) {
 		rules.Router = o.Router
 	}
