@@ -16,8 +16,8 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-// A store is the journal, as the dispatcher calls it.
-type store interface {
+// Store is the journal, as a Worker calls it.
+type Store interface {
 	Register(names ...string) error
 	Alerted() <-chan struct{}
 	Pending(sink string, after uint64, limit int) ([]journal.Pending, error)
@@ -49,7 +49,7 @@ type Options struct {
 // New registers the sink under its name with the journal and returns its Worker.
 // Call it before the first fold: a sink that is new to the journal is sent the
 // alerts from here on.
-func New(j store, name string, s sinks.Sink, o Options) (*Worker, error) {
+func New(j Store, name string, s sinks.Sink, o Options) (*Worker, error) {
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	o.Drain = cmp.Or(o.Drain, 20*time.Second)
 	if err := o.Delivery.Validate(); err != nil {

@@ -21,7 +21,7 @@ const unwellAfter = 3
 type Worker struct {
 	name      string
 	sink      sinks.Sink
-	store     store
+	store     Store
 	log       *slog.Logger
 	metrics   *metrics
 	config    DeliveryConfig
@@ -58,7 +58,7 @@ type Worker struct {
 	err atomic.Pointer[error] // why the sink is not ready; read concurrently
 }
 
-func newWorker(name string, s sinks.Sink, j store, o Options) *Worker {
+func newWorker(name string, s sinks.Sink, j Store, o Options) *Worker {
 	w := &Worker{
 		name: name, sink: s, store: j, metrics: newMetrics(o.Registerer, name, j), config: o.Delivery.withDefaults(), admit: o.Admit, drainTime: o.Drain,
 		log:       o.Logger.With("sink", name),
