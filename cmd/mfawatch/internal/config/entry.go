@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/aws"
@@ -147,6 +148,11 @@ func reach[R, C Entry](defaults func() C) func() reached[R, C] {
 }
 
 func (c reached[R, C]) Validate() error { return errors.Join(c.Reach.Validate(), c.Config.Validate()) }
+
+// sameBrokers reports whether two lists name the same brokers.
+func sameBrokers(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
 
 type smsConfig struct {
 	Texts sms.Config `koanf:",squash"`

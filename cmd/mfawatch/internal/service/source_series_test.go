@@ -34,7 +34,7 @@ func TestSeriesOfConfiguredSources(t *testing.T) {
 			t.Errorf("%s: %d series, %v, want one for each source", name, n, err)
 		}
 	}
-	p.folding.processor.RemoveSource("gone")
+	p.processor.RemoveSource("gone")
 	if n, _ := testutil.GatherAndCount(reg, "mfawatch_records_total"); n != 1 {
 		t.Errorf("%d series of sources after one was removed", n)
 	}
