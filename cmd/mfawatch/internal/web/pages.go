@@ -17,8 +17,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
@@ -191,18 +191,19 @@ func since(t time.Time) string {
 
 // history shows the alerts of an exposure, latest first; nil if none is stored.
 func (p pages) history(id string) (*page, error) {
-	alerts, err := p.Journal().ExposureAlerts(id, pageSteps)
+	alerts, err := p.Journal().Story(id, pageSteps)
 	if err != nil || len(alerts) == 0 {
 		return nil, err
 	}
-	v, words := p.newPage("mfawatch: " + safetext.Clean(alerts[0].Title, 200))
+	v, words := p.newPage("mfawatch: " + safetext.Clean(alerts[0].Alert.Title, 200))
 	v.Exposure = id
 	v.Alerts = pageAlertsOf(alerts, words, true)
 	return v, nil
 }
 
-func pageAlertsOf(alerts []*processor.Alert, words message.Wording, records bool) (all []pageAlert) {
-	for _, a := range alerts {
+func pageAlertsOf(alerts []journal.Recorded, words message.Wording, records bool) (all []pageAlert) {
+	for _, r := range alerts {
+		a := r.Alert
 		one := pageAlert{Message: words.Message(a), ID: a.ID, When: words.Time(a.Time)}
 		if a.Exposure != nil {
 			one.Exposure = *a.Exposure
