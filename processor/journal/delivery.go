@@ -76,6 +76,7 @@ func utc(t time.Time) *time.Time {
 
 // A Recorded is an alert of the journal with its delivery at each sink.
 type Recorded struct {
+	Number     uint64          `json:"number"` // its place among all alerts
 	Alert      *exposure.Alert `json:"alert"`
 	Deliveries []Delivery      `json:"deliveries"` // in order of the sinks' names; without sinks that came later than the alert
 }
@@ -87,44 +88,25 @@ func (j *Journal) Story(id string, limit int) ([]Recorded, error) {
 	return j.recorded(limit, func(p Pending) bool { return p.Lane == lane })
 }
 
-// Latest returns the newest alerts, at most limit, the newest first.
-func (j *Journal) Latest(limit int) ([]Recorded, error) {
-	return j.recorded(limit, func(Pending) bool { return true })
+// Latest returns the newest alerts whose number is less than before, at most limit,
+// the newest first. A before of 0 is no bound.
+func (j *Journal) Latest(before uint64, limit int) ([]Recorded, error) {
+	return j.recorded(limit, func(p Pending) bool { return before == 0 || p.Number < before })
 }
 
-// found is an alert as it lies in the file, under each of its numbers: a retry of
-// a dead letter gives it another one.
-type found struct {
+// A foundAlert is an alert as it lies in the file, under each of its numbers, the
+// newest first: each retry of a dead letter gives it another one.
+type foundAlert struct {
+	Recorded
 	body    []byte
-	numbers []uint64 // the newest first
-	sinks   []Delivery
+	numbers []uint64
 }
 
 func (j *Journal) recorded(limit int, want func(Pending) bool) ([]Recorded, error) {
 	live := j.registeredSinks()
-	var all []*found
+	var all []*foundAlert
 	err := j.view(func(tx *tx) (err error) {
-		byID := map[string]*found{}
-		for k, v := range tx.table(alertTable).descend(&err) {
-			p, body, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
-			if !want(p) {
-				continue
-			}
-			f := byID[p.id]
-			if f == nil {
-				if len(all) == limit {
-					break
-				}
-				f = &found{body: slices.Clone(body)}
-				byID[p.id] = f
-				all = append(all, f)
-			}
-			f.numbers = append(f.numbers, p.Number)
-		}
-		if err != nil {
+		if all, err = findAlerts(tx, limit, want); err != nil {
 			return err
 		}
 		return tx.eachSink(func(name string, s *sinkStore) error {
@@ -135,7 +117,7 @@ func (j *Journal) recorded(limit int, want func(Pending) bool) ([]Recorded, erro
 				}
 				if d != nil {
 					d.Sink = name
-					f.sinks = append(f.sinks, *d)
+					f.Deliveries = append(f.Deliveries, *d)
 				}
 			}
 			return nil
@@ -146,16 +128,38 @@ func (j *Journal) recorded(limit int, want func(Pending) bool) ([]Recorded, erro
 	}
 	list := make([]Recorded, 0, len(all))
 	for _, f := range all {
-		a, err := decodeAlert(f.numbers[0], f.body)
-		if err != nil {
+		if f.Alert, err = decodeAlert(f.Number, f.body); err != nil {
 			return nil, fmt.Errorf("read alerts: %w", err)
 		}
-		if f.sinks == nil {
-			f.sinks = []Delivery{}
-		}
-		list = append(list, Recorded{a, f.sinks})
+		list = append(list, f.Recorded)
 	}
 	return list, nil
+}
+
+// findAlerts returns wanted alerts, the one that was journalled last first.
+func findAlerts(tx *tx, limit int, want func(Pending) bool) (all []*foundAlert, err error) {
+	again := map[string][]uint64{} // the later numbers of alerts, by ID
+	for k, v := range tx.table(alertTable).descend(&err) {
+		if len(all) == limit {
+			break
+		}
+		p, body, err := splitAlert(k, v)
+		if err != nil {
+			return nil, err
+		}
+		first, err := firstNumber(tx, p.id, p.Number)
+		switch {
+		case err != nil:
+			return nil, err
+		case first < p.Number:
+			again[p.id] = append(again[p.id], p.Number)
+		case want(p):
+			f := &foundAlert{body: slices.Clone(body), numbers: append(again[p.id], p.Number)}
+			f.Number, f.Deliveries = p.Number, []Delivery{}
+			all = append(all, f)
+		}
+	}
+	return all, err
 }
 
 // deliveryOf returns the delivery of an alert under the newest number that has

@@ -172,7 +172,7 @@ func (p pages) overview() (*page, error) {
 			Since: words.Time(o.OpenedAt), For: since(o.OpenedAt),
 		})
 	}
-	alerts, err := p.Journal().Latest(pageAlerts)
+	alerts, err := p.Journal().Latest(0, pageAlerts)
 	v.Alerts = pageAlertsOf(alerts, words, false)
 	return v, err
 }
