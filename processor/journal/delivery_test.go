@@ -81,7 +81,7 @@ func TestDeliveriesAreKept(t *testing.T) {
 		t.Errorf("a sink that came later:\n%s", got)
 	}
 
-	// What ends an alert replaces what was known of it, and is not replaced.
+	// The end of an alert replaces its last delivery, and is not replaced.
 	err = errors.Join(
 		j.Done("a", Result{Number: 1, Time: at, Attempts: 3, Receipt: "ticket 4711"}, Result{Number: 3, Outcome: Superseded, Why: "a later alert"}),
 		j.Done("a", Result{Number: 1, Outcome: Superseded}),

@@ -21,7 +21,7 @@ func (ticketed) Receipt(ref string) string {
 	return "ticket " + ref + "\n\x1b[2J" + strings.Repeat("x", 1000)
 }
 
-// What becomes of each alert is logged, and kept for people, in the same words.
+// The log and the journal explain each alert in the same words.
 func TestLoggedAndKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, failed, said := newRig(t), false, []string{}

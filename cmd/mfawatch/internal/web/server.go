@@ -51,7 +51,7 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (*Server,
 	if err != nil {
 		return nil, err
 	}
-	server.admit(NewAdmin(s.Journal(), reg, s.Again).Handler(), s.Reload, func() bool { return adminOpen(s.Config().HTTP) })
+	server.admit(NewAdmin(s.Journal(), reg, AdminDeps{Again: s.Again, AccountName: func(number string) string { return s.Config().Accounts[number].Name }}).Handler(), s.Reload, func() bool { return adminOpen(s.Config().HTTP) })
 	pages := pages{s}
 	server.mux.Handle("GET /{$}", pages.handler())
 	server.mux.Handle("GET /exposures/{id}", pages.handler())
