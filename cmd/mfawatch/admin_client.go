@@ -15,9 +15,12 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// An adminClient manages dead letters and the quarantine: of a running service over
+// An adminClient manages exposures, dead letters and the quarantine: of a running service over
 // HTTP, or in the journal of a stopped one.
 type adminClient interface {
+	ListExposures(context.Context, web.ExposureFilter) (web.ExposurePage, error)
+	ShowExposure(ctx context.Context, id string) (web.ExposureStory, error)
+	CloseExposure(ctx context.Context, id string, c web.Closing) error
 	ListDeadLetters(context.Context, web.Selection, func(web.DeadLetter) error) error
 	RetryDeadLetters(context.Context, web.Selection) (web.Outcome, error)
 	DropDeadLetters(context.Context, web.Selection) (web.Outcome, error)

@@ -95,7 +95,7 @@ To look through a log that you have:           mfawatch scan PATH`,
 	}
 	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.initCommand(), p.runCommand(), p.pipeCommand(), p.checkCommand(),
 		p.routesCommand(), p.renderCommand(), p.testAlertCommand(),
-		p.deadLettersCommand(), p.quarantineCommand(), p.completionCommand(), p.versionCommand())
+		p.exposuresCommand(), p.deadLettersCommand(), p.quarantineCommand(), p.completionCommand(), p.versionCommand())
 	completeFlags(root)
 	return root
 }

@@ -140,12 +140,12 @@ func fold(t testing.TB, j *journal.Journal) {
 
 func alerts(t testing.TB, j *journal.Journal) (ids []string) {
 	t.Helper()
-	all, err := j.Latest(1 << 20)
+	all, err := j.Latest(0, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range all {
-		ids = append(ids, a.ID)
+		ids = append(ids, a.Alert.ID)
 	}
 	return ids
 }

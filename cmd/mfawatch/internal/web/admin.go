@@ -4,23 +4,28 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// An Admin manages the dead letters and the quarantine of journals. The commands
-// call it directly while the service is stopped, and its Handler through a Client
-// while it runs.
+// An Admin manages the exposures, the dead letters and the quarantine of journals.
+// The commands call it directly while the service is stopped, and its Handler
+// through a Client while it runs.
 type Admin struct {
-	journals func() []*journal.Journal
-	append   func(ctx context.Context, events []*trail.Event) (fresh int, err error)
-	metrics  *adminMetrics
-	again    func(ctx context.Context, source, message string) error // nil: no source runs
+	journals    func() []*journal.Journal
+	append      func(ctx context.Context, events []*trail.Event) (fresh int, err error)
+	metrics     *adminMetrics
+	again       func(ctx context.Context, source, message string) error // nil: no source runs
+	accountName func(number string) string                              // "" if it has none
 }
 
 // adminStep bounds the dead letters of one transaction.
@@ -28,12 +33,14 @@ const adminStep = 200
 
 // NewAdmin returns the Admin of a running service.
 func NewAdmin(s Service, reg prometheus.Registerer) *Admin {
-	return &Admin{s.Journals, s.Append, newAdminMetrics(reg), s.Again}
+	name := func(number string) string { return s.Config().Accounts[number].Name }
+	return &Admin{s.Journals, s.Append, newAdminMetrics(reg), s.Again, name}
 }
 
 // NewJournalAdmin returns the Admin of the journal of a stopped service.
 func NewJournalAdmin(j *journal.Journal) *Admin {
-	return &Admin{func() []*journal.Journal { return []*journal.Journal{j} }, j.Append, newAdminMetrics(prometheus.NewRegistry()), nil}
+	name := func(string) string { return "" }
+	return &Admin{func() []*journal.Journal { return []*journal.Journal{j} }, j.Append, newAdminMetrics(prometheus.NewRegistry()), nil, name}
 }
 
 // sinks returns the sinks that were ever registered, sorted.
@@ -71,6 +78,25 @@ func (a *Admin) Handler() http.Handler {
 	mux.HandleFunc("GET "+quarantinePath, listing(a.ListQuarantine))
 	change("POST "+quarantinePath+"/retry", a.RetryQuarantine)
 	change("DELETE "+quarantinePath, a.DropQuarantine)
+	mux.HandleFunc("GET "+exposuresPath, func(w http.ResponseWriter, r *http.Request) {
+		f, err := filtered(r)
+		var page ExposurePage
+		if err == nil {
+			page, err = a.ListExposures(r.Context(), f)
+		}
+		answer(w, page, err)
+	})
+	mux.HandleFunc("GET "+exposuresPath+"/{id}", func(w http.ResponseWriter, r *http.Request) {
+		story, err := a.ShowExposure(r.Context(), r.PathValue("id"))
+		answer(w, story, err)
+	})
+	mux.HandleFunc("POST "+exposuresPath+"/{id}/close", func(w http.ResponseWriter, r *http.Request) {
+		c, err := closing(w, r)
+		if err == nil {
+			err = a.CloseExposure(r.Context(), r.PathValue("id"), c)
+		}
+		answer(w, c, err)
+	})
 	return mux
 }
 
@@ -105,6 +131,39 @@ func selected(r *http.Request) (Selection, error) {
 	return s, nil
 }
 
+// filtered returns the filter of a request.
+func filtered(r *http.Request) (f ExposureFilter, err error) {
+	q := r.URL.Query()
+	f = ExposureFilter{States: q["state"], Severities: q["severity"], Account: q.Get("account"), User: q.Get("user"), After: q.Get("after")}
+	f.Limit, err = limited(q)
+	return f, err
+}
+
+// limited returns the limit of a request, 0 if it names none.
+func limited(q url.Values) (int, error) {
+	text := q.Get("limit")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, refused{http.StatusBadRequest, fmt.Sprintf("limit: want 1 to %d, got %q", maxLimit, config.Bounded(text))}
+	}
+	return n, nil
+}
+
+// maxClosing bounds the body of a request to close an exposure.
+const maxClosing = 16 << 10
+
+func closing(w http.ResponseWriter, r *http.Request) (c Closing, err error) {
+	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxClosing))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return c, refused{http.StatusBadRequest, `want a body such as {"by":"ann","note":"bob has a new phone"}`}
+	}
+	return c, nil
+}
+
 // A refused is a mistake of the caller.
 type refused struct {
 	status int
@@ -112,6 +171,12 @@ type refused struct {
 }
 
 func (e refused) Error() string { return e.reason }
+
+// A NotFound is the error for an ID that names nothing.
+type NotFound struct{ Reason string }
+
+// Error returns the reason.
+func (e NotFound) Error() string { return e.Reason }
 
 // An Outcome is the result of an action on a selection.
 type Outcome struct {
@@ -129,7 +194,10 @@ func Missing(wanted, found []string) []string {
 // answer writes the result of a change.
 func answer(w http.ResponseWriter, result any, err error) {
 	var wrong refused
+	var missing NotFound
 	switch {
+	case errors.As(err, &missing):
+		plain(w, http.StatusNotFound, missing.Reason+"\n")
 	case errors.As(err, &wrong):
 		plain(w, wrong.status, wrong.reason+"\n")
 	case err != nil:
@@ -137,6 +205,8 @@ func answer(w http.ResponseWriter, result any, err error) {
 	default:
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(result) // the client is gone
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		_ = e.Encode(result) // the client is gone
 	}
 }

@@ -21,6 +21,9 @@ import (
 
 // A manager has the methods that an Admin and its Client share.
 type manager interface {
+	ListExposures(context.Context, ExposureFilter) (ExposurePage, error)
+	ShowExposure(ctx context.Context, id string) (ExposureStory, error)
+	CloseExposure(ctx context.Context, id string, c Closing) error
 	ListDeadLetters(context.Context, Selection, func(DeadLetter) error) error
 	RetryDeadLetters(context.Context, Selection) (Outcome, error)
 	DropDeadLetters(context.Context, Selection) (Outcome, error)

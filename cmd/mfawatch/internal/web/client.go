@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 const (
 	deadLettersPath = "/api/v1/deadletters"
 	quarantinePath  = "/api/v1/quarantine"
+	exposuresPath   = "/api/v1/exposures"
 )
 
 // A Client calls the Handler of an Admin over HTTP.
@@ -75,6 +78,47 @@ func (c *Client) DropQuarantine(ctx context.Context, s Selection) (Outcome, erro
 	return c.change(ctx, http.MethodDelete, quarantinePath, s)
 }
 
+// ListExposures is Admin.ListExposures over HTTP.
+func (c *Client) ListExposures(ctx context.Context, f ExposureFilter) (page ExposurePage, err error) {
+	q := url.Values{"state": f.States, "severity": f.Severities}
+	for name, value := range map[string]string{"account": f.Account, "user": f.User, "after": f.After} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if f.Limit > 0 {
+		q.Set("limit", strconv.Itoa(f.Limit))
+	}
+	return page, c.call(ctx, http.MethodGet, exposuresPath, q, nil, &page)
+}
+
+// ShowExposure is Admin.ShowExposure over HTTP.
+func (c *Client) ShowExposure(ctx context.Context, id string) (story ExposureStory, err error) {
+	return story, c.call(ctx, http.MethodGet, exposuresPath+"/"+url.PathEscape(id), nil, nil, &story)
+}
+
+// CloseExposure is Admin.CloseExposure over HTTP.
+func (c *Client) CloseExposure(ctx context.Context, id string, closing Closing) error {
+	body, err := json.Marshal(closing)
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, http.MethodPost, exposuresPath+"/"+url.PathEscape(id)+"/close", nil, body, &closing)
+}
+
+// call sends a request and decodes its answer.
+func (c *Client) call(ctx context.Context, method, path string, q url.Values, body []byte, result any) error {
+	answer, err := c.send(ctx, method, path, q, body)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	if err := json.NewDecoder(answer).Decode(result); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return nil
+}
+
 // do sends a request about a selection. The caller closes the body.
 func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.ReadCloser, error) {
 	q := url.Values{"id": s.IDs}
@@ -84,8 +128,12 @@ func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.R
 	if s.Sink != "" {
 		q.Set("sink", s.Sink)
 	}
-	u := url.URL{Scheme: "http", Host: c.address, Path: path, RawQuery: q.Encode()}
-	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	return c.send(ctx, method, path, q, nil)
+}
+
+// send sends a request. path is escaped. The caller closes the body of the answer.
+func (c *Client) send(ctx context.Context, method, path string, q url.Values, body []byte) (io.ReadCloser, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.address+path+"?"+q.Encode(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -100,9 +148,13 @@ func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.R
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		if reason := line(string(text)); response.StatusCode != http.StatusNotFound || strings.HasPrefix(reason, "no ") {
-			return nil, errors.New(safetext.Clean(reason, 1<<10))
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+		reason := safetext.Clean(line(string(text)), 4<<10)
+		switch {
+		case response.StatusCode != http.StatusNotFound:
+			return nil, errors.New(reason)
+		case strings.HasPrefix(reason, "no "):
+			return nil, NotFound{reason}
 		}
 		return nil, fmt.Errorf("no mfawatch with this API listens at %s", c.address)
 	}

@@ -17,7 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/safetext"
@@ -176,13 +175,13 @@ func (p pages) overview() (*page, error) {
 			Since: words.Time(o.OpenedAt), For: since(o.OpenedAt),
 		})
 	}
-	alerts, err := p.alerts(pageAlerts, func(j *journal.Journal) ([]*processor.Alert, error) { return j.Latest(pageAlerts) })
+	alerts, err := p.alerts(pageAlerts, func(j *journal.Journal) ([]journal.Recorded, error) { return j.Latest(0, pageAlerts) })
 	v.Alerts = pageAlertsOf(alerts, words, false)
 	return v, err
 }
 
 // alerts returns the latest alerts that list finds in the journals.
-func (p pages) alerts(limit int, list func(*journal.Journal) ([]*processor.Alert, error)) (all []*processor.Alert, err error) {
+func (p pages) alerts(limit int, list func(*journal.Journal) ([]journal.Recorded, error)) (all []journal.Recorded, err error) {
 	journals := p.Journals()
 	for _, j := range journals {
 		some, err := list(j)
@@ -192,7 +191,7 @@ func (p pages) alerts(limit int, list func(*journal.Journal) ([]*processor.Alert
 		all = append(all, some...)
 	}
 	if len(journals) > 1 { // each has an order of its own
-		slices.SortStableFunc(all, func(a, b *processor.Alert) int { return b.Time.Compare(a.Time) })
+		slices.SortStableFunc(all, func(a, b journal.Recorded) int { return b.Alert.Time.Compare(a.Alert.Time) })
 	}
 	return all[:min(len(all), limit)], nil
 }
@@ -211,18 +210,19 @@ func since(t time.Time) string {
 
 // history shows the alerts of an exposure, latest first; nil if none is stored.
 func (p pages) history(id string) (*page, error) {
-	alerts, err := p.alerts(pageSteps, func(j *journal.Journal) ([]*processor.Alert, error) { return j.ExposureAlerts(id, pageSteps) })
+	alerts, err := p.alerts(pageSteps, func(j *journal.Journal) ([]journal.Recorded, error) { return j.Story(id, pageSteps) })
 	if err != nil || len(alerts) == 0 {
 		return nil, err
 	}
-	v, words := p.newPage("mfawatch: " + safetext.Clean(alerts[0].Title, 200))
+	v, words := p.newPage("mfawatch: " + safetext.Clean(alerts[0].Alert.Title, 200))
 	v.Exposure = id
 	v.Alerts = pageAlertsOf(alerts, words, true)
 	return v, nil
 }
 
-func pageAlertsOf(alerts []*processor.Alert, words message.Wording, records bool) (all []pageAlert) {
-	for _, a := range alerts {
+func pageAlertsOf(alerts []journal.Recorded, words message.Wording, records bool) (all []pageAlert) {
+	for _, r := range alerts {
+		a := r.Alert
 		one := pageAlert{Message: words.Message(a), ID: a.ID, When: words.Time(a.Time)}
 		if a.Exposure != nil {
 			one.Exposure = *a.Exposure
