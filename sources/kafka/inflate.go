@@ -39,7 +39,7 @@ type inflater struct {
 	freed chan struct{}     // closed when used falls
 }
 
-// A room is what one batch takes of the budget.
+// A room is the part of the budget that one batch takes.
 type room struct {
 	at      uintptr
 	bytes   int
