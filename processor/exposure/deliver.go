@@ -46,8 +46,8 @@ type Outcome struct {
 //
 // The caller stores State, Deadlines and Drop in one transaction with Alerts. A
 // call that repeats a stored one returns no new alert. The IDs of the alerts,
-// and the steps that are alerted in the end, depend only on events and policy;
-// now decides what still waits, which escalation is due, what is late and what
+// and the steps that are alerted in the end, depend only on events, policy and what
+// was alerted before; now decides what still waits, which escalation is due, what is late and what
 // is past the retention. Notify leaves the events unchanged; the alerts share
 // their memory.
 func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {

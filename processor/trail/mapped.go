@@ -245,7 +245,9 @@ func (m *mapped) member(path []byte, v gjson.Result) {
 	case "class_uid":
 		m.class = true
 	case "event.action", "api.operation":
-		m.name, m.names = v.Str, m.names+1
+		if m.names++; m.names == 1 || watched([]byte(v.Str)) {
+			m.name = v.Str
+		}
 	case "event.provider":
 		m.source = v.Str
 	case "event.id":

@@ -184,6 +184,10 @@ type Outcome struct {
 	Unknown []string `json:"unknown,omitempty"` // IDs not found
 	Still   []string `json:"still,omitempty"`   // records that still cannot be read
 	Events  int      `json:"events,omitempty"`  // new ones, of the records retried
+
+	// Messages are those of Done that their source read again: it journals their
+	// events itself.
+	Messages int `json:"messages,omitempty"`
 }
 
 // Missing returns the wanted IDs that were not found.

@@ -208,8 +208,8 @@ func TestAdminQuarantineRetry(t *testing.T) {
 func TestAdminQuarantineRetryMessage(t *testing.T) {
 	j := newJournal(t)
 	_, err := j.Quarantine(t.Context(), []journal.Quarantined{
-		{Origin: "sqs://trail/1", Reason: "denied", Err: "no", Raw: []byte("mended"), Source: "bucket"},
-		{Origin: "sqs://trail/2", Reason: "denied", Err: "no", Raw: []byte("broken"), Source: "bucket"},
+		{Origin: "sqs://trail/1", Reason: "denied", Err: "no", Raw: []byte("mended"), Source: "bucket", Message: true},
+		{Origin: "sqs://trail/2", Reason: "denied", Err: "no", Raw: []byte("broken"), Source: "bucket", Message: true},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestAdminQuarantineRetryMessage(t *testing.T) {
 		return nil
 	}
 	o, err := retry(overNetwork(t, admin))
-	if err != nil || o.Done != 1 || len(o.Still) != 1 || len(asked) != 2 || !strings.HasPrefix(asked[0], "bucket ") {
+	if err != nil || o.Done != 1 || o.Messages != 1 || len(o.Still) != 1 || len(asked) != 2 || !strings.HasPrefix(asked[0], "bucket ") {
 		t.Errorf("%+v, %v, asked %v", o, err, asked)
 	}
 	left, err := j.QuarantineRecords()

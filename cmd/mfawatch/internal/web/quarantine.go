@@ -88,18 +88,19 @@ func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, er
 	if err != nil {
 		return o, err
 	}
-	if a.again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r kept) bool { return r.Source == "" }) {
+	if a.again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r kept) bool { return !r.Message }) {
 		return o, refused{http.StatusConflict, fmt.Sprintf("only source %s can read its quarantined messages, and it does not run: start the service first", all[0].Source)}
 	}
 	scanner := trail.NewScanner()
 	for _, r := range all {
-		if r.Source != "" {
+		if r.Message {
 			done, err := a.retryMessage(ctx, r)
 			switch {
 			case err != nil:
 				return o, err
 			case done:
 				o.Done++
+				o.Messages++
 			default:
 				o.Still = append(o.Still, r.ID)
 			}
