@@ -44,13 +44,13 @@ type Options struct {
 	LockTimeout time.Duration         // how long Open waits for another process to release the file; default 1s
 	Retention   time.Duration         // how long Prune keeps acked alerts and the IDs of events; default 35 days
 	Registerer  prometheus.Registerer // nil: metrics are counted but not exported
-	CacheBytes  int                   // bound on decoded accounts held in memory, by their size in the file; default 32 MiB
+	CacheBytes  int                   // bound on decoded subjects held in memory, by their size in the file; default 8 MiB
 }
 
 const (
 	defaultLockTimeout = time.Second
 	defaultRetention   = 35 * 24 * time.Hour // CloudTrail redelivers for up to 30 days
-	defaultCacheBytes  = 32 << 20
+	defaultCacheBytes  = 8 << 20
 )
 
 // maxCommit is how long a commit may take until the journal is not ready.
@@ -81,14 +81,15 @@ type Journal struct {
 	folded   time.Time     // end of the last Fold
 	foldTime time.Duration // that it took
 	write    sync.Mutex    // held from the start of a transaction until memory shows it
-	cache    *cache        // of decoded accounts
+	cache    *cache        // of decoded subjects
 
 	mu      sync.Mutex                 // guards the fields below; never held during I/O
 	group   *group                     // changes waiting for the next transaction, nil if none
 	cursors map[string]*cursor         // by registered sink
 	last    uint64                     // the number of the newest alert
-	open    map[string][]exposure.Open // by account, without those that have none
-	refold  map[string]bool            // accounts to fold, due or not
+	open    map[string][]exposure.Open // by subject, without those that have none
+	live    map[string]bool            // subjects that another policy may concern
+	refold  map[string]bool            // subjects to fold, due or not
 
 	appended signal // events were appended
 	alerted  signal // alerts were added
