@@ -66,7 +66,7 @@ func (f *folder) attempted(it *item) {
 		k.unknown = Keys(e)[0]
 	}
 	a := f.latestAttempts[k]
-	if a == nil || e.Time.Sub(a.Last) >= attemptGap {
+	if a == nil || e.Time.Sub(a.Last) >= attemptGap && !it.dense {
 		a = &Attempt{
 			policy: f.policy, planned: k.planned,
 			Partition: e.Partition, Account: e.Account, User: e.User, Severity: Medium,
@@ -89,17 +89,19 @@ func (f *folder) attempted(it *item) {
 		f.attempts = append(f.attempts, a)
 	}
 	it.a = a
-	a.Count++
+	a.Count += 1 + it.more
 	a.Last, a.last = e.Time, e
 	a.reasons |= actorReasons(&e.Actor)
 	a.code(e.ErrorCode)
+	for _, c := range it.codes {
+		a.code(c)
+	}
 }
 
 // code records an error code. IAM's codes come with and without the suffix
 // Exception, which count as one (R4).
 func (a *Attempt) code(c string) {
-	bare := strings.TrimSuffix(c, "Exception")
-	same := func(o string) bool { return strings.TrimSuffix(o, "Exception") == bare }
+	same := func(o string) bool { return bareCode(o) == bareCode(c) }
 	if c != "" && len(a.Codes) < maxCodes && !slices.ContainsFunc(a.Codes, same) {
 		a.Codes = append(a.Codes, c)
 	}

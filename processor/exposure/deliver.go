@@ -18,6 +18,7 @@ type Open struct {
 	Severity  Severity // as of now
 	OpenedAt  time.Time
 	Campaign  string `json:",omitempty"` // the campaign that it is part of
+	Key       string // a key of its subject
 	Suspect   bool   `json:",omitempty"` // a device came back, but an intruder may hold it (J1)
 }
 

@@ -16,6 +16,8 @@ type folder struct {
 	attempts       []*Attempt              // in order of their first event
 	lostDevices    map[string]*Exposure    // by serial: the exposure that lost it
 	latestAttempts map[attemptKey]*Attempt // the last one of each key
+	counters       []counter               // in order of time
+	reduced        []string                // the IDs of events that are counted from now on
 }
 
 // fold folds the events of one account, or of one subject of it, after the
@@ -28,6 +30,7 @@ func fold(events []*trail.Event, st State, policy *Policy) *folder {
 		lostDevices:    map[string]*Exposure{},
 		latestAttempts: map[attemptKey]*Attempt{},
 	}
+	f.reduce(st.counters)
 	var paths map[string]string
 	paths, f.known = pathsOf(f.items, st.paths)
 	f.directory = newDirectory(paths)

@@ -37,9 +37,9 @@ func TestSubjectsFoldAsTheirAccount(t *testing.T) {
 		for len(rest) > 0 {
 			n := min(1+r.IntN(4), len(rest))
 			now = now.Add(time.Duration(r.IntN(3*3600)) * time.Second)
-			before := subjectsOf(&l)
+			before := len(subjectSet(&l))
 			l.Append(rest[:n]...)
-			if subjectsOf(&l) < before {
+			if len(subjectSet(&l)) < before {
 				joined++
 			}
 			got, next := l.Fold(now, d.policy)
@@ -59,12 +59,12 @@ func TestSubjectsFoldAsTheirAccount(t *testing.T) {
 	}
 }
 
-func subjectsOf(l *Ledger) int {
+func subjectSet(l *Ledger) map[*ledgerSubject]bool {
 	distinct := map[*ledgerSubject]bool{}
 	for _, s := range l.subjects {
 		distinct[s] = true
 	}
-	return len(distinct)
+	return distinct
 }
 
 func TestKeysJoin(t *testing.T) {

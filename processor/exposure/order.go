@@ -56,6 +56,10 @@ type item struct {
 	name      string    // that identity's name then, if the record held only the serial
 	x         *Exposure // the exposure that it belongs to
 	a         *Attempt  // the attempt that it belongs to, if it failed
+	more      int       // the number of events that it stands for, besides itself
+	codes     []string  // their error codes
+	counted   bool      // another one stands for it
+	dense     bool      // there is no gap before it, since events were counted there
 }
 
 // eventKey identifies an event. The name is part of it, so that hand-made

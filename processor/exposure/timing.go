@@ -26,7 +26,7 @@ func (x *Exposure) appendOpen(open []Open) []Open {
 	if !x.Open() {
 		return open
 	}
-	o := Open{ID: x.ID, Partition: x.Partition, Account: x.Account, User: x.User, Root: x.Root, Severity: x.currentSeverity(), OpenedAt: x.OpenedAt}
+	o := Open{ID: x.ID, Partition: x.Partition, Account: x.Account, User: x.User, Root: x.Root, Severity: x.currentSeverity(), OpenedAt: x.OpenedAt, Key: Keys(x.first)[0]}
 	if x.campaign != nil {
 		o.Campaign = x.campaign.ID
 	}
@@ -143,7 +143,7 @@ func (t *notifier) sweep(events int) time.Time {
 		return time.Time{}
 	}
 	needed := t.cutoff().Add(-t.policy.Retention)
-	kept := events+len(st.delivered)+len(st.attempts)+len(st.campaigns)+len(st.members) > 0 ||
+	kept := events+len(st.delivered)+len(st.attempts)+len(st.campaigns)+len(st.members)+len(st.counters) > 0 ||
 		slices.ContainsFunc(st.tombstones, func(m tombstone) bool { return !m.Time.Before(needed) })
 	if !kept {
 		return time.Time{}
