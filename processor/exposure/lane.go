@@ -22,6 +22,7 @@ type sighting struct {
 	Counts   bool         `json:"counts,omitempty"`  // towards a campaign
 	Open     bool         `json:"open,omitempty"`    // the exposure is
 	Silenced bool         `json:"silent,omitempty"`  // it is open and waits for no human
+	Suspect  bool         `json:"suspect,omitempty"` // a device came back, but possibly an intruder's
 	Severity Severity     `json:"severity"`          // as part of a campaign
 	Reasons  []string     `json:"reasons,omitempty"` // root, privileged, exploited, changed
 	Attack   []string     `json:"attack,omitempty"`
@@ -30,6 +31,8 @@ type sighting struct {
 	First    *trail.Event `json:"first"`          // the removal
 	Last     *trail.Event `json:"last,omitempty"` // the event that ended the exposure; nil while it is open
 	LastAt   time.Time    `json:"last_at,omitzero"`
+
+	Resolution string `json:"resolution,omitempty"`
 
 	lane string
 }
@@ -65,17 +68,21 @@ const sightedReasons = root | privileged | exploited | changed
 
 // sighting returns what the actor's lane has to know of x.
 func (x *Exposure) sighting(notified bool, now time.Time) *sighting {
-	m := x.step(Escalated, x.first)
+	step := Escalated
+	if x.suspect {
+		step = Suspect
+	}
+	m := x.step(step, x.first)
 	m.reasons |= inCampaign
 	severity, _ := x.severity(&m, 0)
 	s := &sighting{
 		Exposure: x.ID, Subject: Keys(x.first)[0], Whose: x.whose(), Counts: x.countsForCampaign(notified, now),
-		Open: x.Open(), Silenced: x.Open() && x.silenced(), Severity: severity,
+		Open: x.Open(), Silenced: x.Open() && x.silenced(), Suspect: x.suspect, Severity: severity,
 		Reasons: (x.reasons & sightedReasons).words(), Attack: techniques(x.reasons, x.changes),
 		User: x.User, OpenedAt: x.OpenedAt, First: x.first, lane: actorLane + actorKey(&x.Actor),
 	}
 	if last := &x.Steps[len(x.Steps)-1]; last.Step == Resolved {
-		s.Last, s.LastAt = last.Event, last.Time
+		s.Last, s.LastAt, s.Resolution = last.Event, last.Time, last.resolution
 	}
 	return s
 }
@@ -138,7 +145,7 @@ func withoutRecord(e *trail.Event) *trail.Event {
 // hash identifies the content of s, without its revision.
 func (s *sighting) hash() string {
 	c := *s
-	c.Revision, c.First, c.Last = 0, &trail.Event{ID: s.First.ID}, nil
+	c.Revision, c.User, c.First, c.Last = 0, foldName(s.User), &trail.Event{ID: s.First.ID}, nil
 	if s.Last != nil {
 		c.Last = &trail.Event{ID: s.Last.ID}
 	}
@@ -149,12 +156,13 @@ func (s *sighting) hash() string {
 
 // sight derives a sighting of x if the actor's lane does not know x as it is.
 func (t *notifier) sight(x *Exposure, sent *delivered) {
+	was := sent.Sighted
+	if was == nil && !x.countsForCampaign(sent.notified(), t.now) {
+		return
+	}
 	s := x.sighting(sent.notified(), t.now)
 	hash := s.hash()
-	was := sent.Sighted
 	switch {
-	case was == nil && !s.Counts:
-		return
 	case was != nil && was.Lane == s.lane && was.Hash == hash:
 		return
 	case was != nil && was.Lane != s.lane: // a late record shows another actor

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -64,7 +65,7 @@ func TestOneSetOneReduction(t *testing.T) {
 			if got, want := asJSON(t, st.counters), asJSON(t, want); got != want {
 				t.Fatalf("seed %d: counters\n%s\nwant\n%s", seed, got, want)
 			}
-			if got, want := sum(fold(kept, st, &policy).attempts), sum(policy.Fold(events).Attempts); got != want {
+			if got, want := sum(fold(kept, st, &policy, time.Time{}).attempts), sum(policy.Fold(events).Attempts); got != want {
 				t.Fatalf("seed %d: attempts\n%s\nwant\n%s", seed, got, want)
 			}
 			if len(kept) == len(events) {
@@ -99,7 +100,7 @@ func TestAttemptsAreCounters(t *testing.T) {
 		if ActorLane(s.lane) {
 			continue
 		}
-		if got, want := sum(fold(s.Events, s.State, &policy).attempts), "malloryAWS ROOT USER0 99999 100000 1"; len(s.Events) > samples || got != want {
+		if got, want := sum(fold(s.Events, s.State, &policy, time.Time{}).attempts), "malloryAWS ROOT USER0 99999 100000 1"; len(s.Events) > samples || got != want {
 			t.Errorf("%d events are kept, attempts %s", len(s.Events), got)
 		}
 	}
