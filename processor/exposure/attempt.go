@@ -48,15 +48,8 @@ type Attempt struct {
 type attemptKey struct {
 	actor   string
 	target  *identity      // nil: unknown
+	unknown string         // the key of an unknown target
 	planned *PlannedChange // separates planned calls from others; nil: not planned
-}
-
-// actorKey returns the key that distinguishes actors.
-func actorKey(a *trail.Actor) string {
-	if a.ARN != "" {
-		return a.ARN
-	}
-	return a.Type + "\x00" + a.Name + "\x00" + a.AccessKeyID
 }
 
 // attempted adds a failed call to an attempt.
@@ -68,7 +61,10 @@ func (f *folder) attempted(it *item) {
 	if p != nil {
 		user, path = p.name, p.path
 	}
-	k := attemptKey{actorKey(&e.Actor), p, f.policy.plannedChange(e, user, path)}
+	k := attemptKey{actor: actorKey(&e.Actor), target: p, planned: f.policy.plannedChange(e, user, path)}
+	if p == nil {
+		k.unknown = Keys(e)[0]
+	}
 	a := f.latestAttempts[k]
 	if a == nil || e.Time.Sub(a.Last) >= attemptGap {
 		a = &Attempt{

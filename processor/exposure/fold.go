@@ -2,12 +2,11 @@ package exposure
 
 import (
 	"strings"
-	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// folder folds the events of one account.
+// folder folds the events of one account, or of one subject of it.
 type folder struct {
 	directory
 	policy         *Policy
@@ -15,15 +14,14 @@ type folder struct {
 	items          []item
 	exposures      []*Exposure             // in order of opening
 	attempts       []*Attempt              // in order of their first event
-	campaigns      []*ActorCampaign        // in order of their first exposure
 	lostDevices    map[string]*Exposure    // by serial: the exposure that lost it
 	latestAttempts map[attemptKey]*Attempt // the last one of each key
 }
 
-// fold folds the events of one account after the tombstones of st. An exposure
-// that waits until after now counts towards no campaign yet; with a zero now,
-// none waits.
-func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folder {
+// fold folds the events of one account, or of one subject of it, after the
+// tombstones of st. The exposures are finished later, when their campaigns are
+// known.
+func fold(events []*trail.Event, st State, policy *Policy) *folder {
 	f := &folder{
 		policy:         policy,
 		items:          sortEvents(events, st.tombstones),
@@ -36,12 +34,8 @@ func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folde
 	for i := range f.items {
 		f.apply(&f.items[i])
 	}
-	f.findCampaigns(st.delivered, now)
 	for _, x := range f.exposures {
-		x.finish()
-	}
-	for _, w := range f.campaigns {
-		w.Severity, _ = w.severity(StepCampaign, w.latestStep(), 0)
+		x.ID = exposureID(x.first)
 	}
 	for _, a := range f.attempts {
 		a.finish()

@@ -14,6 +14,7 @@ import (
 // second of a deactivation does not end it (R21, R27), a sign-in without a
 // device exploits it (R26), and another device's Enable is a replacement (R31).
 var ranks = map[string]uint8{
+	trail.PathSeen:               1,
 	trail.CreateUser:             1,
 	trail.UpdateUser:             2,
 	trail.CreateVirtualMFADevice: 3,

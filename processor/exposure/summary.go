@@ -293,8 +293,8 @@ const maxNamed = 5
 
 // userReasons returns the reasons that lie in the users hit.
 func (w *ActorCampaign) userReasons() (r reasons) {
-	for _, x := range w.Exposures {
-		r |= x.reasons & (root | privileged)
+	for _, s := range w.hits {
+		r |= s.reasons() & (root | privileged)
 	}
 	return r
 }
@@ -314,7 +314,7 @@ func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r
 	var s sentences
 	if step == Resolved {
 		switch {
-		case len(w.Exposures) == 0:
+		case len(w.hits) == 0:
 			s.add("It was none: fewer users than it takes lost their MFA for good. Who is still without it is told one by one")
 		default:
 			s.add("Each of its exposures is over: ", w.userNames())
@@ -349,8 +349,8 @@ func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r
 // userNames lists the first users and the number of the others.
 func (w *ActorCampaign) userNames() string {
 	var parts []string
-	for _, x := range w.firsts[:min(len(w.firsts), maxNamed)] {
-		parts = append(parts, userName(x.User, x.Root))
+	for _, s := range w.firsts[:min(len(w.firsts), maxNamed)] {
+		parts = append(parts, userName(s.User, s.reasons()&root != 0))
 	}
 	if more := w.Users - len(parts); more > 0 {
 		parts = append(parts, strconv.Itoa(more)+" more")

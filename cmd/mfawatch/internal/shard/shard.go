@@ -132,6 +132,7 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 	}
 	o := m.c.journals
 	o.ChangeLog = l
+	o.Local = func(lane string) bool { return partitionOf(lane, t.partitions) == m.partition }
 	j, err := journal.Open(filepath.Join(m.c.path, strconv.Itoa(int(m.partition))+".db"), o)
 	if err != nil {
 		l.close()
