@@ -21,6 +21,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 const (
@@ -91,9 +93,14 @@ func killTheReplicas(t *testing.T, kills int, spread bool) {
 		t.Fatal(err)
 	}
 	must, may := feed.wanted(t)
+	missing := func(alerts []processor.Alert) []string { return withoutAlert(must, alerts) }
+	if spread { // what comes late is alerted in another order
+		outcomes := feed.outcomes(t)
+		missing = func(alerts []processor.Alert) []string { return withoutOutcome(outcomes, alerts) }
+	}
 	got := newKillAlerts(t, c)
 	deadline := time.Now().Add(2 * time.Minute)
-	for len(got.missing(must))+len(hook.missing(must)) > 0 && time.Now().Before(deadline) {
+	for len(missing(got.alerts))+len(missing(hook.alerts())) > 0 && time.Now().Before(deadline) {
 		c.wait(200 * time.Millisecond)
 		got.read()
 	}
@@ -103,9 +110,9 @@ func killTheReplicas(t *testing.T, kills int, spread bool) {
 		c.replicas[i].end()
 	}
 	got.read()
-	for sink, missing := range map[string][]string{"topic": got.missing(must), "webhook": hook.missing(must)} {
+	for sink, missing := range map[string][]string{"topic": missing(got.alerts), "webhook": missing(hook.alerts())} {
 		if len(missing) > 0 {
-			t.Errorf("%d of %d alerts never arrived at the %s:\n%s", len(missing), len(must), sink, strings.Join(missing[:min(10, len(missing))], "\n"))
+			t.Errorf("%d alerts never arrived at the %s:\n%s", len(missing), sink, strings.Join(missing[:min(10, len(missing))], "\n"))
 		}
 	}
 	for id, n := range got.count {
@@ -268,6 +275,7 @@ type killAlerts struct {
 	t         *testing.T
 	client    *kgo.Client
 	count     map[string]int
+	alerts    []processor.Alert
 	last      map[string]processor.Alert // by exposure
 	overtaken []string
 }
@@ -296,6 +304,7 @@ func (k *killAlerts) read() {
 			if err := json.Unmarshal(r.Value, &a); err != nil {
 				k.t.Errorf("%v: %s", err, r.Value)
 			}
+			k.alerts = append(k.alerts, a)
 			if k.count[a.ID]++; a.Exposure == nil || k.count[a.ID] > 1 {
 				return
 			}
@@ -307,11 +316,69 @@ func (k *killAlerts) read() {
 	}
 }
 
-func (k *killAlerts) missing(must map[string]string) (texts []string) {
+// withoutAlert returns those of must, by ID, that are not among the alerts.
+func withoutAlert(must map[string]string, alerts []processor.Alert) (texts []string) {
+	arrived := map[string]bool{}
+	for _, a := range alerts {
+		arrived[a.ID] = true
+	}
 	for id, text := range must {
-		if k.count[id] == 0 {
+		if !arrived[id] {
 			texts = append(texts, text)
 		}
 	}
 	return sortedTexts(texts)
+}
+
+// outcomeOf says of whom an alert is, and whether it tells of an end or a use.
+func outcomeOf(a *processor.Alert) string {
+	of := a.Account
+	if a.User != nil {
+		of += " " + *a.User
+	}
+	if a.Step == exposure.Resolved || a.Step == exposure.Exploited {
+		of += " " + string(a.Step)
+	}
+	return of
+}
+
+// outcomes returns the outcomes that have to be told, whatever the order in which
+// records come.
+func (f *killFeed) outcomes(t *testing.T) map[string]bool {
+	var found killVisitor
+	s := trail.NewScanner()
+	for i, record := range f.watched {
+		s.ScanBytes(trail.At("kill", int64(i)), record, &found)
+	}
+	if found.bad != nil {
+		t.Fatal(found.bad)
+	}
+	all := map[string]bool{}
+	for _, a := range exposure.Fold(found.events).Alerts() {
+		all[outcomeOf(a)] = true
+	}
+	return all
+}
+
+func withoutOutcome(must map[string]bool, alerts []processor.Alert) (texts []string) {
+	told := map[string]bool{}
+	for _, a := range alerts {
+		told[outcomeOf(&a)] = true
+	}
+	for outcome := range must {
+		if !told[outcome] {
+			texts = append(texts, outcome)
+		}
+	}
+	return sortedTexts(texts)
+}
+
+// alerts returns the alerts that arrived.
+func (h *killHook) alerts() (all []processor.Alert) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, told := range h.got {
+		all = append(all, told.alert)
+	}
+	return all
 }

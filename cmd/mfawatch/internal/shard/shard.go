@@ -252,7 +252,7 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchT
 		if err == nil {
 			break
 		}
-		if ctx.Err() != nil || !errors.Is(err, journal.ErrRefused) {
+		if ctx.Err() != nil || errors.Is(err, journal.ErrLost) || errors.Is(err, journal.ErrClosed) {
 			return err
 		}
 		m.failure.Set(err)
