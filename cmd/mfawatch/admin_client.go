@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
@@ -52,6 +51,9 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 		if address = c.HTTP.Address; address == config.HTTPOff {
 			address = ""
 		}
+		if c.Journal.Type == config.JournalKafka {
+			return dial(c.HTTP.Address)
+		}
 		if path == "" {
 			path = c.Journal.Path
 		}
@@ -71,7 +73,7 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 	case err != nil:
 		return nil, nil, err
 	}
-	return web.NewAdmin(j, prometheus.NewRegistry(), nil), j, nil
+	return web.NewJournalAdmin(j), j, nil
 }
 
 func dial(address string) (adminClient, *journal.Journal, error) {

@@ -144,6 +144,9 @@ func fillIn(file map[string]any, section, key string, wanted bool, value any) {
 // and every alert is delivered. scratch reports that the journal is deleted at the
 // end.
 func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch bool) error {
+	if err := wantFile(c, "pipe"); err != nil {
+		return err
+	}
 	in := &pipeSource{Source: c.Sources["stdin"], confirm: confirm, until: ctx, ended: make(chan error, 1)}
 	c.Sources["stdin"] = in
 	service, err := p.newServed(c, p.stdout, nil)

@@ -31,6 +31,7 @@ type Result struct {
 	Outcome Outcome
 	Ref     string   // the sink's reference for the exposure
 	To      []string // the recipients who know the exposure; nil: the sink's own
+	Message any      // for the change log, which sends it in the transaction that records the result; nil: none
 }
 
 // knows reports whether the sink knows the exposure from now on.
@@ -47,6 +48,13 @@ func (j *Journal) Done(sink string, results ...Result) error {
 			}
 			if r.Outcome == Partial {
 				continue
+			}
+			done, err := s.isDone(r.Number)
+			if err != nil {
+				return err
+			}
+			if r.Message != nil && !done {
+				tx.messages = append(tx.messages, r.Message)
 			}
 			if err := ack(r.Number); err != nil {
 				return err

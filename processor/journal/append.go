@@ -16,6 +16,24 @@ import (
 // must not be changed afterwards. A ctx that is done stops it only before it
 // has begun to write.
 func (j *Journal) Append(ctx context.Context, events []*trail.Event) (fresh int, err error) {
+	if len(events) == 0 {
+		return 0, ctx.Err()
+	}
+	return j.append(ctx, events, func(*tx) error { return nil })
+}
+
+// AppendFrom is Append together with KeepOffsets for one cursor of the source that
+// the events come from: both are durable, or neither is.
+func (j *Journal) AppendFrom(ctx context.Context, source, name string, cursor []byte, events []*trail.Event) (fresh int, err error) {
+	return j.append(ctx, events, func(tx *tx) error {
+		if err := tx.makeSource(source); err != nil {
+			return err
+		}
+		return tx.table(sourceTables, string(nameKey(source))).put(nameKey(name), cursor)
+	})
+}
+
+func (j *Journal) append(ctx context.Context, events []*trail.Event, also func(tx *tx) error) (fresh int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -27,16 +45,15 @@ func (j *Journal) Append(ctx context.Context, events []*trail.Event) (fresh int,
 		}
 		entries = append(entries, en)
 	}
-	if len(entries) == 0 {
-		return 0, nil
-	}
 	now := time.Now()
 	var added []addition
 	var joined []join
 	err = j.commit(change{
 		do: func(tx *tx) (err error) {
-			added, joined, err = putEntries(tx, entries, now)
-			return err
+			if added, joined, err = putEntries(tx, entries, now); err != nil {
+				return err
+			}
+			return also(tx)
 		},
 		done: func() {
 			j.cache.add(added)

@@ -81,6 +81,9 @@ func (b *batch) run() error {
 // find returns the part of a derived event; nil if the event is known, or if its
 // subject is one too many for the batch: then it is folded in the next one.
 func (b *batch) find(e *trail.Event) (*exposure.Part, error) {
+	if !b.j.folds(e) {
+		return nil, nil
+	}
 	name, known, err := b.j.subjectOf(e)
 	if err != nil || known {
 		return nil, err
@@ -97,6 +100,9 @@ func (b *batch) find(e *trail.Event) (*exposure.Part, error) {
 	}
 	return &p.part, nil
 }
+
+// folds reports whether the lane of e is folded in this journal.
+func (j *Journal) folds(e *trail.Event) bool { return j.local == nil || j.local(exposure.Lane(e)) }
 
 // subjectOf returns the subject that a derived event belongs to, stored or not,
 // and whether the event is stored already.
@@ -134,6 +140,10 @@ func (b *batch) outcomes() (all []*outcome, err error) {
 	for _, o := range all {
 		for _, e := range b.parts[o.subject.name].part.Outcome.Derived {
 			if arrived[string(seenKey(e))] {
+				continue
+			}
+			if !b.j.folds(e) {
+				o.away = append(o.away, e)
 				continue
 			}
 			en, err := newEntry(e)

@@ -24,6 +24,7 @@ type outcome struct {
 	arrived   []entry // derived events of others
 	deadlines []entry
 	derived   []entry         // for subjects that are not stored with it
+	away      []*trail.Event  // derived events of lanes that other journals fold
 	dropped   map[string]bool // keys of events
 	forgotten bool            // nothing is kept
 
@@ -164,6 +165,7 @@ func (j *Journal) store(b *batch, folded func(Folded)) error {
 				}
 			}
 			for _, o := range outcomes {
+				tx.events = append(tx.events, o.away...)
 				added, joined, err := putEntries(tx, o.derived, b.now)
 				if err != nil {
 					return err

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
@@ -31,6 +33,8 @@ type Sink struct {
 	Group  Group   // how alerts share a message
 	Batch  int     // most alerts in one send of a sink that takes several; 0: one
 	Rate   float64 // sends a second; 0: unlimited. Critical alerts do not count.
+	// Limiter, if set, is the limiter of a Rate that several queues share.
+	Limiter *rate.Limiter
 	// Alert returns the alert of a number, nil if it needs no delivery any more.
 	Alert func(number uint64) (*exposure.Alert, error)
 }

@@ -82,10 +82,18 @@ func NewQueue(s Sink) *Queue {
 	q := &Queue{sink: s, lanes: map[string]*lane{}, windows: map[string]*window{}}
 	q.ready.key, q.resting.key = turn, due
 	q.sink.Group.Max = max(1, s.Group.Max)
-	if s.Rate > 0 {
-		q.limiter = rate.NewLimiter(rate.Limit(s.Rate), int(max(1, math.Ceil(min(s.Rate, maxBurst)))))
+	if q.limiter = s.Limiter; q.limiter == nil {
+		q.limiter = NewLimiter(s.Rate)
 	}
 	return q
+}
+
+// NewLimiter returns the limiter of a rate in sends a second, nil for 0.
+func NewLimiter(limit float64) *rate.Limiter {
+	if limit <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(limit), int(max(1, math.Ceil(min(limit, maxBurst)))))
 }
 
 // Len returns the number of lanes with alerts.
@@ -337,7 +345,7 @@ func (q *Queue) wait(now time.Time) Action {
 	}
 	if q.limited(now) {
 		lack := 1 - q.limiter.TokensAt(now)
-		sooner(now.Add(time.Duration(lack/q.sink.Rate*float64(time.Second)) + time.Millisecond))
+		sooner(now.Add(time.Duration(lack/float64(q.limiter.Limit())*float64(time.Second)) + time.Millisecond))
 	}
 	return a
 }

@@ -90,6 +90,14 @@ func (a *attempt) send(ctx context.Context, w *Worker) {
 	if a.err = a.sinkErr; a.err != nil {
 		return
 	}
+	if w.admit != nil {
+		release, err := w.admit(ctx)
+		if err != nil {
+			a.err = err
+			return
+		}
+		defer release()
+	}
 	timeout := w.config.Timeout
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
 	defer cancel()

@@ -21,10 +21,11 @@ const unwellAfter = 3
 type Worker struct {
 	name      string
 	sink      sinks.Sink
-	store     store
+	store     Store
 	log       *slog.Logger
 	metrics   *metrics
 	config    DeliveryConfig
+	admit     func(context.Context) (func(), error) // nil: a send may always start
 	drainTime time.Duration
 	group     route.Group // zero: alerts are not grouped
 
@@ -57,16 +58,16 @@ type Worker struct {
 	err atomic.Pointer[error] // why the sink is not ready; read concurrently
 }
 
-func newWorker(name string, s sinks.Sink, j store, o Options) *Worker {
+func newWorker(name string, s sinks.Sink, j Store, o Options) *Worker {
 	w := &Worker{
-		name: name, sink: s, store: j, metrics: newMetrics(o.Registerer, name, j), config: o.Delivery.withDefaults(), drainTime: o.Drain,
+		name: name, sink: s, store: j, metrics: newMetrics(o.Registerer, name, j), config: o.Delivery.withDefaults(), admit: o.Admit, drainTime: o.Drain,
 		log:       o.Logger.With("sink", name),
 		lanes:     map[string]*lane{},
 		addressed: map[string]sinks.Sink{},
 		written:   make(chan error, 1),
 	}
 	w.sent = make(chan *attempt, w.config.Concurrency)
-	rules := route.Sink{Name: name, Human: w.config.People, Rate: w.config.Rate, Alert: w.alert}
+	rules := route.Sink{Name: name, Human: w.config.People, Rate: w.config.Rate, Limiter: o.Limiter, Alert: w.alert}
 	if o.Router != nil && !o.Router.Plain(name) {
 		rules.Router = o.Router
 	}

@@ -73,6 +73,9 @@ func valueNode(path string, v reflect.Value) *yaml.Node {
 		}
 		v = v.Elem()
 	}
+	if j, ok := v.Interface().(JournalConfig); ok {
+		v = reflect.ValueOf(j.effective())
+	}
 	if d, ok := v.Interface().(time.Duration); ok {
 		return textNode(FormatDuration(d))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/aws"
@@ -47,7 +48,7 @@ func (e *sourceEntry[C]) Build(name string, d Deps) (sources.Source, error) {
 
 // source returns the options that every source is built with.
 func (d Deps) source() sources.Options {
-	return sources.Options{Logger: d.Log, Registerer: d.Metrics}
+	return sources.Options{Logger: d.Log, Registerer: d.Metrics, Alone: d.Shared == nil}
 }
 
 // A sinkKind is one type of sink, configured by a C.
@@ -133,6 +134,11 @@ func reach[R, C Entry](defaults func() C) func() reached[R, C] {
 }
 
 func (c reached[R, C]) Validate() error { return errors.Join(c.Reach.Validate(), c.Config.Validate()) }
+
+// sameBrokers reports whether two lists name the same brokers.
+func sameBrokers(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
 
 type smsConfig struct {
 	Texts sms.Config `koanf:",squash"`

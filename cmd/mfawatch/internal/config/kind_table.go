@@ -89,7 +89,10 @@ var SinkKinds = map[string]func() Sink{
 		build:   func(c fileConfig, _ Deps) (sinks.Sink, error) { return file.New(c.Config) },
 	}).new,
 	"kafka": (&sinkKind[reached[kafka.Config, kafkasink.Config]]{
-		build: func(c reached[kafka.Config, kafkasink.Config], _ Deps) (sinks.Sink, error) {
+		build: func(c reached[kafka.Config, kafkasink.Config], d Deps) (sinks.Sink, error) {
+			if sameBrokers(c.Reach.Brokers, d.Shared) {
+				return kafkasink.NewTransactional(c.Config)
+			}
 			opts, err := c.Reach.Options()
 			if err != nil {
 				return nil, err

@@ -23,6 +23,7 @@ type Deps struct {
 	Level   *slog.LevelVar // of Log
 	Metrics prometheus.Registerer
 	Offsets sources.OffsetStore
+	Shared  []string        // brokers of the shared journal; nil: there is none
 	Wording message.Wording // of every human sink
 }
 

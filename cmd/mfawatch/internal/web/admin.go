@@ -10,24 +10,43 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// An Admin manages the dead letters and the quarantine of a journal. The commands
+// An Admin manages the dead letters and the quarantine of journals. The commands
 // call it directly while the service is stopped, and its Handler through a Client
 // while it runs.
 type Admin struct {
-	journal *journal.Journal
-	metrics *adminMetrics
-	again   func(ctx context.Context, source, message string) error // nil: no source runs
+	journals func() []*journal.Journal
+	append   func(ctx context.Context, events []*trail.Event) (fresh int, err error)
+	metrics  *adminMetrics
+	again    func(ctx context.Context, source, message string) error // nil: no source runs
 }
 
 // adminStep bounds the dead letters of one transaction.
 const adminStep = 200
 
-// NewAdmin returns the Admin of a journal. again has a source read the objects of a
-// quarantined message; nil: no source runs.
-func NewAdmin(j *journal.Journal, reg prometheus.Registerer, again func(ctx context.Context, source, message string) error) *Admin {
-	return &Admin{j, newAdminMetrics(reg), again}
+// NewAdmin returns the Admin of a running service.
+func NewAdmin(s Service, reg prometheus.Registerer) *Admin {
+	return &Admin{s.Journals, s.Append, newAdminMetrics(reg), s.Again}
+}
+
+// NewJournalAdmin returns the Admin of the journal of a stopped service.
+func NewJournalAdmin(j *journal.Journal) *Admin {
+	return &Admin{func() []*journal.Journal { return []*journal.Journal{j} }, j.Append, newAdminMetrics(prometheus.NewRegistry()), nil}
+}
+
+// sinks returns the sinks that were ever registered, sorted.
+func (a *Admin) sinks() (names []string, err error) {
+	for _, j := range a.journals() {
+		some, err := j.Sinks()
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, some...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // Handler returns the API that a Client calls.

@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -33,7 +31,7 @@ type manager interface {
 
 // managers is the two ways to one journal: over the network, and within.
 func managers(t *testing.T, j *journal.Journal) map[string]manager {
-	admin := NewAdmin(j, prometheus.NewRegistry(), nil)
+	admin := NewJournalAdmin(j)
 	return map[string]manager{"network": overNetwork(t, admin), "within": admin}
 }
 
@@ -222,13 +220,14 @@ func TestAdminQuarantineRetryMessage(t *testing.T) {
 		}
 	}
 	var asked []string
-	admin := NewAdmin(j, prometheus.NewRegistry(), func(_ context.Context, source, message string) error {
+	admin := NewJournalAdmin(j)
+	admin.again = func(_ context.Context, source, message string) error {
 		asked = append(asked, source+" "+message)
 		if message == "broken" {
 			return errors.New("still denied")
 		}
 		return nil
-	})
+	}
 	o, err := retry(overNetwork(t, admin))
 	if err != nil || o.Done != 1 || len(o.Still) != 1 || len(asked) != 2 || !strings.HasPrefix(asked[0], "bucket ") {
 		t.Errorf("%+v, %v, asked %v", o, err, asked)

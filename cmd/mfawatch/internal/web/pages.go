@@ -19,6 +19,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
@@ -155,7 +156,10 @@ func (p pages) overview() (*page, error) {
 		}
 		v.Sinks = append(v.Sinks, sink)
 	}
-	open := p.Journal().Open()
+	var open []exposure.Open
+	for _, j := range p.Journals() {
+		open = append(open, j.Open()...)
+	}
 	slices.SortFunc(open, func(a, b exposure.Open) int {
 		if a.Severity != b.Severity {
 			return slices.Index(exposure.Severities, b.Severity) - slices.Index(exposure.Severities, a.Severity)
@@ -172,9 +176,25 @@ func (p pages) overview() (*page, error) {
 			Since: words.Time(o.OpenedAt), For: since(o.OpenedAt),
 		})
 	}
-	alerts, err := p.Journal().Latest(pageAlerts)
+	alerts, err := p.alerts(pageAlerts, func(j *journal.Journal) ([]*processor.Alert, error) { return j.Latest(pageAlerts) })
 	v.Alerts = pageAlertsOf(alerts, words, false)
 	return v, err
+}
+
+// alerts returns the latest alerts that list finds in the journals.
+func (p pages) alerts(limit int, list func(*journal.Journal) ([]*processor.Alert, error)) (all []*processor.Alert, err error) {
+	journals := p.Journals()
+	for _, j := range journals {
+		some, err := list(j)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	if len(journals) > 1 { // each has an order of its own
+		slices.SortStableFunc(all, func(a, b *processor.Alert) int { return b.Time.Compare(a.Time) })
+	}
+	return all[:min(len(all), limit)], nil
 }
 
 // since returns the time since t.
@@ -191,7 +211,7 @@ func since(t time.Time) string {
 
 // history shows the alerts of an exposure, latest first; nil if none is stored.
 func (p pages) history(id string) (*page, error) {
-	alerts, err := p.Journal().ExposureAlerts(id, pageSteps)
+	alerts, err := p.alerts(pageSteps, func(j *journal.Journal) ([]*processor.Alert, error) { return j.ExposureAlerts(id, pageSteps) })
 	if err != nil || len(alerts) == 0 {
 		return nil, err
 	}

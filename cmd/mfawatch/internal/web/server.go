@@ -17,6 +17,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // A Service is the running service that a Server serves.
@@ -25,8 +26,11 @@ type Service interface {
 
 	// Config returns the configuration in effect.
 	Config() *config.Config
-	// Journal returns the journal, which is open while the server runs.
-	Journal() *journal.Journal
+	// Journals returns the journals that are served now. One that is closed since
+	// fails.
+	Journals() []*journal.Journal
+	// Append makes events durable, and returns how many are new.
+	Append(ctx context.Context, events []*trail.Event) (fresh int, err error)
 	// Ready yields each part by name with why it is not ready, nil if it is.
 	Ready(yield func(part string, err error) bool)
 	// Sinks returns the names of the sinks, sorted.
@@ -51,7 +55,7 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (*Server,
 	if err != nil {
 		return nil, err
 	}
-	server.admit(NewAdmin(s.Journal(), reg, s.Again).Handler(), s.Reload, func() bool { return adminOpen(s.Config().HTTP) })
+	server.admit(NewAdmin(s, reg).Handler(), s.Reload, func() bool { return adminOpen(s.Config().HTTP) })
 	pages := pages{s}
 	server.mux.Handle("GET /{$}", pages.handler())
 	server.mux.Handle("GET /exposures/{id}", pages.handler())
