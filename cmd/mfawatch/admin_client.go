@@ -57,6 +57,9 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 		if address = c.HTTP.Address; address == config.HTTPOff {
 			address = ""
 		}
+		if c.Journal.Type == config.JournalKafka {
+			return dial(c.HTTP.Address)
+		}
 		if path == "" {
 			path = c.Journal.Path
 		}
