@@ -2,7 +2,6 @@ package trail
 
 import (
 	"bytes"
-	"errors"
 	"io"
 )
 
@@ -118,11 +117,11 @@ func (s *Scanner) read() (b []byte, whole bool) {
 // object scans an object that begins with b and goes on in the input.
 func (s *Scanner) object(b []byte) {
 	f := compression(b)
-	s.input.again, s.input.kept = b, b
+	s.input.keep(b)
 	if s.skimReader(&s.input, f) {
 		return
 	}
-	s.input.again, s.input.kept = s.input.kept, nil
+	s.input.rewind()
 	if f != FormUnknown {
 		_ = s.inflate(&s.input, f) // reports its error
 	} else {
@@ -146,37 +145,6 @@ func (s *Scanner) count() {
 		s.records += s.inString
 	}
 	s.plain, s.inString, s.decoded = 0, 0, 0
-}
-
-// A source is the reader that a scan was given; it keeps its errors apart from those
-// of the decompressor.
-type source struct {
-	r     io.Reader
-	again []byte // to be read once more, before r
-	kept  []byte // unless nil: all that was read
-	n     int64
-	end   error // of r
-	err   error // the same, other than io.EOF
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	if len(s.again) > 0 {
-		n := copy(p, s.again)
-		s.again = s.again[n:]
-		return n, nil
-	}
-	if s.end != nil {
-		return 0, s.end
-	}
-	n, err := s.r.Read(p)
-	s.n += int64(n)
-	if s.kept != nil {
-		s.kept = append(s.kept, p[:n]...)
-	}
-	if s.end = err; err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
 }
 
 // document scans b, which is all there is of it: plain, compressed or base64.

@@ -5,9 +5,6 @@ import (
 	"io"
 )
 
-// maxKept is how much compressed input is kept while it is skimmed.
-const maxKept = 8 << 20
-
 // A stepper inflates step by step, as those of package inflate do.
 type stepper interface {
 	Step() (w []byte, fresh int, err error)
@@ -50,7 +47,7 @@ func (s *Scanner) skim(z stepper) (w []byte, done bool, err error) {
 		size += int64(len(w) - fresh)
 		s.base = size - int64(len(w))
 		left = len(w) - s.sweep(w, fresh-left, final)
-		if s.met || !s.own || left > most || size > s.budget || len(s.input.kept) > maxKept {
+		if s.met || !s.own || left > most || size > s.budget || s.input.size > maxKept {
 			break
 		}
 		done = final && s.plain > 0 && h.fits(w[:spaceBefore(w, len(w))])
