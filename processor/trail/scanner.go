@@ -15,8 +15,9 @@ const (
 
 // A Scanner finds the watched records in objects. It is reusable, by one goroutine
 // at a time. Its memory is bounded, whatever is streamed: a window of 4 MiB at
-// most, and one more for each envelope around another; input that is in memory
-// already may be unescaped or decoded once more.
+// most, one more for each envelope around another, and 8 MiB of compressed input
+// while it is skimmed; input that is in memory already may be inflated, unescaped
+// or decoded once more.
 type Scanner struct {
 	inner    *Scanner // for the content of an envelope
 	depth    int      // of envelopes around
@@ -116,12 +117,15 @@ func (s *Scanner) read() (b []byte, whole bool) {
 
 // object scans an object that begins with b and goes on in the input.
 func (s *Scanner) object(b []byte) {
+	s.input.again = b
 	f := compression(b)
-	s.input.keep(b)
-	if s.skimReader(&s.input, f) {
-		return
+	if f.skims() {
+		s.input.keep(b)
+		if s.skimReader(&s.input, f) {
+			return
+		}
+		s.input.rewind()
 	}
-	s.input.rewind()
 	if f != FormUnknown {
 		_ = s.inflate(&s.input, f) // reports its error
 	} else {

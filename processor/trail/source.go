@@ -16,7 +16,8 @@ const (
 // of the decompressor.
 type source struct {
 	r     io.Reader
-	again [][]byte // to be read once more, before r
+	again []byte   // to be read once more, before r
+	rest  [][]byte // likewise, behind again
 	kept  [][]byte // unless nil: all that was read
 	size  int      // of it
 	n     int64
@@ -26,9 +27,9 @@ type source struct {
 
 func (s *source) Read(p []byte) (int, error) {
 	if len(s.again) > 0 {
-		n := copy(p, s.again[0])
-		if s.again[0] = s.again[0][n:]; len(s.again[0]) == 0 {
-			s.again[0], s.again = nil, s.again[1:]
+		n := copy(p, s.again)
+		if s.again = s.again[n:]; len(s.again) == 0 && len(s.rest) > 0 {
+			s.again, s.rest[0], s.rest = s.rest[0], nil, s.rest[1:]
 		}
 		return n, nil
 	}
@@ -46,11 +47,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// keep reads b, which has been read, once more, and keeps it and what is read from
-// now on.
-func (s *source) keep(b []byte) {
-	s.again, s.kept, s.size = [][]byte{b}, [][]byte{b[:len(b):len(b)]}, len(b)
-}
+// keep keeps b, which has been read, and what is read from now on.
+func (s *source) keep(b []byte) { s.kept, s.size = [][]byte{b[:len(b):len(b)]}, len(b) }
 
 // add keeps b.
 func (s *source) add(b []byte) {
@@ -68,4 +66,6 @@ func (s *source) add(b []byte) {
 }
 
 // rewind has all that was kept read once more, and keeps no more.
-func (s *source) rewind() { s.again, s.kept, s.size = s.kept, nil, 0 }
+func (s *source) rewind() {
+	s.again, s.rest, s.kept, s.size = s.kept[0], s.kept[1:], nil, 0
+}
