@@ -66,7 +66,10 @@ type pageAlert struct {
 }
 
 // pages serves the pages of a service.
-type pages struct{ Service }
+type pages struct {
+	Service
+	access
+}
 
 func (p pages) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -87,12 +90,9 @@ func (p pages) handler() http.Handler {
 	})
 }
 
-// pagesOpen reports whether pages are served: always on loopback, elsewhere with
-// http.url or http.admin.
-func (p pages) pagesOpen() bool {
-	c := p.Config().HTTP
-	return adminOpen(c) || c.URL != ""
-}
+// pagesOpen reports whether pages are served: always to this machine alone, to
+// others with http.url or http.admin.
+func (p pages) pagesOpen() bool { return p.open() || p.config().URL != "" }
 
 // ownHost reports whether host is that of http.url.
 func (p pages) ownHost(host string) bool {
@@ -140,7 +140,7 @@ func (p pages) overview() (*page, error) {
 		part := pagePart{Name: name}
 		if err != nil {
 			v.Healthy = false
-			part.Problem = safetext.Clean(line(err.Error()), 500)
+			part.Problem = problem(err)
 		}
 		v.Parts = append(v.Parts, part)
 	}
