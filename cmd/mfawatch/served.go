@@ -38,7 +38,7 @@ func (p *program) newServed(c *config.Config, stdout io.Writer, load func() (*co
 
 // Run runs both until ctx is done, or a web server fails.
 func (s *served) Run(ctx context.Context) error {
-	if len(s.web) == 0 {
+	if s.web.Len() == 0 {
 		return s.Pipeline.Run(ctx)
 	}
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))

@@ -160,7 +160,7 @@ func sourceStatuses(s Service) []SourceStatus {
 func partsOf(s Service, prefix string) (all []pagePart) {
 	for name, err := range s.Ready {
 		if name, ok := strings.CutPrefix(name, prefix); ok {
-			all = append(all, pagePart{name, problem(err)})
+			all = append(all, pagePart{Name: name, Problem: problem(err)})
 		}
 	}
 	slices.SortFunc(all, func(a, b pagePart) int { return cmp.Compare(a.Name, b.Name) })

@@ -48,7 +48,8 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 	settings := func() config.HTTPConfig { return s.Config().HTTP }
 	admin := NewAdmin(s.Journal(), reg, AdminDeps{Again: s.Again, AccountName: func(number string) string { return s.Config().Accounts[number].Name }})
 	api := handlerOf(append(admin.routes(), serviceRoutes(s)...))
-	var all Servers
+	seen := new(health)
+	all := Servers{watch: func(ctx context.Context) { seen.watch(ctx, s.Ready) }}
 	for _, at := range []struct {
 		field, address string
 		local          func() bool
@@ -61,35 +62,48 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 		}
 		server, err := listenHTTP(at.field, at.address, s, s.Ready, logger)
 		if err != nil {
-			return nil, errors.Join(err, all.Close())
+			return all, errors.Join(err, all.Close())
 		}
 		a := access{settings, at.local}
 		server.admit(api, s.Reload, a)
-		pages := pages{s, a}
-		server.mux.Handle("GET /{$}", pages.handler())
-		server.mux.Handle("GET /exposures/{id}", pages.handler())
+		ended, end := context.WithCancel(context.Background())
+		server.server.RegisterOnShutdown(end)
+		pages := pages{s, a, admin, seen, make(chan struct{}, maxStreams), ended.Done()}
+		for _, pattern := range []string{"GET /{$}", "GET /exposures/{id}", "GET /events"} {
+			server.mux.Handle(pattern, pages.handler())
+		}
 		server.server.Handler = pages.ownHostsOnly(server.server.Handler)
-		all = append(all, server)
+		all.all = append(all.all, server)
 	}
 	return all, nil
 }
 
 // Servers are the servers of a service.
-type Servers []*Server
+type Servers struct {
+	all   []*Server
+	watch func(ctx context.Context) // looks at the health of the service
+}
+
+// Len returns the number of servers.
+func (s Servers) Len() int { return len(s.all) }
 
 // Run runs all servers until ctx is done, or one fails.
 func (s Servers) Run(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, server := range s {
+	for _, server := range s.all {
 		all.Go(func() error { return server.Run(ctx) })
 	}
+	all.Go(func() error {
+		s.watch(ctx)
+		return nil
+	})
 	return all.Wait()
 }
 
 // Close releases the addresses if Run was never called.
 func (s Servers) Close() error {
 	var errs []error
-	for _, server := range s {
+	for _, server := range s.all {
 		errs = append(errs, server.Close())
 	}
 	return errors.Join(errs...)
@@ -97,11 +111,11 @@ func (s Servers) Close() error {
 
 // Addr returns the addresses, or off without one.
 func (s Servers) Addr() string {
-	if len(s) == 0 {
+	if s.Len() == 0 {
 		return config.HTTPOff
 	}
 	var all []string
-	for _, server := range s {
+	for _, server := range s.all {
 		all = append(all, server.Addr())
 	}
 	return strings.Join(all, " ")
