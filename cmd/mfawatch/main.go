@@ -93,7 +93,7 @@ To look through a log that you have:           mfawatch scan PATH`,
 			return errors.New("no command given")
 		},
 	}
-	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.initCommand(), p.runCommand(), p.pipeCommand(), p.checkCommand(),
+	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.initCommand(), p.runCommand(), p.reloadCommand(), p.pipeCommand(), p.checkCommand(),
 		p.routesCommand(), p.renderCommand(), p.testAlertCommand(),
 		p.exposuresCommand(), p.deadLettersCommand(), p.quarantineCommand(), p.completionCommand(), p.versionCommand())
 	completeFlags(root)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -57,48 +58,7 @@ func (a *Admin) sinks() (names []string, err error) {
 }
 
 // Handler returns the API that a Client calls.
-func (a *Admin) Handler() http.Handler {
-	mux := http.NewServeMux()
-	change := func(pattern string, f func(context.Context, Selection) (Outcome, error)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			s, err := selected(r)
-			if err == nil && !s.All && len(s.IDs) == 0 {
-				err = refused{http.StatusBadRequest, "want id=ID, once or more, or all=true"}
-			}
-			var result Outcome
-			if err == nil {
-				result, err = f(r.Context(), s)
-			}
-			answer(w, result, err)
-		})
-	}
-	mux.HandleFunc("GET "+deadLettersPath, listing(a.ListDeadLetters))
-	change("POST "+deadLettersPath+"/retry", a.RetryDeadLetters)
-	change("DELETE "+deadLettersPath, a.DropDeadLetters)
-	mux.HandleFunc("GET "+quarantinePath, listing(a.ListQuarantine))
-	change("POST "+quarantinePath+"/retry", a.RetryQuarantine)
-	change("DELETE "+quarantinePath, a.DropQuarantine)
-	mux.HandleFunc("GET "+exposuresPath, func(w http.ResponseWriter, r *http.Request) {
-		f, err := filtered(r)
-		var page ExposurePage
-		if err == nil {
-			page, err = a.ListExposures(r.Context(), f)
-		}
-		answer(w, page, err)
-	})
-	mux.HandleFunc("GET "+exposuresPath+"/{id}", func(w http.ResponseWriter, r *http.Request) {
-		story, err := a.ShowExposure(r.Context(), r.PathValue("id"))
-		answer(w, story, err)
-	})
-	mux.HandleFunc("POST "+exposuresPath+"/{id}/close", func(w http.ResponseWriter, r *http.Request) {
-		c, err := closing(w, r)
-		if err == nil {
-			err = a.CloseExposure(r.Context(), r.PathValue("id"), c)
-		}
-		answer(w, c, err)
-	})
-	return mux
-}
+func (a *Admin) Handler() http.Handler { return handlerOf(a.routes()) }
 
 // listing answers with JSON lines, each as it is found.
 func listing[T any](list func(context.Context, Selection, func(T) error) error) http.HandlerFunc {
@@ -155,8 +115,8 @@ func limited(q url.Values) (int, error) {
 // maxClosing bounds the body of a request to close an exposure.
 const maxClosing = 16 << 10
 
-func closing(w http.ResponseWriter, r *http.Request) (c Closing, err error) {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxClosing))
+func closing(r *http.Request) (c Closing, err error) {
+	d := json.NewDecoder(io.LimitReader(r.Body, maxClosing))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&c); err != nil {
 		return c, refused{http.StatusBadRequest, `want a body such as {"by":"ann","note":"bob has a new phone"}`}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -41,9 +42,9 @@ func managers(t *testing.T, j *journal.Journal) map[string]manager {
 // overNetwork is the client of an admin.
 func overNetwork(t *testing.T, a *Admin) *Client {
 	t.Helper()
-	server := httptest.NewServer(guarded(func() bool { return true }, a.Handler()))
+	server := httptest.NewServer(accessTo(config.HTTPConfig{Admin: true}).guard(a.Handler()))
 	t.Cleanup(server.Close)
-	c, err := NewClient(strings.TrimPrefix(server.URL, "http://"))
+	c, err := NewClient(strings.TrimPrefix(server.URL, "http://"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,26 +26,37 @@ const (
 	deadLettersPath = "/api/v1/deadletters"
 	quarantinePath  = "/api/v1/quarantine"
 	exposuresPath   = "/api/v1/exposures"
+	alertsPath      = "/api/v1/alerts"
+	sinksPath       = "/api/v1/sinks"
+	sourcesPath     = "/api/v1/sources"
 )
 
 // A Client calls the Handler of an Admin over HTTP.
 type Client struct {
 	client  *http.Client
 	address string
+	token   string
 }
 
-// NewClient returns the client of the service at address, HOST:PORT. It sends
-// nothing yet. Its error is a *config.Error.
-func NewClient(address string) (*Client, error) {
+// NewClient returns the client of the service at address, HOST:PORT or unix:PATH,
+// which shows the token unless that is "". It sends nothing yet. Its error is a
+// *config.Error.
+func NewClient(address, token string) (*Client, error) {
+	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: time.Minute}
+	if path, ok := strings.CutPrefix(address, config.UnixPrefix); ok {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+		return &Client{&http.Client{Transport: transport}, "localhost", token}, nil
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port == "" || port == "0" {
-		return nil, config.Refuse("--address", config.Mistake{Problem: fmt.Sprintf("want HOST:PORT of the running service, got %q", config.Bounded(address))})
+		return nil, config.Refuse("--address", config.Mistake{Problem: fmt.Sprintf("want HOST:PORT of the running service, or unix:PATH, got %q", config.Bounded(address))})
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: time.Minute}
-	return &Client{&http.Client{Transport: transport}, net.JoinHostPort(host, port)}, nil
+	return &Client{&http.Client{Transport: transport}, net.JoinHostPort(host, port), token}, nil
 }
 
 // ListDeadLetters is Admin.ListDeadLetters over HTTP.
@@ -106,6 +117,11 @@ func (c *Client) CloseExposure(ctx context.Context, id string, closing Closing) 
 	return c.call(ctx, http.MethodPost, exposuresPath+"/"+url.PathEscape(id)+"/close", nil, body, &closing)
 }
 
+// Reload has the service read its configuration again, and returns the changes.
+func (c *Client) Reload(ctx context.Context) (changes config.Changes, err error) {
+	return changes, c.call(ctx, http.MethodPost, "/-/reload", nil, nil, &changes)
+}
+
 // call sends a request and decodes its answer.
 func (c *Client) call(ctx context.Context, method, path string, q url.Values, body []byte, result any) error {
 	answer, err := c.send(ctx, method, path, q, body)
@@ -138,6 +154,9 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, bo
 		return nil, err
 	}
 	r.Host = "localhost" // see plainHost
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	response, err := c.client.Do(r)
 	var wrong *url.Error
 	if errors.As(err, &wrong) {

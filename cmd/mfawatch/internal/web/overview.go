@@ -1,0 +1,211 @@
+package web
+
+import (
+	"cmp"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/safetext"
+	"github.com/mfawatch/mfawatch/sinks/message"
+)
+
+// Bounds of the overview.
+const (
+	pageOpen   = 50
+	pageAlerts = 10
+	pageQuery  = 100 // bytes
+)
+
+// A view is what the reader of the overview has chosen.
+type view struct {
+	Sort     string // severity or age
+	Query    string // part of a user or an account
+	State    string // "": any
+	Severity string // "": any
+	Page     int    // from 0 on
+}
+
+// The orders of the overview.
+const (
+	sortSeverity = "severity"
+	sortAge      = "age"
+)
+
+// viewOf returns the view of a query; what it does not know is left out.
+func viewOf(q url.Values) view {
+	v := view{Sort: sortSeverity, Query: safetext.Clean(strings.TrimSpace(q.Get("q")), pageQuery)}
+	if q.Get("sort") == sortAge {
+		v.Sort = sortAge
+	}
+	if q.Get("state") == StateSuspect {
+		v.State = StateSuspect
+	}
+	if s := q.Get("severity"); slices.Contains(exposure.Severities, exposure.Severity(s)) {
+		v.Severity = s
+	}
+	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 0 {
+		v.Page = n
+	}
+	return v
+}
+
+// link returns the link to a view.
+func (v view) link() string {
+	q := url.Values{}
+	for name, value := range map[string]string{"q": v.Query, "state": v.State, "severity": v.Severity} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if v.Sort != sortSeverity {
+		q.Set("sort", v.Sort)
+	}
+	if v.Page > 0 {
+		q.Set("page", strconv.Itoa(v.Page))
+	}
+	return "/?" + q.Encode()
+}
+
+// An overview shows health, open exposures and the latest alerts.
+type overview struct {
+	view
+	States, Severities []option
+	Failing            []failing
+	Heads              []pageHead
+	Open               []pageExposure
+	Total, Suspect     int // of the selected
+	From, To           int
+	Before, After      string // links
+	Parts              []pagePart
+	Alerts             []pageAlert
+}
+
+type option struct {
+	Value, Text string
+	Selected    bool
+}
+
+type pageHead struct{ Text, Link, Sorted string }
+
+type pageExposure struct {
+	ID, Severity, User, Account, Since, For string
+	Suspect                                 bool
+}
+
+type pagePart struct {
+	Name, Problem string
+	Sink          bool
+	Pending, Dead int
+	Oldest        string
+}
+
+type pageAlert struct{ ID, Exposure, Severity, Step, When, Title string }
+
+func (p pages) overview(v view) (*overview, error) {
+	o := &overview{view: v, States: []option{{"", "open", v.State == ""}, {StateSuspect, "suspect", v.State == StateSuspect}}, Severities: []option{{"", "any", v.Severity == ""}}}
+	for i := len(exposure.Severities) - 1; i >= 0; i-- {
+		s := string(exposure.Severities[i])
+		o.Severities = append(o.Severities, option{s, s, v.Severity == s})
+	}
+	if err := p.addParts(o); err != nil {
+		return nil, err
+	}
+	p.addOpen(o)
+	alerts, err := latestOf(p.Journals(), 0, pageAlerts)
+	words := p.wording()
+	for _, r := range alerts {
+		m := words.Message(r.Alert)
+		o.Alerts = append(o.Alerts, pageAlert{r.Alert.ID, deref(r.Alert.Exposure), string(m.Severity), string(m.Step), words.Time(r.Alert.Time), m.Title})
+	}
+	return o, err
+}
+
+// addParts adds health and sinks.
+func (p pages) addParts(o *overview) error {
+	st, err := p.Stats()
+	if err != nil {
+		return err
+	}
+	o.Failing = p.health.look(p.Ready)
+	for name, err := range p.Ready {
+		part := pagePart{Name: name, Problem: problem(err)}
+		var sink string
+		if sink, part.Sink = strings.CutPrefix(name, "sink "); part.Sink {
+			of := st.Sinks[sink]
+			part.Pending, part.Dead = of.Pending, of.Dead
+			if !of.Oldest.IsZero() {
+				part.Oldest = since(of.Oldest)
+			}
+		}
+		o.Parts = append(o.Parts, part)
+	}
+	return nil
+}
+
+// addOpen adds the selected open exposures of the page.
+func (p pages) addOpen(o *overview) {
+	names := p.Config().Accounts
+	query := strings.ToLower(o.Query)
+	open := slices.DeleteFunc(slices.Collect(p.admin.openExposures), func(x exposure.Open) bool {
+		return o.State == StateSuspect && !x.Suspect || o.Severity != "" && o.Severity != string(x.Severity) ||
+			query != "" && !strings.Contains(strings.ToLower(x.User+" "+x.Account+" "+names[x.Account].Name), query)
+	})
+	slices.SortFunc(open, func(a, b exposure.Open) int {
+		worse := 0
+		if o.Sort == sortSeverity {
+			worse = slices.Index(exposure.Severities, b.Severity) - slices.Index(exposure.Severities, a.Severity)
+		}
+		return cmp.Or(worse, a.OpenedAt.Compare(b.OpenedAt), strings.Compare(a.ID, b.ID))
+	})
+	o.Total = len(open)
+	for _, x := range open {
+		if x.Suspect {
+			o.Suspect++
+		}
+	}
+	o.Page = min(o.Page, max(0, o.Total-1)/pageOpen)
+	o.From, o.To = o.Page*pageOpen+1, min(o.Total, (o.Page+1)*pageOpen)
+	to := func(change func(*view)) string {
+		v := o.view
+		change(&v)
+		return v.link()
+	}
+	if o.Page > 0 {
+		o.Before = to(func(v *view) { v.Page-- })
+	}
+	if o.To < o.Total {
+		o.After = to(func(v *view) { v.Page++ })
+	}
+	by := func(text, sort, sorted string) pageHead {
+		h := pageHead{Text: text, Link: to(func(v *view) { v.Sort, v.Page = sort, 0 })}
+		if o.Sort == sort {
+			h.Sorted = sorted
+		}
+		return h
+	}
+	o.Heads = []pageHead{by("Severity", sortSeverity, "descending"), {Text: "User"}, {Text: "Account"}, by("Since", sortAge, "ascending"), {Text: "For"}}
+	words := p.wording()
+	for _, x := range open[min(o.From-1, o.Total):o.To] {
+		o.Open = append(o.Open, pageExposure{x.ID, string(x.Severity), output.UserName(x.User, x.Root), message.Account(names[x.Account].Name, x.Account),
+			words.Time(x.OpenedAt), since(x.OpenedAt), x.Suspect})
+	}
+}
+
+// since returns the time since t, to the minute: what is shown changes no more
+// often.
+func since(t time.Time) string {
+	d := time.Since(t)
+	switch {
+	case d < time.Minute:
+		return "less than 1m"
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s")
+	}
+	return config.FormatDuration(d.Truncate(24 * time.Hour))
+}

@@ -1,0 +1,69 @@
+package web
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/safetext"
+	"github.com/mfawatch/mfawatch/sinks/message"
+)
+
+// Bounds of a story.
+const (
+	pageSteps  = 200
+	pageRecord = 64 << 10 // bytes of one record
+)
+
+// A story is an exposure with its alerts, the newest first.
+type story struct {
+	Title, Severity, State, User, Account, Since, Resolved, Resolution string
+	Alerts                                                             []storyAlert
+}
+
+type storyAlert struct {
+	message.Message
+	When, Record string
+	Deliveries   []storyDelivery
+}
+
+type storyDelivery struct{ Name, Text string }
+
+// story returns the story of an exposure or a campaign.
+func (p pages) story(ctx context.Context, id string) (*story, error) {
+	x, err := p.admin.ShowExposure(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	words := p.wording()
+	s := &story{Severity: string(x.Severity), State: x.State, User: output.UserName(x.User, x.Root), Account: message.Account(x.AccountName, x.Account),
+		Since: words.Time(x.OpenedAt), Resolution: x.Resolution}
+	s.Title = s.User + " in " + s.Account
+	if x.ResolvedAt != nil {
+		s.Resolved = words.Time(*x.ResolvedAt)
+	}
+	for _, r := range x.Alerts[:min(len(x.Alerts), pageSteps)] {
+		s.Alerts = append(s.Alerts, newStoryAlert(r, words))
+	}
+	if len(s.Alerts) > 0 {
+		s.Title = cmp.Or(s.Alerts[0].Title, s.Title)
+	}
+	return s, nil
+}
+
+func newStoryAlert(r journal.Recorded, words message.Wording) storyAlert {
+	a := storyAlert{Message: words.Message(r.Alert), When: words.Time(r.Alert.Time)}
+	if len(r.Alert.Record) > 0 && len(r.Alert.Record) <= pageRecord {
+		var b bytes.Buffer
+		if json.Indent(&b, r.Alert.Record, "", "  ") == nil {
+			a.Record = b.String()
+		}
+	}
+	for _, d := range r.Deliveries {
+		a.Deliveries = append(a.Deliveries, storyDelivery{d.Sink, safetext.Line(DeliveryText(d), maxProblem)})
+	}
+	return a
+}
