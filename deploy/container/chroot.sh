@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 root=$(mktemp -d)
-trap 'kill "$pid" 2>/dev/null || true; rm -rf "$root" "$root.state" "$root.config"' EXIT
+trap 'kill $pid 2>/dev/null || true; rm -rf "$root" "$root.state" "$root.config"' EXIT
 pid=
 mkdir -p "$root"/{etc/ssl/certs,etc/mfawatch,var/lib/mfawatch,proc} "$root.state" "$root.config"
 build=$(sed -n 's|^RUN \(CGO_ENABLED=0 go build .*\) -o /out/mfawatch \(.*\) \\$|\1 -o "$root/mfawatch" \2|p' deploy/container/Dockerfile)
@@ -30,16 +30,19 @@ unshare --mount bash -euc '
 	! touch "$root/x" 2>/dev/null || { echo "the root can be written" >&2; exit 1; }
 	exec chroot --userspec=65532:65532 "$root" /mfawatch "$@"' - "$root" $command &
 pid=$!
-for _ in $(seq 100); do
-	if curl -sf http://127.0.0.1:19464/readyz; then
-		[ "$(stat -c %u "$root.state/mfawatch.db")" = 65532 ]
-		curl -sf --data-binary @cmd/mfawatch/internal/demo/trail.jsonl http://127.0.0.1:19465/
-		kill -TERM "$pid"
-		wait "$pid"
-		grep -q '"step":"opened"' "$root.state/alerts.jsonl"
-		exit
-	fi
-	kill -0 "$pid"
-	sleep 0.2
-done
-exit 1
+within() { # within WHAT COMMAND…: waits until it succeeds
+	for _ in $(seq 100); do
+		if "${@:2}"; then return; fi
+		kill -0 "$pid"
+		sleep 0.2
+	done
+	echo "not within 20 seconds: $1" >&2
+	return 1
+}
+within ready curl -sf http://127.0.0.1:19464/readyz
+[ "$(stat -c %u "$root.state/mfawatch.db")" = 65532 ]
+curl -sf --data-binary @cmd/mfawatch/internal/demo/trail.jsonl http://127.0.0.1:19465/
+within alert grep -q '"step":"opened"' "$root.state/alerts.jsonl"
+kill -TERM "$pid"
+wait "$pid"
+echo "the image's root, read-only, as 65532: ready, alerts delivered, stopped"
