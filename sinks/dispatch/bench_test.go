@@ -18,7 +18,7 @@ import (
 )
 
 // BenchmarkBurst takes 10,000 records of one account, in deliveries of ten, all
-// the way into a file: scanned, journalled, folded, told.
+// the way into a file: scanned, journalled, folded, delivered.
 func BenchmarkBurst(b *testing.B) {
 	const n, batch = 10_000, 10
 	var deliveries [][]byte
@@ -79,6 +79,6 @@ func BenchmarkBurst(b *testing.B) {
 		file.Close()
 		j.Close()
 		b.ReportMetric(n/handled.Seconds(), "handled/s")
-		b.ReportMetric(n/took.Seconds(), "told/s")
+		b.ReportMetric(n/took.Seconds(), "delivered/s")
 	}
 }

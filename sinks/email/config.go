@@ -23,7 +23,7 @@ type Config struct {
 	PasswordFile string            `koanf:"password_file"` // instead of password
 	Auth         string            `koanf:"auth"`          // auto, plain, login, cram-md5, scram-sha-256 or xoauth2 (the password is the token). Default auto: the best of what the server offers
 	From         string            `koanf:"from"`          // an address, or name <address>
-	To           []string          `koanf:"to"`            // likewise; each is told by itself, all are named in the mail
+	To           []string          `koanf:"to"`            // likewise; each is notified by itself, all are named in the mail
 	TLS          TLSConfig         `koanf:"tls"`
 	Templates    message.Templates `koanf:"templates"` // subject, text, and html, which is of html/template
 }

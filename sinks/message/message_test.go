@@ -118,7 +118,7 @@ func TestTemplateThatFails(t *testing.T) {
 	}
 }
 
-// A campaign is told by whom it hit, not as one of an unknown user.
+// A campaign is described by whom it hit, not as one of an unknown user.
 func TestOfACampaign(t *testing.T) {
 	a := message.SampleAlert()
 	a.Step, a.User, a.Root = exposure.StepCampaign, nil, true

@@ -42,7 +42,7 @@ func (c Channel) folded(t *testing.T) {
 		ref := ""
 		for _, a := range of[name] {
 			before := len(s.Holds(a).Texts)
-			ref = s.told(t.Context(), t, sink, a, ref)
+			ref = s.deliver(t.Context(), t, sink, a, ref)
 			got := s.Holds(a)
 			if over := a.Step == exposure.Resolved; (got.State == "resolved") != over && got.Cases > 0 {
 				t.Errorf("%s %q: %s", a.Step, a.Title, got.State)
