@@ -64,7 +64,7 @@ func (c Config) Validate() error {
 	switch c.TLS.Mode {
 	case "", tlsStart, tlsImplicit:
 	case tlsNone:
-		if c.Host != "" && !loopback(c.Host) {
+		if c.Host != "" && !secret.Loopback(c.Host) {
 			bad("tls.mode: none is for a server on this machine, such as localhost; want starttls or implicit for %.100q: others could read the password and the alerts on the way", c.Host)
 		}
 	default:
@@ -154,12 +154,6 @@ func (c Config) address() string {
 		port = 587
 	}
 	return net.JoinHostPort(c.Host, fmt.Sprint(port))
-}
-
-// loopback reports whether host is this machine.
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // parseAddress is an address with or without a name.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
 // admit adds the admin API and /-/reload. open reports whether other machines may
@@ -33,17 +34,7 @@ func (s *Server) admit(admin http.Handler, reload func() (config.Changes, error)
 
 // adminOpen reports whether the admin API is open: always on loopback, elsewhere
 // with http.admin.
-func adminOpen(c config.HTTPConfig) bool { return c.Admin || loopback(c.Address) }
-
-// loopback reports whether only this machine can reach address.
-func loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
-}
+func adminOpen(c config.HTTPConfig) bool { return c.Admin || secret.Loopback(c.Address) }
 
 // guarded refuses web pages of other sites: a browser on this machine may show an
 // attacker's page, which must neither change nor read anything. Reads are checked
@@ -87,7 +78,7 @@ func plainHost(host string) bool {
 // any name; the network decides who reads them.
 func (p pages) ownHostsOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if loopback(p.Config().HTTP.Address) && r.URL.Path != "/healthz" && !plainHost(r.Host) && !p.ownHost(r.Host) {
+		if secret.Loopback(p.Config().HTTP.Address) && r.URL.Path != "/healthz" && !plainHost(r.Host) && !p.ownHost(r.Host) {
 			plain(w, http.StatusForbidden, wrongHost)
 			return
 		}
