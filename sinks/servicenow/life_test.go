@@ -221,3 +221,15 @@ func TestUrgency(t *testing.T) {
 		t.Errorf("configured: %v", i)
 	}
 }
+
+// The title, urgency and impact follow the present state.
+func TestTitleFollows(t *testing.T) {
+	r := newRig(t, nil)
+	ref := ""
+	for i, want := range []struct{ title, impact string }{{"HIGH: MFA removed", "2"}, {"CRITICAL: bob in 000000000000 signed in", "1"}, {"CRITICAL: bob in 000000000000 has a device again", "1"}, {"RESOLVED: ", "1"}} {
+		ref = sinktest.Deliver(t, r.sink, sinktest.SuspectStory("bob")[i], ref, sinks.VerdictDelivered)
+		if f := r.incidents[0].fields; !strings.HasPrefix(f["short_description"], want.title) || f["impact"] != want.impact {
+			t.Errorf("%q, impact %s; want %q, %s", f["short_description"], f["impact"], want.title, want.impact)
+		}
+	}
+}

@@ -182,3 +182,15 @@ func TestPriority(t *testing.T) {
 		}
 	}
 }
+
+// The subject and the priority follow the present state.
+func TestSubjectFollows(t *testing.T) {
+	r := newRig(t, nil)
+	ref := ""
+	for i, want := range []struct{ subject, priority string }{{"HIGH: MFA removed", "high"}, {"CRITICAL: bob in 000000000000 signed in", "urgent"}, {"CRITICAL: bob in 000000000000 has a device again", "urgent"}, {"RESOLVED: ", "urgent"}} {
+		ref = sinktest.Deliver(t, r.sink, sinktest.SuspectStory("bob")[i], ref, sinks.VerdictDelivered)
+		if got := r.tickets[0]; !strings.HasPrefix(got.subject, want.subject) || got.priority != want.priority {
+			t.Errorf("%q, priority %s; want %q, %s", got.subject, got.priority, want.subject, want.priority)
+		}
+	}
+}
