@@ -198,6 +198,8 @@ func TestRehearsalLeavesOutTheUnconcerned(t *testing.T) {
 	var events []*trail.Event
 	for i := range 3000 {
 		e := rehearsalEvent(fmt.Sprintf("s%d", i), trail.ConsoleLogin, fmt.Sprintf("user%d", i%500), i, 5)
+		yes := true
+		e.MFAUsed = &yes
 		events = append(events, e)
 	}
 	events = append(events, rehearsalEvent("a", trail.DeactivateMFADevice, "user7", 10, 5), rehearsalEvent("r", trail.UpdateUser, "USER8", 20, 5),
