@@ -51,6 +51,7 @@ func (k *compactor) bury(it *item, needed bool) {
 		return
 	}
 	m, ok := tombstoneOf(it.ev)
+	m.Foreign = it.foreign
 	if it.learned {
 		m.From = it.ev.Actor.SourceIP
 	}
@@ -273,6 +274,7 @@ func retain(f *folder, events []*trail.Event, assigned assignment, all []*delive
 		}
 	}
 	st.tombstones = k.compact(gone)
+	f.dropGuesses(gone, now)
 
 	var drop []string
 	for _, e := range events {
