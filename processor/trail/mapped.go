@@ -95,6 +95,10 @@ func (s *Scanner) mapped(b []byte, at int) {
 		s.unreadable(at, ReasonOCSF, errOCSF, b)
 		return
 	}
+	if m.names > 1 {
+		s.unreadable(at, ReasonECS, errECS, b)
+		return
+	}
 	if m.failure && m.errorCode == "" && m.errorMessage == "" {
 		m.errorCode = "failure"
 	}
@@ -108,7 +112,7 @@ func (s *Scanner) mapped(b []byte, at int) {
 	if m.source == SourceSignin {
 		needed = m.response
 	}
-	if m.names > 1 || !gjson.ValidBytes(b) || !needed.IsObject() && m.errorCode == "" && m.errorMessage == "" {
+	if !gjson.ValidBytes(b) || !needed.IsObject() && m.errorCode == "" && m.errorMessage == "" {
 		s.unreadable(at, ReasonECS, errECS, b)
 		return
 	}
@@ -176,7 +180,9 @@ func (m *mapped) member(path []byte, v gjson.Result) {
 	case "class_uid":
 		m.class = true
 	case "event.action", "api.operation":
-		m.name, m.names = v.Str, m.names+1
+		if m.names++; m.names == 1 || watched([]byte(v.Str)) {
+			m.name = v.Str
+		}
 	case "event.provider":
 		m.source = v.Str
 	case "event.id":
