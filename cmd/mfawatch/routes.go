@@ -124,7 +124,7 @@ func named(names []string) string {
 // routedTo returns the human sinks of a route, with the number of recipients, and the
 // sinks it excepts.
 func routedTo(r route.Route, people []string) string {
-	var told []string
+	var routed []string
 	for _, name := range people {
 		if len(r.Sinks) > 0 && !slices.Contains(r.Sinks, name) || slices.Contains(r.Except, name) {
 			continue
@@ -132,9 +132,9 @@ func routedTo(r route.Route, people []string) string {
 		if n := len(r.Recipients[name]); n > 0 {
 			name += " (" + output.Count(int64(n), "recipient") + ")"
 		}
-		told = append(told, name)
+		routed = append(routed, name)
 	}
-	text := named(told)
+	text := named(routed)
 	for _, name := range r.Except {
 		if !slices.Contains(people, name) {
 			text += ", not " + name
