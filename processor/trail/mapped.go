@@ -59,8 +59,8 @@ func hasMarker(w []byte, from int) bool {
 const farApart = 2 << 10
 
 // passed notes that the sweep of a document that began as CloudTrail's own has come
-// to w[to:], where a name stands or the window ends. Where names are far apart
-// there may be a mapped record.
+// to w[to:], where a name stands or the window ends. Between names that are far
+// apart there may be a mapped record.
 func (s *Scanner) passed(w []byte, to int, isName bool) {
 	from := int(s.looked - s.base)
 	s.far = s.far || to-from > farApart

@@ -59,7 +59,8 @@ func (z *Reader) Next() ([]byte, error) {
 }
 
 // Step is Next together with what was inflated before: b[fresh:] are the next
-// bytes, and b[:fresh] are the 32 KiB before them, or as many as there are.
+// bytes, and b[:fresh] are the 32 KiB before them, or as many as there are. It may
+// not follow a Read, which may have left bytes behind.
 func (z *Reader) Step() (b []byte, fresh int, err error) {
 	if z.err != nil {
 		return z.window[:z.m.n], z.m.n, z.err
