@@ -270,7 +270,7 @@ func (r *killReplica) end() {
 	}
 }
 
-// killAlerts is what a reader of committed records sees in the alerts topic.
+// killAlerts reads the committed records of the alerts topic.
 type killAlerts struct {
 	t         *testing.T
 	client    *kgo.Client

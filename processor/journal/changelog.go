@@ -29,7 +29,7 @@ type ChangeLog interface {
 	Restore(position []byte, apply func(writes []Write, position []byte) error) error
 }
 
-// A Batch is what one transaction of the journal makes durable together.
+// A Batch holds the changes of one transaction of the journal.
 type Batch struct {
 	Writes   []Write
 	Messages []any          // Result.Message of the results that the transaction records
