@@ -49,8 +49,8 @@ func TestKubernetesConfigurationLoads(t *testing.T) {
 			}
 		}
 	}
-	if found != 2 {
-		t.Errorf("%d configurations found, want 2", found)
+	if found != 3 {
+		t.Errorf("%d configurations found, want 3", found)
 	}
 }
 
