@@ -88,7 +88,7 @@ To look through a log that you have:           mfawatch scan PATH`,
 	}
 	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.runCommand(), p.pipeCommand(), p.checkCommand(),
 		p.routesCommand(), p.renderCommand(), p.testAlertCommand(),
-		p.deadLettersCommand(), p.quarantineCommand(), p.completionCommand(), p.versionCommand())
+		p.deadLettersCommand(), p.quarantineCommand(), p.journalCommand(), p.completionCommand(), p.versionCommand())
 	completeFlags(root)
 	return root
 }

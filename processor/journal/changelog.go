@@ -50,6 +50,10 @@ var (
 	ErrPosition = errors.New("the change log does not have this position")
 )
 
+// beginStep is how many entries of a journal that begins one commit has. It is an
+// empty one, or Merge made it.
+const beginStep = 5000
+
 // positionKey is the entry of metaTable that says how far the file follows the
 // change log. It has a checksum.
 var positionKey = []byte("position")
@@ -179,10 +183,11 @@ func (j *Journal) restore(db *bolt.DB) error {
 	if err != nil || begun {
 		return err
 	}
-	return db.Update(func(t *bolt.Tx) error {
-		position, err := j.changeLog.Commit(Batch{Writes: entries(t)})
-		if err != nil {
-			return err
+	return db.Update(func(t *bolt.Tx) (err error) {
+		for writes := range slices.Chunk(entries(t), beginStep) {
+			if position, err = j.changeLog.Commit(Batch{Writes: writes}); err != nil {
+				return err
+			}
 		}
 		return putPosition(t, position)
 	})
