@@ -32,7 +32,7 @@ func documents(t *testing.T, path string) (all []map[string]any) {
 
 func TestKubernetesConfigurationLoads(t *testing.T) {
 	found := 0
-	for _, path := range []string{"kubernetes/mfawatch.yaml", "kubernetes/s3.yaml", "kubernetes/sidecar.yaml"} {
+	for _, path := range []string{"kubernetes/mfawatch.yaml", "kubernetes/replicas.yaml", "kubernetes/s3.yaml", "kubernetes/sidecar.yaml"} {
 		for _, d := range documents(t, path) {
 			if d["kind"] != "ConfigMap" {
 				continue
@@ -51,7 +51,7 @@ func TestKubernetesConfigurationLoads(t *testing.T) {
 }
 
 func TestKubernetesSchemas(t *testing.T) {
-	tool(t, "kubectl-validate", "kubernetes/mfawatch.yaml", "kubernetes/s3.yaml", "kubernetes/sidecar.yaml")
+	tool(t, "kubectl-validate", "kubernetes/mfawatch.yaml", "kubernetes/replicas.yaml", "kubernetes/s3.yaml", "kubernetes/sidecar.yaml")
 }
 
 func TestSystemdUnit(t *testing.T) {

@@ -270,7 +270,7 @@ func (r *killReplica) end() {
 	}
 }
 
-// killAlerts is what a reader of committed records sees in the alerts topic.
+// killAlerts reads the committed records of the alerts topic.
 type killAlerts struct {
 	t         *testing.T
 	client    *kgo.Client
@@ -330,16 +330,17 @@ func withoutAlert(must map[string]string, alerts []processor.Alert) (texts []str
 	return sortedTexts(texts)
 }
 
-// outcomeOf says of whom an alert is, and whether it tells of an end or a use.
-func outcomeOf(a *processor.Alert) string {
+// tell notes of whom an alert is, and whether it tells of an end or a use. A sink
+// that hears of an exposure when it is over is told the end alone.
+func tell(told map[string]bool, a *processor.Alert) {
 	of := a.Account
 	if a.User != nil {
 		of += " " + *a.User
 	}
+	told[of] = true
 	if a.Step == exposure.Resolved || a.Step == exposure.Exploited {
-		of += " " + string(a.Step)
+		told[of+" "+string(a.Step)] = true
 	}
-	return of
 }
 
 // outcomes returns the outcomes that have to be told, whatever the order in which
@@ -355,7 +356,7 @@ func (f *killFeed) outcomes(t *testing.T) map[string]bool {
 	}
 	all := map[string]bool{}
 	for _, a := range exposure.Fold(found.events).Alerts() {
-		all[outcomeOf(a)] = true
+		tell(all, a)
 	}
 	return all
 }
@@ -363,7 +364,7 @@ func (f *killFeed) outcomes(t *testing.T) map[string]bool {
 func withoutOutcome(must map[string]bool, alerts []processor.Alert) (texts []string) {
 	told := map[string]bool{}
 	for _, a := range alerts {
-		told[outcomeOf(&a)] = true
+		tell(told, &a)
 	}
 	for outcome := range must {
 		if !told[outcome] {

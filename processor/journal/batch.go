@@ -102,7 +102,7 @@ func (b *batch) find(e *trail.Event) (*exposure.Part, error) {
 }
 
 // folds reports whether the lane of e is folded in this journal.
-func (j *Journal) folds(e *trail.Event) bool { return j.local == nil || j.local(exposure.Lane(e)) }
+func (j *Journal) folds(e *trail.Event) bool { return j.local == nil || j.local(laneName(e)) }
 
 // subjectOf returns the subject that a derived event belongs to, stored or not,
 // and whether the event is stored already.

@@ -29,7 +29,7 @@ type ChangeLog interface {
 	Restore(position []byte, apply func(writes []Write, position []byte) error) error
 }
 
-// A Batch is what one transaction of the journal makes durable together.
+// A Batch holds the changes of one transaction of the journal.
 type Batch struct {
 	Writes   []Write
 	Messages []any          // Result.Message of the results that the transaction records
@@ -49,6 +49,10 @@ var (
 	// ErrPosition is returned by a ChangeLog that does not have a position.
 	ErrPosition = errors.New("the change log does not have this position")
 )
+
+// beginStep is how many entries of a journal that begins one commit has. It is an
+// empty one, or Merge made it.
+const beginStep = 5000
 
 // positionKey is the entry of metaTable that says how far the file follows the
 // change log. It has a checksum.
@@ -179,10 +183,11 @@ func (j *Journal) restore(db *bolt.DB) error {
 	if err != nil || begun {
 		return err
 	}
-	return db.Update(func(t *bolt.Tx) error {
-		position, err := j.changeLog.Commit(Batch{Writes: entries(t)})
-		if err != nil {
-			return err
+	return db.Update(func(t *bolt.Tx) (err error) {
+		for writes := range slices.Chunk(entries(t), beginStep) {
+			if position, err = j.changeLog.Commit(Batch{Writes: writes}); err != nil {
+				return err
+			}
 		}
 		return putPosition(t, position)
 	})

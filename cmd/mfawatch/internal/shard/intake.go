@@ -9,7 +9,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -47,7 +46,7 @@ func eventRecords(t *topics, events []*trail.Event) (records []*kgo.Record, err 
 		if err != nil {
 			return nil, fmt.Errorf("event %q: %w", e.ID, err)
 		}
-		records = append(records, intakeRecord(t, kindEvent, exposure.Lane(e), value))
+		records = append(records, intakeRecord(t, kindEvent, journal.Lane(e), value))
 	}
 	return records, nil
 }
@@ -104,7 +103,7 @@ func receive(t *topics, r *kgo.Record) (received, error) {
 	switch kind {
 	case kindEvent:
 		e, err := journal.DecodeEvent(r.Value)
-		if err == nil && partitionOf(exposure.Lane(e), t.partitions) != r.Partition {
+		if err == nil && partitionOf(journal.Lane(e), t.partitions) != r.Partition {
 			err = errors.New("the event belongs to another partition")
 		}
 		if err == nil {

@@ -45,7 +45,9 @@ type changeLog struct {
 	own       int64 // offset of the owner record
 	ctx       context.Context
 
-	mu     sync.Mutex    // one transaction at a time; guards the rest
+	running sync.Mutex // held by a transaction
+
+	mu     sync.Mutex    // guards the rest; never held for long
 	err    error         // why there are no more
 	failed chan struct{} // closed when err is set
 	last   time.Time     // when the last transaction that was committed began
@@ -123,10 +125,10 @@ func (l *changeLog) renew() (int64, error) {
 // transact produces the records in one transaction, and returns the last offset in
 // the journal topic.
 func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
-		return 0, l.err
+	l.running.Lock()
+	defer l.running.Unlock()
+	if err := l.failure(); err != nil {
+		return 0, err
 	}
 	began := time.Now()
 	if err := l.client.BeginTransaction(); err != nil {
@@ -147,7 +149,9 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	if err := l.client.EndTransaction(ending, kgo.TryCommit); err != nil {
 		return 0, l.fail(err)
 	}
+	l.mu.Lock()
 	l.last = began
+	l.mu.Unlock()
 	l.metrics.committed.Inc()
 	return last, nil
 }
@@ -170,9 +174,10 @@ func (l *changeLog) abort(cause error) error {
 	return fmt.Errorf("%w: %w", journal.ErrRefused, explain(cause))
 }
 
-// fail ends the use of the client, whose state is not trusted any more. The caller
-// holds l.mu.
+// fail ends the use of the client, whose state is not trusted any more.
 func (l *changeLog) fail(cause error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.err == nil {
 		l.metrics.aborted.Inc()
 		l.err = fmt.Errorf("partition %d of %s: %w", l.partition, l.topics.journal, cause)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -225,6 +226,11 @@ func TestLease(t *testing.T) {
 	if err := l.lease(time.Minute); err != nil || ends.Hits() != 0 {
 		t.Errorf("fresh: %v, %d transactions", err, ends.Hits())
 	}
+	l.running.Lock() // a transaction that takes long holds up no send
+	if err := l.lease(time.Minute); err != nil {
+		t.Errorf("while a transaction runs: %v", err)
+	}
+	l.running.Unlock()
 	if err := l.lease(0); err != nil || ends.Hits() != 1 {
 		t.Errorf("old: %v, %d transactions", err, ends.Hits())
 	}
@@ -293,4 +299,47 @@ func committed(t testing.TB, c Config, topic string, n int) (values []string) {
 		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) { values = append(values, string(r.Value)) })
 	}
 	return values
+}
+
+// A shard of 10,000 exposures is restored from nothing in ten seconds, and from its
+// cache in one.
+func TestRestoreTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("short")
+	}
+	_, c := fake(t)
+	if os.Getenv("MFAWATCH_TEST_KAFKA") != "" {
+		c = realCluster(t)
+	}
+	top := prepared(t, c)
+	dir := t.TempDir()
+	l := own(t, c, top, 0)
+	j := openJournal(t, filepath.Join(dir, "a"), l)
+	for account := range 20 {
+		if _, err := j.Append(t.Context(), events(fmt.Sprint(account), 500)); err != nil {
+			t.Fatal(err)
+		}
+		fold(t, j)
+	}
+	want := len(alerts(t, j))
+	j.Close()
+	l.close()
+	for _, r := range []struct {
+		path  string
+		limit time.Duration
+	}{{"b", 10 * time.Second}, {"a", time.Second}} {
+		started := time.Now()
+		l := own(t, c, top, 0)
+		j := openJournal(t, filepath.Join(dir, r.path), l)
+		took := time.Since(started)
+		if n := len(alerts(t, j)); n != want || n != 10_000 {
+			t.Errorf("%d alerts, want %d", n, want)
+		}
+		t.Logf("%s: restored in %s", r.path, took.Round(time.Millisecond))
+		if took > 5*r.limit { // other programs use the machine, too
+			t.Errorf("restored in %s, want %s", took, r.limit)
+		}
+		j.Close()
+		l.close()
+	}
 }

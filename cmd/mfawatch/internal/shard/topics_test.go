@@ -37,7 +37,7 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
-// What an operator has to mend is refused with the fix.
+// Each mistake that an operator has to mend is refused with the fix.
 func TestPrepareRefuses(t *testing.T) {
 	topic := func(t *testing.T, c Config, name string, partitions int32, policy string) {
 		configs := map[string]*string{"cleanup.policy": &policy}

@@ -1,0 +1,178 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A sharedReplica is a running service with a shared journal.
+type sharedReplica struct {
+	*Pipeline
+	stop func()
+}
+
+func startShared(t *testing.T, load func(reload int) (*config.Config, error)) *sharedReplica {
+	t.Helper()
+	c, err := load(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg, reloads := prometheus.NewRegistry(), 0
+	p, err := New(c, config.Deps{Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar), Metrics: reg}, reg, func() (*config.Config, error) {
+		reloads++
+		return load(reloads)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	r := &sharedReplica{Pipeline: p}
+	r.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+		r.stop = func() {}
+	}
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+func (p *Pipeline) problems() (all []string) {
+	for part, err := range p.Ready {
+		if err != nil {
+			all = append(all, part+": "+err.Error())
+		}
+	}
+	return all
+}
+
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(60 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for %s", what)
+		}
+	}
+}
+
+// Two replicas share a journal: however events reach them, while the configuration
+// changes and one of them stops, each alert is in the topic once, and at the hook.
+func TestSharedJournal(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "alerts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ConsumeTopics("alerts"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	hook := &counts{told: map[string]map[string]int{}}
+	server := httptest.NewServer(hook)
+	defer server.Close()
+	replica := func(name string) *sharedReplica {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "none.json"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return startShared(t, func(reload int) (*config.Config, error) {
+			return config.Load("test", fmt.Appendf(nil, `
+sources: {in: {type: files, paths: [%[1]q]}}
+sinks:
+  hook: {type: webhook, url: '%[2]s/hook', timeout: %[3]d.5s}
+  topic: {type: kafka, brokers: [%[4]q], topic: alerts}
+journal: {type: kafka, brokers: [%[4]q], path: %[5]q, partitions: 4, replication: 1, instance: %[6]s}
+http: {address: '127.0.0.1:0'}
+escalate_after: [12h]
+`, filepath.Join(dir, "none.json"), server.URL, 12+reload, cluster.ListenAddrs()[0], filepath.Join(dir, "cache"), name), nil, nil)
+		})
+	}
+	a := replica("a")
+	until(t, "the first replica", func() bool { return len(a.Journals()) == 4 })
+	b := replica("b")
+	until(t, "the second replica", func() bool { return len(a.Journals()) == 2 && len(b.Journals()) == 2 })
+	told, sent := map[string]int{}, 0
+	produce := func(p *sharedReplica, n int) {
+		t.Helper()
+		var events []*trail.Event
+		for range n {
+			account, user := fmt.Sprintf("%012d", sent%40), fmt.Sprint("user", sent)
+			events = append(events, &trail.Event{
+				ID: fmt.Sprint("e", sent), Time: time.Now().Add(-2 * time.Minute).UTC().Truncate(time.Second), Source: trail.SourceIAM, Name: trail.DeactivateMFADevice, Partition: "aws",
+				Account: account, User: user, Serial: "arn:aws:iam::" + account + ":mfa/" + user, Raw: json.RawMessage(`{}`),
+				Actor: trail.Actor{Type: "IAMUser", Name: fmt.Sprint("admin", sent)},
+			})
+			sent++
+		}
+		if _, err := p.Append(t.Context(), events); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read := func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			var alert struct{ ID string }
+			if err := json.Unmarshal(r.Value, &alert); err != nil {
+				t.Error(err)
+			}
+			told[alert.ID]++
+		})
+		hook.mu.Lock()
+		defer hook.mu.Unlock()
+		return len(told) >= sent && len(hook.told["/hook"]) >= sent
+	}
+	produce(a, 200)
+	if changes, err := a.Reload(); err != nil || changes.String() != "restarted sink hook" {
+		t.Errorf("%v, %v", changes, err)
+	}
+	produce(b, 200)
+	until(t, "the alerts of two replicas", read)
+	if problems := append(a.problems(), b.problems()...); len(problems) > 0 {
+		t.Errorf("not ready: %q", problems)
+	}
+	if open := (intake{a.cluster, a.Pipeline}).Open(); len(open) == 0 || len(open) >= sent {
+		t.Errorf("a replica has %d of %d open exposures", len(open), sent)
+	}
+	produce(a, 100)
+	b.stop()
+	produce(a, 100)
+	until(t, "the alerts of the replica that is left", read)
+	if len(told) != sent {
+		t.Errorf("%d alerts, want %d", len(told), sent)
+	}
+	for id, n := range told {
+		if n != 1 {
+			t.Errorf("alert %s is in the topic %d times", id, n)
+		}
+	}
+	if _, err := a.Gather(); err != nil {
+		t.Error(err)
+	}
+	started := time.Now()
+	produce(a, 3000)
+	until(t, "a burst at the topic", func() bool { return read() || len(told) >= sent })
+	t.Logf("%.0f events/s through one replica to the topic", 3000/time.Since(started).Seconds())
+	until(t, "a burst", read)
+}

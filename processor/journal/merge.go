@@ -1,0 +1,239 @@
+package journal
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// Lane returns the lane of an event as Options.Local and Merge name it.
+func Lane(e *trail.Event) string { return laneName(e) }
+
+// mergeBytes bounds a transaction of Merge.
+const mergeBytes = 4 << 20
+
+// Settled reports why the journal cannot be merged into another one: events that
+// are not folded, or alerts that are pending.
+func (j *Journal) Settled() error {
+	names, err := j.Sinks()
+	if err == nil {
+		err = j.Register(names...)
+	}
+	if err != nil {
+		return err
+	}
+	st, err := j.Stats()
+	if err != nil {
+		return err
+	}
+	if st.Unfolded > 0 {
+		return fmt.Errorf("%d lanes have events that are not folded: start the service until they are", st.Unfolded)
+	}
+	for _, name := range names {
+		if n := st.Sinks[name].Pending; n > 0 {
+			return fmt.Errorf("%d alerts are pending for sink %s: start the service until they are delivered", n, name)
+		}
+	}
+	return nil
+}
+
+// Merge adds the part of a settled journal to this one, whose numbers of alerts
+// follow its own: the lanes, the alerts and their dead letters by exposure, and the
+// quarantined records, each by a name that part is called with. References, and the
+// IDs of alerts, are added whole. Cursors of sources are left out.
+func (j *Journal) Merge(from *Journal, part func(name string) bool) error {
+	var last, generation uint64
+	m := &merger{to: j}
+	err := from.view(func(src *tx) (err error) {
+		if last, err = src.table(stateTable).number(lastAlertKey); err != nil {
+			return err
+		}
+		if generation, err = src.table(stateTable).number(generationKey); err != nil {
+			return err
+		}
+		if err := j.commitDo(func(tx *tx) error {
+			state := tx.table(stateTable)
+			newest, err := state.number(generationKey)
+			if err != nil {
+				return err
+			}
+			if m.base, err = state.number(lastAlertKey); err != nil {
+				return err
+			}
+			if err := state.put(generationKey, numberKey(max(newest, generation))); err != nil {
+				return err
+			}
+			return state.put(lastAlertKey, numberKey(m.base+last))
+		}); err != nil {
+			return err
+		}
+		return m.tables(src, part)
+	})
+	if err == nil {
+		err = m.flush()
+	}
+	if err == nil {
+		err = j.commitDo(func(tx *tx) error {
+			return tx.eachSink(func(_ string, s *sinkStore) error { return s.cursor.put(cursorKey, numberKey(m.base+last+1)) })
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("merge journals: %w", err)
+	}
+	return nil
+}
+
+func (j *Journal) commitDo(do func(tx *tx) error) error {
+	return j.commit(change{do: do, done: func() {}})
+}
+
+// A merger writes entries in steps.
+type merger struct {
+	to    *Journal
+	base  uint64 // added to the numbers of alerts
+	steps []func(tx *tx) error
+	size  int
+}
+
+// put adds an entry, if it is not there, to a table that is.
+func (m *merger) put(key, value []byte, path ...string) error {
+	key, value = slices.Clone(key), slices.Clone(value)
+	return m.step(len(key)+len(value), func(tx *tx) error {
+		if t := tx.table(path...); !t.has(key) {
+			return t.put(key, value)
+		}
+		return nil
+	})
+}
+
+func (m *merger) step(size int, do func(tx *tx) error) error {
+	m.steps, m.size = append(m.steps, do), m.size+size
+	if m.size < mergeBytes {
+		return nil
+	}
+	return m.flush()
+}
+
+func (m *merger) flush() error {
+	steps := m.steps
+	m.steps, m.size = nil, 0
+	return m.to.commitDo(func(tx *tx) error {
+		for _, do := range steps {
+			if err := do(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (m *merger) tables(src *tx, part func(string) bool) error {
+	prefixed := func(k []byte) string { return subjectLane(string(k)) }
+	subject := func(k []byte) string { return subjectLane(prefixed(k)) }
+	for _, t := range []struct {
+		table string
+		name  func(k []byte) string
+	}{
+		{eventTable, subject}, {seenTable, prefixed}, {keyTable, prefixed}, {subjectTable, prefixed}, {recordTable, prefixed},
+		{dueTable, func(k []byte) string { return prefixed(k[8:]) }}, {quarantineTable, hex.EncodeToString},
+	} {
+		var err error
+		for k, v := range src.table(t.table).ascend(&err, nil) {
+			if !part(t.name(k)) {
+				continue
+			}
+			if err := m.put(k, v, t.table); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := m.alerts(src, part); err != nil {
+		return err
+	}
+	return src.eachSink(func(name string, s *sinkStore) error { return m.sink(name, s, part) })
+}
+
+func (m *merger) alerts(src *tx, part func(string) bool) (err error) {
+	for k, v := range src.table(alertTable).ascend(&err, nil) {
+		p, _, err := splitAlert(k, v)
+		if err != nil {
+			return err
+		}
+		if part(p.Lane) {
+			if err := m.put(numberKey(m.base+p.Number), v, alertTable); err != nil {
+				return err
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	ids := src.table(alertIDTable)
+	for k := range ids.ascend(&err, nil) {
+		n, err := ids.number(k)
+		if err == nil {
+			err = m.put(k, numberKey(m.base+n), alertIDTable)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func (m *merger) sink(name string, s *sinkStore, part func(string) bool) (err error) {
+	if err := m.step(0, func(tx *tx) error {
+		if tx.sink(name) != nil {
+			return nil
+		}
+		return newSink(tx, name, 1)
+	}); err != nil {
+		return err
+	}
+	for k, v := range s.dead.ascend(&err, nil) {
+		d, err := decodeDead(k, v)
+		if err != nil {
+			return err
+		}
+		if !part(laneOf(d.Alert)) {
+			continue
+		}
+		d.Number += m.base
+		value, err := encode(d)
+		if err == nil {
+			err = m.put(numberKey(d.Number), value, sinkTables, name, deadTable)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for k, v := range s.refs.ascend(&err, nil) {
+		lane, value := string(k), slices.Clone(v)
+		r, err := s.ref(lane)
+		if err != nil {
+			return err
+		}
+		if err := m.step(len(value), func(tx *tx) error { return newerRef(tx.sink(name), lane, r.Time, value) }); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// newerRef keeps the reference that was kept last.
+func newerRef(s *sinkStore, lane string, kept time.Time, value []byte) error {
+	known, err := s.ref(lane)
+	if err != nil || known.Time.After(kept) {
+		return err
+	}
+	return s.refs.put([]byte(lane), value)
+}
