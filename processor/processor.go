@@ -13,6 +13,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -161,6 +162,7 @@ func (p *Processor) fold(events []*trail.Event, st exposure.State, now time.Time
 func (p *Processor) record(f journal.Folded) {
 	now := time.Now()
 	for _, a := range f.Alerts {
+		p.logAlert(a)
 		p.metrics.alerts.WithLabelValues(string(a.Step), string(a.Severity)).Inc()
 		p.metrics.toAlert.Observe(now.Sub(a.Time).Seconds())
 		p.recordPlannedChange(a)
@@ -168,6 +170,25 @@ func (p *Processor) record(f journal.Folded) {
 			p.metrics.lasted.WithLabelValues(*a.Resolution).Observe(a.ResolvedAt.Sub(*a.OpenedAt).Seconds())
 		}
 	}
+}
+
+// maxLogged bounds a logged text of others, in bytes.
+const maxLogged = 200
+
+// logAlert logs an alert that was journalled.
+func (p *Processor) logAlert(a *exposure.Alert) {
+	ctx := context.Background()
+	if !p.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	text := func(key string, value *string) slog.Attr {
+		if value == nil {
+			return slog.String(key, "")
+		}
+		return slog.String(key, safetext.Clean(*value, maxLogged))
+	}
+	p.log.LogAttrs(ctx, slog.LevelInfo, "an alert was journalled", slog.String("alert", a.ID), text("exposure", a.Exposure),
+		slog.String("step", string(a.Step)), slog.String("severity", string(a.Severity)), text("account", &a.Account), text("user", a.User))
 }
 
 // recordFold logs a failure when it is a new one, and the end of it.

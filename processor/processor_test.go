@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -164,6 +165,29 @@ mfawatch_records_total{source="files"} 5
 	}
 	if n := testutil.ToFloat64(r.metrics.alerts.WithLabelValues("opened", "high")); n != 2 {
 		t.Errorf("%v alerts counted, want 2", n)
+	}
+}
+
+// Each alert is logged once, with text of others bounded and escaped.
+func TestAlertsAreLogged(t *testing.T) {
+	r := newRig(t)
+	hostile := "bob\x1b[2J level=ERROR " + strings.Repeat("x", 1000)
+	at := time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)
+	err := r.Handle(t.Context(), delivery(inBytes("a", object(record("DeactivateMFADevice", "eve", 3)))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		r.alerts(t, at)
+	}
+	line := regexp.MustCompile(`level=INFO msg="an alert was journalled" alert=\S+ exposure=\S+ step=opened severity=high account=111122223333 user=eve\n`)
+	if !line.MatchString(r.log.String()) || strings.Count(r.log.String(), "journalled") != 1 {
+		t.Errorf("log: %s", r.log)
+	}
+	r.log.Reset()
+	r.logAlert(&exposure.Alert{ID: "a1", Step: exposure.Attempted, Severity: exposure.Medium, Account: "1", User: &hostile})
+	if log := r.log.String(); !strings.Contains(log, `exposure="" step=attempted`) || strings.Contains(log, "\x1b") || len(log) > 500 || strings.Count(log, "\n") != 1 {
+		t.Errorf("log: %q", log)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +17,12 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// An adminClient manages dead letters and the quarantine: of a running service over
+// An adminClient manages exposures, dead letters and the quarantine: of a running service over
 // HTTP, or in the journal of a stopped one.
 type adminClient interface {
+	ListExposures(context.Context, web.ExposureFilter) (web.ExposurePage, error)
+	ShowExposure(ctx context.Context, id string) (web.ExposureStory, error)
+	CloseExposure(ctx context.Context, id string, c web.Closing) error
 	ListDeadLetters(context.Context, web.Selection, func(web.DeadLetter) error) error
 	RetryDeadLetters(context.Context, web.Selection) (web.Outcome, error)
 	DropDeadLetters(context.Context, web.Selection) (web.Outcome, error)
@@ -29,55 +33,83 @@ type adminClient interface {
 
 // adminFlags select the service or its journal.
 type adminFlags struct {
-	config           *[]string
-	journal, address string
+	config                      *[]string
+	journal, address, tokenFile string
 }
 
 func (f *adminFlags) add(cmd *cobra.Command) {
+	f.addService(cmd)
+	cmd.PersistentFlags().StringVar(&f.journal, "journal", "", "the journal of a stopped service, a `FILE`")
+}
+
+// addService adds the flags that select a running service.
+func (f *adminFlags) addService(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	f.config = config.AddConfig(flags)
-	flags.StringVar(&f.journal, "journal", "", "the journal of a stopped service, a `FILE`")
-	flags.StringVar(&f.address, "address", "", "`HOST:PORT` of a running service (its http.address)")
+	flags.StringVar(&f.address, "address", "", "`HOST:PORT` or unix:PATH of a running service (its http.address or http.admin_address)")
+	flags.StringVar(&f.tokenFile, "token-file", "", "the `FILE` with the token of the service (its http.token_file)")
+}
+
+// A target is where a service can be reached, or its journal.
+type target struct{ address, token, journal string } // "": not known
+
+// target returns what the flags and the configuration name.
+func (p *program) target(f *adminFlags) (t target, err error) {
+	t.address, t.journal = f.address, f.journal
+	if f.tokenFile != "" {
+		if t.token, err = config.ReadToken("--token-file", f.tokenFile); err != nil {
+			return t, config.Refuse("mfawatch", config.MistakesOf("", err)...)
+		}
+	}
+	if f.address != "" || len(*f.config) == 0 && (f.journal != "" || len(p.defaultConfig()) == 0) {
+		return t, nil
+	}
+	c, err := p.loadConfig(*f.config, nil)
+	if err != nil {
+		return t, err
+	}
+	if t.address = c.HTTP.LocalAddress(); t.address == config.HTTPOff {
+		t.address = c.HTTP.Address
+		if t.token == "" {
+			t.token, err = c.HTTP.Token()
+		}
+	}
+	if t.address == config.HTTPOff {
+		t.address = ""
+	}
+	t.journal = cmp.Or(t.journal, c.Journal.Path)
+	return t, err
 }
 
 // openAdmin returns the client of the running service, or opens its journal, which
 // the caller closes. The journal is nil if the service runs.
 func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error) {
+	t, err := p.target(f)
+	if err != nil {
+		return nil, nil, err
+	}
 	if f.address != "" {
-		return dial(f.address)
+		return t.dial()
 	}
-	path, address := f.journal, ""
-	if len(*f.config) > 0 || path == "" && len(p.defaultConfig()) > 0 {
-		c, err := p.loadConfig(*f.config, nil)
-		if err != nil {
-			return nil, nil, err
-		}
-		if address = c.HTTP.Address; address == config.HTTPOff {
-			address = ""
-		}
-		if path == "" {
-			path = c.Journal.Path
-		}
-	}
-	if path == "" {
+	if t.journal == "" {
 		return nil, nil, config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration of the service (-c FILE), its address (--address HOST:PORT), or its journal (--journal FILE)"})
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("no journal at %s: name the one of the service with --journal FILE", path)
+	if _, err := os.Stat(t.journal); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("no journal at %s: name the one of the service with --journal FILE", t.journal)
 	}
-	j, err := journal.Open(path, journal.Options{Logger: slog.New(slog.DiscardHandler)})
+	j, err := journal.Open(t.journal, journal.Options{Logger: slog.New(slog.DiscardHandler)})
 	switch {
-	case errors.Is(err, journal.ErrInUse) && address != "":
-		return dial(address)
+	case errors.Is(err, journal.ErrInUse) && t.address != "":
+		return t.dial()
 	case errors.Is(err, journal.ErrInUse):
-		return nil, nil, fmt.Errorf("the journal %s is in use, so the service runs: name its configuration with -c FILE, or its address with --address HOST:PORT", path)
+		return nil, nil, fmt.Errorf("the journal %s is in use, so the service runs: name its configuration with -c FILE, or its address with --address HOST:PORT", t.journal)
 	case err != nil:
 		return nil, nil, err
 	}
-	return web.NewAdmin(j, prometheus.NewRegistry(), nil), j, nil
+	return web.NewAdmin(j, prometheus.NewRegistry(), web.AdminDeps{}), j, nil
 }
 
-func dial(address string) (adminClient, *journal.Journal, error) {
-	c, err := web.NewClient(address)
+func (t target) dial() (adminClient, *journal.Journal, error) {
+	c, err := web.NewClient(t.address, t.token)
 	return c, nil, err
 }

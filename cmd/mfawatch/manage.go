@@ -13,11 +13,11 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 )
 
-// A manageCommand is the parent of the list, show, retry and drop commands of one
-// kind.
+// A manageCommand is the parent of the list, show and other commands of one kind.
 type manageCommand struct {
 	*program
 	noun      string
+	actions   string // list, show, …
 	flags     adminFlags
 	format    string
 	selection web.Selection
@@ -25,6 +25,11 @@ type manageCommand struct {
 }
 
 func (c *manageCommand) command(name, short, long string) *cobra.Command {
+	example := "  mfawatch " + name + " list -c mfawatch.yaml"
+	if c.actions == "" {
+		c.actions = "list, show, retry or drop"
+		example += "\n  mfawatch " + name + " retry --all -c mfawatch.yaml"
+	}
 	cmd := &cobra.Command{
 		Use:   name,
 		Short: short,
@@ -32,11 +37,11 @@ func (c *manageCommand) command(name, short, long string) *cobra.Command {
 
 A running service is called over HTTP; the journal of a stopped one is opened.
 -c FILE finds out which; --address and --journal choose.`,
-		Example: "  mfawatch " + name + " list -c mfawatch.yaml\n  mfawatch " + name + " retry --all -c mfawatch.yaml",
+		Example: example,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			c.started = false
-			return fmt.Errorf("%s: no action given; want list, show, retry or drop", name)
+			return fmt.Errorf("%s: no action given; want %s", name, c.actions)
 		},
 	}
 	c.flags.add(cmd)

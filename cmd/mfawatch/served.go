@@ -13,10 +13,10 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 )
 
-// A served is a service with its web server, which stops last.
+// A served is a service with its web servers, which stop last.
 type served struct {
 	*service.Pipeline
-	web *web.Server // nil: http.address is off
+	web web.Servers // none: they are off
 	log *slog.Logger
 }
 
@@ -29,16 +29,16 @@ func (p *program) newServed(c *config.Config, stdout io.Writer, load func() (*co
 	if err != nil {
 		return nil, err
 	}
-	server, err := web.Listen(pipeline, reg, log)
+	servers, err := web.Listen(pipeline, reg, log)
 	if err != nil {
 		return nil, errors.Join(err, pipeline.Close())
 	}
-	return &served{pipeline, server, log}, nil
+	return &served{pipeline, servers, log}, nil
 }
 
-// Run runs both until ctx is done, or the web server fails.
+// Run runs both until ctx is done, or a web server fails.
 func (s *served) Run(ctx context.Context) error {
-	if s.web == nil {
+	if len(s.web) == 0 {
 		return s.Pipeline.Run(ctx)
 	}
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
@@ -57,9 +57,5 @@ func (s *served) Run(ctx context.Context) error {
 
 // Close closes both, the journal last.
 func (s *served) Close() error {
-	var err error
-	if s.web != nil {
-		err = s.web.Close()
-	}
-	return errors.Join(err, s.Pipeline.Close())
+	return errors.Join(s.web.Close(), s.Pipeline.Close())
 }

@@ -10,13 +10,15 @@ import (
 
 // Open is an open exposure.
 type Open struct {
-	ID       string
-	Account  string
-	User     string // "" when unknown
-	Root     bool
-	Severity Severity // as of now
-	OpenedAt time.Time
-	Campaign string `json:",omitempty"` // the campaign that it is part of
+	ID        string
+	Partition string
+	Account   string
+	User      string // "" when unknown
+	Root      bool
+	Severity  Severity // as of now
+	OpenedAt  time.Time
+	Campaign  string `json:",omitempty"` // the campaign that it is part of
+	Suspect   bool   `json:",omitempty"` // a device came back, but an intruder may hold it (J1)
 }
 
 // Outcome is the result of Notify: what to store, what to send, and when to call

@@ -66,6 +66,9 @@ func (f *folder) apply(it *item) {
 	case trail.DeleteVirtualMFADevice:
 		f.deviceDeleted(it)
 		return
+	case trail.Closed:
+		f.closed(it)
+		return
 	}
 	if e.User == "" {
 		return

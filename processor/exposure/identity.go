@@ -20,6 +20,7 @@ type identity struct {
 	active            []device     // devices known active, oldest first
 	open              *Exposure    // nil: none
 	reduced           *Exposure    // the last one since a device was last proved, unless open
+	closed            *trail.Event // a person closed the last exposure, and no device was proved since; nil: no
 	ended             *item        // the event that ended the incarnation
 }
 

@@ -33,6 +33,7 @@ var ranks = map[string]uint8{
 	trail.AddUserToGroup:         10,
 	trail.ConsoleLogin:           11,
 	trail.DeleteUser:             12,
+	trail.Closed:                 13,
 }
 
 // rank returns an event's place within its second; 0 if it is not folded.

@@ -33,6 +33,8 @@ func (x *Exposure) title(m *Moment) string {
 		return upper(user) + " signed in with MFA" + in + ": a device remains"
 	case UserDeleted:
 		return upper(user) + " was deleted" + in + ", MFA never came back"
+	case Closed:
+		return "The exposure of " + user + in + " was closed by " + actor(&e.Actor)
 	}
 	if e == x.first {
 		return "The MFA removal from " + user + in + " is part of another one"
@@ -174,6 +176,8 @@ func (x *Exposure) explainEnd(m *Moment, s *sentences) {
 		} else if does != "" {
 			s.add("It was done", does)
 		}
+	case Closed:
+		s.add("The note: ", safetext.Clean(strings.TrimRight(e.Detail, ". "), maxNote))
 	case Replaced:
 		if e == first {
 			s.add("It is told there: ", theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), by(&first.Actor))

@@ -25,7 +25,7 @@ func (x *Exposure) appendOpen(open []Open) []Open {
 	if !x.Open() {
 		return open
 	}
-	o := Open{ID: x.ID, Account: x.Account, User: x.User, Root: x.Root, Severity: x.currentSeverity(), OpenedAt: x.OpenedAt}
+	o := Open{ID: x.ID, Partition: x.Partition, Account: x.Account, User: x.User, Root: x.Root, Severity: x.currentSeverity(), OpenedAt: x.OpenedAt}
 	if x.campaign != nil {
 		o.Campaign = x.campaign.ID
 	}

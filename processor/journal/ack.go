@@ -23,6 +23,9 @@ const (
 	// ClosedByPerson says that a person closed the exposure at the sink, which gets no
 	// more of it. An empty Ref replaces nothing.
 	ClosedByPerson
+	// Held says that the alert stays pending until the end of mute times, Until. Its
+	// reference stays.
+	Held
 )
 
 // A Result is the outcome of one alert at a sink.
@@ -31,13 +34,20 @@ type Result struct {
 	Outcome Outcome
 	Ref     string   // the sink's reference for the exposure
 	To      []string // the recipients who know the exposure; nil: the sink's own
+
+	// The rest is kept for people: see Delivery.
+	Time     time.Time // of the end; zero: now
+	Attempts int
+	Receipt  string    // the channel's reference in words
+	Why      string    // it is not delivered, or was all the same
+	Until    time.Time // Held
 }
 
 // knows reports whether the sink knows the exposure from now on.
 func (o Outcome) knows() bool { return o == Delivered || o == Partial || o == Superseded }
 
 // Done acks alerts: the sink gets them no more, except those whose outcome is
-// Partial. Acking an alert twice is no error.
+// Partial or Held. Acking an alert twice is no error.
 func (j *Journal) Done(sink string, results ...Result) error {
 	now := time.Now()
 	err := j.ack(sink, func(tx *tx, s *sinkStore, ack func(uint64) error) error {
@@ -45,7 +55,12 @@ func (j *Journal) Done(sink string, results ...Result) error {
 			if err := s.keepRef(tx, r, now); err != nil {
 				return err
 			}
-			if r.Outcome == Partial {
+			if d, ok := r.delivery(now); ok {
+				if err := s.putDelivery(r.Number, d); err != nil {
+					return err
+				}
+			}
+			if r.Outcome == Partial || r.Outcome == Held {
 				continue
 			}
 			if err := ack(r.Number); err != nil {
@@ -131,7 +146,7 @@ func (s *sinkStore) ref(lane string) (r ref, err error) {
 func (s *sinkStore) keepRef(tx *tx, r Result, now time.Time) error {
 	key := numberKey(r.Number)
 	v, err := tx.table(alertTable).get(key)
-	if err != nil || v == nil || r.Outcome == Suppressed {
+	if err != nil || v == nil || r.Outcome == Suppressed || r.Outcome == Held {
 		return err
 	}
 	p, _, err := splitAlert(key, v)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -139,50 +138,6 @@ func decodeAlert(number uint64, body []byte) (*exposure.Alert, error) {
 		return nil, fmt.Errorf("%w: alert %d: %w", ErrDamaged, number, err)
 	}
 	return a, nil
-}
-
-// Latest returns the newest alerts, at most limit, the newest first.
-func (j *Journal) Latest(limit int) ([]*exposure.Alert, error) {
-	return j.list(limit, func(Pending) bool { return true })
-}
-
-// ExposureAlerts returns the alerts of an exposure that are kept, at most limit, the
-// newest first. It reads through all alerts, so it is for pages, not for
-// dispatchers.
-func (j *Journal) ExposureAlerts(id string, limit int) ([]*exposure.Alert, error) {
-	lane := string(nameKey(id))
-	return j.list(limit, func(p Pending) bool { return p.Lane == lane })
-}
-
-func (j *Journal) list(limit int, want func(Pending) bool) ([]*exposure.Alert, error) {
-	var bodies [][]byte
-	err := j.view(func(tx *tx) (err error) {
-		for k, v := range tx.table(alertTable).descend(&err) {
-			if len(bodies) >= limit {
-				break
-			}
-			p, body, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
-			if want(p) {
-				bodies = append(bodies, slices.Clone(body))
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list alerts: %w", err)
-	}
-	var alerts []*exposure.Alert
-	for _, body := range bodies {
-		a, err := decodeAlert(0, body)
-		if err != nil {
-			return nil, fmt.Errorf("list alerts: %w", err)
-		}
-		alerts = append(alerts, a)
-	}
-	return alerts, nil
 }
 
 // PlannedUsed returns the planned changes that alerts in the journal name, by

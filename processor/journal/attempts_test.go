@@ -1,9 +1,6 @@
 package journal
 
-import (
-	"testing"
-	"time"
-)
+import "testing"
 
 // A failure recorded before a restart is known after it, until the sink acks the
 // alert.
@@ -24,8 +21,8 @@ func TestFailedIsKeptOverRestarts(t *testing.T) {
 	if err != nil || len(pending) != 3 {
 		t.Fatalf("%v, %v", pending, err)
 	}
-	for i, want := range []Failure{{1, 2, time.Time{}}, {2, 7, first}, {4, 0, time.Time{}}} {
-		if p := pending[i]; (Failure{p.Number, p.Attempts, p.First}) != want {
+	for i, want := range []Failure{{Number: 1, Attempts: 2}, {Number: 2, Attempts: 7, First: first}, {Number: 4}} {
+		if p := pending[i]; (Failure{Number: p.Number, Attempts: p.Attempts, First: p.First}) != want {
 			t.Errorf("pending %+v, want %+v", p, want)
 		}
 	}

@@ -23,7 +23,7 @@ type removal struct {
 type finder func(tx *tx, add func(key []byte, path ...string)) error
 
 // Compact removes entries that are older than the retention and not needed any
-// more: alerts that every registered sink has acked, the IDs of events seen,
+// more: alerts that every registered sink has acked with their deliveries, the IDs of events seen,
 // references of exposures that are not open, and quarantined records. Dead
 // letters stay.
 func (j *Journal) Compact(ctx context.Context, now time.Time) error {
@@ -76,6 +76,14 @@ func (j *Journal) oldAlerts(before time.Time) finder {
 	}
 	j.mu.Unlock()
 	return func(tx *tx, add func([]byte, ...string)) (err error) {
+		sinks := map[string]*sinkStore{}
+		err = tx.eachSink(func(name string, s *sinkStore) error {
+			sinks[name] = s
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 		for k, v := range tx.table(alertTable).ascend(&err, nil) {
 			p, _, err := splitAlert(k, v)
 			if err != nil {
@@ -84,8 +92,13 @@ func (j *Journal) oldAlerts(before time.Time) finder {
 			if p.Number >= needed || !p.Since.Before(before) {
 				break
 			}
-			add(k, alertTable)
+			for name, s := range sinks {
+				if s.deliveries.has(k) {
+					add(k, sinkTables, name, deliveryTable)
+				}
+			}
 			add([]byte(p.id), alertIDTable)
+			add(k, alertTable) // last: what the bound leaves out is found again by it
 		}
 		return err
 	}

@@ -45,6 +45,9 @@ func (j *Journal) Bury(sink string, d DeadLetter) error {
 		if err := s.dead.put(key, value); err != nil {
 			return err
 		}
+		if err := s.putDelivery(d.Number, Delivery{State: StateDeadLetter, Time: utc(d.Last), Attempts: d.Attempts, Why: d.Cause}); err != nil {
+			return err
+		}
 		return ack(d.Number)
 	})
 	if err != nil {
@@ -201,6 +204,9 @@ func requeue(tx *tx, sink string, numbers []uint64, now time.Time) (retried int,
 	var again []requeued
 	lanes := map[string]uint64{} // the first number of each that is retried
 	for _, d := range letters {
+		if err := tx.sink(sink).deliveries.delete(numberKey(d.Number)); err != nil {
+			return 0, err
+		}
 		first, err := firstNumber(tx, string(nameKey(d.Alert.ID)), d.Number)
 		if err != nil {
 			return 0, err
@@ -262,6 +268,9 @@ func takePending(tx *tx, s *sinkStore, lanes map[string]uint64) (later []requeue
 		}
 		later = append(later, requeued{a, first})
 		if err := s.attempts.delete(k); err != nil {
+			return nil, err
+		}
+		if err := s.deliveries.delete(k); err != nil {
 			return nil, err
 		}
 		if err := s.done.put(k, nil); err != nil {

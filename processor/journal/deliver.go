@@ -125,6 +125,8 @@ type Failure struct {
 	Number   uint64
 	Attempts int       // so far
 	First    time.Time // since when its age counts; zero: it does not yet
+	Last     time.Time // when the last attempt ended
+	Why      string    // the last attempt failed
 }
 
 // Failed records failures, for Pending to return after a restart. It ignores
@@ -145,6 +147,9 @@ func (j *Journal) Failed(sink string, failures ...Failure) error {
 					continue
 				}
 				if err := s.attempts.put(numberKey(f.Number), encodeFailure(f)); err != nil {
+					return err
+				}
+				if err := s.putDelivery(f.Number, Delivery{State: StatePending, Time: utc(f.Last), Attempts: f.Attempts, Why: f.Why}); err != nil {
 					return err
 				}
 			}

@@ -17,6 +17,8 @@ sent again only with the same ID.
   - cursor, of a sink: the first alert that the sink may not have acked
   - cursor, of a source: a value that the source wants back after a restart
   - ack: the record that a sink needs an alert no more; see Outcome
+  - delivery: what became of an alert at a sink, kept as long as the alert
+  - story: the alerts of one exposure with their deliveries
   - dead letter: an alert that a sink did not get and is not sent any more
   - requeue: to append a dead letter as a new number for one sink
   - quarantine: records that could not be read, kept for an operator

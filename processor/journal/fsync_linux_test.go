@@ -218,7 +218,7 @@ func lost(t *testing.T, noSync bool) (broken []string) {
 			})
 		}
 		_, err = j.Fold(t.Context(), time.Now(), each, nil)
-		give("fold", err, func(j *Journal) bool { alerts, err := j.Latest(10); return len(alerts) == 4 && err == nil })
+		give("fold", err, func(j *Journal) bool { alerts, err := j.Latest(0, 10); return len(alerts) == 4 && err == nil })
 		give("done", j.Done("a", Result{Number: 1}), func(j *Journal) bool {
 			_, _, err := j.Take("a", 1)
 			return errors.Is(err, ErrAcked)

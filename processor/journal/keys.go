@@ -11,7 +11,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// The tables of the file, by name. "sinks" holds a bucket of five tables for
+// The tables of the file, by name. "sinks" holds a bucket of six tables for
 // each sink, "sources" one table for each source.
 const (
 	metaTable       = "meta"       // formatKey → format; the only value without a checksum
@@ -28,16 +28,17 @@ const (
 	sinkTables      = "sinks"
 	sourceTables    = "sources" // source → its cursors by name
 
-	cursorTable   = "cursor"   // cursorKey → number of the first alert that the sink may not have acked
-	doneTable     = "done"     // number of an alert acked out of order → nothing
-	refTable      = "refs"     // exposure → the channel's reference as JSON
-	deadTable     = "dead"     // number → a dead letter as JSON
-	attemptsTable = "attempts" // number → how often the alert failed and since when
+	cursorTable   = "cursor"     // cursorKey → number of the first alert that the sink may not have acked
+	doneTable     = "done"       // number of an alert acked out of order → nothing
+	refTable      = "refs"       // exposure → the channel's reference as JSON
+	deadTable     = "dead"       // number → a dead letter as JSON
+	attemptsTable = "attempts"   // number → how often the alert failed and since when
+	deliveryTable = "deliveries" // number → what became of the alert, as JSON
 )
 
 var (
 	topTables    = []string{tallyTable, stateTable, eventTable, seenTable, dirtyTable, accountTable, dueTable, alertTable, alertIDTable, quarantineTable}
-	tablesOfSink = []string{cursorTable, doneTable, refTable, deadTable, attemptsTable}
+	tablesOfSink = []string{cursorTable, doneTable, refTable, deadTable, attemptsTable, deliveryTable}
 
 	formatKey     = []byte("format")
 	idKey         = []byte("id")         // random, tells this journal from every other

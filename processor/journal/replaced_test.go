@@ -88,7 +88,7 @@ func TestReplacedByAnOlderCopy(t *testing.T) {
 	if _, err := j.Append(t.Context(), events(4)); !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), "was written last") {
 		t.Errorf("append: %v", err)
 	}
-	if _, err := j.Latest(1); !errors.Is(err, ErrReplaced) {
+	if _, err := j.Latest(0, 1); !errors.Is(err, ErrReplaced) {
 		t.Errorf("read: %v", err)
 	}
 }

@@ -17,7 +17,7 @@ type cursor struct {
 func (c *cursor) pending(last uint64) int { return int(last+1-c.next) - c.held }
 
 // A sinkStore is the tables of one sink.
-type sinkStore struct{ cursor, done, refs, dead, attempts table }
+type sinkStore struct{ cursor, done, refs, dead, attempts, deliveries table }
 
 // sink returns the tables of the sink, nil if it was never registered.
 func (t *tx) sink(name string) *sinkStore {
@@ -25,7 +25,7 @@ func (t *tx) sink(name string) *sinkStore {
 		return nil
 	}
 	of := func(table string) table { return t.table(sinkTables, name, table) }
-	return &sinkStore{of(cursorTable), of(doneTable), of(refTable), of(deadTable), of(attemptsTable)}
+	return &sinkStore{of(cursorTable), of(doneTable), of(refTable), of(deadTable), of(attemptsTable), of(deliveryTable)}
 }
 
 // sinkNames returns the sinks that were ever registered, sorted.

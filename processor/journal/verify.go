@@ -259,7 +259,7 @@ func loadCursors(tx *tx, last uint64) (map[string]cursor, error) {
 			table
 			name string
 			low  uint64
-		}{{s.done, doneTable, c.next + 1}, {s.attempts, attemptsTable, c.next}, {s.dead, deadTable, 1}} {
+		}{{s.done, doneTable, c.next + 1}, {s.attempts, attemptsTable, c.next}, {s.dead, deadTable, 1}, {s.deliveries, deliveryTable, 1}} {
 			for k := range t.ascend(&err, nil) {
 				if !numbered(k, t.low, last) {
 					return fmt.Errorf("%w: sink %q: %s of alert %x, the cursor is %d and the last alert %d", ErrDamaged, name, t.name, k, c.next, last)

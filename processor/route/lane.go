@@ -33,6 +33,9 @@ type Sink struct {
 	Rate   float64 // sends a second; 0: unlimited. Critical alerts do not count.
 	// Alert returns the alert of a number, nil if it needs no delivery any more.
 	Alert func(number uint64) (*exposure.Alert, error)
+	// Held, if set, is called when the head of a lane has to wait until the end of
+	// mute times. It may be called again for the same head.
+	Held func(head Item, until time.Time)
 }
 
 // Verb says what happens to an alert.
@@ -54,6 +57,12 @@ const (
 	Superseded     Reason = "superseded"       // a later alert of the exposure replaces it
 	ClosedByPerson Reason = "closed_by_person" // at the channel
 	Handled        Reason = "handled"          // needs no delivery any more
+)
+
+// The explanations of reasons that no Decision explains.
+const (
+	WhySuperseded     = "a later alert of the exposure replaces it"
+	WhyClosedByPerson = "a person closed the exposure at the channel"
 )
 
 // A Verdict is the decision on the head of a lane.

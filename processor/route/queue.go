@@ -208,6 +208,9 @@ func (q *Queue) decide(l *lane, now time.Time) (a Action, ok bool, err error) {
 		return q.drop(l, v), false, nil
 	case v.Verb == Hold:
 		q.mute(l, v.Until)
+		if q.sink.Held != nil {
+			q.sink.Held(Item{Lane: l.name, Pending: l.Queue[0], Decision: v.Decision, Alert: v.Alert}, v.Until)
+		}
 		return a, false, nil
 	}
 	l.decision, l.alert = v.Decision, v.Alert

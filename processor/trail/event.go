@@ -16,8 +16,9 @@ const (
 	SourceSignin = "signin.amazonaws.com"
 )
 
-// The watched event names. Deadline is not CloudTrail's: it is the event that
-// mfawatch appends when an exposure has stayed open past an escalation delay.
+// The watched event names. The last two are not CloudTrail's: mfawatch appends
+// Deadline when an exposure has stayed open past an escalation delay, and Closed
+// when a person closes one.
 const (
 	DeactivateMFADevice    = "DeactivateMFADevice"
 	EnableMFADevice        = "EnableMFADevice"
@@ -40,6 +41,7 @@ const (
 	CheckMfa               = "CheckMfa"
 
 	Deadline = "mfawatch:Deadline"
+	Closed   = "mfawatch:Closed"
 )
 
 // An Event is a watched record, parsed. It owns all its memory, so it may be
@@ -64,11 +66,11 @@ type Event struct {
 	MFAUsed      *bool  `json:"mfa_used,omitempty"` // sign-ins: whether a device was used; nil where the record does not say
 
 	Deadline int `json:"deadline,omitempty"` // Deadline events: the number of the escalation, from 1
-	// Exposure is set in Deadline events only: the exposure whose deadline passed.
+	// Exposure is set in Deadline and Closed events only: the exposure concerned.
 	Exposure string `json:"exposure,omitempty"`
 
 	Origin string          `json:"origin,omitempty"` // where the record came from; shown, never parsed
-	Raw    json.RawMessage `json:"raw,omitempty"`    // the record itself, on one line; nil for sign-ins with MFA and for Deadline events
+	Raw    json.RawMessage `json:"raw,omitempty"`    // the record itself, on one line; nil for sign-ins with MFA and for the events of mfawatch
 }
 
 // An Actor made the call. Its text is the caller's own and not to be trusted:

@@ -48,6 +48,7 @@ type item struct {
 	perhaps  bool             // it may have arrived already
 	to       []string         // recipients; nil: the sink's own
 	unrouted bool             // no route matches it
+	why      string           // the routes have it sent
 }
 
 // attempt returns the attempt of an action.
@@ -63,7 +64,7 @@ func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
 		if head {
 			a.lanes = append(a.lanes, l)
 		}
-		i := item{lane: l, pending: l.queue[l.sending], ref: l.ref, hasRef: l.hasRef, to: it.Decision.To, unrouted: it.Decision.Unrouted}
+		i := item{lane: l, pending: l.queue[l.sending], ref: l.ref, hasRef: l.hasRef, to: it.Decision.To, unrouted: it.Decision.Unrouted, why: it.Decision.Why}
 		i.perhaps = head && (it.MaybeDelivered || i.pending.Number <= w.before)
 		if known, ok := w.cache.take(i.pending.Number); ok && head {
 			i.alert = known.alert

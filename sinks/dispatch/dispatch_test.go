@@ -104,6 +104,7 @@ type rig struct {
 	d       *Worker // the first by name
 	workers map[string]*Worker
 	log     strings.Builder
+	level   slog.Level
 	stop    func()
 }
 
@@ -114,7 +115,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) start(o Options, all map[string]sinks.Sink) {
 	r.t.Helper()
 	r.j = openJournal(r.t, r.path)
-	o.Logger = slog.New(slog.NewTextHandler(&r.log, nil))
+	o.Logger = slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: r.level}))
 	r.workers = map[string]*Worker{}
 	names := slices.Sorted(maps.Keys(all))
 	for _, name := range names {

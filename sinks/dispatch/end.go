@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
@@ -84,7 +85,7 @@ func (w *Worker) delivered(a *attempt, count map[*lane]int, now time.Time) {
 		w.log.Info("sending works again")
 	}
 	w.publish()
-	for _, it := range a.items {
+	for i, it := range a.items {
 		w.metrics.delivered.Observe(now.Sub(it.alert.Time).Seconds())
 		l, ref := it.lane, it.ref
 		if len(a.items) == 1 {
@@ -94,7 +95,15 @@ func (w *Worker) delivered(a *attempt, count map[*lane]int, now time.Time) {
 		if it.unrouted {
 			w.metrics.unrouted.Inc()
 		}
-		w.finish(l, record{result: w.knows(l, it.to, journal.Result{Number: it.pending.Number, Ref: ref})})
+		r := journal.Result{Number: it.pending.Number, Ref: ref, Time: now, Attempts: 1, Why: it.why}
+		if i == 0 || a.items[i-1].lane != l { // the attempts at the others were not at them
+			r.Attempts += l.attempts
+		}
+		if s, ok := a.sink.(sinks.Receipter); ok && len(a.items) == 1 {
+			r.Receipt = s.Receipt(ref)
+		}
+		w.logDelivered(a, it, r, now)
+		w.finish(l, record{result: w.knows(l, it.to, r)})
 	}
 	for _, l := range a.lanes {
 		w.queue.Done(l.name, count[l])
@@ -133,6 +142,6 @@ func (w *Worker) close(a *attempt) {
 	w.log.Info("a person closed the exposure at the channel, which is sent no more of it except critical alerts", "alert", a.items[0].alert.ID, "err", a.err)
 	l := a.lanes[0]
 	l.closed = true
-	w.finish(l, record{result: journal.Result{Number: l.queue[0].Number, Outcome: journal.ClosedByPerson, Ref: l.ref}})
+	w.finish(l, record{result: journal.Result{Number: l.queue[0].Number, Outcome: journal.ClosedByPerson, Ref: l.ref, Attempts: l.attempts + 1, Why: route.WhyClosedByPerson}})
 	w.queue.Close(l.name)
 }

@@ -18,6 +18,7 @@ type lane struct {
 	attempts int       // at the head of the queue
 	first    time.Time // attempt at it
 	misread  int       // times that the journal could not read it
+	held     time.Time // it waits for the end of mute times then, and that is recorded
 
 	sending    int             // alerts in the attempt that runs
 	ref        string          // what the sink returned last, which the journal may not have yet
@@ -47,7 +48,7 @@ func (l *lane) hold(until time.Time) {
 // pop removes the head of the lane.
 func (w *Worker) pop(l *lane) {
 	l.queue = l.queue[1:]
-	l.attempts, l.first, l.misread = 0, time.Time{}, 0
+	l.attempts, l.first, l.misread, l.held = 0, time.Time{}, 0, time.Time{}
 	if len(l.queue) > 0 {
 		l.attempts, l.first = l.queue[0].Attempts, l.queue[0].First
 	}

@@ -18,7 +18,9 @@ type record struct {
 }
 
 // ends reports whether the sink is done with the alert.
-func (r record) ends() bool { return r.failure == nil && r.result.Outcome != journal.Partial }
+func (r record) ends() bool {
+	return r.failure == nil && r.result.Outcome != journal.Partial && r.result.Outcome != journal.Held
+}
 
 // While a sink is busy, its deliveries are recorded in groups, so that a burst of
 // alerts is not a burst of fsyncs. Failures can wait longer: a crash forgets an

@@ -28,7 +28,7 @@ func (w *Worker) pause(a *attempt, after time.Duration, now time.Time) {
 	}
 	w.failed(a, wait)
 	for _, it := range a.heads() {
-		w.count(it, time.Time{})
+		w.count(it, a, now, time.Time{})
 	}
 	w.retryAll(a, now.Add(wait))
 }
@@ -52,7 +52,7 @@ func (w *Worker) misconfigured(a *attempt, now time.Time) {
 		w.log.Error("the sink is misconfigured: correct it; until then one alert is tried now and then", "every", w.config.Retry.Max, "err", a.err)
 	}
 	for _, it := range a.heads() {
-		w.count(it, time.Time{})
+		w.count(it, a, now, time.Time{})
 	}
 	w.retryAll(a, due)
 	w.publish()
@@ -78,7 +78,7 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 		if first.IsZero() {
 			first = a.started
 		}
-		w.count(it, first)
+		w.count(it, a, now, first)
 		w.queue.Retry(l.name, now.Add(wait), ambiguous, l.ref != "")
 		wait = w.backoff(l.attempts - 1)
 	}
@@ -87,11 +87,11 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 // count records, over restarts too, that the head of a lane failed, and since
 // when. That begins again where the channel asked to wait or is misconfigured: no
 // alert becomes a dead letter for either.
-func (w *Worker) count(it item, first time.Time) {
+func (w *Worker) count(it item, a *attempt, now, first time.Time) {
 	l := it.lane
 	l.attempts++
 	l.first = first
-	w.add(record{failure: &journal.Failure{Number: it.pending.Number, Attempts: l.attempts, First: first}})
+	w.add(record{failure: &journal.Failure{Number: it.pending.Number, Attempts: l.attempts, First: first, Last: now, Why: a.err.Error()}})
 }
 
 // backoff returns the wait after n attempts before the last: a random time up to a

@@ -36,7 +36,7 @@ type Worker struct {
 	after     uint64                // the newest alert that was fetched
 	before    uint64                // the newest alert that the run before left: it may have sent it
 	more      bool                  // the journal may hold more after it
-	hold      time.Time             // the queue has nothing to do before, except after another event
+	holdUntil time.Time             // the queue has nothing to do before, except after another event
 	running   int                   // attempts
 	paused    time.Time             // the channel accepts nothing before
 	circuit   circuit
@@ -66,7 +66,7 @@ func newWorker(name string, s sinks.Sink, j store, o Options) *Worker {
 		written:   make(chan error, 1),
 	}
 	w.sent = make(chan *attempt, w.config.Concurrency)
-	rules := route.Sink{Name: name, Human: w.config.People, Rate: w.config.Rate, Alert: w.alert}
+	rules := route.Sink{Name: name, Human: w.config.People, Rate: w.config.Rate, Alert: w.alert, Held: w.hold}
 	if o.Router != nil && !o.Router.Plain(name) {
 		rules.Router = o.Router
 	}
@@ -134,6 +134,7 @@ func (w *Worker) start(ctx context.Context, now time.Time) {
 				w.metrics.retries.Inc()
 			}
 		}
+		w.logGrouped(a)
 		go func() {
 			a.send(ctx, w)
 			w.sent <- a
@@ -154,7 +155,7 @@ func (w *Worker) next(now time.Time) *attempt {
 		case err != nil:
 			w.misread(err, now, w.lanes[action.Items[0].Lane])
 		case action.Verb == route.Hold:
-			w.hold = action.Until
+			w.holdUntil = action.Until
 			return nil
 		case action.Verb == route.Drop:
 			w.drop(action.Items[0], action.Reason, now)
@@ -176,13 +177,16 @@ func (w *Worker) drop(it route.Item, why route.Reason, now time.Time) {
 		w.pop(l)
 		w.evict(l)
 	case route.ClosedByPerson:
-		w.finish(l, record{result: journal.Result{Number: number, Outcome: journal.ClosedByPerson, Ref: l.ref}})
+		w.logSkipped(why, it, route.WhyClosedByPerson)
+		w.finish(l, record{result: journal.Result{Number: number, Outcome: journal.ClosedByPerson, Ref: l.ref, Why: route.WhyClosedByPerson}})
 	case route.Superseded:
 		w.metrics.superseded.Inc()
-		w.finish(l, record{result: w.knows(l, it.Decision.To, journal.Result{Number: number, Outcome: journal.Superseded})})
+		w.logSkipped(why, it, route.WhySuperseded)
+		w.finish(l, record{result: w.knows(l, it.Decision.To, journal.Result{Number: number, Outcome: journal.Superseded, Why: route.WhySuperseded})})
 	default:
 		w.metrics.suppressed.Inc()
-		w.finish(l, record{result: journal.Result{Number: number, Outcome: journal.Suppressed}})
+		w.logSkipped(why, it, it.Decision.Why)
+		w.finish(l, record{result: journal.Result{Number: number, Outcome: journal.Suppressed, Why: it.Decision.Why}})
 	}
 }
 
@@ -196,7 +200,7 @@ func (w *Worker) wait(now time.Time) time.Duration {
 	}
 	sooner(w.paused)
 	sooner(w.again)
-	sooner(w.hold)
+	sooner(w.holdUntil)
 	if len(w.records) > 0 && w.writing == nil {
 		sooner(w.recordDue)
 	}

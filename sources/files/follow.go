@@ -14,6 +14,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/status"
+	"github.com/mfawatch/mfawatch/sources"
 )
 
 // How a folder is followed.
@@ -45,6 +46,8 @@ type follower struct {
 	folders map[string]bool
 	kept    map[string][]byte // places of before that no file was found for yet
 	round   int               // of looks at everything
+
+	caughtUp sources.CaughtUp
 
 	next    time.Time // look at everything
 	soonest time.Time // that may be, since it takes its time
@@ -79,7 +82,7 @@ type followed struct {
 func (f *Source) follow(ctx context.Context, h processor.Handler) error {
 	w := &follower{
 		f: f, ctx: ctx, handle: h, hints: newHints(f.log, f.metrics.overflows, f.noHints),
-		files: map[string]*followed{}, byPath: map[string]*followed{}, folders: map[string]bool{}, unsaved: map[string]*followed{},
+		caughtUp: sources.CaughtUp{Log: f.log}, files: map[string]*followed{}, byPath: map[string]*followed{}, folders: map[string]bool{}, unsaved: map[string]*followed{},
 	}
 	for _, path := range f.config.Paths {
 		w.paths = append(w.paths, filepath.Clean(path))
@@ -128,6 +131,7 @@ func (w *follower) due(now time.Time) []*followed {
 	}
 	w.f.metrics.followed.Set(float64(len(w.files)))
 	w.f.metrics.behind.Set(float64(behind))
+	w.caughtUp.Behind(behind, now)
 	return due
 }
 

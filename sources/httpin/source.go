@@ -156,6 +156,7 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 	at := listener.Addr()
 	s.address.Store(&at)
 	defer s.address.Store(nil)
+	s.log.Info("listening", "address", at.String())
 	server := s.server(h)
 	listener = s.limit(listener)
 	stopped := make(chan error, 1)

@@ -14,6 +14,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources"
 )
 
 type topicPartition struct {
@@ -40,6 +41,8 @@ type run struct {
 	stale  map[string]bool                    // topics of which the client asks for the ID of a deleted one
 	anew   map[string]bool                    // topics to be read from their start, whatever the group's offset is
 	parked int                                // bytes in the queues of partitions that fail
+
+	caughtUp sources.CaughtUp
 }
 
 // A partition is an assigned partition with its queued deliveries.

@@ -190,6 +190,8 @@ func (k *Source) Run(ctx context.Context, h processor.Handler) error {
 		anew:   make(map[string]bool),
 		slots:  make(chan struct{}, k.concurrency),
 		freed:  make(chan struct{}, 1),
+
+		caughtUp: sources.CaughtUp{Log: k.log},
 	}
 	client, err := kgo.NewClient(k.options(r)...)
 	if err != nil {

@@ -44,6 +44,7 @@ func (k *Source) Ready() error {
 func (r *run) watchLoop(ctx context.Context) {
 	tick := time.NewTicker(r.k.watchEvery)
 	defer tick.Stop()
+	connected := false
 	for {
 		err := r.watch(ctx)
 		if err == nil {
@@ -57,8 +58,12 @@ func (r *run) watchLoop(ctx context.Context) {
 			r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
 			err = fmt.Errorf("kafka source %s: %w%s", r.k.name, err, hint)
 		}
-		if r.k.watching.Set(err) && err != nil {
+		switch changed := r.k.watching.Set(err); {
+		case changed && err != nil:
 			r.k.log.Warn("cannot read from kafka; retrying", "err", err)
+		case err == nil && (changed || !connected):
+			connected = true
+			r.k.log.Info("connected", "topics", len(r.k.config.Topics))
 		}
 		select {
 		case <-tick.C:
@@ -81,13 +86,20 @@ func (r *run) watch(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	behind, known := int64(0), len(r.parts) > 0
 	for tp, p := range r.parts {
+		known = known && p.next >= 0
 		if start, ok := starts.Lookup(tp.topic, tp.number); ok && start.Err == nil {
 			r.noteStart(p, start.Offset)
 		}
 		if end, ok := ends.Lookup(tp.topic, tp.number); ok && end.Err == nil && p.next >= 0 {
-			r.k.metrics.lag.WithLabelValues(tp.topic, strconv.Itoa(int(tp.number))).Set(float64(max(0, end.Offset-p.next)))
+			lag := max(0, end.Offset-p.next)
+			behind += lag
+			r.k.metrics.lag.WithLabelValues(tp.topic, strconv.Itoa(int(tp.number))).Set(float64(lag))
 		}
+	}
+	if known {
+		r.caughtUp.Behind(behind, time.Now())
 	}
 	for _, topic := range r.k.config.Topics {
 		if missing, ok := ends.Lookup(topic, -1); ok && missing.Err != nil {

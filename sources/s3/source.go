@@ -86,13 +86,16 @@ type run struct {
 	done   chan *message // to be deleted
 	held   held
 	warn   rate.Sometimes
+
+	caughtUp sources.CaughtUp
 }
 
 // Run reads until ctx is done. Then it finishes the messages under way, within 15
 // seconds, and makes the others visible again. Errors of AWS are logged, counted
 // and retried: see Ready.
 func (s *Source) Run(ctx context.Context, h processor.Handler) error {
-	r := &run{Source: s, handle: h, work: make(chan *message), done: make(chan *message, perReceive), warn: rate.Sometimes{First: 5, Interval: time.Second}}
+	r := &run{Source: s, handle: h, work: make(chan *message), done: make(chan *message, perReceive), warn: rate.Sometimes{First: 5, Interval: time.Second},
+		caughtUp: sources.CaughtUp{Log: s.log}}
 	r.held.messages = make(map[*message]struct{})
 	last := context.WithoutCancel(ctx)
 	working, abort := context.WithCancel(last)
@@ -145,6 +148,7 @@ func (r *run) poll(ctx context.Context) {
 			r.log.Info("the queue is read", "queue", r.config.QueueURL)
 		}
 		waits.Reset()
+		r.caughtUp.Behind(int64(len(messages)), time.Now())
 		for i, m := range messages {
 			select {
 			case r.work <- m:

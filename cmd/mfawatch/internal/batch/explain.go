@@ -15,6 +15,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
 // An Explained is a record with its consequences, or an escalation.
@@ -27,7 +28,7 @@ type Explained struct {
 	User    string    `json:"user"`    // "" if it cannot be known
 	Actor   string    `json:"actor"`
 	Verdict string    `json:"verdict"` // watched, attempt, ignored or deadline
-	Why     string    `json:"why"`     // ignored: the first test it failed
+	Why     string    `json:"why"`     // ignored: the first test it failed; watched, without a step: why there is no alert
 	Story   []string  `json:"story"`   // of the person so far
 	Steps   []step    `json:"steps"`   // what it causes
 }
@@ -38,10 +39,13 @@ type step struct {
 	At         time.Time         `json:"at"` // when it is journalled
 	Severity   exposure.Severity `json:"severity"`
 	Reasons    []string          `json:"reasons"`
-	Rule       string            `json:"rule,omitempty"` // the severity rule's reason
-	Title      string            `json:"title"`
-	Deliveries []dryrun.Outcome  `json:"deliveries"`
-	Escalate   []time.Time       `json:"escalates"` // opened: when it will be, if nothing ends it
+	Rule       string            `json:"rule,omitempty"`        // the severity rule's reason
+	Waits      *time.Time        `json:"waits_until,omitempty"` // for the grace, or for an off-boarding to end
+	waitsFor   string
+	Planned    string           `json:"planned_change,omitempty"` // the ticket of the planned change that matches
+	Title      string           `json:"title"`
+	Deliveries []dryrun.Outcome `json:"deliveries"`
+	Escalate   []time.Time      `json:"escalates"` // opened: when it will be, if nothing ends it
 }
 
 // Explain explains the records found, in order of time.
@@ -88,6 +92,12 @@ func Explain(found *Found, c *config.Config, router *route.Router) []Explained {
 		}
 		all[i].Steps = append(all[i].Steps, stepOf(s, policy))
 	}
+	silence := newSilence(policy.Fold(kept), policy)
+	for _, e := range kept {
+		if x := &all[index[e.ID+"/"+e.Name]]; len(x.Steps) == 0 {
+			x.Why = silence.why(e)
+		}
+	}
 	stories(all)
 	for _, i := range found.ignored {
 		at, _ := time.Parse(time.RFC3339, i.Time)
@@ -108,6 +118,15 @@ func stepOf(s *dryrun.Alert, policy exposure.Policy) step {
 	a := s.Alert
 	t := step{Step: a.Step, At: s.At, Severity: a.Severity, Reasons: a.Reasons, Rule: a.Rule, Title: a.Title}
 	t.Deliveries = s.Outcomes()
+	if s.At.After(a.Time) && a.Step != exposure.Escalated {
+		t.Waits, t.waitsFor = &s.At, "an off-boarding"
+		if policy.Grace > 0 {
+			t.waitsFor = "the grace"
+		}
+	}
+	if a.Expected != nil {
+		t.Planned = a.Expected.Ticket
+	}
 	if (a.Step == exposure.Opened || a.Step == exposure.StepCampaign) && a.OpenedAt != nil {
 		for _, delay := range policy.EscalateAfter {
 			if at := a.OpenedAt.Add(delay); at.After(s.At) {
@@ -116,6 +135,13 @@ func stepOf(s *dryrun.Alert, policy exposure.Policy) step {
 		}
 	}
 	return t
+}
+
+// Within returns what lies in the range. The stories go back before it.
+func Within(all []Explained, w bucket.Wanted) []Explained {
+	return slices.DeleteFunc(all, func(x Explained) bool {
+		return x.Time.Before(w.Since) || !w.Until.IsZero() && !x.Time.Before(w.Until) || len(w.Accounts) > 0 && !w.Account(x.Account)
+	})
 }
 
 // stories fills in the history of each user before each record.
@@ -172,7 +198,7 @@ func (x *Explained) Write(w io.Writer, more bool) error {
 		line("so far", strings.Join(x.Story, ", "))
 	}
 	if len(x.Steps) == 0 && x.Verdict != "ignored" {
-		line("tells", "nothing new")
+		line("no alert", clean(x.Why))
 	}
 	for _, s := range x.Steps {
 		text := string(s.Severity)
@@ -184,6 +210,12 @@ func (x *Explained) Write(w io.Writer, more bool) error {
 		}
 		line(string(s.Step), text)
 		line("", clean(s.Title))
+		if s.Waits != nil {
+			line("", "waits for "+s.waitsFor+" until "+s.Waits.UTC().Format(time.DateTime))
+		}
+		if s.Planned != "" {
+			line("", "planned change "+clean(s.Planned))
+		}
 		for _, to := range s.Deliveries {
 			line("", to.Text(s.At))
 		}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,16 +34,6 @@ type Settings struct {
 // JournalConfig configures the journal.
 type JournalConfig struct {
 	Path string `koanf:"path"`
-}
-
-// HTTPOff is the address that turns the server off.
-const HTTPOff = "off"
-
-// HTTPConfig configures the server of metrics, health, pages and the admin API.
-type HTTPConfig struct {
-	Address string `koanf:"address"` // host:port, or off
-	URL     string `koanf:"url"`     // public URL of the pages; alerts link to it
-	Admin   bool   `koanf:"admin"`   // allow other machines to use the admin API
 }
 
 // LogConfig configures the log.
@@ -82,13 +71,7 @@ func (s *Settings) mistakes() []Mistake {
 	if s.ShutdownTimeout <= 0 || s.ShutdownTimeout > time.Hour {
 		bad("shutdown_timeout", "want a positive duration of at most 1h, got %s", FormatDuration(s.ShutdownTimeout))
 	}
-	if s.HTTP.Address == HTTPOff {
-		// no server
-	} else if _, port, err := net.SplitHostPort(s.HTTP.Address); err != nil {
-		bad("http.address", "want host:port such as 127.0.0.1:9464, or off, got %s", strconv.Quote(Bounded(s.HTTP.Address)))
-	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		bad("http.address", "want a port from 0 to 65535, got %s", strconv.Quote(Bounded(port)))
-	}
+	s.HTTP.mistakes(bad)
 	s.wordingMistakes(bad)
 	all = append(all, s.policyMistakes()...)
 	all = append(all, OneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")...)

@@ -80,9 +80,6 @@ func (b *simulatedSink) add(number uint64) {
 	b.queue.Add(laneOf(a), route.Pending{Number: number, Step: a.Step, Severity: a.Severity}, route.Lane{Known: b.known[laneOf(a)]})
 }
 
-// superseded explains that an alert is not sent.
-const superseded = "a later alert of the exposure replaces it"
-
 // run steps through what the sink is sent until a time.
 func (b *simulatedSink) run(until time.Time) {
 	for {
@@ -107,7 +104,7 @@ func (b *simulatedSink) run(until time.Time) {
 			d.Notify = false
 		}
 		if action.Reason == route.Superseded {
-			d.Why = superseded
+			d.Why = route.WhySuperseded
 		}
 		if action.Reason != route.Suppressed && it.Pending.Step != exposure.Attempted {
 			b.known[it.Lane] = route.Knowledge{Known: true, To: it.Decision.To}

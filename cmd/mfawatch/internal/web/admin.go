@@ -4,56 +4,54 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// An Admin manages the dead letters and the quarantine of a journal. The commands
+// An Admin manages the exposures, the dead letters and the quarantine of a journal. The commands
 // call it directly while the service is stopped, and its Handler through a Client
 // while it runs.
 type Admin struct {
 	journal *journal.Journal
 	metrics *adminMetrics
-	again   func(ctx context.Context, source, message string) error // nil: no source runs
+	deps    AdminDeps
+}
+
+// AdminDeps connects an Admin to a running service. The zero value is for a
+// stopped one.
+type AdminDeps struct {
+	// Again has a source read the objects of a quarantined message.
+	Again func(ctx context.Context, source, message string) error
+	// AccountName returns the name of an account by its number, "" if it has none.
+	AccountName func(number string) string
 }
 
 // adminStep bounds the dead letters of one transaction.
 const adminStep = 200
 
-// NewAdmin returns the Admin of a journal. again has a source read the objects of a
-// quarantined message; nil: no source runs.
-func NewAdmin(j *journal.Journal, reg prometheus.Registerer, again func(ctx context.Context, source, message string) error) *Admin {
-	return &Admin{j, newAdminMetrics(reg), again}
+// NewAdmin returns the Admin of a journal.
+func NewAdmin(j *journal.Journal, reg prometheus.Registerer, d AdminDeps) *Admin {
+	return &Admin{j, newAdminMetrics(reg), d}
+}
+
+func (a *Admin) accountName(number string) string {
+	if a.deps.AccountName == nil {
+		return ""
+	}
+	return a.deps.AccountName(number)
 }
 
 // Handler returns the API that a Client calls.
-func (a *Admin) Handler() http.Handler {
-	mux := http.NewServeMux()
-	change := func(pattern string, f func(context.Context, Selection) (Outcome, error)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			s, err := selected(r)
-			if err == nil && !s.All && len(s.IDs) == 0 {
-				err = refused{http.StatusBadRequest, "want id=ID, once or more, or all=true"}
-			}
-			var result Outcome
-			if err == nil {
-				result, err = f(r.Context(), s)
-			}
-			answer(w, result, err)
-		})
-	}
-	mux.HandleFunc("GET "+deadLettersPath, listing(a.ListDeadLetters))
-	change("POST "+deadLettersPath+"/retry", a.RetryDeadLetters)
-	change("DELETE "+deadLettersPath, a.DropDeadLetters)
-	mux.HandleFunc("GET "+quarantinePath, listing(a.ListQuarantine))
-	change("POST "+quarantinePath+"/retry", a.RetryQuarantine)
-	change("DELETE "+quarantinePath, a.DropQuarantine)
-	return mux
-}
+func (a *Admin) Handler() http.Handler { return handlerOf(a.routes()) }
 
 // listing answers with JSON lines, each as it is found.
 func listing[T any](list func(context.Context, Selection, func(T) error) error) http.HandlerFunc {
@@ -86,6 +84,39 @@ func selected(r *http.Request) (Selection, error) {
 	return s, nil
 }
 
+// filtered returns the filter of a request.
+func filtered(r *http.Request) (f ExposureFilter, err error) {
+	q := r.URL.Query()
+	f = ExposureFilter{States: q["state"], Severities: q["severity"], Account: q.Get("account"), User: q.Get("user"), After: q.Get("after")}
+	f.Limit, err = limited(q)
+	return f, err
+}
+
+// limited returns the limit of a request, 0 if it names none.
+func limited(q url.Values) (int, error) {
+	text := q.Get("limit")
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, refused{http.StatusBadRequest, fmt.Sprintf("limit: want 1 to %d, got %q", maxLimit, config.Bounded(text))}
+	}
+	return n, nil
+}
+
+// maxClosing bounds the body of a request to close an exposure.
+const maxClosing = 16 << 10
+
+func closing(r *http.Request) (c Closing, err error) {
+	d := json.NewDecoder(io.LimitReader(r.Body, maxClosing))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return c, refused{http.StatusBadRequest, `want a body such as {"by":"ann","note":"bob has a new phone"}`}
+	}
+	return c, nil
+}
+
 // A refused is a mistake of the caller.
 type refused struct {
 	status int
@@ -93,6 +124,12 @@ type refused struct {
 }
 
 func (e refused) Error() string { return e.reason }
+
+// A NotFound is the error for an ID that names nothing.
+type NotFound struct{ Reason string }
+
+// Error returns the reason.
+func (e NotFound) Error() string { return e.Reason }
 
 // An Outcome is the result of an action on a selection.
 type Outcome struct {
@@ -110,7 +147,10 @@ func Missing(wanted, found []string) []string {
 // answer writes the result of a change.
 func answer(w http.ResponseWriter, result any, err error) {
 	var wrong refused
+	var missing NotFound
 	switch {
+	case errors.As(err, &missing):
+		plain(w, http.StatusNotFound, missing.Reason+"\n")
 	case errors.As(err, &wrong):
 		plain(w, wrong.status, wrong.reason+"\n")
 	case err != nil:
@@ -118,6 +158,8 @@ func answer(w http.ResponseWriter, result any, err error) {
 	default:
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(result) // the client is gone
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		_ = e.Encode(result) // the client is gone
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -23,6 +24,9 @@ import (
 
 // A manager has the methods that an Admin and its Client share.
 type manager interface {
+	ListExposures(context.Context, ExposureFilter) (ExposurePage, error)
+	ShowExposure(ctx context.Context, id string) (ExposureStory, error)
+	CloseExposure(ctx context.Context, id string, c Closing) error
 	ListDeadLetters(context.Context, Selection, func(DeadLetter) error) error
 	RetryDeadLetters(context.Context, Selection) (Outcome, error)
 	DropDeadLetters(context.Context, Selection) (Outcome, error)
@@ -33,16 +37,16 @@ type manager interface {
 
 // managers is the two ways to one journal: over the network, and within.
 func managers(t *testing.T, j *journal.Journal) map[string]manager {
-	admin := NewAdmin(j, prometheus.NewRegistry(), nil)
+	admin := NewAdmin(j, prometheus.NewRegistry(), AdminDeps{})
 	return map[string]manager{"network": overNetwork(t, admin), "within": admin}
 }
 
 // overNetwork is the client of an admin.
 func overNetwork(t *testing.T, a *Admin) *Client {
 	t.Helper()
-	server := httptest.NewServer(guarded(func() bool { return true }, a.Handler()))
+	server := httptest.NewServer(accessTo(config.HTTPConfig{Admin: true}).guard(a.Handler()))
 	t.Cleanup(server.Close)
-	c, err := NewClient(strings.TrimPrefix(server.URL, "http://"))
+	c, err := NewClient(strings.TrimPrefix(server.URL, "http://"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,13 +226,13 @@ func TestAdminQuarantineRetryMessage(t *testing.T) {
 		}
 	}
 	var asked []string
-	admin := NewAdmin(j, prometheus.NewRegistry(), func(_ context.Context, source, message string) error {
+	admin := NewAdmin(j, prometheus.NewRegistry(), AdminDeps{Again: func(_ context.Context, source, message string) error {
 		asked = append(asked, source+" "+message)
 		if message == "broken" {
 			return errors.New("still denied")
 		}
 		return nil
-	})
+	}})
 	o, err := retry(overNetwork(t, admin))
 	if err != nil || o.Done != 1 || len(o.Still) != 1 || len(asked) != 2 || !strings.HasPrefix(asked[0], "bucket ") {
 		t.Errorf("%+v, %v, asked %v", o, err, asked)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,26 +25,38 @@ import (
 const (
 	deadLettersPath = "/api/v1/deadletters"
 	quarantinePath  = "/api/v1/quarantine"
+	exposuresPath   = "/api/v1/exposures"
+	alertsPath      = "/api/v1/alerts"
+	sinksPath       = "/api/v1/sinks"
+	sourcesPath     = "/api/v1/sources"
 )
 
 // A Client calls the Handler of an Admin over HTTP.
 type Client struct {
 	client  *http.Client
 	address string
+	token   string
 }
 
-// NewClient returns the client of the service at address, HOST:PORT. It sends
-// nothing yet. Its error is a *config.Error.
-func NewClient(address string) (*Client, error) {
+// NewClient returns the client of the service at address, HOST:PORT or unix:PATH,
+// which shows the token unless that is "". It sends nothing yet. Its error is a
+// *config.Error.
+func NewClient(address, token string) (*Client, error) {
+	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: time.Minute}
+	if path, ok := strings.CutPrefix(address, config.UnixPrefix); ok {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
+		return &Client{&http.Client{Transport: transport}, "localhost", token}, nil
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port == "" || port == "0" {
-		return nil, config.Refuse("--address", config.Mistake{Problem: fmt.Sprintf("want HOST:PORT of the running service, got %q", config.Bounded(address))})
+		return nil, config.Refuse("--address", config.Mistake{Problem: fmt.Sprintf("want HOST:PORT of the running service, or unix:PATH, got %q", config.Bounded(address))})
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: time.Minute}
-	return &Client{&http.Client{Transport: transport}, net.JoinHostPort(host, port)}, nil
+	return &Client{&http.Client{Transport: transport}, net.JoinHostPort(host, port), token}, nil
 }
 
 // ListDeadLetters is Admin.ListDeadLetters over HTTP.
@@ -75,6 +89,52 @@ func (c *Client) DropQuarantine(ctx context.Context, s Selection) (Outcome, erro
 	return c.change(ctx, http.MethodDelete, quarantinePath, s)
 }
 
+// ListExposures is Admin.ListExposures over HTTP.
+func (c *Client) ListExposures(ctx context.Context, f ExposureFilter) (page ExposurePage, err error) {
+	q := url.Values{"state": f.States, "severity": f.Severities}
+	for name, value := range map[string]string{"account": f.Account, "user": f.User, "after": f.After} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if f.Limit > 0 {
+		q.Set("limit", strconv.Itoa(f.Limit))
+	}
+	return page, c.call(ctx, http.MethodGet, exposuresPath, q, nil, &page)
+}
+
+// ShowExposure is Admin.ShowExposure over HTTP.
+func (c *Client) ShowExposure(ctx context.Context, id string) (story ExposureStory, err error) {
+	return story, c.call(ctx, http.MethodGet, exposuresPath+"/"+url.PathEscape(id), nil, nil, &story)
+}
+
+// CloseExposure is Admin.CloseExposure over HTTP.
+func (c *Client) CloseExposure(ctx context.Context, id string, closing Closing) error {
+	body, err := json.Marshal(closing)
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, http.MethodPost, exposuresPath+"/"+url.PathEscape(id)+"/close", nil, body, &closing)
+}
+
+// Reload has the service read its configuration again, and returns the changes.
+func (c *Client) Reload(ctx context.Context) (changes config.Changes, err error) {
+	return changes, c.call(ctx, http.MethodPost, "/-/reload", nil, nil, &changes)
+}
+
+// call sends a request and decodes its answer.
+func (c *Client) call(ctx context.Context, method, path string, q url.Values, body []byte, result any) error {
+	answer, err := c.send(ctx, method, path, q, body)
+	if err != nil {
+		return err
+	}
+	defer answer.Close()
+	if err := json.NewDecoder(answer).Decode(result); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return nil
+}
+
 // do sends a request about a selection. The caller closes the body.
 func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.ReadCloser, error) {
 	q := url.Values{"id": s.IDs}
@@ -84,12 +144,19 @@ func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.R
 	if s.Sink != "" {
 		q.Set("sink", s.Sink)
 	}
-	u := url.URL{Scheme: "http", Host: c.address, Path: path, RawQuery: q.Encode()}
-	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	return c.send(ctx, method, path, q, nil)
+}
+
+// send sends a request. path is escaped. The caller closes the body of the answer.
+func (c *Client) send(ctx context.Context, method, path string, q url.Values, body []byte) (io.ReadCloser, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.address+path+"?"+q.Encode(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	r.Host = "localhost" // see plainHost
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
 	response, err := c.client.Do(r)
 	var wrong *url.Error
 	if errors.As(err, &wrong) {
@@ -100,9 +167,13 @@ func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.R
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
-		text, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		if reason := line(string(text)); response.StatusCode != http.StatusNotFound || strings.HasPrefix(reason, "no ") {
-			return nil, errors.New(safetext.Clean(reason, 1<<10))
+		text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
+		reason := safetext.Clean(line(string(text)), 4<<10)
+		switch {
+		case response.StatusCode != http.StatusNotFound:
+			return nil, errors.New(reason)
+		case strings.HasPrefix(reason, "no "):
+			return nil, NotFound{reason}
 		}
 		return nil, fmt.Errorf("no mfawatch with this API listens at %s", c.address)
 	}

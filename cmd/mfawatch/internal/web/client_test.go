@@ -15,7 +15,7 @@ func TestClientShowsTheAnswer(t *testing.T) {
 		plain(w, http.StatusForbidden, answer+"\x1b[2J\n")
 	}))
 	defer server.Close()
-	client, err := NewClient(strings.TrimPrefix(server.URL, "http://"))
+	client, err := NewClient(strings.TrimPrefix(server.URL, "http://"), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,21 +1,29 @@
 package web
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 )
 
-// admit adds the admin API and /-/reload. open reports whether other machines may
-// use them.
-func (s *Server) admit(admin http.Handler, reload func() (config.Changes, error), open func() bool) {
-	s.mux.Handle("/api/v1/", guarded(open, admin))
-	s.mux.Handle("POST /-/reload", guarded(open, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+// An access decides who may use the API of one server.
+type access struct {
+	config func() config.HTTPConfig
+	local  func() bool // only this machine can reach the server
+}
+
+// admit adds the API and /-/reload.
+func (s *Server) admit(api http.Handler, reload func() (config.Changes, error), a access) {
+	s.mux.Handle("/api/v1/", a.guard(api))
+	s.mux.Handle("POST /-/reload", a.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // sinks may take shutdown_timeout to stop
 		c, err := reload()
 		var mistakes *config.Error
@@ -31,32 +39,31 @@ func (s *Server) admit(admin http.Handler, reload func() (config.Changes, error)
 	})))
 }
 
-// adminOpen reports whether the admin API is open: always on loopback, elsewhere
-// with http.admin.
-func adminOpen(c config.HTTPConfig) bool { return c.Admin || loopback(c.Address) }
+// open reports whether the API is open without a token: always to this machine
+// alone, to others with http.admin.
+func (a access) open() bool { return a.local() || a.config().Admin }
 
-// loopback reports whether only this machine can reach address.
-func loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
-}
-
-// guarded refuses web pages of other sites: a browser on this machine may show an
-// attacker's page, which must neither change nor read anything. Reads are checked
-// like changes, since alerts are confidential.
-func guarded(open func() bool, h http.Handler) http.Handler {
+// guard admits requests with the token of http.token_file, and where the API is
+// open, all others except those of web pages of other sites: a browser on this
+// machine may show an attacker's page, which must neither change nor read
+// anything. Reads are checked like changes, since alerts are confidential. A page
+// cannot know the token, so a request with it needs no such check.
+func (a access) guard(h http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asChange := *r
 		asChange.Method = http.MethodPost
+		shown, has := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		has = has && a.config().TokenFile != ""
 		switch {
-		case !open():
-			plain(w, http.StatusForbidden, "refused: other machines can reach http.address;"+
-				" set http.admin: true to allow all of them, or listen on 127.0.0.1\n")
+		case has && a.proves(shown):
+			h.ServeHTTP(w, r)
+		case has:
+			w.Header().Set("WWW-Authenticate", `Bearer realm="mfawatch"`)
+			plain(w, http.StatusUnauthorized, "refused: the token is not that of http.token_file, or that file cannot be read\n")
+		case !a.open():
+			plain(w, http.StatusForbidden, "refused: other machines can reach http.address; send the token of http.token_file"+
+				" (Authorization: Bearer), ask on this machine at http.admin_address, or set http.admin: true to allow everybody\n")
 		case !plainHost(r.Host):
 			plain(w, http.StatusForbidden, "refused: the Host header must be an IP address or localhost,"+
 				" so that no web page of another site can read this\n")
@@ -66,6 +73,14 @@ func guarded(open func() bool, h http.Handler) http.Handler {
 			h.ServeHTTP(w, r)
 		}
 	})
+}
+
+// proves reports whether a token is that of http.token_file, in a time that says
+// nothing of it.
+func (a access) proves(shown string) bool {
+	token, err := a.config().Token()
+	ours, theirs := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(shown))
+	return subtle.ConstantTimeCompare(ours[:], theirs[:]) == 1 && err == nil && token != ""
 }
 
 // plainHost reports whether a Host header is an IP address or localhost. A page
@@ -82,12 +97,12 @@ func plainHost(host string) bool {
 }
 
 // ownHostsOnly refuses foreign Host headers while only this machine can reach
-// http.address, so that no web page in a browser here reads metrics and readiness by
+// the server, so that no web page in a browser here reads metrics and readiness by
 // DNS rebinding. Other addresses serve every Host, since a collector may know them by
 // any name; the network decides who reads them.
 func (p pages) ownHostsOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if loopback(p.Config().HTTP.Address) && r.URL.Path != "/healthz" && !plainHost(r.Host) && !p.ownHost(r.Host) {
+		if p.local() && r.URL.Path != "/healthz" && !plainHost(r.Host) && !p.ownHost(r.Host) {
 			plain(w, http.StatusForbidden, wrongHost)
 			return
 		}

@@ -3,11 +3,18 @@ package web
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 )
+
+// accessTo is the access to the server at http.address.
+func accessTo(c config.HTTPConfig) access {
+	return access{func() config.HTTPConfig { return c }, func() bool { return config.Loopback(c.Address) }}
+}
 
 func TestGuard(t *testing.T) {
 	passed := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
@@ -45,7 +52,7 @@ func TestGuard(t *testing.T) {
 				r.Header.Set(name, value)
 			}
 			w := httptest.NewRecorder()
-			guarded(func() bool { return !f.closed }, passed).ServeHTTP(w, r)
+			accessTo(config.HTTPConfig{Admin: !f.closed}).guard(passed).ServeHTTP(w, r)
 			if f.refusal == "" && w.Code != http.StatusNoContent {
 				t.Errorf("refused: %s", w.Body)
 			}
@@ -62,9 +69,57 @@ func TestAdminIsForThisMachine(t *testing.T) {
 		":9464": false, "0.0.0.0:9464": false, "[::]:9464": false, "192.0.2.1:9464": false, "mfawatch.example:9464": false, "": false,
 	} {
 		for _, admin := range []bool{false, true} {
-			if got := adminOpen(config.HTTPConfig{Address: address, Admin: admin}); got != (want || admin) {
+			if got := accessTo(config.HTTPConfig{Address: address, Admin: admin}).open(); got != (want || admin) {
 				t.Errorf("http.address %q, http.admin %v: open is %v", address, admin, got)
 			}
 		}
+	}
+}
+
+// The token of http.token_file opens the API whatever the address, under any Host;
+// nothing else does.
+func TestToken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const good = "a-token-of-some-length"
+	passed := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	for _, f := range []struct {
+		name, file, address, header, host string
+		want                              int
+	}{
+		{"shown", good + "\n", "0.0.0.0:9464", "Bearer " + good, "mfawatch.mfawatch.svc:9464", 204},
+		{"renewed in its file", "another-token-of-some-length", "0.0.0.0:9464", "Bearer " + good, "localhost", 401},
+		{"not shown", good, "0.0.0.0:9464", "", "localhost", 403},
+		{"not shown, under a foreign name", good, "127.0.0.1:9464", "", "evil.example", 403},
+		{"on loopback none is needed", good, "127.0.0.1:9464", "", "localhost", 204},
+		{"a wrong one is refused on loopback, too", good, "127.0.0.1:9464", "Bearer wrong-token-of-some-length", "localhost", 401},
+		{"as a password", good, "0.0.0.0:9464", "Basic " + good, "localhost", 403},
+		{"a part of it", good, "0.0.0.0:9464", "Bearer " + good[:20], "localhost", 401},
+		{"empty", good, "0.0.0.0:9464", "Bearer ", "localhost", 401},
+		{"an empty file", "", "0.0.0.0:9464", "Bearer ", "localhost", 401},
+		{"too short to be one", "short", "0.0.0.0:9464", "Bearer short", "localhost", 401},
+	} {
+		write(f.file)
+		r := httptest.NewRequest("POST", "/api/v1/deadletters/retry", nil)
+		r.Host = f.host
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		if f.header != "" {
+			r.Header.Set("Authorization", f.header)
+		}
+		w := httptest.NewRecorder()
+		accessTo(config.HTTPConfig{Address: f.address, TokenFile: path}).guard(passed).ServeHTTP(w, r)
+		if w.Code != f.want || strings.Contains(w.Body.String(), good) {
+			t.Errorf("%s: %d %s, want %d", f.name, w.Code, w.Body, f.want)
+		}
+	}
+	r := httptest.NewRequest("GET", "/api/v1/deadletters", nil)
+	r.Header.Set("Authorization", "Bearer "+good)
+	w := httptest.NewRecorder()
+	if accessTo(config.HTTPConfig{Address: "0.0.0.0:9464"}).guard(passed).ServeHTTP(w, r); w.Code != 403 {
+		t.Errorf("a token where none is configured: %d", w.Code)
 	}
 }

@@ -41,7 +41,7 @@ func TestListenersAreOnLoopback(t *testing.T) {
 		}
 	}
 	for field, address := range addresses {
-		if !loopback(address) {
+		if !config.Loopback(address) {
 			t.Errorf("%s: the default %q can be reached from other machines", field, address)
 		}
 	}
@@ -87,7 +87,7 @@ func addressField(entry any) reflect.Value {
 func TestMetricsListenerIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pipes := make(chan net.Conn)
-		s, err := listenHTTP("127.0.0.1:0", NewRegistry(), noParts, slog.New(slog.DiscardHandler))
+		s, err := listenHTTP("http.address", "127.0.0.1:0", NewRegistry(), noParts, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestScrapesAreBounded(t *testing.T) {
 		<-release
 		return reg.Gather()
 	})
-	s, err := listenHTTP("127.0.0.1:0", gather, noParts, slog.New(slog.DiscardHandler))
+	s, err := listenHTTP("http.address", "127.0.0.1:0", gather, noParts, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

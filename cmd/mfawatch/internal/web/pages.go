@@ -17,8 +17,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
@@ -66,7 +66,10 @@ type pageAlert struct {
 }
 
 // pages serves the pages of a service.
-type pages struct{ Service }
+type pages struct {
+	Service
+	access
+}
 
 func (p pages) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -87,12 +90,9 @@ func (p pages) handler() http.Handler {
 	})
 }
 
-// pagesOpen reports whether pages are served: always on loopback, elsewhere with
-// http.url or http.admin.
-func (p pages) pagesOpen() bool {
-	c := p.Config().HTTP
-	return adminOpen(c) || c.URL != ""
-}
+// pagesOpen reports whether pages are served: always to this machine alone, to
+// others with http.url or http.admin.
+func (p pages) pagesOpen() bool { return p.open() || p.config().URL != "" }
 
 // ownHost reports whether host is that of http.url.
 func (p pages) ownHost(host string) bool {
@@ -140,7 +140,7 @@ func (p pages) overview() (*page, error) {
 		part := pagePart{Name: name}
 		if err != nil {
 			v.Healthy = false
-			part.Problem = safetext.Clean(line(err.Error()), 500)
+			part.Problem = problem(err)
 		}
 		v.Parts = append(v.Parts, part)
 	}
@@ -172,7 +172,7 @@ func (p pages) overview() (*page, error) {
 			Since: words.Time(o.OpenedAt), For: since(o.OpenedAt),
 		})
 	}
-	alerts, err := p.Journal().Latest(pageAlerts)
+	alerts, err := p.Journal().Latest(0, pageAlerts)
 	v.Alerts = pageAlertsOf(alerts, words, false)
 	return v, err
 }
@@ -191,18 +191,19 @@ func since(t time.Time) string {
 
 // history shows the alerts of an exposure, latest first; nil if none is stored.
 func (p pages) history(id string) (*page, error) {
-	alerts, err := p.Journal().ExposureAlerts(id, pageSteps)
+	alerts, err := p.Journal().Story(id, pageSteps)
 	if err != nil || len(alerts) == 0 {
 		return nil, err
 	}
-	v, words := p.newPage("mfawatch: " + safetext.Clean(alerts[0].Title, 200))
+	v, words := p.newPage("mfawatch: " + safetext.Clean(alerts[0].Alert.Title, 200))
 	v.Exposure = id
 	v.Alerts = pageAlertsOf(alerts, words, true)
 	return v, nil
 }
 
-func pageAlertsOf(alerts []*processor.Alert, words message.Wording, records bool) (all []pageAlert) {
-	for _, a := range alerts {
+func pageAlertsOf(alerts []journal.Recorded, words message.Wording, records bool) (all []pageAlert) {
+	for _, r := range alerts {
+		a := r.Alert
 		one := pageAlert{Message: words.Message(a), ID: a.ID, When: words.Time(a.Time)}
 		if a.Exposure != nil {
 			one.Exposure = *a.Exposure

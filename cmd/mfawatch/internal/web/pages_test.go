@@ -26,7 +26,7 @@ const patience = 20 * time.Second
 // A watched is a service with a web server. Its configuration may be changed.
 type watched struct {
 	*service.Pipeline
-	server *Server
+	server Servers
 	http   atomic.Pointer[config.HTTPConfig] // nil: its own
 }
 

@@ -65,7 +65,7 @@ func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, er
 	if err != nil {
 		return o, err
 	}
-	if a.again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r journal.Quarantined) bool { return r.Source == "" }) {
+	if a.deps.Again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r journal.Quarantined) bool { return r.Source == "" }) {
 		return o, refused{http.StatusConflict, fmt.Sprintf("only source %s can read its quarantined messages, and it does not run: start the service first", all[0].Source)}
 	}
 	scanner := trail.NewScanner()
@@ -106,7 +106,7 @@ func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, er
 
 // retryMessage has its source read a message again.
 func (a *Admin) retryMessage(ctx context.Context, r journal.Quarantined) (done bool, err error) {
-	if a.again == nil || a.again(ctx, r.Source, string(r.Raw)) != nil { // which logs
+	if a.deps.Again == nil || a.deps.Again(ctx, r.Source, string(r.Raw)) != nil { // which logs
 		return false, nil
 	}
 	n, err := a.journal.DropQuarantined(r.ID)

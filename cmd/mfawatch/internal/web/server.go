@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -39,24 +41,70 @@ type Service interface {
 	Reload() (config.Changes, error)
 }
 
-// Listen listens on http.address, so that a start fails if the address is taken.
-// The server serves once Run is called. It is nil if http.address is off. The caller
-// closes it.
-func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (*Server, error) {
-	address := s.Config().HTTP.Address
-	if address == config.HTTPOff {
-		return nil, nil
+// Listen listens on http.address, and on http.admin_address for this machine alone,
+// so that a start fails if one is taken. The servers serve once Run is called. There
+// is none if both are off. The caller closes them.
+func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers, error) {
+	settings := func() config.HTTPConfig { return s.Config().HTTP }
+	admin := NewAdmin(s.Journal(), reg, AdminDeps{Again: s.Again, AccountName: func(number string) string { return s.Config().Accounts[number].Name }})
+	api := handlerOf(append(admin.routes(), serviceRoutes(s)...))
+	var all Servers
+	for _, at := range []struct {
+		field, address string
+		local          func() bool
+	}{
+		{"http.address", settings().Address, func() bool { return config.Loopback(settings().Address) }},
+		{"http.admin_address", settings().LocalAddress(), func() bool { return true }},
+	} {
+		if at.address == config.HTTPOff {
+			continue
+		}
+		server, err := listenHTTP(at.field, at.address, s, s.Ready, logger)
+		if err != nil {
+			return nil, errors.Join(err, all.Close())
+		}
+		a := access{settings, at.local}
+		server.admit(api, s.Reload, a)
+		pages := pages{s, a}
+		server.mux.Handle("GET /{$}", pages.handler())
+		server.mux.Handle("GET /exposures/{id}", pages.handler())
+		server.server.Handler = pages.ownHostsOnly(server.server.Handler)
+		all = append(all, server)
 	}
-	server, err := listenHTTP(address, s, s.Ready, logger)
-	if err != nil {
-		return nil, err
+	return all, nil
+}
+
+// Servers are the servers of a service.
+type Servers []*Server
+
+// Run runs all servers until ctx is done, or one fails.
+func (s Servers) Run(ctx context.Context) error {
+	all, ctx := errgroup.WithContext(ctx)
+	for _, server := range s {
+		all.Go(func() error { return server.Run(ctx) })
 	}
-	server.admit(NewAdmin(s.Journal(), reg, s.Again).Handler(), s.Reload, func() bool { return adminOpen(s.Config().HTTP) })
-	pages := pages{s}
-	server.mux.Handle("GET /{$}", pages.handler())
-	server.mux.Handle("GET /exposures/{id}", pages.handler())
-	server.server.Handler = pages.ownHostsOnly(server.server.Handler)
-	return server, nil
+	return all.Wait()
+}
+
+// Close releases the addresses if Run was never called.
+func (s Servers) Close() error {
+	var errs []error
+	for _, server := range s {
+		errs = append(errs, server.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Addr returns the addresses, or off without one.
+func (s Servers) Addr() string {
+	if len(s) == 0 {
+		return config.HTTPOff
+	}
+	var all []string
+	for _, server := range s {
+		all = append(all, server.Addr())
+	}
+	return strings.Join(all, " ")
 }
 
 // A Server serves metrics, health, pages and the admin API.
@@ -66,14 +114,40 @@ type Server struct {
 	server   *http.Server
 }
 
-// listenHTTP listens on address and serves metrics and health once Run is called.
-func listenHTTP(address string, metrics prometheus.Gatherer, ready iter.Seq2[string, error], logger *slog.Logger) (*Server, error) {
-	listener, err := net.Listen("tcp", address)
+// listen listens on an address of the configuration.
+func listen(field, address string) (net.Listener, error) {
+	network, where := "tcp", address
+	if path, ok := strings.CutPrefix(address, config.UnixPrefix); ok {
+		network, where = "unix", path
+		if c, err := net.Dial(network, where); err == nil {
+			_ = c.Close()
+			return nil, fmt.Errorf("%s: %s is taken by another program; choose another path, or stop that program", field, address)
+		}
+		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+			_ = os.Remove(path) // of a process that was killed
+		}
+	}
+	listener, err := net.Listen(network, where)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("http.address: %s is taken by another program; choose another port, or stop that program: %w", address, err)
+		return nil, fmt.Errorf("%s: %s is taken by another program; choose another port, or stop that program: %w", field, address, err)
+	}
+	if err == nil && network == "unix" {
+		if err = os.Chmod(where, 0o600); err != nil {
+			_ = listener.Close()
+		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("http.address: listen on %s: %w", address, err)
+		return nil, fmt.Errorf("%s: listen on %s: %w", field, address, err)
+	}
+	return listener, nil
+}
+
+// listenHTTP listens on the address of a field and serves metrics and health once
+// Run is called.
+func listenHTTP(field, address string, metrics prometheus.Gatherer, ready iter.Seq2[string, error], logger *slog.Logger) (*Server, error) {
+	listener, err := listen(field, address)
+	if err != nil {
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
@@ -94,10 +168,10 @@ func listenHTTP(address string, metrics prometheus.Gatherer, ready iter.Seq2[str
 	}}, nil
 }
 
-// Addr returns the address of the server, or off without one.
+// Addr returns the address of the server.
 func (s *Server) Addr() string {
-	if s == nil {
-		return config.HTTPOff
+	if at := s.listener.Addr(); at.Network() == "unix" {
+		return config.UnixPrefix + at.String()
 	}
 	return s.listener.Addr().String()
 }

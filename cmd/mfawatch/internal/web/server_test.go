@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -39,7 +41,7 @@ func TestReadyzFailsWithEachPart(t *testing.T) {
 func noParts(func(string, error) bool) {}
 
 func TestHTTPServer(t *testing.T) {
-	s, err := listenHTTP("127.0.0.1:0", NewRegistry(), noParts, slog.New(slog.DiscardHandler))
+	s, err := listenHTTP("http.address", "127.0.0.1:0", NewRegistry(), noParts, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +99,7 @@ func TestHTTPAddressTaken(t *testing.T) {
 	}
 	defer l.Close()
 	address := l.Addr().String()
-	_, err = listenHTTP(address, NewRegistry(), noParts, slog.New(slog.DiscardHandler))
+	_, err = listenHTTP("http.address", address, NewRegistry(), noParts, slog.New(slog.DiscardHandler))
 	want := "http.address: " + address + " is taken by another program; choose another port, or stop that program"
 	if !errors.Is(err, syscall.EADDRINUSE) || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
@@ -109,5 +111,45 @@ func TestAdminMetricsLint(t *testing.T) {
 	newAdminMetrics(reg).deadLetters.WithLabelValues("audit", actionDrop)
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("%v %v", problems, err)
+	}
+}
+
+// A Unix socket is its owner's alone. That of a process that was killed is
+// replaced, one that is in use is not, and a file that is no socket stays.
+func TestUnixSocket(t *testing.T) {
+	dir, err := os.MkdirTemp("", "mfawatch") // a socket's path is short
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "admin.sock")
+	killed, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed.SetUnlinkOnClose(false)
+	killed.Close()
+	s, err := listenHTTP("http.admin_address", "unix:"+path, NewRegistry(), noParts, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 || s.Addr() != "unix:"+path {
+		t.Errorf("%v, %v, %s", info, err, s.Addr())
+	}
+	if _, err := listen("http.admin_address", "unix:"+path); err == nil || !strings.Contains(err.Error(), "is taken by another program") {
+		t.Errorf("in use: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l, err := listen("http.admin_address", "unix:"+path); err == nil {
+		l.Close()
+		t.Error("a file was taken for a socket")
+	}
+	if text, err := os.ReadFile(path); string(text) != "precious" {
+		t.Errorf("the file holds %q, %v", text, err)
 	}
 }

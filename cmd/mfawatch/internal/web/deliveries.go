@@ -1,0 +1,51 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// DeliveryText returns in words what became of an alert at a sink, without the
+// sink's name. The channel's and the routes' own texts in it are as the journal
+// keeps them: bounded, and to be escaped.
+func DeliveryText(d journal.Delivery) string {
+	at := ""
+	if d.Time != nil {
+		at = " at " + moment(*d.Time)
+	}
+	switch d.State {
+	case journal.StateDelivered:
+		return joined("delivered"+at+attempts(", attempt %d", d.Attempts), d.Reference)
+	case journal.StatePending:
+		return joined("pending"+attempts(" after %d attempts", d.Attempts), d.Why)
+	case journal.StateHeld:
+		until := ""
+		if d.Until != nil {
+			until = " until " + moment(*d.Until)
+		}
+		return joined("held"+until, d.Why)
+	case journal.StateDeadLetter:
+		return joined("dead letter"+at+attempts(" after %d attempts", d.Attempts), d.Why)
+	}
+	return joined(strings.ReplaceAll(d.State, "_", " ")+at, d.Why)
+}
+
+// attempts returns a phrase on attempts, "" where there was one or none.
+func attempts(phrase string, n int) string {
+	if n < 2 {
+		return ""
+	}
+	return fmt.Sprintf(phrase, n)
+}
+
+func joined(what, why string) string {
+	if why == "" {
+		return what
+	}
+	return what + ": " + why
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
+)
+
+func (p *program) reloadCommand() *cobra.Command {
+	var flags adminFlags
+	cmd := &cobra.Command{
+		Use:   "reload -c FILE",
+		Short: "Have the running service read its configuration again",
+		Long: `Have the running service read its configuration again, as SIGHUP does, and print what
+it started, restarted and stopped. A configuration with a mistake is refused: the old
+one stays in effect, and the exit code is 1.`,
+		Example: "  mfawatch reload -c mfawatch.yaml",
+		Args:    cobra.NoArgs,
+	}
+	flags.addService(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		t, err := p.target(&flags)
+		if err != nil {
+			return err
+		}
+		if t.address == "" {
+			return config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration of the service, with http.address or http.admin_address (-c FILE), or its address (--address HOST:PORT)"})
+		}
+		client, err := web.NewClient(t.address, t.token)
+		if err != nil {
+			return err
+		}
+		ctx, stop := untilSignal(cmd.Context(), p.stderr)
+		defer stop()
+		changes, err := client.Reload(ctx)
+		if err == nil {
+			_, err = fmt.Fprintln(p.stdout, changes.String())
+		}
+		return err
+	}
+	return cmd
+}
