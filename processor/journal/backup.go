@@ -10,6 +10,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // Backup writes the journal, as it is at one moment, to w while it is in use. A
@@ -57,8 +58,14 @@ func Verify(path string) error {
 	if _, err := os.Stat(path); err != nil {
 		return err
 	}
-	if err := j.verify(); err != nil {
-		return fmt.Errorf("verify journal %s: %w", path, err)
+	err := j.verify()
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, berrors.ErrTimeout):
+		err = ErrInUse
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return nil
+	return fmt.Errorf("verify journal %s: %w", path, err)
 }

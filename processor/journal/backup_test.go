@@ -66,8 +66,8 @@ func TestBackupWhileInUse(t *testing.T) {
 	if left, err := filepath.Glob(path + ".backup-*"); err != nil || left != nil {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if err := Verify(path); !errors.Is(err, ErrInUse) && err == nil {
-		t.Error("a journal in use was verified")
+	if err := Verify(path); !errors.Is(err, ErrInUse) {
+		t.Errorf("a journal in use: %v", err)
 	}
 }
 

@@ -28,7 +28,7 @@ func TestLocalAddress(t *testing.T) {
 }
 
 // The shipped layouts have an address for the commands of their own runbook, which
-// nobody else can reach.
+// no other machine can reach.
 func TestShippedLayoutsHaveALocalAddress(t *testing.T) {
 	for path, want := range map[string]string{
 		"kubernetes/mfawatch.yaml": defaultAdminAddress, "kubernetes/sidecar.yaml": "unix:/var/lib/mfawatch/admin.sock", "compose/mfawatch.yaml": "unix:/var/lib/mfawatch/admin.sock",
