@@ -77,9 +77,9 @@ func manText(b *bytes.Buffer, text string) {
 	b.WriteString(".nf\n" + roff(text) + "\n.fi\n")
 }
 
-// roff escapes text: a backslash, a hyphen, and a line that begins like a request.
+// roff escapes text: a backslash, a hyphen, an ellipsis, which not every device has, and a line that begins like a request.
 func roff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'").Replace(text)
+	text = strings.NewReplacer(`\`, `\e`, "…", "...", "-", `\-`, "\n.", "\n\\&.", "\n'", "\n\\&'").Replace(text)
 	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {
 		text = `\&` + text
 	}

@@ -12,7 +12,7 @@ import (
 // listenerMistakes returns each address that two parts would listen on.
 func (c *Config) listenerMistakes() []Mistake {
 	type listener struct{ field, address string }
-	all := []listener{{"http.address", c.HTTP.Address}}
+	all := []listener{{"http.address", c.HTTP.Address}, {"http.admin_address", c.HTTP.LocalAddress()}}
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		if l, ok := c.Sources[name].(interface{ listens() string }); ok {
 			all = append(all, listener{"sources." + name + ".address", l.listens()})

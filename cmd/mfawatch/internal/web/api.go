@@ -95,6 +95,7 @@ func (a *Admin) routes() []route {
 		{"GET " + quarantinePath, listing(a.ListQuarantine)},
 		{"POST " + quarantinePath + "/retry", changing(a.RetryQuarantine)},
 		{"DELETE " + quarantinePath, changing(a.DropQuarantine)},
+		{"GET " + backupPath, a.serveBackup},
 	}
 }
 

@@ -1,0 +1,115 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A backup that is taken while events are appended is a whole journal of some
+// moment: it verifies, opens, and has the events that were durable before.
+func TestBackupWhileInUse(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "journal.db")
+	j, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	appended := make(chan struct{})
+	var busy sync.WaitGroup
+	busy.Go(func() {
+		for n := range 2000 {
+			if _, err := j.Append(ctx, []*trail.Event{event("111122223333", "bob", n)}); err != nil {
+				return
+			}
+			if n == 50 {
+				close(appended)
+			}
+		}
+	})
+	<-appended
+	for n := range 5 {
+		copied := filepath.Join(dir, "copy")
+		var b bytes.Buffer
+		if err := j.Backup(&b); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(copied, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := Verify(copied); err != nil {
+			t.Fatalf("backup %d: %v", n, err)
+		}
+		again, err := Open(copied, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fresh, err := again.Append(t.Context(), []*trail.Event{event("111122223333", "bob", 10)})
+		if err != nil || fresh != 0 {
+			t.Errorf("an event from before the backup is new in it: %d, %v", fresh, err)
+		}
+		if err := again.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	busy.Wait()
+	if left, err := filepath.Glob(path + ".backup-*"); err != nil || left != nil {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if err := Verify(path); !errors.Is(err, ErrInUse) {
+		t.Errorf("a journal in use: %v", err)
+	}
+}
+
+// A damaged byte is found, and the file is not changed.
+func TestVerifyFindsDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		if _, err := j.Append(t.Context(), []*trail.Event{event("111122223333", "bob", n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Verify(path); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Old pages hold copies, too: damage all of them.
+	damaged := bytes.ReplaceAll(text, []byte("DeactivateMFADevice"), []byte("DeactivateMFADevicf"))
+	if bytes.Equal(damaged, text) {
+		t.Fatal("no record in the file")
+	}
+	text = damaged
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now()
+	if err := Verify(path); err == nil {
+		t.Error("the damage was not found")
+	}
+	if info, err := os.Stat(path); err != nil || info.ModTime().After(before) {
+		t.Errorf("the file was changed: %v", err)
+	}
+	if err := Verify(filepath.Join(t.TempDir(), "none.db")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
