@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -34,6 +37,25 @@ const patience = 2 * time.Minute
 func TestPrometheusRules(t *testing.T) {
 	tool(t, "promtool", "check", "rules", "prometheus/rules.yaml")
 	tool(t, "promtool", "test", "rules", "prometheus/rules_test.yaml")
+}
+
+// The runbook's address is a variable of the build of the rules.
+func TestRulesWithAnotherRunbook(t *testing.T) {
+	const page, own = "https://github.com/mfawatch/mfawatch/blob/main/deploy/prometheus/runbook.md", "https://wiki.example.net/x?a=1&b=2"
+	rules, err := os.ReadFile("prometheus/rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, want := range map[string]string{"": string(rules), own: strings.ReplaceAll(string(rules), page, own)} {
+		c := exec.Command("prometheus/rules.sh")
+		c.Env = append(os.Environ(), "RUNBOOK_URL="+url)
+		if out, err := c.Output(); err != nil || string(out) != want {
+			t.Errorf("%q: %v\n%s", url, err, out)
+		}
+	}
+	if n := strings.Count(string(rules), "- alert: "); n == 0 || strings.Count(string(rules), "runbook_url: "+page+"#mfawatch") != n {
+		t.Errorf("%d rules, and other links", n)
+	}
 }
 
 func TestEveryRuleHasItsRunbookSection(t *testing.T) {
@@ -56,7 +78,7 @@ func TestEveryRuleHasItsRunbookSection(t *testing.T) {
 }
 
 // ruleExpressions are the rules' expressions by their names.
-func ruleExpressions(t *testing.T) map[string]string {
+func ruleExpressions(t *testing.T) map[string]expression {
 	t.Helper()
 	text, err := os.ReadFile("prometheus/rules.yaml")
 	if err != nil {
@@ -64,16 +86,19 @@ func ruleExpressions(t *testing.T) map[string]string {
 	}
 	var file struct {
 		Groups []struct {
-			Rules []struct{ Alert, Expr string }
+			Rules []struct {
+				Alert, Expr string
+				Annotations map[string]string
+			}
 		}
 	}
 	if err := yaml.Unmarshal(text, &file); err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]string{}
+	all := map[string]expression{}
 	for _, g := range file.Groups {
 		for _, r := range g.Rules {
-			all[r.Alert] = r.Expr
+			all[r.Alert] = expression{r.Expr, mentioned(ruleLabel, r.Annotations["summary"])}
 		}
 	}
 	if len(all) == 0 {
@@ -82,28 +107,55 @@ func ruleExpressions(t *testing.T) map[string]string {
 	return all
 }
 
+// An expression is a query, with the labels that the text beside it refers to.
+type expression struct {
+	query  string
+	labels []string
+}
+
+var (
+	legendLabel = regexp.MustCompile(`\{\{(\w+)\}\}`)
+	ruleLabel   = regexp.MustCompile(`\$labels\.(\w+)`)
+)
+
+func mentioned(label *regexp.Regexp, text string) (all []string) {
+	for _, m := range label.FindAllStringSubmatch(text, -1) {
+		all = append(all, m[1])
+	}
+	return all
+}
+
 // panelExpressions are the dashboard's expressions by the titles of their
 // panels, with the variables as they are when all is chosen.
-func panelExpressions(t *testing.T) map[string]string {
+func panelExpressions(t *testing.T) map[string]expression {
 	t.Helper()
 	text, err := os.ReadFile("grafana/mfawatch.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var board struct {
-		Panels []struct {
-			Title   string
-			Targets []struct{ Expr, RefID string }
-		}
+	type target struct{ Expr, RefID, LegendFormat string }
+	type panel struct {
+		Title   string
+		Targets []target
+		Panels  []panel // of a collapsed row
 	}
+	var board struct{ Panels []panel }
 	if err := json.Unmarshal(text, &board); err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]string{}
+	all := map[string]expression{}
 	chosen := strings.NewReplacer("$job", ".*", "$instance", ".*", "$account", ".*", "$sink", ".*", "$__rate_interval", "15s", "$__range", "1m")
+	panels := board.Panels
 	for _, p := range board.Panels {
+		panels = append(panels, p.Panels...)
+	}
+	for _, p := range panels {
 		for _, target := range p.Targets {
-			all[fmt.Sprintf("%s (%s)", p.Title, target.RefID)] = chosen.Replace(target.Expr)
+			name := fmt.Sprintf("%s (%s)", p.Title, target.RefID)
+			if _, twice := all[name]; twice {
+				t.Errorf("two panels %s", name)
+			}
+			all[name] = expression{chosen.Replace(target.Expr), mentioned(legendLabel, target.LegendFormat)}
 		}
 	}
 	if len(all) == 0 {
@@ -113,7 +165,8 @@ func panelExpressions(t *testing.T) map[string]string {
 }
 
 // Every expression of the dashboard and the rules gives a series from a real
-// Prometheus that scrapes a service at work.
+// Prometheus that scrapes a service at work, with the labels that legends and
+// annotations refer to; and the rules fire about what is wrong with the service.
 func TestExpressionsAgainstPrometheus(t *testing.T) {
 	if _, err := exec.LookPath("prometheus"); err != nil {
 		t.Skip("prometheus is not on this machine; CI has it")
@@ -126,14 +179,21 @@ func TestExpressionsAgainstPrometheus(t *testing.T) {
 
 	expressions := panelExpressions(t)
 	for name, expr := range ruleExpressions(t) {
-		expressions["rule "+name] = quiet(expr)
+		expressions["rule "+name] = expression{quiet(expr.query), expr.labels}
 	}
 	for len(expressions) > 0 && ctx.Err() == nil {
 		for name, expr := range expressions {
-			if n, err := series(ctx, api, expr); err != nil && ctx.Err() == nil {
+			found, err := series(ctx, api, expr.query)
+			if err != nil && ctx.Err() == nil {
 				t.Errorf("%s: %v", name, err)
 				delete(expressions, name)
-			} else if n > 0 {
+			}
+			for _, label := range expr.labels {
+				if len(found) > 0 && found[0].labels[label] == "" {
+					t.Errorf("%s: the series %v has no label %s: %s", name, found[0].labels, label, expr.query)
+				}
+			}
+			if len(found) > 0 {
 				delete(expressions, name)
 			}
 		}
@@ -143,7 +203,30 @@ func TestExpressionsAgainstPrometheus(t *testing.T) {
 		}
 	}
 	for name, expr := range expressions {
-		t.Errorf("%s gives no series: %s", name, expr)
+		t.Errorf("%s gives no series: %s", name, expr.query)
+	}
+	for alert, labels := range map[string]map[string]string{
+		"MfawatchDeadLetters": {"severity": "critical", "job": "mfawatch", "sink": "refusing"},
+		"MfawatchUnreadable":  {"severity": "warning", "job": "mfawatch"}, // for a minute: it may be pending
+	} {
+		labels["__name__"], labels["alertname"] = "ALERTS", alert
+		found, err := series(ctx, api, fmt.Sprintf("ALERTS{alertname=%q}", alert))
+		for _, f := range found {
+			delete(f.labels, "alertstate")
+		}
+		if err != nil || len(found) != 1 || !maps.Equal(found[0].labels, labels) || found[0].value != 1 {
+			t.Errorf("%s: got %v, %v, want %v", alert, found, err, labels)
+		}
+	}
+	for query, want := range map[string]float64{
+		`mfawatch_sink_up{sink="log"}`:                                          1,
+		`mfawatch_source_up{source="trail"}`:                                    1,
+		`mfawatch_config_last_reload_successful`:                                1,
+		`count(mfawatch_source_last_delivery_timestamp_seconds > time() - 600)`: 4,
+	} {
+		if found, err := series(ctx, api, query); err != nil || len(found) != 1 || found[0].value != want {
+			t.Errorf("%s: got %v, %v, want %v", query, found, err, want)
+		}
 	}
 }
 
@@ -157,36 +240,50 @@ func quiet(expr string) string {
 	return regexp.MustCompile(` (==|>|<) [0-9.]+( |$)`).ReplaceAllString(expr, "$2")
 }
 
-// series counts what an expression gives now.
-func series(ctx context.Context, api, expr string) (int, error) {
+// A sample is one series at one time.
+type sample struct {
+	labels map[string]string
+	value  float64
+}
+
+// series returns what an expression gives now, without series that are no number.
+func series(ctx context.Context, api, expr string) ([]sample, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/api/v1/query?query="+url.QueryEscape(expr), nil)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer response.Body.Close()
 	var answer struct {
 		Status, Error string
 		Data          struct {
-			Result []struct{ Value [2]any }
+			Result []struct {
+				Metric map[string]string
+				Value  [2]any
+			}
 		}
 	}
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if answer.Status != "success" {
-		return 0, fmt.Errorf("%s: %s", expr, answer.Error)
+		return nil, fmt.Errorf("%s: %s", expr, answer.Error)
 	}
-	n := 0
+	var found []sample
 	for _, s := range answer.Data.Result {
-		if s.Value[1] != "NaN" {
-			n++
+		text, _ := s.Value[1].(string)
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, err
+		}
+		if !math.IsNaN(value) {
+			found = append(found, sample{s.Metric, value})
 		}
 	}
-	return n, nil
+	return found, nil
 }
 
 // A busy service reads a topic, a bucket, a folder and what is posted, where
@@ -341,7 +438,7 @@ func startPrometheus(t *testing.T, target string) string {
 	said := start(t, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	api := "http://" + address
 	for deadline := time.Now().Add(patience); ; {
-		if n, err := series(t.Context(), api, "mfawatch_build_info"); err == nil && n > 0 {
+		if found, err := series(t.Context(), api, "mfawatch_build_info"); err == nil && len(found) > 0 {
 			return api
 		}
 		if time.Now().After(deadline) {

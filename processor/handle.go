@@ -102,7 +102,7 @@ func (s *scan) part(part Part) error {
 // quarantine keeps a part that is not offered again.
 func (s *scan) quarantine(part Part) error {
 	s.asides = append(s.asides, journal.Quarantined{
-		Origin: part.Origin.String(), Reason: part.GivenUp.Reason, Err: part.GivenUp.Err.Error(), Raw: bytes.Clone(part.Bytes), Source: s.name,
+		Origin: part.Origin.String(), Reason: part.GivenUp.Reason, Err: part.GivenUp.Err.Error(), Raw: bytes.Clone(part.Bytes), Source: s.name, Message: true,
 	})
 	s.last = true
 	s.append()
@@ -141,7 +141,7 @@ func (s *scan) Unreadable(u trail.Unreadable) {
 		s.damaged(u)
 	}
 	if u.Watched && s.err == nil {
-		a := journal.Quarantined{Origin: u.Origin.String(), Offset: u.Offset, Reason: string(u.Reason), Raw: u.Raw}
+		a := journal.Quarantined{Origin: u.Origin.String(), Offset: u.Offset, Reason: string(u.Reason), Raw: u.Raw, Source: s.name}
 		if u.Err != nil {
 			a.Err = u.Err.Error()
 		}

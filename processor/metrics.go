@@ -30,12 +30,17 @@ var watched = []string{
 	trail.DeleteVirtualMFADevice, trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.CreateLoginProfile,
 	trail.UpdateLoginProfile, trail.DeleteLoginProfile, trail.CreateAccessKey, trail.UpdateAccessKey,
 	trail.DeleteAccessKey, trail.AttachUserPolicy, trail.PutUserPolicy, trail.AddUserToGroup, trail.ConsoleLogin,
-	trail.CheckMfa,
+	trail.CheckMfa, trail.ChangePassword, trail.CreateServiceSpecificCredential, trail.DeleteServiceSpecificCredential,
+	trail.UploadSSHPublicKey, trail.DeleteSSHPublicKey, trail.UploadSigningCertificate, trail.DeleteSigningCertificate,
+	trail.DetachUserPolicy, trail.DeleteUserPolicy, trail.RemoveUserFromGroup, trail.PutUserPermissionsBoundary,
+	trail.DeleteUserPermissionsBoundary, trail.SwitchRole, trail.CreateOAuth2Token, trail.AuthorizeOAuth2Access,
+	trail.PasswordRecoveryRequested, trail.PasswordRecoveryCompleted, trail.PasswordUpdated, trail.EmailUpdated,
 }
 
 type metrics struct {
 	records, bytes, inflated *prometheus.CounterVec // by source
 	unread                   *prometheus.CounterVec // by source and reason
+	lastDelivery             *prometheus.GaugeVec   // by source
 	matches                  *prometheus.CounterVec // by event
 	alerts                   *prometheus.CounterVec // by step and severity
 	toSeen, toAlert          prometheus.Histogram
@@ -59,6 +64,8 @@ func newMetrics(reg prometheus.Registerer, j stats) *metrics {
 			Help: "Bytes read, after decompression."}, []string{"source"}),
 		unread: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_unreadable_total",
 			Help: "Parts of the input that could not be read."}, []string{"source", "reason"}),
+		lastDelivery: f.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_source_last_delivery_timestamp_seconds",
+			Help: "When a delivery last brought a CloudTrail record, in seconds since 1970; 0 if none did since the start."}, []string{"source"}),
 		matches: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_matches_total",
 			Help: "Watched records found, by event name, redelivered ones included."}, []string{"event"}),
 		alerts: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_alerts_total",
@@ -103,6 +110,7 @@ func newMetrics(reg prometheus.Registerer, j stats) *metrics {
 type sourceMetrics struct {
 	records, bytes, inflated prometheus.Counter
 	unread                   *prometheus.CounterVec // by reason
+	last                     prometheus.Gauge
 }
 
 func (m *metrics) source(name string) *sourceMetrics {
@@ -117,6 +125,7 @@ func (m *metrics) source(name string) *sourceMetrics {
 		bytes:    m.bytes.WithLabelValues(name),
 		inflated: m.inflated.WithLabelValues(name),
 		unread:   m.unread.MustCurryWith(prometheus.Labels{"source": name}),
+		last:     m.lastDelivery.WithLabelValues(name),
 	}
 	for _, reason := range trail.Reasons {
 		s.unread.WithLabelValues(string(reason))
@@ -127,10 +136,25 @@ func (m *metrics) source(name string) *sourceMetrics {
 	return s
 }
 
+func (m *metrics) forget(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sources, name)
+	labels := prometheus.Labels{"source": name}
+	for _, v := range []interface {
+		DeletePartialMatch(prometheus.Labels) int
+	}{m.records, m.bytes, m.inflated, m.unread, m.lastDelivery} {
+		v.DeletePartialMatch(labels)
+	}
+}
+
 func (s *sourceMetrics) add(st trail.Stats) {
 	s.records.Add(float64(st.Records))
 	s.bytes.Add(float64(st.Bytes))
 	s.inflated.Add(float64(st.Inflated))
+	if st.Records > 0 {
+		s.last.SetToCurrentTime()
+	}
 }
 
 func (s *sourceMetrics) unreadable(r trail.Reason) { s.unread.WithLabelValues(string(r)).Inc() }
@@ -145,7 +169,7 @@ var (
 	openDesc = prometheus.NewDesc("mfawatch_open_exposures",
 		"Open exposures.", []string{"severity"}, nil)
 	openByAccountDesc = prometheus.NewDesc("mfawatch_account_open_exposures",
-		"Open exposures by account: the hundred accounts with the most.", []string{"account"}, nil)
+		"Open exposures by account and severity: the hundred accounts with the most, and the rest as the account other.", []string{"account", "severity"}, nil)
 	oldestOpenDesc = prometheus.NewDesc("mfawatch_oldest_open_exposure_seconds",
 		"Age of the oldest open exposure; 0 if none is open.", []string{"severity"}, nil)
 	journalBytesDesc = prometheus.NewDesc("mfawatch_journal_bytes",
@@ -168,28 +192,43 @@ func (c statsCollector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// maxAccountSeries bounds the series by account.
-const maxAccountSeries = 100
+// maxAccounts bounds the series by account.
+const maxAccounts = 100
 
 func (c statsCollector) Collect(ch chan<- prometheus.Metric) {
 	open := map[exposure.Severity]int{}
 	oldest := map[exposure.Severity]time.Duration{}
-	byAccount := map[string]int{}
+	byAccount := map[string]map[exposure.Severity]int{}
+	total := map[string]int{}
 	now := time.Now()
 	for _, o := range c.Open() {
 		open[o.Severity]++
 		oldest[o.Severity] = max(oldest[o.Severity], now.Sub(o.OpenedAt))
-		byAccount[o.Account]++
+		if byAccount[o.Account] == nil {
+			byAccount[o.Account] = map[exposure.Severity]int{}
+		}
+		byAccount[o.Account][o.Severity]++
+		total[o.Account]++
 	}
 	for _, s := range exposure.Severities {
 		ch <- prometheus.MustNewConstMetric(openDesc, prometheus.GaugeValue, float64(open[s]), string(s))
 		ch <- prometheus.MustNewConstMetric(oldestOpenDesc, prometheus.GaugeValue, oldest[s].Seconds(), string(s))
 	}
 	accounts := slices.SortedFunc(maps.Keys(byAccount), func(a, b string) int {
-		return cmp.Or(cmp.Compare(byAccount[b], byAccount[a]), strings.Compare(a, b))
+		return cmp.Or(cmp.Compare(total[b], total[a]), strings.Compare(a, b))
 	})
-	for _, a := range accounts[:min(len(accounts), maxAccountSeries)] {
-		ch <- prometheus.MustNewConstMetric(openByAccountDesc, prometheus.GaugeValue, float64(byAccount[a]), a)
+	other := map[exposure.Severity]int{}
+	for i, a := range accounts {
+		for severity, n := range byAccount[a] {
+			if i < maxAccounts {
+				ch <- prometheus.MustNewConstMetric(openByAccountDesc, prometheus.GaugeValue, float64(n), a, string(severity))
+			} else {
+				other[severity] += n
+			}
+		}
+	}
+	for severity, n := range other {
+		ch <- prometheus.MustNewConstMetric(openByAccountDesc, prometheus.GaugeValue, float64(n), "other", string(severity))
 	}
 	st, err := c.Stats()
 	if err != nil {

@@ -28,14 +28,17 @@ type (
 		Fold(ctx context.Context, now time.Time, f journal.Folder, record func(journal.Folded)) (next time.Time, err error)
 		Compact(ctx context.Context, now time.Time) error
 		Appended() <-chan struct{}
+	}
+	intake interface {
+		appender
+		stats
 		PlannedUsed() (map[string]bool, error)
 		Refold()
+		Ready() error
 	}
 	store interface {
-		appender
+		intake
 		folder
-		stats
-		Ready() error
 	}
 )
 
@@ -49,51 +52,65 @@ type Options struct {
 // A Processor journals deliveries (Handle), and turns journalled events into
 // alerts (Run). Its methods are safe for concurrent use.
 type Processor struct {
-	journal store
+	journal intake
 	policy  atomic.Pointer[exposure.Policy]
-	refold  chan struct{} // holds one while Run has not seen the policy
 	log     *slog.Logger
 	metrics *metrics
 	scans   sync.Pool // of *scan
 	changes plannedChanges
 
-	appending, folding status.Status
+	appending status.Status
+	mu        sync.Mutex
+	foldings  map[folder]*status.Status // of the loops that run
 }
 
 // New returns a Processor that writes to j. The caller closes j.
 func New(j *journal.Journal, o Options) *Processor { return newProcessor(j, o) }
 
-func newProcessor(j store, o Options) *Processor {
+// NewIntake returns a Processor for several journals: Handle writes to j, which
+// writes to them, and RunFor folds one of them.
+func NewIntake(j intake, o Options) *Processor { return newProcessor(j, o) }
+
+func newProcessor(j intake, o Options) *Processor {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
 	p := &Processor{
-		journal: j,
-		refold:  make(chan struct{}, 1),
-		log:     o.Logger,
-		metrics: newMetrics(o.Registerer, j),
+		journal:  j,
+		log:      o.Logger,
+		metrics:  newMetrics(o.Registerer, j),
+		foldings: map[folder]*status.Status{},
 	}
 	p.SetPolicy(o.Policy)
 	p.scans.New = func() any { return &scan{p: p, scanner: trail.NewScanner()} }
 	return p
 }
 
+// AddSource shows the series of a source from now on, at zero: a source that never
+// delivers is missed only if it is known. Handle adds the others.
+func (p *Processor) AddSource(name string) { p.metrics.source(name) }
+
+// RemoveSource deletes the series of a source that has stopped.
+func (p *Processor) RemoveSource(name string) { p.metrics.forget(name) }
+
 // SetPolicy replaces the policy. It applies to every later fold, and to the open
 // exposures immediately.
 func (p *Processor) SetPolicy(policy exposure.Policy) {
 	p.policy.Store(&policy)
 	p.journal.Refold()
-	select {
-	case p.refold <- struct{}{}:
-	default:
-	}
 }
 
 // Ready returns why events cannot be journalled or folded at the moment: the last
 // attempt failed, a commit hangs, or the journal file is gone. It returns nil
 // otherwise.
 func (p *Processor) Ready() error {
-	return errors.Join(p.journal.Ready(), p.appending.Err(), p.folding.Err())
+	errs := []error{p.journal.Ready(), p.appending.Err()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.foldings {
+		errs = append(errs, s.Err())
+	}
+	return errors.Join(errs...)
 }
 
 // Bounds on how long Run waits: after a failed fold, and for the next deadline,
@@ -105,16 +122,28 @@ const (
 	pruneEvery = time.Hour
 )
 
-// Run folds until ctx is done: immediately after events were appended, and when
-// an exposure's next deadline is due. The next Run folds the rest. Failures are
-// retried, so Run always returns nil.
-func (p *Processor) Run(ctx context.Context) error {
+// Run is RunFor for the journal of New.
+func (p *Processor) Run(ctx context.Context) error { return p.RunFor(ctx, p.journal.(store)) }
+
+// RunFor folds a journal until ctx is done: immediately after events were appended,
+// and when an exposure's next deadline is due. The next RunFor folds the rest.
+// Failures are retried, so RunFor always returns nil.
+func (p *Processor) RunFor(ctx context.Context, j folder) error {
+	folding := new(status.Status)
+	p.mu.Lock()
+	p.foldings[j] = folding
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.foldings, j)
+		p.mu.Unlock()
+	}()
 	var pruned time.Time
 	retry := minRetry
 	for ctx.Err() == nil {
-		appended := p.journal.Appended()
+		appended := j.Appended()
 		now := time.Now()
-		next, err := p.journal.Fold(ctx, now, p.fold, p.record)
+		next, err := j.Fold(ctx, now, p.fold, p.record)
 		if ctx.Err() != nil {
 			break
 		}
@@ -122,7 +151,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		if !next.IsZero() {
 			wait = max(0, min(wait, time.Until(next)))
 		}
-		p.recordFold(err)
+		p.recordFold(folding, err)
 		if err != nil {
 			wait = min(wait, retry)
 			retry = min(2*retry, maxRetry)
@@ -131,7 +160,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		}
 		if now.Sub(pruned) >= pruneEvery {
 			pruned = now
-			if err := p.journal.Compact(ctx, now); err != nil && ctx.Err() == nil {
+			if err := j.Compact(ctx, now); err != nil && ctx.Err() == nil {
 				p.log.Error("the journal could not be pruned and grows; retrying in an hour", "err", err)
 			}
 		}
@@ -140,7 +169,6 @@ func (p *Processor) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-appended:
-		case <-p.refold:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -185,12 +213,12 @@ func (p *Processor) logAlert(a *exposure.Alert) {
 }
 
 // recordFold logs a failure when it is a new one, and the end of it.
-func (p *Processor) recordFold(err error) {
+func (p *Processor) recordFold(folding *status.Status, err error) {
 	if err != nil {
 		p.metrics.foldErrors.Inc()
 		err = fmt.Errorf("fold events (they are kept; retrying): %w", err)
 	}
-	switch changed := p.folding.Set(err); {
+	switch changed := folding.Set(err); {
 	case !changed:
 	case err == nil:
 		p.log.Info("folding works again")

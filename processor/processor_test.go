@@ -319,13 +319,13 @@ func TestHandleGivenUp(t *testing.T) {
 	if err != nil || len(asides) != 1 {
 		t.Fatalf("kept aside %+v, %v", asides, err)
 	}
-	if a := asides[0]; a.Source != "files" || a.Reason != "missing" || a.Err != "no such key" || a.Origin != "sqs://trail/m" || !bytes.Equal(a.Raw, given.Bytes) {
+	if a := asides[0]; a.Source != "files" || !a.Message || a.Reason != "missing" || a.Err != "no such key" || a.Origin != "sqs://trail/m" || !bytes.Equal(a.Raw, given.Bytes) {
 		t.Errorf("kept aside %+v", a)
 	}
 
 	var full []journal.Quarantined
-	for i := range 1000 {
-		full = append(full, journal.Quarantined{Origin: "x", Offset: int64(i)})
+	for i := range 500 {
+		full = append(full, journal.Quarantined{Origin: "x", Offset: int64(i), Source: "files", Message: true})
 	}
 	if left, err := r.line.Quarantine(t.Context(), full); err != nil || left != 1 {
 		t.Fatalf("%d left out, %v", left, err)

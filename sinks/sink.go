@@ -6,7 +6,6 @@ import (
 	"context"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
 // A Sink hands alerts to one channel. Send may be called again with an alert
@@ -64,17 +63,4 @@ type Receipter interface {
 type Reopener interface {
 	// Reopen opens the file under its name again.
 	Reopen() error
-}
-
-// AlwaysDelivered reports whether a step is sent although a person ended the exposure
-// at the channel: it began, or began again; it was exploited; or an intruder's work
-// goes on.
-func AlwaysDelivered(step exposure.Step, severity exposure.Severity) bool {
-	switch step {
-	case exposure.Opened, exposure.Exploited, exposure.StepCampaign: // which has grown, or is open again
-		return true
-	case exposure.Updated:
-		return severity == exposure.Critical
-	}
-	return false
 }

@@ -49,14 +49,3 @@ func ExampleSource() {
 	// acknowledged lines@0: first
 	// acknowledged lines@1: second
 }
-
-// The first bytes show the form of a stream.
-func ExampleSniff() {
-	fmt.Println(sources.Sniff([]byte(`{"Records":[]}`)) == sources.FormJSON)
-	fmt.Println(sources.Sniff([]byte{0x1f, 0x8b, 8}) == sources.FormGzip)
-	fmt.Println(sources.Sniff([]byte("hello")) == sources.FormUnknown)
-	// Output:
-	// true
-	// true
-	// true
-}

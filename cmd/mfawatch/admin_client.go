@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
@@ -32,7 +31,10 @@ type adminClient interface {
 }
 
 // adminFlags select the service or its journal.
-type adminFlags struct{ config, journal, address, tokenFile string }
+type adminFlags struct {
+	config                      *[]string
+	journal, address, tokenFile string
+}
 
 func (f *adminFlags) add(cmd *cobra.Command) {
 	f.addService(cmd)
@@ -42,7 +44,7 @@ func (f *adminFlags) add(cmd *cobra.Command) {
 // addService adds the flags that select a running service.
 func (f *adminFlags) addService(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&f.config, "config", "c", "", "the configuration of the service, a YAML `FILE`")
+	f.config = config.AddConfig(flags)
 	flags.StringVar(&f.address, "address", "", "`HOST:PORT` or unix:PATH of a running service (its http.address or http.admin_address)")
 	flags.StringVar(&f.tokenFile, "token-file", "", "the `FILE` with the token of the service (its http.token_file)")
 }
@@ -58,10 +60,10 @@ func (p *program) target(f *adminFlags) (t target, err error) {
 			return t, config.Refuse("mfawatch", config.MistakesOf("", err)...)
 		}
 	}
-	if f.config == "" || f.address != "" {
+	if f.address != "" || len(*f.config) == 0 && (f.journal != "" || len(p.defaultConfig()) == 0) {
 		return t, nil
 	}
-	c, err := config.LoadFile(f.config, p.environ, nil)
+	c, err := p.loadConfig(*f.config, nil)
 	if err != nil {
 		return t, err
 	}
@@ -103,7 +105,7 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 	case err != nil:
 		return nil, nil, err
 	}
-	return web.NewAdmin(j, prometheus.NewRegistry(), web.AdminDeps{}), j, nil
+	return web.NewJournalAdmin(j), j, nil
 }
 
 func (t target) dial() (adminClient, *journal.Journal, error) {

@@ -5,8 +5,8 @@ import (
 	"os"
 	"slices"
 
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 )
 
 func (p *program) completionCommand() *cobra.Command {
@@ -60,18 +60,20 @@ func completeFlags(c *cobra.Command) {
 
 // completeSink returns the names of the sinks of the configuration, valid or not.
 func completeSink(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	config := cmd.Flag("config")
-	if config == nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+	none := cobra.ShellCompDirectiveNoFileComp
+	paths, err := cmd.Flags().GetStringArray("config")
+	if err != nil || len(paths) == 0 {
+		return nil, none
 	}
-	text, err := os.ReadFile(config.Value.String())
+	text, err := os.ReadFile(paths[0])
 	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+		return nil, none
 	}
-	file, err := yaml.Parser().Unmarshal(text)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+	var file struct {
+		Sinks map[string]any `yaml:"sinks"`
 	}
-	sinks, _ := file["sinks"].(map[string]any)
-	return slices.Sorted(maps.Keys(sinks)), cobra.ShellCompDirectiveNoFileComp
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		return nil, none
+	}
+	return slices.Sorted(maps.Keys(file.Sinks)), none
 }

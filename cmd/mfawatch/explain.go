@@ -40,7 +40,7 @@ Records before --since count for the history of a user as far as they are read.`
 			return nil
 		},
 	}
-	path := config.AddFlags(cmd.Flags())
+	paths := config.AddConfig(cmd.Flags())
 	cmd.Flags().StringVar(&format, "format", "text", "`FORMAT` of the output: text, or json for one record a line")
 	span.Add(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -51,9 +51,9 @@ Records before --since count for the history of a user as far as they are read.`
 			return config.Refuse("explain", wrong...)
 		}
 		c := &config.Config{Settings: config.Defaults()}
-		if *path != "" {
+		if len(*paths) > 0 {
 			var err error
-			if c, err = p.loadConfig(*path, cmd.Flags()); err != nil {
+			if c, err = p.loadConfig(*paths, cmd.Flags()); err != nil {
 				return err
 			}
 		}

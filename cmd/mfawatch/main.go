@@ -19,6 +19,7 @@ const (
 	exitDone   = 0
 	exitFailed = 1 // something failed or could not be read; stderr names it
 	exitUsage  = 2 // the command line or the configuration is wrong
+	exitFound  = 3 // scan --fail-on found it
 )
 
 func main() {
@@ -39,11 +40,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitDone
 	}
-	if !errors.Is(err, errReported) {
+	if !errors.Is(err, errReported) && !errors.Is(err, errFound) {
 		fmt.Fprintf(stderr, "mfawatch: %v\n", err)
 	}
 	var mistake *config.Error
 	switch {
+	case errors.Is(err, errFound):
+		return exitFound
 	case errors.As(err, &mistake):
 		return exitUsage
 	case !p.started:
@@ -56,12 +59,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // errReported fails a command that has already reported the failure on stderr.
 var errReported = errors.New("failed")
 
+// errFound fails a scan that found what --fail-on names, and has reported it.
+var errFound = errors.New("found")
+
 // A program holds the standard streams and the environment.
 type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	environ        []string
-	started        bool // a command runs: its error is no usage error
+	started        bool         // a command runs: its error is no usage error
+	onStdin        *config.Text // the configuration on standard input, once it was read
 }
 
 func (p *program) command() *cobra.Command {
@@ -86,7 +93,7 @@ To look through a log that you have:           mfawatch scan PATH`,
 			return errors.New("no command given")
 		},
 	}
-	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.runCommand(), p.reloadCommand(), p.pipeCommand(), p.checkCommand(),
+	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.initCommand(), p.runCommand(), p.reloadCommand(), p.pipeCommand(), p.checkCommand(),
 		p.routesCommand(), p.renderCommand(), p.testAlertCommand(),
 		p.exposuresCommand(), p.deadLettersCommand(), p.quarantineCommand(), p.completionCommand(), p.versionCommand())
 	completeFlags(root)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,9 +11,9 @@ import (
 	"runtime"
 	"slices"
 
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
@@ -24,9 +25,9 @@ import (
 
 // pipeOptions are the flags of pipe without a key.
 type pipeOptions struct {
-	config  string // the file, "" for none
-	output  string // a file for the alerts
-	confirm bool   // standard output is for confirmations
+	config  []string // the files
+	output  string   // a file for the alerts
+	confirm bool     // standard output is for confirmations
 }
 
 func (p *program) pipeCommand() *cobra.Command {
@@ -53,11 +54,11 @@ delivered.`,
   mfawatch pipe --confirm --journal /var/lib/mfawatch/mfawatch.db --output alerts.jsonl`,
 		Args: cobra.NoArgs,
 	}
-	path := config.AddFlags(cmd.Flags())
+	paths := config.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.output, "output", "", "write the alerts to `FILE`, as JSON lines, instead of standard output")
 	cmd.Flags().BoolVar(&o.confirm, "confirm", false, "confirm each line on standard output, for rsyslog's omprog")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		o.config = *path
+		o.config = *paths
 		scratch, err := os.MkdirTemp("", "mfawatch-pipe-")
 		if err != nil {
 			return fmt.Errorf("make a folder for the journal: %w", err)
@@ -78,37 +79,44 @@ delivered.`,
 // defaults for a filter: a journal in the scratch folder, standard output as the
 // sink, no HTTP, and a log of warnings.
 func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet) (*config.Config, error) {
-	name, file := "pipe", map[string]any{}
-	if o.config != "" {
-		name = o.config
-		text, err := os.ReadFile(o.config)
-		if err != nil {
-			return nil, config.Refuse(name, config.Mistake{Problem: fmt.Sprintf("cannot read the configuration: %v", config.WithoutPath(err))})
-		}
-		if file, err = yaml.Parser().Unmarshal(text); err != nil {
-			return nil, config.Refuse(name, config.Mistake{Problem: config.YAMLMistake(err)})
-		}
-		if file == nil {
-			file = map[string]any{}
+	var texts []config.Text
+	if len(o.config) > 0 {
+		var err error
+		if texts, err = p.configTexts(o.config); err != nil {
+			return nil, err
 		}
 	}
-	if _, ok := file["sources"]; ok {
-		return nil, config.Refuse(name, config.Mistake{Field: "sources", Problem: "want none, since pipe reads standard input; mfawatch run reads sources"})
+	name := cmp.Or(config.Names(texts), "pipe")
+	sinks := map[string]any{}
+	for _, text := range texts {
+		var file struct {
+			Sources any            `yaml:"sources"`
+			Sinks   map[string]any `yaml:"sinks"`
+		}
+		if err := yaml.Unmarshal(text.YAML, &file); err == nil && file.Sources != nil {
+			return nil, config.Refuse(name, config.Mistake{Field: "sources", Problem: "want none, since pipe reads standard input; mfawatch run reads sources"})
+		}
+		maps.Copy(sinks, file.Sinks)
 	}
-	file["sources"] = map[string]any{"stdin": map[string]any{"type": "files", "paths": []any{files.Stdin}}}
-	fillIn(file, "sinks", "output", o.output != "", map[string]any{"type": "file", "path": o.output})
-	fillIn(file, "sinks", "stdout", file["sinks"] == nil && !o.confirm, map[string]any{"type": "stdout"})
-	fillIn(file, "journal", "path", true, filepath.Join(scratch, "mfawatch.db"))
-	fillIn(file, "http", "address", true, config.HTTPOff)
-	fillIn(file, "log", "level", true, "warn")
-	if file["sinks"] == nil {
+	defaults := map[string]any{
+		"sources": map[string]any{"stdin": map[string]any{"type": "files", "paths": []any{files.Stdin}}},
+		"journal": map[string]any{"path": config.Escape(filepath.Join(scratch, "mfawatch.db"))},
+		"http":    map[string]any{"address": config.HTTPOff},
+		"log":     map[string]any{"level": "warn"},
+	}
+	switch {
+	case o.output != "" && sinks["output"] == nil:
+		defaults["sinks"] = map[string]any{"output": map[string]any{"type": "file", "path": config.Escape(o.output)}}
+	case len(sinks) == 0 && o.confirm:
 		return nil, config.Refuse(name, config.Mistake{Field: "--confirm", Problem: "standard output is for the confirmations; want --output FILE for the alerts, or a configuration with sinks (-c)"})
+	case len(sinks) == 0:
+		defaults["sinks"] = map[string]any{"stdout": map[string]any{"type": "stdout"}}
 	}
-	text, err := yaml.Parser().Marshal(file)
+	text, err := yaml.Marshal(defaults)
 	if err != nil {
-		return nil, config.Refuse(name, config.Mistake{Problem: err.Error()})
+		return nil, err
 	}
-	c, err := config.Load(name, text, p.environ, flags)
+	c, err := config.LoadTexts(append([]config.Text{{Name: "pipe", YAML: text}}, texts...), p.environ, flags)
 	if err != nil || !o.confirm {
 		return c, err
 	}
@@ -125,19 +133,6 @@ func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet
 		return nil, config.Refuse(name, wrong...)
 	}
 	return c, nil
-}
-
-// fillIn sets an unset key of a section, if wanted.
-func fillIn(file map[string]any, section, key string, wanted bool, value any) {
-	if !wanted {
-		return
-	}
-	if file[section] == nil {
-		file[section] = map[string]any{}
-	}
-	if m, ok := file[section].(map[string]any); ok && m[key] == nil {
-		m[key] = value
-	}
 }
 
 // pipe runs the pipeline over standard input, until the input ends or ctx is done,

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,14 +18,12 @@ func (p *program) quarantineCommand() *cobra.Command {
 	c := &manageCommand{program: p, noun: "quarantined record"}
 	cmd := c.command("quarantine", "Manage watched records that could not be read",
 		`Manage the quarantine: records that name a watched event and could not be read, and
-messages that a source could not process. The journal keeps the first thousand of
-them, or 16 MiB, for its retention.`)
+messages that a source could not process. The journal keeps the first 500 of
+each kind and source, or 8 MiB, for its retention.`)
 	cmd.AddCommand(
 		c.lister("List quarantined records", p.listQuarantine),
 		c.shower("Show quarantined records in full", p.showQuarantine),
-		c.changer("retry", "Read quarantined records again, such as after an upgrade", adminClient.RetryQuarantine, func(o web.Outcome) string {
-			return output.Count(int64(o.Done), "record") + " read, " + output.Count(int64(o.Events), "new event")
-		}),
+		c.changer("retry", "Read quarantined records again, such as after an upgrade", adminClient.RetryQuarantine, saidRetried),
 		c.changer("drop", "Drop quarantined records permanently", adminClient.DropQuarantine, func(o web.Outcome) string {
 			return output.Count(int64(o.Done), "record") + " dropped"
 		}),
@@ -33,6 +32,19 @@ them, or 16 MiB, for its retention.`)
 }
 
 var quarantineHead = []string{"ID", "KEPT (UTC)", "REASON", "BYTES", "ORIGIN", "OFFSET", "ERROR"}
+
+// saidRetried says what was read again. Sources journal the events of messages, and
+// do not say how many were new.
+func saidRetried(o web.Outcome) string {
+	var said []string
+	if records := o.Done - o.Messages; records > 0 || o.Messages == 0 {
+		said = append(said, output.Count(int64(records), "record")+" read, "+output.Count(int64(o.Events), "new event"))
+	}
+	if o.Messages > 0 {
+		said = append(said, output.Count(int64(o.Messages), "message")+" read by the source, which journals the events")
+	}
+	return strings.Join(said, "; ")
+}
 
 func (p *program) listQuarantine(ctx context.Context, admin adminClient, c *manageCommand) error {
 	var rows []output.Row

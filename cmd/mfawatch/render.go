@@ -26,7 +26,7 @@ import (
 func (p *program) renderCommand() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
-		Use:   "render -c FILE --sink NAME [PATH]",
+		Use:   "render [-c FILE] --sink NAME [PATH]",
 		Short: "Show what a sink would send, and send nothing",
 		Long: `Show what a sink of the configuration would send of each alert in PATH: alerts as
 JSON lines, as scan and the file sink write them, or CloudTrail records, of which
@@ -36,10 +36,10 @@ hidden; nobody is asked on the network.`,
   mfawatch render -c mfawatch.yaml --sink chat alerts.jsonl`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	path := config.AddFlags(cmd.Flags())
+	paths := config.AddConfig(cmd.Flags())
 	cmd.Flags().StringVar(&name, "sink", "", "the sink, by its `NAME`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := p.loadConfig(*path, cmd.Flags())
+		c, err := p.loadConfig(*paths, cmd.Flags())
 		if err != nil {
 			return err
 		}

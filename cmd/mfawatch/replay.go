@@ -30,7 +30,7 @@ type replayRun struct {
 func (p *program) replayCommand() *cobra.Command {
 	var r replayRun
 	cmd := &cobra.Command{
-		Use:   "replay -c FILE [--dry-run] PATH…",
+		Use:   "replay [-c FILE] [--dry-run] PATH…",
 		Short: "Run past records through a configuration, or show its alerts",
 		Long: `Run CloudTrail records of the past through the journal and the sinks of a configuration.
 A PATH is a file, a folder, s3://bucket/prefix, or - for standard input, read as scan
@@ -58,7 +58,7 @@ A file that is selected is read in full.`,
 			return nil
 		},
 	}
-	path := config.AddFlags(cmd.Flags())
+	paths := config.AddFlags(cmd.Flags())
 	r.span.Add(cmd.Flags())
 	cmd.Flags().BoolVar(&r.dry, "dry-run", false, "send nothing: show what would have been sent")
 	cmd.Flags().StringVar(&r.format, "format", "", "with --dry-run: `FORMAT`, table or json (default: table on a terminal, else json)")
@@ -80,7 +80,7 @@ A file that is selected is read in full.`,
 		if wrong != nil {
 			return config.Refuse("replay", wrong...)
 		}
-		c, err := p.loadConfig(*path, cmd.Flags())
+		c, err := p.loadConfig(*paths, cmd.Flags())
 		if err != nil {
 			return err
 		}

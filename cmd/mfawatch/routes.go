@@ -19,7 +19,7 @@ import (
 
 func (p *program) routesCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "routes -c FILE",
+		Use:   "routes [-c FILE]",
 		Short: "Show which sinks get which alerts, and which routes have no effect",
 		Long: `Show which sinks get which alerts by the routes of a configuration, in their order,
 recipients only by their number. Exit code 1 if a route or a severity rule can never
@@ -27,9 +27,9 @@ match, a route never alerts a sink, or no route alerts a human sink: each is nam
 		Example: `  mfawatch routes -c mfawatch.yaml`,
 		Args:    cobra.NoArgs,
 	}
-	path := config.AddFlags(cmd.Flags())
+	paths := config.AddConfig(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := p.loadConfig(*path, cmd.Flags())
+		c, err := p.loadConfig(*paths, cmd.Flags())
 		if err != nil {
 			return err
 		}
@@ -71,22 +71,25 @@ func writeRoutes(w io.Writer, c *config.Config, router *route.Router) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ROUTE\tTAKES\tTELLS\tFROM\tQUIET\tTHEN")
-	for i, r := range c.Routes {
+	table := c.RouteTable()
+	for i, r := range table {
 		m, err := rule.Compile(r.Match)
 		if err != nil {
 			return err
 		}
-		then := "done"
-		if r.Continue {
+		name, then := fmt.Sprintf("routes[%d]", i), "done"
+		if r.Default {
+			name = "default"
+		} else if r.Continue {
 			then = "on"
 		}
 		from := r.MinSeverity
 		if from == "" {
 			from = "any"
 		}
-		fmt.Fprintf(t, "routes[%d]\t%s\t%s\t%s\t%s\t%s\n", i, safetext.Clean(m.String(), 200), tells(r, people), from, quietText(r.MuteTimes), then)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", name, safetext.Clean(m.String(), 200), tells(r, people), from, quietText(r.MuteTimes), then)
 	}
-	if len(c.Routes) == 0 {
+	if len(table) == 0 {
 		fmt.Fprintf(t, "none\tanything\t%s\tany\t-\tdone\n", named(people))
 	} else if router.Rest() {
 		fmt.Fprintf(t, "no route\twhat none takes\t%s\tany\t-\tdone\n", named(people))
@@ -103,7 +106,7 @@ func writeRoutes(w io.Writer, c *config.Config, router *route.Router) error {
 	if len(pagers) > 0 {
 		fmt.Fprintf(w, "%s not sent late alerts, unless they are critical and no other human sink gets them, or a route matches late.\n", areOrIs(pagers))
 	}
-	_, err := fmt.Fprintln(w, "A sink that was sent an alert of an exposure is sent the rest of it.")
+	_, err := fmt.Fprintln(w, "A sink that was sent an alert of an exposure is sent the rest of it; other human sinks are not sent its end.")
 	return err
 }
 

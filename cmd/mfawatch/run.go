@@ -13,7 +13,7 @@ import (
 
 func (p *program) runCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "run -c FILE",
+		Use:   "run [-c FILE]",
 		Short: "Read the sources and alert the sinks until stopped",
 		Long: `Read the sources of the configuration and send alerts to its sinks until stopped.
 
@@ -26,15 +26,15 @@ effect.`,
   MFAWATCH_LOG__LEVEL=debug mfawatch run -c mfawatch.yaml --http-address 127.0.0.1:9500`,
 		Args: cobra.NoArgs,
 	}
-	path := config.AddFlags(cmd.Flags())
+	paths := config.AddFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := p.loadConfig(*path, cmd.Flags())
+		c, err := p.loadConfig(*paths, cmd.Flags())
 		if err != nil {
 			return err
 		}
 		ctx, stop := untilSignal(cmd.Context(), p.stderr)
 		defer stop()
-		load := func() (*config.Config, error) { return p.loadConfig(*path, cmd.Flags()) }
+		load := func() (*config.Config, error) { return p.loadConfig(*paths, cmd.Flags()) }
 		service, err := p.newServed(c, p.stdout, load)
 		if err != nil {
 			return err

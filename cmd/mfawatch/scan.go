@@ -15,6 +15,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
+	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 	"github.com/mfawatch/mfawatch/sources/files"
@@ -26,6 +27,7 @@ type scanRun struct {
 	format string
 	span   batch.Range
 	resume string
+	failOn string
 }
 
 func (p *program) scanCommand() *cobra.Command {
@@ -40,7 +42,8 @@ shipper wrote them.
 
 The findings go to standard output: as a table on a terminal, else as one JSON
 alert a line. A summary and every unreadable input go to standard error.
-Exit code 1 if some input was unreadable; the rest is reported all the same.
+Exit code 1 if some input was unreadable; the rest is reported all the same. With
+--fail-on SEVERITY exit code 3 if there is an alert of that severity or a higher one.
 
 ` + batch.RangeHelp + `
 Every exposure that overlaps the range is reported in full.
@@ -55,6 +58,7 @@ same command later reads only new objects.`,
 		Example: `  mfawatch scan AWSLogs/111122223333/CloudTrail
   mfawatch scan s3://my-trail-bucket/AWSLogs --since 7d --accounts 111122223333
   mfawatch scan s3://my-trail-bucket --since 2026-01-01 --until 2026-03-31 --resume quarter.scan
+  mfawatch scan --fail-on high --since 1d s3://my-trail-bucket/AWSLogs
   mfawatch scan --format json trail.json.gz | jq .title
   aws s3 cp s3://bucket/key.json.gz - | mfawatch scan -`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -66,6 +70,7 @@ same command later reads only new objects.`,
 	}
 	cmd.Flags().StringVar(&s.format, "format", "", "`FORMAT` of the findings: table or json (default: table on a terminal, else json)")
 	cmd.Flags().StringVar(&s.resume, "resume", "", "record progress in `FILE`, and continue from it")
+	cmd.Flags().StringVar(&s.failOn, "fail-on", "", "exit with code 3 for an alert of this `SEVERITY` or a higher one: info, low, medium, high or critical")
 	s.span.Add(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		s.paths = args
@@ -77,6 +82,9 @@ same command later reads only new objects.`,
 		}
 		wanted, wrong := s.span.Wanted(time.Now())
 		wrong = append(wrong, config.OneOf("--format", s.format, "table", "json")...)
+		if s.failOn != "" {
+			wrong = append(wrong, config.OneOf("--fail-on", s.failOn, "info", "low", "medium", "high", "critical")...)
+		}
 		wrong = append(wrong, batch.PathMistakes(args)...)
 		if s.resume != "" && slices.Contains(args, files.Stdin) {
 			wrong = append(wrong, config.Mistake{Field: "--resume", Problem: "standard input cannot be read again; name files, folders or buckets"})
@@ -124,6 +132,7 @@ func (p *program) scan(ctx context.Context, s *scanRun, wanted bucket.Wanted) er
 		fmt.Fprintf(p.stderr, "%s read before, as %s says\n", output.Count(r.Checkpoint.Files, "file"), config.Clean(s.resume))
 	}
 	found.Summary(p.stderr, len(alerts), time.Since(started))
+	failed := s.failOn != "" && p.reportSevere(alerts, exposure.Severity(s.failOn))
 	switch {
 	case ctx.Err() != nil && r.Checkpoint != nil:
 		fmt.Fprintln(p.stderr, "mfawatch: interrupted: the records read so far are shown; the same command continues")
@@ -131,10 +140,27 @@ func (p *program) scan(ctx context.Context, s *scanRun, wanted bucket.Wanted) er
 	case ctx.Err() != nil:
 		fmt.Fprintln(p.stderr, "mfawatch: interrupted: the records read so far are shown")
 		return errReported
+	case failed:
+		return errFound
 	case found.Unreadable.Total > 0 || found.Failures.Total > 0:
 		return errReported
 	}
 	return nil
+}
+
+// reportSevere reports whether an alert is at least so severe, and says how many
+// are.
+func (p *program) reportSevere(alerts []*processor.Alert, least exposure.Severity) bool {
+	severe := int64(0)
+	for _, a := range alerts {
+		if slices.Index(exposure.Severities, a.Severity) >= slices.Index(exposure.Severities, least) {
+			severe++
+		}
+	}
+	if severe > 0 {
+		fmt.Fprintf(p.stderr, "mfawatch: --fail-on %s: %s\n", least, output.Count(severe, "alert"))
+	}
+	return severe > 0
 }
 
 // colours reports whether standard output is a terminal, without NO_COLOR.

@@ -26,7 +26,7 @@ func (p *program) testAlertCommand() *cobra.Command {
 	var name, severity string
 	var resolve bool
 	cmd := &cobra.Command{
-		Use:   "test-alert -c FILE",
+		Use:   "test-alert [-c FILE]",
 		Short: "Send a test alert through the sinks, and report the results",
 		Long: `Send an alert that is marked as a test, about a user that does not exist, once
 through every sink of the configuration, or one, and report the results. The alert
@@ -38,12 +38,12 @@ Exit code 1 if a sink did not accept it.`,
   mfawatch test-alert -c mfawatch.yaml --sink pager --severity critical`,
 		Args: cobra.NoArgs,
 	}
-	path := config.AddFlags(cmd.Flags())
+	paths := config.AddConfig(cmd.Flags())
 	cmd.Flags().StringVar(&name, "sink", "", "only through the sink with this `NAME`")
 	cmd.Flags().StringVar(&severity, "severity", string(exposure.High), "of the test: info, low, medium, high or critical")
 	cmd.Flags().BoolVar(&resolve, "resolve", false, "resolve it immediately")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := p.loadConfig(*path, cmd.Flags())
+		c, err := p.loadConfig(*paths, cmd.Flags())
 		if err != nil {
 			return err
 		}

@@ -55,7 +55,11 @@ func build() (dashboard.Dashboard, error) {
 			b = b.WithPanel(p.build())
 		}
 	}
-	return b.Build()
+	rest := dashboard.NewRowBuilder(more.title).Collapsed(true)
+	for _, p := range more.panels {
+		rest = rest.WithPanel(p.build())
+	}
+	return b.WithRow(rest).Build()
 }
 
 func source() common.DataSourceRef {
@@ -94,6 +98,7 @@ type panel struct {
 	width        uint32    // of 24
 	limits       []float64 // a number turns yellow at the first and red at the last
 	stacked      bool
+	sparse       bool // points, since most intervals have none
 	queries      []query
 }
 
@@ -133,6 +138,9 @@ func (p panel) build() cog.Builder[dashboard.Panel] {
 		Min(0).FillOpacity(10).LineWidth(1).ShowPoints(common.VisibilityModeNever).
 		Legend(common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom).ShowLegend(true)).
 		Targets(targets)
+	if p.sparse {
+		b = b.DrawStyle(common.GraphDrawStylePoints).PointSize(6).ShowPoints(common.VisibilityModeAlways)
+	}
 	if p.stacked {
 		b = b.Stacking(common.NewStackingConfigBuilder().Mode(common.StackingModeNormal)).FillOpacity(40)
 	}

@@ -46,7 +46,7 @@ func (x *Exposure) countsForCampaign(notified bool, now time.Time) bool {
 		return false
 	case x.exploitedOrChanged():
 		return true
-	case x.Resolution == UserDeleted, x.ResolvedAt != nil && x.ResolvedAt.Sub(x.openSince) <= x.policy.Grace && !x.enabledByAnother():
+	case x.Resolution == UserDeleted, x.ResolvedAt != nil && x.ResolvedAt.Sub(x.openSince) <= x.policy.Grace:
 		return false
 	}
 	waits := x.offboarded && x.Open() && !notified && !x.privileged && x.User != ""
@@ -223,7 +223,7 @@ func (t *notifier) notifyCampaigns(campaigns []*ActorCampaign, all []*deliveredC
 // exposures is open; and resolves it. Delays that passed before the first alert
 // are not alerted beside it, unless that alert is late and so pages no one.
 func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
-	open, waits := w.Open > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.silenced() })
+	open, waits := w.Open > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.suspect && !x.silenced() })
 	last := w.latestStep()
 	grown := w.Users > sent.Users
 	if grown && sent.Users > 0 && w.Users < 2*sent.Users && !w.moreSevere(sent.Users) {

@@ -35,6 +35,12 @@ func Close(o Open, by, note string, at time.Time) *trail.Event {
 // closed ends the open exposure that the event names, by any ID that it may
 // have been alerted under.
 func (f *folder) closed(it *item) {
+	if it.tombstone {
+		if it.p = f.byName(it.ev.User); it.p.open == nil {
+			it.p.closed = it
+		}
+		return
+	}
 	i := slices.IndexFunc(f.exposures, func(x *Exposure) bool { return x.Open() && x.hasID(it.ev.Exposure) })
 	if i < 0 {
 		return
@@ -42,8 +48,8 @@ func (f *folder) closed(it *item) {
 	x := f.exposures[i]
 	p := x.identity
 	it.p, it.x = p, x
-	p.open, p.reduced, p.closed = nil, nil, it.ev
-	x.close(Closed, it.ev)
+	p.open, p.reduced, p.closed = nil, nil, it
+	f.end(it, x, Closed)
 }
 
 // hasID reports whether x is or was alerted under the ID, which derives from

@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type placedTombstone struct {
 	p      *identity
 	begins bool // not a tombstone: a kept exposure begins here
 	stale  bool // needed only to contradict an earlier tombstone that stays
+	needed bool // a kept exposure depends on it
+	kept   bool // not a tombstone: a rename that is kept
 }
 
 // keepEvent records an event that is kept for its exposure.
@@ -33,24 +36,35 @@ func (k *compactor) keepEvent(it *item) {
 	if it.ev == it.x.first {
 		k.tombstones = append(k.tombstones, placedTombstone{begins: true})
 	}
-	if it.ev.Name == trail.UpdateUser && k.renamed.IsZero() {
+	if it.ev.Name == trail.UpdateUser && it.ev.NewUser != "" {
+		k.tombstones = append(k.tombstones, placedTombstone{tombstone: tombstone{NewUser: it.ev.NewUser}, p: it.p, kept: true})
+	}
+	before := it.ev.Time.Before(it.x.OpenedAt) // of its prelude, and named as it was then
+	if (it.ev.Name == trail.UpdateUser || before) && (k.renamed.IsZero() || it.ev.Time.Before(k.renamed)) {
 		k.renamed = it.ev.Time
 	}
 }
 
 // bury adds the tombstone of a dropped event.
-func (k *compactor) bury(it *item) {
+func (k *compactor) bury(it *item, needed bool) {
 	if it.p == nil || it.p.key == "" {
 		return
 	}
 	m, ok := tombstoneOf(it.ev)
-	if !ok && it.x != nil && it.ev.Name == trail.ConsoleLogin { // no device was active
+	if it.learned {
+		m.From = it.ev.Actor.SourceIP
+	}
+	if !ok && it.x != nil && it.ev.Name == trail.ConsoleLogin && !it.ev.Failed() { // no device was active
 		m, ok = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.DeactivateMFADevice, User: it.ev.User}, true
 	}
 	if m.User == "" {
 		m.User = it.name
 	}
 	if ok {
+		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p, needed: needed})
+	}
+	if it.activated {
+		m = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.ResyncMFADevice, User: it.ev.User, Serial: it.ev.Serial}
 		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p})
 	}
 	if !it.ev.Failed() && hasPassword(it.ev) {
@@ -74,10 +88,15 @@ func hasPassword(e *trail.Event) bool {
 // a deleted password for its whole incarnation, and everything else while a
 // late record could still refer to it. It is called once.
 func (k *compactor) compact(gone map[string]bool) []tombstone {
-	proved := map[*identity]bool{}
+	type proof struct {
+		p      *identity
+		prefix netip.Prefix
+	}
+	proved := map[proof]bool{}
 	cleared := map[*identity]bool{}
-	closed := map[*identity]bool{} // it is known whether there is a password
-	known := map[string]bool{}     // by serial: a device has one owner at a time
+	reopens := map[*identity]bool{} // what a person closed opens anew
+	closed := map[*identity]bool{}  // it is known whether there is a password
+	known := map[string]bool{}      // by serial: a device has one owner at a time
 	left := make([]placedTombstone, 0, len(k.tombstones))
 	for i := len(k.tombstones) - 1; i >= 0; i-- {
 		m := k.tombstones[i]
@@ -88,6 +107,10 @@ func (k *compactor) compact(gone map[string]bool) []tombstone {
 			clear(known)
 			continue
 		}
+		if m.kept {
+			left = append(left, m)
+			continue
+		}
 		ended := m.p.ended != nil && gone[m.p.ended.ev.ID] && !k.kept[m.p]
 		old := m.Time.Before(k.redeliveryCutoff)
 		stays := true
@@ -95,16 +118,20 @@ func (k *compactor) compact(gone map[string]bool) []tombstone {
 		case trail.DeleteLoginProfile, trail.UpdateLoginProfile:
 			stays = !ended && !closed[m.p]
 			closed[m.p] = true
+		case trail.Closed:
+			stays = m.needed || !ended && !old && !reopens[m.p]
+			reopens[m.p] = true
 		case trail.CheckMfa:
-			stays = !ended && !old && !proved[m.p]
-			proved[m.p] = true
+			of := proof{m.p, prefixOf(&trail.Actor{SourceIP: m.From})}
+			stays = m.needed || !ended && !old && !proved[of]
+			proved[of] = true
 		case trail.EnableMFADevice, trail.ResyncMFADevice:
 			if m.Serial == "" {
-				stays = !ended && !old && !proved[m.p]
-				proved[m.p] = true
+				stays = m.needed || !ended && !old && !proved[proof{p: m.p}]
+				proved[proof{p: m.p}] = true
 				break
 			}
-			stays = !known[m.Serial]
+			stays = m.needed || !known[m.Serial]
 			known[m.Serial] = true
 			if ended || cleared[m.p] { // neither active nor another identity's
 				m.Name, m.stale = trail.DeactivateMFADevice, true
@@ -145,6 +172,10 @@ func (k *compactor) applyRenames(left []placedTombstone) []tombstone {
 		}
 	}
 	for _, m := range left {
+		if m.kept {
+			now[m.p], needed = m.NewUser, true
+			continue
+		}
 		needed = needed || !k.renamed.IsZero() && !m.Time.Before(k.renamed)
 		old := m.Time.Before(k.redeliveryCutoff) && !needed
 		if name, ok := now[m.p]; ok && m.User != "" && m.Name != trail.CreateUser && m.Name != trail.DeleteUser {
@@ -236,7 +267,7 @@ func retain(f *folder, events []*trail.Event, assigned assignment, all []*delive
 		it := &f.items[i]
 		if it.tombstone || it.ev.Time.Before(k.cutoff) && !kept[it.x] {
 			gone[it.ev.ID] = true
-			k.bury(it)
+			k.bury(it, kept[it.basis])
 		} else if kept[it.x] {
 			k.keepEvent(it)
 		}

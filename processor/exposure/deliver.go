@@ -46,8 +46,8 @@ type Outcome struct {
 //
 // The caller stores State, Deadlines and Drop in one transaction with Alerts. A
 // call that repeats a stored one returns no new alert. The IDs of the alerts,
-// and the steps that are alerted in the end, depend only on events and policy;
-// now decides what still waits, which escalation is due, what is late and what
+// and the steps that are alerted in the end, depend only on events, policy and what
+// was alerted before; now decides what still waits, which escalation is due, what is late and what
 // is past the retention. Notify leaves the events unchanged; the alerts share
 // their memory.
 func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
@@ -69,6 +69,9 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 	for _, o := range n.orphans {
 		t.resolveOrphan(o)
 	}
+	for _, g := range n.gone {
+		t.resolveGone(f, g)
+	}
 	for _, x := range f.exposures {
 		sent := n.records[x]
 		if sent == nil {
@@ -82,6 +85,9 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 		if until := t.holdUntil(x, sent); !until.IsZero() {
 			t.wakeAt(until)
 			continue
+		}
+		if due := x.nextDue(); !due.IsZero() {
+			t.wakeAt(due)
 		}
 		t.notify(x, sent)
 		t.escalate(x, sent)
@@ -110,7 +116,8 @@ type notifier struct {
 
 // notify alerts the steps of x that were not alerted yet.
 func (t *notifier) notify(x *Exposure, sent *delivered) {
-	if x.Open() && sent.Closed { // a late record shows that it did not end there
+	reopened := x.Open() && sent.Closed
+	if reopened { // a late record shows that it did not end there
 		sent.Round++
 		sent.Closed, sent.Opened, sent.Exploited = false, false, false
 	}
@@ -127,8 +134,8 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 		return
 	}
 	// An exposure that ended unreported is one alert, and one more if it was
-	// exploited (R32).
-	unreported := x.ResolvedAt != nil && !sent.isOpen()
+	// exploited (R32); so is one that is suspect by then (J1).
+	unreported := (x.ResolvedAt != nil || x.suspect) && !sent.isOpen()
 	offboarding := x.offboarded && x.silenced() && !unreported && !sent.Opened // one alert tells both
 	known := make(map[string]bool, len(sent.Events))
 	for _, id := range sent.Events {
@@ -138,6 +145,11 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 		m := &x.Steps[i]
 		switch m.Step {
 		case Opened:
+			if unreported && x.suspect {
+				sent.Opened = true
+				sent.Events = append(sent.Events, m.Event.ID)
+				continue
+			}
 			if unreported || sent.Opened && known[m.Event.ID] {
 				continue
 			}
@@ -154,6 +166,10 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 			}
 			sent.Reduced = true
 		case Updated:
+			if unreported && x.suspect {
+				sent.Events = append(sent.Events, m.Event.ID)
+				continue
+			}
 			if unreported || known[m.Event.ID] {
 				continue
 			}
@@ -161,9 +177,23 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 				sent.Events = append(sent.Events, m.Event.ID)
 				continue
 			}
-		case Exploited:
-			if sent.Exploited {
+		case Suspect:
+			if x.ResolvedAt != nil || known[m.Event.ID] && !reopened { // the end tells it all
 				continue
+			}
+			sent.Opened = true
+		case Exploited:
+			soft := m.reasons&exploited == 0
+			if soft && x.ResolvedAt != nil && !sent.Exploited { // it ended as such sign-ins should (J4)
+				continue
+			}
+			if sent.Exploited && (soft || !sent.Familiar || known[m.Event.ID]) {
+				continue
+			}
+			sent.Familiar = soft
+			if sent.Exploited { // as familiar, which it turns out not to be
+				m = m.as(Updated)
+				break
 			}
 			sent.Exploited = true
 			if sent.Closed { // still over: resolve it once more, so that no channel waits
@@ -177,11 +207,8 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 				continue
 			}
 			sent.Closed = true
-			if unreported && x.enabledByAnother() && !sent.Exploited {
-				m = m.asEnabledByAnother()
-			}
 		}
-		if (m.Step == Opened || m.Step == Reduced || m.Step == Updated) && !known[m.Event.ID] {
+		if (m.Step == Opened || m.Step == Reduced || m.Step == Updated || m.Step == Suspect) && !known[m.Event.ID] {
 			sent.Events = append(sent.Events, m.Event.ID)
 		}
 		t.add(x, sent, m)
@@ -192,7 +219,7 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 func (t *notifier) add(x *Exposure, sent *delivered, m *Moment) {
 	cause, round := m.Event.ID, 0
 	switch m.Step {
-	case Opened, Exploited, Resolved:
+	case Opened, Exploited, Suspect, Resolved:
 		round = sent.Round
 	}
 	a := t.emit(x, sent, m, x.ID, stepID(x.ID, m.Step, cause, round))
@@ -235,4 +262,23 @@ func (t *notifier) resolveOrphan(o orphan) {
 	o.delivered.Closed = true
 	o.delivered.Deactivations = nil // they belong to the other
 	o.delivered.At = t.now
+}
+
+// resolveGone resolves an exposure that a late record shows not to have begun:
+// the device that it needs was another user's (J7).
+func (t *notifier) resolveGone(f *folder, sent *delivered) {
+	i := slices.IndexFunc(f.items, func(it item) bool { return slices.Contains(sent.Deactivations, it.ev.ID) })
+	if i < 0 {
+		return
+	}
+	e := f.items[i].ev
+	p := f.target(e)
+	if p == nil {
+		p = &identity{}
+	}
+	x := newExposure(p, e, t.policy)
+	x.ID, x.OpenedAt, x.isGone = sent.ID, sent.OpenedAt, true
+	m := x.neverOpened(sent.OpenedAt, e)
+	t.emit(x, sent, m, sent.ID, stepID(sent.ID, Resolved, e.ID, sent.Round))
+	sent.Closed = true
 }

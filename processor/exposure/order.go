@@ -51,9 +51,12 @@ type item struct {
 	sec       int64
 	rank      uint8
 	tombstone bool      // stands for a dropped event
+	activated bool      // a sign-in with a device that was not known
+	learned   bool      // a sign-in that shows an address of the user (J5)
 	p         *identity // the identity that it concerns
 	name      string    // that identity's name then, if the record held only the serial
 	x         *Exposure // the exposure that it belongs to
+	basis     *Exposure // the last exposure that depends on what it proved
 	a         *Attempt  // the attempt that it belongs to, if it failed
 }
 

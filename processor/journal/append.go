@@ -15,6 +15,24 @@ import (
 // must not be changed afterwards. A ctx that is done stops it only before it
 // has begun to write.
 func (j *Journal) Append(ctx context.Context, events []*trail.Event) (fresh int, err error) {
+	if len(events) == 0 {
+		return 0, ctx.Err()
+	}
+	return j.append(ctx, events, func(*tx) error { return nil })
+}
+
+// AppendFrom is Append together with KeepOffsets for one cursor of the source that
+// the events come from: both are durable, or neither is.
+func (j *Journal) AppendFrom(ctx context.Context, source, name string, cursor []byte, events []*trail.Event) (fresh int, err error) {
+	return j.append(ctx, events, func(tx *tx) error {
+		if err := tx.makeSource(source); err != nil {
+			return err
+		}
+		return tx.table(sourceTables, string(nameKey(source))).put(nameKey(name), cursor)
+	})
+}
+
+func (j *Journal) append(ctx context.Context, events []*trail.Event, also func(tx *tx) error) (fresh int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -26,15 +44,14 @@ func (j *Journal) Append(ctx context.Context, events []*trail.Event) (fresh int,
 		}
 		entries = append(entries, en)
 	}
-	if len(entries) == 0 {
-		return 0, nil
-	}
 	now := time.Now()
 	var added []addition
 	err = j.commit(change{
 		do: func(tx *tx) (err error) {
-			added, err = putEntries(tx, entries, now, true)
-			return err
+			if added, err = putEntries(tx, entries, now, true); err != nil {
+				return err
+			}
+			return also(tx)
 		},
 		done: func() {
 			j.cache.add(added)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -63,6 +64,9 @@ func (j *Journal) transact(changes []change) error {
 	j.started.Store(&started)
 	defer j.started.Store(nil)
 	if j.db == nil { // the last attempt to open it again failed
+		if j.changeLog != nil {
+			return j.noFile
+		}
 		if err := j.reopen(); err != nil {
 			return err
 		}
@@ -73,13 +77,19 @@ func (j *Journal) transact(changes []change) error {
 		return j.update(func(t *bolt.Tx) error {
 			last = t
 			tx := newTx(t)
+			if j.changeLog != nil {
+				tx.writes = map[string][]byte{}
+			}
 			for _, c := range changes {
 				if theirs = c.do(tx); theirs != nil {
 					return theirs
 				}
 			}
 			j.txid = t.ID()
-			return tx.flush()
+			if err := tx.flush(); err != nil {
+				return err
+			}
+			return j.logChanges(tx)
 		})
 	})
 	if err == nil {
@@ -91,7 +101,11 @@ func (j *Journal) transact(changes []change) error {
 		return nil
 	}
 	j.metrics.errors.Inc()
-	if theirs == nil {
+	switch {
+	case theirs != nil, errors.Is(err, ErrRefused):
+	case j.changeLog != nil:
+		return j.lose(err)
+	default:
 		if again := j.reopen(); again != nil {
 			return fmt.Errorf("%w (and it could not be opened again: %w)", err, again)
 		}
@@ -213,7 +227,7 @@ func (j *Journal) view(f func(tx *tx) error) error {
 func guard(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", ErrDamaged, r)
+			err = fmt.Errorf("%w: %s", ErrDamaged, strings.TrimPrefix(fmt.Sprint(r), "panic: "))
 		}
 	}()
 	return f()

@@ -35,6 +35,11 @@ func (t *tx) hasSource(source string) bool {
 	return t.Bucket([]byte(sourceTables)).Bucket(nameKey(source)) != nil
 }
 
+func (t *tx) makeSource(source string) error {
+	_, err := t.Bucket([]byte(sourceTables)).CreateBucketIfNotExists(nameKey(source))
+	return err
+}
+
 // KeepOffsets keeps cursors by name, and drops the names in forget. A name has
 // at most 256 bytes. After an error some may be kept and others not. A source
 // has at most 100,000; KeepOffsets leaves out those beyond.
@@ -71,7 +76,7 @@ func (j *Journal) changeCursors(ctx context.Context, source string, f func(t tab
 	name := string(nameKey(source))
 	err := j.commit(change{
 		do: func(tx *tx) error {
-			if _, err := tx.Bucket([]byte(sourceTables)).CreateBucketIfNotExists([]byte(name)); err != nil {
+			if err := tx.makeSource(source); err != nil {
 				return err
 			}
 			count, err := tx.count(sourceTables, name)

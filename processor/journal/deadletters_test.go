@@ -183,7 +183,7 @@ func TestAsidesDropAndSize(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept, err := j.QuarantineRecords()
-	if err != nil || len(kept) < 150 || len(kept) > 200 { // 16 MiB, in base64
+	if err != nil || len(kept) < 75 || len(kept) > 100 { // 8 MiB, in base64
 		t.Fatalf("%d kept, %v", len(kept), err)
 	}
 	for _, r := range kept {

@@ -47,6 +47,60 @@ func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, erro
 	return pending, nil
 }
 
+// Urgent looks for critical alerts that the sink has not acked and whose number is
+// greater than seen. It returns, in order, the alerts of their lanes that are not
+// acked and whose number is greater than after: limit of both at most. Last is the
+// number of the newest alert that it looked at; at the limit there may be more.
+func (j *Journal) Urgent(sink string, after, seen uint64, limit int) (pending []Pending, last uint64, err error) {
+	if err := j.registered(sink); err != nil {
+		return nil, 0, err
+	}
+	last = seen
+	err = j.view(func(tx *tx) error {
+		s, lanes := tx.sink(sink), map[string]bool{}
+		gone, err := j.unregistered(tx)
+		if err != nil {
+			return err
+		}
+		for k, v := range tx.table(alertTable).ascend(&err, numberKey(seen+1)) {
+			if len(lanes) >= limit {
+				break
+			}
+			p, _, err := splitAlert(k, v)
+			if err != nil {
+				return err
+			}
+			if last = p.Number; p.Severity == exposure.Critical && !s.done.has(k) {
+				lanes[p.Lane] = true
+			}
+		}
+		if err != nil || len(lanes) == 0 {
+			return err
+		}
+		for k, v := range tx.table(alertTable).ascend(&err, numberKey(after+1)) {
+			if len(pending) >= limit {
+				break
+			}
+			p, _, err := splitAlert(k, v)
+			if err != nil {
+				return err
+			}
+			if !lanes[p.Lane] || s.done.has(k) {
+				continue
+			}
+			if p, err = s.pending(k, v, gone); err != nil {
+				return err
+			}
+			pending = append(pending, p)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, seen, fmt.Errorf("urgent alerts of sink %s: %w", sink, err)
+	}
+	return pending, last, nil
+}
+
 // pending reads an alert, and whether the sink and the sinks that are gone know its
 // exposure.
 func (s *sinkStore) pending(key, value []byte, gone []*sinkStore) (p Pending, err error) {

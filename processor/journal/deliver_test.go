@@ -329,6 +329,19 @@ func TestAsidesAreBounded(t *testing.T) {
 	if err != nil || len(got) != maxQuarantined {
 		t.Fatalf("%d kept, %v, want %d", len(got), err, maxQuarantined)
 	}
+	// No other room is full: of another source's records, or of messages.
+	for _, source := range []string{"", "queue"} {
+		for _, message := range []bool{false, true} {
+			first := Quarantined{Source: source, Message: message, Origin: "s3://b/k", Raw: []byte("{")}
+			want := 0
+			if source == "" && !message {
+				want = 1
+			}
+			if left, err := j.Quarantine(t.Context(), []Quarantined{first}); err != nil || left != want {
+				t.Errorf("source %q, message %t: %d left out, %v, want %d", source, message, left, err, want)
+			}
+		}
+	}
 	if string(got[0].Raw) != "\xff<" || got[0].Reason != "syntax" || got[0].Time.IsZero() {
 		t.Errorf("kept %+v", got[0])
 	}

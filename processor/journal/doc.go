@@ -22,6 +22,7 @@ sent again only with the same ID.
   - dead letter: an alert that a sink did not get and is not sent any more
   - requeue: to append a dead letter as a new number for one sink
   - quarantine: records that could not be read, kept for an operator
+  - change log: the durable copy of a journal outside its file, which is then a cache
   - compactor: Compact, which removes what is older than the retention
   - seal: the checksum of table, key and value in front of each value
   - tally: the count and the sum of the seals of one table
@@ -62,6 +63,11 @@ nothing was written, or retrying is a no-op: an error does not say which.
 Order: alerts have ascending numbers, those of one fold in the order in which the
 Folder returned them. Pending returns them in that order. Requeue keeps the
 order within an exposure.
+
+Change log: a journal with a ChangeLog commits each transaction to it first, and
+then to its file, which is a cache: one that is missing, damaged, or of another
+format is made again. After a commit of unknown outcome every method fails with
+ErrLost; closing the journal and opening it restores it.
 
 Callers: one process has the file open. The processor calls Append, Quarantine,
 Fold and Compact; a source Offsets and KeepOffsets; a dispatcher Pending, Take,

@@ -118,6 +118,7 @@ func (j *Journal) Refold() {
 	for name := range j.open {
 		j.refold[name] = true
 	}
+	j.appended.fire()
 }
 
 // takeRefold takes the accounts before any of them is folded: an earlier fold

@@ -44,6 +44,7 @@ type Options struct {
 	LockTimeout time.Duration         // how long Open waits for another process to release the file; default 1s
 	Retention   time.Duration         // how long Prune keeps acked alerts and the IDs of events; default 35 days
 	Registerer  prometheus.Registerer // nil: metrics are counted but not exported
+	ChangeLog   ChangeLog             // the durable copy, of which the file is a cache; nil: there is none, and the file is durable
 	CacheBytes  int                   // bound on decoded accounts held in memory, by their size in the file; default 32 MiB
 }
 
@@ -74,6 +75,8 @@ type Journal struct {
 	id          string                           // of the journal, as stored
 	txid        int                              // of the last transaction that was tried; guarded by write
 	opened      atomic.Pointer[fs.FileInfo]      // the file that db has open
+	changeLog   ChangeLog                        // nil: none
+	lost        chan struct{}                    // closed when a commit to the change log has an unknown outcome
 	unlinked    atomic.Bool                      // Unlink was called
 	started     atomic.Pointer[time.Time]        // when the running commit started; nil: none is running
 
@@ -119,14 +122,24 @@ func (j *Journal) Close() error {
 func (j *Journal) Ready() error {
 	if started := j.started.Load(); started != nil {
 		if took := time.Since(*started); took > maxCommit {
-			return fmt.Errorf("journal: a commit has been running for %s: check the disk that holds %s", took.Round(time.Second), j.path)
+			holds := "disk that holds " + j.path
+			if j.changeLog != nil {
+				holds = "brokers of the change log, and the " + holds
+			}
+			return fmt.Errorf("journal: a commit has been running for %s: check the %s", took.Round(time.Second), holds)
 		}
 		return nil
+	}
+	select {
+	case <-j.lost:
+		return fmt.Errorf("journal: %w", ErrLost)
+	default:
 	}
 	return explain(j.inPlace())
 }
 
-// Appended returns a channel that is closed by the next Append of a new event.
+// Appended returns a channel that is closed by the next Append of a new event, or
+// Refold.
 // A caller that must miss none takes the channel before it reads.
 func (j *Journal) Appended() <-chan struct{} { return j.appended.wait() }
 

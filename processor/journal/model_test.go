@@ -23,6 +23,9 @@ type model struct {
 	r     *rand.Rand
 	fault string // of the next transactions: "", "lost", "kept"
 
+	log       *memoryLog     // nil: the journal has none
+	committed func(*Journal) // after each transaction; may be nil
+
 	acked map[string]bool            // alerts of events that Append took
 	asked map[string]bool            // alerts of events that were offered to it
 	acks  map[string]map[uint64]bool // by sink: Done or Bury accepted it
@@ -36,7 +39,12 @@ var errInjected = errors.New("injected")
 
 func (m *model) open(path string) {
 	m.Helper()
-	j, err := Open(path, options())
+	o := options()
+	if m.log != nil {
+		m.log.fault = ""
+		o.ChangeLog = m.log
+	}
+	j, err := Open(path, o)
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -46,12 +54,19 @@ func (m *model) open(path string) {
 	}
 	update := j.update
 	j.update = func(f func(*bolt.Tx) error) error {
-		switch m.fault {
-		case "lost":
+		switch {
+		case m.log != nil:
+			m.log.fault = m.fault
+			err := update(f)
+			if err == nil && m.committed != nil {
+				m.committed(j)
+			}
+			return err
+		case m.fault == "lost":
 			return errors.Join(errInjected, update(func(tx *bolt.Tx) error {
 				return cmpErr(f(tx), errInjected)
 			}))
-		case "kept":
+		case m.fault == "kept":
 			return errors.Join(errInjected, update(f))
 		}
 		return update(f)
@@ -77,6 +92,9 @@ func (m *model) took(what string, err error) bool {
 	m.Helper()
 	if err != nil && (m.fault == "" || !errors.Is(err, errInjected)) {
 		m.Fatalf("%s: %v", what, err)
+	}
+	if errors.Is(err, ErrLost) {
+		m.restart()
 	}
 	return err == nil
 }
@@ -206,7 +224,7 @@ func (m *model) prune() {
 }
 
 func (m *model) restart() {
-	path := m.j.db.Path()
+	path := m.j.path
 	if err := m.j.Close(); err != nil {
 		m.Fatal(err)
 	}
@@ -271,38 +289,50 @@ func (m *model) check() {
 func TestModel(t *testing.T) {
 	for seed := range uint64(15) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			m := &model{T: t, r: rand.New(rand.NewPCG(seed, 1)), acked: map[string]bool{}, asked: map[string]bool{}}
-			m.acks = map[string]map[uint64]bool{"a": {}, "b": {}}
-			m.tried = map[string]map[uint64]bool{"a": {}, "b": {}}
-			m.tries = map[string]map[uint64]int{"a": {}, "b": {}}
-			m.gone = map[string]bool{}
+			m := newTestModel(t, seed)
 			m.open(t.TempDir() + "/mfawatch.db")
 			defer func() { m.j.Close() }()
-			for range 150 {
-				m.fault = []string{"", "", "", "lost", "kept"}[m.r.IntN(5)]
-				switch m.r.IntN(11) {
-				case 0, 1, 2:
-					m.append()
-				case 3, 4:
-					m.fold()
-				case 5, 6, 7, 8:
-					m.deliver()
-				case 9:
-					m.restart()
-				case 10:
-					m.prune()
-				}
-				if m.r.IntN(20) == 0 {
-					m.check()
-				}
-				if t.Failed() {
-					return
-				}
-			}
-			m.check()
-			if len(m.acked) == 0 || len(slices.Collect(maps.Keys(m.acks["a"]))) == 0 {
-				t.Error("the model did nothing")
-			}
+			m.run(150, m.anyFault)
 		})
+	}
+}
+
+func newTestModel(t *testing.T, seed uint64) *model {
+	m := &model{T: t, r: rand.New(rand.NewPCG(seed, 1)), acked: map[string]bool{}, asked: map[string]bool{}}
+	m.acks = map[string]map[uint64]bool{"a": {}, "b": {}}
+	m.tried = map[string]map[uint64]bool{"a": {}, "b": {}}
+	m.tries = map[string]map[uint64]int{"a": {}, "b": {}}
+	m.gone = map[string]bool{}
+	return m
+}
+
+func (m *model) anyFault() string { return []string{"", "", "", "lost", "kept"}[m.r.IntN(5)] }
+
+// run takes random steps and checks them.
+func (m *model) run(steps int, fault func() string) {
+	for range steps {
+		m.fault = fault()
+		switch m.r.IntN(11) {
+		case 0, 1, 2:
+			m.append()
+		case 3, 4:
+			m.fold()
+		case 5, 6, 7, 8:
+			m.deliver()
+		case 9:
+			m.restart()
+		case 10:
+			m.prune()
+		}
+		if m.r.IntN(20) == 0 {
+			m.check()
+		}
+		if m.Failed() {
+			return
+		}
+	}
+	m.check()
+	if len(m.acked) == 0 || len(slices.Collect(maps.Keys(m.acks["a"]))) == 0 {
+		m.Error("the model did nothing")
 	}
 }

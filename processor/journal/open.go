@@ -41,22 +41,34 @@ func Open(path string, o Options) (*Journal, error) {
 
 		path:        path,
 		lockTimeout: o.LockTimeout,
+		changeLog:   o.ChangeLog,
+		lost:        make(chan struct{}),
 	}
 	j.update = func(f func(*bolt.Tx) error) error { return j.db.Update(f) }
-	if err := j.openFile(); err != nil {
+	// A file cut short makes reads of its memory map fault: that has to be an
+	// error and not the end of the process.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	if j.changeLog != nil {
+		if err := j.openCache(); err != nil {
+			return nil, fmt.Errorf("open the cache of the journal %s: %w", path, err)
+		}
+		return j, nil
+	}
+	err := j.makeFile()
+	if err == nil {
+		err = j.openFile()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", path, hint(err))
 	}
 	return j, nil
 }
 
-func (j *Journal) openFile() error {
-	dir := filepath.Dir(j.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+// makeFile makes a new journal where there is no file.
+func (j *Journal) makeFile() error {
+	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
 		return err
 	}
-	// A file cut short makes reads of its memory map fault: that has to be an
-	// error and not the end of the process.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	_, err := os.Stat(j.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, link := os.Lstat(j.path); link == nil {
@@ -64,9 +76,11 @@ func (j *Journal) openFile() error {
 		}
 		err = create(j.path, j.lockTimeout)
 	}
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+// openFile verifies the file and opens it.
+func (j *Journal) openFile() error {
 	if err := j.verify(); err != nil {
 		return err
 	}
@@ -83,6 +97,8 @@ func (j *Journal) openFile() error {
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
+	// The change log is the durable copy.
+	db.NoSync = j.changeLog != nil
 	j.db = db
 	j.opened.Store(&opened)
 	return nil
@@ -174,10 +190,10 @@ func hint(err error) error {
 		return fmt.Errorf("%w: stop the other mfawatch, or give this one a journal of its own", ErrInUse)
 	case errors.Is(err, ErrFormat):
 		return fmt.Errorf("%w: start the mfawatch that wrote it, or name another file as the journal", err)
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
-		fallthrough
-	case errors.Is(err, ErrDamaged):
+	case damages(err):
+		if !errors.Is(err, ErrDamaged) {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
 		return fmt.Errorf("%w: nothing was changed; put a backup in its place, or move it away to start a new journal"+
 			" (alerts that were not delivered yet are then only in CloudTrail: have its last days read again)", err)
 	case errors.Is(err, syscall.EROFS):
@@ -186,6 +202,11 @@ func hint(err error) error {
 		return fmt.Errorf("%w: let the user that mfawatch runs as read and write the file and its folder", err)
 	}
 	return err
+}
+
+// damages reports whether the file is not as it was written.
+func damages(err error) bool {
+	return errors.Is(err, ErrDamaged) || errors.Is(err, berrors.ErrInvalid) || errors.Is(err, berrors.ErrChecksum) || errors.Is(err, berrors.ErrVersionMismatch)
 }
 
 // syncDir makes the name of a new file durable.

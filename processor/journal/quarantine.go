@@ -11,29 +11,41 @@ import (
 	"time"
 )
 
-// Bounds on the quarantine, against a flood of bad records.
+// Bounds on each room of the quarantine, against a flood of bad records. The watched
+// records of a source have one, and its messages another.
 const (
-	maxQuarantined     = 1000
-	maxQuarantineBytes = 16 << 20 // in the file
+	maxQuarantined     = 500
+	maxQuarantineBytes = 8 << 20 // in the file
 )
 
 // Quarantined is a record in the quarantine: one that names a watched event but could not
 // be read, or a message that a source no longer offers, kept for an operator to
 // review.
 type Quarantined struct {
-	ID     string    `json:"id,omitempty"` // of origin, offset and raw; set by QuarantineRecords
-	Origin string    `json:"origin"`
-	Offset int64     `json:"offset"`
-	Reason string    `json:"reason"`
-	Err    string    `json:"err"`
-	Raw    []byte    `json:"raw"`
-	Source string    `json:"source,omitempty"` // of a message: the source that quarantined it
-	Time   time.Time `json:"time"`             // when it was quarantined
+	ID      string    `json:"id,omitempty"` // of the room, origin, offset and raw; set by QuarantineRecords
+	Origin  string    `json:"origin"`
+	Offset  int64     `json:"offset"`
+	Reason  string    `json:"reason"`
+	Err     string    `json:"err"`
+	Raw     []byte    `json:"raw"`
+	Source  string    `json:"source,omitempty"`  // that read it
+	Message bool      `json:"message,omitempty"` // given up by its source, which alone can read it
+	Time    time.Time `json:"time"`              // when it was quarantined
 }
 
+// room returns the room of r: the end of its key.
+func (r *Quarantined) room() []byte {
+	h := sha256.Sum256(fmt.Appendf(nil, "%t\x00%s", r.Message, r.Source))
+	return h[:roomID]
+}
+
+// roomID is the length of the room in a key, behind a hash.
+const roomID = 8
+
 // Quarantine quarantines records for the retention. It skips those that are in
-// the quarantine already, and those that would make it more than a thousand, or
-// 16 MiB: it returns how many these were.
+// the quarantine already, and those for which their room is full: it returns how
+// many these were. A room has 500 records and 8 MiB. Each source has one for watched
+// records and one for messages, so none takes that of another.
 func (j *Journal) Quarantine(ctx context.Context, records []Quarantined) (left int, err error) {
 	if err := ctx.Err(); err != nil || len(records) == 0 {
 		return 0, err
@@ -42,13 +54,15 @@ func (j *Journal) Quarantine(ctx context.Context, records []Quarantined) (left i
 	keys, values := make([][]byte, len(records)), make([][]byte, len(records))
 	for i, r := range records {
 		r.ID, r.Time = "", now
+		room := r.room()
 		h := sha256.New()
+		h.Write(room)
 		fmt.Fprintf(h, "%s\x00%s\x00", r.Origin, strconv.FormatInt(r.Offset, 10))
 		h.Write(r.Raw)
 		if values[i], err = encode(r); err != nil {
 			return 0, fmt.Errorf("quarantine a record of %s: %w", r.Origin, err)
 		}
-		keys[i] = h.Sum(nil)
+		keys[i] = append(h.Sum(nil), room...)
 	}
 	err = j.commit(change{
 		do: func(tx *tx) (err error) {
@@ -67,11 +81,18 @@ func (j *Journal) Quarantine(ctx context.Context, records []Quarantined) (left i
 	return left, nil
 }
 
-// quarantine returns how many records the quarantine had no capacity for.
+// A roomUse is how much of a room is taken.
+type roomUse struct{ records, bytes int }
+
+// quarantine returns how many records had no room.
 func quarantine(t table, keys, values [][]byte) (left int, err error) {
-	kept, size := 0, 0
-	for _, v := range t.ascend(&err, nil) {
-		kept, size = kept+1, size+len(v)
+	used := make(map[string]roomUse)
+	add := func(key, value []byte) {
+		room := string(key[max(0, len(key)-roomID):])
+		used[room] = roomUse{used[room].records + 1, used[room].bytes + len(value)}
+	}
+	for k, v := range t.ascend(&err, nil) {
+		add(k, v)
 	}
 	if err != nil {
 		return 0, err
@@ -80,14 +101,15 @@ func quarantine(t table, keys, values [][]byte) (left int, err error) {
 		if t.has(key) {
 			continue
 		}
-		if kept >= maxQuarantined || size+len(values[i]) > maxQuarantineBytes {
+		room := used[string(key[len(key)-roomID:])]
+		if room.records >= maxQuarantined || room.bytes+len(values[i]) > maxQuarantineBytes {
 			left++
 			continue
 		}
 		if err := t.put(key, values[i]); err != nil {
 			return 0, err
 		}
-		kept, size = kept+1, size+len(values[i])
+		add(key, values[i])
 	}
 	return left, nil
 }

@@ -92,3 +92,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Transactions of the journal that failed."}),
 	}
 }
+
+// Add adds the counts of another journal.
+func (s *Stats) Add(other Stats) {
+	s.Bytes += other.Bytes
+	s.Accounts += other.Accounts
+	s.Unfolded += other.Unfolded
+	s.Quarantined += other.Quarantined
+	for name, o := range other.Sinks {
+		sum := s.Sinks[name]
+		sum.Pending += o.Pending
+		sum.Dead += o.Dead
+		if sum.Oldest.IsZero() || !o.Oldest.IsZero() && o.Oldest.Before(sum.Oldest) {
+			sum.Oldest = o.Oldest
+		}
+		s.Sinks[name] = sum
+	}
+}

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -13,7 +14,9 @@ import (
 // tx is a transaction of the store. It adds up its changes of each table.
 type tx struct {
 	*bolt.Tx
-	changes map[string]*tally
+	changes  map[string]*tally
+	writes   map[string][]byte // for the change log, by writeKey; nil: there is none
+	messages []any             // for the change log
 }
 
 func newTx(t *bolt.Tx) *tx { return &tx{Tx: t, changes: map[string]*tally{}} }
@@ -24,8 +27,10 @@ func newTx(t *bolt.Tx) *tx { return &tx{Tx: t, changes: map[string]*tally{}} }
 // is missing, or an old one that came back.
 type table struct {
 	b      *bolt.Bucket
-	seed   uint32 // checksum of the path
-	change *tally // by this transaction
+	path   string
+	seed   uint32            // checksum of the path
+	change *tally            // by this transaction
+	writes map[string][]byte // of the transaction
 }
 
 // table returns the table at a path, which exists.
@@ -40,19 +45,35 @@ func (t *tx) table(path ...string) table {
 		change = new(tally)
 		t.changes[p] = change
 	}
-	return table{b, seedOf(p), change}
+	return table{b, p, seedOf(p), change, t.writes}
 }
 
 func (t table) put(key, value []byte) error {
-	t.change.remove(t.b.Get(key))
-	sealed := seal(t.seed, key, value)
+	old, sealed := t.b.Get(key), seal(t.seed, key, value)
+	if bytes.Equal(old, sealed) {
+		return nil
+	}
+	t.change.remove(old)
 	t.change.add(sealed)
+	t.write(key, sealed)
 	return t.b.Put(key, sealed)
 }
 
 func (t table) delete(key []byte) error {
-	t.change.remove(t.b.Get(key))
+	old := t.b.Get(key)
+	if old == nil {
+		return nil
+	}
+	t.change.remove(old)
+	t.write(key, nil)
 	return t.b.Delete(key)
+}
+
+// write records a change for the change log.
+func (t table) write(key, sealed []byte) {
+	if t.writes != nil {
+		t.writes[writeKey(t.path, key)] = sealed
+	}
 }
 
 func (t table) has(key []byte) bool { return t.b.Get(key) != nil }
@@ -193,7 +214,11 @@ func (t *tx) flush() error {
 		stored.count += change.count
 		stored.sum += change.sum
 		key := []byte(path)
-		if err := t.Bucket([]byte(tallyTable)).Put(key, seal(seedOf(tallyTable), key, stored.encode())); err != nil {
+		sealed := seal(seedOf(tallyTable), key, stored.encode())
+		if t.writes != nil {
+			t.writes[writeKey(tallyTable, key)] = sealed
+		}
+		if err := t.Bucket([]byte(tallyTable)).Put(key, sealed); err != nil {
 			return err
 		}
 	}

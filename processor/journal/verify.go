@@ -67,8 +67,13 @@ type checks struct {
 
 func (c *checks) entry(path string, key, value []byte) {
 	if path == metaTable {
-		c.format = string(value)
-		if string(key) != string(formatKey) {
+		switch string(key) {
+		case string(formatKey):
+			c.format = string(value)
+		case string(positionKey):
+			_, err := unseal(seedOf(metaTable), key, value)
+			c.damage = cmp.Or(c.damage, err)
+		default:
 			c.damage = cmp.Or(c.damage, damagedEntry(key))
 		}
 		return

@@ -3,8 +3,6 @@ package route
 import (
 	"slices"
 	"time"
-
-	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
 // Done reports the end of a send: n alerts of the lane were delivered. From then on
@@ -37,7 +35,7 @@ func (q *Queue) Retry(name string, due time.Time, maybeDelivered, alone bool) {
 func (q *Queue) Close(name string) { q.end(q.lanes[name], 1, false, true) }
 
 func (q *Queue) end(l *lane, n int, known, closed bool) {
-	if known && l.Queue[0].Step != exposure.Attempted {
+	if known && !l.Queue[0].Step.Alone() {
 		l.Known = Knowledge{Known: true, To: l.decision.To}
 	}
 	l.sending, l.Closed = false, closed

@@ -22,14 +22,14 @@ func (r *Router) Findings() []string {
 		c := &r.routes[i]
 		switch by := c.match.Covered(earlier); {
 		case c.match.Never() != "":
-			all = append(all, fmt.Sprintf("%s: can never match: %s", routeName(i), c.match.Never()))
+			all = append(all, fmt.Sprintf("%s: can never match: %s", r.name(i), c.match.Never()))
 			continue
 		case by != nil:
 			names := make([]string, len(by))
 			for k, at := range by {
-				names[k] = routeName(places[at])
+				names[k] = r.name(places[at])
 			}
-			all = append(all, fmt.Sprintf("%s: can never match: every alert that it matches is matched before by %s", routeName(i), strings.Join(names, ", ")))
+			all = append(all, fmt.Sprintf("%s: can never match: every alert that it matches is matched before by %s", r.name(i), strings.Join(names, ", ")))
 			continue
 		}
 		all = append(all, r.unknownAccounts(i)...)
@@ -39,7 +39,7 @@ func (r *Router) Findings() []string {
 		if c.minSeverity > 0 {
 			low, _ := rule.Compile(map[string]any{"severity": "< " + c.MinSeverity})
 			if low.Covers(c.match) {
-				all = append(all, fmt.Sprintf("%s: never notifies: the alerts that it matches are below its min_severity, %s", routeName(i), c.MinSeverity))
+				all = append(all, fmt.Sprintf("%s: never notifies: the alerts that it matches are below its min_severity, %s", r.name(i), c.MinSeverity))
 				continue
 			}
 		}
@@ -73,7 +73,7 @@ func (r *Router) unknownAccounts(i int) []string {
 		slices.Sort(known)
 		known = slices.Compact(known)
 		for _, v := range r.routes[i].match.Unmatched(f.field, known) {
-			all = append(all, fmt.Sprintf("%s: no account has the %s %s%s", routeName(i), f.field, shorten(v), rule.Suggestion(v, known)))
+			all = append(all, fmt.Sprintf("%s: no account has the %s %s%s", r.name(i), f.field, shorten(v), rule.Suggestion(v, known)))
 		}
 	}
 	return all

@@ -111,6 +111,10 @@ func (q *Queue) pick(w *window, now time.Time) (Action, bool, error) {
 	}
 	lanes := slices.DeleteFunc(w.picked, func(l *lane) bool { return l.window != w })
 	w.picked = nil
+	ended := w.until
+	if ended.After(now) { // it is full
+		ended = now
+	}
 	if !w.until.After(now) {
 		w.until = now.Add(q.sink.Group.Wait)
 		q.order = append(slices.DeleteFunc(q.order, func(o *window) bool { return o == w }), w)
@@ -128,6 +132,9 @@ func (q *Queue) pick(w *window, now time.Time) (Action, bool, error) {
 		} else {
 			q.enqueue(l)
 		}
+	}
+	for i := range a.Items {
+		a.Items[i].Held = ended
 	}
 	if len(a.Items) > 1 {
 		a.Group = w.key

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
@@ -31,6 +33,8 @@ type Sink struct {
 	Group  Group   // how alerts share a message
 	Batch  int     // most alerts in one send of a sink that takes several; 0: one
 	Rate   float64 // sends a second; 0: unlimited. Critical alerts do not count.
+	// Limiter, if set, is the limiter of a Rate that several queues share.
+	Limiter *rate.Limiter
 	// Alert returns the alert of a number, nil if it needs no delivery any more.
 	Alert func(number uint64) (*exposure.Alert, error)
 	// Held, if set, is called when the head of a lane has to wait until the end of
@@ -78,7 +82,7 @@ type Verdict struct {
 // alerts, routes and time.
 func (s *Sink) Next(l *Lane, now time.Time) (Verdict, error) {
 	head := l.Queue[0]
-	if l.Closed && !alwaysDelivered(head) {
+	if l.Closed && !head.Step.AlwaysDelivered(head.Severity) {
 		return Verdict{Verb: Drop, Reason: ClosedByPerson}, nil
 	}
 	a, d, err := s.decide(l, head, now)
@@ -135,7 +139,7 @@ func (s *Sink) urgent(l *Lane, now time.Time) (bool, error) {
 
 // superseded reports whether a later alert makes the head outdated for people: if
 // the exposure has ended, only the end is sent, and critical alerts; of several
-// escalations, only the last. An alert that may have arrived is sent again all
+// escalations, only the last, and none once a device came back. An alert that may have arrived is sent again all
 // the same, since its end would refer to it.
 func (l *Lane) superseded() bool {
 	head := l.Queue[0]
@@ -146,20 +150,7 @@ func (l *Lane) superseded() bool {
 	case exposure.Resolved:
 		return false
 	case exposure.Escalated:
-		return follows(exposure.Resolved) || follows(exposure.Escalated)
+		return follows(exposure.Resolved) || follows(exposure.Escalated) || follows(exposure.Suspect)
 	}
 	return head.Severity != exposure.Critical && !l.MaybeDelivered && follows(exposure.Resolved)
-}
-
-// alwaysDelivered reports whether an alert is sent although a person closed the
-// exposure at the channel: it opened, or opened again; a sign-in exploited it; or
-// an intruder's work goes on.
-func alwaysDelivered(p Pending) bool {
-	switch p.Step {
-	case exposure.Opened, exposure.Exploited, exposure.StepCampaign:
-		return true
-	case exposure.Updated:
-		return p.Severity == exposure.Critical
-	}
-	return false
 }

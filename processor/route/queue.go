@@ -70,6 +70,7 @@ type Item struct {
 	Decision Decision
 	Alert    *exposure.Alert // nil if it was not decided on by itself
 	Muted    bool            // it waited for the end of mute times, which is no delay of the sink
+	Held     time.Time       // the end of the group window that it waited for, which is none either; zero: none
 	// MaybeDelivered reports that an attempt at it may have arrived.
 	MaybeDelivered bool
 }
@@ -82,10 +83,18 @@ func NewQueue(s Sink) *Queue {
 	q := &Queue{sink: s, lanes: map[string]*lane{}, windows: map[string]*window{}}
 	q.ready.key, q.resting.key = turn, due
 	q.sink.Group.Max = max(1, s.Group.Max)
-	if s.Rate > 0 {
-		q.limiter = rate.NewLimiter(rate.Limit(s.Rate), int(max(1, math.Ceil(min(s.Rate, maxBurst)))))
+	if q.limiter = s.Limiter; q.limiter == nil {
+		q.limiter = NewLimiter(s.Rate)
 	}
 	return q
+}
+
+// NewLimiter returns the limiter of a rate in sends a second, nil for 0.
+func NewLimiter(limit float64) *rate.Limiter {
+	if limit <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(limit), int(max(1, math.Ceil(min(limit, maxBurst)))))
 }
 
 // Len returns the number of lanes with alerts.
@@ -124,10 +133,20 @@ func (q *Queue) Add(name string, p Pending, first Lane) {
 // Next decides what happens now. On an error, which comes from Sink.Alert, nothing
 // has changed, and the action names the lane: Retry backs it off, so that it does
 // not delay others.
-func (q *Queue) Next(now time.Time) (Action, error) {
+func (q *Queue) Next(now time.Time) (Action, error) { return q.next(now, false) }
+
+// NextUrgent is Next for a caller that has room for critical alerts alone: it
+// sends no others.
+func (q *Queue) NextUrgent(now time.Time) (Action, error) { return q.next(now, true) }
+
+func (q *Queue) next(now time.Time, urgentOnly bool) (Action, error) {
 	q.wake(now)
 	for {
-		if urgent := q.ready.Len() > 0 && q.ready.first().urgent(); !urgent && q.sink.Group.Wait > 0 {
+		urgent := q.ready.Len() > 0 && q.ready.first().urgent()
+		if urgentOnly && !urgent {
+			return q.wait(now), nil
+		}
+		if !urgent && q.sink.Group.Wait > 0 {
 			if w := q.due(now); w != nil {
 				if q.limited(now) {
 					return q.wait(now), nil
@@ -340,7 +359,7 @@ func (q *Queue) wait(now time.Time) Action {
 	}
 	if q.limited(now) {
 		lack := 1 - q.limiter.TokensAt(now)
-		sooner(now.Add(time.Duration(lack/q.sink.Rate*float64(time.Second)) + time.Millisecond))
+		sooner(now.Add(time.Duration(lack/float64(q.limiter.Limit())*float64(time.Second)) + time.Millisecond))
 	}
 	return a
 }

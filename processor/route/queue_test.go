@@ -112,6 +112,10 @@ func TestQueue(t *testing.T) {
 	}{
 		{name: "severity first, then number", script: []string{"a opened medium", "b opened high", "c opened critical", "d opened high"},
 			want: []string{"0 c opened", "0 b opened", "0 d opened", "0 a opened"}},
+		{name: "no escalation once a device came back", sink: Sink{Human: true}, script: []string{"a opened high", "a escalated high", "a suspect high"},
+			want: []string{"0 a opened", "0 superseded: a escalated", "0 a suspect"}},
+		{name: "a suspect exposure that a person closed", first: Lane{Closed: true}, script: []string{"a updated high", "a suspect high", "a resolved info"},
+			want: []string{"0 closed_by_person: a updated", "0 a suspect", "0 a resolved"}},
 		{name: "the order of an exposure stays, in the place of its worst", script: []string{"b opened high", "a opened low", "a exploited critical"},
 			want: []string{"0 a opened", "0 a exploited", "0 b opened"}},
 		{name: "a rate holds all but what is critical", sink: Sink{Rate: 0.1}, script: []string{"a opened high", "b opened high", "c opened high", "+1", "d opened critical", "e opened critical", "+60"},
@@ -203,6 +207,26 @@ func TestDecoysDelayNothing(t *testing.T) {
 		if p.q.Len() != 0 {
 			t.Errorf("%d decoys: %d lanes are left", decoys, p.q.Len())
 		}
+	}
+}
+
+// With room for critical alerts alone, no other is sent, be it in a batch, a group
+// or behind a critical one that is dropped.
+func TestQueueUrgentOnly(t *testing.T) {
+	p := newPlayer(t, Sink{Group: Group{Wait: time.Minute, Max: 2}})
+	for _, text := range []string{"a opened high", "b opened high", "c opened high", "closed exploited critical"} {
+		p.add(text, Lane{Closed: strings.HasPrefix(text, "closed")})
+	}
+	p.alerts[4] = nil // needs no delivery any more
+	if a, err := p.q.NextUrgent(p.now); err != nil || a.Verb != Drop {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if a, err := p.q.NextUrgent(p.now); err != nil || a.Verb != Hold {
+		t.Errorf("%+v, %v", a, err)
+	}
+	p.add("c exploited critical", Lane{})
+	if a, err := p.q.NextUrgent(p.now); err != nil || a.Verb != Send || len(a.Items) != 1 || a.Items[0].Lane != "c" {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 

@@ -43,6 +43,9 @@ type Route struct {
 	Recipients map[string][]string `koanf:"recipients"`
 	// Continue asks the later routes, too.
 	Continue bool `koanf:"continue"`
+	// Default marks a route that stands for the defaults of sinks, where no
+	// route is configured.
+	Default bool `koanf:"-"`
 }
 
 // maxRecipients bounds the recipients of one sink for one alert, and so what

@@ -79,30 +79,31 @@ type Decision struct {
 // Human sinks get what a route gives them, with three exceptions, each lifted
 // by a route whose matcher names the field: planned changes (expected), alerts
 // whose campaign notifies in their place (campaign), and, for pagers, late
-// alerts (late). The end of an exposure is suppressed where its beginning was
-// or would have been, unless the exposure was exploited. If a removed sink knew
-// the exposure, the sinks that would be notified of such an exposure now are
-// notified of its end.
+// alerts (late). Failed calls are for machine sinks alone. A human sink that does
+// not know an exposure is not notified of its end, with two exceptions: an end
+// above info, which is the first alert of its exposure, goes to the sinks that
+// would be notified of such an exposure now; and so does the end of an exposure
+// that a removed sink knew.
 func (r *Router) Decide(sink string, a *exposure.Alert, c Knowledge, now time.Time) Decision {
 	f := r.Facts(a)
 	matched := r.matching(&f)
-	d := Decision{Unrouted: len(matched) == 0 && len(r.routes) > 0}
 	if c.Known {
-		d.Notify, d.To, d.Why = true, c.To, "it knows the exposure"
+		d := Decision{Notify: true, To: c.To, Why: "it knows the exposure"}
 		if a.Step != exposure.Resolved {
 			r.mute(&d, sink, matched, a, now)
 		}
 		return d
 	}
+	d := Decision{Unrouted: len(matched) == 0 && len(r.routes) > 0}
 	for _, i := range matched {
 		if slices.Contains(r.routes[i].Except, sink) {
-			d.Why = routeName(i) + " excepts it"
+			d.Why = r.name(i) + " excepts it"
 			return d
 		}
 	}
 	kind := r.sinks[sink]
 	if kind == Machine {
-		d.Notify, d.Why = true, "machine sinks get every alert"
+		d.Notify, d.Unrouted, d.Why = true, false, "machine sinks get every alert"
 		return d
 	}
 	notifying, why := r.notifying(sink, matched, &f)
@@ -114,17 +115,20 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Knowledge, now time.Ti
 		switch {
 		case c.Orphan && missed == "":
 			notifying, why = begun, ""
-		case why == "" && missed != "" && !slices.Contains(a.Reasons, exposure.ReasonExploited):
-			why = "it was not notified of the beginning: " + missed
+		case why == "" && a.Severity == exposure.Info:
+			why = notBegun
+		case why == "" && missed != "":
+			why = notBegun + ": " + missed
 		}
 	}
 	if d.Why = why; why != "" {
+		d.Unrouted = false
 		return d
 	}
 	d.Notify = true
 	switch {
 	case len(notifying) > 0:
-		d.Why = routeName(notifying[0]) + " notifies it"
+		d.Why = r.name(notifying[0]) + " notifies it"
 	case d.Unrouted:
 		d.Why = "no route matches: every sink is notified"
 	}
@@ -139,7 +143,15 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Knowledge, now time.Ti
 	return d
 }
 
-func routeName(i int) string { return fmt.Sprintf("routes[%d]", i) }
+const notBegun = "it was not notified of the beginning"
+
+// name names a route.
+func (r *Router) name(i int) string {
+	if r.routes[i].Default {
+		return "the default"
+	}
+	return fmt.Sprintf("routes[%d]", i)
+}
 
 // matching returns the places of the routes that match an alert.
 func (r *Router) matching(f *rule.Facts) (matched []int) {
@@ -163,10 +175,10 @@ func (r *Router) notifying(sink string, matched []int, f *rule.Facts) (notifying
 		switch {
 		case !c.notifies(sink):
 			if why == "" {
-				why = routeName(i) + " notifies others"
+				why = r.name(i) + " notifies others"
 			}
 		case slices.Index(rule.Severities, f.Severity) < c.minSeverity:
-			why = routeName(i) + " notifies it from " + c.MinSeverity + " on"
+			why = r.name(i) + " notifies it from " + c.MinSeverity + " on"
 		default:
 			notifying = append(notifying, i)
 		}
@@ -196,6 +208,8 @@ func (r *Router) defaultReason(kind Kind, matched, notifying []int, a *exposure.
 		return slices.ContainsFunc(notifying, func(i int) bool { return r.routes[i].match.Asks(field) })
 	}
 	switch {
+	case a.Step == exposure.Failed:
+		return "failed calls are for machine sinks"
 	case f.Expected && !asked("planned_change"):
 		return "planned changes are for machine sinks"
 	case a.Campaign != "" && !asked("campaign"):
@@ -237,7 +251,7 @@ func (r *Router) mute(d *Decision, sink string, routes []int, a *exposure.Alert,
 			return
 		}
 		if first.IsZero() || until.Before(first) {
-			first, d.Why = until, routeName(i)+" notifies it after its mute times"
+			first, d.Why = until, r.name(i)+" notifies it after its mute times"
 		}
 	}
 	d.Until = first

@@ -104,6 +104,7 @@ func TestDecide(t *testing.T) {
 	opened := alertOf(exposure.Opened, exposure.High)
 	critical := alertOf(exposure.Exploited, exposure.Critical, "exploited")
 	resolved := alertOf(exposure.Resolved, exposure.Info)
+	foreign := alertOf(exposure.Resolved, exposure.High)
 	sandbox := alertOf(exposure.Opened, exposure.High)
 	sandbox.Account = "444455556666"
 	member := alertOf(exposure.Opened, exposure.Critical, "campaign")
@@ -125,7 +126,7 @@ func TestDecide(t *testing.T) {
 		{name: "the first that matches", routes: `[{match: {root: true}, sinks: [pager]}, {sinks: [chat]}]`, alert: root, want: "audit pager"},
 		{name: "else the next", routes: `[{match: {root: true}, sinks: [pager]}, {sinks: [chat]}]`, alert: opened, want: "audit chat"},
 		{name: "continue", routes: `[{match: {root: true}, sinks: [pager], continue: true}, {sinks: [chat]}]`, alert: root, want: "audit pager chat"},
-		{name: "nobody takes it", routes: `[{match: {root: true}, sinks: [pager]}]`, alert: opened, want: "audit! chat! mail! pager!"},
+		{name: "nobody takes it", routes: `[{match: {root: true}, sinks: [pager]}]`, alert: opened, want: "audit chat! mail! pager!"},
 		{name: "a route without sinks tells all", routes: `[{match: {account_name: payroll}}]`, alert: opened, want: "audit chat mail pager"},
 		{name: "only machines", routes: `[{match: {account_class: sandbox}, sinks: [audit]}]`, alert: sandbox, want: "audit"},
 		{name: "machines are told, named or not", routes: `[{sinks: [chat]}]`, alert: opened, want: "audit chat"},
@@ -156,13 +157,19 @@ func TestDecide(t *testing.T) {
 		{name: "one of a campaign, asked for", routes: `[{match: {campaign: true}, sinks: [mail]}]`, alert: member, want: "audit mail"},
 		{name: "a campaign", alert: campaign, want: "audit chat mail pager"},
 		{name: "an end alone", routes: severe, alert: resolved, want: "audit"},
-		{name: "an end alone, of a case that would have been told", routes: `[{sinks: [chat]}]`, alert: resolved, want: "audit chat"},
+		{name: "an end alone, of a case that would have been told", routes: `[{sinks: [chat]}]`, alert: resolved, want: "audit"},
+		{name: "an end alone, without routes", alert: resolved, want: "audit"},
+		{name: "an end alone, of a device of another", routes: `[{sinks: [chat]}]`, alert: foreign, want: "audit chat"},
+		{name: "an end alone, of a device of another, for those who hear of the beginning", routes: `[{match: {step: opened}, sinks: [mail]}]`, alert: foreign, want: "audit mail!"},
+		{name: "the beginning to one, the end to no other", routes: `[{match: {severity: ">= high"}, sinks: [pager]}]`, alert: resolved,
+			known: map[string]Knowledge{"pager": {Known: true}}, want: "audit pager"},
+		{name: "a failed call", routes: `[{match: {step: failed}, sinks: [chat]}]`, alert: alertOf(exposure.Failed, exposure.Info), want: "audit"},
 		{name: "an end alone, below the least", routes: `[{sinks: [chat], min_severity: low}]`, alert: resolved, want: "audit"},
-		{name: "an end alone, exploited", routes: severe, alert: alertOf(exposure.Resolved, exposure.Info, "exploited"), want: "audit chat"},
+		{name: "an end alone, exploited", routes: severe, alert: alertOf(exposure.Resolved, exposure.Info, "exploited"), want: "audit"},
 		{name: "an end known", routes: `[{sinks: [mail], min_severity: high, except: [chat]}]`, alert: resolved, now: night,
 			known: map[string]Knowledge{"chat": {Known: true}, "pager": {Known: true, To: []string{"old"}}}, want: "audit chat pager(old)"},
 		{name: "an end known, in quiet hours", routes: quiet, alert: resolved, now: night,
-			known: map[string]Knowledge{"pager": {Known: true}}, want: "audit chat@Tue 07:00 pager"},
+			known: map[string]Knowledge{"pager": {Known: true}}, want: "audit pager"},
 		{name: "the end of a case that a sink knew which is gone", routes: `[{sinks: [pager], min_severity: high, recipients: {pager: [k]}}]`, alert: resolved,
 			known: map[string]Knowledge{"chat": {Orphan: true}, "pager": {Orphan: true}}, want: "audit pager(k)"},
 		{name: "a step of a known case, in quiet hours", routes: quiet, alert: alertOf(exposure.Updated, exposure.Low), now: night,

@@ -134,6 +134,9 @@ func callersCannotChange(t *testing.T, seed uint64, text string, value []byte) {
 	if _, err := s.Scan(Place("x"), bytes.NewReader(doc), &streamed); err != nil {
 		t.Fatal(err)
 	}
+	if done, _ := s.skimmed(doc, 1+r.IntN(300)); done && changed.summary() != "" {
+		t.Fatalf("skimmed without %s in %s", changed.summary(), doc)
+	}
 	if plain.summary() != changed.summary() || plain.summary() != streamed.summary() || len(plain.unreadable) > 0 {
 		t.Fatalf("callers changed\n%sinto\n%sas a stream\n%sin %s", plain.summary(), changed.summary(), streamed.summary(), doc)
 	}

@@ -60,29 +60,32 @@ var base64Starts = [...][]byte{[]byte(`"H4sI`), []byte(`"ey`), []byte(`"ew`), []
 // their surface: Kinesis, Firehose and Lambda batches. It returns where to go on
 // from once there is more behind w.
 func (s *Scanner) decode(w []byte, from int, final, coded bool) int {
-	const longest = 12 // a marker with its quotes
 	k := &s.hidden
 	var next [len(base64Starts) + len(markers)]int
 	for n := range next {
 		next[n] = -1
 	}
 	for {
-		i := len(w)
+		i, isMarker := len(w), false
 		for n := range next {
 			if next[n] < from {
 				next[n] = nextHidden(w, n, from, coded)
 			}
-			i = min(i, next[n])
+			if next[n] < i {
+				i, isMarker = next[n], n >= len(base64Starts)
+			}
 		}
 		if i == len(w) {
 			break
 		}
-		from = i + 1
-		if w[from] == markers[0].key[0] || w[from] == markers[1].key[0] {
-			k.marker(w, i)
-			s.report(w, k)
+		if isMarker {
+			var more bool
+			if from, more = s.marker(w, i, final); more {
+				return i
+			}
 			continue
 		}
+		from = i + 1
 		if escaped(w, i) {
 			continue
 		}
@@ -106,7 +109,7 @@ func (s *Scanner) decode(w []byte, from int, final, coded bool) int {
 		}
 		return len(w)
 	}
-	return max(from, len(w)-longest)
+	return max(from, len(w)-longestMarker)
 }
 
 // nextHidden is the quote in w[from:] behind which the n-th of base64Starts and
@@ -134,7 +137,7 @@ func (s *Scanner) base64(b []byte) (doc []byte, ok bool) {
 	if s.text, err = base64.RawStdEncoding.AppendDecode(s.text[:0], bytes.TrimRight(b, "=")); err != nil {
 		return nil, false
 	}
-	if compression(s.text) == gzipped {
+	if compression(s.text) == FormGzip {
 		return s.text, true
 	}
 	i, end := skipSpace(s.text, 1), spaceBefore(s.text, len(s.text))

@@ -40,6 +40,27 @@ const (
 	ConsoleLogin           = "ConsoleLogin"
 	CheckMfa               = "CheckMfa"
 
+	ChangePassword                  = "ChangePassword"
+	CreateServiceSpecificCredential = "CreateServiceSpecificCredential"
+	DeleteServiceSpecificCredential = "DeleteServiceSpecificCredential"
+	UploadSSHPublicKey              = "UploadSSHPublicKey"
+	DeleteSSHPublicKey              = "DeleteSSHPublicKey"
+	UploadSigningCertificate        = "UploadSigningCertificate"
+	DeleteSigningCertificate        = "DeleteSigningCertificate"
+	DetachUserPolicy                = "DetachUserPolicy"
+	DeleteUserPolicy                = "DeleteUserPolicy"
+	RemoveUserFromGroup             = "RemoveUserFromGroup"
+	PutUserPermissionsBoundary      = "PutUserPermissionsBoundary"
+	DeleteUserPermissionsBoundary   = "DeleteUserPermissionsBoundary"
+
+	SwitchRole                = "SwitchRole"
+	CreateOAuth2Token         = "CreateOAuth2Token"
+	AuthorizeOAuth2Access     = "AuthorizeOAuth2Access"
+	PasswordRecoveryRequested = "PasswordRecoveryRequested" // this and the next three: of root
+	PasswordRecoveryCompleted = "PasswordRecoveryCompleted"
+	PasswordUpdated           = "PasswordUpdated"
+	EmailUpdated              = "EmailUpdated"
+
 	Deadline = "mfawatch:Deadline"
 	Closed   = "mfawatch:Closed"
 )
@@ -57,8 +78,8 @@ type Event struct {
 
 	User    string `json:"user,omitempty"`     // whose MFA or credentials, as written; RootUser for root; "" where the record cannot tell (R10)
 	NewUser string `json:"new_user,omitempty"` // UpdateUser: the name from now on, "" if unchanged (R24)
-	Serial  string `json:"serial,omitempty"`   // the device, as written; "" where the record has none (R5)
-	Detail  string `json:"detail,omitempty"`   // what was changed: policy, group or access key; bounded
+	Serial  string `json:"serial,omitempty"`   // the device, as written, of a sign-in the one used; "" where the record has none (R5)
+	Detail  string `json:"detail,omitempty"`   // what was changed: the policy, group, credential or role; bounded
 
 	Actor        Actor  `json:"actor"`
 	ErrorCode    string `json:"error_code,omitempty"`
@@ -83,8 +104,9 @@ type Actor struct {
 	SourceIP    string `json:"source_ip,omitempty"` // sourceIPAddress, which need not be an address (R9)
 	UserAgent   string `json:"user_agent,omitempty"`
 	Self        bool   `json:"self,omitempty"`         // the target acting on itself (R14)
-	MFA         *bool  `json:"mfa,omitempty"`          // mfaAuthenticated; nil where the record does not say (R6)
+	MFA         *bool  `json:"mfa,omitempty"`          // mfaAuthenticated; nil where the record does not say (R6), as "false" does not of roles and federated users (J11)
 	AssumedRoot bool   `json:"assumed_root,omitempty"` // an AssumeRoot session
+	Via         string `json:"via,omitempty"`          // FederatedUser: the IAM user that federated them
 }
 
 // Failed reports whether the call failed: an error code or an error message

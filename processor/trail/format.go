@@ -10,44 +10,8 @@ var (
 	errTooInflated = errors.New("it inflates to more than is read of one object: a gzip bomb?")
 	errCutDocument = errors.New("the JSON document ends before its end")
 	bom            = []byte("\xEF\xBB\xBF")
+	validation     = []byte("CloudTrail validation message.")
 )
-
-// A format is how bytes are compressed.
-type format int
-
-const (
-	plain format = iota
-	gzipped
-	zlibbed
-	zstandard
-	zipped
-)
-
-// compression returns the format by the first bytes; a name says nothing (a .gz
-// may arrive inflated).
-func compression(head []byte) format {
-	switch {
-	case len(head) >= 2 && head[0] == 0x1f && head[1] == 0x8b:
-		return gzipped
-	case len(head) >= 2 && head[0] == 0x78 && (int(head[0])<<8|int(head[1]))%31 == 0:
-		return zlibbed
-	case bytes.HasPrefix(head, []byte("\x28\xb5\x2f\xfd")):
-		return zstandard
-	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("PK\x05\x06")):
-		return zipped
-	}
-	return plain
-}
-
-// isBase64 reports whether a whole document looks like JSON or gzip in base64.
-func isBase64(b []byte) bool {
-	for _, start := range base64Starts {
-		if bytes.HasPrefix(b, start[1:]) {
-			return true
-		}
-	}
-	return false
-}
 
 // formats are those reported by name, with the next step.
 var formats = []struct{ magic, name string }{
@@ -63,10 +27,9 @@ var formats = []struct{ magic, name string }{
 // records, and reports it if not. Known messages without records are passed over
 // (R36).
 func (s *Scanner) looksLikeJSON(w []byte) bool {
-	t := bytes.TrimPrefix(w, bom)
-	t = t[skipSpace(t, 0):]
+	t := trimHead(w)
 	switch {
-	case len(t) == 0, bytes.HasPrefix(t, []byte("CloudTrail validation message.")), string(t) == "null":
+	case len(t) == 0, bytes.HasPrefix(t, validation), string(t) == "null":
 		return false
 	case opens(t[0]), t[0] == '"':
 		return true

@@ -34,29 +34,50 @@ type inflater struct {
 
 // inflateBytes scans the document that b inflates to: in one go, or as a stream
 // if it is long or damaged.
-func (s *Scanner) inflateBytes(b []byte, f format) {
+func (s *Scanner) inflateBytes(b []byte, f Form) {
 	z := &s.inflater
-	if f == zipped {
+	if f == FormZip {
 		s.archive(b)
 		return
 	}
-	if limit := min(wholeInflated, s.budget); f != zstandard && len(b) <= wholeObject && saidSize(b, f) <= limit {
-		var err error
-		if z.doc, err = z.decoder.Append(z.doc[:0], b, f.inflates(), int(limit)); err == nil {
-			s.budget -= int64(len(z.doc))
-			s.inflatedDocument(z.doc)
+	limit := min(wholeInflated, s.budget)
+	if f != FormZstd && len(b) <= wholeObject && saidSize(b, f) <= limit {
+		if s.inflateWhole(b, f, int(limit)) {
 			return
 		}
+	} else if z.memory.Reset(b); s.skimReader(&z.memory, f) {
+		return
 	}
 	z.memory.Reset(b)
 	_ = s.inflate(&z.memory, f) // reports its error
 	z.memory.Reset(nil)
 }
 
+// inflateWhole scans the document that b inflates to, unless it is longer than limit
+// or damaged.
+func (s *Scanner) inflateWhole(b []byte, f Form, limit int) bool {
+	z := &s.inflater
+	z.decoder.Reset(z.doc[:0], b, f.inflates(), limit)
+	var err error
+	var done bool
+	z.doc, done, err = s.skim(&z.decoder)
+	for err == nil {
+		z.doc, _, err = z.decoder.Step()
+	}
+	if !errors.Is(err, io.EOF) {
+		return false
+	}
+	if !done {
+		s.budget -= int64(len(z.doc))
+		s.inflatedDocument(z.doc)
+	}
+	return true
+}
+
 // saidSize returns the size of the document by its last gzip member, which may
 // lie.
-func saidSize(b []byte, f format) int64 {
-	if f != gzipped || len(b) < 4 {
+func saidSize(b []byte, f Form) int64 {
+	if f != FormGzip || len(b) < 4 {
 		return 0
 	}
 	return int64(binary.LittleEndian.Uint32(b[len(b)-4:]))
@@ -64,14 +85,14 @@ func saidSize(b []byte, f format) int64 {
 
 // inflate scans the document that r inflates to, as a stream. It returns the
 // error that it has reported.
-func (s *Scanner) inflate(r io.Reader, f format) error {
+func (s *Scanner) inflate(r io.Reader, f Form) error {
 	z := &s.inflater
 	var err error
 	switch f {
-	case zipped:
+	case FormZip:
 		s.readArchive(r)
 		return nil
-	case zstandard:
+	case FormZstd:
 		if z.zstd == nil {
 			z.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
 		}
@@ -82,7 +103,7 @@ func (s *Scanner) inflate(r io.Reader, f format) error {
 			err = s.stream(z.zstd)
 			_ = z.zstd.Reset(nil) // lets go of r
 		}
-	case plain:
+	case FormUnknown:
 		err = s.stream(r)
 	default:
 		z.reader.Reset(r, f.inflates())
@@ -95,8 +116,8 @@ func (s *Scanner) inflate(r io.Reader, f format) error {
 }
 
 // inflates names the format for package inflate.
-func (f format) inflates() inflate.Format {
-	if f == zlibbed {
+func (f Form) inflates() inflate.Format {
+	if f == FormZlib {
 		return inflate.Zlib
 	}
 	return inflate.Gzip

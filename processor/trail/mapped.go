@@ -20,8 +20,11 @@ var markers = [...]struct {
 	rare int
 }{{"@timestamp", 0}, {"class_uid", 5}}
 
-// nextMarker is the quote before the first key in w[from:] that is a marker, with
-// its closing quote; len(w) if there is none.
+// longestMarker is how long a marker with its quotes is, or less.
+const longestMarker = 16
+
+// nextMarker is the quote before the first key in w[from:] that is a marker, in a
+// string or not; len(w) if there is none.
 func nextMarker(w []byte, n, from int) int {
 	m, first := markers[n], from
 	for from < len(w) {
@@ -31,11 +34,77 @@ func nextMarker(w []byte, n, from int) int {
 		}
 		from += i + 1
 		q, end := from-2-m.rare, from-1-m.rare+len(m.key)
-		if q >= first && end < len(w) && w[q] == '"' && w[end] == '"' && string(w[q+1:end]) == m.key && !escaped(w, q) {
+		if q >= first && end < len(w) && (w[end] == '"' || w[end] == '\\') && string(w[q+1:end]) == m.key &&
+			(w[q] == '"' || bytes.HasSuffix(w[:q+1], escapedQuote)) {
 			return q
 		}
 	}
 	return len(w)
+}
+
+var escapedQuote = []byte(`\u0022`)
+
+// hasMarker reports whether there is a marker in w[from:].
+func hasMarker(w []byte, from int) bool {
+	for n := range markers {
+		if nextMarker(w, n, from) < len(w) {
+			return true
+		}
+	}
+	return false
+}
+
+// farApart is how far two names of one document stand apart at least if a mapped
+// record is between them: those have 2 KB and more.
+const farApart = 2 << 10
+
+// passed notes that the sweep of a document that began as CloudTrail's own has come
+// to w[to:], where a name stands or the window ends. Where names are far apart
+// there may be a mapped record.
+func (s *Scanner) passed(w []byte, to int, isName bool) {
+	from := int(s.looked - s.base)
+	s.far = s.far || to-from > farApart
+	if s.far {
+		s.own = !hasMarker(w[:to], max(0, from-longestMarker))
+	}
+	if s.far || isName {
+		s.looked = s.base + int64(to)
+	}
+	s.far = s.far && !isName
+}
+
+// marker looks at the marker behind w[q]. It returns where to go on from, or that
+// it needs more bytes. A string around it is a document of its own, unless the
+// sweep has it read already.
+func (s *Scanner) marker(w []byte, q int, final bool) (next int, more bool) {
+	k := &s.hidden
+	if w[q] == '"' && !escaped(w, q) {
+		k.marker(w, q)
+		s.report(w, k)
+		return q + 1, false
+	}
+	open, end, ok := k.around(w, q, final)
+	switch {
+	case !ok:
+		return q + 1, false
+	case end < 0 && final:
+		return len(w), false
+	case end < 0:
+		return q, true
+	case open >= 0 && !s.sweeps(w[open:end+1]):
+		k.add(w, isMappedText, open, end+1)
+		s.report(w, k)
+	}
+	return end + 1, false
+}
+
+// sweeps reports whether the sweep has the string text read.
+func (s *Scanner) sweeps(text []byte) bool {
+	plain, inString := s.plain, s.inString
+	s.skimming, s.met = true, false
+	s.sweep(text, 0, true)
+	s.skimming, s.plain, s.inString = false, plain, inString
+	return s.met
 }
 
 // beginsAsOwn reports whether the document w begins with a record as CloudTrail
@@ -104,11 +173,7 @@ func (s *Scanner) mapped(b []byte, at int) {
 		}
 		return
 	}
-	needed := m.parameters
-	if m.source == SourceSignin {
-		needed = m.response
-	}
-	if m.names > 1 || !gjson.ValidBytes(b) || !needed.IsObject() && m.errorCode == "" && m.errorMessage == "" {
+	if m.names > 1 || !gjson.ValidBytes(b) || !m.complete() && m.errorCode == "" && m.errorMessage == "" {
 		s.unreadable(at, ReasonECS, errECS, b)
 		return
 	}
@@ -119,6 +184,18 @@ func (s *Scanner) mapped(b []byte, at int) {
 	}
 	e.Origin = s.origin.String()
 	s.visitor.Event(e)
+}
+
+// complete reports whether the pipeline kept the members that say whom the call
+// concerned, as far as the call has them.
+func (m *mapped) complete() bool {
+	switch m.name {
+	case ConsoleLogin, CheckMfa:
+		return m.response.IsObject()
+	case SwitchRole:
+		return m.identity.kind == "IAMUser" || m.additions.IsObject()
+	}
+	return m.source == SourceSignin || m.name == ChangePassword || m.parameters.IsObject()
 }
 
 // A mapped record is one whose members a pipeline has renamed, to those of the
@@ -176,7 +253,9 @@ func (m *mapped) member(path []byte, v gjson.Result) {
 	case "class_uid":
 		m.class = true
 	case "event.action", "api.operation":
-		m.name, m.names = v.Str, m.names+1
+		if m.names++; m.names == 1 || watched([]byte(v.Str)) {
+			m.name = v.Str
+		}
 	case "event.provider":
 		m.source = v.Str
 	case "event.id":

@@ -30,6 +30,9 @@ func TestMappedRecords(t *testing.T) {
 	signIn := strings.NewReplacer("DeactivateMFADevice", "ConsoleLogin", "iam.amazonaws", "signin.amazonaws", `"userName":"bob"`, `"a":1`,
 		`"request_parameters"`, `"response_elements":{"ConsoleLogin":"Success"},"additional_eventdata":{"MFAUsed":"No"},"request_parameters"`).Replace(ecs)
 	forged := strings.Replace(minimal, `"bob"`, `"forged"`, 1)
+	other := strings.Replace(minimal, "DeactivateMFADevice", "ListUsers", 1)
+	text := `"message":"` + strings.Repeat("x", farApart) + `"`
+	long := with(ecs, text)
 	pad := strings.Repeat(`{"x":"`+strings.Repeat("y", 1000)+`"},`, 9000)
 	for _, c := range []struct{ name, doc, names, reasons string }{
 		{"ECS", ecs, deactivated, ""},
@@ -48,6 +51,18 @@ func TestMappedRecords(t *testing.T) {
 		{"ECS of a call that nobody watches", strings.Replace(ecs, `DeactivateMFADevice`, `ListUsers`, 1), "", ""},
 		{"ECS that is cut", nested[:len(nested)-2], "", "truncated"},
 		{"ECS over the bound", with(ecs, `"tags":["`+strings.Repeat("x", maxRecord)+`"]`), "", "too_large"},
+		{"ECS in a string", `{"schema":null,"payload":` + quoted(ecs) + `}`, deactivated, ""},
+		{"ECS in strings", `[{"value":` + quoted(nested) + `},{"value":` + quoted(`{"Message":`+quoted(ecs)+`}`) + `}]`, deactivated + " " + deactivated, ""},
+		{"ECS in a string with other escapes", `{"payload":"` + strings.ReplaceAll(ecs, `"`, `\u0022`) + `"}`, deactivated, ""},
+		{"ECS with its original in a string", `{"payload":` + quoted(with(ecs, `"event.original":`+quoted(minimal))) + `}`, deactivated, ""},
+		{"ECS without parameters in a string", `{"payload":` + quoted(strings.Replace(ecs, `"aws.cloudtrail.flattened"`, `"other"`, 1)) + `}`, "", "ecs"},
+		{"ECS in a string of a long list", "[" + pad + `{"payload":` + quoted(nested) + `},` + pad + quoted(ecs) + "]", deactivated + " " + deactivated, ""},
+		{"OCSF in a string", `{"Type":"Notification","Message":` + quoted(ocsf) + `}`, "", "ocsf"},
+		{"ECS behind CloudTrail's own", "[" + minimal + "," + long + "," + other + "]", deactivated + " " + deactivated, ""},
+		{"ECS far behind CloudTrail's own", "[" + other + "," + pad + long + "," + pad + other + "]", deactivated, ""},
+		{"OCSF behind CloudTrail's own", other + strings.Replace(ocsf, "{", "{"+text+",", 1), "", "ocsf"},
+		{"ECS in a string behind CloudTrail's own", "[" + other + `,{"payload":` + quoted(long) + "}]", deactivated, ""},
+		{"a forged ECS document in CloudTrail's own", "[" + strings.Replace(other, `"bob"`, long, 1) + "," + strings.Replace(other, `"bob"`, quoted(long), 1) + "," + minimal + "]", deactivated, ""},
 		{"a forged record in parameters", strings.Replace(nested, `"serialNumber"`, `"forged":`+forged+`,"serialNumber"`, 1), deactivated, ""},
 		{"a forged ECS document in parameters", strings.Replace(nested, `"serialNumber"`, `"forged":`+strings.Replace(ecs, `"bob"`, `"forged"`, 1)+`,"serialNumber"`, 1), deactivated, ""},
 		{"a forged record as user agent", strings.Replace(nested, `"aws-cli"`, quoted(forged), 1), deactivated, ""},

@@ -65,6 +65,7 @@ type kind uint8
 const (
 	isWatched    kind = iota // an object with the members of a record, and a watched name
 	isText                   // a string that may hold a document
+	isMappedText             // a string that may hold a mapped record
 	isCoded                  // one in base64
 	isSourceless             // an object with a watched name, dated as a record is, without eventSource
 	isLong                   // a watched record over the bound

@@ -39,7 +39,7 @@ func (s *Scanner) spelt(w []byte, i int, final bool) (next int, more bool) {
 	for range maxDepth {
 		if bytes.Count(s.spelling, []byte(eventName)) > met {
 			if more = s.inside(w, i, final); !more {
-				s.inString++
+				s.counted(w, lo)
 			}
 			return next, more
 		}
@@ -65,14 +65,33 @@ func (s *Scanner) quoted(w []byte, i, after int, final bool) (next int, more boo
 	}
 	if sure && !watched(v) {
 		if bytes.IndexByte(v, ':') < 0 { // as above
-			s.inString++
+			s.counted(w, i)
 		}
 		return after, false
 	}
 	if more = s.inside(w, i, final); !more {
-		s.inString++
+		s.counted(w, i)
 	}
 	return after, more
+}
+
+// counted counts the eventName before w[i:] in a string. Records are those whose
+// quotes have the fewest backslashes: others stand in strings of theirs.
+func (s *Scanner) counted(w []byte, i int) {
+	before, isQuote := bytes.CutSuffix(w[:i], escapedQuote[1:])
+	if !isQuote {
+		before, isQuote = bytes.CutSuffix(w[:i], []byte(`"`))
+	}
+	n := len(before)
+	if isQuote {
+		n -= len(bytes.TrimRight(before, `\`))
+	}
+	if s.inString == 0 || n < s.escapes {
+		s.inString, s.escapes = 0, n
+	}
+	if n == s.escapes {
+		s.inString++
+	}
 }
 
 // valueInString reads the escaped form of `": "value"` at the beginning of b:
@@ -117,6 +136,10 @@ func valueInString(b []byte) (value []byte, sure bool) {
 // inside has the string around w[i] unescaped and scanned as a document of its
 // own, if it stands where records may. It reports whether that needs more bytes.
 func (s *Scanner) inside(w []byte, i int, final bool) (more bool) {
+	if s.skimming {
+		s.met = true
+		return true
+	}
 	if s.base+int64(i) < s.unescaped {
 		return false // seen with the rest of its string
 	}

@@ -31,6 +31,9 @@ func (s *Scanner) report(w []byte, k *walk) {
 		case isText:
 			s.text = unescape(s.text[:0], w[f.start+1:f.end-1])
 			s.within(s.text, f.start) // its names are counted as they are met
+		case isMappedText:
+			s.text = unescape(s.text[:0], w[f.start+1:f.end-1])
+			s.decoded += s.within(s.text, f.start)
 		case isCoded:
 			if doc, ok := s.base64(w[f.start+1 : f.end-1]); ok {
 				s.decoded += s.within(doc, f.start)

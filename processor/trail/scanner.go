@@ -46,8 +46,13 @@ type Scanner struct {
 	records   int64 // in the documents before this one
 	plain     int64 // in this one: names at the surface
 	inString  int64 // names inside strings
+	escapes   int   // backslashes before their quotes
 	decoded   int64 // records that base64 hid
-	own       bool  // the document begins as CloudTrail's own
+	own       bool  // the document begins as CloudTrail's own; no mapped record was met
+	looked    int64 // up to here mapped records have been looked for in it
+	far       bool  // the last name in it is far apart; see farApart
+	skimming  bool  // the document is only swept; see skim
+	met       bool  // that met a name which may be a watched one
 	damaged   bool  // the stream's end is unreadable; the inflater reports it
 	cut       bool  // the document's end is unreadable, which has been reported
 }
@@ -69,6 +74,7 @@ func (s *Scanner) restart() { s.base = 0; s.forget() }
 // forget drops the state of a document.
 func (s *Scanner) forget() {
 	s.unescaped, s.overlong, s.cut = 0, -1, false
+	s.looked, s.far = s.base, false
 	s.walk.reset()
 	s.hidden.reset()
 }
@@ -102,7 +108,7 @@ func (s *Scanner) read() (b []byte, whole bool) {
 		if err != nil {
 			return s.in[:n], s.input.err == nil
 		}
-		if n >= wholeObject || compression(s.in) == plain {
+		if n >= wholeObject || compression(s.in) == FormUnknown {
 			return s.in[:n], false
 		}
 		s.in = append(s.in, make([]byte, len(s.in))...)
@@ -111,8 +117,13 @@ func (s *Scanner) read() (b []byte, whole bool) {
 
 // object scans an object that begins with b and goes on in the input.
 func (s *Scanner) object(b []byte) {
-	s.input.again = b
-	if f := compression(b); f != plain {
+	f := compression(b)
+	s.input.again, s.input.kept = b, b
+	if s.skimReader(&s.input, f) {
+		return
+	}
+	s.input.again, s.input.kept = s.input.kept, nil
+	if f != FormUnknown {
 		_ = s.inflate(&s.input, f) // reports its error
 	} else {
 		_ = s.stream(&s.input) // Scan returns the input's own error
@@ -142,8 +153,10 @@ func (s *Scanner) count() {
 type source struct {
 	r     io.Reader
 	again []byte // to be read once more, before r
+	kept  []byte // unless nil: all that was read
 	n     int64
-	err   error
+	end   error // of r
+	err   error // the same, other than io.EOF
 }
 
 func (s *source) Read(p []byte) (int, error) {
@@ -152,9 +165,15 @@ func (s *source) Read(p []byte) (int, error) {
 		s.again = s.again[n:]
 		return n, nil
 	}
+	if s.end != nil {
+		return 0, s.end
+	}
 	n, err := s.r.Read(p)
 	s.n += int64(n)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if s.kept != nil {
+		s.kept = append(s.kept, p[:n]...)
+	}
+	if s.end = err; err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}
 	return n, err
@@ -163,7 +182,7 @@ func (s *source) Read(p []byte) (int, error) {
 // document scans b, which is all there is of it: plain, compressed or base64.
 func (s *Scanner) document(b []byte) {
 	s.restart()
-	if f := compression(b); f != plain {
+	if f := compression(b); f != FormUnknown {
 		s.inflateBytes(b, f)
 		return
 	}
@@ -193,8 +212,9 @@ func (s *Scanner) inflatedDocument(b []byte) {
 // whole sweeps one JSON document.
 func (s *Scanner) whole(w []byte) {
 	seen := s.plain
+	s.own = beginsAsOwn(w)
 	s.sweep(w, 0, true)
-	if coded := s.plain == seen; coded || !beginsAsOwn(w) {
+	if coded := s.plain == seen; coded || !s.own {
 		s.decode(w, 0, true, coded)
 	}
 	s.finish(w, headOf(w))

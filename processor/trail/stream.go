@@ -127,7 +127,7 @@ func (s *Scanner) spare(at *window) int {
 	if s.plain != at.surface { // nothing here is hidden in base64
 		at.surface = s.plain
 		if s.own {
-			at.decoded = at.swept
+			at.decoded = max(at.decoded, at.swept-longestMarker)
 			s.hidden.copy(&s.walk)
 		} else {
 			at.decoded = max(at.decoded, s.decode(w, at.decoded, false, false))

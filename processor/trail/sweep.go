@@ -52,6 +52,9 @@ func (s *Scanner) sweep(w []byte, from int, final bool) int {
 		lo = max(lo, hi)
 		from = lo
 	}
+	if s.own {
+		s.passed(w, max(from, limit), false)
+	}
 	return max(from, limit)
 }
 
@@ -121,31 +124,29 @@ func (s *Scanner) keyed(w []byte, q, after int, final bool) (next int, more bool
 		return after, false
 	}
 	v++
-	end := v
-	for end < len(w) && wordBytes[w[end]] {
-		end++
+	n := bytes.IndexByte(w[v:min(v+longest, len(w))], '"')
+	if n < 0 {
+		return after, !final && len(w)-v < longest
 	}
-	special := end == len(w) || w[end] != '"' // not the plain word that nearly all are
-	colon := false
-	if special {
-		n := bytes.IndexByte(w[v:min(v+longest, len(w))], '"')
-		if n < 0 {
-			return after, !final && len(w)-v < longest
-		}
-		end = v + n
-		colon = bytes.IndexByte(w[v:end], ':') >= 0
-	}
+	end := v + n
 	name := w[v:end]
-	if special && bytes.IndexByte(name, '\\') >= 0 {
+	if bytes.IndexByte(name, '\\') >= 0 {
 		s.spelling = spell(s.spelling[:0], name)
 		name = s.spelling
 	}
 	if watched(name) {
+		if s.skimming {
+			s.met = true
+			return after, true
+		}
 		s.walk.key(w, q)
 		s.report(w, &s.walk)
 	}
-	if !colon { // ObjectCreated:Put, aws:kinesis:record: not CloudTrail's (R39)
+	if bytes.IndexByte(name, ':') < 0 { // ObjectCreated:Put, aws:kinesis:record: not CloudTrail's (R39)
 		s.plain++
+		if s.own {
+			s.passed(w, after, true)
+		}
 	}
 	return end, false
 }

@@ -285,6 +285,20 @@ func TestR39_NotificationsAreNoRecords(t *testing.T) {
 	}
 }
 
+// TestRecordsInStringsAreCounted has records in a string, with look-alikes in
+// strings of theirs.
+func TestRecordsInStringsAreCounted(t *testing.T) {
+	for _, name := range []string{"ListUsers", "DeactivateMFADevice"} {
+		r := strings.NewReplacer("DeactivateMFADevice", name, `"bob"`, quoted(`{"eventName":"`+name+`"}`)).Replace(minimal)
+		doc := quoted(`{"Records":[` + r + "," + r + `]}`)
+		for _, doc := range []string{doc, strings.ReplaceAll(doc, `\"`, `\u0022`), `{"Message":` + quoted(doc) + `}`} {
+			if _, stats := scanBytes(t, doc); stats.Records != 2 {
+				t.Errorf("%d records, want 2, in %s", stats.Records, doc)
+			}
+		}
+	}
+}
+
 // Text that callers write into their own requests is not a record, however much
 // it looks like one.
 func TestForgedRecords(t *testing.T) {

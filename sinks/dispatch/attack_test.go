@@ -169,3 +169,118 @@ func TestGroupedExposureGetsItsThread(t *testing.T) {
 		})
 	}
 }
+
+// decoys are the names of exposures.
+func decoys(n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf("ghost%d", i))
+	}
+	return names
+}
+
+// More alerts are pending than a worker keeps in memory, and then root loses MFA:
+// the worker looks for critical alerts beyond what it keeps, over a restart too,
+// and sends them once.
+func TestCriticalBeyondTheMemory(t *testing.T) {
+	const pending = maxKnown + 4464
+	synctest.Test(t, func(t *testing.T) {
+		s := &loggingSink{}
+		o := delivery(DeliveryConfig{People: true, Rate: 2})
+		r := newRig(t)
+		r.start(o, map[string]sinks.Sink{"a": s})
+		r.attack(exposure.Attempted, exposure.Medium, decoys(pending)...)
+		time.Sleep(2 * time.Second)
+		for _, name := range []string{"root", "admin"} {
+			lost := time.Now()
+			r.attack(exposure.Opened, exposure.High, name)
+			r.attack(exposure.Exploited, exposure.Critical, name)
+			time.Sleep(2 * time.Second)
+			for _, id := range []string{name + "-opened", name + "-exploited"} {
+				if got := s.of(id); len(got) != 1 || got[0].at.Sub(lost) > 2*time.Second {
+					t.Errorf("%s: %v", id, got)
+				}
+			}
+			if got := s.of(name + "-exploited"); len(got) == 1 && got[0].ref != "thread of "+name {
+				t.Errorf("the second step of %s has the reference %q", name, got[0].ref)
+			}
+			r.stop()
+			r.start(o, map[string]sinks.Sink{"a": s})
+		}
+		r.stop()
+	})
+}
+
+// An alert that was fetched as urgent is not fetched again when its turn comes, and
+// an exposure keeps its order.
+func TestUrgentIsFetchedOnce(t *testing.T) {
+	r := newRig(t)
+	r.j = openJournal(t, r.path)
+	w, err := New(r.j, "a", &loggingSink{}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.attack(exposure.Attempted, exposure.Medium, decoys(lookAhead)...)
+	r.attack(exposure.Opened, exposure.High, "root", "bob")
+	r.attack(exposure.Exploited, exposure.Critical, "root")
+	r.attack(exposure.Updated, exposure.High, "root")
+	fetch := func(room int) {
+		t.Helper()
+		known := w.known
+		w.known, w.more, w.unseen = maxKnown-room, true, true
+		if err := w.fetch(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		w.known += known - (maxKnown - room)
+	}
+	fetch(1) // one page of decoys
+	if l := w.lanes["root"]; l == nil || len(l.queue) != 3 || l.queue[0].Step != exposure.Opened || w.lanes["bob"] != nil {
+		t.Fatalf("root %+v, bob %+v", l, w.lanes["bob"])
+	}
+	fetch(0)
+	r.attack(exposure.Attempted, exposure.Critical, "root")
+	fetch(0)
+	fetch(maxKnown)
+	if got := len(w.lanes["root"].queue); got != 4 || len(w.lanes["bob"].queue) != 1 || w.known != lookAhead+5 {
+		t.Errorf("root has %d alerts, bob %d; %d are known", got, len(w.lanes["bob"].queue), w.known)
+	}
+	if err := r.j.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A hangingSink is a loggingSink whose decoys hang until they time out.
+type hangingSink struct{ loggingSink }
+
+func (s *hangingSink) Send(ctx context.Context, a *processor.Alert, ref string) (string, error) {
+	if a.Severity != exposure.Critical {
+		<-ctx.Done()
+		return "", ctx.Err()
+	}
+	return s.loggingSink.Send(ctx, a, ref)
+}
+
+// Sends of decoys hang in every place of a human sink: a critical alert waits for
+// none of them.
+func TestHangingSendsDelayNothing(t *testing.T) {
+	for _, n := range []int{30, 3000} {
+		for _, concurrency := range []int{1, 8} {
+			synctest.Test(t, func(t *testing.T) {
+				s := &hangingSink{}
+				r := newRig(t)
+				r.start(delivery(DeliveryConfig{People: true, Concurrency: concurrency}), map[string]sinks.Sink{"a": s})
+				r.attack(exposure.Attempted, exposure.Medium, decoys(n)...)
+				time.Sleep(2 * time.Second)
+				lost := time.Now()
+				r.attack(exposure.Opened, exposure.Critical, "root")
+				r.attack(exposure.Exploited, exposure.Critical, "root")
+				time.Sleep(2 * time.Second)
+				for _, id := range []string{"root-opened", "root-exploited"} {
+					if got := s.of(id); len(got) != 1 || got[0].at.Sub(lost) > 2*time.Second {
+						t.Errorf("%s behind %d sends that hang: %v", id, concurrency, got)
+					}
+				}
+				r.stop()
+			})
+		}
+	}
+}

@@ -59,6 +59,7 @@ func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
 		if it.Muted {
 			l.unmute(now)
 		}
+		l.hold(it.Held)
 		head := l.sending == 0
 		if head {
 			a.lanes = append(a.lanes, l)
@@ -90,6 +91,14 @@ func (a *attempt) send(ctx context.Context, w *Worker) {
 	}
 	if a.err = a.sinkErr; a.err != nil {
 		return
+	}
+	if w.admit != nil {
+		release, err := w.admit(ctx)
+		if err != nil {
+			a.err = err
+			return
+		}
+		defer release()
 	}
 	timeout := w.config.Timeout
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))

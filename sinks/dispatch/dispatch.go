@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -15,11 +16,12 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-// A store is the journal, as the dispatcher calls it.
-type store interface {
+// Store is the journal, as a Worker calls it.
+type Store interface {
 	Register(names ...string) error
 	Alerted() <-chan struct{}
 	Pending(sink string, after uint64, limit int) ([]journal.Pending, error)
+	Urgent(sink string, after, seen uint64, limit int) (pending []journal.Pending, last uint64, err error)
 	Take(sink string, number uint64) (a *processor.Alert, ref string, err error)
 	Done(sink string, results ...journal.Result) error
 	Bury(sink string, d journal.DeadLetter) error
@@ -37,12 +39,18 @@ type Options struct {
 	// Router decides which alerts the sink is sent, when, and for which recipients;
 	// nil: all of them, immediately, for the sink's own.
 	Router *route.Router
+	// Limiter, if set, limits the rate of several workers of one sink together.
+	Limiter *rate.Limiter
+	// Admit, if set, is called before each send: it returns once the send may
+	// start, with a function that is called after it. After an error the send is
+	// retried.
+	Admit func(ctx context.Context) (release func(), err error)
 }
 
 // New registers the sink under its name with the journal and returns its Worker.
 // Call it before the first fold: a sink that is new to the journal is sent the
 // alerts from here on.
-func New(j store, name string, s sinks.Sink, o Options) (*Worker, error) {
+func New(j Store, name string, s sinks.Sink, o Options) (*Worker, error) {
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	o.Drain = cmp.Or(o.Drain, 20*time.Second)
 	if err := o.Delivery.Validate(); err != nil {
@@ -56,8 +64,13 @@ func New(j store, name string, s sinks.Sink, o Options) (*Worker, error) {
 		return nil, err
 	}
 	w := newWorker(name, s, j, o)
-	if len(left) > 0 {
-		w.before = left[len(left)-1].Number
+	if n := len(left); n > 0 {
+		w.before = left[n-1].Number
+		if n == lookAhead {
+			if _, w.before, err = j.Urgent(name, w.before, w.before, lookAhead); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return w, nil
 }

@@ -21,9 +21,10 @@
 // An alert is delivered at least once, with the same ID each time: a crash between
 // a send and its record sends it again. Within an exposure, alerts are sent in the
 // order of the journal; an alert that fails delays only its exposure. Over
-// exposures, the worst alert of the first 65,536 that are pending goes first, then
-// the oldest. Critical alerts are neither grouped nor held by the rate; they wait
-// for a free send, and for a channel that is down, throttles or is misconfigured.
+// exposures, critical alerts go first, then the worst of the first 65,536 that are
+// pending, then the oldest. Critical alerts are neither grouped nor held by the
+// rate, and human sinks have sends in reserve for them, as many as Concurrency;
+// they wait for a channel that is down, throttles or is misconfigured.
 //
 // A channel that throttles is sent nothing new for as long as it asked, except by
 // a restart; sends that are running are not stopped. The wait before a retry is

@@ -10,7 +10,8 @@ import (
 )
 
 // Bounds on the pending alerts that a worker knows, without their contents: those
-// of one read, and all of them. The worst of those that it knows is sent first.
+// of one read, and all of them, except those of exposures with a critical alert,
+// which may be as many again. The worst of those that it knows is sent first.
 const (
 	lookAhead = 1024
 	maxKnown  = 65536
@@ -21,26 +22,60 @@ const (
 func (w *Worker) fetch(now time.Time) error {
 	for w.more && w.known < maxKnown && !now.Before(w.again) {
 		pending, err := w.store.Pending(w.name, w.after, lookAhead)
-		if errors.Is(err, journal.ErrClosed) {
-			return err
-		}
-		if err != nil || len(w.records) == 0 && w.writing == nil {
-			w.journalled(err) // a read that succeeds does not hide a write that fails
-		}
-		if err != nil {
-			return nil
+		if !w.fetched(err) {
+			return closed(err)
 		}
 		w.more = len(pending) == lookAhead
 		for _, p := range pending {
 			w.enqueue(p)
+			w.after = p.Number
 		}
+	}
+	return w.fetchUrgent(now)
+}
+
+// fetchUrgent reads the exposures with a critical alert among the pending alerts
+// for which there is no room: whoever fills the queue delays no critical alert.
+func (w *Worker) fetchUrgent(now time.Time) error {
+	room := 2*maxKnown - w.known
+	if !w.more || !w.unseen || room < lookAhead || now.Before(w.again) {
+		return nil
+	}
+	pending, seen, err := w.store.Urgent(w.name, w.after, max(w.seen, w.after), room)
+	if !w.fetched(err) {
+		return closed(err)
+	}
+	if w.unseen = len(pending) == room; !w.unseen {
+		w.seen = seen
+	}
+	for _, p := range pending {
+		w.enqueue(p)
 	}
 	return nil
 }
 
-// enqueue adds an alert to its lane.
+// fetched reports whether a read of the journal succeeded.
+func (w *Worker) fetched(err error) bool {
+	if err != nil && closed(err) == nil || err == nil && len(w.records) == 0 && w.writing == nil {
+		w.journalled(err) // a read that succeeds does not hide a write that fails
+	}
+	return err == nil
+}
+
+// closed returns the error of a journal that was closed, nil for any other.
+func closed(err error) error {
+	if errors.Is(err, journal.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// enqueue adds an alert to its lane, unless it was added as urgent before.
 func (w *Worker) enqueue(p journal.Pending) {
 	l := w.lanes[p.Lane]
+	if l != nil && p.Number <= l.last {
+		return
+	}
 	if l == nil {
 		l = &lane{name: p.Lane, known: route.Knowledge{Known: p.Known, To: p.To, Orphan: p.Orphan}, closed: p.ClosedByPerson}
 		w.lanes[p.Lane] = l
@@ -49,7 +84,7 @@ func (w *Worker) enqueue(p journal.Pending) {
 		l.attempts, l.first = p.Attempts, p.First
 	}
 	l.queue = append(l.queue, p)
-	w.after = p.Number
+	l.last = p.Number
 	w.known++
 	w.queue.Add(p.Lane, route.Pending{Number: p.Number, Step: p.Step, Severity: p.Severity},
 		route.Lane{Known: l.known, Closed: l.closed, MaybeDelivered: p.Attempts > 0})

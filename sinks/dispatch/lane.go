@@ -3,7 +3,6 @@ package dispatch
 import (
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/route"
 )
@@ -14,6 +13,7 @@ import (
 type lane struct {
 	name  string
 	queue []journal.Pending
+	last  uint64 // the newest alert that was in the queue
 
 	attempts int       // at the head of the queue
 	first    time.Time // attempt at it
@@ -35,6 +35,14 @@ func (l *lane) unmute(now time.Time) {
 		l.queue[i].Since = now
 	}
 	l.first = time.Time{}
+}
+
+// hold starts the time of the next alert over at the end of the group window that
+// it waited for: only what comes after it is a delay of the sink.
+func (l *lane) hold(until time.Time) {
+	if next := &l.queue[l.sending]; l.attempts == 0 && next.Since.Before(until) {
+		next.Since = until
+	}
 }
 
 // pop removes the head of the lane.
@@ -66,7 +74,7 @@ func (w *Worker) evict(l *lane) {
 // exposure through these recipients, so that its later alerts follow. A denied
 // call is no exposure.
 func (w *Worker) knows(l *lane, to []string, r journal.Result) journal.Result {
-	if l.queue[0].Step == exposure.Attempted {
+	if l.queue[0].Step.Alone() {
 		return r
 	}
 	l.known = route.Knowledge{Known: true, To: to}

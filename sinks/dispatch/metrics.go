@@ -37,7 +37,7 @@ func newMetrics(reg prometheus.Registerer, name string, j statser) *metrics {
 			Help:    "Time from eventTime until the alert was delivered.",
 			Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600}}),
 		done: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_sink_delivery_latency_seconds",
-			Help:    "Time from the journalling of the event until its delivery was journalled.",
+			Help:    "Time from the journalling of the event, or the end of its mute time or group window, until its delivery was journalled.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600}}),
 		retries: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_retries_total",
 			Help: "Attempts to send an alert that failed before."}),

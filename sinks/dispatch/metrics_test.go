@@ -64,3 +64,29 @@ func TestTimeToDoneAndRetries(t *testing.T) {
 		r.stop()
 	})
 }
+
+// The wait for a group window is no lateness of the sink; what the channel takes
+// after it is.
+func TestGroupWindowIsNoLateness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		reg := prometheus.NewPedanticRegistry()
+		slow := &groupSink{fakeSink: fakeSink{t: t}}
+		slow.refuse = func([]*processor.Alert) error {
+			time.Sleep(7 * time.Second)
+			return nil
+		}
+		o := grouping(GroupConfig{Wait: time.Minute})
+		o.Registerer = reg
+		r.start(o, map[string]sinks.Sink{"a": slow})
+		tell(t, r.j, "x-1")
+		time.Sleep(time.Second)
+		tell(t, r.j, "t-1", "u-1", "y-1")
+		r.idle()
+		synctest.Wait()
+		if n, sum := gathered(t, reg, "mfawatch_sink_delivery_latency_seconds"); n != 4 || sum < 21 || sum > 25 {
+			t.Errorf("%v s over %d alerts, want 7 for each of three: %v", sum, n, slow.list())
+		}
+		r.stop()
+	})
+}

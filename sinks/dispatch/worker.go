@@ -21,10 +21,11 @@ const unwellAfter = 3
 type Worker struct {
 	name      string
 	sink      sinks.Sink
-	store     store
+	store     Store
 	log       *slog.Logger
 	metrics   *metrics
 	config    DeliveryConfig
+	admit     func(context.Context) (func(), error) // nil: a send may always start
 	drainTime time.Duration
 	group     route.Group // zero: alerts are not grouped
 
@@ -36,8 +37,11 @@ type Worker struct {
 	after     uint64                // the newest alert that was fetched
 	before    uint64                // the newest alert that the run before left: it may have sent it
 	more      bool                  // the journal may hold more after it
+	seen      uint64                // the newest alert that was looked at for critical ones
+	unseen    bool                  // the journal may hold critical ones after it
 	holdUntil time.Time             // the queue has nothing to do before, except after another event
 	running   int                   // attempts
+	reserved  int                   // attempts that critical alerts may run beside those of the configuration
 	paused    time.Time             // the channel accepts nothing before
 	circuit   circuit
 	cut       bool // sends were cut off by the end of the drain time
@@ -57,16 +61,19 @@ type Worker struct {
 	err atomic.Pointer[error] // why the sink is not ready; read concurrently
 }
 
-func newWorker(name string, s sinks.Sink, j store, o Options) *Worker {
+func newWorker(name string, s sinks.Sink, j Store, o Options) *Worker {
 	w := &Worker{
-		name: name, sink: s, store: j, metrics: newMetrics(o.Registerer, name, j), config: o.Delivery.withDefaults(), drainTime: o.Drain,
+		name: name, sink: s, store: j, metrics: newMetrics(o.Registerer, name, j), config: o.Delivery.withDefaults(), admit: o.Admit, drainTime: o.Drain,
 		log:       o.Logger.With("sink", name),
 		lanes:     map[string]*lane{},
 		addressed: map[string]sinks.Sink{},
 		written:   make(chan error, 1),
 	}
-	w.sent = make(chan *attempt, w.config.Concurrency)
-	rules := route.Sink{Name: name, Human: w.config.People, Rate: w.config.Rate, Alert: w.alert, Held: w.hold}
+	if w.config.People {
+		w.reserved = w.config.Concurrency
+	}
+	w.sent = make(chan *attempt, w.config.Concurrency+w.reserved)
+	rules := route.Sink{Name: name, Human: w.config.People, Rate: w.config.Rate, Limiter: o.Limiter, Alert: w.alert, Held: w.hold}
 	if o.Router != nil && !o.Router.Plain(name) {
 		rules.Router = o.Router
 	}
@@ -89,7 +96,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	alerted := w.store.Alerted()
-	w.more = true
+	w.more, w.unseen = true, true
 	for ctx.Err() == nil {
 		now := time.Now()
 		if err := w.fetch(now); err != nil {
@@ -103,7 +110,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-alerted:
 			alerted = w.store.Alerted()
-			w.more = true
+			w.more, w.unseen = true, true
 		case a := <-w.sent:
 			w.end(a)
 		case err := <-w.written:
@@ -118,10 +125,11 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // full reports whether nothing more may be started.
 func (w *Worker) full(now time.Time) bool {
-	return w.running >= w.config.Concurrency || now.Before(w.paused) || len(w.records) >= lookAhead || w.circuit.blocks(w.running, now)
+	return w.running >= w.config.Concurrency+w.reserved || now.Before(w.paused) || len(w.records) >= lookAhead || w.circuit.blocks(w.running, now)
 }
 
-// start sends what may be sent now, in the order of the queue.
+// start sends what may be sent now, in the order of the queue. Beyond the
+// concurrency, critical alerts alone: others that hang do not delay them.
 func (w *Worker) start(ctx context.Context, now time.Time) {
 	for !w.full(now) {
 		a := w.next(now)
@@ -146,8 +154,11 @@ func (w *Worker) start(ctx context.Context, now time.Time) {
 // way there are recorded.
 func (w *Worker) next(now time.Time) *attempt {
 	decide := w.queue.Next
-	if w.circuit.open {
+	switch {
+	case w.circuit.open:
 		decide = w.queue.Probe
+	case w.running >= w.config.Concurrency:
+		decide = w.queue.NextUrgent
 	}
 	for {
 		action, err := decide(now)

@@ -137,6 +137,13 @@ func textPart(m message.Message, a *processor.Alert) string {
 		}
 		b.WriteString("\n")
 	}
+	for _, l := range m.Lists {
+		b.WriteString(l.Name + "\n\n")
+		for _, item := range l.Text() {
+			b.WriteString("  " + strings.Join(safetext.Wrap(item, width-5), "\n     ") + "\n")
+		}
+		b.WriteString("\n")
+	}
 	width := 0
 	for _, f := range m.Facts {
 		width = max(width, len(f.Name))

@@ -91,20 +91,9 @@ func newSink(c Config, opts []kgo.Opt, timeout time.Duration) (*Sink, error) {
 // time, it is Ambiguous: the alert may be there all the same, and its id tells
 // the copies apart.
 func (k *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
-	value, err := message.JSON(a)
+	record, err := record(a)
 	if err != nil {
-		return ref, sinks.Permanent(fmt.Errorf("encode alert %s: %w", a.ID, err))
-	}
-	record := &kgo.Record{
-		Key:   []byte(key(a)),
-		Value: bytes.TrimSuffix(value, []byte("\n")),
-		Headers: []kgo.RecordHeader{
-			{Key: "schema", Value: []byte(a.Schema)},
-			{Key: "step", Value: []byte(a.Step)},
-			{Key: "severity", Value: []byte(a.Severity)},
-			{Key: "id", Value: []byte(a.ID)},
-			{Key: "content-type", Value: []byte("application/json")},
-		},
+		return ref, err
 	}
 	before := k.writes.n.Load()
 	answered := make(chan error, 1)
@@ -118,6 +107,25 @@ func (k *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 		return ref, k.verdict(err, k.writes.n.Load() != before)
 	}
 	return ref, nil
+}
+
+// record returns the record of an alert, for the default topic.
+func record(a *processor.Alert) (*kgo.Record, error) {
+	value, err := message.JSON(a)
+	if err != nil {
+		return nil, sinks.Permanent(fmt.Errorf("encode alert %s: %w", a.ID, err))
+	}
+	return &kgo.Record{
+		Key:   []byte(key(a)),
+		Value: bytes.TrimSuffix(value, []byte("\n")),
+		Headers: []kgo.RecordHeader{
+			{Key: "schema", Value: []byte(a.Schema)},
+			{Key: "step", Value: []byte(a.Step)},
+			{Key: "severity", Value: []byte(a.Severity)},
+			{Key: "id", Value: []byte(a.ID)},
+			{Key: "content-type", Value: []byte("application/json")},
+		},
+	}, nil
 }
 
 // key keeps the alerts of one user together, however its name is spelt. An

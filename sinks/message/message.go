@@ -1,10 +1,10 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/safetext"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // Wording holds the operator's additions to the words of an alert, for all the
@@ -32,9 +33,10 @@ type Message struct {
 	Short    string   // severity and title, for where nothing else has room
 	Summary  string   // how, why it is that bad: sentences, 1,000 bytes at most
 	Advice   string   // what to do now, 300 bytes at most; "" where nothing is to be done
+	Lists    []List   // what to check, what may have been left behind
 	Facts    []Fact   // who, by whom, from where, since when
 	Links    []Link   // to the record and to mfawatch's page
-	Reasons  []string // the alert's
+	Reasons  []string // in words; the codes are the alert's
 }
 
 // Fact is one line of detail. Neither part is empty.
@@ -64,8 +66,9 @@ func (w Wording) Message(a *processor.Alert) Message {
 		Title:   safetext.Line(a.Title, maxMessageTitle),
 		Summary: safetext.Line(summary, maxMessageSummary),
 		Advice:  advice,
+		Lists:   w.lists(a),
 		Facts:   w.facts(a),
-		Reasons: slices.Clone(a.Reasons),
+		Reasons: reasons(a),
 	}
 	m.Short = strings.ToUpper(string(m.Severity)) + ": " + m.Title
 	if m.Over {
@@ -90,6 +93,15 @@ func AlertAccount(a *processor.Alert) string {
 		account += ", " + a.Partition
 	}
 	return account
+}
+
+// ShortTime is t to the minute, in the zone of the Wording, for where there is no room
+// for both zones.
+func (w Wording) ShortTime(t time.Time) string {
+	if w.Zone != nil {
+		return t.In(w.Zone).Format("2 Jan 15:04 MST")
+	}
+	return t.UTC().Format("2 Jan 15:04 UTC")
 }
 
 // Time is t in UTC, and in the zone of the Wording where that is another.
@@ -138,9 +150,13 @@ func (w Wording) facts(a *processor.Alert) []Fact {
 	if a.OpenedAt == nil || !a.Time.Equal(*a.OpenedAt) && !a.Time.Equal(deref(a.ResolvedAt)) {
 		add("Time", w.Time(a.Time))
 	}
-	add("Done by", doneBy(a.Actor))
-	if a.Actor.ARN != "" || a.Actor.Name != "" || a.Actor.Type != "" {
-		add("Session", session(a.Actor))
+	switch {
+	case a.Resolution != nil && *a.Resolution == exposure.Closed:
+		add("Closed by", cmp.Or(a.Actor.Name, a.Actor.ARN))
+	default:
+		add("Done by", doneBy(a.Actor))
+		add("Signed in", signIn(a))
+		add("Session", session(a))
 	}
 	add("From", a.Actor.SourceIP)
 	if a.Actor.UserAgent != a.Actor.SourceIP {
@@ -153,9 +169,13 @@ func (w Wording) facts(a *processor.Alert) []Fact {
 		add("Still protected by", "another MFA device")
 	}
 	if a.Attempts != nil {
-		add("Tries", fmt.Sprintf("%d, AWS answered %s", a.Attempts.Count, strings.Join(a.Attempts.ErrorCodes, ", ")))
+		tries := fmt.Sprint(a.Attempts.Count)
+		if len(a.Attempts.ErrorCodes) > 0 {
+			tries += ", AWS answered " + strings.Join(a.Attempts.ErrorCodes, ", ")
+		}
+		add("Tries", tries)
 	}
-	if a.Event.Name != "" {
+	if a.Event.Name != "" && !internal(a) {
 		add("Record", a.Event.Name+" in "+a.Event.Region+", event "+a.Event.ID)
 	}
 	return facts
@@ -180,9 +200,28 @@ func doneBy(a exposure.AlertActor) string {
 	return who
 }
 
-// session says whether the actor's session had MFA.
-func session(a exposure.AlertActor) string {
+// internal reports whether the event of the alert is one of ours, which is no
+// record of CloudTrail: a passed deadline, a person's closing.
+func internal(a *processor.Alert) bool { return strings.HasPrefix(a.Event.Name, "mfawatch:") }
+
+// signIn says whether the sign-in of the step had MFA; "" if the step is none.
+func signIn(a *processor.Alert) string {
 	switch {
+	case a.Step == exposure.Exploited, a.Step == exposure.Updated && a.Event.Name == trail.ConsoleLogin && a.Event.ErrorCode == nil:
+		return "without MFA"
+	case a.Resolution != nil && (*a.Resolution == exposure.MFASeen || *a.Resolution == exposure.Proved):
+		return "with MFA"
+	}
+	return ""
+}
+
+// session says whether the actor's session had MFA; "" for a sign-in, which has
+// none before it, and for an unknown actor.
+func session(of *processor.Alert) string {
+	a := of.Actor
+	switch {
+	case of.Event.Name == trail.ConsoleLogin, signIn(of) != "", a.ARN+a.Name+a.Type == "":
+		return ""
 	case a.MFA != nil && *a.MFA:
 		return "with MFA"
 	case a.MFA != nil:
@@ -205,7 +244,7 @@ var consoles = map[string]string{
 // and to mfawatch's own page.
 func (w Wording) links(a *processor.Alert) []Link {
 	var links []Link
-	if host := consoles[a.Partition]; host != "" && a.Event.ID != "" && regionName(a.Event.Region) {
+	if host := consoles[a.Partition]; host != "" && a.Event.ID != "" && !internal(a) && regionName(a.Event.Region) {
 		links = append(links, Link{"CloudTrail record", "https://" + a.Event.Region + "." + host + "/cloudtrailv2/home?region=" + a.Event.Region +
 			"#/events/" + url.PathEscape(a.Event.ID)})
 	}
@@ -248,8 +287,8 @@ func regionName(s string) bool {
 // Follows reports whether a step has others before it, as a rule.
 func Follows(step exposure.Step) bool {
 	switch step {
-	case exposure.Opened, exposure.Reduced, exposure.Attempted, exposure.StepCampaign:
+	case exposure.Opened, exposure.Reduced, exposure.StepCampaign:
 		return false
 	}
-	return true
+	return !step.Alone()
 }

@@ -80,7 +80,7 @@ const (
 // Send triggers or resolves the incident that has the exposure as its dedup_key.
 // A copy adds a line to the incident's log and opens nothing. Sink opens a
 // new incident for a trigger that follows a resolve, so once an exposure is over
-// only what has to be heard nevertheless (see sinks.AlwaysDelivered) is sent. A resolve
+// only what has to be heard nevertheless (see exposure.Step.AlwaysDelivered) is sent. A resolve
 // of what it was not told of is dropped there. An attempt, and a device less
 // where another is left, have no end that mfawatch would see: a person resolves
 // them, or the service after its time. That one service cannot be told keeps it
@@ -90,7 +90,7 @@ func (p *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	switch {
 	case a.Step == exposure.Resolved:
 		newRef = stateOver
-	case ref == stateOver && !sinks.AlwaysDelivered(a.Step, a.Severity):
+	case ref == stateOver && !a.Step.AlwaysDelivered(a.Severity):
 		return ref, nil
 	}
 	keys, err := p.keys()
@@ -131,7 +131,7 @@ func (p *Sink) keys() ([]string, error) {
 // escalates reports whether the service for escalation is told of a step.
 // It may not have been sent the beginning of the exposure that ends.
 func escalates(s exposure.Step) bool {
-	return s == exposure.Escalated || s == exposure.Exploited || s == exposure.Resolved
+	return s == exposure.Escalated || s == exposure.Exploited || s == exposure.Suspect || s == exposure.Resolved
 }
 
 // Receipt says what an acceptance is worth: Sink accepts an event before it

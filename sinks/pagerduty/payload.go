@@ -20,6 +20,7 @@ const (
 	maxSummary = 1024
 	maxKey     = 255
 	maxField   = 255
+	maxList    = 2000 // ours: of what is read
 )
 
 // event is the body of a request to the Events API v2.
@@ -118,9 +119,13 @@ var severities = map[exposure.Severity]string{
 	exposure.Info:     "info",
 }
 
-// severity is the alert's, one level up where it escalates.
+// severity is the alert's, one level up where it escalates, and critical where an
+// intruder may hold the new device.
 func severity(a *processor.Alert) string {
 	s := a.Severity
+	if a.Step == exposure.Suspect {
+		s = exposure.Critical
+	}
 	if i := slices.Index(exposure.Severities, s); a.Step == exposure.Escalated && i >= 0 && i+1 < len(exposure.Severities) {
 		s = exposure.Severities[i+1]
 	}
@@ -144,10 +149,13 @@ func shown(text string) string { return safetext.CutRunes(safetext.Unlink(text),
 // detail returns the details in the order in which the person on call needs them.
 func detail(m message.Message, a *processor.Alert) details {
 	details := details{{Name: "What to do", Value: m.Advice}, {Name: "What happened", Value: m.Summary}}
+	for _, l := range m.Lists {
+		details = append(details, message.Fact{Name: l.Name, Value: safetext.CutRunes(strings.Join(l.Text(), "; "), maxList)})
+	}
 	details = append(details, m.Facts...)
 	details = append(details,
 		message.Fact{Name: "Severity", Value: safetext.Clean(string(a.Severity), message.MaxFact)},
-		message.Fact{Name: "Reasons", Value: safetext.Clean(strings.Join(a.Reasons, ", "), message.MaxFact)},
+		message.Fact{Name: "Reasons", Value: safetext.Clean(strings.Join(m.Reasons, ", "), maxList)},
 		message.Fact{Name: "Technique", Value: safetext.Clean(strings.Join(a.Attack, ", "), message.MaxFact)},
 		message.Fact{Name: "Alert", Value: safetext.Clean(a.ID, message.MaxFact)})
 	return slices.DeleteFunc(details, func(f message.Fact) bool { return f.Value == "" })

@@ -35,7 +35,7 @@ type Config struct {
 	Urgency         map[string]string `koanf:"urgency"`          // by severity; default 1 for critical and high, 2 for medium and low, 3 for info
 	Impact          map[string]string `koanf:"impact"`           // by severity; default 1 for critical, 2 for high and medium, 3 for low and info
 	ResolvedState   string            `koanf:"resolved_state"`   // default 6
-	CloseCode       string            `koanf:"close_code"`       // default Resolved by caller
+	CloseCode       string            `koanf:"close_code"`       // default Closed by monitoring
 	// Templates write short_description, description, note and close_notes; of
 	// mode events: description.
 	Templates       message.Templates `koanf:"templates"`
@@ -45,7 +45,7 @@ type Config struct {
 // DefaultConfig returns the defaults. The states are those of the base system.
 func DefaultConfig() Config {
 	return Config{
-		Mode: modeIncident, ResolvedState: "6", CloseCode: "Resolved by caller",
+		Mode: modeIncident, ResolvedState: "6", CloseCode: "Closed by monitoring",
 	}
 }
 

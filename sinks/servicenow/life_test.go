@@ -180,7 +180,7 @@ func TestMandatory(t *testing.T) {
 	r.incidents[0].fields["u_root_cause"] = "other" // as a person fills it in, or fields when it is opened
 	sinktest.Tell(t, with, story[4], ref, sinks.VerdictDelivered)
 	i := r.incidents[0].fields
-	if i["state"] != "6" || i["close_code"] != "Resolved by caller" || i["u_root_cause"] != "other" {
+	if i["state"] != "6" || i["close_code"] != "Closed by monitoring" || i["u_root_cause"] != "other" {
 		t.Errorf("%v", i)
 	}
 

@@ -12,6 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/safetext"
+	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
@@ -112,15 +113,12 @@ func numbersOf(incidents []incident) string {
 func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
 	m := s.wording.Message(a)
 	severity := ticket.Urgent(a)
-	if a.Step == exposure.Resolved { // it was exploited, and no alert was sent
-		severity = exposure.Critical
-	}
 	sent := map[string]string{}
 	for name, value := range s.config.Fields {
 		sent[name] = value
 	}
 	sent["correlation_id"] = ticket.Key(a, s.config.AssignmentGroup)
-	sent["short_description"] = safetext.Clean(harmless(s.texts.Or(m.Short, "short_description", m, a, ticket.MaxText)), maxShortDescription)
+	sent["short_description"] = s.title(m, a)
 	var before []string
 	if after != "" {
 		before = []string{"This follows " + after + ", which was ended."}
@@ -134,6 +132,11 @@ func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
 	return sent
 }
 
+// title returns the short description: it follows the present state.
+func (s *Sink) title(m message.Message, a *processor.Alert) string {
+	return safetext.Clean(harmless(s.texts.Or(m.Short, "short_description", m, a, ticket.MaxText)), maxShortDescription)
+}
+
 // change returns the fields that update or resolve the first of the incidents, which are open.
 func (s *Sink) change(a *processor.Alert, open []incident) map[string]string {
 	m := s.wording.Message(a)
@@ -141,7 +144,7 @@ func (s *Sink) change(a *processor.Alert, open []incident) map[string]string {
 	if len(open) > 1 {
 		before = []string{"There are several open incidents of this exposure. mfawatch keeps to this one: " + numbersOf(open[1:]) + " can be closed."}
 	}
-	sent := map[string]string{}
+	sent := map[string]string{"short_description": s.title(m, a)}
 	if a.Step == exposure.Resolved {
 		sent["state"], sent["close_code"] = s.config.ResolvedState, s.config.CloseCode
 		sent["close_notes"] = ticket.Text(m, a, s.texts, "close_notes", harmless, append([]string{m.Title}, before...)...)
@@ -172,9 +175,7 @@ func (s *Sink) event(a *processor.Alert, unheard bool) map[string]string {
 	m := s.wording.Message(a)
 	severity, state := severity[ticket.Urgent(a)], "New"
 	switch {
-	case a.Step == exposure.Resolved && unheard:
-		severity = "1"
-	case a.Step == exposure.Resolved:
+	case a.Step == exposure.Resolved && !unheard:
 		severity, state = "0", "Closing"
 	}
 	more := map[string]string{"original_severity": string(a.Severity), "step": string(a.Step), "alert": a.ID}

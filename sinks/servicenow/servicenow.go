@@ -77,7 +77,7 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 // there is none, one is opened; but none is opened only to be resolved, unless
 // the exposure was exploited. An incident that was resolved, closed or deleted
 // stays so: the exposure is ClosedByPerson, and what has to be heard nevertheless
-// (see sinks.AlwaysDelivered) opens a new one that names the old.
+// (see exposure.Step.AlwaysDelivered) opens a new one that names the old.
 //
 // The ref is the sys_id and the number of the incident.
 func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
@@ -109,7 +109,7 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 			return "", nil
 		}
 		return s.open(ctx, cred, a, "")
-	case sinks.AlwaysDelivered(a.Step, a.Severity):
+	case a.Step.AlwaysDelivered(a.Severity):
 		return s.open(ctx, cred, a, lastNumber(known, ref))
 	}
 	return ref, sinks.ClosedByPerson(fmt.Errorf("incident %s was resolved, closed or deleted by a person", lastNumber(known, ref)))

@@ -24,6 +24,8 @@ type Channel struct {
 	// beginning it was never told leaves nothing there. Any other channel says
 	// both in one note.
 	Cases bool
+	// Brief: a text has room for little more than what happened.
+	Brief bool
 	// copies says why a step may be there twice when its reply was lost; "" for
 	// a channel with a key of its own, or that looks before it sends again.
 	Copies string
@@ -86,6 +88,9 @@ func Run(t *testing.T, c Channel) {
 	t.Run("lost reply", c.lostReply)
 	t.Run("end alone", c.endAlone)
 	t.Run("attempt", c.attempt)
+	t.Run("suspect", c.suspect)
+	t.Run("folded", c.folded)
+	t.Run("folded and grouped", c.foldedAndGrouped)
 	t.Run("verdicts", c.statuses)
 	t.Run("hostile", c.hostile)
 	t.Run("cancel", c.cancel)

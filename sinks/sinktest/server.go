@@ -159,7 +159,7 @@ func State(before string, step exposure.Step) string {
 	switch step {
 	case exposure.Resolved:
 		return "resolved"
-	case exposure.Escalated, exposure.Exploited:
+	case exposure.Escalated, exposure.Exploited, exposure.Suspect:
 		return "escalated"
 	}
 	if before != "" {

@@ -105,7 +105,7 @@ func (s *Sink) tell(ctx context.Context, c client, channel string, a *processor.
 // loud reports whether a step is shown in the channel, not in the thread
 // alone: an edit notifies no one.
 func loud(s exposure.Step) bool {
-	return s == exposure.Opened || s == exposure.Escalated || s == exposure.Exploited || s == exposure.StepCampaign
+	return s == exposure.Opened || s == exposure.Escalated || s == exposure.Suspect || s == exposure.Exploited || s == exposure.StepCampaign
 }
 
 // begin posts a message by itself.

@@ -71,7 +71,7 @@ func looksOf(a *processor.Alert) looks {
 	switch {
 	case a.Step == exposure.Resolved:
 		return green
-	case a.Step == exposure.Escalated, a.Step == exposure.Exploited:
+	case a.Step == exposure.Escalated, a.Step == exposure.Exploited, a.Step == exposure.Suspect:
 		return red
 	}
 	if l, ok := bySeverity[a.Severity]; ok {
@@ -117,15 +117,20 @@ func (s *Sink) compose(a *processor.Alert, m message.Message, begin beginning, p
 		}
 	} else {
 		text.say("", safetext.CutRunes(m.Summary, maxText))
-		text.say("What to do", m.Advice)
+		if m.Advice != "" {
+			text.say("What to do", m.Advice)
+		}
 	}
 	if len(text.elements) > 0 {
 		out.blocks = append(out.blocks, slack.NewRichTextBlock("", slack.NewRichTextSection(text.elements...)))
 	}
+	for _, l := range m.Lists {
+		out.blocks = append(out.blocks, listBlock(l))
+	}
 
 	var details lines
 	if begin.Title != "" && begin.Title != title {
-		details.say("First told", begin.Title)
+		details.say("At first", begin.Title)
 	}
 	for _, f := range begin.Facts {
 		details.say(f.Name, f.Value)
@@ -192,6 +197,28 @@ func (l *lines) say(name, value string) {
 	if value != "" {
 		l.elements = append(l.elements, slack.NewRichTextSectionTextElement(value, nil))
 	}
+}
+
+// listBlock is a list under its name.
+func listBlock(l message.List) slack.Block {
+	style := slack.RTEListBullet
+	if l.Ordered {
+		style = slack.RTEListOrdered
+	}
+	var items []slack.RichTextElement
+	room := maxText
+	for i, item := range l.Items {
+		item = safetext.CutRunes(item, max(room, 1))
+		if room -= utf8.RuneCountInString(item); room <= 0 && i+1 < len(l.Items) {
+			item = "… see mfawatch"
+		}
+		items = append(items, slack.NewRichTextSection(slack.NewRichTextSectionTextElement(item, nil)))
+		if room <= 0 {
+			break
+		}
+	}
+	name := slack.NewRichTextSection(slack.NewRichTextSectionTextElement(l.Name, &slack.RichTextSectionTextStyle{Bold: true}))
+	return slack.NewRichTextBlock("", name, slack.NewRichTextList(style, 0, items...))
 }
 
 // link adds a line of links.

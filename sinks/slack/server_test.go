@@ -238,14 +238,7 @@ func shownIn(raw json.RawMessage) (shown []string, ok bool) {
 			Text  string `json:"text"`
 			Emoji *bool  `json:"emoji"`
 		} `json:"text"`
-		Elements []struct {
-			Type     string `json:"type"`
-			Elements []struct {
-				Type string `json:"type"`
-				Text string `json:"text"`
-				URL  string `json:"url"`
-			} `json:"elements"`
-		} `json:"elements"`
+		Elements []richElement `json:"elements"`
 	}
 	if json.Unmarshal(raw, &b) != nil {
 		return nil, false
@@ -255,24 +248,50 @@ func shownIn(raw json.RawMessage) (shown []string, ok bool) {
 		n := utf8.RuneCountInString(b.Text.Text)
 		return []string{b.Text.Text}, b.Text.Type == "plain_text" && n > 0 && n <= 150 && !strings.ContainsAny(b.Text.Text, "<>")
 	case "rich_text":
-		line := ""
-		for _, section := range b.Elements {
-			if section.Type != "rich_text_section" || len(section.Elements) == 0 {
+		for _, e := range b.Elements {
+			text, ok := e.shown()
+			if !ok {
 				return nil, false
 			}
-			for _, e := range section.Elements {
-				if e.Text == "" || e.Type != "text" && e.Type != "link" {
-					return nil, false
-				}
-				if u, err := url.Parse(e.URL); e.Type == "link" && (err != nil || u.Host == "" || len(e.URL) > 3000) {
-					return nil, false
-				}
-				line += e.Text
-			}
+			shown = append(shown, text...)
 		}
-		return []string{line}, line != ""
+		return shown, len(shown) > 0
 	}
 	return nil, false
+}
+
+// A richElement is one of rich text: a section, a list of them, or a text.
+type richElement struct {
+	Type     string        `json:"type"`
+	Style    any           `json:"style"`
+	Text     string        `json:"text"`
+	URL      string        `json:"url"`
+	Elements []richElement `json:"elements"`
+}
+
+// shown is the text of a section or a list, if it keeps the rules.
+func (e richElement) shown() (shown []string, ok bool) {
+	line := ""
+	for _, part := range e.Elements {
+		u, err := url.Parse(part.URL)
+		switch {
+		case e.Type == "rich_text_list" && (e.Style == "ordered" || e.Style == "bullet") && part.Type == "rich_text_section":
+			items, ok := part.shown()
+			if !ok {
+				return nil, false
+			}
+			shown = append(shown, items...)
+			continue
+		case e.Type != "rich_text_section", part.Text == "", part.Type != "text" && part.Type != "link",
+			part.Type == "link" && (err != nil || u.Host == "" || len(part.URL) > 3000):
+			return nil, false
+		}
+		line += part.Text
+	}
+	if line != "" {
+		shown = append(shown, line)
+	}
+	return shown, len(shown) > 0
 }
 
 // remove deletes a message, as a person may.

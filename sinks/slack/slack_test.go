@@ -95,7 +95,7 @@ func TestStory(t *testing.T) {
 	parent := all[0]
 	shown := strings.Join(parent.shown, "\n")
 	for _, want := range []string{
-		"🟢 bob in payments (000000000000) has MFA again", "First told: MFA removed from bob in payments (000000000000) by tester",
+		"🟢 bob in payments (000000000000) has MFA again", "At first: MFA removed from bob in payments (000000000000) by tester",
 		"Done by: arn:aws:iam::000000000000:user/tester", "Without MFA since: 2026-05-01 08:03:11 UTC", "CloudTrail record", "info, resolved",
 	} {
 		if !strings.Contains(shown, want) {
@@ -262,7 +262,7 @@ func TestTemplates(t *testing.T) {
 	s, fake, _ := newTestSink(t, Config{Templates: message.Templates{"title": "{{upper .Severity}} <{{.Alert.Account}}>", "text": "first: {{.Title}}\nsecond: {{join .Reasons \", \"}}\n"}})
 	sinktest.TellAll(t, s, "", sinktest.Named("payments", sinktest.Story("bob")...)[0])
 	shown := strings.Join(fake.list()[0].shown, "\n")
-	for _, want := range []string{"🟠 HIGH &lt;000000000000&gt;", "first: MFA removed from bob in payments (000000000000) by tester\nsecond: other_actor"} {
+	for _, want := range []string{"🟠 HIGH &lt;000000000000&gt;", "first: MFA removed from bob in payments (000000000000) by tester\nsecond: done by another identity than the user"} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("no %q in\n%s", want, shown)
 		}

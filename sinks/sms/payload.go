@@ -15,9 +15,16 @@ import (
 // parts lists the parts that templates can write.
 var parts = []string{"text"}
 
-// body is the message about an alert: how bad, who, what and where, when, and
-// then as there is room a link, or else what to do. It is a pure function of the
-// alert and the configuration.
+// Bounds of the parts of a message, in septets: the head is never shorter for
+// what follows, and what to do is left out before it is.
+const (
+	minHead   = 60
+	minAdvice = 20
+)
+
+// body is the message about an alert: how bad, who, what and where, when, then a
+// link and, as there is room, what to do; where there is something to check, that
+// comes before the link. It is a pure function of the alert and the configuration.
 func (s *Sink) body(a *processor.Alert) string {
 	m := s.wording.Message(a)
 	if s.texts["text"] != nil {
@@ -25,27 +32,41 @@ func (s *Sink) body(a *processor.Alert) string {
 			return gsmCut(text, gsmPart)
 		}
 	}
-	at := ", " + a.Time.UTC().Format("2 Jan 15:04 UTC")
+	at := ", " + gsm(s.wording.ShortTime(a.Time))
 	if name := safetext.Unlink(a.AccountName); name != "" { // there is no room for its number, too
 		m.Short = strings.Replace(m.Short, message.Account(name, a.Account), name, 1)
 	}
-	head := gsm(m.Short)
-	body := gsmCut(head, gsmPart-gsmLength(at)) + at
-	var more []string
+	head, advice, link := gsm(m.Short), gsm(m.Advice), s.link(m)
+	checks := len(a.Checks) > 0
+	if checks {
+		advice = gsm("Check: " + safetext.Line(a.Checks[0], message.MaxFact))
+	}
+	if room := gsmPart - gsmLength(at) - gsmLength(link); room < minHead || checks && room-minHead < min(gsmLength(advice), 2*minAdvice) {
+		link = ""
+	}
+	room := gsmPart - gsmLength(at) - gsmLength(link)
+	if link != "" && !checks && gsmLength(head)+gsmLength(advice)+2 > room { // the link leads to it
+		advice = ""
+	}
+	if advice != "" {
+		head = gsmCut(head, max(minHead, room-gsmLength(advice)-2))
+	}
+	body := gsmCut(head, room) + at
+	if left := gsmPart - gsmLength(body+link) - 2; advice != "" && left >= min(minAdvice, gsmLength(advice)) {
+		body += ". " + gsmCut(advice, left)
+	}
+	return body + link
+}
+
+// link returns the link to our own page, "" if there is none or the alphabet lacks
+// a character of it.
+func (s *Sink) link(m message.Message) string {
 	for _, l := range m.Links {
-		if s.wording.Page != "" && strings.HasPrefix(l.URL, s.wording.Page+"/") {
-			more = append(more, " "+l.URL)
+		if s.wording.Page != "" && strings.HasPrefix(l.URL, s.wording.Page+"/") && gsm(l.URL) == l.URL {
+			return " " + l.URL
 		}
 	}
-	if m.Advice != "" {
-		more = append(more, ". "+gsm(m.Advice))
-	}
-	for _, text := range more {
-		if gsmLength(gsm(text)) == gsmLength(text) && gsmLength(body+text) <= gsmPart {
-			return body + text
-		}
-	}
-	return body
+	return ""
 }
 
 // again marks a message that may be a copy.

@@ -33,7 +33,7 @@ type carrier struct {
 	mu     sync.Mutex
 	refuse map[string]string // by number: the provider's code
 	texts  []text
-	about  *processor.Alert // what is being sent
+	about  map[string]*processor.Alert // by text: the alert that it is of
 }
 
 // A text is a message on a phone.
@@ -45,7 +45,7 @@ type text struct {
 
 // take delivers. The caller holds the lock.
 func (c *carrier) take(to, body string) text {
-	c.texts = append(c.texts, text{id: fmt.Sprintf("SM%032x", len(c.texts)+1), to: to, body: body, status: "queued", about: c.about})
+	c.texts = append(c.texts, text{id: fmt.Sprintf("SM%032x", len(c.texts)+1), to: to, body: body, status: "queued", about: c.about[body]})
 	return c.texts[len(c.texts)-1]
 }
 
@@ -247,8 +247,7 @@ func providers() []provider {
 	}
 }
 
-// A watched tells the phones what they are being told of: the messages do not
-// say which exposure they are of.
+// A watched notes the alert of each text, which does not say its exposure.
 type watched struct {
 	*Sink
 	carrier *carrier
@@ -256,7 +255,10 @@ type watched struct {
 
 func (s watched) Send(ctx context.Context, a *processor.Alert, ref string) (string, error) {
 	s.carrier.mu.Lock()
-	s.carrier.about = a
+	if s.carrier.about == nil {
+		s.carrier.about = map[string]*processor.Alert{}
+	}
+	s.carrier.about[s.body(a)], s.carrier.about[again(s.body(a))] = a, a
 	s.carrier.mu.Unlock()
 	return s.Sink.Send(ctx, a, ref)
 }
@@ -264,7 +266,7 @@ func (s watched) Send(ctx context.Context, a *processor.Alert, ref string) (stri
 func TestConforms(t *testing.T) {
 	for i, p := range providers() {
 		t.Run(p.name, func(t *testing.T) {
-			c := sinktest.Channel{People: true, HTTP: true, Verdicts: map[int]sinks.Verdict{503: sinks.VerdictAmbiguous}}
+			c := sinktest.Channel{Brief: true, People: true, HTTP: true, Verdicts: map[int]sinks.Verdict{503: sinks.VerdictAmbiguous}}
 			if p.find {
 				c.Verdicts[404] = sinks.VerdictMisconfigured
 			} else {
@@ -311,7 +313,7 @@ func heldTexts(c *carrier, a *processor.Alert) (h sinktest.Held) {
 		return a.ID
 	}
 	for _, text := range c.texts {
-		if name(text.about) != name(a) {
+		if text.about == nil || name(text.about) != name(a) {
 			continue
 		}
 		h.Cases = 1

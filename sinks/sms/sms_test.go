@@ -391,7 +391,16 @@ func TestText(t *testing.T) {
 			},
 			"HIGH: MFA removed from Lukasz Zizka-OEuvré in Zürich - \"prod\", 1 May 08:03 UTC"},
 		{"too long", message.Wording{}, story[0], func(a *processor.Alert) { a.Title = strings.Repeat("{x}", 100) },
-			"HIGH: " + strings.Repeat("{x}", 26) + "{x..., 1 May 08:03 UTC"},
+			"HIGH: " + strings.Repeat("{x}", 20) + "{x..., 1 May 08:03 UTC. Ask bob, and enable a device."},
+		{"a long escalation", message.Wording{}, story[1], func(a *processor.Alert) {
+			sinktest.Named(strings.Repeat("payments-", 6), a)
+			a.Title = "Still no MFA device enabled for " + a.Title
+		}, "HIGH: Still no MFA device enabled for bob in payments-payments-payments-payments-payments-payments- is withou..., 1 May 08:18 UTC. Ask bob, and enable a device."},
+		{"a long escalation, with a page", message.Wording{Page: "https://mfa.example.net"}, story[1], func(a *processor.Alert) {
+			sinktest.Named(strings.Repeat("payments-", 6), a)
+		}, "HIGH: bob in payments-payments-payments-payments-payments-payments- is wi..., 1 May 08:18 UTC https://mfa.example.net/exposures/" + *story[0].Exposure},
+		{"what to check", message.Wording{}, sinktest.SuspectStory("bob")[2], nil, "CRITICAL: bob in 000000000000 has a device again, which an intruder may hold, 1 May 08:48 UTC. Check: Ask bob by telephone whether the new device is theirs"},
+		{"a zone", message.Wording{Zone: sinktest.Vienna(t)}, story[4], nil, "RESOLVED: bob in 000000000000 has MFA again, 1 May 11:03 CEST"},
 		{"scripts that it has not", message.Wording{}, story[0], func(a *processor.Alert) { a.Title, a.Advice = "MFA removed from 用户 ДЖОН 🔥", "" },
 			"HIGH: MFA removed from ? ? ?, 1 May 08:03 UTC"},
 	} {

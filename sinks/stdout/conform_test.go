@@ -40,7 +40,7 @@ func TestConforms(t *testing.T) {
 			sinktest.Run(t, sinktest.Channel{People: format == "text", Copies: map[string]string{"text": "a terminal has no key"}[format], Start: func(t *testing.T) *sinktest.Server {
 				pipe := &conformPipe{}
 				return &sinktest.Server{
-					Sink: func() (sinks.Sink, error) { return New(Config{Format: format}, pipe) },
+					Sink: func() (sinks.Sink, error) { return New(Config{Format: format}, message.Wording{}, pipe) },
 					Holds: func(a *processor.Alert) sinktest.Held {
 						pipe.mu.Lock()
 						defer pipe.mu.Unlock()
@@ -101,7 +101,7 @@ func TestCampaign(t *testing.T) {
 	a := message.SampleAlert()
 	a.Step, a.User, a.Root = exposure.StepCampaign, nil, true
 	a.Users = &exposure.AlertUsers{Count: 3, Open: 2, Names: []string{"bob", "e\u202eve"}}
-	if s := subject(a); !strings.Contains(s, "campaign  000000000000  3 users") {
+	if s := new(Sink).subject(a); !strings.Contains(s, "campaign  000000000000  3 users") {
 		t.Errorf("subject %q", s)
 	}
 }

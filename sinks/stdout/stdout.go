@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -27,18 +28,19 @@ type Sink struct {
 	// Color makes text coloured. Set it before the first Send, for a terminal.
 	Color bool
 
-	text bool
-	mu   sync.Mutex
-	w    io.Writer
+	text  bool
+	words message.Wording
+	mu    sync.Mutex
+	w     io.Writer
 }
 
-// New prints to w, with one write for each alert. Alerts keep the order of the
+// New prints to w, with one write for each alert, text in the words of words. Alerts keep the order of the
 // journal when they are sent one at a time: see
 // dispatch.DeliveryConfig.Concurrency.
-func New(cfg Config, w io.Writer) (*Sink, error) {
+func New(cfg Config, words message.Wording, w io.Writer) (*Sink, error) {
 	switch cfg.Format {
 	case "", "json", "text":
-		return &Sink{text: cfg.Format == "text", w: w}, nil
+		return &Sink{text: cfg.Format == "text", words: words, w: w}, nil
 	}
 	return nil, fmt.Errorf("format: %q; want json or text", cfg.Format)
 }
@@ -75,7 +77,7 @@ func (s *Sink) SendGroup(_ context.Context, alerts []*processor.Alert) error {
 		severity := safetext.Clean(string(a.Severity), severityWidth)
 		lines := safetext.Wrap(safetext.Line(a.Title, maxTitle), textWidth-2*len(margin))
 		b.WriteString(margin + s.paint(colors[a.Severity], severity) + margin[len(severity):] + strings.Join(lines, "\n"+margin+margin) + "\n")
-		b.WriteString(margin + margin + s.paint(faint, subject(a)) + "\n")
+		b.WriteString(margin + margin + s.paint(faint, s.subject(a)) + "\n")
 	}
 	return s.print([]byte(b.String()))
 }
@@ -133,8 +135,22 @@ func (s *Sink) render(a *processor.Alert) string {
 	for _, line := range safetext.Wrap(safetext.Line(a.Summary, maxSummary), textWidth-len(margin)) {
 		b.WriteString(margin + line + "\n")
 	}
-	b.WriteString(margin + s.paint(faint, subject(a)) + "\n")
+	for _, l := range s.words.Message(a).Lists {
+		b.WriteString(margin + l.Name + ":\n")
+		for _, item := range l.Text() {
+			b.WriteString(margin + "  " + strings.Join(safetext.Wrap(item, textWidth-len(margin)-5), "\n"+margin+"     ") + "\n")
+		}
+	}
+	b.WriteString(margin + s.paint(faint, s.subject(a)) + "\n")
 	return b.String()
+}
+
+// time is t in UTC, and in the zone of the configuration where that is another.
+func (s *Sink) time(t time.Time) string {
+	if s.words.Zone == nil {
+		return t.UTC().Format(timeLayout)
+	}
+	return s.words.Time(t)
 }
 
 // head writes the severity, and the title beside it.
@@ -145,7 +161,7 @@ func (s *Sink) head(b *strings.Builder, v exposure.Severity, title string) {
 }
 
 // subject says when it was, and which step of whose story.
-func subject(a *processor.Alert) string {
+func (s *Sink) subject(a *processor.Alert) string {
 	user := "unknown user"
 	switch {
 	case a.Users != nil:
@@ -155,7 +171,7 @@ func subject(a *processor.Alert) string {
 	case a.User != nil:
 		user = *a.User
 	}
-	words := []string{a.Time.UTC().Format(timeLayout), string(a.Step), a.Account, user}
+	words := []string{s.time(a.Time), string(a.Step), message.AlertAccount(a), user}
 	if a.Exposure != nil {
 		words = append(words, *a.Exposure)
 	}

@@ -9,12 +9,13 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
 )
 
 func newStdout(t *testing.T, format string, w *bytes.Buffer) *Sink {
 	t.Helper()
-	s, err := New(Config{Format: format}, w)
+	s, err := New(Config{Format: format}, message.Wording{}, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +57,30 @@ func TestGroup(t *testing.T) {
 	want = strings.ReplaceAll(want, `\uFFFD`, "\uFFFD")
 	if got := b.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// The name of the account and the zone of the configuration are shown, and what to
+// check.
+func TestWording(t *testing.T) {
+	var b bytes.Buffer
+	s, err := New(Config{Format: "text"}, message.Wording{Zone: sinktest.Vienna(t)}, &b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := sinktest.SuspectStory("bob")[2]
+	a.AccountName = "payments"
+	if _, err := s.Send(t.Context(), a, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"2026-05-01 08:48:11 UTC (10:48:11 CEST)  suspect  payments (000000000000)  bob  ",
+		"            1. Ask bob by telephone whether the new device is theirs\n",
+		"            - access key AKIALEFTBEHIND, given 2026-05-01 08:48:11 UTC (10:48:11 CEST)\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
 	}
 }
 
@@ -135,10 +160,10 @@ func TestColorOnlyWhenTold(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
-	if _, err := New(Config{Format: "xml"}, &bytes.Buffer{}); err == nil || err.Error() != `format: "xml"; want json or text` {
+	if _, err := New(Config{Format: "xml"}, message.Wording{}, &bytes.Buffer{}); err == nil || err.Error() != `format: "xml"; want json or text` {
 		t.Errorf("got %v", err)
 	}
-	s, err := New(Config{}, brokenWriter{})
+	s, err := New(Config{}, message.Wording{}, brokenWriter{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,6 +78,9 @@ func Text(m message.Message, a *processor.Alert, t message.Texts, part string, h
 		if m.Advice != "" {
 			lines = append(lines, "What to do now: "+m.Advice, "")
 		}
+		for _, l := range m.Lists {
+			lines = append(append(append(lines, l.Name+":"), l.Text()...), "")
+		}
 		for _, f := range m.Facts {
 			lines = append(lines, f.Name+": "+f.Value)
 		}
@@ -155,8 +158,12 @@ func Choice(severity exposure.Severity, chosen, defaults map[string]string) stri
 }
 
 // Urgent is the severity of a ticket: an escalation is a level above its
-// exposure.
+// exposure; what an intruder may hold is critical, and so is an end that comes
+// first, since the exposure was exploited.
 func Urgent(a *processor.Alert) exposure.Severity {
+	if a.Step == exposure.Suspect || a.Step == exposure.Resolved {
+		return exposure.Critical
+	}
 	if a.Step == exposure.Escalated {
 		for i, s := range exposure.Severities[:len(exposure.Severities)-1] {
 			if s == a.Severity {

@@ -13,6 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/safetext"
+	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
@@ -82,14 +83,10 @@ type field struct {
 // ticket returns the fields that make one, after one that was closed if it has a number.
 func (z *Sink) ticket(a *processor.Alert, after int64) sent {
 	m := z.wording.Message(a)
-	severity := ticket.Urgent(a)
-	if a.Step == exposure.Resolved { // it was exploited, and no alert was sent
-		severity = exposure.Critical
-	}
 	sent := sent{
-		Subject:       safetext.Clean(harmless(z.texts.Or(m.Short, "subject", m, a, ticket.MaxText)), maxTicketSubject),
+		Subject:       z.subject(m, a),
 		Comment:       comment{HTML: toHTML(ticket.Text(m, a, z.texts, "comment", harmless))},
-		Priority:      ticket.Choice(severity, z.config.Priority, priority),
+		Priority:      ticket.Choice(ticket.Urgent(a), z.config.Priority, priority),
 		Type:          "incident",
 		ExternalID:    ticket.Key(a, z.who()),
 		Tags:          z.config.Tags,
@@ -103,6 +100,11 @@ func (z *Sink) ticket(a *processor.Alert, after int64) sent {
 	return sent
 }
 
+// subject follows the present state.
+func (z *Sink) subject(m message.Message, a *processor.Alert) string {
+	return safetext.Clean(harmless(z.texts.Or(m.Short, "subject", m, a, ticket.MaxText)), maxTicketSubject)
+}
+
 // change returns the fields that update or solve the first of the tickets.
 func (z *Sink) change(a *processor.Alert, open []issue) sent {
 	m, t := z.wording.Message(a), open[0]
@@ -110,7 +112,7 @@ func (z *Sink) change(a *processor.Alert, open []issue) sent {
 	if len(open) > 1 {
 		before = append(before, "There are several open tickets of this exposure. mfawatch keeps to this one: "+othersOf(open)+" can be closed.")
 	}
-	sent := sent{Comment: comment{HTML: toHTML(ticket.Text(m, a, z.texts, "comment", harmless, before...))}}
+	sent := sent{Subject: z.subject(m, a), Comment: comment{HTML: toHTML(ticket.Text(m, a, z.texts, "comment", harmless, before...))}}
 	if a.Step == exposure.Resolved {
 		sent.Status = "solved"
 		if t.AssigneeID == "" { // unassigned, and Zendesk solves none without an assignee

@@ -86,7 +86,7 @@ func (z *Sink) To(recipients []string) (sinks.Sink, error) {
 // Idempotency-Key that is the alert's, for when an earlier attempt is still
 // under way; but it makes none only to be solved, unless the exposure was
 // exploited. A ticket that was solved, closed or deleted stays so: the exposure
-// is ClosedByPerson. An alert that is always delivered (see sinks.AlwaysDelivered)
+// is ClosedByPerson. An alert that is always delivered (see exposure.Step.AlwaysDelivered)
 // reopens a solved one, and gives a closed one a follow-up.
 //
 // The ref is the ticket's number.
@@ -103,7 +103,7 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 		switch {
 		case ref == "" && a.Step == exposure.Resolved && !ticket.Exploited(a):
 			return "", nil
-		case ref == "" || sinks.AlwaysDelivered(a.Step, a.Severity):
+		case ref == "" || a.Step.AlwaysDelivered(a.Severity):
 			return z.create(ctx, cred, a, 0)
 		}
 		return ref, sinks.ClosedByPerson(fmt.Errorf("ticket %s was deleted by a person", safetext.Clean(ref, 40)))
@@ -127,7 +127,7 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	switch {
 	case len(open) > 0:
 		return target.ref(), z.update(ctx, cred, a, open)
-	case !sinks.AlwaysDelivered(a.Step, a.Severity):
+	case !a.Step.AlwaysDelivered(a.Severity):
 		return target.ref(), sinks.ClosedByPerson(fmt.Errorf("ticket %d was solved or closed by a person", target.ID))
 	case target.Status == "closed":
 		return z.create(ctx, cred, a, target.ID)

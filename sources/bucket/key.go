@@ -153,15 +153,15 @@ type keyName struct {
 func parseKeyName(name string) (n keyName, ok bool) {
 	stem := strings.TrimSuffix(strings.TrimSuffix(name, ".gz"), ".zst")
 	stem, ok = strings.CutSuffix(stem, ".json")
-	parts := strings.Split(stem, "_")
-	if !ok || len(parts) < 4 || !IsAccount(parts[0]) || !IsRegion(parts[2]) {
+	account, rest, _ := strings.Cut(stem, "_")
+	kind, rest, _ := strings.Cut(rest, "_")
+	region, rest, more := strings.Cut(rest, "_")
+	n = keyName{kind: keyFolders[kind], account: account, region: region}
+	if !ok || !more || n.kind == "" || !IsAccount(account) || !IsRegion(region) {
 		return keyName{}, false
 	}
-	n = keyName{kind: keyFolders[parts[1]], account: parts[0], region: parts[2]}
-	if n.kind == "" {
-		return keyName{}, false
-	}
-	for _, stamp := range [...]string{parts[3], parts[len(parts)-1]} {
+	first, _, _ := strings.Cut(rest, "_")
+	for _, stamp := range [...]string{first, rest[strings.LastIndexByte(rest, '_')+1:]} {
 		for _, layout := range [...]string{"20060102T1504Z", "20060102T150405Z"} {
 			if len(stamp) != len(layout) {
 				continue
@@ -188,16 +188,16 @@ func isOrganization(s string) bool {
 // us-gov-west-1 have: words of lower case with hyphens between, the last of them
 // a number.
 func IsRegion(s string) bool {
-	words := strings.Split(s, "-")
-	if len(words) < 3 || len(s) > 32 {
+	if len(s) > 32 || strings.Count(s, "-") < 2 {
 		return false
 	}
-	for _, w := range words {
-		if w == "" || !only(w, lowerAlnum) {
+	last := ""
+	for last = range strings.SplitSeq(s, "-") {
+		if last == "" || !only(last, lowerAlnum) {
 			return false
 		}
 	}
-	return only(words[len(words)-1], "0123456789")
+	return only(last, "0123456789")
 }
 
 const lowerAlnum = "abcdefghijklmnopqrstuvwxyz0123456789"

@@ -95,7 +95,7 @@ func (w *follower) readOpen(t *followed, size int64) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if t.whole = compressed(head[:n]); t.whole {
+	if t.whole = trail.Sniff(head[:n]).Compressed(); t.whole {
 		err = w.readWhole(t, size)
 	} else {
 		err = w.readLines(t, size)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/trail"
-	"github.com/mfawatch/mfawatch/sources"
 )
 
 // Bounds on what is held of a stream.
@@ -77,7 +76,7 @@ func (f *Source) stream(ctx context.Context, place string, r io.Reader, h proces
 	for e.err == nil && (len(e.held) < 2 || len(e.held) < 4 && (e.held[0] == 0x28 || e.held[0] == 'P')) { // zstd, zip
 		e.take(true)
 	}
-	if compressed(e.held) {
+	if trail.Sniff(e.held).Compressed() {
 		return e.long(true)
 	}
 	for e.ctx.Err() == nil {
@@ -121,15 +120,6 @@ func (e *stream) last() error {
 		return fmt.Errorf("%s: what had come at the end could not be handled: %w", e.place, err)
 	}
 	return nil
-}
-
-// compressed reports whether a stream begins as compressed data does.
-func compressed(head []byte) bool {
-	switch sources.Sniff(head) {
-	case sources.FormGzip, sources.FormZlib, sources.FormZstd, sources.FormZip:
-		return true
-	}
-	return false
 }
 
 // take adds a block to what is held, and reports whether there was one: if wait

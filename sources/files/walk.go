@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/mfawatch/mfawatch/sources"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // Stdin is the path that stands for standard input.
@@ -129,8 +129,8 @@ func looksReadable(path string) (bool, error) {
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 		return false, err
 	}
-	form := sources.Sniff(head[:n])
-	return form == sources.FormGzip || form == sources.FormZstd || form == sources.FormJSON, nil
+	form := trail.Sniff(head[:n])
+	return form == trail.FormGzip || form == trail.FormZstd || form == trail.FormJSON, nil
 }
 
 // unreadable says of which file err is, once.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/processor/trail/inflate"
-	"github.com/mfawatch/mfawatch/sources"
 )
 
 // maxLayers is how often a body may be compressed.
@@ -82,10 +82,10 @@ func openBody(r io.Reader, most int64) *body {
 // layerOf returns the decompressor of a stream that begins with head, nil for
 // plain data.
 func layerOf(head []byte) func(io.Reader, *body) (io.Reader, error) {
-	switch sources.Sniff(head) {
-	case sources.FormGzip:
+	switch trail.Sniff(head) {
+	case trail.FormGzip:
 		return func(r io.Reader, _ *body) (io.Reader, error) { return inflate.NewReader(r, inflate.Gzip), nil }
-	case sources.FormZstd:
+	case trail.FormZstd:
 		return func(r io.Reader, b *body) (io.Reader, error) {
 			z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxReserve))
 			if err == nil {
@@ -136,7 +136,7 @@ func (b *body) begins() bool {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return true // the next read returns the error again
 	}
-	return sources.Sniff(sources.TrimHead(head)) != sources.FormUnknown
+	return trail.Sniff(head) != trail.FormUnknown
 }
 
 // Close frees the decompressors.

@@ -10,8 +10,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
@@ -83,32 +86,54 @@ func TestTrimmedRecords(t *testing.T) {
 }
 
 // A topic that was deleted and made anew while the source was down is read from its
-// start: the group's offset is behind its end.
+// start: whether the group's offset is behind its end, at it or before it.
 func TestTopicMadeAnew(t *testing.T) {
-	c := fakeCluster(t)
-	topic, group, in := c.topic(1), name("group"), newInbox(t)
-	for i := range 5 {
-		c.produce(topic, 0, fmt.Sprint("old-", i))
+	const old = 5
+	for _, records := range []int{3, old, 30} {
+		t.Run(fmt.Sprint(records), func(t *testing.T) {
+			c := fakeCluster(t)
+			topic, group, in := c.topic(1), name("group"), newInbox(t)
+			for i := range old {
+				c.produce(topic, 0, fmt.Sprint("old-", i))
+			}
+			k := c.source(Config{Topics: []string{topic}, Group: group, Start: "latest"})
+			k.start = kgo.NewOffset().AtStart() // of the first topic
+			stop := start(t, k, in.handle)
+			in.wait(old)
+			c.waitCommitted(group, topic, 0, old)
+			stop()
+			committed, err := c.admin.FetchOffsets(t.Context(), group)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.admin.DeleteTopic(t.Context(), topic); err != nil {
+				t.Fatal(err)
+			}
+			c.create(topic, 1)
+			c.producer.PurgeTopicsFromClient(topic)
+			var want []string
+			for i := range records {
+				want = append(want, fmt.Sprint("new-", i))
+				c.produce(topic, 0, want[i])
+			}
+			// The group may keep the offset of the deleted topic.
+			if err := c.admin.CommitAllOffsets(t.Context(), group, committed.Offsets()); err != nil {
+				t.Fatal(err)
+			}
+			k = c.source(Config{Topics: []string{topic}, Group: group, Start: "latest"})
+			stop = start(t, k, in.handle)
+			if got := in.wait(old + records)[old:]; !slices.Equal(got, want) {
+				t.Errorf("read %q", got)
+			}
+			c.waitCommitted(group, topic, 0, int64(records))
+			stop()
+			c.produce(topic, 0, "last")
+			start(t, c.source(Config{Topics: []string{topic}, Group: group, Start: "latest"}), in.handle)
+			if got := in.wait(old + records + 1); len(got) != old+records+1 || got[old+records] != "last" {
+				t.Errorf("after another start: read %q", got[old+records:])
+			}
+		})
 	}
-	k := c.source(Config{Topics: []string{topic}, Group: group})
-	stop := start(t, k, in.handle)
-	in.wait(5)
-	c.waitCommitted(group, topic, 0, 5)
-	stop()
-	if _, err := c.admin.DeleteTopic(t.Context(), topic); err != nil {
-		t.Fatal(err)
-	}
-	c.create(topic, 1)
-	c.producer.PurgeTopicsFromClient(topic)
-	for i := range 3 {
-		c.produce(topic, 0, fmt.Sprint("new-", i))
-	}
-	k = c.source(Config{Topics: []string{topic}, Group: group})
-	start(t, k, in.handle)
-	if got := in.wait(8)[5:]; !slices.Equal(got, []string{"new-0", "new-1", "new-2"}) {
-		t.Errorf("read %q", got)
-	}
-	c.waitCommitted(group, topic, 0, 3)
 }
 
 // The same while the source runs.
@@ -139,4 +164,22 @@ func TestTopicMadeAnewMeanwhile(t *testing.T) {
 		t.Errorf("read %q", got)
 	}
 	c.waitCommitted(group, topic, 0, 31)
+}
+
+// After a crash the other members go on within 10 seconds.
+func TestSessionTimeout(t *testing.T) {
+	c := fakeCluster(t)
+	joined := make(chan int32, 1)
+	c.fake.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		joined <- req.(*kmsg.JoinGroupRequest).SessionTimeoutMillis
+		return nil, nil, false
+	})
+	k, err := New("in", Config{Topics: []string{c.topic(1)}}, []kgo.Opt{kgo.SeedBrokers(c.seeds...)}, sources.Options{Logger: sourcetest.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, k, newInbox(t).handle)
+	if got := <-joined; got > 10_000 {
+		t.Errorf("a session of %d ms", got)
+	}
 }

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"errors"
-	"maps"
 	"strconv"
 	"time"
 
@@ -181,6 +180,7 @@ func (r *run) commit(ctx context.Context) {
 		offsets[tp.topic][tp.number] = o
 	}
 	var failure error
+	ctx = kgo.PreCommitFnContext(ctx, r.stampTopics)
 	r.client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 		failure = err
 		if err != nil || resp == nil {
@@ -215,53 +215,54 @@ func (r *run) commit(ctx context.Context) {
 
 // resolveStarts is called by the client with the start offsets of newly
 // assigned partitions. For a group without an offset it resolves the configured
-// start and commits it, so records that arrive during a later outage are read.
+// start and commits it, so records that arrive during a later outage are read. The
+// offset of a topic that was deleted is of no use in the one that was made anew.
 func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	var starts kadm.ListedOffsets
-	anew := r.startAnew()
+	anew, err := r.compareTopics(ctx, offsets)
+	if err != nil {
+		return nil, err
+	}
+	listed := make(map[kgo.Offset]kadm.ListedOffsets)
 	for topic, numbers := range offsets {
 		for number, o := range numbers {
 			tp := topicPartition{topic, number}
-			if o != r.k.start && !anew[topic] {
+			start := r.k.start
+			if anew[tp] {
+				start = kgo.NewOffset().AtStart()
+			} else if o != start {
 				r.position(tp, o.EpochOffset(), false)
 				continue
 			}
-			if starts == nil {
+			if listed[start] == nil {
 				var err error
-				if starts, err = r.listStarts(ctx, len(anew) > 0); err != nil {
+				if listed[start], err = r.list(ctx, start); err != nil {
 					var shards *kadm.ShardErrors
 					if !errors.As(err, &shards) || shards.AllFailed {
 						return nil, err
 					}
 				}
 			}
-			if at, ok := starts.Lookup(topic, number); ok && at.Err == nil && at.Offset >= 0 {
+			if at, ok := listed[start].Lookup(topic, number); ok && at.Err == nil && at.Offset >= 0 {
 				numbers[number] = kgo.NewOffset().At(at.Offset)
 				r.position(tp, kgo.EpochOffset{Epoch: -1, Offset: at.Offset}, true)
+			} else if anew[tp] {
+				numbers[number] = start
 			}
 		}
 	}
 	return offsets, nil
 }
 
-// startAnew returns the topics that were made anew: the group's offsets are those
-// of deleted topics, until the start was marked.
-func (r *run) startAnew() map[string]bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return maps.Clone(r.anew)
-}
-
-// listStarts lists the offsets of the configured start, or of the first records.
-func (r *run) listStarts(ctx context.Context, first bool) (kadm.ListedOffsets, error) {
+// list lists the offsets of a start.
+func (r *run) list(ctx context.Context, start kgo.Offset) (kadm.ListedOffsets, error) {
 	topics := r.k.config.Topics
-	switch {
-	case first, r.k.start == kgo.NewOffset().AtStart():
+	switch start {
+	case kgo.NewOffset().AtStart():
 		return r.admin.ListStartOffsets(ctx, topics...)
-	case r.k.start == kgo.NewOffset().AtEnd():
+	case kgo.NewOffset().AtEnd():
 		return r.admin.ListEndOffsets(ctx, topics...)
 	}
-	return r.admin.ListOffsetsAfterMilli(ctx, r.k.start.EpochOffset().Offset, topics...)
+	return r.admin.ListOffsetsAfterMilli(ctx, start.EpochOffset().Offset, topics...)
 }
 
 // position sets the next offset of a partition, and marks it for the next commit
@@ -275,7 +276,6 @@ func (r *run) position(tp topicPartition, at kgo.EpochOffset, mark bool) {
 	}
 	p.next, p.fetched = at.Offset, at.Offset
 	if mark {
-		delete(r.anew, tp.topic)
 		r.marks[tp] = at
 	}
 }

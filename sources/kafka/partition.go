@@ -32,6 +32,9 @@ type run struct {
 	slots  chan struct{} // one for each handler that runs
 	freed  chan struct{} // receives a value when memory may be free again
 
+	inflater *inflater
+	skipped  bool // batches, in this poll
+
 	commits sync.Mutex // held from taking the marks until the brokers answered
 
 	mu     sync.Mutex // guards what follows, and the fields of partitions that say so
@@ -39,7 +42,7 @@ type run struct {
 	marks  map[topicPartition]kgo.EpochOffset // to be committed
 	held   int                                // bytes in queues
 	stale  map[string]bool                    // topics of which the client asks for the ID of a deleted one
-	anew   map[string]bool                    // topics to be read from their start, whatever the group's offset is
+	ids    map[string]kadm.TopicID            // of the topics that are read
 	parked int                                // bytes in the queues of partitions that fail
 
 	caughtUp sources.CaughtUp
@@ -137,6 +140,15 @@ type delivery struct {
 	first int64
 	next  kgo.EpochOffset // to be committed after it
 	bytes int
+
+	records []*kgo.Record // of parts
+}
+
+// recycle gives the memory of d back to the fetches. The records of d are gone.
+func (d *delivery) recycle() {
+	for _, rec := range d.records {
+		rec.Recycle()
+	}
 }
 
 // offer queues records, the next of their partition, whose log starts at start.
@@ -150,21 +162,51 @@ func (r *run) offer(tp topicPartition, records []*kgo.Record, start int64) {
 		first: records[0].Offset,
 		next:  kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1},
 		bytes: size(records),
+
+		records: records,
 	})
 }
 
-// skip queues a batch that inflates to too much for the quarantine, by its offset,
-// and has the client read on after it.
+// skip queues a batch that is corrupt or inflates to too much for the quarantine, by its offset.
 func (r *run) skip(e *kgo.ErrDecompressTooLarge) {
 	tp := topicPartition{e.Topic, e.Partition}
 	given := processor.Part{
 		Origin: trail.At(uri(tp.topic, tp.number), e.Offset),
-		GivenUp: &processor.GivenUp{Reason: "too_large", Err: fmt.Errorf("the batch of offsets %d to %d inflates to more than %d MiB; read it with a Kafka client",
+		GivenUp: &processor.GivenUp{Reason: "too_large", Err: fmt.Errorf("the batch of offsets %d to %d is corrupt or inflates to more than %d MiB; read it with a Kafka client",
 			e.Offset, e.NextOffset-1, inflatedBatchBytes>>20)},
 	}
 	next := kgo.EpochOffset{Epoch: e.Epoch, Offset: e.NextOffset}
 	r.enqueue(tp, delivery{parts: func(yield func(processor.Part, error) bool) { yield(given, nil) }, first: e.Offset, next: next})
-	r.client.SetOffsets(map[string]map[int32]kgo.EpochOffset{tp.topic: {tp.number: next}})
+	r.skipped = true
+}
+
+// readOn has the client read on after batches that were skipped. Every partition is
+// set to its offset: setting one ends the fetches of all, and with them the errors
+// of those that met such a batch as well, whose partitions would stay stopped.
+func (r *run) readOn() {
+	if !r.skipped {
+		return
+	}
+	r.skipped = false
+	r.client.SetOffsets(r.nextOffsets(1)) // the client ignores an offset that it has
+	r.client.SetOffsets(r.nextOffsets(0))
+}
+
+// nextOffsets returns the next offset of every partition, shifted.
+func (r *run) nextOffsets(by int64) map[string]map[int32]kgo.EpochOffset {
+	next := make(map[string]map[int32]kgo.EpochOffset)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for tp, p := range r.parts {
+		if p.fetched < 0 {
+			continue
+		}
+		if next[tp.topic] == nil {
+			next[tp.topic] = make(map[int32]kgo.EpochOffset)
+		}
+		next[tp.topic][tp.number] = kgo.EpochOffset{Epoch: -1, Offset: p.fetched + by}
+	}
+	return next
 }
 
 func (r *run) enqueue(tp topicPartition, d delivery) {
@@ -185,7 +227,7 @@ func (r *run) enqueue(tp topicPartition, d delivery) {
 
 func size(records []*kgo.Record) (n int) {
 	for _, rec := range records {
-		n += len(rec.Value)
+		n += len(rec.Key) + len(rec.Value) + recordMemory
 	}
 	return n
 }
@@ -204,6 +246,9 @@ func (r *run) work(p *partition, done chan struct{}) {
 		r.mu.Unlock()
 
 		acked := r.deliver(p, d)
+		if acked {
+			d.recycle()
+		}
 
 		r.mu.Lock()
 		if p.gone || !acked {

@@ -87,8 +87,11 @@ const (
 	fetchPartitionBytes = 256 << 10 // by one fetch from one partition
 	concurrentFetches   = 4         // in flight or waiting to be polled
 	inflatedBatchBytes  = 8 << 20   // a batch that inflates to more is quarantined by its offset
-	heldBytes           = 4 << 20   // polled and not handled yet; polling pauses above it
-	parkedBytes         = 24 << 20  // the same, deliveries that wait for a retry included
+	batchMemory         = 16 << 20  // a batch that needs more, its records' own memory included, as well
+	inflatedBytes       = 48 << 20  // the memory of inflated batches, fetched or polled, of all fetches
+	concurrentInflates  = 2
+	heldBytes           = 4 << 20  // polled and not handled yet; polling pauses above it
+	parkedBytes         = 24 << 20 // the same, deliveries that wait for a retry included
 )
 
 // Source reads topics as a member of a consumer group. The records of one
@@ -147,7 +150,7 @@ func New(name string, c Config, opts []kgo.Opt, o sources.Options) (*Source, err
 		concurrency: runtime.GOMAXPROCS(0),
 	}
 	k.start, _ = c.startOffset()
-	if err := kgo.ValidateOpts(k.options(&run{})...); err != nil {
+	if err := kgo.ValidateOpts(k.options(&run{inflater: newInflater(inflatedBytes)})...); err != nil {
 		return nil, fmt.Errorf("kafka source %s: %w", name, err)
 	}
 	return k, nil
@@ -170,7 +173,8 @@ func (k *Source) options(r *run) []kgo.Opt {
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
 		kgo.MaxConcurrentFetches(concurrentFetches),
 		kgo.FetchMaxWait(500 * time.Millisecond),
-		kgo.MaxDecompressBatchBytes(inflatedBatchBytes),
+		kgo.WithDecompressor(r.inflater),
+		kgo.WithPools(r.inflater),
 		kgo.DisableClientMetrics(),
 		kgo.SessionTimeout(10 * time.Second), // after a crash the other members go on by then
 	}, k.opts...)
@@ -187,11 +191,12 @@ func (k *Source) Run(ctx context.Context, h processor.Handler) error {
 		parts:  make(map[topicPartition]*partition),
 		marks:  make(map[topicPartition]kgo.EpochOffset),
 		stale:  make(map[string]bool),
-		anew:   make(map[string]bool),
+		ids:    make(map[string]kadm.TopicID),
 		slots:  make(chan struct{}, k.concurrency),
 		freed:  make(chan struct{}, 1),
 
 		caughtUp: sources.CaughtUp{Log: k.log},
+		inflater: newInflater(inflatedBytes),
 	}
 	client, err := kgo.NewClient(k.options(r)...)
 	if err != nil {
@@ -234,6 +239,7 @@ func (r *run) pollLoop(ctx context.Context) {
 				r.offer(topicPartition{p.Topic, p.Partition}, p.Records, p.LogStartOffset)
 			}
 		})
+		r.readOn()
 		r.client.AllowRebalance()
 	}
 }

@@ -115,8 +115,7 @@ func (r *run) watch(ctx context.Context) error {
 }
 
 // rejoin subscribes again to topics that were deleted and made anew: the client
-// goes on asking for the old ones. Their marks and offsets are of no use, so they
-// are read from their start.
+// goes on asking for the old ones. See compareTopics for where they are read from.
 func (r *run) rejoin() {
 	r.mu.Lock()
 	gone := make(map[string][]int32)
@@ -124,14 +123,12 @@ func (r *run) rejoin() {
 		for tp := range r.parts {
 			if tp.topic == topic {
 				gone[topic] = append(gone[topic], tp.number)
-				r.anew[topic] = true
 			}
 		}
 	}
 	clear(r.stale)
 	r.mu.Unlock()
 	for topic := range gone {
-		r.k.log.Error("topic was deleted and made anew; it is read from its start", "topic", topic)
 		r.release(map[string][]int32{topic: gone[topic]}, false)
 		r.client.PurgeTopicsFromConsuming(topic)
 		r.client.AddConsumeTopics(topic)
@@ -154,14 +151,14 @@ func (r *run) noteStart(p *partition, start int64) {
 
 // fetchError handles an error of a fetch, which the client retries.
 func (r *run) fetchError(topic string, number int32, err error) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && topic == "" {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) && topic == "" || errors.Is(err, errNoRoom) {
 		return
 	}
 	reason, hint := explain(err)
 	r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
 	var tooLarge *kgo.ErrDecompressTooLarge
 	if errors.As(err, &tooLarge) {
-		r.k.log.Error("batch quarantined by its offset: it inflates to too much", "uri", uri(topic, number),
+		r.k.log.Error("batch quarantined by its offset: it is corrupt or inflates to too much", "uri", uri(topic, number),
 			"offset", tooLarge.Offset, "next", tooLarge.NextOffset, "bound", inflatedBatchBytes)
 		r.skip(tooLarge)
 		return

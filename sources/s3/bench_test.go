@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -18,7 +16,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -106,19 +103,19 @@ func (a *benchAWS) GetObject(ctx context.Context, in *s3.GetObjectInput, _ ...fu
 	return &s3.GetObjectOutput{Body: body, ETag: aws.String(`"e"`), ContentLength: aws.Int64(int64(len(a.objects[i])))}, nil
 }
 
-// read has n messages read by a source with so many in flight, into a processor
-// with a journal, and returns the time that it took.
-func (a *benchAWS) read(b *testing.B, n, concurrency int) time.Duration {
+// processed returns the handler of a processor with a journal.
+func processed(b *testing.B) processor.Handler {
 	b.Helper()
 	j, err := journal.Open(filepath.Join(b.TempDir(), "mfawatch.db"), journal.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer j.Close()
-	p := processor.New(j, processor.Options{Logger: slog.New(slog.DiscardHandler)})
-	return a.readInto(b, n, concurrency, p.Handle)
+	b.Cleanup(func() { j.Close() })
+	return processor.New(j, processor.Options{Logger: slog.New(slog.DiscardHandler)}).Handle
 }
 
+// readInto has n messages read by a source with so many in flight, and returns the
+// time that it took.
 func (a *benchAWS) readInto(b testing.TB, n, concurrency int, h processor.Handler) time.Duration {
 	b.Helper()
 	c := DefaultConfig()
@@ -138,48 +135,6 @@ func (a *benchAWS) readInto(b testing.TB, n, concurrency int, h processor.Handle
 	return took
 }
 
-// gunzip inflates n objects into nothing, and does no more.
-func (a *benchAWS) gunzip(b *testing.B, n int) time.Duration {
-	began := time.Now()
-	var z gzip.Reader
-	var r bytes.Reader
-	for i := range n {
-		r.Reset(a.objects[i%len(a.objects)])
-		if err := z.Reset(&r); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := io.Copy(io.Discard, &z); err != nil {
-			b.Fatal(err)
-		}
-	}
-	return time.Since(began)
-}
-
-// BenchmarkS3 reads objects of eight records, one a message, with an S3 and an
-// SQS that answer immediately (see benchAWS), and takes turns with a bare
-// gunzip of the same objects on one core: /bare is how much of its rate, for
-// each core, is reached.
-func BenchmarkS3(b *testing.B) {
-	a := newBenchAWS()
-	const n = 20_000
-	for _, concurrency := range []int{1, 4, 16, 64, 256} {
-		b.Run(fmt.Sprintf("inflight=%d", concurrency), func(b *testing.B) {
-			var spent, bare time.Duration
-			b.ReportAllocs()
-			for range b.N {
-				spent += a.read(b, n, concurrency)
-				b.StopTimer()
-				bare += a.gunzip(b, n)
-				b.StartTimer()
-			}
-			cores := float64(runtime.GOMAXPROCS(0))
-			b.ReportMetric(float64(b.N)*n*benchObjectRecords/spent.Seconds()/cores, "records/s/core")
-			b.ReportMetric(bare.Seconds()/spent.Seconds()/cores, fmt.Sprintf("s3-%d/bare", concurrency))
-			b.ReportMetric(0, "ns/op")
-		})
-	}
-}
-
 // BenchmarkS3Latency reads from an S3 and an SQS that take 20 ms for every
 // answer: the throughput grows with what is in flight until a core is busy.
 func BenchmarkS3Latency(b *testing.B) {
@@ -189,8 +144,9 @@ func BenchmarkS3Latency(b *testing.B) {
 		b.Run(fmt.Sprintf("inflight=%d", concurrency), func(b *testing.B) {
 			var spent time.Duration
 			n := 50 * concurrency
+			h := processed(b)
 			for range b.N {
-				spent += a.read(b, n, concurrency)
+				spent += a.readInto(b, n, concurrency, h)
 			}
 			b.ReportMetric(float64(b.N*n)/spent.Seconds(), "objects/s")
 			b.ReportMetric(0, "ns/op")

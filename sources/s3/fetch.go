@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/processor/trail/inflate"
-	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
 
@@ -169,7 +169,7 @@ func holdsIAM(r io.Reader) bool {
 		return false
 	}
 	whole := io.MultiReader(bytes.NewReader(bytes.Clone(buf[:n])), r)
-	if sources.Sniff(buf[:n]) == sources.FormGzip {
+	if trail.Sniff(buf[:n]) == trail.FormGzip {
 		whole = inflate.NewReader(whole, inflate.Gzip)
 	}
 	whole = io.LimitReader(whole, maxAudited)

@@ -83,6 +83,9 @@ func (n *notification) read(body string, depth int) error {
 // nestsDeeper reports whether objects and lists in JSON are nested deeper than most
 // levels. It uses no memory, whatever the text is.
 func nestsDeeper(text string, most int) bool {
+	if strings.Count(text, "{")+strings.Count(text, "[") <= most {
+		return false
+	}
 	depth, inString := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {
@@ -125,9 +128,9 @@ func (n *notification) value(v gjson.Result, depth int) error {
 		n.ignored = ignoredSubscription
 		return nil
 	case e.bucket.Type == gjson.String && e.keys.Exists():
-		return n.cloudTrail(e)
+		return n.cloudTrail(&e)
 	case e.detailType.Type == gjson.String:
-		return n.eventBridge(e, depth)
+		return n.eventBridge(&e, depth)
 	case e.records.IsArray():
 		return n.list(e.records, depth)
 	case e.isRecord():
@@ -229,7 +232,7 @@ func formDecoded(key string) string {
 }
 
 // cloudTrail reads a notification of CloudTrail, whose keys are not encoded.
-func (n *notification) cloudTrail(e envelope) error {
+func (n *notification) cloudTrail(e *envelope) error {
 	list := []gjson.Result{e.keys}
 	if e.keys.IsArray() {
 		list = e.keys.Array()
@@ -247,7 +250,7 @@ func (n *notification) cloudTrail(e envelope) error {
 
 // eventBridge reads an event of EventBridge: one of S3, whose keys are not
 // encoded, a CloudTrail record, or an envelope around another notification.
-func (n *notification) eventBridge(e envelope, depth int) error {
+func (n *notification) eventBridge(e *envelope, depth int) error {
 	object := e.detail.Get("object.key")
 	switch {
 	case e.detailType.Str == "Object Created" && object.Exists():
@@ -277,7 +280,7 @@ func (n *notification) list(records gjson.Result, depth int) (err error) {
 			e.member(key.Str, value)
 			return true
 		})
-		if wrong := n.element(e, depth); err == nil {
+		if wrong := n.element(&e, depth); err == nil {
 			err = wrong
 		}
 		return !errors.Is(err, errManyNamed)
@@ -288,7 +291,7 @@ func (n *notification) list(records gjson.Result, depth int) (err error) {
 	return err
 }
 
-func (n *notification) element(e envelope, depth int) error {
+func (n *notification) element(e *envelope, depth int) error {
 	switch {
 	case e.s3.IsObject():
 		name := strings.TrimPrefix(e.name.Str, "s3:") // MinIO writes it

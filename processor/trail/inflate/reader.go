@@ -54,8 +54,15 @@ func (z *Reader) Next() ([]byte, error) {
 		z.unread = nil
 		return b, nil
 	}
+	b, fresh, err := z.Step()
+	return b[fresh:], err
+}
+
+// Step is Next together with what was inflated before: b[fresh:] are the next
+// bytes, and b[:fresh] are the 32 KiB before them, or as many as there are.
+func (z *Reader) Step() (b []byte, fresh int, err error) {
 	if z.err != nil {
-		return nil, z.err
+		return z.window[:z.m.n], z.m.n, z.err
 	}
 	z.slide()
 	start := z.m.n
@@ -69,10 +76,10 @@ func (z *Reader) Next() ([]byte, error) {
 		case !errors.Is(err, errOutput):
 			z.fail(err)
 			if z.m.n == start {
-				return nil, z.err
+				return z.window[:start], start, z.err
 			}
 		}
-		return z.window[start:z.m.n], nil
+		return z.window[:z.m.n], start, nil
 	}
 }
 

@@ -27,10 +27,12 @@ func (f *Found) Summary(w io.Writer, alerts int, took time.Duration) {
 	rate := float64(f.Stats.Inflated) / seconds
 	fmt.Fprintf(w, "%s, %s, %s in, %s inflated\n", output.Count(f.Files, "file"), output.Count(f.Stats.Records, "record"),
 		output.ByteSize(f.Stats.Bytes), output.ByteSize(f.Stats.Inflated))
-	fmt.Fprintf(w, "%s, %s, %s unreadable\n", output.Count(int64(len(f.Events)), "match"), output.Count(int64(alerts), "alert"),
+	fmt.Fprintf(w, "%s, %s, %s unreadable\n", output.Count(int64(len(f.Events)), "watched record"), output.Count(int64(alerts), "alert"),
 		output.Count(f.Unreadable.Total+f.Failures.Total, "part"))
-	fmt.Fprintf(w, "%s, %.1f MB/s inflated, %s records/s\n", took.Round(time.Millisecond), rate/1e6,
-		output.Grouped(int64(float64(f.Stats.Records)/seconds)))
+	if f.Stats.Inflated > 0 {
+		fmt.Fprintf(w, "%s, %.1f MB/s inflated, %s records/s\n", took.Round(time.Millisecond), rate/1e6,
+			output.Grouped(int64(float64(f.Stats.Records)/seconds)))
+	}
 	f.Failed(w)
 }
 

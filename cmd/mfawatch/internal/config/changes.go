@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -35,9 +36,13 @@ func (c Changes) String() string {
 // NeedRestart returns the settings that differ and need a restart to take effect.
 func NeedRestart(now, next *Settings) []Mistake {
 	var all []Mistake
+	if !reflect.DeepEqual(now.Journal.Shared, next.Journal.Shared) {
+		all = append(all, Mistake{"journal", "changed; restart the service to apply it"})
+	}
 	for _, s := range []struct{ field, now, next string }{
 		{"http.address", now.HTTP.Address, next.HTTP.Address},
 		{"http.admin_address", now.HTTP.AdminAddress, next.HTTP.AdminAddress},
+		{"journal.type", now.Journal.Type, next.Journal.Type},
 		{"journal.path", now.Journal.Path, next.Journal.Path},
 		{"log.format", now.Log.Format, next.Log.Format},
 		{"retention", FormatDuration(now.Retention), FormatDuration(next.Retention)},

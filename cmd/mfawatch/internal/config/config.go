@@ -2,11 +2,13 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 	"github.com/mfawatch/mfawatch/processor/route"
 )
 
@@ -31,9 +33,50 @@ type Settings struct {
 	Log             LogConfig                `koanf:"log"`
 }
 
-// JournalConfig configures the journal.
+// JournalConfig configures the journal: a file, or a Kafka cluster that several
+// replicas share.
 type JournalConfig struct {
-	Path string `koanf:"path"`
+	Type   string       `koanf:"type"`
+	Path   string       `koanf:"path"`    // bbolt: the file; kafka: the folder of this replica's caches
+	Shared shard.Config `koanf:",squash"` // kafka
+}
+
+// The types of journal.
+const (
+	JournalFile  = "bbolt"
+	JournalKafka = "kafka"
+)
+
+// effective returns the keys that have an effect.
+func (j JournalConfig) effective() any {
+	if j.Type == JournalFile {
+		return struct {
+			Type string `koanf:"type"`
+			Path string `koanf:"path"`
+		}{j.Type, j.Path}
+	}
+	type keys JournalConfig
+	return keys(j)
+}
+
+// mistakes refuses keys that have no effect.
+func (j *JournalConfig) mistakes() []Mistake {
+	if wrong := OneOf("journal.type", j.Type, JournalFile, JournalKafka); wrong != nil {
+		return wrong
+	}
+	var all []Mistake
+	if j.Path == "" {
+		all = append(all, Mistake{"journal.path", map[string]string{
+			JournalFile: "missing; want the path of a file, such as mfawatch.db", JournalKafka: "missing; want a folder for this replica's caches, such as /var/lib/mfawatch",
+		}[j.Type]})
+	}
+	if j.Type == JournalKafka {
+		return append(all, MistakesOf("journal", j.Shared.Validate())...)
+	}
+	if !reflect.DeepEqual(j.Shared, shard.DefaultConfig()) {
+		all = append(all, Mistake{"journal.type", "is bbolt, a file; brokers, topic, partitions, replication, instance, tls and sasl belong to kafka: set it to kafka, or remove them"})
+	}
+	return all
 }
 
 // LogConfig configures the log.
@@ -45,7 +88,7 @@ type LogConfig struct {
 // Defaults returns the default settings.
 func Defaults() Settings {
 	return Settings{
-		Journal:         JournalConfig{Path: "mfawatch.db"},
+		Journal:         JournalConfig{Type: JournalFile, Path: "mfawatch.db", Shared: shard.DefaultConfig()},
 		PolicyConfig:    defaultPolicy(),
 		Retention:       35 * 24 * time.Hour,
 		ShutdownTimeout: 20 * time.Second,
@@ -62,9 +105,6 @@ func (s *Settings) mistakes() []Mistake {
 	bad := func(field, format string, args ...any) {
 		all = append(all, Mistake{field, fmt.Sprintf(format, args...)})
 	}
-	if s.Journal.Path == "" {
-		bad("journal.path", "missing; want the path of a file, such as mfawatch.db")
-	}
 	if s.Retention < minRetention {
 		bad("retention", "want at least %s, since CloudTrail delivers again for up to 30 days, got %s", FormatDuration(minRetention), FormatDuration(s.Retention))
 	}
@@ -73,6 +113,7 @@ func (s *Settings) mistakes() []Mistake {
 	}
 	s.HTTP.mistakes(bad)
 	s.wordingMistakes(bad)
+	all = append(all, s.Journal.mistakes()...)
 	all = append(all, s.policyMistakes()...)
 	all = append(all, OneOf("log.level", s.Log.Level, "debug", "info", "warn", "error")...)
 	all = append(all, OneOf("log.format", s.Log.Format, "text", "json")...)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -35,8 +36,9 @@ func TestConfigMistakes(t *testing.T) {
 			if !errors.As(err, &mistake) {
 				t.Fatalf("got %v, %v; want a refusal", c, err)
 			}
-			got, found := strings.CutPrefix(err.Error(), path+": ")
-			if !found || got != strings.TrimSpace(string(want)) {
+			place := regexp.MustCompile("(?m)^( *)" + regexp.QuoteMeta(path) + "(:[1-9][0-9]*)?: ")
+			got := place.ReplaceAllString(err.Error(), "$1")
+			if !strings.HasPrefix(err.Error(), path+":") || got != strings.TrimSpace(string(want)) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
@@ -94,7 +96,9 @@ func TestConfigEnvironmentMistake(t *testing.T) {
 	const file = "sources: {local: {type: files, paths: [x]}}\nsinks: {console: {type: stdout}}\n"
 	for variable, want := range map[string]string{
 		"MFAWATCH_SHUTDOWN_TIMEOUT=soon": `test: shutdown_timeout: want a duration such as 90s, 15m or 35d, got "soon" (from MFAWATCH_SHUTDOWN_TIMEOUT)`,
-		"MFAWATCH_HTP__ADDRESS=x":        `test: htp: unknown key; did you mean http?`,
+		"MFAWATCH_HTP__ADDRESS=x":        `test: htp: unknown key; did you mean http? (from MFAWATCH_HTP__ADDRESS)`,
+		"MFAWATCH_LOG_LEVEL=debug":       `test: log_level: unknown key; did you mean MFAWATCH_LOG__LEVEL? Two underscores separate keys`,
+		"MFAWATCH_NOTHING=1":             `test: nothing: unknown key (from MFAWATCH_NOTHING)`,
 		"MFAWATCH_LOG__LEVEL=":           `test: log.level: missing; known are debug, info, warn, error (from MFAWATCH_LOG__LEVEL)`,
 		"MFAWATCH_SINKS__CONSOLE__X=no":  `test: sinks.console.x: unknown key; known are concurrency, format, group, rate, retry, timeout, type (from MFAWATCH_SINKS__CONSOLE__X)`,
 	} {

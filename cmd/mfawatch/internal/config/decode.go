@@ -50,6 +50,9 @@ var (
 // comma-separated lists; nothing converts to text.
 func convert(from, to reflect.Value) (any, error) {
 	value := from.Interface()
+	if n, ok := value.(number); ok && to.Kind() != reflect.String && to.Kind() != reflect.Interface {
+		from, value = reflect.ValueOf(n.Value), n.Value
+	}
 	if date, ok := value.(time.Time); ok { // YAML reads an unquoted date as one
 		value = date.Format(time.RFC3339)
 	}

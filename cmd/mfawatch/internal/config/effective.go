@@ -73,6 +73,9 @@ func valueNode(path string, v reflect.Value) *yaml.Node {
 		}
 		v = v.Elem()
 	}
+	if j, ok := v.Interface().(JournalConfig); ok {
+		v = reflect.ValueOf(j.effective())
+	}
 	if d, ok := v.Interface().(time.Duration); ok {
 		return textNode(FormatDuration(d))
 	}
@@ -94,7 +97,7 @@ func valueNode(path string, v reflect.Value) *yaml.Node {
 	}
 	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
 		if text, err := m.MarshalText(); err == nil && !v.IsZero() {
-			return textNode(string(text))
+			return textNode(Escape(string(text)))
 		}
 		return nil
 	}
@@ -121,7 +124,7 @@ func valueNode(path string, v reflect.Value) *yaml.Node {
 		if v.Len() == 0 {
 			return nil
 		}
-		return textNode(v.String())
+		return textNode(Escape(v.String()))
 	}
 	return &yaml.Node{Kind: yaml.ScalarNode, Value: fmt.Sprint(v.Interface())}
 }

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/aws"
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 	"github.com/mfawatch/mfawatch/sinks/file"
+	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/sms"
 	"github.com/mfawatch/mfawatch/sinks/stdout"
 	"github.com/mfawatch/mfawatch/sources"
@@ -21,6 +24,7 @@ import (
 type sourceKind[C Entry] struct {
 	config func() C // the defaults; nil: the zero value
 	build  func(c C, name string, d Deps) (sources.Source, error)
+	listen func(C) string // the address that it listens on; nil: none
 }
 
 // A sourceEntry is the configuration of one source. Two of the same content are
@@ -45,6 +49,14 @@ func (e *sourceEntry[C]) Build(name string, d Deps) (sources.Source, error) {
 	return e.kind.build(e.Config, name, d)
 }
 
+// listens returns the address that the source listens on, "" for none.
+func (e *sourceEntry[C]) listens() string {
+	if e.kind.listen == nil {
+		return ""
+	}
+	return e.kind.listen(e.Config)
+}
+
 // source returns the options that every source is built with.
 func (d Deps) source() sources.Options {
 	return sources.Options{Logger: d.Log, Registerer: d.Metrics}
@@ -52,16 +64,17 @@ func (d Deps) source() sources.Options {
 
 // A sinkKind is one type of sink, configured by a C.
 type sinkKind[C Entry] struct {
-	config      func() C      // the defaults; nil: the zero value
-	reader      route.Kind    // default: Machine
-	machines    func(C) bool  // whether this configuration is for machines all the same
-	people      bool          // the end of an exposure supersedes what is unsent
-	rate        float64       // default bound on messages a second
-	concurrency int           // default; 0: dispatch's
-	inOrder     bool          // one alert after the other
-	groups      bool          // several alerts fit in one message
-	maxGroup    int           // in one message; 0: any number
-	wait        time.Duration // default group window
+	config      func() C          // the defaults; nil: the zero value
+	reader      route.Kind        // default: Machine
+	minSeverity exposure.Severity // where no route is configured; "": any
+	machines    func(C) bool      // whether this configuration is for machines all the same
+	people      bool              // the end of an exposure supersedes what is unsent
+	rate        float64           // default bound on messages a second
+	concurrency int               // default; 0: dispatch's
+	inOrder     bool              // one alert after the other
+	groups      bool              // several alerts fit in one message
+	maxGroup    int               // in one message; 0: any number
+	wait        time.Duration     // default group window
 	stdout      bool
 	build       func(c C, d Deps) (sinks.Sink, error)
 }
@@ -117,6 +130,8 @@ func (e *sinkEntry[C]) Reader() route.Kind {
 	return e.kind.reader
 }
 
+func (e *sinkEntry[C]) MinSeverity() exposure.Severity { return e.kind.minSeverity }
+
 func (e *sinkEntry[C]) forMachines() bool {
 	return e.kind.machines != nil && e.kind.machines(e.Config)
 }
@@ -133,6 +148,11 @@ func reach[R, C Entry](defaults func() C) func() reached[R, C] {
 }
 
 func (c reached[R, C]) Validate() error { return errors.Join(c.Reach.Validate(), c.Config.Validate()) }
+
+// sameBrokers reports whether two lists name the same brokers.
+func sameBrokers(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
 
 type smsConfig struct {
 	Texts sms.Config `koanf:",squash"`
@@ -155,7 +175,7 @@ type stdoutConfig struct {
 }
 
 func (c stdoutConfig) Validate() error {
-	_, err := stdout.New(c.Config, io.Discard)
+	_, err := stdout.New(c.Config, message.Wording{}, io.Discard)
 	return err
 }
 

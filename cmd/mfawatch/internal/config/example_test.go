@@ -24,5 +24,5 @@ sinks:
 	fmt.Println(err)
 	// Output:
 	// debug 840h0m0s reader
-	// mfawatch.yaml: retenton: unknown key; did you mean retention?
+	// mfawatch.yaml:6: retenton: unknown key; did you mean retention?
 }

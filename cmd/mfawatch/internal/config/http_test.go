@@ -52,7 +52,9 @@ func TestShippedLayoutsHaveALocalAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := HTTPConfig{Address: c.HTTP.Address, AdminAddress: c.HTTP.Admin}
-		if got.mistakes(func(field, format string, args ...any) { t.Errorf("%s: %s: "+format, append([]any{path, field}, args...)...) }); got.LocalAddress() != want || Loopback(got.Address) {
+		if got.mistakes(func(field, format string, args ...any) {
+			t.Errorf("%s: %s: "+format, append([]any{path, field}, args...)...)
+		}); got.LocalAddress() != want || Loopback(got.Address) {
 			t.Errorf("%s: %+v, want %s", path, got, want)
 		}
 	}

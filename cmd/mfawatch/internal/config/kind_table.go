@@ -8,6 +8,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/aws"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/kafka"
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/email"
@@ -43,6 +44,7 @@ var SourceKinds = map[string]func() Source{
 	}).new,
 	"http": (&sourceKind[httpin.Config]{
 		config: httpin.DefaultConfig,
+		listen: func(c httpin.Config) string { return c.Address },
 		build: func(c httpin.Config, name string, d Deps) (sources.Source, error) {
 			return httpin.New(name, c, d.source())
 		},
@@ -81,7 +83,7 @@ const groupWait = 30 * time.Second
 var SinkKinds = map[string]func() Sink{
 	// Mail servers allow few connections from one sender.
 	"email": (&sinkKind[email.Config]{
-		config: email.DefaultConfig, reader: route.Reader, people: true, concurrency: 2, groups: true, wait: groupWait,
+		config: email.DefaultConfig, reader: route.Reader, minSeverity: exposure.Low, people: true, concurrency: 2, groups: true, wait: groupWait,
 		build: func(c email.Config, d Deps) (sinks.Sink, error) { return email.New(c, d.Wording, d.Log) },
 	}).new,
 	"file": (&sinkKind[fileConfig]{
@@ -89,7 +91,10 @@ var SinkKinds = map[string]func() Sink{
 		build:   func(c fileConfig, _ Deps) (sinks.Sink, error) { return file.New(c.Config) },
 	}).new,
 	"kafka": (&sinkKind[reached[kafka.Config, kafkasink.Config]]{
-		build: func(c reached[kafka.Config, kafkasink.Config], _ Deps) (sinks.Sink, error) {
+		build: func(c reached[kafka.Config, kafkasink.Config], d Deps) (sinks.Sink, error) {
+			if sameBrokers(c.Reach.Brokers, d.Shared) {
+				return kafkasink.NewTransactional(c.Config)
+			}
 			opts, err := c.Reach.Options()
 			if err != nil {
 				return nil, err
@@ -100,23 +105,23 @@ var SinkKinds = map[string]func() Sink{
 	// PagerDuty accepts about 120 events a minute under one key, and has one
 	// incident for each exposure, so that grouping has no meaning.
 	"pagerduty": (&sinkKind[pagerduty.Config]{
-		config: pagerduty.DefaultConfig, reader: route.Pager, people: true, rate: 2,
+		config: pagerduty.DefaultConfig, reader: route.Pager, minSeverity: exposure.Medium, people: true, rate: 2,
 		build: func(c pagerduty.Config, d Deps) (sinks.Sink, error) { return pagerduty.New(c, d.Wording) },
 	}).new,
 	// ServiceNow's limits differ between instances.
 	"servicenow": (&sinkKind[servicenow.Config]{
-		config: servicenow.DefaultConfig, reader: route.Reader, people: true,
+		config: servicenow.DefaultConfig, reader: route.Reader, minSeverity: exposure.Medium, people: true,
 		build: func(c servicenow.Config, d Deps) (sinks.Sink, error) { return servicenow.New(c, d.Wording, d.Log) },
 	}).new,
 	// Slack accepts about one message a second in a channel.
 	"slack": (&sinkKind[slack.Config]{
-		config: slack.DefaultConfig, reader: route.Reader, people: true, rate: 1, groups: true, maxGroup: slack.MaxGroup, wait: groupWait,
+		config: slack.DefaultConfig, reader: route.Reader, minSeverity: exposure.Low, people: true, rate: 1, groups: true, maxGroup: slack.MaxGroup, wait: groupWait,
 		build: func(c slack.Config, d Deps) (sinks.Sink, error) { return slack.New(c, d.Wording) },
 	}).new,
 	// Every text message costs money.
 	"sms": (&sinkKind[smsConfig]{
 		config: func() smsConfig { return smsConfig{Texts: sms.DefaultConfig()} },
-		reader: route.Pager, people: true, groups: true, wait: groupWait,
+		reader: route.Pager, minSeverity: exposure.High, people: true, groups: true, wait: groupWait,
 		build: func(c smsConfig, d Deps) (_ sinks.Sink, err error) {
 			var loaded awssdk.Config
 			if c.Texts.AWS() {
@@ -132,7 +137,7 @@ var SinkKinds = map[string]func() Sink{
 		machines: func(c stdoutConfig) bool { return c.Format != "text" },
 		reader:   route.Reader, inOrder: true, groups: true, stdout: true,
 		build: func(c stdoutConfig, d Deps) (sinks.Sink, error) {
-			s, err := stdout.New(c.Config, d.Stdout)
+			s, err := stdout.New(c.Config, d.Wording, d.Stdout)
 			if err != nil {
 				return nil, err
 			}
@@ -145,7 +150,7 @@ var SinkKinds = map[string]func() Sink{
 	}).new,
 	// Zendesk's smallest plan allows 200 requests a minute; an alert needs three.
 	"zendesk": (&sinkKind[zendesk.Config]{
-		config: zendesk.DefaultConfig, reader: route.Reader, people: true, rate: 1,
+		config: zendesk.DefaultConfig, reader: route.Reader, minSeverity: exposure.Medium, people: true, rate: 1,
 		build: func(c zendesk.Config, d Deps) (sinks.Sink, error) { return zendesk.New(c, d.Wording, d.Log) },
 	}).new,
 }

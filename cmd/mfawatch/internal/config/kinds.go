@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
@@ -23,6 +24,7 @@ type Deps struct {
 	Level   *slog.LevelVar // of Log
 	Metrics prometheus.Registerer
 	Offsets sources.OffsetStore
+	Shared  []string        // brokers of the shared journal; nil: there is none
 	Wording message.Wording // of every human sink
 }
 
@@ -49,6 +51,9 @@ type Sink interface {
 	Delivery() dispatch.DeliveryConfig
 	// Reader returns who reads the sink's messages.
 	Reader() route.Kind
+	// MinSeverity returns the lowest severity of which the sink is notified where
+	// no route is configured; "": any.
+	MinSeverity() exposure.Severity
 	// UsesStdout reports whether the sink writes to standard output.
 	UsesStdout() bool
 }

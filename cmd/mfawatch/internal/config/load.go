@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
@@ -18,36 +16,46 @@ import (
 
 // LoadFile reads a configuration from a YAML file, the environment and flags.
 func LoadFile(path string, environ []string, flags *pflag.FlagSet) (*Config, error) {
-	text, err := os.ReadFile(path)
+	text, err := ReadText(path)
 	if err != nil {
-		return nil, Refuse(path, Mistake{"", fmt.Sprintf("cannot read the configuration: %v", WithoutPath(err))})
+		return nil, err
 	}
-	return Load(path, text, environ, flags)
+	return LoadTexts([]Text{text}, environ, flags)
 }
 
-// Load merges defaults, YAML text, environment and flags, each overriding the one
-// before. Its error is an *Error with every mistake.
-func Load(name string, text []byte, environ []string, flags *pflag.FlagSet) (*Config, error) {
-	file, err := yaml.Parser().Unmarshal(text)
+// ReadText reads one file of a configuration.
+func ReadText(path string) (Text, error) {
+	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, Refuse(name, Mistake{"", YAMLMistake(err)})
+		return Text{}, Refuse(path, Mistake{"", fmt.Sprintf("cannot read the configuration: %v", WithoutPath(err))})
 	}
-	k := koanf.New(".")
-	if err := k.Load(rawMap(file), nil); err != nil {
-		return nil, Refuse(name, Mistake{"", err.Error()})
+	return Text{path, text}, nil
+}
+
+// Load is LoadTexts of one text.
+func Load(name string, text []byte, environ []string, flags *pflag.FlagSet) (*Config, error) {
+	return LoadTexts([]Text{{name, text}}, environ, flags)
+}
+
+// LoadTexts merges defaults, texts in their order, environment and flags, each
+// overriding the one before. Its error is an *Error with every mistake.
+func LoadTexts(texts []Text, environ []string, flags *pflag.FlagSet) (*Config, error) {
+	k, at := koanf.New("."), places{}
+	for _, text := range texts {
+		r := textReader{name: text.Name, lookup: lookup(environ), places: at}
+		values, err := r.read(text.YAML)
+		if err != nil {
+			return nil, Refuse(text.Name, Mistake{"", YAMLMistake(err)})
+		}
+		if len(r.mistakes) > 0 {
+			return nil, refuseAt(text.Name, at, nil, r.mistakes)
+		}
+		if err := k.Load(rawMap(values), nil); err != nil {
+			return nil, Refuse(text.Name, Mistake{"", err.Error()})
+		}
 	}
-	variables := make(map[string]string) // which variable set a field
-	err = k.Load(env.Provider(".", env.Opt{
-		Prefix:      envPrefix,
-		EnvironFunc: func() []string { return environ },
-		TransformFunc: func(variable, value string) (string, any) {
-			key := envKey(file, variable)
-			if key != "" {
-				variables[key] = variable
-			}
-			return key, value
-		},
-	}), nil)
+	name := Names(texts)
+	variables, err := loadEnvironment(k, environ)
 	if err != nil {
 		return nil, Refuse(name, Mistake{"", "environment: " + err.Error()})
 	}
@@ -61,13 +69,7 @@ func Load(name string, text []byte, environ []string, flags *pflag.FlagSet) (*Co
 	}
 	c, mistakes := build(k)
 	if len(mistakes) > 0 {
-		slices.SortStableFunc(mistakes, func(a, b Mistake) int { return strings.Compare(a.Field, b.Field) })
-		for i, m := range mistakes {
-			if variable, ok := variables[m.Field]; ok {
-				mistakes[i].Problem += " (from " + variable + ")"
-			}
-		}
-		return nil, Refuse(name, mistakes...)
+		return nil, refuseAt(name, at, variables, mistakes)
 	}
 	return c, nil
 }
@@ -77,22 +79,23 @@ func build(k *koanf.Koanf) (*Config, []Mistake) {
 	sources, mistakes := buildEntries(k, "sources", SourceKinds, "sources: {local: {type: files, paths: [trail.json]}}")
 	sinks, more := buildEntries(k, "sinks", SinkKinds, "sinks: {console: {type: stdout}}")
 	mistakes = append(mistakes, more...)
-	rest := koanf.New(".")
-	top := maps.Clone(k.Raw())
-	delete(top, "sources")
-	delete(top, "sinks")
-	if err := rest.Load(rawMap(top), nil); err != nil {
-		return nil, []Mistake{{"", err.Error()}}
-	}
-	c := &Config{Settings: Defaults(), Sources: sources, Sinks: sinks}
-	wrong := decode(rest, "", &c.Settings)
+	whole := document{Settings: Defaults()}
+	wrong := decode(k, "", &whole)
+	c := &Config{Settings: whole.Settings, Sources: sources, Sinks: sinks}
 	if len(wrong) == 0 {
-		wrong = c.Settings.mistakes()
+		wrong = append(c.Settings.mistakes(), c.listenerMistakes()...)
 	}
 	if len(more) == 0 {
 		wrong = append(wrong, c.routeMistakes()...)
 	}
 	return c, append(mistakes, wrong...)
+}
+
+// A document is every key of a file. The type of an entry decides its other keys.
+type document struct {
+	Settings `koanf:",squash"`
+	Sources  any `koanf:"sources"`
+	Sinks    any `koanf:"sinks"`
 }
 
 // A rawMap is a koanf provider of a map.

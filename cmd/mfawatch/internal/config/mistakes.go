@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -14,15 +15,36 @@ import (
 	"github.com/mfawatch/mfawatch/processor/rule"
 )
 
-// An Error lists every mistake in a configuration, each with its field, the value
+// An Error lists every mistake in a configuration, each with its place, field, value
 // and the expected form.
 type Error struct {
 	Name     string // where the configuration came from
 	Mistakes []Mistake
+	places   []string // file:line of each mistake; nil or "": unknown
 }
 
 // Refuse returns the Error of mistakes in the named configuration or command line.
-func Refuse(name string, mistakes ...Mistake) error { return &Error{name, mistakes} }
+func Refuse(name string, mistakes ...Mistake) error { return &Error{Name: name, Mistakes: mistakes} }
+
+// refuseAt returns the Error of mistakes in files, each with its place or with the
+// variable that set the field.
+func refuseAt(name string, at places, variables map[string]string, mistakes []Mistake) error {
+	slices.SortStableFunc(mistakes, func(a, b Mistake) int { return strings.Compare(a.Field, b.Field) })
+	e := &Error{name, mistakes, make([]string, len(mistakes))}
+	for i, m := range mistakes {
+		variable := fromVariable(variables, m.Field)
+		switch {
+		case variable == "":
+			e.places[i] = at.of(m.Field)
+		case strings.HasPrefix(m.Problem, "unknown key") && !strings.Contains(m.Field, "."):
+			e.Mistakes[i].Problem, _, _ = strings.Cut(m.Problem, "; known")
+			e.Mistakes[i].Problem += misspelt(m.Field, variable)
+		default:
+			e.Mistakes[i].Problem += " (from " + variable + ")"
+		}
+	}
+	return e
+}
 
 // A Mistake is one wrong field. The problem holds no secret.
 type Mistake struct{ Field, Problem string }
@@ -37,13 +59,23 @@ func (m Mistake) String() string {
 
 // Error returns every mistake, on separate lines if there are several.
 func (e *Error) Error() string {
+	place := func(i int) string {
+		if e.places == nil {
+			return ""
+		}
+		return e.places[i]
+	}
 	if len(e.Mistakes) == 1 {
-		return e.Name + ": " + e.Mistakes[0].String()
+		return cmp.Or(place(0), e.Name) + ": " + e.Mistakes[0].String()
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d mistakes:", e.Name, len(e.Mistakes))
-	for _, m := range e.Mistakes {
-		b.WriteString("\n  " + m.String())
+	for i, m := range e.Mistakes {
+		b.WriteString("\n  ")
+		if at := place(i); at != "" {
+			b.WriteString(at + ": ")
+		}
+		b.WriteString(m.String())
 	}
 	return b.String()
 }
@@ -112,7 +144,7 @@ func unknownKeys(prefix string, raw map[string]any, t reflect.Type) []Mistake {
 	for key, value := range raw {
 		field, ok := known[key]
 		if !ok {
-			all = append(all, Mistake{join(prefix, Clean(key)), "unknown key" + Suggestion(key, names)})
+			all = append(all, Mistake{join(prefix, Clean(key)), "unknown key" + suggestion(key, names)})
 			continue
 		}
 		if field.Kind() == reflect.Pointer {
@@ -148,6 +180,18 @@ func Keys(t reflect.Type) map[string]reflect.Type {
 		}
 	}
 	return fields
+}
+
+// elsewhere holds the words that others have for our keys.
+var elsewhere = map[string]string{
+	"input": "sources", "inputs": "sources", "output": "sinks", "outputs": "sinks", "receivers": "sinks", "notifiers": "sinks",
+}
+
+func suggestion(key string, known []string) string {
+	if ours := elsewhere[key]; slices.Contains(known, ours) {
+		return "; did you mean " + ours + "?"
+	}
+	return Suggestion(key, known)
 }
 
 // Suggestion returns the end of a message about an unknown word.

@@ -1,13 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/v2"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -74,15 +74,16 @@ func (s *Settings) readPlannedChangesFile() []Mistake {
 		return []Mistake{{"planned_changes_file", fmt.Sprintf("cannot read %s: %v", Clean(s.PlannedChangesFile), WithoutPath(err))}}
 	}
 	s.fileSum = sha256.Sum256(text)
-	all := s.parsePlannedChanges(text)
-	for i := range all {
-		all[i] = Mistake{"planned_changes_file", Clean(s.PlannedChangesFile) + ": " + all[i].String()}
+	name, at := Clean(s.PlannedChangesFile), places{}
+	all := s.parsePlannedChanges(&textReader{name: name, places: at}, text)
+	for i, m := range all {
+		all[i] = Mistake{"planned_changes_file", cmp.Or(at.of(m.Field), name) + ": " + m.String()}
 	}
 	return all
 }
 
-func (s *Settings) parsePlannedChanges(text []byte) []Mistake {
-	file, err := yaml.Parser().Unmarshal(text)
+func (s *Settings) parsePlannedChanges(r *textReader, text []byte) []Mistake {
+	file, err := r.read(text)
 	if err != nil {
 		return []Mistake{{"", YAMLMistake(err)}}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
@@ -33,13 +34,34 @@ func (c *Config) routeMistakes() []Mistake {
 	return all
 }
 
+// RouteTable returns the configured routes. Without any, it returns one for each
+// lowest severity of which human sinks are notified by default.
+func (c *Config) RouteTable() []route.Route {
+	if len(c.Routes) > 0 {
+		return c.Routes
+	}
+	of := map[exposure.Severity][]string{}
+	for name, sink := range c.Sinks {
+		if sink.Reader() != route.Machine {
+			of[sink.MinSeverity()] = append(of[sink.MinSeverity()], name)
+		}
+	}
+	var table []route.Route
+	for _, severity := range slices.Sorted(maps.Keys(of)) {
+		names := of[severity]
+		slices.Sort(names)
+		table = append(table, route.Route{Sinks: names, MinSeverity: string(severity), Continue: true, Default: true})
+	}
+	return table
+}
+
 // Router returns the router. The configuration must be valid.
 func (c *Config) Router() (*route.Router, error) {
 	zone, err := time.LoadLocation(c.TimeZone)
 	if err != nil {
 		return nil, fmt.Errorf("time_zone: %w", err)
 	}
-	return route.New(c.Routes, c.Kinds(), c.Policy().Accounts, zone)
+	return route.New(c.RouteTable(), c.Kinds(), c.Policy().Accounts, zone)
 }
 
 // TryRecipients returns an error if sink refuses the recipients of a route.
@@ -76,7 +98,7 @@ func (c *Config) TryAll(s Deps) error {
 
 // RoutedAlike reports whether both configurations route the same alerts to a sink.
 func RoutedAlike(name string, now, next *Config) bool {
-	if now.TimeZone == next.TimeZone && reflect.DeepEqual(now.Routes, next.Routes) && reflect.DeepEqual(now.Accounts, next.Accounts) && maps.Equal(now.Kinds(), next.Kinds()) {
+	if now.TimeZone == next.TimeZone && reflect.DeepEqual(now.RouteTable(), next.RouteTable()) && reflect.DeepEqual(now.Accounts, next.Accounts) && maps.Equal(now.Kinds(), next.Kinds()) {
 		return true
 	}
 	a, err := now.Router()

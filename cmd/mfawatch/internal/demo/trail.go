@@ -98,7 +98,7 @@ func Publish(ctx context.Context, client *kgo.Client, trail []Record, out *Parag
 			return err
 		}
 		if c := chapters; next < len(c) && r.After >= time.Duration(c[next].minutes)*time.Minute/quickening {
-			out.heading(r.time.Format("15:04") + "  " + c[next].text)
+			out.heading(start.Add(r.After).UTC().Format("15:04:05Z") + "  " + c[next].text)
 			next++
 		}
 		err := client.ProduceSync(ctx, &kgo.Record{Topic: Topic, Value: r.At(start)}).FirstErr()

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 )
 
@@ -106,7 +105,7 @@ func (b *simulatedSink) run(until time.Time) {
 		if action.Reason == route.Superseded {
 			d.Why = route.WhySuperseded
 		}
-		if action.Reason != route.Suppressed && it.Pending.Step != exposure.Attempted {
+		if action.Reason != route.Suppressed && !it.Pending.Step.Alone() {
 			b.known[it.Lane] = route.Knowledge{Known: true, To: it.Decision.To}
 		}
 	}

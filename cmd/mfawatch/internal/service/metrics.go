@@ -74,11 +74,16 @@ type sinkCollector struct{ p *Pipeline }
 func (c sinkCollector) Describe(ch chan<- *prometheus.Desc) { ch <- sinkUpDesc }
 
 func (c sinkCollector) Collect(ch chan<- prometheus.Metric) {
+	up := map[string]float64{}
+	for _, name := range c.p.Sinks() {
+		up[name] = 1
+	}
 	for _, s := range c.p.served() {
-		up := 1.0
 		if s.Ready() != nil {
-			up = 0
+			up[s.name] = 0
 		}
-		ch <- prometheus.MustNewConstMetric(sinkUpDesc, prometheus.GaugeValue, up, s.name)
+	}
+	for name, v := range up {
+		ch <- prometheus.MustNewConstMetric(sinkUpDesc, prometheus.GaugeValue, v, name)
 	}
 }

@@ -18,9 +18,11 @@ func TestMetricsLint(t *testing.T) {
 	m.sourceUp.WithLabelValues("trail")
 	m.sourceRestarts.WithLabelValues("trail")
 	m.sinkRestarts.WithLabelValues("audit")
-	sink := &servedSink{name: "audit"}
+	audit := &channel{name: "audit"}
+	sink := &servedSink{channel: audit}
 	sink.worker.Store(new(dispatch.Worker))
-	reg.MustRegister(sinkCollector{&Pipeline{sinks: map[string]*servedSink{"audit": sink}}})
+	file := &shard{partition: -1, sinks: map[string]*servedSink{"audit": sink}}
+	reg.MustRegister(sinkCollector{&Pipeline{channels: map[string]*channel{"audit": audit}, shards: []*shard{file}}})
 	problems, err := testutil.GatherAndLint(reg)
 	problems = slices.DeleteFunc(problems, func(p promlint.Problem) bool { return !strings.HasPrefix(p.Metric, "mfawatch_") })
 	if err != nil || len(problems) > 0 {

@@ -15,42 +15,38 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	kafkashard "github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 
 	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
 // A Pipeline is the service: the journal, the processor, the sources and the
 // sinks of one configuration.
 type Pipeline struct {
-	deps     config.Deps
-	log      *slog.Logger
-	registry *prometheus.Registry
-	metrics  *metrics
-	journal  *journal.Journal
-	cached   *cachedJournal
-	folding  *folding
+	deps      config.Deps
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	metrics   *metrics
+	processor *processor.Processor
+	cluster   *kafkashard.Cluster // nil: the journal is a file
+	local     *journal.Journal    // the file; with a cluster, offsets of followed files
 
 	changing sync.Mutex // held while tasks start, change or stop
 	intake   context.Context
-	working  context.Context
 	fail     context.CancelCauseFunc        // ends Run with an error
 	load     func() (*config.Config, error) // reads the configuration again; nil: no reload
 
-	mu      sync.Mutex     // guards what follows; never held for long
-	config  *config.Config // in effect
-	sources map[string]*supervised
-	sinks   map[string]*servedSink
-}
-
-// A folding is the processor as a task.
-type folding struct {
-	processor *processor.Processor
-	task
+	mu       sync.Mutex     // guards what follows; never held for long
+	config   *config.Config // in effect
+	sources  map[string]*supervised
+	channels map[string]*channel
+	shards   []*shard
 }
 
 // New builds the pipeline of c, or nothing. It sends nothing over the network, so
@@ -60,7 +56,7 @@ type folding struct {
 func New(c *config.Config, d config.Deps, reg *prometheus.Registry, load func() (*config.Config, error)) (_ *Pipeline, err error) {
 	p := &Pipeline{
 		deps: d, log: d.Log, registry: reg, metrics: newMetrics(reg), config: c, load: load,
-		sources: make(map[string]*supervised), sinks: make(map[string]*servedSink),
+		sources: make(map[string]*supervised), channels: make(map[string]*channel),
 	}
 	defer func() {
 		if err != nil {
@@ -70,22 +66,36 @@ func New(c *config.Config, d config.Deps, reg *prometheus.Registry, load func() 
 	if folder := filepath.Dir(c.Journal.Path); !isFolder(folder) {
 		return nil, config.Refuse("journal.path", config.Mistake{Problem: fmt.Sprintf("there is no folder %q; create it, or name another file", folder)})
 	}
-	p.journal, err = journal.Open(c.Journal.Path, journal.Options{Logger: d.Log, Registerer: reg, Retention: c.Retention})
-	if err != nil {
-		return nil, err
+	o := processor.Options{Logger: d.Log, Registerer: reg, Policy: c.Policy()}
+	if c.Journal.Type == config.JournalKafka {
+		if err := p.openShared(); err != nil {
+			return nil, err
+		}
+		p.processor = processor.NewIntake(intake{p.cluster, p}, o)
+	} else {
+		p.local, err = journal.Open(c.Journal.Path, journal.Options{Logger: d.Log, Registerer: reg, Retention: c.Retention})
+		if err != nil {
+			return nil, err
+		}
+		p.deps.Offsets = p.local
+		p.shards = []*shard{newShard(-1, p.local, nil)}
+		p.processor = processor.New(p.local, o)
 	}
-	p.cached = &cachedJournal{Journal: p.journal}
-	p.deps.Offsets = p.journal
-	p.folding = &folding{processor: processor.New(p.journal, processor.Options{Logger: d.Log, Registerer: reg, Policy: c.Policy()})}
 	for _, name := range slices.Sorted(maps.Keys(c.Sources)) {
 		if p.sources[name], err = p.newSource(name, c); err != nil {
 			return nil, err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
-		if p.sinks[name], err = p.newSink(name, c); err != nil {
-			delete(p.sinks, name)
+		ch, err := p.newChannel(name, c)
+		if err != nil {
 			return nil, err
+		}
+		p.channels[name] = ch
+		for _, s := range p.shards {
+			if err := p.addWorker(s, ch); err != nil {
+				return nil, err
+			}
 		}
 	}
 	reg.MustRegister(sinkCollector{p})
@@ -104,10 +114,11 @@ func (p *Pipeline) newSource(name string, c *config.Config) (*supervised, error)
 	if err != nil {
 		return nil, fmt.Errorf("sources.%s: %w", name, err)
 	}
+	p.processor.AddSource(name)
 	return newSupervised(name, source, p.log, p.metrics), nil
 }
 
-func (p *Pipeline) newSink(name string, c *config.Config) (*servedSink, error) {
+func (p *Pipeline) newChannel(name string, c *config.Config) (*channel, error) {
 	deps := p.deps
 	deps.Wording = c.Wording()
 	sink, err := c.Sinks[name].Build(deps)
@@ -122,16 +133,12 @@ func (p *Pipeline) newSink(name string, c *config.Config) (*servedSink, error) {
 		return nil, errors.Join(err, config.CloseSink(sink))
 	}
 	o := dispatch.Options{Logger: p.log, Drain: c.ShutdownTimeout, Router: router, Delivery: c.Sinks[name].Delivery()}
-	s, err := newServedSink(name, sink, p.cached, o, p.metrics)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("sinks.%s: %w", name, err), s.Close())
-	}
-	return s, nil
+	return newChannel(name, sink, o), nil
 }
 
 // Handle is the Handler of every source.
 func (p *Pipeline) Handle(ctx context.Context, d processor.Delivery) error {
-	return p.folding.processor.Handle(ctx, d)
+	return p.processor.Handle(ctx, d)
 }
 
 // Again has a source read the objects of a quarantined message.
@@ -160,24 +167,53 @@ func (p *Pipeline) Config() *config.Config {
 	return p.config
 }
 
-// Journal returns the journal, which is open until the pipeline is closed.
-func (p *Pipeline) Journal() *journal.Journal { return p.journal }
+// Append makes events durable, and returns how many are new.
+func (p *Pipeline) Append(ctx context.Context, events []*trail.Event) (fresh int, err error) {
+	if p.cluster != nil {
+		return p.cluster.Append(ctx, events)
+	}
+	return p.local.Append(ctx, events)
+}
 
-// Stats returns the journal's stats of at most 200 ms ago.
-func (p *Pipeline) Stats() (journal.Stats, error) { return p.cached.Stats() }
+// Journal returns the journal file, which is open until the pipeline is closed.
+func (p *Pipeline) Journal() *journal.Journal { return p.local }
+
+// Journals returns the journals that this replica serves now: the file, or those
+// of its shards.
+func (p *Pipeline) Journals() (all []*journal.Journal) {
+	for _, s := range p.shardsInOrder() {
+		all = append(all, s.journal)
+	}
+	return all
+}
+
+// Stats sums up the stats of the journals, of at most 200 ms ago.
+func (p *Pipeline) Stats() (journal.Stats, error) {
+	all := journal.Stats{Sinks: map[string]journal.SinkStats{}}
+	var errs []error
+	for _, s := range p.shardsInOrder() {
+		st, err := s.cached.Stats()
+		errs = append(errs, err)
+		all.Add(st)
+	}
+	return all, errors.Join(errs...)
+}
 
 // Sinks returns the names of the sinks as they are now, sorted.
 func (p *Pipeline) Sinks() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Sorted(maps.Keys(p.sinks))
+	return slices.Sorted(maps.Keys(p.channels))
 }
 
-// served returns the sinks as they are now, sorted by name.
-func (p *Pipeline) served() []*servedSink {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return inOrder(p.sinks)
+// served returns the workers as they are now, sorted by shard and name.
+func (p *Pipeline) served() (all []*servedSink) {
+	for _, s := range p.shardsInOrder() {
+		p.mu.Lock()
+		all = append(all, inOrder(s.sinks)...)
+		p.mu.Unlock()
+	}
+	return all
 }
 
 // supervised returns the sources as they are now, sorted by name.
@@ -206,11 +242,11 @@ func (p *Pipeline) Gather() ([]*dto.MetricFamily, error) {
 
 // Ready yields each part by name with why it is not ready, nil if it is.
 func (p *Pipeline) Ready(yield func(part string, err error) bool) {
-	if !yield("processor", p.folding.processor.Ready()) {
+	if !yield("processor", p.processor.Ready()) {
 		return
 	}
 	for _, s := range p.served() {
-		if !yield("sink "+s.name, s.Ready()) {
+		if !yield(s.shard.label("sink "+s.name), s.Ready()) {
 			return
 		}
 	}
@@ -232,12 +268,20 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	defer fail(nil)
 
 	p.changing.Lock()
-	p.intake, p.working, p.fail = intake, working, fail
-	f := p.folding
-	f.start(working, func(ctx context.Context) { _ = f.processor.Run(ctx) })
-	for _, s := range p.served() {
-		p.serve(s)
+	p.intake, p.fail = intake, fail
+	p.changing.Unlock()
+	var serving task
+	if p.cluster != nil {
+		serving.start(working, p.runShared)
+	} else {
+		shard := p.shards[0]
+		serving.start(working, func(ctx context.Context) {
+			if err := p.serveShard(ctx, shard); err != nil {
+				p.fail(err)
+			}
+		})
 	}
+	p.changing.Lock()
 	for _, s := range p.supervised() {
 		p.open(s)
 	}
@@ -250,14 +294,10 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.log.Info("stopping: sources stop, sends in flight finish")
 	p.changing.Lock()
 	p.stopSources(p.supervised())
-	stopWorking()
-	p.folding.stop()
-	for _, s := range p.served() {
-		s.stop()
-	}
 	p.changing.Unlock()
+	serving.stop()
 	err := signals.Wait()
-	if cause := context.Cause(intake); errors.Is(cause, journal.ErrClosed) {
+	if cause := context.Cause(intake); errors.Is(cause, journal.ErrClosed) || errors.Is(cause, kafkashard.ErrRefused) {
 		err = errors.Join(err, cause)
 	}
 	return err
@@ -281,10 +321,11 @@ func (p *Pipeline) stopSources(leaving []*supervised) {
 	}
 }
 
-// serve starts a sink. If the journal is closed under it, the pipeline stops.
+// serve starts a worker. If the journal file is closed under it, the pipeline
+// stops.
 func (p *Pipeline) serve(s *servedSink) {
-	s.start(p.working, func(ctx context.Context) {
-		if err := s.Run(ctx); err != nil {
+	s.start(s.shard.working, func(ctx context.Context) {
+		if err := s.Run(ctx); err != nil && s.shard.lease == nil {
 			p.fail(err)
 		}
 	})
@@ -301,21 +342,31 @@ func (p *Pipeline) hangup() {
 	if p.load != nil {
 		_, _ = p.Reload() // which logs
 	}
-	for _, s := range p.served() {
-		s.reopen()
+	for _, c := range p.built() {
+		c.reopen(p.log)
 	}
+}
+
+// built returns the sinks as they are now, sorted by name.
+func (p *Pipeline) built() []*channel {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return inOrder(p.channels)
 }
 
 // Close closes the sinks, then the journal.
 func (p *Pipeline) Close() error {
 	var errs []error
-	for _, s := range p.served() {
-		if err := s.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("close sink %s: %w", s.name, err))
+	for _, c := range p.built() {
+		if err := c.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close sink %s: %w", c.name, err))
 		}
 	}
-	if p.journal != nil {
-		errs = append(errs, p.journal.Close())
+	if p.cluster != nil {
+		p.cluster.Close()
+	}
+	if p.local != nil {
+		errs = append(errs, p.local.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -99,7 +99,7 @@ func TestPipelineLeavesAHangingSourceBehind(t *testing.T) {
 // Without the journal there is no use in going on.
 func TestPipelineEndsWithTheJournal(t *testing.T) {
 	p := smallPipeline(t, slog.New(slog.DiscardHandler))
-	if err := p.journal.Close(); err != nil {
+	if err := p.local.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Run(t.Context()); !errors.Is(err, journal.ErrClosed) {

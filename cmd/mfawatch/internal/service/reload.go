@@ -48,7 +48,7 @@ func (p *Pipeline) reload() (config.Changes, error) {
 // failure undoes them.
 func (p *Pipeline) apply(next *config.Config) (c config.Changes, err error) {
 	now := p.config
-	sources, sinks := map[string]*supervised{}, map[string]*servedSink{}
+	sources, channels := map[string]*supervised{}, map[string]*channel{}
 	for name, wanted := range next.Sources {
 		if reflect.DeepEqual(now.Sources[name], wanted) {
 			sources[name] = p.sources[name]
@@ -60,34 +60,33 @@ func (p *Pipeline) apply(next *config.Config) (c config.Changes, err error) {
 	}
 	for name, wanted := range next.Sinks {
 		if now.ShutdownTimeout == next.ShutdownTimeout && reflect.DeepEqual(now.Wording(), next.Wording()) && reflect.DeepEqual(now.Sinks[name], wanted) && config.RoutedAlike(name, now, next) {
-			sinks[name] = p.sinks[name]
+			channels[name] = p.channels[name]
 		}
 	}
 	// A sink ends before the next of its name is built: both may hold one file.
-	ended := differ(p.sinks, sinks)
-	stopAll(ended)
+	ended := p.takeWorkers(differ(p.channels, channels))
 	for _, name := range slices.Sorted(maps.Keys(next.Sinks)) {
-		if sinks[name] != nil {
-			continue
-		}
-		if sinks[name], err = p.newSink(name, next); err != nil {
-			p.undo(sinks, ended)
-			return c, err
-		}
-	}
-	for _, s := range ended {
-		if err := s.Close(); err != nil {
-			s.log.Warn("the sink closed with an error", "err", err)
-		}
-		if sinks[s.name] == nil {
-			c.Stopped = append(c.Stopped, "sink "+s.name)
-			p.journal.Unregister(s.name)
-			p.metrics.forgetSink(s.name)
+		if channels[name] == nil {
+			if err = p.addChannel(name, next, channels); err != nil {
+				p.undo(channels, ended)
+				return c, err
+			}
 		}
 	}
-	for _, s := range differ(sinks, p.sinks) {
-		c.AddStarted("sink "+s.name, p.sinks[s.name] != nil)
-		p.serve(s)
+	for _, ch := range differ(p.channels, channels) {
+		if err := ch.Close(); err != nil {
+			p.log.Warn("the sink closed with an error", "sink", ch.name, "err", err)
+		}
+		if channels[ch.name] == nil {
+			c.Stopped = append(c.Stopped, "sink "+ch.name)
+			p.forgetSink(ch.name)
+		}
+	}
+	for _, ch := range differ(channels, p.channels) {
+		c.AddStarted("sink "+ch.name, p.channels[ch.name] != nil)
+		for _, s := range p.shardsInOrder() {
+			p.serve(s.sinks[ch.name])
+		}
 	}
 	leaving := differ(p.sources, sources)
 	p.stopSources(leaving)
@@ -95,34 +94,83 @@ func (p *Pipeline) apply(next *config.Config) (c config.Changes, err error) {
 		if sources[s.name] == nil {
 			c.Stopped = append(c.Stopped, "source "+s.name)
 			p.metrics.forgetSource(s.name)
+			p.processor.RemoveSource(s.name)
 		}
 	}
-	p.folding.processor.SetPolicy(next.Policy())
+	p.processor.SetPolicy(next.Policy())
 	for _, s := range differ(sources, p.sources) {
 		c.AddStarted("source "+s.name, p.sources[s.name] != nil)
 		p.open(s)
 	}
 	p.deps.Level.Set(next.Log.Minimum())
 	p.mu.Lock()
-	p.config, p.sources, p.sinks = next, sources, sinks
+	p.config, p.sources, p.channels = next, sources, channels
 	p.mu.Unlock()
+	if p.cluster != nil {
+		p.shareRates()
+	}
 	return c, nil
 }
 
-// undo closes the sinks that were built, and restarts those that were stopped.
-func (p *Pipeline) undo(built map[string]*servedSink, ended []*servedSink) {
-	for name, s := range built {
-		if s == nil || s == p.sinks[name] {
-			continue
-		}
-		_ = s.Close() // it has sent nothing
-		if p.sinks[name] == nil {
-			p.journal.Unregister(name)
-			p.metrics.forgetSink(name)
+// addChannel builds a sink, and its worker in each shard.
+func (p *Pipeline) addChannel(name string, next *config.Config, channels map[string]*channel) (err error) {
+	if channels[name], err = p.newChannel(name, next); err != nil {
+		return err
+	}
+	for _, s := range p.shardsInOrder() {
+		if err := p.addWorker(s, channels[name]); err != nil {
+			return err
 		}
 	}
-	for _, s := range ended {
-		p.serve(s)
+	return nil
+}
+
+// takeWorkers stops the workers of the sinks, and takes them out of the shards.
+func (p *Pipeline) takeWorkers(leaving []*channel) (ended []*servedSink) {
+	for _, w := range p.served() {
+		if slices.Contains(leaving, w.channel) {
+			ended = append(ended, w)
+		}
+	}
+	stopAll(ended)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range ended {
+		delete(w.shard.sinks, w.name)
+	}
+	return ended
+}
+
+// forgetSink removes a sink that the configuration has no longer.
+func (p *Pipeline) forgetSink(name string) {
+	for _, j := range p.Journals() {
+		j.Unregister(name)
+	}
+	p.metrics.forgetSink(name)
+}
+
+// undo closes the sinks that were built, and restarts the workers that were
+// stopped.
+func (p *Pipeline) undo(built map[string]*channel, ended []*servedSink) {
+	var fresh []*channel
+	for name, c := range built {
+		if c == nil || c == p.channels[name] {
+			continue
+		}
+		fresh = append(fresh, c)
+		if p.channels[name] == nil {
+			p.forgetSink(name)
+		}
+	}
+	p.takeWorkers(fresh)
+	for _, c := range fresh {
+		_ = c.Close() // it has sent nothing
+	}
+	for _, w := range ended {
+		p.mu.Lock()
+		w.shard.sinks[w.name] = w
+		p.mu.Unlock()
+		p.serve(w)
 	}
 }
 

@@ -15,39 +15,46 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// An Admin manages the exposures, the dead letters and the quarantine of a journal. The commands
-// call it directly while the service is stopped, and its Handler through a Client
-// while it runs.
+// An Admin manages the exposures, the dead letters and the quarantine of journals.
+// The commands call it directly while the service is stopped, and its Handler
+// through a Client while it runs.
 type Admin struct {
-	journal *journal.Journal
-	metrics *adminMetrics
-	deps    AdminDeps
-}
-
-// AdminDeps connects an Admin to a running service. The zero value is for a
-// stopped one.
-type AdminDeps struct {
-	// Again has a source read the objects of a quarantined message.
-	Again func(ctx context.Context, source, message string) error
-	// AccountName returns the name of an account by its number, "" if it has none.
-	AccountName func(number string) string
+	journals    func() []*journal.Journal
+	append      func(ctx context.Context, events []*trail.Event) (fresh int, err error)
+	metrics     *adminMetrics
+	again       func(ctx context.Context, source, message string) error // nil: no source runs
+	accountName func(number string) string                              // "" if it has none
 }
 
 // adminStep bounds the dead letters of one transaction.
 const adminStep = 200
 
-// NewAdmin returns the Admin of a journal.
-func NewAdmin(j *journal.Journal, reg prometheus.Registerer, d AdminDeps) *Admin {
-	return &Admin{j, newAdminMetrics(reg), d}
+// NewAdmin returns the Admin of a running service.
+func NewAdmin(s Service, reg prometheus.Registerer) *Admin {
+	name := func(number string) string { return s.Config().Accounts[number].Name }
+	return &Admin{s.Journals, s.Append, newAdminMetrics(reg), s.Again, name}
 }
 
-func (a *Admin) accountName(number string) string {
-	if a.deps.AccountName == nil {
-		return ""
+// NewJournalAdmin returns the Admin of the journal of a stopped service.
+func NewJournalAdmin(j *journal.Journal) *Admin {
+	name := func(string) string { return "" }
+	return &Admin{func() []*journal.Journal { return []*journal.Journal{j} }, j.Append, newAdminMetrics(prometheus.NewRegistry()), nil, name}
+}
+
+// sinks returns the sinks that were ever registered, sorted.
+func (a *Admin) sinks() (names []string, err error) {
+	for _, j := range a.journals() {
+		some, err := j.Sinks()
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, some...)
 	}
-	return a.deps.AccountName(number)
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 // Handler returns the API that a Client calls.
@@ -137,6 +144,10 @@ type Outcome struct {
 	Unknown []string `json:"unknown,omitempty"` // IDs not found
 	Still   []string `json:"still,omitempty"`   // records that still cannot be read
 	Events  int      `json:"events,omitempty"`  // new ones, of the records retried
+
+	// Messages are those of Done that their source read again: it journals their
+	// events itself.
+	Messages int `json:"messages,omitempty"`
 }
 
 // Missing returns the wanted IDs that were not found.

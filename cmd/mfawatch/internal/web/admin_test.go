@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -37,7 +35,7 @@ type manager interface {
 
 // managers is the two ways to one journal: over the network, and within.
 func managers(t *testing.T, j *journal.Journal) map[string]manager {
-	admin := NewAdmin(j, prometheus.NewRegistry(), AdminDeps{})
+	admin := NewJournalAdmin(j)
 	return map[string]manager{"network": overNetwork(t, admin), "within": admin}
 }
 
@@ -211,8 +209,8 @@ func TestAdminQuarantineRetry(t *testing.T) {
 func TestAdminQuarantineRetryMessage(t *testing.T) {
 	j := newJournal(t)
 	_, err := j.Quarantine(t.Context(), []journal.Quarantined{
-		{Origin: "sqs://trail/1", Reason: "denied", Err: "no", Raw: []byte("mended"), Source: "bucket"},
-		{Origin: "sqs://trail/2", Reason: "denied", Err: "no", Raw: []byte("broken"), Source: "bucket"},
+		{Origin: "sqs://trail/1", Reason: "denied", Err: "no", Raw: []byte("mended"), Source: "bucket", Message: true},
+		{Origin: "sqs://trail/2", Reason: "denied", Err: "no", Raw: []byte("broken"), Source: "bucket", Message: true},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -226,15 +224,16 @@ func TestAdminQuarantineRetryMessage(t *testing.T) {
 		}
 	}
 	var asked []string
-	admin := NewAdmin(j, prometheus.NewRegistry(), AdminDeps{Again: func(_ context.Context, source, message string) error {
+	admin := NewJournalAdmin(j)
+	admin.again = func(_ context.Context, source, message string) error {
 		asked = append(asked, source+" "+message)
 		if message == "broken" {
 			return errors.New("still denied")
 		}
 		return nil
-	}})
+	}
 	o, err := retry(overNetwork(t, admin))
-	if err != nil || o.Done != 1 || len(o.Still) != 1 || len(asked) != 2 || !strings.HasPrefix(asked[0], "bucket ") {
+	if err != nil || o.Done != 1 || o.Messages != 1 || len(o.Still) != 1 || len(asked) != 2 || !strings.HasPrefix(asked[0], "bucket ") {
 		t.Errorf("%+v, %v, asked %v", o, err, asked)
 	}
 	left, err := j.QuarantineRecords()

@@ -175,15 +175,30 @@ func problem(err error) string {
 	return cmp.Or(safetext.Clean(line(err.Error()), maxProblem), "failing")
 }
 
-// ListAlerts returns the alerts whose number is less than before, 0: the newest.
+// ListAlerts returns the newest alerts; where there is one journal, those whose
+// number is less than before, 0: the newest.
 func (a *Admin) ListAlerts(before uint64, limit int) (AlertPage, error) {
 	limit = cmp.Or(limit, defaultLimit)
-	alerts, err := a.journal.Latest(before, limit)
-	page := AlertPage{Alerts: alerts}
-	if len(alerts) == limit {
-		page.Next = alerts[limit-1].Number
+	page, journals := AlertPage{Alerts: []journal.Recorded{}}, a.journals()
+	if before > 0 && len(journals) != 1 {
+		return page, refused{http.StatusBadRequest, "before: a journal that replicas share has no one order; ask for more with limit, or for one exposure"}
 	}
-	return page, err
+	for _, j := range journals {
+		some, err := j.Latest(before, limit)
+		if err != nil {
+			return page, err
+		}
+		page.Alerts = append(page.Alerts, some...)
+	}
+	if len(journals) == 1 {
+		if len(page.Alerts) == limit {
+			page.Next = page.Alerts[limit-1].Number
+		}
+		return page, nil
+	}
+	slices.SortStableFunc(page.Alerts, func(a, b journal.Recorded) int { return b.Alert.Time.Compare(a.Alert.Time) })
+	page.Alerts = page.Alerts[:min(len(page.Alerts), limit)]
+	return page, nil
 }
 
 // listed returns the bounds of a request for alerts.

@@ -231,6 +231,7 @@ func (c *Client) change(ctx context.Context, method, path string, s Selection) (
 		}
 		total.Done += o.Done
 		total.Events += o.Events
+		total.Messages += o.Messages
 		total.Unknown = append(total.Unknown, o.Unknown...)
 		total.Still = append(total.Still, o.Still...)
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -19,7 +20,11 @@ type DeadLetter struct {
 
 // ListDeadLetters calls each with every selected dead letter.
 func (a *Admin) ListDeadLetters(ctx context.Context, s Selection, each func(DeadLetter) error) error {
-	names, err := a.journal.Sinks()
+	return a.listDeadLetters(ctx, s, func(_ *journal.Journal, d DeadLetter) error { return each(d) })
+}
+
+func (a *Admin) listDeadLetters(ctx context.Context, s Selection, each func(*journal.Journal, DeadLetter) error) error {
+	names, err := a.sinks()
 	if err != nil {
 		return err
 	}
@@ -30,51 +35,68 @@ func (a *Admin) ListDeadLetters(ctx context.Context, s Selection, each func(Dead
 		names = []string{s.Sink}
 	}
 	for _, name := range names {
-		for after := uint64(0); ; {
-			page, err := a.journal.DeadLettersAfter(name, after, adminStep)
-			if err != nil {
+		for _, j := range a.journals() {
+			if err := deadLettersOf(ctx, j, name, s, each); err != nil {
 				return err
-			}
-			for _, d := range page {
-				after = d.Number
-				if d.Alert == nil || !s.has(d.Alert.ID) {
-					continue
-				}
-				if err := each(DeadLetter{name, d}); err != nil {
-					return err
-				}
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if len(page) < adminStep {
-				break
 			}
 		}
 	}
 	return nil
 }
 
+func deadLettersOf(ctx context.Context, j *journal.Journal, name string, s Selection, each func(*journal.Journal, DeadLetter) error) error {
+	for after := uint64(0); ; {
+		page, err := j.DeadLettersAfter(name, after, adminStep)
+		if errors.Is(err, journal.ErrUnknownSink) { // in this one
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, d := range page {
+			after = d.Number
+			if d.Alert == nil || !s.has(d.Alert.ID) {
+				continue
+			}
+			if err := each(j, DeadLetter{name, d}); err != nil {
+				return err
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if len(page) < adminStep {
+			return nil
+		}
+	}
+}
+
 // RetryDeadLetters requeues the selected dead letters.
 func (a *Admin) RetryDeadLetters(ctx context.Context, s Selection) (Outcome, error) {
-	return a.eachSink(ctx, s, actionRetry, a.journal.Requeue)
+	return a.eachSink(ctx, s, actionRetry, (*journal.Journal).Requeue)
 }
 
 // DropDeadLetters drops the selected dead letters.
 func (a *Admin) DropDeadLetters(ctx context.Context, s Selection) (Outcome, error) {
-	return a.eachSink(ctx, s, actionDrop, a.journal.DropDead)
+	return a.eachSink(ctx, s, actionDrop, (*journal.Journal).DropDead)
 }
 
 // eachSink applies do to the selected dead letters, in steps.
-func (a *Admin) eachSink(ctx context.Context, s Selection, action string, do func(sink string, numbers ...uint64) (int, error)) (o Outcome, err error) {
+func (a *Admin) eachSink(ctx context.Context, s Selection, action string, do func(j *journal.Journal, sink string, numbers ...uint64) (int, error)) (o Outcome, err error) {
 	var found []string
-	bySink := map[string][]uint64{}
+	type place struct {
+		journal *journal.Journal
+		sink    string
+	}
+	numbers := map[place][]uint64{}
+	var places []place
 	var names []string
-	err = a.ListDeadLetters(ctx, s, func(l DeadLetter) error {
-		if bySink[l.Sink] == nil {
-			names = append(names, l.Sink)
+	err = a.listDeadLetters(ctx, s, func(j *journal.Journal, l DeadLetter) error {
+		at := place{j, l.Sink}
+		if numbers[at] == nil {
+			places, names = append(places, at), append(names, l.Sink)
 		}
-		bySink[l.Sink] = append(bySink[l.Sink], l.Number)
+		numbers[at] = append(numbers[at], l.Number)
 		if !s.All {
 			found = append(found, l.Alert.ID)
 		}
@@ -88,14 +110,14 @@ func (a *Admin) eachSink(ctx context.Context, s Selection, action string, do fun
 			return o, err
 		}
 	}
-	for _, name := range names {
-		for numbers := range slices.Chunk(bySink[name], adminStep) {
-			n, err := do(name, numbers...)
+	for _, at := range places {
+		for some := range slices.Chunk(numbers[at], adminStep) {
+			n, err := do(at.journal, at.sink, some...)
 			if err != nil {
 				return o, err
 			}
 			o.Done += n
-			a.metrics.deadLetters.WithLabelValues(name, action).Add(float64(n))
+			a.metrics.deadLetters.WithLabelValues(at.sink, action).Add(float64(n))
 		}
 	}
 	o.Unknown = Missing(s.IDs, found)
@@ -105,9 +127,16 @@ func (a *Admin) eachSink(ctx context.Context, s Selection, action string, do fun
 // canSend refuses sinks that a running service has no longer, since nothing would
 // deliver their alerts. A stopped service has no sinks.
 func (a *Admin) canSend(names []string) error {
-	st, err := a.journal.Stats()
-	if err != nil || len(st.Sinks) == 0 {
-		return err
+	st := journal.Stats{Sinks: map[string]journal.SinkStats{}}
+	for _, j := range a.journals() {
+		some, err := j.Stats()
+		if err != nil {
+			return err
+		}
+		st.Add(some)
+	}
+	if len(st.Sinks) == 0 {
+		return nil
 	}
 	for _, name := range names {
 		if _, ok := st.Sinks[name]; !ok {

@@ -37,7 +37,7 @@ func (p pages) events(w http.ResponseWriter, r *http.Request) {
 	last, v := r.Header.Get("Last-Event-ID"), viewOf(r.URL.Query())
 	end := time.After(streamTime)
 	for {
-		alerted := p.Journal().Alerted()
+		alerted := p.alerted()
 		message, id, err := p.event(v)
 		if err != nil {
 			return
@@ -54,6 +54,15 @@ func (p pages) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// alerted returns a channel that is closed when the next alert is journalled; nil
+// with several journals, which are looked at now and then.
+func (p pages) alerted() <-chan struct{} {
+	if journals := p.Journals(); len(journals) == 1 {
+		return journals[0].Alerted()
+	}
+	return nil
 }
 
 // pause waits, no longer than until something came; false: the stream ends.

@@ -144,7 +144,7 @@ func after(all []Exposure, place string) ([]Exposure, error) {
 // if some that are over are wanted.
 func (a *Admin) exposures(f ExposureFilter) (all []Exposure, err error) {
 	open := map[string]bool{}
-	for _, o := range a.journal.Open() {
+	for o := range a.openExposures {
 		open[o.ID] = true
 		if x := a.openExposure(o); f.has(&x) {
 			all = append(all, x)
@@ -153,13 +153,29 @@ func (a *Admin) exposures(f ExposureFilter) (all []Exposure, err error) {
 	if !f.wants(StateResolved) && !f.wants(StateReduced) {
 		return all, nil
 	}
-	err = a.journal.Summaries(func(s journal.Summary) bool {
-		if x := overExposure(s); !open[x.ID] && s.Last.Users == nil && f.has(&x) {
-			all = append(all, x)
+	for _, j := range a.journals() {
+		err = j.Summaries(func(s journal.Summary) bool {
+			if x := overExposure(s); !open[x.ID] && s.Last.Users == nil && f.has(&x) {
+				all = append(all, x)
+			}
+			return true
+		})
+		if err != nil {
+			return nil, err
 		}
-		return true
-	})
-	return all, err
+	}
+	return all, nil
+}
+
+// openExposures yields the open exposures of all journals.
+func (a *Admin) openExposures(yield func(exposure.Open) bool) {
+	for _, j := range a.journals() {
+		for _, o := range j.Open() {
+			if !yield(o) {
+				return
+			}
+		}
+	}
 }
 
 func (a *Admin) openExposure(o exposure.Open) Exposure {
@@ -194,9 +210,13 @@ func deref(text *string) string {
 
 // ShowExposure returns an exposure, or a campaign, with its story.
 func (a *Admin) ShowExposure(_ context.Context, id string) (ExposureStory, error) {
-	alerts, err := a.journal.Story(id, maxStory)
-	if err != nil {
-		return ExposureStory{}, err
+	var alerts []journal.Recorded
+	for _, j := range a.journals() {
+		some, err := j.Story(id, maxStory)
+		if err != nil {
+			return ExposureStory{}, err
+		}
+		alerts = append(alerts, some...)
 	}
 	story := ExposureStory{Alerts: alerts}
 	if o, ok := a.open(id); ok {
@@ -221,12 +241,12 @@ func (a *Admin) ShowExposure(_ context.Context, id string) (ExposureStory, error
 }
 
 func (a *Admin) open(id string) (exposure.Open, bool) {
-	all := a.journal.Open()
-	i := slices.IndexFunc(all, func(o exposure.Open) bool { return o.ID == id })
-	if i < 0 {
-		return exposure.Open{}, false
+	for o := range a.openExposures {
+		if o.ID == id {
+			return o, true
+		}
 	}
-	return all[i], true
+	return exposure.Open{}, false
 }
 
 // A Closing is a person's end of an exposure.
@@ -259,6 +279,6 @@ func (a *Admin) CloseExposure(ctx context.Context, id string, c Closing) error {
 		}
 		return refused{http.StatusConflict, fmt.Sprintf("no need: the exposure is %s", story.State)}
 	}
-	_, err := a.journal.Append(ctx, []*trail.Event{exposure.Close(o, by, note, time.Now())})
+	_, err := a.append(ctx, []*trail.Event{exposure.Close(o, by, note, time.Now())})
 	return err
 }

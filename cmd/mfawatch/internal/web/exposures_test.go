@@ -158,7 +158,7 @@ func TestShowAndCloseExposure(t *testing.T) {
 func TestCloseBodies(t *testing.T) {
 	j := newJournal(t)
 	withExposures(t, j, "bob")
-	c := overNetwork(t, NewAdmin(j, nil, AdminDeps{}))
+	c := overNetwork(t, NewJournalAdmin(j))
 	for _, body := range []string{"", "{", `[]`, `{"by":"ann","note":"x","force":true}`, `{"by":"` + strings.Repeat("x", 20<<10) + `"}`} {
 		_, err := c.send(context.Background(), http.MethodPost, exposuresPath+"/"+j.Open()[0].ID+"/close", nil, []byte(body))
 		if err == nil || !strings.Contains(err.Error(), "want a body such as") {
@@ -180,5 +180,36 @@ func TestDeliveryText(t *testing.T) {
 		if got := DeliveryText(d); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
+	}
+}
+
+// The alerts come in pages, the newest first; with journals that replicas share, in
+// one page of all.
+func TestListAlerts(t *testing.T) {
+	one, other := newJournal(t), newJournal(t)
+	withExposures(t, one, "bob", "eve", "dan")
+	withExposures(t, other, "zoe")
+	a := NewJournalAdmin(one)
+	users := func(page AlertPage) (all []string) {
+		for _, r := range page.Alerts {
+			all = append(all, *r.Alert.User)
+		}
+		return all
+	}
+	page, err := a.ListAlerts(0, 2)
+	if got := users(page); err != nil || !slices.Equal(got, []string{"dan", "eve"}) || page.Next == 0 {
+		t.Errorf("%v, %d, %v", got, page.Next, err)
+	}
+	page, err = a.ListAlerts(page.Next, 2)
+	if got := users(page); err != nil || !slices.Equal(got, []string{"bob"}) || page.Next != 0 {
+		t.Errorf("%v, %d, %v", got, page.Next, err)
+	}
+	a.journals = func() []*journal.Journal { return []*journal.Journal{one, other} }
+	page, err = a.ListAlerts(0, 3)
+	if got := users(page); err != nil || len(got) != 3 || got[0] != "dan" || got[1] != "eve" || page.Next != 0 {
+		t.Errorf("%v, %d, %v", got, page.Next, err)
+	}
+	if _, err := a.ListAlerts(2, 3); err == nil || !strings.Contains(err.Error(), "before: a journal that replicas share has no one order") {
+		t.Errorf("a page behind: %v", err)
 	}
 }

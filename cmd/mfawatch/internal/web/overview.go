@@ -117,9 +117,9 @@ func (p pages) overview(v view) (*overview, error) {
 		return nil, err
 	}
 	p.addOpen(o)
-	alerts, err := p.Journal().Latest(0, pageAlerts)
+	alerts, err := p.admin.ListAlerts(0, pageAlerts)
 	words := p.wording()
-	for _, r := range alerts {
+	for _, r := range alerts.Alerts {
 		m := words.Message(r.Alert)
 		o.Alerts = append(o.Alerts, pageAlert{r.Alert.ID, deref(r.Alert.Exposure), string(m.Severity), string(m.Step), words.Time(r.Alert.Time), m.Title})
 	}
@@ -152,7 +152,7 @@ func (p pages) addParts(o *overview) error {
 func (p pages) addOpen(o *overview) {
 	names := p.Config().Accounts
 	query := strings.ToLower(o.Query)
-	open := slices.DeleteFunc(p.Journal().Open(), func(x exposure.Open) bool {
+	open := slices.DeleteFunc(slices.Collect(p.admin.openExposures), func(x exposure.Open) bool {
 		return o.State == StateSuspect && !x.Suspect || o.Severity != "" && o.Severity != string(x.Severity) ||
 			query != "" && !strings.Contains(strings.ToLower(x.User+" "+x.Account+" "+names[x.Account].Name), query)
 	})

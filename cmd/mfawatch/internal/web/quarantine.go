@@ -11,17 +11,32 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
+// A kept record is in the quarantine of a journal.
+type kept struct {
+	journal.Quarantined
+	journal *journal.Journal
+}
+
 // selectRecords returns the selected records, oldest first.
-func (a *Admin) selectRecords(s Selection) ([]journal.Quarantined, error) {
-	all, err := a.journal.QuarantineRecords()
-	all = slices.DeleteFunc(all, func(r journal.Quarantined) bool { return !s.has(r.ID) })
-	slices.SortFunc(all, func(a, b journal.Quarantined) int {
+func (a *Admin) selectRecords(s Selection) (all []kept, err error) {
+	for _, j := range a.journals() {
+		records, err := j.QuarantineRecords()
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			if s.has(r.ID) {
+				all = append(all, kept{r, j})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b kept) int {
 		if c := a.Time.Compare(b.Time); c != 0 {
 			return c
 		}
 		return strings.Compare(a.ID, b.ID)
 	})
-	return all, err
+	return all, nil
 }
 
 // ListQuarantine calls each with every selected record, oldest first.
@@ -29,7 +44,7 @@ func (a *Admin) ListQuarantine(_ context.Context, s Selection, each func(journal
 	all, err := a.selectRecords(s)
 	for _, record := range all {
 		if err == nil {
-			err = each(record)
+			err = each(record.Quarantined)
 		}
 	}
 	return err
@@ -42,15 +57,23 @@ func (a *Admin) DropQuarantine(_ context.Context, s Selection) (o Outcome, err e
 		return o, err
 	}
 	ids := idsOf(all)
-	n, err := a.journal.DropQuarantined(ids...)
-	if err != nil {
-		return o, err
+	byJournal := map[*journal.Journal][]string{}
+	for _, r := range all {
+		byJournal[r.journal] = append(byJournal[r.journal], r.ID)
 	}
-	a.metrics.quarantine.WithLabelValues(actionDrop).Add(float64(n))
-	return Outcome{Done: n, Unknown: Missing(s.IDs, ids)}, nil
+	for j, ids := range byJournal {
+		n, err := j.DropQuarantined(ids...)
+		if err != nil {
+			return o, err
+		}
+		o.Done += n
+	}
+	a.metrics.quarantine.WithLabelValues(actionDrop).Add(float64(o.Done))
+	o.Unknown = Missing(s.IDs, ids)
+	return o, nil
 }
 
-func idsOf(all []journal.Quarantined) []string {
+func idsOf(all []kept) []string {
 	ids := make([]string, len(all))
 	for i, r := range all {
 		ids[i] = r.ID
@@ -65,18 +88,19 @@ func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, er
 	if err != nil {
 		return o, err
 	}
-	if a.deps.Again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r journal.Quarantined) bool { return r.Source == "" }) {
+	if a.again == nil && len(all) > 0 && !slices.ContainsFunc(all, func(r kept) bool { return !r.Message }) {
 		return o, refused{http.StatusConflict, fmt.Sprintf("only source %s can read its quarantined messages, and it does not run: start the service first", all[0].Source)}
 	}
 	scanner := trail.NewScanner()
 	for _, r := range all {
-		if r.Source != "" {
+		if r.Message {
 			done, err := a.retryMessage(ctx, r)
 			switch {
 			case err != nil:
 				return o, err
 			case done:
 				o.Done++
+				o.Messages++
 			default:
 				o.Still = append(o.Still, r.ID)
 			}
@@ -88,11 +112,11 @@ func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, er
 			o.Still = append(o.Still, r.ID)
 			continue
 		}
-		fresh, err := a.journal.Append(ctx, f.events)
+		fresh, err := a.append(ctx, f.events)
 		if err != nil {
 			return o, err
 		}
-		n, err := a.journal.DropQuarantined(r.ID)
+		n, err := r.journal.DropQuarantined(r.ID)
 		if err != nil {
 			return o, err
 		}
@@ -105,11 +129,11 @@ func (a *Admin) RetryQuarantine(ctx context.Context, s Selection) (o Outcome, er
 }
 
 // retryMessage has its source read a message again.
-func (a *Admin) retryMessage(ctx context.Context, r journal.Quarantined) (done bool, err error) {
-	if a.deps.Again == nil || a.deps.Again(ctx, r.Source, string(r.Raw)) != nil { // which logs
+func (a *Admin) retryMessage(ctx context.Context, r kept) (done bool, err error) {
+	if a.again == nil || a.again(ctx, r.Source, string(r.Raw)) != nil { // which logs
 		return false, nil
 	}
-	n, err := a.journal.DropQuarantined(r.ID)
+	n, err := r.journal.DropQuarantined(r.ID)
 	return n > 0, err
 }
 

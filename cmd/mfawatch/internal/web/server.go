@@ -19,6 +19,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // A Service is the running service that a Server serves.
@@ -27,8 +28,11 @@ type Service interface {
 
 	// Config returns the configuration in effect.
 	Config() *config.Config
-	// Journal returns the journal, which is open while the server runs.
-	Journal() *journal.Journal
+	// Journals returns the journals that are served now. One that is closed since
+	// fails.
+	Journals() []*journal.Journal
+	// Append makes events durable, and returns how many are new.
+	Append(ctx context.Context, events []*trail.Event) (fresh int, err error)
 	// Ready yields each part by name with why it is not ready, nil if it is.
 	Ready(yield func(part string, err error) bool)
 	// Sinks returns the names of the sinks, sorted.
@@ -46,7 +50,7 @@ type Service interface {
 // is none if both are off. The caller closes them.
 func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers, error) {
 	settings := func() config.HTTPConfig { return s.Config().HTTP }
-	admin := NewAdmin(s.Journal(), reg, AdminDeps{Again: s.Again, AccountName: func(number string) string { return s.Config().Accounts[number].Name }})
+	admin := NewAdmin(s, reg)
 	api := handlerOf(append(admin.routes(), serviceRoutes(s)...))
 	seen := new(health)
 	all := Servers{watch: func(ctx context.Context) { seen.watch(ctx, s.Ready) }}

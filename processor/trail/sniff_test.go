@@ -1,4 +1,4 @@
-package sources
+package trail
 
 import "testing"
 

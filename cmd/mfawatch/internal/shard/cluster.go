@@ -1,0 +1,350 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/status"
+)
+
+// Times of the group. A replica that is silent for sessionTimeout loses its
+// partitions.
+const (
+	sessionTimeout    = 6 * time.Second
+	heartbeatInterval = time.Second
+	rebalanceTimeout  = time.Minute
+	offsetsEvery      = 30 * time.Second
+	concurrentOpens   = 4
+)
+
+// Serve works on a shard until ctx is done.
+type Serve func(ctx context.Context, s *Shard) error
+
+// Options of a Cluster.
+type Options struct {
+	Path       string          // folder of the caches
+	Journals   journal.Options // of every shard
+	Drain      time.Duration   // how long Serve may take to return
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+	Changed    func() // called when Shards changes; nil: not
+}
+
+// A Cluster is this replica's part of the shared journal.
+type Cluster struct {
+	config    Config
+	opts      []kgo.Opt
+	path      string
+	journals  journal.Options
+	drain     time.Duration
+	log       *slog.Logger
+	metrics   *metrics
+	onChange  func()
+	producer  *kgo.Client // of the intake
+	topics    atomic.Pointer[topics]
+	restoring chan struct{} // holds one for each journal that is being opened
+	reached   status.Status
+
+	mu      sync.Mutex
+	members map[int32]*membership
+	joined  bool
+}
+
+// New returns this replica's part. It sends nothing over the network. The caller
+// closes it.
+func New(c Config, o Options) (*Cluster, error) {
+	opts, err := c.Config.Options()
+	if err != nil {
+		return nil, err
+	}
+	cl := &Cluster{
+		config: c, opts: opts, path: o.Path, journals: o.Journals, drain: o.Drain, log: o.Logger, onChange: o.Changed,
+		reached: status.Status{Lasts: time.Minute}, metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), members: map[int32]*membership{},
+	}
+	t := topics{events: c.events(), journal: c.journal()}
+	cl.producer, err = kgo.NewClient(append([]kgo.Opt{
+		kgo.RecordPartitioner(partitioner{t}),
+		kgo.RecordDeliveryTimeout(20 * time.Second),
+		kgo.ProducerLinger(0),
+		kgo.ProducerBatchMaxBytes(16 << 20),
+		kgo.DisableClientMetrics(),
+	}, opts...)...)
+	if err != nil {
+		return nil, err
+	}
+	if o.Registerer != nil {
+		o.Registerer.MustRegister(collector{cl})
+	}
+	return cl, nil
+}
+
+// Close closes the intake.
+func (c *Cluster) Close() { c.producer.Close() }
+
+// Partitions returns the number of partitions.
+func (c *Cluster) Partitions() int { return c.config.Partitions }
+
+// Check reports what an operator has to mend before a replica can run. It changes
+// nothing.
+func Check(ctx context.Context, c Config) error {
+	cl, err := New(c, Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	_, err = prepare(ctx, c, cl.producer, false)
+	return err
+}
+
+// Run joins the group, and runs serve for each shard that is assigned to this
+// replica, until ctx is done. It fails if an operator has to mend something.
+func (c *Cluster) Run(ctx context.Context, serve Serve) error {
+	if err := c.prepare(ctx); err != nil || ctx.Err() != nil {
+		return err
+	}
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group, err := kgo.NewClient(append(append([]kgo.Opt{}, c.opts...),
+		kgo.ClientID(c.config.Name()),
+		kgo.ConsumerGroup(c.config.Topic),
+		kgo.ConsumeTopics(c.config.events()),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.DisableAutoCommit(),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.HeartbeatInterval(heartbeatInterval),
+		kgo.RebalanceTimeout(max(rebalanceTimeout, c.drain+rebalanceTimeout/2)),
+		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, added map[string][]int32) {
+			c.assign(working, added[c.config.events()], serve)
+		}),
+		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+			c.release(gone[c.config.events()], "revoked")
+		}),
+		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+			c.release(gone[c.config.events()], "lost")
+		}),
+		kgo.DisableClientMetrics(),
+	)...)
+	if err != nil {
+		return err
+	}
+	group.PauseFetchTopics(c.config.events()) // each shard reads for itself
+	c.poll(ctx, group)
+	leaving, cancel := context.WithTimeout(working, c.drain+rebalanceTimeout/2)
+	defer cancel()
+	if err := group.LeaveGroupContext(leaving); err != nil {
+		c.log.Warn("could not leave the group; its shards stay idle until the session times out", "group", c.config.Topic, "err", err)
+	}
+	group.CloseAllowingRebalance()
+	c.release(c.assigned(), "left")
+	return nil
+}
+
+// prepare makes the topics, and retries until the cluster answers.
+func (c *Cluster) prepare(ctx context.Context) error {
+	for wait := minPause; ; wait = min(2*wait, maxPause) {
+		within, cancel := context.WithTimeout(ctx, restoreStuck)
+		t, err := prepare(within, c.config, c.producer, true)
+		if err == nil {
+			err = c.nameInUse(within)
+		}
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil || errors.Is(err, ErrRefused) {
+			c.reached.Set(err)
+			if err == nil {
+				c.topics.Store(&t)
+			}
+			return err
+		}
+		if c.reached.Set(fmt.Errorf("shared journal: %w", err)) {
+			c.log.Warn("cannot reach the shared journal; retrying", "err", err)
+		}
+		pause(ctx, wait)
+	}
+}
+
+// nameInUse refuses the name of another replica. A former life of this one leaves
+// the group when its session times out.
+func (c *Cluster) nameInUse(ctx context.Context) error {
+	admin, deadline := kadm.NewClient(c.producer), time.Now().Add(sessionTimeout+2*time.Second)
+	for {
+		groups, err := admin.DescribeGroups(ctx, c.config.Topic)
+		if err != nil {
+			return explain(err)
+		}
+		used := false
+		for _, m := range groups[c.config.Topic].Members {
+			used = used || m.ClientID == c.config.Name()
+		}
+		if err := groups[c.config.Topic].Err; errors.Is(err, kerr.GroupAuthorizationFailed) {
+			return explain(err)
+		}
+		if !used {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: another replica is called %q: give each its own journal.instance", ErrRefused, c.config.Name())
+		}
+		if pause(ctx, minPause); ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// poll reports errors of the group, and commits offsets to it for tools to show.
+func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
+	tick := time.NewTicker(offsetsEvery)
+	defer tick.Stop()
+	errs := make(chan error)
+	go func() {
+		defer close(errs)
+		for ctx.Err() == nil {
+			for _, e := range group.PollFetches(ctx).Errors() {
+				if ctx.Err() == nil {
+					errs <- e.Err
+				}
+			}
+		}
+	}()
+	committed := map[int32]int64{}
+	for {
+		select {
+		case err, ok := <-errs:
+			if !ok {
+				return
+			}
+			err = fmt.Errorf("group %s: %w", c.config.Topic, explain(err))
+			if c.reached.Set(err) {
+				c.log.Warn("the group of the shared journal has an error; retrying", "err", err)
+			}
+		case <-tick.C:
+			offsets := map[int32]kgo.EpochOffset{}
+			c.mu.Lock()
+			for p, m := range c.members {
+				if next := m.next.Load(); next >= 0 && next != committed[p] {
+					offsets[p], committed[p] = kgo.EpochOffset{Epoch: -1, Offset: next}, next
+				}
+			}
+			c.mu.Unlock()
+			if len(offsets) > 0 {
+				group.CommitOffsets(ctx, map[string]map[int32]kgo.EpochOffset{c.config.events(): offsets}, nil)
+			}
+		}
+	}
+}
+
+// assign starts to serve partitions.
+func (c *Cluster) assign(ctx context.Context, partitions []int32, serve Serve) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.joined = true
+	c.reached.Set(nil)
+	for _, p := range partitions {
+		m := &membership{c: c, partition: p, done: make(chan struct{})}
+		var running context.Context
+		running, m.cancel = context.WithCancel(ctx)
+		m.next.Store(-1)
+		c.members[p] = m
+		go func() {
+			defer close(m.done)
+			m.run(running, serve)
+		}()
+	}
+	if len(partitions) > 0 {
+		c.log.Info("shards assigned", "partitions", partitions, "assigned", len(c.members))
+	}
+}
+
+// release stops to serve partitions, and returns when no send of theirs is left.
+func (c *Cluster) release(partitions []int32, why string) {
+	var leaving []*membership
+	c.mu.Lock()
+	for _, p := range partitions {
+		if m := c.members[p]; m != nil {
+			leaving = append(leaving, m)
+			delete(c.members, p)
+			m.cancel()
+		}
+	}
+	c.mu.Unlock()
+	for _, m := range leaving {
+		<-m.done
+	}
+	if len(leaving) > 0 {
+		c.log.Info("shards "+why, "partitions", partitions)
+	}
+}
+
+func (c *Cluster) assigned() []int32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.members))
+}
+
+func (c *Cluster) memberships() []*membership {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []*membership
+	for _, p := range slices.Sorted(maps.Keys(c.members)) {
+		all = append(all, c.members[p])
+	}
+	return all
+}
+
+// Shards returns the shards that this replica serves, by partition.
+func (c *Cluster) Shards() (all []*Shard) {
+	for _, m := range c.memberships() {
+		if s := m.shard.Load(); s != nil {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (c *Cluster) changed() {
+	if c.onChange != nil {
+		c.onChange()
+	}
+}
+
+// Ready returns why this replica does not serve all shards that are assigned to
+// it, nil if it does.
+func (c *Cluster) Ready() error {
+	if err := c.reached.Err(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	joined := c.joined
+	c.mu.Unlock()
+	if !joined {
+		return fmt.Errorf("shared journal: not a member of group %s yet", c.config.Topic)
+	}
+	var errs []error
+	for _, m := range c.memberships() {
+		s := m.shard.Load()
+		switch err := m.failure.Err(); {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("shard %d: %w", m.partition, err))
+		case s == nil:
+			errs = append(errs, fmt.Errorf("shard %d: being restored", m.partition))
+		default:
+			errs = append(errs, s.Journal.Ready())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,151 @@
+package shard
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var testLogger = slog.New(slog.DiscardHandler)
+
+// fake returns a cluster in this process, and a configuration for it.
+func fake(t testing.TB, o ...kfake.Opt) (*kfake.Cluster, Config) {
+	t.Helper()
+	f, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, o...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Close)
+	return f, config(f.ListenAddrs())
+}
+
+func config(brokers []string) Config {
+	c := DefaultConfig()
+	c.Brokers, c.Partitions, c.Replication = brokers, 4, 1
+	return c
+}
+
+// realCluster returns the configuration of the Kafka that MFAWATCH_TEST_KAFKA
+// names, with topics of its own.
+func realCluster(t testing.TB) Config {
+	t.Helper()
+	brokers := os.Getenv("MFAWATCH_TEST_KAFKA")
+	if brokers == "" {
+		t.Skip("MFAWATCH_TEST_KAFKA names no Kafka: run deploy/integration/kafka.sh run -- go test …")
+	}
+	c := config(strings.Split(brokers, ","))
+	c.Topic = fmt.Sprintf("shard-%d-%d", os.Getpid(), time.Now().UnixNano())
+	t.Cleanup(func() {
+		_, _ = admin(t, c).DeleteTopics(context.Background(), c.events(), c.journal())
+	})
+	return c
+}
+
+func client(t testing.TB, c Config, o ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.RecordPartitioner(partitioner{topics{events: c.events(), journal: c.journal()}})}, o...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+func admin(t testing.TB, c Config) *kadm.Client { return kadm.NewClient(client(t, c)) }
+
+func prepared(t testing.TB, c Config) topics {
+	t.Helper()
+	top, err := prepare(t.Context(), c, client(t, c), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return top
+}
+
+func own(t testing.TB, c Config, top topics, partition int32, more ...kgo.Opt) *changeLog {
+	t.Helper()
+	opts, err := c.Config.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := openLog(t.Context(), top, partition, c, append(opts, more...), newMetrics(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	return l
+}
+
+func options() journal.Options { return journal.Options{Logger: testLogger, LockTimeout: time.Second} }
+
+func openJournal(t testing.TB, path string, l *changeLog) *journal.Journal {
+	t.Helper()
+	o := options()
+	o.ChangeLog = l
+	j, err := journal.Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { j.Close() })
+	return j
+}
+
+// event is a deactivation of a user's MFA in an account.
+func event(account string, n int) *trail.Event {
+	user := fmt.Sprint("user", n)
+	return &trail.Event{
+		ID: fmt.Sprintf("%s-%d", account, n), Time: time.Date(2026, 5, 1, 8, 0, n, 0, time.UTC), Source: trail.SourceIAM, Name: trail.DeactivateMFADevice,
+		Partition: "aws", Account: account, User: user, Serial: "arn:aws:iam::" + account + ":mfa/" + user, Origin: fmt.Sprint("test@", n), Raw: []byte(`{"x":"<&>"}`),
+	}
+}
+
+func events(account string, n int) (all []*trail.Event) {
+	for i := range n {
+		all = append(all, event(account, i))
+	}
+	return all
+}
+
+// each opens an exposure for every event.
+func each(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+	for _, e := range events {
+		x := e.Account + "/" + e.User
+		out.Alerts = append(out.Alerts, &exposure.Alert{Schema: exposure.Schema, ID: "alert-" + e.ID, Exposure: &x, Step: exposure.Opened,
+			Severity: exposure.High, Time: e.Time, Account: e.Account, Record: e.Raw})
+	}
+	return out
+}
+
+func fold(t testing.TB, j *journal.Journal) {
+	t.Helper()
+	if _, err := j.Fold(t.Context(), time.Now(), each, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func alerts(t testing.TB, j *journal.Journal) (ids []string) {
+	t.Helper()
+	all, err := j.Latest(0, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		ids = append(ids, a.Alert.ID)
+	}
+	return ids
+}

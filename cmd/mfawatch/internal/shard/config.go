@@ -1,0 +1,65 @@
+package shard
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"sync"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/kafka"
+)
+
+// A Config configures the shared journal.
+type Config struct {
+	kafka.Config `koanf:",squash"`
+	Topic        string `koanf:"topic"`       // prefix of the topics, name of the group and prefix of transactional ids
+	Partitions   int    `koanf:"partitions"`  // of the topics when they are made; never changes
+	Replication  int    `koanf:"replication"` // of the topics when they are made
+	Instance     string `koanf:"instance"`    // name of this replica; default: the host's name
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config { return Config{Topic: "mfawatch", Partitions: 24, Replication: 3} }
+
+// Bounds of the configuration.
+const (
+	maxPartitions  = 1000
+	maxReplication = 7
+)
+
+var validTopic = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,199}$`) })
+
+// Validate returns every mistake in c: joined errors, each "field: problem".
+func (c Config) Validate() error {
+	errs := []error{c.Config.Validate()}
+	if !validTopic().MatchString(c.Topic) {
+		errs = append(errs, fmt.Errorf("topic: want a prefix of topics of letters, digits, '.', '_' and '-', 200 at most, got %q", c.Topic))
+	}
+	if c.Partitions < 1 || c.Partitions > maxPartitions {
+		errs = append(errs, fmt.Errorf("partitions: want a number from 1 to %d, got %d", maxPartitions, c.Partitions))
+	}
+	if c.Replication < 1 || c.Replication > maxReplication {
+		errs = append(errs, fmt.Errorf("replication: want a number from 1 to %d, got %d", maxReplication, c.Replication))
+	}
+	if len(c.Instance) > 200 {
+		errs = append(errs, errors.New("instance: want a name of 200 bytes at most"))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) events() string  { return c.Topic + "-events" }
+func (c Config) journal() string { return c.Topic + "-journal" }
+
+// txnID returns the transactional id of a partition's owner.
+func (c Config) txnID(partition int32) string { return fmt.Sprintf("%s-%d", c.Topic, partition) }
+
+// Name returns the name of this replica.
+func (c Config) Name() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return cmp.Or(c.Instance, host)
+}

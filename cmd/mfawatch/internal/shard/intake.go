@@ -1,0 +1,120 @@
+package shard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// The header that says what a record of the events topic is.
+const (
+	kindHeader     = "mfawatch"
+	kindEvent      = "event/1"
+	kindQuarantine = "quarantine/1"
+)
+
+// foreignRecord is the reason of quarantined records that another program wrote.
+const foreignRecord = "foreign"
+
+var errNotPrepared = errors.New("the shared journal is not reached yet")
+
+// Append makes the events durable for the owners of their lanes, and returns their
+// number. Owners skip those that they know.
+func (c *Cluster) Append(ctx context.Context, events []*trail.Event) (int, error) {
+	t := c.topics.Load()
+	if t == nil {
+		return 0, errNotPrepared
+	}
+	var records []*kgo.Record
+	for _, e := range events {
+		value, err := journal.EncodeEvent(e)
+		if err != nil {
+			return 0, fmt.Errorf("append event %q: %w", e.ID, err)
+		}
+		records = append(records, intakeRecord(t, kindEvent, laneOf(e), value))
+	}
+	return len(events), c.produce(ctx, records)
+}
+
+// Quarantine makes the records durable for the shards that quarantine them. Whether
+// there is capacity is known to those alone.
+func (c *Cluster) Quarantine(ctx context.Context, records []journal.Quarantined) (left int, err error) {
+	t := c.topics.Load()
+	if t == nil {
+		return 0, errNotPrepared
+	}
+	var all []*kgo.Record
+	for _, r := range records {
+		value, err := json.Marshal(r)
+		if err != nil {
+			return 0, fmt.Errorf("quarantine a record of %s: %w", r.Origin, err)
+		}
+		all = append(all, intakeRecord(t, kindQuarantine, r.Origin, value))
+	}
+	return 0, c.produce(ctx, all)
+}
+
+func intakeRecord(t *topics, kind, key string, value []byte) *kgo.Record {
+	return &kgo.Record{Topic: t.events, Partition: partitionOf(key, t.partitions), Key: []byte(key), Value: value,
+		Headers: []kgo.RecordHeader{{Key: kindHeader, Value: []byte(kind)}}}
+}
+
+func (c *Cluster) produce(ctx context.Context, records []*kgo.Record) error {
+	if len(records) == 0 {
+		return ctx.Err()
+	}
+	if err := c.producer.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		return fmt.Errorf("produce to topic %s: %w", c.config.events(), explain(err))
+	}
+	return nil
+}
+
+// A received record of the events topic is an event, or a record to quarantine.
+type received struct {
+	event       *trail.Event
+	quarantined *journal.Quarantined
+}
+
+// receive reads a record. A record of a newer version is an error: this replica
+// must not pass it over.
+func receive(t *topics, r *kgo.Record) (received, error) {
+	kind := ""
+	for _, h := range r.Headers {
+		if h.Key == kindHeader {
+			kind = string(h.Value)
+		}
+	}
+	var foreign error
+	switch kind {
+	case kindEvent:
+		e, err := journal.DecodeEvent(r.Value)
+		if err == nil && partitionOf(laneOf(e), t.partitions) != r.Partition {
+			err = errors.New("the event belongs to another partition")
+		}
+		if err == nil {
+			return received{event: e}, nil
+		}
+		foreign = err
+	case kindQuarantine:
+		var q journal.Quarantined
+		if err := json.Unmarshal(r.Value, &q); err == nil {
+			return received{quarantined: &q}, nil
+		}
+		foreign = errors.New("not a quarantined record")
+	default:
+		if strings.HasPrefix(kind, "event/") || strings.HasPrefix(kind, "quarantine/") {
+			return received{}, fmt.Errorf("%w: offset %d of partition %d of %s was written by another version (%.30q): run the same version on every replica", ErrRefused, r.Offset, r.Partition, r.Topic, kind)
+		}
+		foreign = errors.New("mfawatch did not write this record")
+	}
+	return received{quarantined: &journal.Quarantined{
+		Origin: fmt.Sprintf("kafka://%s/%d", r.Topic, r.Partition), Offset: r.Offset, Reason: foreignRecord, Err: foreign.Error(), Raw: r.Value,
+	}}, nil
+}

@@ -1,0 +1,281 @@
+package shard
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// Times of a transaction. A transaction that its owner left open is aborted by the
+// brokers after transactionTimeout, or by the next owner immediately.
+const (
+	transactionTimeout = 10 * time.Second
+	produceTimeout     = 8 * time.Second
+	endTimeout         = 15 * time.Second
+	restoreStuck       = 30 * time.Second
+)
+
+// ownerKey is the key of owner records. It is no key of a journal's write.
+const ownerKey = "\xff\xffowner"
+
+// An owner is the value of an owner record.
+type owner struct {
+	Instance string    `json:"instance"`
+	Time     time.Time `json:"time"`
+}
+
+// A changeLog is a partition of the journal topic, as its owner writes it.
+type changeLog struct {
+	topics    topics
+	partition int32
+	instance  string
+	opts      []kgo.Opt
+	metrics   *metrics
+	client    *kgo.Client
+	own       int64 // offset of the owner record
+	ctx       context.Context
+
+	mu     sync.Mutex    // one transaction at a time; guards the rest
+	err    error         // why there are no more
+	failed chan struct{} // closed when err is set
+	last   time.Time     // when the last transaction that was committed began
+}
+
+var _ journal.ChangeLog = (*changeLog)(nil)
+
+// openLog makes this replica the owner of the partition. ctx bounds openLog and
+// Restore.
+func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kgo.Opt, m *metrics) (*changeLog, error) {
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.TransactionalID(c.txnID(partition)),
+		kgo.TransactionTimeout(transactionTimeout),
+		kgo.RecordPartitioner(partitioner{t}),
+		kgo.RecordDeliveryTimeout(produceTimeout),
+		kgo.RetryTimeout(produceTimeout),
+		kgo.ProducerLinger(0),
+		kgo.ProducerBatchMaxBytes(maxBatchBytes),
+		kgo.BrokerMaxWriteBytes(maxBatchBytes + 16<<20),
+		kgo.MaxBufferedRecords(1 << 20),
+		kgo.DisableClientMetrics(),
+	}, opts...)...)
+	if err != nil {
+		return nil, err
+	}
+	l := &changeLog{topics: t, partition: partition, instance: c.Name(), opts: opts, metrics: m, client: client, ctx: ctx, failed: make(chan struct{})}
+	within, cancel := context.WithTimeout(ctx, restoreStuck)
+	defer cancel()
+	if _, _, err = client.ProducerID(within); err == nil { // fences the former owner
+		l.own, err = l.renew()
+	}
+	if err != nil {
+		l.close()
+		return nil, explain(fmt.Errorf("become the owner of partition %d: %w", partition, err))
+	}
+	return l, nil
+}
+
+func (l *changeLog) close() { l.client.Close() }
+
+// Commit implements [journal.ChangeLog].
+func (l *changeLog) Commit(b journal.Batch) ([]byte, error) {
+	var records []*kgo.Record
+	for _, w := range b.Writes {
+		records = append(records, l.record(w.Key, w.Value))
+	}
+	for _, m := range b.Messages {
+		r := *m.(*kgo.Record) // a retry produces it again
+		records = append(records, &r)
+	}
+	last, err := l.transact(records)
+	if err != nil {
+		return nil, err
+	}
+	return l.position(last + 1), nil
+}
+
+func (l *changeLog) record(key, value []byte) *kgo.Record {
+	return &kgo.Record{Topic: l.topics.journal, Partition: l.partition, Key: key, Value: value}
+}
+
+// renew commits an owner record, which proves that this replica is the owner, and
+// returns its offset.
+func (l *changeLog) renew() (int64, error) {
+	value, err := json.Marshal(owner{l.instance, time.Now().UTC()})
+	if err != nil {
+		return 0, err
+	}
+	return l.transact([]*kgo.Record{l.record([]byte(ownerKey), value)})
+}
+
+// transact produces the records in one transaction, and returns the last offset in
+// the journal topic.
+func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return 0, l.err
+	}
+	began := time.Now()
+	if err := l.client.BeginTransaction(); err != nil {
+		return 0, l.fail(err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
+	defer cancel()
+	if err := l.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		return 0, l.abort(err)
+	}
+	for _, r := range records {
+		if r.Topic == l.topics.journal {
+			last = max(last, r.Offset)
+		}
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
+	defer cancel()
+	if err := l.client.EndTransaction(ending, kgo.TryCommit); err != nil {
+		return 0, l.fail(err)
+	}
+	l.last = began
+	l.metrics.committed.Inc()
+	return last, nil
+}
+
+// abort ends a transaction of which nothing is to be kept. The error is ErrRefused
+// if that is certain, and this replica is the owner still.
+func (l *changeLog) abort(cause error) error {
+	if fenced(cause) {
+		return l.fail(cause)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
+	defer cancel()
+	if err := l.client.AbortBufferedRecords(ctx); err != nil {
+		return l.fail(errors.Join(cause, err))
+	}
+	if err := l.client.EndTransaction(ctx, kgo.TryAbort); err != nil {
+		return l.fail(errors.Join(cause, err))
+	}
+	l.metrics.aborted.Inc()
+	return fmt.Errorf("%w: %w", journal.ErrRefused, explain(cause))
+}
+
+// fail ends the use of the client, whose state is not trusted any more. The caller
+// holds l.mu.
+func (l *changeLog) fail(cause error) error {
+	if l.err == nil {
+		l.metrics.aborted.Inc()
+		l.err = fmt.Errorf("partition %d of %s: %w", l.partition, l.topics.journal, cause)
+		close(l.failed)
+	}
+	return l.err
+}
+
+// fenced reports whether an error says that another owner may be there.
+func fenced(err error) bool {
+	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.InvalidTxnState) ||
+		errors.Is(err, kerr.InvalidProducerIDMapping) || errors.Is(err, kerr.UnknownProducerID) || errors.Is(err, kerr.OutOfOrderSequenceNumber)
+}
+
+// lease returns once this replica is known to have been the owner at most limit ago.
+func (l *changeLog) lease(limit time.Duration) error {
+	l.mu.Lock()
+	age, err := age(l.last), l.err
+	l.mu.Unlock()
+	if age < limit || err != nil {
+		return err
+	}
+	_, err = l.renew()
+	return err
+}
+
+// age is the time since t. The wall clock counts too: the other one stands still
+// while a machine is suspended.
+func age(t time.Time) time.Duration { return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0))) }
+
+// lastCommit returns when the last transaction that was committed began.
+func (l *changeLog) lastCommit() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.last
+}
+
+// A position is the ID of the topic and an offset.
+func (l *changeLog) position(offset int64) []byte { return topicPosition(l.topics.journalID, offset) }
+
+func topicPosition(id kadm.TopicID, offset int64) []byte {
+	return binary.BigEndian.AppendUint64(id[:], uint64(offset))
+}
+
+func splitPosition(b []byte) (id kadm.TopicID, offset int64, ok bool) {
+	if len(b) != len(id)+8 {
+		return id, 0, false
+	}
+	return kadm.TopicID(b[:len(id)]), int64(binary.BigEndian.Uint64(b[len(id):])), true
+}
+
+// Restore implements [journal.ChangeLog]. It reads up to the owner record: not to
+// the last stable offset, which an open transaction holds back.
+func (l *changeLog) Restore(position []byte, apply func([]journal.Write, []byte) error) error {
+	next := int64(0)
+	start := kgo.NewOffset().AtStart()
+	if position != nil {
+		id, offset, ok := splitPosition(position)
+		switch {
+		case !ok, id == l.topics.journalID && offset > l.own:
+			return journal.ErrPosition
+		case id != l.topics.journalID:
+			return fmt.Errorf("%w: topic %s was deleted and made again since this replica used it: open exposures are forgotten; restore the topic from a backup, or empty the folder journal.path of every replica to go on without them", ErrRefused, l.topics.journal)
+		}
+		next, start = offset, kgo.NewOffset().At(offset)
+	}
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topics.journal: {l.partition: start}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxWait(100 * time.Millisecond),
+		kgo.DisableClientMetrics(),
+	}, l.opts...)...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for next <= l.own {
+		ctx, cancel := context.WithTimeout(l.ctx, restoreStuck)
+		fetches := client.PollFetches(ctx)
+		cancel()
+		for _, e := range fetches.Errors() {
+			if errors.Is(e.Err, kerr.OffsetOutOfRange) {
+				return journal.ErrPosition
+			}
+			return explain(fmt.Errorf("read partition %d of %s at offset %d: %w", l.partition, l.topics.journal, next, e.Err))
+		}
+		var writes []journal.Write
+		fetches.EachRecord(func(r *kgo.Record) {
+			next = r.Offset + 1
+			if string(r.Key) != ownerKey {
+				writes = append(writes, journal.Write{Key: r.Key, Value: r.Value})
+			}
+		})
+		if len(writes) > 0 {
+			if err := apply(writes, l.position(next)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// failure returns why there are no more transactions, nil if there are.
+func (l *changeLog) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}

@@ -1,0 +1,296 @@
+package shard
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// The next owner restores what the former committed, with its cache, without it,
+// and with one that is older; and the former commits no more.
+func TestNextOwner(t *testing.T) {
+	for name, c := range map[string]func(t *testing.T) Config{
+		"fake": func(t *testing.T) Config { _, c := fake(t); return c },
+		"real": func(t *testing.T) Config { return realCluster(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := c(t)
+			top := prepared(t, c)
+			dir := t.TempDir()
+			former := own(t, c, top, 1)
+			j := openJournal(t, filepath.Join(dir, "a"), former)
+			if err := j.Register("s"); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 20 {
+				if _, err := j.Append(t.Context(), events("1", 10*(i+1))); err != nil {
+					t.Fatal(err)
+				}
+				fold(t, j)
+			}
+			want := alerts(t, j)
+			if len(want) != 200 {
+				t.Fatalf("%d alerts", len(want))
+			}
+			for i, path := range []string{"b", "b", "a"} {
+				if i == 2 { // it is open in the former owner
+					if err := j.Close(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				next := own(t, c, top, 1)
+				k := openJournal(t, filepath.Join(dir, path), next)
+				if got := alerts(t, k); !slices.Equal(got, want) {
+					t.Errorf("%s: %d alerts, want %d", path, len(got), len(want))
+				}
+				if i == 0 {
+					if _, err := j.Append(t.Context(), events("1", 500)); !errors.Is(err, journal.ErrLost) || !fenced(err) {
+						t.Errorf("a former owner: %v", err)
+					}
+				}
+				if _, err := k.Append(t.Context(), events("2", i+1)); err != nil {
+					t.Fatal(err)
+				}
+				if err := k.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// A transaction that a dead owner left open is aborted immediately, and hides
+// nothing that was committed before it.
+func TestOpenTransactionIsAborted(t *testing.T) {
+	c := realCluster(t)
+	top := prepared(t, c)
+	dead := own(t, c, top, 0)
+	j := openJournal(t, filepath.Join(t.TempDir(), "a"), dead)
+	if _, err := j.Append(t.Context(), events("1", 3)); err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.client.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.client.ProduceSync(t.Context(), dead.record([]byte("left open"), []byte("x"))).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	started := time.Now()
+	k := openJournal(t, filepath.Join(t.TempDir(), "b"), own(t, c, top, 0))
+	if took := time.Since(started); took > 4*time.Second {
+		t.Errorf("the next owner waited %s", took)
+	}
+	if n, err := k.Append(t.Context(), events("1", 4)); n != 1 || err != nil {
+		t.Errorf("%d events are new, %v, want 1", n, err)
+	}
+	if err := dead.client.EndTransaction(t.Context(), kgo.TryCommit); err == nil {
+		t.Error("the dead owner committed")
+	}
+}
+
+// A cutter makes connections that lose the answer to the end of a transaction,
+// once it is armed.
+type cutter struct{ armed, cut atomic.Bool }
+
+func (c *cutter) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	return &cutConn{conn, c}, err
+}
+
+type cutConn struct {
+	net.Conn
+	c *cutter
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	if c.c.armed.Load() && len(b) > 6 && binary.BigEndian.Uint16(b[4:]) == uint16(kmsg.EndTxn) {
+		c.c.cut.Store(true)
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *cutConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if c.c.cut.CompareAndSwap(true, false) {
+		return 0, errors.Join(io.ErrUnexpectedEOF, c.Close())
+	}
+	return n, err
+}
+
+// A commit whose answer is lost loses the journal, which is restored with the
+// commit, or without it.
+func TestUnknownCommit(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault kfake.Fault
+		kept  bool
+		lost  bool
+	}{
+		{"answer lost", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Observe: true, Count: -1}, true, true},
+		{"end refused", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError}, false, true},
+		{"invalid state", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.InvalidTxnState}, false, true},
+		{"fenced at the end", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ProducerFenced}, false, true},
+		{"fenced at a write", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.InvalidProducerEpoch}, false, true},
+		{"not allowed", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.TopicAuthorizationFailed}, false, false},
+		{"too large", kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Err: kerr.MessageTooLarge}, false, false},
+		{"busy", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ConcurrentTransactions}, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, config := fake(t)
+			top := prepared(t, config)
+			var cut cutter
+			l := own(t, config, top, 2, kgo.Dialer(cut.dial))
+			path := filepath.Join(t.TempDir(), "a")
+			j := openJournal(t, path, l)
+			if _, err := j.Append(t.Context(), events("1", 2)); err != nil {
+				t.Fatal(err)
+			}
+			cut.armed.Store(c.fault.Observe)
+			h := f.Fault(c.fault)
+			_, err := j.Append(t.Context(), events("1", 3))
+			h.Remove()
+			if h.Hits() == 0 {
+				t.Fatal("the fault was not met")
+			}
+			if failed := c.lost || !c.kept; failed != (err != nil) || c.lost != errors.Is(err, journal.ErrLost) || err != nil && c.lost == errors.Is(err, journal.ErrRefused) {
+				t.Fatalf("got %v", err)
+			}
+			if c.lost {
+				j.Close()
+				l.close()
+				j = openJournal(t, path, own(t, config, top, 2))
+			}
+			want := 1
+			if c.kept {
+				want = 0
+			}
+			if n, err := j.Append(t.Context(), events("1", 3)); n != want || err != nil {
+				t.Errorf("%d events are new, %v, want %d", n, err, want)
+			}
+		})
+	}
+}
+
+// A cache that is ahead of its topic is discarded; a topic that was made again is
+// refused.
+func TestTopicIsNotTheOne(t *testing.T) {
+	_, c := fake(t)
+	top := prepared(t, c)
+	l := own(t, c, top, 0)
+	nothing := func([]journal.Write, []byte) error { t.Error("restored"); return nil }
+	if err := l.Restore(l.position(1000), nothing); !errors.Is(err, journal.ErrPosition) {
+		t.Errorf("ahead: %v", err)
+	}
+	if err := l.Restore([]byte("x"), nothing); !errors.Is(err, journal.ErrPosition) {
+		t.Errorf("no position: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "a")
+	j := openJournal(t, path, l)
+	if _, err := j.Append(t.Context(), events("1", 3)); err != nil {
+		t.Fatal(err)
+	}
+	j.Close()
+	if _, err := admin(t, c).DeleteTopics(t.Context(), c.events(), c.journal()); err != nil {
+		t.Fatal(err)
+	}
+	o := options()
+	o.ChangeLog = own(t, c, prepared(t, c), 0)
+	if _, err := journal.Open(path, o); !errors.Is(err, ErrRefused) {
+		t.Errorf("made again: %v", err)
+	}
+}
+
+// A shard that was silent longer than its lease proves that it is the owner before
+// it sends.
+func TestLease(t *testing.T) {
+	f, c := fake(t)
+	top := prepared(t, c)
+	l := own(t, c, top, 0)
+	ends := f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Observe: true, Count: -1})
+	if err := l.lease(time.Minute); err != nil || ends.Hits() != 0 {
+		t.Errorf("fresh: %v, %d transactions", err, ends.Hits())
+	}
+	if err := l.lease(0); err != nil || ends.Hits() != 1 {
+		t.Errorf("old: %v, %d transactions", err, ends.Hits())
+	}
+	own(t, c, top, 0)
+	if err := l.lease(time.Minute); err != nil {
+		t.Errorf("within its lease: %v", err)
+	}
+	if err := l.lease(0); !fenced(err) {
+		t.Errorf("another owner: %v", err)
+	}
+	select {
+	case <-l.failed:
+	default:
+		t.Error("the shard is not told")
+	}
+}
+
+// Alerts of a Kafka sink are in the transaction that acks them: readers of
+// committed records see each once.
+func TestMessages(t *testing.T) {
+	f, c := fake(t)
+	top := prepared(t, c)
+	if _, err := admin(t, c).CreateTopic(t.Context(), 3, 1, nil, "alerts"); err != nil {
+		t.Fatal(err)
+	}
+	l := own(t, c, top, 0)
+	path := filepath.Join(t.TempDir(), "a")
+	j := openJournal(t, path, l)
+	if err := j.Register("k"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := j.Append(t.Context(), events("1", 3)); err != nil {
+		t.Fatal(err)
+	}
+	fold(t, j)
+	done := func(n uint64) error {
+		return j.Done("k", journal.Result{Number: n, Message: &kgo.Record{Topic: "alerts", Key: []byte("k"), Value: fmt.Append(nil, n)}})
+	}
+	f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError})
+	if err := done(1); !errors.Is(err, journal.ErrLost) {
+		t.Fatalf("got %v", err)
+	}
+	j.Close()
+	l.close()
+	j = openJournal(t, path, own(t, c, top, 0))
+	if err := j.Register("k"); err != nil {
+		t.Fatal(err)
+	}
+	for n := range uint64(3) {
+		if err := done(n + 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := committed(t, c, "alerts", 3); !slices.Equal(got, []string{"1", "2", "3"}) {
+		t.Errorf("alerts %q", got)
+	}
+}
+
+// committed returns the first n committed values of a topic.
+func committed(t testing.TB, c Config, topic string, n int) (values []string) {
+	t.Helper()
+	reader := client(t, c, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for len(values) < n && ctx.Err() == nil {
+		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) { values = append(values, string(r.Value)) })
+	}
+	return values
+}

@@ -1,0 +1,62 @@
+package shard
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+type metrics struct {
+	restore            prometheus.Histogram
+	restarts           prometheus.Counter
+	committed, aborted prometheus.Counter
+	foreign            prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	transactions := f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_shard_transactions_total",
+		Help: "Transactions of the shared journal, by result."}, []string{"result"})
+	return &metrics{
+		restore: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_shard_restore_duration_seconds",
+			Help:    "Time that a shard took to be restored.",
+			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
+		restarts: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_shard_restarts_total",
+			Help: "Shards that failed and were restored again."}),
+		committed: transactions.WithLabelValues("committed"),
+		aborted:   transactions.WithLabelValues("aborted"),
+		foreign: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_shard_foreign_records_total",
+			Help: "Records of the events topic that mfawatch did not write; they are quarantined."}),
+	}
+}
+
+var (
+	ownedDesc = prometheus.NewDesc("mfawatch_shards_owned", "Shards that this replica serves.", nil, nil)
+	lagDesc   = prometheus.NewDesc("mfawatch_shard_lag", "Events of a shard that are not journalled yet, as of the last read.", []string{"partition"}, nil)
+	lastDesc  = prometheus.NewDesc("mfawatch_shard_last_commit_timestamp_seconds", "When the last transaction of a shard was committed, in seconds since 1970.", []string{"partition"}, nil)
+)
+
+// A collector reads the state of the shards at each scrape.
+type collector struct{ c *Cluster }
+
+func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- ownedDesc
+	ch <- lagDesc
+	ch <- lastDesc
+}
+
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	owned := 0.0
+	for _, m := range c.c.memberships() {
+		s := m.shard.Load()
+		if s == nil {
+			continue
+		}
+		owned++
+		p := strconv.Itoa(int(m.partition))
+		ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(m.lag.Load()), p)
+		ch <- prometheus.MustNewConstMetric(lastDesc, prometheus.GaugeValue, float64(s.log.lastCommit().UnixMilli())/1000, p)
+	}
+	ch <- prometheus.MustNewConstMetric(ownedDesc, prometheus.GaugeValue, owned)
+}

@@ -1,0 +1,209 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+)
+
+// A replica folds its shards, and sends each alert to the topic "alerts" in the
+// transaction that acks it.
+type replica struct {
+	*Cluster
+	stop  context.CancelFunc
+	ended chan error
+}
+
+func start(t testing.TB, c Config, name, path string) *replica {
+	t.Helper()
+	c.Instance = name
+	cl, err := New(c, Options{Path: path, Journals: options(), Drain: time.Second, Logger: testLogger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &replica{Cluster: cl, ended: make(chan error, 1)}
+	ctx, stop := context.WithCancel(t.Context())
+	r.stop = sync.OnceFunc(func() {
+		stop()
+		if err := <-r.ended; err != nil {
+			t.Errorf("replica %s: %v", name, err)
+		}
+		cl.Close()
+	})
+	t.Cleanup(r.stop)
+	go func() { r.ended <- cl.Run(ctx, serveTest) }()
+	return r
+}
+
+func serveTest(ctx context.Context, s *Shard) error {
+	if err := s.Journal.Register("alerts"); err != nil {
+		return err
+	}
+	for {
+		appended := s.Journal.Appended()
+		if _, err := s.Journal.Fold(ctx, time.Now(), each, nil); err != nil {
+			return err
+		}
+		pending, err := s.Journal.Pending("alerts", 0, 1000)
+		if err != nil {
+			return err
+		}
+		for _, p := range pending {
+			a, _, err := s.Journal.Take("alerts", p.Number)
+			if err != nil {
+				return err
+			}
+			r := &kgo.Record{Topic: "alerts", Key: []byte(a.Account), Value: []byte(a.ID)}
+			if err := errors.Join(s.Lease(), s.Journal.Done("alerts", journal.Result{Number: p.Number, Message: r})); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-appended:
+		}
+	}
+}
+
+func await(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for %s", what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// However replicas come and go, with or without their caches: each alert is in the
+// topic once.
+func TestReplicas(t *testing.T) {
+	_, c := fake(t)
+	if _, err := admin(t, c).CreateTopic(t.Context(), 3, 1, nil, "alerts"); err != nil {
+		t.Fatal(err)
+	}
+	a := start(t, c, "a", t.TempDir())
+	await(t, "the first replica", func() bool { return len(a.Shards()) == 4 && a.Ready() == nil })
+	want := 0
+	produce := func(r *replica) {
+		for i := range 10 {
+			account := fmt.Sprintf("%012d", want*10+i)
+			if n, err := r.Append(t.Context(), events(account, 5)); n != 5 || err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		want += 50
+	}
+	produce(a)
+	path := t.TempDir()
+	b := start(t, c, "b", path)
+	await(t, "the second replica", func() bool { return len(b.Shards()) == 2 && len(a.Shards()) == 2 })
+	produce(b)
+	b.stop()
+	await(t, "its end", func() bool { return len(a.Shards()) == 4 })
+	produce(a)
+	b = start(t, c, "b", path)
+	await(t, "its return", func() bool { return len(b.Shards()) == 2 })
+	a.stop()
+	await(t, "all shards", func() bool { return len(b.Shards()) == 4 })
+	produce(b)
+	got := committed(t, c, "alerts", want)
+	slices.Sort(got)
+	if unique := slices.Compact(slices.Clone(got)); len(got) != want || len(unique) != want {
+		t.Errorf("%d alerts, %d of them different, want %d", len(got), len(unique), want)
+	}
+}
+
+// A record that another program wrote is quarantined, and stops nothing; records
+// for the quarantine arrive there.
+func TestForeignRecords(t *testing.T) {
+	_, c := fake(t)
+	if _, err := admin(t, c).CreateTopic(t.Context(), 1, 1, nil, "alerts"); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, c, "a", t.TempDir())
+	await(t, "the replica", func() bool { return len(r.Shards()) == 4 })
+	top := r.topics.Load()
+	value, err := journal.EncodeEvent(event("1", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong := intakeRecord(top, kindEvent, "x", value)
+	wrong.Partition = (partitionOf("aws/1", 4) + 1) % 4
+	bare := intakeRecord(top, kindEvent, "x", value)
+	bare.Headers = nil
+	foreign := []*kgo.Record{
+		wrong, bare, intakeRecord(top, kindEvent, "x", []byte("{")), intakeRecord(top, kindEvent, "x", []byte("{}")),
+		intakeRecord(top, kindEvent, "x", nil), intakeRecord(top, kindQuarantine, "x", []byte("[]")), intakeRecord(top, "\xff", "x", []byte("\x00")),
+	}
+	if err := client(t, c).ProduceSync(t.Context(), foreign...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Quarantine(t.Context(), []journal.Quarantined{{Origin: "s3://b/k", Reason: "bad", Raw: []byte("<")}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Append(t.Context(), events("1", 3)); err != nil {
+		t.Fatal(err)
+	}
+	if got := committed(t, c, "alerts", 3); len(got) != 3 {
+		t.Errorf("alerts %q", got)
+	}
+	await(t, "the quarantine", func() bool {
+		n := map[string]int{}
+		for _, s := range r.Shards() {
+			records, err := s.Journal.QuarantineRecords()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, q := range records {
+				n[q.Reason]++
+			}
+		}
+		return n[foreignRecord] == len(foreign) && n["bad"] == 1
+	})
+	if err := r.Ready(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A record of a newer version is not passed over: the shard waits for its upgrade.
+func TestNewerVersion(t *testing.T) {
+	_, c := fake(t)
+	r := start(t, c, "a", t.TempDir())
+	await(t, "the replica", func() bool { return len(r.Shards()) == 4 })
+	newer := intakeRecord(r.topics.Load(), "event/2", "x", []byte("{}"))
+	if err := client(t, c).ProduceSync(t.Context(), newer).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the refusal", func() bool {
+		err := r.Ready()
+		return err != nil && strings.Contains(err.Error(), "written by another version")
+	})
+}
+
+// Two replicas of one name are a mistake.
+func TestNameInUse(t *testing.T) {
+	_, c := fake(t)
+	r := start(t, c, "a", t.TempDir())
+	await(t, "the replica", func() bool { return len(r.Shards()) == 4 })
+	c.Instance = "a"
+	second, err := New(c, Options{Path: t.TempDir(), Journals: options(), Logger: testLogger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if err := second.Run(t.Context(), serveTest); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "journal.instance") {
+		t.Errorf("got %v", err)
+	}
+}

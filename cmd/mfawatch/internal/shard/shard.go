@@ -1,0 +1,264 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/status"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A Shard is a partition that this replica owns, restored.
+type Shard struct {
+	Partition int32
+	Journal   *journal.Journal
+	log       *changeLog
+}
+
+// Lease returns once this replica is known to be the owner still, which permits a
+// send. It fails if another replica is.
+func (s *Shard) Lease() error { return s.log.lease(sessionTimeout) }
+
+// A membership is a partition from its assignment to its revocation.
+type membership struct {
+	c         *Cluster
+	partition int32
+	cancel    context.CancelFunc
+	done      chan struct{}
+
+	failure status.Status
+	shard   atomic.Pointer[Shard] // nil while it is restored
+	next    atomic.Int64          // offset in the events topic; -1: not known
+	lag     atomic.Int64
+}
+
+// Bounds on the pause before a shard that failed is restored again.
+const (
+	minPause = 500 * time.Millisecond
+	maxPause = 30 * time.Second
+)
+
+// run serves the partition until ctx is done.
+func (m *membership) run(ctx context.Context, serve Serve) {
+	next := minPause
+	for {
+		err := m.serve(ctx, serve)
+		if ctx.Err() != nil {
+			return
+		}
+		m.c.metrics.restarts.Inc()
+		wait := next
+		if fenced(err) {
+			// There is another owner. Before the group tells us, no id is
+			// initialised again, which would fence it in turn.
+			wait = sessionTimeout
+		}
+		if m.failure.Set(err) {
+			m.c.log.Warn("shard stopped; it is restored again", "partition", m.partition, "in", wait, "err", err)
+		}
+		next = min(2*next, maxPause)
+		pause(ctx, wait)
+	}
+}
+
+// pause waits, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// serve restores the shard and serves it until ctx is done, or the journal is lost.
+func (m *membership) serve(ctx context.Context, serve Serve) error {
+	s, t, err := m.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.log.close()
+	m.shard.Store(s)
+	m.c.changed()
+	m.failure.Set(nil)
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	var all errgroup.Group
+	all.Go(func() error {
+		defer stop()
+		return m.consume(working, s, t)
+	})
+	all.Go(func() error {
+		defer stop()
+		return serve(working, s)
+	})
+	select {
+	case <-working.Done():
+	case <-s.Journal.Lost():
+	case <-s.log.failed:
+	}
+	stop()
+	m.shard.Store(nil)
+	m.c.changed()
+	err = errors.Join(all.Wait(), s.log.failure())
+	return errors.Join(err, s.Journal.Close())
+}
+
+func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
+	select {
+	case m.c.restoring <- struct{}{}:
+		defer func() { <-m.c.restoring }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	started := time.Now()
+	t, err := prepare(ctx, m.c.config, m.c.producer, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := openLog(ctx, t, m.partition, m.c.config, m.c.opts, m.c.metrics)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := m.c.journals
+	o.ChangeLog = l
+	j, err := journal.Open(filepath.Join(m.c.path, strconv.Itoa(int(m.partition))+".db"), o)
+	if err != nil {
+		l.close()
+		return nil, nil, err
+	}
+	took := time.Since(started)
+	m.c.metrics.restore.Observe(took.Seconds())
+	m.c.log.Info("shard restored", "partition", m.partition, "took", took.Round(time.Millisecond), "offset", l.own, "open", len(j.Open()))
+	return &Shard{m.partition, j, l}, &t, nil
+}
+
+// The journal holds how far the events topic was read, as the cursor of a source.
+const (
+	cursorSource = "events topic"
+	cursorName   = "next"
+)
+
+// start returns the offset of the events topic at which the journal goes on.
+func (m *membership) start(s *Shard, t *topics) (kgo.Offset, error) {
+	kept, err := s.Journal.Offsets(cursorSource)
+	if err != nil {
+		return kgo.Offset{}, err
+	}
+	m.next.Store(-1)
+	position := kept[cursorName]
+	if position == nil {
+		return kgo.NewOffset().AtStart(), nil
+	}
+	id, offset, ok := splitPosition(position)
+	if !ok || id != t.eventsID {
+		m.c.log.Error("topic was deleted and made again: events in it that were not read are lost; it is read from its start", "topic", t.events, "partition", m.partition)
+		return kgo.NewOffset().AtStart(), nil
+	}
+	m.next.Store(offset)
+	return kgo.NewOffset().At(offset), nil
+}
+
+// consume journals the events of the partition until ctx is done.
+func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
+	start, err := m.start(s, t)
+	if err != nil {
+		return err
+	}
+	client, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.events: {m.partition: start}}),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(4 << 20),
+		kgo.FetchMaxPartitionBytes(1 << 20),
+		kgo.MaxConcurrentFetches(1),
+		kgo.FetchMaxWait(500 * time.Millisecond),
+		kgo.DisableClientMetrics(),
+	}, m.c.opts...)...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for {
+		fetches := client.PollRecords(ctx, 1000)
+		if ctx.Err() != nil {
+			return nil
+		}
+		for _, e := range fetches.Errors() {
+			if err := explain(e.Err); !kerr.IsRetriable(e.Err) {
+				return fmt.Errorf("read partition %d of %s: %w", m.partition, t.events, err)
+			}
+		}
+		var failed error
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			if failed == nil && len(p.Records) > 0 {
+				failed = m.take(ctx, s, t, p)
+			}
+		})
+		if failed != nil {
+			return failed
+		}
+	}
+}
+
+// take journals records, and then that they were.
+func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchTopicPartition) error {
+	var events []*trail.Event
+	var quarantined []journal.Quarantined
+	var foreign *journal.Quarantined // the last
+	for _, r := range p.Records {
+		got, err := receive(t, r)
+		switch {
+		case err != nil:
+			return err
+		case got.event != nil:
+			events = append(events, got.event)
+		default:
+			if got.quarantined.Reason == foreignRecord {
+				m.c.metrics.foreign.Inc()
+				foreign = got.quarantined
+			}
+			quarantined = append(quarantined, *got.quarantined)
+		}
+	}
+	if foreign != nil {
+		m.c.log.Error("foreign records in the events topic are quarantined", "origin", foreign.Origin, "offset", foreign.Offset, "err", foreign.Err)
+	}
+	if was := m.next.Load(); was >= 0 && p.LogStartOffset > was {
+		m.c.log.Error("events lost: retention deleted them before they were read; find them in the trail's bucket with 'mfawatch scan', and lengthen the topic's retention",
+			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
+	}
+	next := p.Records[len(p.Records)-1].Offset + 1
+	store := func() error {
+		if _, err := s.Journal.Quarantine(ctx, quarantined); err != nil {
+			return err
+		}
+		_, err := s.Journal.AppendFrom(ctx, cursorSource, cursorName, topicPosition(t.eventsID, next), events)
+		return err
+	}
+	for wait := minPause; ; wait = min(2*wait, maxPause) {
+		err := store()
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil || !errors.Is(err, journal.ErrRefused) {
+			return err
+		}
+		m.failure.Set(err)
+		pause(ctx, wait)
+	}
+	m.failure.Set(nil)
+	m.next.Store(next)
+	m.lag.Store(max(0, p.HighWatermark-next))
+	return nil
+}

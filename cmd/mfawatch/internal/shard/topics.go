@@ -1,0 +1,180 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// ErrRefused marks errors that only an operator can mend.
+var ErrRefused = errors.New("the shared journal cannot be used")
+
+// maxBatchBytes bounds a batch of records, and so a record. An account with very
+// many events is one record.
+const maxBatchBytes = 64 << 20
+
+// keepDeleted is how long deletions stay in the journal topic, for caches of
+// replicas that were away. An older cache is found to be wrong, and discarded.
+const keepDeleted = 7 * 24 * time.Hour
+
+// topics are the two topics as they are in the cluster.
+type topics struct {
+	events, journal     string
+	eventsID, journalID kadm.TopicID
+	partitions          int32
+}
+
+// prepare checks the brokers and the topics. With create it makes topics that are
+// missing.
+func prepare(ctx context.Context, c Config, client *kgo.Client, create bool) (t topics, err error) {
+	admin := kadm.NewClient(client)
+	if err := checkVersion(ctx, admin); err != nil {
+		return t, err
+	}
+	t = topics{events: c.events(), journal: c.journal(), partitions: int32(c.Partitions)}
+	found, err := describe(ctx, client, t.events, t.journal)
+	if err != nil {
+		return t, err
+	}
+	switch {
+	case len(found) == 1:
+		return t, fmt.Errorf("%w: only one of the topics %s and %s exists: restore the other, or delete both to start with no memory of open exposures", ErrRefused, t.events, t.journal)
+	case len(found) == 0 && !create:
+		return t, nil
+	case len(found) == 0:
+		if err := makeTopics(ctx, c, admin); err != nil {
+			return t, err
+		}
+		for len(found) < 2 { // brokers hear of topics a little later
+			if found, err = describe(ctx, client, t.events, t.journal); err != nil {
+				return t, err
+			}
+			pause(ctx, minPause/5)
+			if ctx.Err() != nil {
+				return t, ctx.Err()
+			}
+		}
+	}
+	for name, topic := range found {
+		if n := len(topic.Partitions); n != c.Partitions {
+			return t, fmt.Errorf("%w: topic %s has %d partitions, and journal.partitions is %d: set it to %d; their number never changes, since events of one lane would be in two partitions", ErrRefused, name, n, c.Partitions, n)
+		}
+	}
+	t.eventsID, t.journalID = found[t.events].TopicID, found[t.journal].TopicID
+	return t, checkConfigs(ctx, admin, t)
+}
+
+// describe returns those of the topics that exist.
+func describe(ctx context.Context, client *kgo.Client, names ...string) (map[string]kmsg.MetadataResponseTopic, error) {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, name := range names {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, topic)
+	}
+	resp, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return nil, explain(err)
+	}
+	found := map[string]kmsg.MetadataResponseTopic{}
+	for _, topic := range resp.Topics {
+		err := kerr.ErrorForCode(topic.ErrorCode)
+		switch {
+		case errors.Is(err, kerr.UnknownTopicOrPartition), topic.Topic == nil:
+		case err != nil:
+			return nil, explain(fmt.Errorf("topic %s: %w", *topic.Topic, err))
+		default:
+			found[*topic.Topic] = topic
+		}
+	}
+	return found, nil
+}
+
+// checkVersion refuses brokers before 2.5, whose transactions can lose a fence.
+func checkVersion(ctx context.Context, admin *kadm.Client) error {
+	versions, err := admin.ApiVersions(ctx)
+	if err != nil {
+		return explain(err)
+	}
+	for _, v := range versions {
+		if v.Err != nil {
+			continue
+		}
+		if newest, ok := v.KeyMaxVersion(int16(kmsg.InitProducerID)); !ok || newest < 3 {
+			return fmt.Errorf("%w: broker %d is older than Kafka 2.5: upgrade the brokers, or use journal.type bbolt with one replica", ErrRefused, v.NodeID)
+		}
+	}
+	return nil
+}
+
+func makeTopics(ctx context.Context, c Config, admin *kadm.Client) error {
+	text := func(n int64) *string { return kadm.StringPtr(strconv.FormatInt(n, 10)) }
+	both := map[string]*string{"max.message.bytes": text(maxBatchBytes + 1<<20), "min.insync.replicas": text(int64(min(2, c.Replication)))}
+	journal := map[string]*string{
+		"cleanup.policy": kadm.StringPtr("compact"), "delete.retention.ms": text(keepDeleted.Milliseconds()),
+		"segment.bytes": text(16 << 20), "segment.ms": text(time.Hour.Milliseconds()), "min.cleanable.dirty.ratio": kadm.StringPtr("0.1"),
+	}
+	events := map[string]*string{"cleanup.policy": kadm.StringPtr("delete"), "retention.ms": text(keepDeleted.Milliseconds()), "retention.bytes": kadm.StringPtr("-1")}
+	for _, t := range []struct {
+		name    string
+		configs map[string]*string
+	}{{c.events(), events}, {c.journal(), journal}} {
+		for k, v := range both {
+			t.configs[k] = v
+		}
+		_, err := admin.CreateTopic(ctx, int32(c.Partitions), int16(c.Replication), t.configs, t.name)
+		if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) { // another replica was first
+			return explain(fmt.Errorf("make topic %s: %w", t.name, err))
+		}
+	}
+	return nil
+}
+
+// checkConfigs refuses a journal topic that forgets, and an events topic that is
+// compacted.
+func checkConfigs(ctx context.Context, admin *kadm.Client, t topics) error {
+	configs, err := admin.DescribeTopicConfigs(ctx, t.events, t.journal)
+	if err != nil {
+		return nil // not allowed to look
+	}
+	for _, c := range configs {
+		want := map[string]string{t.events: "delete", t.journal: "compact"}[c.Name]
+		for _, kv := range c.Configs {
+			if c.Err == nil && kv.Key == "cleanup.policy" && kv.MaybeValue() != want {
+				return fmt.Errorf("%w: topic %s has cleanup.policy %s: set it to %s, or records are lost", ErrRefused, c.Name, kv.MaybeValue(), want)
+			}
+		}
+	}
+	return nil
+}
+
+// explain adds the operator's next step to an error of the cluster.
+func explain(err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		hint = "allow the user to READ, WRITE, DESCRIBE, CREATE and DESCRIBE_CONFIGS the topics that begin with journal.topic"
+	case errors.Is(err, kerr.GroupAuthorizationFailed):
+		hint = "allow the user to READ and DESCRIBE the group journal.topic"
+	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		hint = "allow the user to WRITE and DESCRIBE the transactional ids that begin with journal.topic"
+	case errors.Is(err, kerr.ClusterAuthorizationFailed):
+		hint = "allow the user IDEMPOTENT_WRITE on the cluster, and CREATE unless the topics exist"
+	case errors.Is(err, kerr.InvalidReplicationFactor):
+		hint = "set journal.replication to the number of brokers at most"
+	case errors.Is(err, kerr.PolicyViolation), errors.Is(err, kerr.InvalidConfig):
+		hint = "make the topics as the documentation says"
+	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism):
+		hint = "check journal.sasl: mechanism, username and secret"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w: %w: %s", ErrRefused, err, hint)
+}

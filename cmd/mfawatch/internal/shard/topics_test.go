@@ -1,0 +1,130 @@
+package shard
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// Topics are made as the design needs them, and made once.
+func TestPrepare(t *testing.T) {
+	_, c := fake(t)
+	if top, err := prepare(t.Context(), c, client(t, c), false); err != nil || top.journalID != (kadm.TopicID{}) {
+		t.Errorf("check of an empty cluster: %v, %v", top, err)
+	}
+	first := prepared(t, c)
+	if again := prepared(t, c); again != first {
+		t.Errorf("prepared %v, then %v", first, again)
+	}
+	configs, err := admin(t, c).DescribeTopicConfigs(t.Context(), c.journal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, kv := range configs[0].Configs {
+		got[kv.Key] = kv.MaybeValue()
+	}
+	for key, want := range map[string]string{"cleanup.policy": "compact", "delete.retention.ms": "604800000", "min.insync.replicas": "1"} {
+		if got[key] != want {
+			t.Errorf("%s is %q, want %q", key, got[key], want)
+		}
+	}
+}
+
+// What an operator has to mend is refused with the fix.
+func TestPrepareRefuses(t *testing.T) {
+	topic := func(t *testing.T, c Config, name string, partitions int32, policy string) {
+		configs := map[string]*string{"cleanup.policy": &policy}
+		if _, err := admin(t, c).CreateTopic(t.Context(), partitions, 1, configs, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	both := func(t *testing.T, c Config) {
+		topic(t, c, c.events(), 4, "delete")
+		topic(t, c, c.journal(), 4, "compact")
+	}
+	fault := func(key kmsg.Key, err *kerr.Error) func(*testing.T, *kfake.Cluster, Config) {
+		return func(t *testing.T, f *kfake.Cluster, c Config) {
+			both(t, c)
+			f.Fault(kfake.Fault{Keys: []kmsg.Key{key}, Err: err, Count: -1})
+		}
+	}
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, f *kfake.Cluster, c Config)
+		opts  []kfake.Opt
+		want  string
+	}{
+		"partitions": {func(t *testing.T, _ *kfake.Cluster, c Config) {
+			topic(t, c, c.events(), 4, "delete")
+			topic(t, c, c.journal(), 5, "compact")
+		}, nil, "mfawatch-journal has 5 partitions, and journal.partitions is 4: set it to 5"},
+		"one topic": {func(t *testing.T, _ *kfake.Cluster, c Config) { topic(t, c, c.events(), 4, "delete") }, nil, "only one of the topics"},
+		"not compacted": {func(t *testing.T, _ *kfake.Cluster, c Config) {
+			topic(t, c, c.events(), 4, "delete")
+			topic(t, c, c.journal(), 4, "delete")
+		}, nil, "mfawatch-journal has cleanup.policy delete: set it to compact"},
+		"topics": {fault(kmsg.Metadata, kerr.TopicAuthorizationFailed), nil, "allow the user to READ, WRITE, DESCRIBE, CREATE and DESCRIBE_CONFIGS the topics"},
+		"creation": {func(_ *testing.T, f *kfake.Cluster, _ Config) {
+			f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Err: kerr.TopicAuthorizationFailed, Count: -1})
+		}, nil, "make topic mfawatch-events"},
+		"replication": {func(_ *testing.T, f *kfake.Cluster, _ Config) {
+			f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Err: kerr.InvalidReplicationFactor, Count: -1})
+		}, nil, "set journal.replication to the number of brokers"},
+		"old broker": {func(*testing.T, *kfake.Cluster, Config) {}, []kfake.Opt{kfake.MaxVersions(kversion.V2_4_0())}, "is older than Kafka 2.5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, config := fake(t, c.opts...)
+			c.spoil(t, f, config)
+			_, err := prepare(t.Context(), config, client(t, config), true)
+			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+	for name, c := range map[string]struct {
+		key  kmsg.Key
+		err  *kerr.Error
+		want string
+	}{
+		"transactional id": {kmsg.InitProducerID, kerr.TransactionalIDAuthorizationFailed, "allow the user to WRITE and DESCRIBE the transactional ids"},
+		"write":            {kmsg.Produce, kerr.TopicAuthorizationFailed, "the topics that begin with journal.topic"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, config := fake(t)
+			top := prepared(t, config)
+			f.Fault(kfake.Fault{Keys: []kmsg.Key{c.key}, Err: c.err, Count: -1})
+			opts, _ := config.Config.Options()
+			_, err := openLog(t.Context(), top, 0, config, opts, newMetrics(nil))
+			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestConfig(t *testing.T) {
+	good := config([]string{"kafka-1:9092"})
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	for want, change := range map[string]func(c *Config){
+		"brokers: missing":                     func(c *Config) { c.Brokers = nil },
+		"topic: want a prefix":                 func(c *Config) { c.Topic = "a b" },
+		"partitions: want a number from 1":     func(c *Config) { c.Partitions = 0 },
+		"replication: want a number from 1":    func(c *Config) { c.Replication = 8 },
+		"instance: want a name of 200 bytes":   func(c *Config) { c.Instance = strings.Repeat("x", 201) },
+		"sasl.mechanism: unknown \"kerberos\"": func(c *Config) { c.SASL.Mechanism = "kerberos" },
+	} {
+		c := good
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

@@ -1,0 +1,118 @@
+package exposure
+
+import (
+	"strconv"
+)
+
+// maxNamed bounds the users that a sentence names.
+const maxNamed = 5
+
+// userReasons returns the reasons that lie in the users hit.
+func (w *ActorCampaign) userReasons() (r reasons) {
+	for _, x := range w.Exposures {
+		r |= x.reasons & (root | privileged)
+	}
+	return r
+}
+
+func (w *ActorCampaign) title(s Step, m *Moment) string {
+	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), w.policy.inAccount(w.Partition, w.Account)
+	switch s {
+	case Escalated:
+		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who
+	case Resolved:
+		return "The campaign of " + who + " against " + users + in + " is over"
+	}
+	return upper(who) + " removed MFA from " + users + in
+}
+
+func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r reasons) string {
+	var s sentences
+	if step == Resolved {
+		switch {
+		case len(w.Exposures) == 0:
+			s.add("It was none: fewer users than it takes lost their MFA for good. Who is still without it is told one by one")
+		default:
+			s.add("Each of its exposures is over: ", w.restored())
+			s.add("It lasted ", span(m.Time.Sub(w.First)))
+		}
+		return s.end(w.policy, nil, r)
+	}
+	within := ""
+	if d := w.Last.Sub(w.First); d > 0 {
+		within = " within " + span(d)
+	}
+	s.add("MFA was taken from ", w.userNames(), within, actorDetails(&w.Actor))
+	if open := w.Open; open < w.Users {
+		s.add(strconv.Itoa(open), " of them have none now")
+	}
+	if rule != "" {
+		s.add(byRule(v, rule))
+	} else {
+		why := factors(r)
+		if r&exploited != 0 {
+			why = append(why, "somebody signed in without MFA")
+		}
+		if r&changed != 0 {
+			why = append(why, "access was changed")
+		}
+		s.add(string(v), " because ", list(why))
+	}
+	s.add(w.advice(step))
+	return s.end(w.policy, nil, r)
+}
+
+// userNames lists the first users and the number of the others.
+func (w *ActorCampaign) userNames() string {
+	var parts []string
+	for _, x := range w.firsts[:min(len(w.firsts), maxNamed)] {
+		parts = append(parts, userName(x.User, x.Root))
+	}
+	if more := w.Users - len(parts); more > 0 {
+		parts = append(parts, strconv.Itoa(more)+" more")
+	}
+	return list(parts)
+}
+
+func (w *ActorCampaign) advice(s Step) string {
+	if s == Resolved {
+		return ""
+	}
+	return "find out at once if " + actor(&w.Actor) + " was meant to; if not, cut " + actor(&w.Actor) + " off, then disable the passwords and keys of these users"
+}
+
+// restored says how the exposures of the first users ended, and by whom.
+func (w *ActorCampaign) restored() string {
+	var parts []string
+	for _, x := range w.firsts[:min(len(w.firsts), maxNamed)] {
+		how := ""
+		if end := x.Steps[len(x.Steps)-1]; end.Step == Resolved {
+			how = endedBy(end)
+		}
+		parts = append(parts, userName(x.User, x.Root)+how)
+	}
+	if more := w.Users - len(parts); more > 0 {
+		parts = append(parts, strconv.Itoa(more)+" more")
+	}
+	return list(parts)
+}
+
+// endedBy says in brackets how an exposure ended.
+func endedBy(m Moment) string {
+	a := &m.Event.Actor
+	who := by(a)
+	if a.Self {
+		who = " by themselves"
+	}
+	switch m.resolution {
+	case Enabled:
+		return " (device enabled" + who + ")"
+	case UserDeleted:
+		return " (deleted" + who + ")"
+	case Closed:
+		return " (closed by " + actor(a) + ")"
+	case Replaced:
+		return " (another device protects them)"
+	}
+	return " (signed in with MFA)"
+}
