@@ -1,12 +1,8 @@
 package deploy
 
 import (
-	"cmp"
-	"maps"
 	"os"
-	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,7 +32,7 @@ func documents(t *testing.T, path string) (all []map[string]any) {
 
 func TestKubernetesConfigurationLoads(t *testing.T) {
 	found := 0
-	for _, path := range []string{"kubernetes/mfawatch.yaml", "kubernetes/sidecar.yaml"} {
+	for _, path := range []string{"kubernetes/mfawatch.yaml", "kubernetes/s3.yaml", "kubernetes/sidecar.yaml"} {
 		for _, d := range documents(t, path) {
 			if d["kind"] != "ConfigMap" {
 				continue
@@ -49,13 +45,13 @@ func TestKubernetesConfigurationLoads(t *testing.T) {
 			}
 		}
 	}
-	if found != 2 {
-		t.Errorf("%d configurations found, want 2", found)
+	if found != 3 {
+		t.Errorf("%d configurations found, want 3", found)
 	}
 }
 
 func TestKubernetesSchemas(t *testing.T) {
-	tool(t, "kubectl-validate", "kubernetes/mfawatch.yaml", "kubernetes/sidecar.yaml")
+	tool(t, "kubectl-validate", "kubernetes/mfawatch.yaml", "kubernetes/s3.yaml", "kubernetes/sidecar.yaml")
 }
 
 func TestSystemdUnit(t *testing.T) {
@@ -120,45 +116,4 @@ func TestComposeSchema(t *testing.T) {
 
 func TestComposePrometheus(t *testing.T) {
 	tool(t, "promtool", "check", "config", "--syntax-only", "compose/prometheus.yml")
-}
-
-// The reader's policy allows what the program calls, and nothing else.
-func TestReaderPolicyIsWhatIsCalled(t *testing.T) {
-	called := map[string]bool{"kms:Decrypt": true} // S3 does it for the reader
-	operation := regexp.MustCompile(`(s3|sqs)\.([A-Z]\w+)Input\b`)
-	action := map[string]string{
-		"s3:ListObjectsV2": "s3:ListBucket", "sqs:DeleteMessageBatch": "sqs:DeleteMessage", "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
-	}
-	files, err := filepath.Glob("../sources/*/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range files {
-		if strings.HasSuffix(path, "_test.go") || strings.Contains(path, "awstest") {
-			continue
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range operation.FindAllStringSubmatch(string(text), -1) {
-			name := m[1] + ":" + m[2]
-			called[cmp.Or(action[name], name)] = true
-		}
-	}
-	allowed := map[string]bool{}
-	policy := documents(t, "cloudformation/trail.yaml")[0]["Resources"].(map[string]any)["ReaderPolicy"].(map[string]any)["Properties"].(map[string]any)["PolicyDocument"].(map[string]any)
-	for _, statement := range policy["Statement"].([]any) {
-		switch a := statement.(map[string]any)["Action"].(type) {
-		case string:
-			allowed[a] = true
-		case []any:
-			for _, one := range a {
-				allowed[one.(string)] = true
-			}
-		}
-	}
-	if !maps.Equal(called, allowed) {
-		t.Errorf("the program calls %v, the policy allows %v", slices.Sorted(maps.Keys(called)), slices.Sorted(maps.Keys(allowed)))
-	}
 }

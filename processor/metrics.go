@@ -174,10 +174,10 @@ var (
 		"Age of the oldest open exposure; 0 if none is open.", []string{"severity"}, nil)
 	journalBytesDesc = prometheus.NewDesc("mfawatch_journal_bytes",
 		"Size of the journal file.", nil, nil)
-	journalAccountsDesc = prometheus.NewDesc("mfawatch_journal_accounts",
-		"Accounts in the journal.", nil, nil)
-	journalUnfoldedDesc = prometheus.NewDesc("mfawatch_journal_unfolded_accounts",
-		"Accounts with events not folded yet.", nil, nil)
+	journalSubjectsDesc = prometheus.NewDesc("mfawatch_journal_subjects",
+		"Users, unknown devices and actors in the journal.", nil, nil)
+	journalUnfoldedDesc = prometheus.NewDesc("mfawatch_journal_unfolded_subjects",
+		"Of these, those with events not folded yet.", nil, nil)
 	quarantineDesc = prometheus.NewDesc("mfawatch_quarantine_records",
 		"Watched records and messages in the quarantine.", nil, nil)
 )
@@ -187,7 +187,7 @@ type statsCollector struct{ stats }
 
 func (c statsCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{openDesc, openByAccountDesc, oldestOpenDesc,
-		journalBytesDesc, journalAccountsDesc, journalUnfoldedDesc, quarantineDesc} {
+		journalBytesDesc, journalSubjectsDesc, journalUnfoldedDesc, quarantineDesc} {
 		ch <- d
 	}
 }
@@ -236,7 +236,7 @@ func (c statsCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge := func(d *prometheus.Desc, v float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }
 	gauge(journalBytesDesc, float64(st.Bytes))
-	gauge(journalAccountsDesc, float64(st.Accounts))
+	gauge(journalSubjectsDesc, float64(st.Subjects))
 	gauge(journalUnfoldedDesc, float64(st.Unfolded))
 	gauge(quarantineDesc, float64(st.Quarantined))
 }

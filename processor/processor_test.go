@@ -448,13 +448,13 @@ func TestRunFoldsImmediatelyAndWhenDue(t *testing.T) {
 			t.Errorf("%v escalated after the delay, want 1", n)
 		}
 		if err := testutil.GatherAndCompare(r.reg, strings.NewReader(`
-# HELP mfawatch_journal_accounts Accounts in the journal.
-# TYPE mfawatch_journal_accounts gauge
-mfawatch_journal_accounts 1
-# HELP mfawatch_journal_unfolded_accounts Accounts with events not folded yet.
-# TYPE mfawatch_journal_unfolded_accounts gauge
-mfawatch_journal_unfolded_accounts 0
-`), "mfawatch_journal_accounts", "mfawatch_journal_unfolded_accounts"); err != nil {
+# HELP mfawatch_journal_subjects Users, unknown devices and actors in the journal.
+# TYPE mfawatch_journal_subjects gauge
+mfawatch_journal_subjects 2
+# HELP mfawatch_journal_unfolded_subjects Of these, those with events not folded yet.
+# TYPE mfawatch_journal_unfolded_subjects gauge
+mfawatch_journal_unfolded_subjects 0
+`), "mfawatch_journal_subjects", "mfawatch_journal_unfolded_subjects"); err != nil {
 			t.Error(err)
 		}
 		open := 0.0

@@ -15,6 +15,9 @@ type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 	Offsets    OffsetStore // nil: a source that needs it starts over each time
+	// Alone says that this process has to read everything, since no other one
+	// shares its journal.
+	Alone bool
 }
 
 // OffsetStore stores offsets over a restart, each a text by name. journal.Journal

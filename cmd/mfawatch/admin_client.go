@@ -76,7 +76,9 @@ func (p *program) target(f *adminFlags) (t target, err error) {
 	if t.address == config.HTTPOff {
 		t.address = ""
 	}
-	t.journal = cmp.Or(t.journal, c.Journal.Path)
+	if c.Journal.Type == config.JournalFile {
+		t.journal = cmp.Or(t.journal, c.Journal.Path)
+	}
 	return t, err
 }
 
@@ -88,6 +90,9 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 		return nil, nil, err
 	}
 	if f.address != "" {
+		return t.dial()
+	}
+	if t.journal == "" && t.address != "" { // a shared journal has no file
 		return t.dial()
 	}
 	if t.journal == "" {

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 )
 
 func (p *program) checkCommand() *cobra.Command {
@@ -15,7 +19,8 @@ func (p *program) checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [FILE…]",
 		Short: "Check a configuration",
-		Long: `Check a configuration as run would, and start nothing. Exit code 2 and a line for each
+		Long: `Check a configuration as run would, and start nothing. With journal.type kafka the
+cluster is asked for versions, topics and permissions. Exit code 2 and a line for each
 mistake if run would refuse to start.
 
 With --print the effective configuration, with environment, flags and defaults, is
@@ -47,6 +52,9 @@ ${file:PATH} for what a file holds; $${ stands for the characters ${.`,
 		if err := c.TryAll(p.sinkDeps(c)); err != nil {
 			return err
 		}
+		if err := p.checkShared(cmd.Context(), c); err != nil {
+			return err
+		}
 		if whole {
 			text, err := config.Effective(c)
 			if err != nil {
@@ -59,4 +67,33 @@ ${file:PATH} for what a file holds; $${ stands for the characters ${.`,
 		return err
 	}
 	return cmd
+}
+
+// checkShared asks the cluster of a shared journal for what is missing. A cluster
+// that does not answer is no mistake of the configuration.
+func (p *program) checkShared(ctx context.Context, c *config.Config) error {
+	if c.Journal.Type != config.JournalKafka {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	err := shard.Check(ctx, c.Journal.Shared)
+	switch {
+	case errors.Is(err, shard.ErrRefused):
+		return config.Refuse("journal", config.Mistake{Problem: err.Error()})
+	case err != nil:
+		fmt.Fprintf(p.stderr, "mfawatch: the cluster of the journal was not checked: %v\n", err)
+	}
+	return nil
+}
+
+// checkTimeout bounds the questions to a cluster.
+const checkTimeout = 15 * time.Second
+
+// wantFile refuses the shared journal for a command that ends with its input.
+func wantFile(c *config.Config, command string) error {
+	if c.Journal.Type == config.JournalFile {
+		return nil
+	}
+	return config.Refuse("journal.type", config.Mistake{Problem: "is kafka, which mfawatch run alone uses: " + command + " wants a configuration with a journal file"})
 }

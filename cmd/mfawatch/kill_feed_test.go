@@ -19,6 +19,7 @@ type killFeed struct {
 	topic  *killTopic
 	random *rand.Rand
 	noise  *trailtest.Maker
+	spread bool // the records of an account go to any partition
 
 	halt  func()
 	ended chan error
@@ -104,7 +105,11 @@ func (f *killFeed) produce(records []killRecord) error {
 			value = bytes.Join([][]byte{[]byte(`{"Records":[`), f.noise.Record(), []byte(","), r.json, []byte("]}")}, nil)
 			f.records++
 		}
-		batch = append(batch, &kgo.Record{Key: []byte(r.account), Value: value})
+		key := r.account
+		if f.spread {
+			key = fmt.Sprint(f.records)
+		}
+		batch = append(batch, &kgo.Record{Key: []byte(key), Value: value})
 		f.records++
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -83,6 +83,7 @@ To look through a log that you have:           mfawatch scan PATH`,
 		Example: `  mfawatch demo
   mfawatch scan /var/log/cloudtrail
   mfawatch run -c mfawatch.yaml`,
+		Version:           versionText(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		DisableAutoGenTag: true,
@@ -95,7 +96,9 @@ To look through a log that you have:           mfawatch scan PATH`,
 	}
 	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.initCommand(), p.runCommand(), p.reloadCommand(), p.pipeCommand(), p.checkCommand(),
 		p.routesCommand(), p.renderCommand(), p.testAlertCommand(),
-		p.exposuresCommand(), p.deadLettersCommand(), p.quarantineCommand(), p.completionCommand(), p.versionCommand())
+		p.exposuresCommand(), p.deadLettersCommand(), p.quarantineCommand(), p.completionCommand(), p.manCommand(), p.versionCommand())
+	root.SetVersionTemplate("{{.Version}}")
+	root.InitDefaultVersionFlag()
 	completeFlags(root)
 	return root
 }

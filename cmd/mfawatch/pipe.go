@@ -139,6 +139,9 @@ func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet
 // and every alert is delivered. scratch reports that the journal is deleted at the
 // end.
 func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch bool) error {
+	if err := wantFile(c, "pipe"); err != nil {
+		return err
+	}
 	in := &pipeSource{Source: c.Sources["stdin"], confirm: confirm, until: ctx, ended: make(chan error, 1)}
 	c.Sources["stdin"] = in
 	service, err := p.newServed(c, p.stdout, nil)

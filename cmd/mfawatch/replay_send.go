@@ -22,6 +22,9 @@ import (
 // delivered. It folds nothing before everything is read, so that the order of the
 // objects opens no exposure that ended long ago.
 func (p *program) replay(ctx context.Context, c *config.Config, r *replayRun) error {
+	if err := wantFile(c, "replay"); err != nil {
+		return err
+	}
 	fmt.Fprintf(p.stderr, "mfawatch: replay sends alerts now, to %s; --dry-run shows them first\n",
 		strings.Join(slices.Sorted(maps.Keys(c.Sinks)), ", "))
 	started := time.Now()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -15,9 +16,13 @@ func (p *program) versionCommand() *cobra.Command {
 		Short: "Print the version and the build of this binary",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			b := web.ReadBuild()
-			_, err := fmt.Fprintf(p.stdout, "mfawatch %s\n%s %s/%s, commit %s\n", b.Version, b.GoVersion, runtime.GOOS, runtime.GOARCH, b.Commit)
+			_, err := io.WriteString(p.stdout, versionText())
 			return err
 		},
 	}
+}
+
+func versionText() string {
+	b := web.ReadBuild()
+	return fmt.Sprintf("mfawatch %s\n%s %s/%s, commit %s\n", b.Version, b.GoVersion, runtime.GOOS, runtime.GOARCH, b.Commit)
 }

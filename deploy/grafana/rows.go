@@ -1,7 +1,7 @@
 package main
 
-// rows is what an operator who was woken reads, from top to bottom in the order of
-// the questions.
+// rows answers the questions of an operator who was woken, from top to bottom in
+// their order.
 var rows = []row{
 	{"Exposures", []panel{
 		{title: "Open", about: "Users without MFA now.", unit: "short", number: true, width: 4, limits: []float64{1},

@@ -220,11 +220,16 @@ func (a *Attempt) alert(more reasons) *Alert {
 func (w *ActorCampaign) alert(s Step, m *Moment, id string, more reasons) *Alert {
 	e := m.Event
 	r := inCampaign | more | actorReasons(&w.Actor)
-	var c changes
-	for _, x := range w.Exposures {
-		r |= x.reasons & (root | privileged | exploited | changed)
-		c |= x.changes
+	attack := techniques(0, 0)
+	for _, s := range w.hits {
+		r |= s.reasons()
+		for _, technique := range s.Attack {
+			if !slices.Contains(attack, technique) {
+				attack = append(attack, technique)
+			}
+		}
 	}
+	slices.Sort(attack[1:])
 	severity, because := w.severity(s, m, more)
 	opened := w.First.UTC()
 	a := &Alert{
@@ -238,7 +243,7 @@ func (w *ActorCampaign) alert(s Step, m *Moment, id string, more reasons) *Alert
 		Actor:      alertActor(&w.Actor),
 		Device:     alertDevice(""),
 		Event:      alertEvent(e),
-		Attack:     techniques(r, c),
+		Attack:     attack,
 		Record:     record(e),
 	}
 	switch s {

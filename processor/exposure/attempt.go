@@ -62,16 +62,9 @@ type Attempt struct {
 type attemptKey struct {
 	actor   string
 	target  *identity // nil: unknown
+	unknown string    // the key of an unknown target
 	class   class
 	planned *PlannedChange // separates planned calls from others; nil: not planned
-}
-
-// actorKey returns the key that distinguishes actors.
-func actorKey(a *trail.Actor) string {
-	if a.ARN != "" {
-		return a.ARN
-	}
-	return a.Type + "\x00" + a.Name + "\x00" + a.AccessKeyID
 }
 
 // attempted adds a failed call to an attempt.
@@ -98,18 +91,24 @@ func (f *folder) addAttempt(it *item, c class) {
 	if p != nil {
 		user, path = p.name, p.path
 	}
-	k := attemptKey{actorKey(&e.Actor), p, c, f.policy.plannedChange(e, user, path)}
+	k := attemptKey{actor: actorKey(&e.Actor), target: p, class: c, planned: f.policy.plannedChange(e, user, path)}
+	if p == nil {
+		k.unknown = Keys(e)[0]
+	}
 	a := f.latestAttempts[k]
-	if a == nil || e.Time.Sub(a.Last) >= attemptGap || c == enrolment || c == rootSignIn {
+	if a == nil || e.Time.Sub(a.Last) >= attemptGap && !it.dense || c == enrolment || c == rootSignIn {
 		a = f.newAttempt(p, e, k)
 		f.latestAttempts[k] = a
 		f.attempts = append(f.attempts, a)
 	}
 	it.a = a
-	a.Count++
+	a.Count += 1 + it.more
 	a.Last, a.last = e.Time, e
 	a.reasons |= actorReasons(&e.Actor)
 	a.code(e.ErrorCode)
+	for _, c := range it.codes {
+		a.code(c)
+	}
 }
 
 func (f *folder) newAttempt(p *identity, e *trail.Event, k attemptKey) *Attempt {
@@ -197,8 +196,7 @@ func (x *Exposure) countDenied(a *Attempt, e *trail.Event) {
 // code records an error code. IAM's codes come with and without the suffix
 // Exception, which count as one (R4).
 func (a *Attempt) code(c string) {
-	bare := strings.TrimSuffix(c, "Exception")
-	same := func(o string) bool { return strings.TrimSuffix(o, "Exception") == bare }
+	same := func(o string) bool { return bareCode(o) == bareCode(c) }
 	if c != "" && len(a.Codes) < maxCodes && !slices.ContainsFunc(a.Codes, same) {
 		a.Codes = append(a.Codes, c)
 	}

@@ -23,7 +23,6 @@ type ActorCampaign struct {
 	Partition string
 	Account   string
 	Actor     trail.Actor // as in the last exposure
-	Exposures []*Exposure // in order of opening
 	Users     int         // the number of distinct users
 	Open      int         // the number of users with an open exposure
 	Severity  Severity    // the highest of its exposures
@@ -31,7 +30,9 @@ type ActorCampaign struct {
 	Last      time.Time
 
 	policy    *Policy
-	firsts    []*Exposure        // the first of each user
+	lane      string
+	hits      []*sighting        // its exposures, in order of opening
+	firsts    []*sighting        // the first of each user
 	delivered *deliveredCampaign // set by assignCampaignIDs
 }
 
@@ -53,65 +54,55 @@ func (x *Exposure) countsForCampaign(notified bool, now time.Time) bool {
 	return !waits || now.IsZero() || !now.Before(x.OpenedAt.Add(offboardingTime))
 }
 
-// findCampaigns finds the campaigns: chains of exposures by one actor, each
-// within Campaigns.Within of the one before, in which enough users were hit
-// within that time.
-func (f *folder) findCampaigns(before []delivered, now time.Time) {
-	p := &f.policy.Campaign
-	if p.Users <= 0 || len(f.exposures) < p.Users {
-		return
+// findCampaigns finds the campaigns in sightings, which are in order of opening:
+// chains of exposures by one actor, each within Campaigns.Within of the one
+// before, in which enough users were hit within that time.
+func findCampaigns(all []*sighting, p *Policy) (campaigns []*ActorCampaign) {
+	c := &p.Campaign
+	if c.Users <= 0 {
+		return nil
 	}
-	known := map[string]bool{} // deactivations that were alerted
-	for i := range before {
-		if t := &before[i]; t.Opened || t.Exploited || t.Round > 0 {
-			for _, id := range t.Deactivations {
-				known[id] = true
-			}
-		}
-	}
-	by := map[string][]*Exposure{}
+	by := map[string][]*sighting{}
 	var order []string
-	for _, x := range f.exposures {
-		if !x.countsForCampaign(known[x.first.ID], now) {
+	for _, s := range all {
+		if !s.Counts {
 			continue
 		}
-		k := actorKey(&x.Actor)
-		if by[k] == nil {
-			order = append(order, k)
+		if by[s.lane] == nil {
+			order = append(order, s.lane)
 		}
-		by[k] = append(by[k], x)
+		by[s.lane] = append(by[s.lane], s)
 	}
-	for _, k := range order {
-		of := by[k]
+	for _, lane := range order {
+		of := by[lane]
 		for begin := 0; begin < len(of); {
 			end := begin + 1
-			for end < len(of) && of[end].OpenedAt.Sub(of[end-1].OpenedAt) < p.Within {
+			for end < len(of) && of[end].OpenedAt.Sub(of[end-1].OpenedAt) < c.Within {
 				end++
 			}
-			if reachesThreshold(of[begin:end], p) {
-				f.campaigns = append(f.campaigns, newCampaign(of[begin:end:end], f.policy))
+			if reachesThreshold(of[begin:end], c) {
+				campaigns = append(campaigns, newCampaign(of[begin:end:end], p))
 			}
 			begin = end
 		}
 	}
-	if len(f.campaigns) > 1 {
-		sortCampaigns(f.campaigns)
-	}
+	sortCampaigns(campaigns)
+	return campaigns
 }
 
 // reachesThreshold reports whether enough distinct users lie within the time at
 // some point.
-func reachesThreshold(of []*Exposure, p *Campaigns) bool {
+func reachesThreshold(of []*sighting, p *Campaigns) bool {
 	if len(of) < p.Users {
 		return false
 	}
-	within := map[*identity]int{}
+	within := map[string]int{}
 	first := 0
-	for _, x := range of {
-		within[x.identity]++
-		for x.OpenedAt.Sub(of[first].OpenedAt) >= p.Within {
-			if within[of[first].identity]--; within[of[first].identity] == 0 {
-				delete(within, of[first].identity)
+	for _, s := range of {
+		within[s.Whose]++
+		for s.OpenedAt.Sub(of[first].OpenedAt) >= p.Within {
+			if within[of[first].Whose]--; within[of[first].Whose] == 0 {
+				delete(within, of[first].Whose)
 			}
 			first++
 		}
@@ -122,19 +113,18 @@ func reachesThreshold(of []*Exposure, p *Campaigns) bool {
 	return false
 }
 
-func newCampaign(of []*Exposure, p *Policy) *ActorCampaign {
+func newCampaign(of []*sighting, p *Policy) *ActorCampaign {
 	first, last := of[0], of[len(of)-1]
 	w := &ActorCampaign{
-		ID: campaignID(first.first), Partition: first.Partition, Account: first.Account, Actor: last.Actor,
-		Exposures: of, First: first.OpenedAt, Last: last.OpenedAt, policy: p,
+		ID: campaignID(first.First), Partition: first.First.Partition, Account: first.First.Account, Actor: last.First.Actor,
+		hits: of, First: first.OpenedAt, Last: last.OpenedAt, policy: p, lane: first.lane,
 	}
-	users := make(map[*identity]bool, len(of)) // whether an exposure is open
-	for _, x := range of {
-		x.campaign = w
-		if _, known := users[x.identity]; !known {
-			w.firsts = append(w.firsts, x)
+	users := make(map[string]bool, len(of)) // whether an exposure is open
+	for _, s := range of {
+		if _, known := users[s.Whose]; !known {
+			w.firsts = append(w.firsts, s)
 		}
-		users[x.identity] = users[x.identity] || x.Open()
+		users[s.Whose] = users[s.Whose] || s.Open
 	}
 	w.Users = len(w.firsts)
 	for _, open := range users {
@@ -148,9 +138,9 @@ func newCampaign(of []*Exposure, p *Policy) *ActorCampaign {
 // alertUsers lists the users hit.
 func (w *ActorCampaign) alertUsers() *AlertUsers {
 	list := &AlertUsers{Count: w.Users, Open: w.Open, Names: []string{}}
-	for _, x := range w.firsts {
-		if x.User != "" && len(list.Names) < maxUsers {
-			list.Names = append(list.Names, x.User)
+	for _, s := range w.firsts {
+		if s.User != "" && len(list.Names) < maxUsers {
+			list.Names = append(list.Names, s.User)
 		}
 	}
 	return list
@@ -165,10 +155,7 @@ func sortCampaigns(campaigns []*ActorCampaign) {
 // assignCampaignIDs gives each campaign the ID under which it was delivered,
 // recognized by its exposures, or else a new one. It returns the records of all
 // campaigns, old and new.
-func assignCampaignIDs(campaigns []*ActorCampaign, of map[*Exposure]*delivered, before []deliveredCampaign) []*deliveredCampaign {
-	if len(campaigns)+len(before) == 0 {
-		return nil
-	}
+func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (member, bool), before []deliveredCampaign) []*deliveredCampaign {
 	all := make([]*deliveredCampaign, 0, len(before)+len(campaigns))
 	free := make(map[string]*deliveredCampaign, len(before))
 	used := make(map[string]bool, len(before))
@@ -178,22 +165,23 @@ func assignCampaignIDs(campaigns []*ActorCampaign, of map[*Exposure]*delivered, 
 		free[t.ID], used[t.ID] = &t, true
 	}
 	for _, w := range campaigns {
-		for _, x := range w.Exposures {
-			if sent := of[x]; sent != nil && free[sent.Campaign] != nil {
-				w.delivered = free[sent.Campaign]
-				delete(free, sent.Campaign)
+		for _, s := range w.hits {
+			if m, ok := memberOf(s); ok && free[m.Campaign] != nil {
+				w.delivered = free[m.Campaign]
+				delete(free, m.Campaign)
 				break
 			}
 		}
 		if w.delivered == nil {
 			for used[w.ID] {
-				w.ID = id("campaign", w.ID, w.Exposures[0].first.ID)
+				w.ID = id("campaign", w.ID, w.hits[0].First.ID)
 			}
 			w.delivered = &deliveredCampaign{ID: w.ID}
-			if w.Open == 0 && !slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return of[x] == nil || !of[x].Closed }) {
+			if w.Open == 0 && !slices.ContainsFunc(w.hits, func(s *sighting) bool { m, ok := memberOf(s); return !ok || !m.Over }) {
 				// Each was alerted to its end before a policy made them a campaign.
 				*w.delivered = deliveredCampaign{ID: w.ID, Users: w.Users, Closed: true}
 			}
+			w.delivered.Lane, w.delivered.Partition, w.delivered.Account = w.lane, w.Partition, w.Account
 			used[w.ID] = true
 			all = append(all, w.delivered)
 		}
@@ -213,7 +201,7 @@ func (t *notifier) notifyCampaigns(campaigns []*ActorCampaign, all []*deliveredC
 	for _, sent := range all {
 		if !now[sent] && !sent.Closed {
 			sent.Closed = true
-			t.emitCampaign(formerCampaign(sent, t), sent, Resolved, &Moment{Time: sent.Last, Event: formerCampaignEvent(sent, t)}, sent.key())
+			t.emitCampaign(formerCampaign(sent, t), sent, Resolved, &Moment{Time: sent.Last, Event: formerCampaignEvent(sent)}, sent.key())
 		}
 	}
 }
@@ -223,7 +211,7 @@ func (t *notifier) notifyCampaigns(campaigns []*ActorCampaign, all []*deliveredC
 // exposures is open; and resolves it. Delays that passed before the first alert
 // are not alerted beside it, unless that alert is late and so pages no one.
 func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
-	open, waits := w.Open > 0, slices.ContainsFunc(w.Exposures, func(x *Exposure) bool { return x.Open() && !x.suspect && !x.silenced() })
+	open, waits := w.Open > 0, slices.ContainsFunc(w.hits, func(s *sighting) bool { return s.Open && !s.Suspect && !s.Silenced })
 	last := w.latestStep()
 	grown := w.Users > sent.Users
 	if grown && sent.Users > 0 && w.Users < 2*sent.Users && !w.moreSevere(sent.Users) {
@@ -244,7 +232,7 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 	}
 	switch {
 	case waits:
-		base := trail.Event{Name: trail.Deadline, Partition: w.Partition, Account: w.Account, Exposure: w.ID}
+		base := trail.Event{Name: trail.Deadline, Partition: w.Partition, Account: w.Account, Exposure: w.ID, Lane: w.lane, Key: "actor"}
 		number, e := t.passDeadlines(base, w.First, sent.Escalated)
 		if e != nil && !first {
 			t.emitCampaign(w, sent, Escalated, &Moment{Time: e.Time, Event: e, escalation: number}, e.ID)
@@ -276,9 +264,9 @@ func (t *notifier) emitCampaign(w *ActorCampaign, sent *deliveredCampaign, s Ste
 func (w *ActorCampaign) moreSevere(n int) bool {
 	var before, since reasons
 	reached := false
-	for _, x := range w.Exposures {
-		reached = reached || x == w.firsts[n]
-		if r := x.reasons & (root | privileged); reached {
+	for _, s := range w.hits {
+		reached = reached || s == w.firsts[n]
+		if r := s.reasons() & (root | privileged); reached {
 			since |= r
 		} else {
 			before |= r
@@ -289,8 +277,8 @@ func (w *ActorCampaign) moreSevere(n int) bool {
 
 // latestStep returns the removal that hit the last user.
 func (w *ActorCampaign) latestStep() *Moment {
-	x := w.Exposures[len(w.Exposures)-1]
-	return &Moment{Time: x.OpenedAt, Event: x.first}
+	s := w.hits[len(w.hits)-1]
+	return &Moment{Time: s.OpenedAt, Event: s.First}
 }
 
 // Over returns when the last exposure ended; nil while one is open.
@@ -304,16 +292,16 @@ func (w *ActorCampaign) Over() *time.Time {
 
 // endStep returns the step that ended the last open exposure.
 func (w *ActorCampaign) endStep() *Moment {
-	var last *Moment
-	for _, x := range w.Exposures {
-		if m := &x.Steps[len(x.Steps)-1]; m.Step == Resolved && (last == nil || !m.Time.Before(last.Time)) {
-			last = m
+	var last *sighting
+	for _, s := range w.hits {
+		if s.Last != nil && (last == nil || !s.LastAt.Before(last.LastAt)) {
+			last = s
 		}
 	}
 	if last == nil {
 		return w.latestStep()
 	}
-	m := &Moment{Time: last.Time, Event: last.Event}
+	m := &Moment{Time: last.LastAt, Event: last.Last}
 	if m.Time.Before(w.Last) {
 		m.Time = w.Last
 	}
@@ -324,14 +312,14 @@ func (w *ActorCampaign) endStep() *Moment {
 // one.
 func formerCampaign(sent *deliveredCampaign, t *notifier) *ActorCampaign {
 	return &ActorCampaign{
-		ID: sent.ID, Partition: t.partition, Account: t.account, Actor: sent.Actor, Users: sent.Users,
+		ID: sent.ID, Partition: sent.Partition, Account: sent.Account, Actor: sent.Actor, Users: sent.Users,
 		First: sent.First, Last: sent.Last, policy: t.policy,
 	}
 }
 
-func formerCampaignEvent(sent *deliveredCampaign, t *notifier) *trail.Event {
+func formerCampaignEvent(sent *deliveredCampaign) *trail.Event {
 	return &trail.Event{
-		ID: sent.Event, Name: trail.DeactivateMFADevice, Time: sent.Last, Partition: t.partition, Account: t.account, Actor: sent.Actor,
+		ID: sent.Event, Name: trail.DeactivateMFADevice, Time: sent.Last, Partition: sent.Partition, Account: sent.Account, Actor: sent.Actor,
 	}
 }
 
@@ -341,13 +329,13 @@ func (w *ActorCampaign) severity(s Step, m *Moment, more reasons) (Severity, str
 	v := Info
 	if s != Resolved {
 		v = Low
-		for _, x := range w.Exposures {
-			if at := x.currentSeverity(); at.level() > v.level() {
-				v = at
+		for _, s := range w.hits {
+			if s.Severity.level() > v.level() {
+				v = s.Severity
 			}
 		}
 	}
-	used := slices.ContainsFunc(w.Exposures, (*Exposure).exploitedOrChanged)
+	used := slices.ContainsFunc(w.hits, (*sighting).exploitedOrChanged)
 	return w.policy.applyRules(v, s, used, func() rule.Facts {
 		f := factsOf(m.Event)
 		f.Actor, f.ActorType, f.MFA = w.Actor.Name, w.Actor.Type, w.Actor.MFA

@@ -9,8 +9,8 @@ const maxNamed = 5
 
 // userReasons returns the reasons that lie in the users hit.
 func (w *ActorCampaign) userReasons() (r reasons) {
-	for _, x := range w.Exposures {
-		r |= x.reasons & (root | privileged)
+	for _, s := range w.hits {
+		r |= s.reasons() & (root | privileged)
 	}
 	return r
 }
@@ -30,7 +30,7 @@ func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r
 	var s sentences
 	if step == Resolved {
 		switch {
-		case len(w.Exposures) == 0:
+		case len(w.hits) == 0:
 			s.add("It was none: fewer users than it takes lost their MFA for good. Who is still without it is told one by one")
 		default:
 			s.add("Each of its exposures is over: ", w.restored())
@@ -62,11 +62,13 @@ func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r
 	return s.end(w.policy, nil, r)
 }
 
+func (s *sighting) userName() string { return userName(s.User, s.reasons()&root != 0) }
+
 // userNames lists the first users and the number of the others.
 func (w *ActorCampaign) userNames() string {
 	var parts []string
-	for _, x := range w.firsts[:min(len(w.firsts), maxNamed)] {
-		parts = append(parts, userName(x.User, x.Root))
+	for _, s := range w.firsts[:min(len(w.firsts), maxNamed)] {
+		parts = append(parts, s.userName())
 	}
 	if more := w.Users - len(parts); more > 0 {
 		parts = append(parts, strconv.Itoa(more)+" more")
@@ -84,12 +86,12 @@ func (w *ActorCampaign) advice(s Step) string {
 // restored says how the exposures of the first users ended, and by whom.
 func (w *ActorCampaign) restored() string {
 	var parts []string
-	for _, x := range w.firsts[:min(len(w.firsts), maxNamed)] {
+	for _, s := range w.firsts[:min(len(w.firsts), maxNamed)] {
 		how := ""
-		if end := x.Steps[len(x.Steps)-1]; end.Step == Resolved {
-			how = endedBy(end)
+		if s.Last != nil {
+			how = endedBy(s)
 		}
-		parts = append(parts, userName(x.User, x.Root)+how)
+		parts = append(parts, s.userName()+how)
 	}
 	if more := w.Users - len(parts); more > 0 {
 		parts = append(parts, strconv.Itoa(more)+" more")
@@ -98,13 +100,13 @@ func (w *ActorCampaign) restored() string {
 }
 
 // endedBy says in brackets how an exposure ended.
-func endedBy(m Moment) string {
-	a := &m.Event.Actor
+func endedBy(s *sighting) string {
+	a := &s.Last.Actor
 	who := by(a)
 	if a.Self {
 		who = " by themselves"
 	}
-	switch m.resolution {
+	switch s.Resolution {
 	case Enabled:
 		return " (device enabled" + who + ")"
 	case UserDeleted:

@@ -28,7 +28,7 @@ func Close(o Open, by, note string, at time.Time) *trail.Event {
 	return &trail.Event{
 		ID: id("closed", o.ID, by, note, strconv.FormatInt(at.Unix(), 10)), Name: trail.Closed, Time: at,
 		Partition: cmp.Or(o.Partition, "aws"), Account: o.Account, User: user,
-		Exposure: o.ID, Detail: note, Actor: trail.Actor{Type: "Person", Name: by},
+		Exposure: o.ID, Key: o.Key, Detail: note, Actor: trail.Actor{Type: "Person", Name: by},
 	}
 }
 

@@ -223,10 +223,10 @@ func (k *compactor) applyRenames(left []placedTombstone) []tombstone {
 // retain decides what the account keeps: events within the retention or of an
 // exposure that is open or within it, the records of delivered alerts about
 // those, and a tombstone of each dropped event that is still needed as a proof.
-func retain(f *folder, events []*trail.Event, assigned assignment, all []*delivered, campaigns []*deliveredCampaign, attempts []deliveredAttempt, now time.Time, retention time.Duration) (State, []string) {
-	k := compactor{kept: map[*identity]bool{}}
-	if retention > 0 {
-		k.cutoff, k.redeliveryCutoff = now.Add(-retention), now.Add(-2*retention)
+func (t *notifier) retain(f *folder, events []*trail.Event, assigned assignment, all []*delivered, lanes laneState, attempts []deliveredAttempt) (State, []string) {
+	k := compactor{kept: map[*identity]bool{}, cutoff: t.cutoff()}
+	if t.policy.Retention > 0 {
+		k.redeliveryCutoff = k.cutoff.Add(-t.policy.Retention)
 	}
 	kept := make(map[*Exposure]bool, len(f.exposures))
 	here := make(map[*delivered]bool, len(f.exposures))
@@ -234,13 +234,13 @@ func retain(f *folder, events []*trail.Event, assigned assignment, all []*delive
 	for _, x := range f.exposures {
 		t := assigned.records[x]
 		here[t] = true
-		if x.Open() || !x.end().Before(k.cutoff) || !t.At.Before(k.cutoff) || x.campaign != nil && x.campaign.Open > 0 {
+		if x.Open() || !x.end().Before(k.cutoff) || !t.At.Before(k.cutoff) {
 			kept[x], ids[x.ID] = true, true
 		}
 	}
 
-	st := State{paths: f.known}
-	for _, w := range campaigns {
+	st := State{paths: f.known, members: lanes.members}
+	for _, w := range lanes.campaigns {
 		if !w.Closed || !w.At.Before(k.cutoff) {
 			st.campaigns, ids[w.ID] = append(st.campaigns, *w), true
 		}
@@ -262,10 +262,19 @@ func retain(f *folder, events []*trail.Event, assigned assignment, all []*delive
 		}
 	}
 
+	for _, c := range f.counters {
+		if !c.To.Before(k.cutoff) {
+			st.counters = append(st.counters, c)
+		}
+	}
+
 	gone := make(map[string]bool)
+	for _, id := range f.reduced {
+		gone[id] = true
+	}
 	for i := range f.items {
 		it := &f.items[i]
-		if it.tombstone || it.ev.Time.Before(k.cutoff) && !kept[it.x] {
+		if it.tombstone || it.ev.Time.Before(k.cutoff) && !kept[it.x] || t.idle(it) {
 			gone[it.ev.ID] = true
 			k.bury(it, kept[it.basis])
 		} else if kept[it.x] {
@@ -280,10 +289,15 @@ func retain(f *folder, events []*trail.Event, assigned assignment, all []*delive
 			continue
 		}
 		switch {
-		case e.Name == trail.Deadline:
+		case e.Name == trail.Sighting:
+			if lanes.kept[e.ID] {
+				continue
+			}
+		case e.Name == trail.Deadline, e.Name == trail.Membership && !t.superseded[e.ID]:
 			if !e.Time.Before(k.cutoff) || ids[e.Exposure] {
 				continue
 			}
+		case e.Name == trail.Membership:
 		case rank(e) == 0: // not folded
 			if !e.Time.Before(k.cutoff) {
 				continue
@@ -296,4 +310,13 @@ func retain(f *folder, events []*trail.Event, assigned assignment, all []*delive
 		drop = append(drop, e.ID)
 	}
 	return st, drop
+}
+
+// failedSignInsKept is how long a failed sign-in is kept that concerns no
+// exposure: anybody can cause them.
+const failedSignInsKept = 24 * time.Hour
+
+// idle reports whether it is a failed sign-in that nothing needs any more.
+func (t *notifier) idle(it *item) bool {
+	return t.policy.Retention > 0 && it.ev.Name == trail.ConsoleLogin && it.ev.Failed() && it.x == nil && it.ev.Time.Before(t.now.Add(-failedSignInsKept))
 }

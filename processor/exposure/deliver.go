@@ -18,45 +18,55 @@ type Open struct {
 	Severity  Severity // as of now
 	OpenedAt  time.Time
 	Campaign  string `json:",omitempty"` // the campaign that it is part of
+	Key       string // a key of its subject
 	Suspect   bool   `json:",omitempty"` // a device came back, but an intruder may hold it (J1)
 }
 
 // Outcome is the result of Notify: what to store, what to send, and when to call
 // again. The package documentation gives the order.
 type Outcome struct {
-	// State is the argument of the account's next call of Notify.
+	// State is the argument of the subject's next call of Notify.
 	State State
 	// Alerts are to be sent now, in this order.
 	Alerts []*Alert
 	// Deadlines are the escalation delays that passed, to be stored with the
-	// account's events.
+	// subject's events.
 	Deadlines []*trail.Event
+	// Derived are events for other subjects, of this lane or of others. Those
+	// that are not known there make their subjects due.
+	Derived []*trail.Event
 	// Drop holds the IDs of events past the retention, to be deleted. State
 	// keeps their proofs.
 	Drop []string
 	// Next is when to call Notify again without a new event; zero: never.
 	Next time.Time
+	// Sweep is when to call Notify again to drop what is past the retention, if
+	// nothing else needs a call before; zero: never.
+	Sweep time.Time
 	// Open lists the open exposures in order of opening.
 	Open []Open
+	// Live reports whether another policy may need other alerts although Open is
+	// empty: so does an actor's lane.
+	Live bool
 }
 
-// Notify decides which alerts one account needs now. Events are all events kept
-// for it, Deadlines included, in any order and any number of copies; st is the
-// State of its last Outcome.
+// Notify decides which alerts one subject needs now. Events are all events kept
+// for it, Deadlines and derived ones included, in any order and any number of
+// copies; st is the State of its last Outcome. Notify may be called for several
+// subjects together, with their events and their merged State.
 //
-// The caller stores State, Deadlines and Drop in one transaction with Alerts. A
-// call that repeats a stored one returns no new alert. The IDs of the alerts,
-// and the steps that are alerted in the end, depend only on events, policy and what
-// was alerted before; now decides what still waits, which escalation is due, what is late and what
-// is past the retention. Notify leaves the events unchanged; the alerts share
-// their memory.
+// The caller stores State, Deadlines, Derived and Drop in one transaction with
+// Alerts. A call that repeats a stored one returns no new alert. The IDs of the
+// alerts, and the steps that are alerted in the end, depend only on events,
+// policy and what was alerted before; now decides what still waits, which
+// escalation is due, what is late and what is past the retention. Notify leaves
+// the events unchanged; the alerts share their memory.
 func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 	now = now.UTC().Round(0)
 	f := fold(events, st, &p, now)
 	t := &notifier{now: now, policy: &p, deadlines: lastDeadlines(events)}
-	if i := slices.IndexFunc(events, func(e *trail.Event) bool { return e != nil }); i >= 0 {
-		t.partition, t.account = events[i].Partition, events[i].Account
-	}
+	joined, superseded := memberships(events)
+	t.superseded = superseded
 
 	before := make([]*delivered, len(st.delivered))
 	for i := range st.delivered {
@@ -65,11 +75,16 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 		before[i] = &c
 	}
 	n := assignIDs(f.exposures, before)
-	campaigns := assignCampaignIDs(f.campaigns, n.records, st.campaigns)
+	for _, x := range f.exposures {
+		x.join(joined)
+		x.finish()
+	}
 	for _, o := range n.orphans {
+		t.withdraw(o.delivered, o.in.first)
 		t.resolveOrphan(o)
 	}
 	for _, g := range n.gone {
+		t.withdraw(g, f.items[0].ev)
 		t.resolveGone(f, g)
 	}
 	for _, x := range f.exposures {
@@ -84,6 +99,7 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 		t.suppress(x, sent)
 		if until := t.holdUntil(x, sent); !until.IsZero() {
 			t.wakeAt(until)
+			t.sight(x, sent)
 			continue
 		}
 		if due := x.nextDue(); !due.IsZero() {
@@ -91,22 +107,26 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 		}
 		t.notify(x, sent)
 		t.escalate(x, sent)
+		t.sight(x, sent)
 	}
-	t.notifyCampaigns(f.campaigns, campaigns)
+	t.showPaths(f, st.paths)
+	lanes := t.foldLanes(events, st)
 	attempts := t.notifyAttempts(f, st.attempts)
 	sortAlerts(t.out.Alerts)
-	t.out.State, t.out.Drop = retain(f, events, n, before, campaigns, attempts, now, p.Retention)
+	t.out.Live = t.live
+	t.out.State, t.out.Drop = t.retain(f, events, n, before, lanes, attempts)
+	t.out.Sweep = t.sweep(len(events) + len(t.out.Deadlines) - len(t.out.Drop))
 	return t.out
 }
 
 // notifier builds an Outcome.
 type notifier struct {
-	now       time.Time
-	policy    *Policy
-	deadlines map[string]int // by exposure: the highest stored number
-	partition string         // of the account
-	account   string
-	out       Outcome
+	now        time.Time
+	policy     *Policy
+	deadlines  map[string]int // by exposure: the highest stored number
+	out        Outcome
+	live       bool            // a sighted exposure is open
+	superseded map[string]bool // memberships that a later one replaces
 
 	// The fields of the exposure in work.
 	reopened       string  // why it is opened once more, as the first sentence of the summary

@@ -61,7 +61,7 @@ type Exposure struct {
 	consoleClosed bool           // the password was deleted (R23)
 	offboarded    bool           // the actor of the removal deleted the password, too: an off-boarding is under way
 	planned       *PlannedChange // the planned change that matches every deactivation; nil: none
-	campaign      *ActorCampaign // the campaign that it is part of; nil: none
+	campaign      *membership    // the campaign that it is part of; nil: none
 	openSince     time.Time      // when it became open; zero if it never was
 	deactivations []string       // IDs of the events by which later folds recognize it, in order
 	removals      []*trail.Event // the first of them
@@ -187,7 +187,6 @@ func (x *Exposure) close(resolution string, e *trail.Event) {
 
 // finish fills in the fields that depend on all steps.
 func (x *Exposure) finish() {
-	x.ID = exposureID(x.first)
 	if x.campaign != nil {
 		x.reasons |= inCampaign
 	}
@@ -267,18 +266,38 @@ func (p Policy) Fold(events []*trail.Event) History {
 	var h History
 	for _, events := range of {
 		f := fold(events, State{}, &p, time.Time{})
-		h.Campaigns = append(h.Campaigns, f.campaigns...)
 		h.Exposures = append(h.Exposures, f.exposures...)
 		h.Attempts = append(h.Attempts, f.attempts...)
 	}
 	slices.SortFunc(h.Exposures, func(a, b *Exposure) int {
 		return inOrder(a.OpenedAt, b.OpenedAt, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
 	})
-	sortCampaigns(h.Campaigns)
+	h.findCampaigns(&p)
 	slices.SortFunc(h.Attempts, func(a, b *Attempt) int {
 		return inOrder(a.First, b.First, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
 	})
 	return h
+}
+
+// findCampaigns finds the campaigns of all actors, and finishes the exposures.
+func (h *History) findCampaigns(p *Policy) {
+	var all []*sighting
+	of := map[string]*Exposure{}
+	for _, x := range h.Exposures {
+		of[x.ID] = x
+		all = append(all, x.sighting(false, time.Time{}))
+	}
+	sortSightings(all)
+	h.Campaigns = findCampaigns(all, p)
+	for _, w := range h.Campaigns {
+		for _, s := range w.hits {
+			of[s.Exposure].campaign = &membership{ID: w.ID, First: w.First, From: w.lane}
+		}
+		w.Severity, _ = w.severity(StepCampaign, w.latestStep(), 0)
+	}
+	for _, x := range h.Exposures {
+		x.finish()
+	}
 }
 
 // inOrder compares two times, then pairs of strings.

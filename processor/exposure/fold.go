@@ -8,7 +8,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// folder folds the events of one account.
+// folder folds the events of one account, or of one subject of it.
 type folder struct {
 	directory
 	policy         *Policy
@@ -16,16 +16,17 @@ type folder struct {
 	items          []item
 	exposures      []*Exposure             // in order of opening
 	attempts       []*Attempt              // in order of their first event
-	campaigns      []*ActorCampaign        // in order of their first exposure
 	lostDevices    map[string]*Exposure    // by serial: the exposure that lost it
 	waiting        []*Exposure             // those that the time alone may change
 	latestAttempts map[attemptKey]*Attempt // the last one of each key
 	mistyped       map[attemptKey][]time.Time
+	counters       []counter // in order of time
+	reduced        []string  // the IDs of events that are counted from now on
 }
 
-// fold folds the events of one account after the tombstones of st. An exposure
-// that waits until after now counts towards no campaign yet; with a zero now,
-// none waits.
+// fold folds the events of one account, or of one subject of it, after the
+// tombstones of st. The exposures are finished later, when their campaigns are
+// known. What waits until after now is undecided; with a zero now, nothing waits.
 func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folder {
 	f := &folder{
 		policy:         policy,
@@ -33,6 +34,7 @@ func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folde
 		lostDevices:    map[string]*Exposure{},
 		latestAttempts: map[attemptKey]*Attempt{},
 	}
+	f.reduce(st.counters)
 	var paths map[string]string
 	paths, f.known = pathsOf(f.items, st.paths)
 	f.directory = newDirectory(paths)
@@ -46,12 +48,8 @@ func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folde
 		now = now.Add(1) // what is due now counts
 	}
 	f.pass(now)
-	f.findCampaigns(st.delivered, now)
 	for _, x := range f.exposures {
-		x.finish()
-	}
-	for _, w := range f.campaigns {
-		w.Severity, _ = w.severity(StepCampaign, w.latestStep(), 0)
+		x.ID = exposureID(x.first)
 	}
 	for _, a := range f.attempts {
 		a.finish()

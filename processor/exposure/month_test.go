@@ -358,7 +358,7 @@ func TestSimulatedMonth(t *testing.T) {
 		var next time.Time
 		look := func(now time.Time) {
 			looks++
-			out := Notify(have, st, now, p)
+			out := settle(have, st, now, p)
 			b, err := json.Marshal(out.State) // a restart after each
 			if err != nil {
 				t.Fatal(err)
@@ -367,7 +367,8 @@ func TestSimulatedMonth(t *testing.T) {
 			if err := json.Unmarshal(b, &st); err != nil {
 				t.Fatal(err)
 			}
-			have = append(have, out.Deadlines...)
+			have = append(append(have, out.Deadlines...), out.Derived...)
+			have = slices.DeleteFunc(have, func(e *trail.Event) bool { return slices.Contains(out.Drop, e.ID) })
 			next = out.Next
 			for _, a := range out.Alerts {
 				steps[a.Step]++

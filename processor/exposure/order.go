@@ -14,6 +14,7 @@ import (
 // second of a deactivation does not end it (R21, R27), a sign-in without a
 // device exploits it (R26), and another device's Enable is a replacement (R31).
 var ranks = map[string]uint8{
+	trail.PathSeen:               1,
 	trail.CreateUser:             1,
 	trail.UpdateUser:             2,
 	trail.CreateVirtualMFADevice: 3,
@@ -58,6 +59,10 @@ type item struct {
 	x         *Exposure // the exposure that it belongs to
 	basis     *Exposure // the last exposure that depends on what it proved
 	a         *Attempt  // the attempt that it belongs to, if it failed
+	more      int       // the number of events that it stands for, besides itself
+	codes     []string  // their error codes
+	counted   bool      // another one stands for it
+	dense     bool      // there is no gap before it, since events were counted there
 }
 
 // eventKey identifies an event. The name is part of it, so that hand-made

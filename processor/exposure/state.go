@@ -20,6 +20,8 @@ type State struct {
 	attempts   []deliveredAttempt  // in order of delivery
 	tombstones []tombstone         // in order of time
 	campaigns  []deliveredCampaign // in order of their first alert
+	members    []member            // of an actor's lane, by exposure
+	counters   []counter           // of events that are not kept one by one, in order of time
 	paths      map[string]string   // of users within IAM, by folded name; never changed
 }
 
@@ -40,6 +42,7 @@ type delivered struct {
 	Campaign      string    `json:"campaign,omitempty"`    // the campaign that it is part of
 	ByCampaign    bool      `json:"by_campaign,omitempty"` // the alerts of that campaign notify people in its place
 	Planned       string    `json:"planned,omitempty"`     // the planned change that keeps it from people
+	Sighted       *sighted  `json:"sighted,omitempty"`     // what its actor's lane knows of it
 }
 
 // isOpen reports whether the last alerts said that the exposure is open.
@@ -58,6 +61,9 @@ type deliveredAttempt struct {
 // deliveredCampaign records the alerts returned for one campaign.
 type deliveredCampaign struct {
 	ID        string      `json:"id"`
+	Lane      string      `json:"lane"`
+	Partition string      `json:"partition"`
+	Account   string      `json:"account"` // of the first user
 	Actor     trail.Actor `json:"actor"`
 	First     time.Time   `json:"first"` // when the first user was hit
 	Last      time.Time   `json:"last"`
@@ -123,12 +129,14 @@ type stateJSON struct {
 	Attempts   []deliveredAttempt  `json:"attempts,omitempty"`
 	Tombstones []tombstone         `json:"tombstones,omitempty"`
 	Campaigns  []deliveredCampaign `json:"campaigns,omitempty"`
+	Members    []member            `json:"members,omitempty"`
+	Counters   []counter           `json:"counters,omitempty"`
 	Paths      map[string]string   `json:"paths,omitempty"`
 }
 
 // MarshalJSON encodes s with its version.
 func (s State) MarshalJSON() ([]byte, error) {
-	return json.Marshal(stateJSON{stateVersion, s.delivered, s.attempts, s.tombstones, s.campaigns, s.paths})
+	return json.Marshal(stateJSON{stateVersion, s.delivered, s.attempts, s.tombstones, s.campaigns, s.members, s.counters, s.paths})
 }
 
 // UnmarshalJSON decodes the form that MarshalJSON writes. It refuses any other
@@ -142,13 +150,13 @@ func (s *State) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("decode an account's state: version is %d, want %d: run the version of mfawatch that wrote it",
 			j.Version, stateVersion)
 	}
-	*s = State{j.Delivered, j.Attempts, j.Tombstones, j.Campaigns, j.Paths}
+	*s = State{j.Delivered, j.Attempts, j.Tombstones, j.Campaigns, j.Members, j.Counters, j.Paths}
 	return nil
 }
 
 // IsZero reports whether s keeps nothing.
 func (s State) IsZero() bool {
-	return len(s.delivered) == 0 && len(s.attempts) == 0 && len(s.tombstones) == 0 && len(s.campaigns) == 0 && len(s.paths) == 0
+	return len(s.delivered) == 0 && len(s.attempts) == 0 && len(s.tombstones) == 0 && len(s.campaigns) == 0 && len(s.members) == 0 && len(s.counters) == 0 && len(s.paths) == 0
 }
 
 // assignment joins the exposures of a fold to the delivered ones, which keep

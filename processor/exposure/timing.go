@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -25,7 +26,7 @@ func (x *Exposure) appendOpen(open []Open) []Open {
 	if !x.Open() {
 		return open
 	}
-	o := Open{ID: x.ID, Partition: x.Partition, Account: x.Account, User: x.User, Root: x.Root, Severity: x.currentSeverity(), OpenedAt: x.OpenedAt, Suspect: x.suspect}
+	o := Open{ID: x.ID, Partition: x.Partition, Account: x.Account, User: x.User, Root: x.Root, Severity: x.currentSeverity(), OpenedAt: x.OpenedAt, Suspect: x.suspect, Key: Keys(x.first)[0]}
 	if x.campaign != nil {
 		o.Campaign = x.campaign.ID
 	}
@@ -139,4 +140,21 @@ func (t *notifier) wakeAt(at time.Time) {
 	if t.out.Next.IsZero() || at.Before(t.out.Next) {
 		t.out.Next = at
 	}
+}
+
+// sweep returns when the events and deliveries that are kept now, and the
+// tombstones that a late record may still need, are past the retention; zero if
+// there are none.
+func (t *notifier) sweep(events int) time.Time {
+	st := &t.out.State
+	if t.policy.Retention <= 0 {
+		return time.Time{}
+	}
+	needed := t.cutoff().Add(-t.policy.Retention)
+	kept := events+len(st.delivered)+len(st.attempts)+len(st.campaigns)+len(st.members)+len(st.counters) > 0 ||
+		slices.ContainsFunc(st.tombstones, func(m tombstone) bool { return !m.Time.Before(needed) })
+	if !kept {
+		return time.Time{}
+	}
+	return t.now.Truncate(24 * time.Hour).Add(t.policy.Retention + 24*time.Hour)
 }

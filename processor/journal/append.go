@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -46,15 +47,17 @@ func (j *Journal) append(ctx context.Context, events []*trail.Event, also func(t
 	}
 	now := time.Now()
 	var added []addition
+	var joined []join
 	err = j.commit(change{
 		do: func(tx *tx) (err error) {
-			if added, err = putEntries(tx, entries, now, true); err != nil {
+			if added, joined, err = putEntries(tx, entries, now); err != nil {
 				return err
 			}
 			return also(tx)
 		},
 		done: func() {
 			j.cache.add(added)
+			j.joined(joined)
 			for _, a := range added {
 				if a.generation > 0 {
 					fresh++
@@ -74,7 +77,7 @@ func (j *Journal) append(ctx context.Context, events []*trail.Event, also func(t
 // An entry is an event on its way into the file.
 type entry struct {
 	event   *trail.Event
-	account string // as a key
+	subject string // set by the transaction, as is key
 	key     []byte
 	value   []byte
 }
@@ -83,7 +86,7 @@ type entry struct {
 // stored origin sorts behind.
 type addition struct {
 	entry
-	generation uint64 // of its account from now on; 0 if there is nothing new to fold
+	generation uint64 // of its subject from now on; 0 if there is nothing new to fold
 }
 
 func newEntry(e *trail.Event) (entry, error) {
@@ -102,55 +105,87 @@ func newEntry(e *trail.Event) (entry, error) {
 		}
 		e = &c
 	}
-	return entry{e, accountName(e), eventKey(e), value}, nil
+	return entry{event: e, value: value}, nil
 }
 
-// putEntries writes the entries that are new, and marks their accounts dirty if
-// they are to be folded.
-func putEntries(tx *tx, entries []entry, now time.Time, fold bool) ([]addition, error) {
-	events, seen := tx.table(eventTable), tx.table(seenTable)
-	var added []addition
+// putEntries writes the entries that are new, and marks their subjects dirty.
+func putEntries(tx *tx, entries []entry, now time.Time) (added []addition, joined []join, err error) {
 	for _, e := range entries {
-		id := seenKey(e.event)
-		if seen.has(id) {
-			// One event from several places shows the origin that sorts first (R30).
-			better, err := sortsBefore(events, e)
+		if tx.table(seenTable).has(seenKey(e.event)) {
+			better, err := improve(tx, &e)
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if better {
-				if err := events.put(e.key, e.value); err != nil {
-					return nil, err
-				}
 				added = append(added, addition{entry: e})
 			}
 			continue
 		}
-		if err := seen.put(id, secondsKey(now)); err != nil {
+		name, joins, err := subjectOf(tx, e.event, now)
+		if err != nil {
+			return nil, nil, err
+		}
+		joined = append(joined, joins...)
+		if err := e.put(tx, name, now); err != nil {
+			return nil, nil, err
+		}
+		generation, err := markDirty(tx, name, now)
+		if err != nil {
+			return nil, nil, err
+		}
+		added = append(added, addition{e, generation})
+	}
+	return added, joined, nil
+}
+
+// put writes the entry to a subject.
+func (e *entry) put(tx *tx, subject string, now time.Time) error {
+	e.subject, e.key = subject, eventKey(subject, e.event)
+	if err := tx.table(seenTable).put(seenKey(e.event), secondsKey(now)); err != nil {
+		return err
+	}
+	return tx.table(eventTable).put(e.key, e.value)
+}
+
+// putNew writes those of the entries that are new to one subject, which knows
+// them: they are no reason to fold it.
+func putNew(tx *tx, subject string, entries []entry, now time.Time) (added []addition, err error) {
+	for _, e := range entries {
+		if tx.table(seenTable).has(seenKey(e.event)) {
+			continue
+		}
+		if err := e.put(tx, subject, now); err != nil {
 			return nil, err
 		}
-		if err := events.put(e.key, e.value); err != nil {
-			return nil, err
-		}
-		a := addition{entry: e}
-		if fold {
-			var err error
-			if a.generation, err = markDirty(tx, e.account, now); err != nil {
-				return nil, err
-			}
-		}
-		added = append(added, a)
+		added = append(added, addition{entry: e})
 	}
 	return added, nil
 }
 
-// markDirty returns the new generation of the account. The mark keeps the time
+// improve replaces a known event by a copy whose origin sorts first: one event
+// from several places shows that origin (R30).
+func improve(tx *tx, e *entry) (bool, error) {
+	name, err := tx.table(keyTable).get(laneKey(laneName(e.event), exposure.Keys(e.event)[0]))
+	if err != nil || name == nil {
+		return false, err
+	}
+	e.subject = string(name)
+	e.key = eventKey(e.subject, e.event)
+	events := tx.table(eventTable)
+	better, err := sortsBefore(events, *e)
+	if err != nil || !better {
+		return false, err
+	}
+	return true, events.put(e.key, e.value)
+}
+
+// markDirty returns the new generation of the subject. The mark keeps the time
 // of the first event that waits.
-func markDirty(tx *tx, account string, now time.Time) (generation uint64, err error) {
+func markDirty(tx *tx, subject string, now time.Time) (generation uint64, err error) {
 	if generation, err = tx.table(stateTable).increment(generationKey); err != nil {
 		return 0, err
 	}
-	dirty, key := tx.table(dirtyTable), []byte(account)
+	dirty, key := tx.table(dirtyTable), []byte(subject)
 	old, since, err := dirtyMark(dirty, key)
 	if err != nil {
 		return 0, err
@@ -161,22 +196,22 @@ func markDirty(tx *tx, account string, now time.Time) (generation uint64, err er
 	return generation, putMark(dirty, key, generation, since)
 }
 
-func putMark(dirty table, account []byte, generation uint64, since time.Time) error {
-	return dirty.put(account, append(numberKey(generation), exactKey(since)...))
+func putMark(dirty table, subject []byte, generation uint64, since time.Time) error {
+	return dirty.put(subject, append(numberKey(generation), exactKey(since)...))
 }
 
 // dirtyMark returns zeros where there is no mark.
-func dirtyMark(dirty table, account []byte) (generation uint64, since time.Time, err error) {
-	v, err := dirty.get(account)
+func dirtyMark(dirty table, subject []byte) (generation uint64, since time.Time, err error) {
+	v, err := dirty.get(subject)
 	if err != nil || v == nil {
 		return 0, since, err
 	}
-	return splitMark(account, v)
+	return splitMark(subject, v)
 }
 
-func splitMark(account, v []byte) (generation uint64, since time.Time, err error) {
+func splitMark(subject, v []byte) (generation uint64, since time.Time, err error) {
 	if len(v) != 16 {
-		return 0, since, damagedEntry(account)
+		return 0, since, damagedEntry(subject)
 	}
 	return binary.BigEndian.Uint64(v), keyExact(v[8:]), nil
 }

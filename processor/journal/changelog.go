@@ -32,7 +32,8 @@ type ChangeLog interface {
 // A Batch is what one transaction of the journal makes durable together.
 type Batch struct {
 	Writes   []Write
-	Messages []any // Result.Message of the results that the transaction records
+	Messages []any          // Result.Message of the results that the transaction records
+	Events   []*trail.Event // derived events of lanes that are not Options.Local
 }
 
 // A Write is an entry as it is from now on. Key holds its table and its key, so it
@@ -67,7 +68,7 @@ func splitWriteKey(b []byte) (path string, key []byte, err error) {
 
 // batch returns what the transaction changes.
 func (t *tx) batch() Batch {
-	b := Batch{Messages: t.messages}
+	b := Batch{Messages: t.messages, Events: t.events}
 	for _, key := range slices.Sorted(maps.Keys(t.writes)) {
 		b.Writes = append(b.Writes, Write{[]byte(key), t.writes[key]})
 	}
@@ -77,7 +78,7 @@ func (t *tx) batch() Batch {
 // logChanges commits the transaction to the change log, just before it is
 // committed to the file.
 func (j *Journal) logChanges(tx *tx) error {
-	if j.changeLog == nil || len(tx.writes) == 0 && len(tx.messages) == 0 {
+	if j.changeLog == nil || len(tx.writes) == 0 && len(tx.messages) == 0 && len(tx.events) == 0 {
 		return nil
 	}
 	position, err := j.changeLog.Commit(tx.batch())

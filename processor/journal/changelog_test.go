@@ -15,6 +15,9 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // A memoryLog is a ChangeLog whose position is the number of batches.
@@ -362,5 +365,52 @@ func TestRefused(t *testing.T) {
 	log.fault = ""
 	if n := mustAppend(t, j, events(3)...); n != 1 {
 		t.Errorf("%d events are new, want 1", n)
+	}
+}
+
+// Derived events of lanes that another journal folds go to the change log, in the
+// transaction of their fold, once.
+func TestDerivedEventsAway(t *testing.T) {
+	log := &memoryLog{}
+	o := options()
+	o.ChangeLog, o.Local = log, func(lane string) bool { return lane != "aws/2" }
+	j, err := Open(filepath.Join(t.TempDir(), "cache"), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	enlist(t, j, "a")
+	mustAppend(t, j, events(2)...)
+	for range 2 {
+		mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+			out := each(events, st, now)
+			for _, e := range events {
+				for _, account := range []string{"2", "3"} {
+					if e.Account != "1" {
+						continue
+					}
+					d := *e
+					d.ID, d.Account, d.Name = account+"-"+e.ID, account, trail.PathSeen
+					out.Derived = append(out.Derived, &d)
+				}
+			}
+			return out
+		})
+	}
+	var away []string
+	for _, b := range log.batches {
+		for _, e := range b.Events {
+			away = append(away, e.ID)
+			if !slices.ContainsFunc(b.Writes, func(w Write) bool { return strings.Contains(string(w.Key), alertTable) }) {
+				t.Error("a derived event went without its fold")
+			}
+		}
+	}
+	slices.Sort(away)
+	if want := []string{"2-1-bob-0", "2-1-bob-1"}; !slices.Equal(away, want) {
+		t.Errorf("derived events %q, want %q", away, want)
+	}
+	if n := mustAppend(t, j, event("1", "bob", 1)); n != 0 {
+		t.Error("the event is new")
 	}
 }

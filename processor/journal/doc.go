@@ -7,13 +7,17 @@ sent again only with the same ID.
 
 # Glossary
 
-  - event: a watched CloudTrail record, as trail.Event; known by account, ID and name
-  - fold: the pure function from all events of one account to its exposures
-  - due: when an account has to be folded again although no event came
+  - event: a watched CloudTrail record, or an event derived from one, as
+    trail.Event; known by lane, ID and name
+  - subject: the events of a lane that are folded together; see exposure.Keys
+  - join: to make two subjects one, since an event belongs to both
+  - fold: the pure function from all events of one subject to its exposures
+  - due: when a subject has to be folded again although no event came
   - refold: a fold without a new event, because the policy changed
   - throttle: the pause between folds, so that a burst is folded in few steps
   - alert: one step of an exposure; numbered in the order of journalling
-  - lane: the alerts of one exposure, which a sink gets in order
+  - lane: an account, or an actor's identity. Of a sink: the alerts of one
+    exposure, which it gets in order
   - cursor, of a sink: the first alert that the sink may not have acked
   - cursor, of a source: a value that the source wants back after a restart
   - ack: the record that a sink needs an alert no more; see Outcome
@@ -36,11 +40,11 @@ transaction is on disk, so a crash between two steps repeats the second.
     acks its delivery. An event that is known already is skipped, so a delivery
     may be offered again.
 
- 2. Appended wakes the processor. Fold calls the Folder for each account that is
-    dirty or due, and stores state, alerts, deadlines and the next due time in
-    one transaction. It then calls back with the alerts that are new, and closes
-    the channel of Alerted. An alert whose ID is in the journal is not added
-    again.
+ 2. Appended wakes the processor. Fold calls the Folder for each subject that is
+    dirty or due, and for those that their derived events reach, and stores
+    state, alerts, deadlines, derived events and the next due time in one
+    transaction. It then calls back with the alerts that are new, and closes the
+    channel of Alerted. An alert whose ID is in the journal is not added again.
 
  3. Alerted wakes the dispatcher of each sink. Pending returns the alerts that
     the sink has not acked, Take the alert itself with the sink's reference for
@@ -60,8 +64,8 @@ transaction is on disk, so a crash between two steps repeats the second.
 Durability: when a method returns nil, its writes are on disk. After an error
 nothing was written, or retrying is a no-op: an error does not say which.
 
-Order: alerts have ascending numbers, those of one fold in the order in which the
-Folder returned them. Pending returns them in that order. Requeue keeps the
+Order: alerts have ascending numbers, those of one subject in the order in which
+the Folder returned them, those of one transaction in order of time. Pending returns them in that order. Requeue keeps the
 order within an exposure.
 
 Change log: a journal with a ChangeLog commits each transaction to it first, and
@@ -80,7 +84,7 @@ commit. Callbacks run without locks, except that one Fold runs at a time.
 
 Damage: Open reads the whole file and refuses one that was changed, with
 ErrDamaged: each page is used once or free, keys are in order, each seal and each
-tally is right, and due times, cursors and numbers agree with each other. It
+tally is right, and due times, keys, cursors and numbers agree with each other. It
 never changes a file that it refuses, and never starts a new journal in the place
 of a damaged one. While the file is open, each value that is read is checked, and
 each commit makes sure that the path still leads to the open file, or fails with

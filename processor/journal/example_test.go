@@ -51,7 +51,7 @@ func Example() {
 
 	_, err = j.Fold(ctx, time.Now(), fold, func(f journal.Folded) {
 		for _, a := range f.Alerts {
-			fmt.Println("alert:", f.Account, a.Step)
+			fmt.Println("alert:", f.Lane, a.Step)
 		}
 	})
 	if err != nil {

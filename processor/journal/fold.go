@@ -12,29 +12,34 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A Folder returns the outcome of all events of one account and the state kept of
-// it. It must be pure: Fold may call it again for the same events. It
-// must change neither them nor st.
+// A Folder returns the outcome of all events of one subject and the state kept of
+// it. It must be pure: Fold calls it again with the events that other subjects
+// derive. It must change neither them nor st.
 type Folder func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome
 
 // Folded lists the alerts that a fold added to the journal.
 type Folded struct {
-	Account string            // partition/account
-	Alerts  []*exposure.Alert // without those that were journalled before
+	Lane   string            // partition/account, or an actor's identity
+	Alerts []*exposure.Alert // without those that were journalled before
 }
 
-// Bounds of one transaction of Fold.
+// Bounds of one transaction of Fold. Subjects that derived events reach may
+// exceed them by as much again.
 const (
 	maxFolds     = 64
 	maxFoldBytes = 4 << 20
 )
 
-// Fold runs f for every account that has events since its last fold or is due,
-// and stores the outcome of each in one transaction: state, alerts, deadline
-// events, dropped events, due time. Then it calls folded, which may be nil, for
-// each account. Fold returns when the next account is due; zero means that only
-// a new event makes one due. If an account fails, even by a panic of f, the
-// others are folded all the same, and the next Fold retries it.
+// maxPasses bounds how often Fold continues with what its own folds made due.
+const maxPasses = 8
+
+// Fold runs f for every subject that has events since its last fold or is due,
+// and for those that their derived events reach, and stores the outcome of each
+// in one transaction: state, alerts, deadline events, derived events, dropped
+// events, due time. Then it calls folded, which may be nil, for each subject. Fold
+// returns when the next subject is due; zero means that only a new event makes one
+// due. If a subject fails, even by a panic of f, the others are folded all the
+// same, and the next Fold retries it.
 func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, folded func(Folded)) (due time.Time, err error) {
 	j.folding.Lock()
 	defer j.folding.Unlock()
@@ -50,35 +55,33 @@ func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, folded func
 		return time.Time{}, fmt.Errorf("fold: %w", err)
 	}
 	var errs []error
-	var batch []*outcome
-	size := 0
-	flush := func() {
-		if len(batch) > 0 {
-			err := j.store(batch, now, folded)
-			errs = append(errs, err)
-			for _, o := range batch {
-				if err == nil {
-					delete(refold, o.account.name)
+	for pass := 0; len(names) > 0 && pass < maxPasses && ctx.Err() == nil; pass++ {
+		var next []string
+		for len(names) > 0 && ctx.Err() == nil {
+			b := &batch{j: j, now: now, since: since, folder: f, parts: map[string]*folding{}}
+			var err error
+			if names, err = b.load(names); err == nil {
+				err = b.run()
+			}
+			if err == nil {
+				err = j.store(b, folded)
+			}
+			switch {
+			case errors.Is(err, errJoined):
+				next = append(next, b.names...)
+				continue
+			case err == nil:
+				next = append(next, b.left...)
+				for _, p := range b.parts {
+					if p.part.Err == nil {
+						delete(refold, p.subject.name)
+					}
 				}
 			}
+			errs = append(errs, err, b.failures())
 		}
-		batch, size = nil, 0
+		names = next
 	}
-	for _, name := range names {
-		if ctx.Err() != nil {
-			break
-		}
-		o, err := j.fold(name, since[name], now, f)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("fold account %s: %w", name, err))
-			continue
-		}
-		batch = append(batch, o)
-		if size += o.size; len(batch) == maxFolds || size > maxFoldBytes {
-			flush()
-		}
-	}
-	flush()
 	err = j.view(func(tx *tx) error {
 		if k := tx.table(dueTable).first(); k != nil {
 			due = keyExact(k)
@@ -91,7 +94,7 @@ func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, folded func
 // maxThrottle bounds how long Fold waits before it starts.
 const maxThrottle = 250 * time.Millisecond
 
-// throttle keeps Fold from using more than half of the time: an account in a
+// throttle keeps Fold from using more than half of the time: a subject in a
 // burst is folded as a whole again and again, and the more events each fold
 // covers, the sooner all are alerted.
 func (j *Journal) throttle(ctx context.Context) error {
@@ -109,19 +112,16 @@ func (j *Journal) throttle(ctx context.Context) error {
 	}
 }
 
-// Refold makes the next Fold refold every account with an open exposure, since f
+// Refold makes the next Fold refold every subject with an open exposure, since f
 // may decide otherwise from now on.
 func (j *Journal) Refold() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.refold = make(map[string]bool, len(j.open))
-	for name := range j.open {
-		j.refold[name] = true
-	}
+	j.refold = maps.Clone(j.live)
 	j.appended.fire()
 }
 
-// takeRefold takes the accounts before any of them is folded: an earlier fold
+// takeRefold takes the subjects before any of them is folded: an earlier fold
 // still used the old f.
 func (j *Journal) takeRefold() map[string]bool {
 	j.mu.Lock()
@@ -140,7 +140,7 @@ func (j *Journal) putRefold(left map[string]bool) {
 	}
 }
 
-// due lists the accounts to fold: those that are due, then those with new
+// due lists the subjects to fold: those that are due, then those with new
 // events, with the time of the first, then those to refold.
 func (j *Journal) due(now time.Time, refold map[string]bool) (names []string, since map[string]time.Time, err error) {
 	listed := map[string]bool{}

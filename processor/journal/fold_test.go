@@ -16,21 +16,21 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-func TestFoldGivesAllEventsOfOneAccount(t *testing.T) {
+func TestFoldGivesAllEventsOfOneSubject(t *testing.T) {
 	j := temp(t)
-	mustAppend(t, j, event("1", "bob", 2), event("11", "eve", 1), event("1", "al", 1))
+	mustAppend(t, j, event("1", "bob", 2), event("11", "eve", 1), event("1", "Bob", 1), event("1", "al", 1))
 	folds := map[string]int{}
 	f := func(events []*trail.Event, _ exposure.State, _ time.Time) exposure.Outcome {
 		for _, e := range events {
-			if e.Account != events[0].Account {
-				t.Errorf("events of %s and %s in one fold", e.Account, events[0].Account)
+			if e.Account != events[0].Account || !strings.EqualFold(e.User, events[0].User) {
+				t.Errorf("events of %s in %s and %s in %s in one fold", e.User, e.Account, events[0].User, events[0].Account)
 			}
 		}
-		folds[events[0].Account] = len(events)
+		folds[events[0].Account+events[0].User] = len(events)
 		return exposure.Outcome{}
 	}
 	mustFold(t, j, f)
-	if folds["1"] != 2 || folds["11"] != 1 || len(folds) != 2 {
+	if folds["1Bob"] != 2 || folds["11eve"] != 1 || folds["1al"] != 1 || len(folds) != 3 {
 		t.Errorf("folded %v", folds)
 	}
 	clear(folds)
@@ -40,8 +40,8 @@ func TestFoldGivesAllEventsOfOneAccount(t *testing.T) {
 	}
 	mustAppend(t, j, event("11", "eve", 2))
 	mustFold(t, j, f)
-	if folds["11"] != 2 || len(folds) != 1 {
-		t.Errorf("folded %v, want the account with the new event alone, with both of its events", folds)
+	if folds["11eve"] != 2 || len(folds) != 1 {
+		t.Errorf("folded %v, want the subject with the new event alone, with both of its events", folds)
 	}
 }
 
@@ -63,7 +63,7 @@ func TestFoldKeepsState(t *testing.T) {
 		if got := j.Open(); len(got) != 1 || got[0].ID != first.Open[0].ID {
 			t.Errorf("restart %v: open exposures %+v, want %+v", restart, got, first.Open)
 		}
-		mustAppend(t, j, event("1", "al", 2))
+		mustAppend(t, j, event("1", "bob", 2))
 		mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
 			got, _ := json.Marshal(st)
 			want, _ := json.Marshal(first.State)
@@ -252,7 +252,7 @@ func TestFoldPanicOfOneAccount(t *testing.T) {
 		return each(events, st, now)
 	}
 	var alerted []string
-	_, err := j.Fold(t.Context(), start, f, func(f Folded) { alerted = append(alerted, f.Account) })
+	_, err := j.Fold(t.Context(), start, f, func(f Folded) { alerted = append(alerted, f.Lane) })
 	if err == nil || !strings.Contains(err.Error(), "fold account aws/2: panic: sick") {
 		t.Errorf("got %v", err)
 	}
@@ -307,7 +307,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-type decoded = account // for where a variable has its name
+type decoded = subject // for where a variable has its name
 
 // An event appended while its account is loaded is in the cache afterwards.
 func TestAppendsWhileLoading(t *testing.T) {

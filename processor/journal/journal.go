@@ -40,18 +40,19 @@ var (
 
 // Options of a journal. The zero value is fit for use.
 type Options struct {
-	Logger      *slog.Logger          // default: slog.Default()
-	LockTimeout time.Duration         // how long Open waits for another process to release the file; default 1s
-	Retention   time.Duration         // how long Prune keeps acked alerts and the IDs of events; default 35 days
-	Registerer  prometheus.Registerer // nil: metrics are counted but not exported
-	ChangeLog   ChangeLog             // the durable copy, of which the file is a cache; nil: there is none, and the file is durable
-	CacheBytes  int                   // bound on decoded accounts held in memory, by their size in the file; default 32 MiB
+	Logger      *slog.Logger           // default: slog.Default()
+	LockTimeout time.Duration          // how long Open waits for another process to release the file; default 1s
+	Retention   time.Duration          // how long Prune keeps acked alerts and the IDs of events; default 35 days
+	Registerer  prometheus.Registerer  // nil: metrics are counted but not exported
+	ChangeLog   ChangeLog              // the durable copy, of which the file is a cache; nil: there is none, and the file is durable
+	Local       func(lane string) bool // whether a lane is folded in this journal; others are told by the change log; nil: all are
+	CacheBytes  int                    // bound on decoded subjects held in memory, by their size in the file; default 8 MiB
 }
 
 const (
 	defaultLockTimeout = time.Second
 	defaultRetention   = 35 * 24 * time.Hour // CloudTrail redelivers for up to 30 days
-	defaultCacheBytes  = 32 << 20
+	defaultCacheBytes  = 8 << 20
 )
 
 // maxCommit is how long a commit may take until the journal is not ready.
@@ -76,6 +77,7 @@ type Journal struct {
 	txid        int                              // of the last transaction that was tried; guarded by write
 	opened      atomic.Pointer[fs.FileInfo]      // the file that db has open
 	changeLog   ChangeLog                        // nil: none
+	local       func(lane string) bool           // nil: every lane is
 	lost        chan struct{}                    // closed when a commit to the change log has an unknown outcome
 	unlinked    atomic.Bool                      // Unlink was called
 	started     atomic.Pointer[time.Time]        // when the running commit started; nil: none is running
@@ -84,14 +86,15 @@ type Journal struct {
 	folded   time.Time     // end of the last Fold
 	foldTime time.Duration // that it took
 	write    sync.Mutex    // held from the start of a transaction until memory shows it
-	cache    *cache        // of decoded accounts
+	cache    *cache        // of decoded subjects
 
 	mu      sync.Mutex                 // guards the fields below; never held during I/O
 	group   *group                     // changes waiting for the next transaction, nil if none
 	cursors map[string]*cursor         // by registered sink
 	last    uint64                     // the number of the newest alert
-	open    map[string][]exposure.Open // by account, without those that have none
-	refold  map[string]bool            // accounts to fold, due or not
+	open    map[string][]exposure.Open // by subject, without those that have none
+	live    map[string]bool            // subjects that another policy may concern
+	refold  map[string]bool            // subjects to fold, due or not
 
 	appended signal // events were appended
 	alerted  signal // alerts were added

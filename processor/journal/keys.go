@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -17,11 +18,13 @@ const (
 	metaTable       = "meta"       // formatKey → format; the only value without a checksum
 	tallyTable      = "tallies"    // path of a table → its tally
 	stateTable      = "state"      // idKey, lastAlertKey and generationKey → identity and counters
-	eventTable      = "events"     // account, time, event ID and name → the event as JSON
-	seenTable       = "seen"       // account, event ID and name → when it was appended
-	dirtyTable      = "dirty"      // account with events not folded yet → generation, when the first was appended
-	accountTable    = "accounts"   // account → due time and record as JSON
-	dueTable        = "due"        // due time, account → nothing
+	eventTable      = "events"     // subject, time, event ID and name → the event as JSON
+	seenTable       = "seen"       // lane, event ID and name → when it was appended
+	keyTable        = "keys"       // lane, key of a subject → subject
+	subjectTable    = "subjects"   // subject → its keys as JSON
+	dirtyTable      = "dirty"      // subject with events not folded yet → generation, when the first was appended
+	recordTable     = "records"    // subject → due time and record as JSON
+	dueTable        = "due"        // due time, subject → nothing
 	alertTable      = "alerts"     // number → header and the alert as JSON
 	alertIDTable    = "alert-ids"  // alert ID → number it was first journalled with
 	quarantineTable = "quarantine" // hash → a quarantined record as JSON
@@ -37,7 +40,7 @@ const (
 )
 
 var (
-	topTables    = []string{tallyTable, stateTable, eventTable, seenTable, dirtyTable, accountTable, dueTable, alertTable, alertIDTable, quarantineTable}
+	topTables    = []string{tallyTable, stateTable, eventTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, alertTable, alertIDTable, quarantineTable}
 	tablesOfSink = []string{cursorTable, doneTable, refTable, deadTable, attemptsTable, deliveryTable}
 
 	formatKey     = []byte("format")
@@ -61,29 +64,37 @@ func nameKey(name string) []byte {
 	return []byte("sha256:" + hex.EncodeToString(h[:]))
 }
 
-// accountPrefix returns the prefix of the keys of all events of an account.
-// The length in front keeps one account's name from being the prefix of
-// another's.
-func accountPrefix(account string) []byte {
-	return append(binary.BigEndian.AppendUint16(nil, uint16(len(account))), account...)
+// namePrefix returns the prefix of the keys of all that belongs to a lane or
+// subject. The length in front keeps one name from being the prefix of another.
+func namePrefix(name string) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(name))), name...)
 }
 
-// accountName returns the account that an event is kept under. Each partition
-// numbers its accounts itself.
-func accountName(e *trail.Event) string {
-	return string(nameKey(e.Partition + "/" + e.Account))
+// laneName returns the lane of an event as (part of) a key.
+func laneName(e *trail.Event) string { return string(nameKey(exposure.Lane(e))) }
+
+// laneKey returns the key of a subject's key in its lane, which is also the name
+// of a subject that begins with it.
+func laneKey(lane, key string) []byte { return append(namePrefix(lane), nameKey(key)...) }
+
+// subjectLane returns the lane of a subject.
+func subjectLane(subject string) string {
+	if n := len(subject); n < 2 || n-2 < int(binary.BigEndian.Uint16([]byte(subject))) {
+		return subject
+	}
+	return subject[2 : 2+binary.BigEndian.Uint16([]byte(subject))]
 }
 
-// eventIdentity tells events of one account apart by ID and name, so that
+// eventIdentity tells events of one lane apart by ID and name, so that
 // records that were given one ID by hand do not hide each other.
 func eventIdentity(e *trail.Event) []byte { return nameKey(e.ID + "/" + e.Name) }
 
 func seenKey(e *trail.Event) []byte {
-	return append(accountPrefix(accountName(e)), eventIdentity(e)...)
+	return append(namePrefix(laneName(e)), eventIdentity(e)...)
 }
 
-func eventKey(e *trail.Event) []byte {
-	return append(append(accountPrefix(accountName(e)), secondsKey(e.Time)...), eventIdentity(e)...)
+func eventKey(subject string, e *trail.Event) []byte {
+	return append(append(namePrefix(subject), secondsKey(e.Time)...), eventIdentity(e)...)
 }
 
 // secondsKey sorts like the time, to the second, for any year.
@@ -104,8 +115,8 @@ func keyExact(b []byte) time.Time {
 	return time.Unix(0, int64(binary.BigEndian.Uint64(b)^1<<63)).UTC()
 }
 
-// dueKey sorts by time, then by account.
-func dueKey(t time.Time, account []byte) []byte { return append(exactKey(t), account...) }
+// dueKey sorts by time, then by subject.
+func dueKey(t time.Time, subject []byte) []byte { return append(exactKey(t), subject...) }
 
 func numberKey(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 

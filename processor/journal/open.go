@@ -42,6 +42,7 @@ func Open(path string, o Options) (*Journal, error) {
 		path:        path,
 		lockTimeout: o.LockTimeout,
 		changeLog:   o.ChangeLog,
+		local:       o.Local,
 		lost:        make(chan struct{}),
 	}
 	j.update = func(f func(*bolt.Tx) error) error { return j.db.Update(f) }

@@ -2,112 +2,143 @@ package journal
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
+
+// errJoined is returned by a transaction that would store the outcome of a
+// subject to which another one was joined meanwhile. It is folded again.
+var errJoined = errors.New("a subject was joined while it was folded")
 
 // An outcome is a fold on its way into the file.
 type outcome struct {
-	account   *account // as it was folded
+	subject   *subject // as it was folded
 	record    record
 	value     []byte // the record, encoded
 	alerts    []alertEntry
+	arrived   []entry // derived events of others
 	deadlines []entry
+	derived   []entry         // for subjects that are not stored with it
+	away      []*trail.Event  // derived events of lanes that other journals fold
 	dropped   map[string]bool // keys of events
-	size      int
+	forgotten bool            // nothing is kept
 
-	added    []addition   // of deadlines; set by the transaction
+	added    []addition   // of arrived and deadlines; set by the transaction
 	numbered []alertEntry // of alerts, those that are new; set by the transaction
 }
 
-// fold folds an account. Its alerts count from since if that is before now.
-func (j *Journal) fold(name string, since, now time.Time, f Folder) (*outcome, error) {
+// newOutcome encodes the outcome of a part. Its alerts count from since if that
+// is before now.
+func newOutcome(p *folding, since, now time.Time) (o *outcome, err error) {
 	if since.IsZero() || since.After(now) {
 		since = now
 	}
-	a, err := j.account(name)
-	if err != nil {
-		return nil, err
-	}
-	out, err := call(f, a, now)
-	if err != nil {
-		return nil, err
-	}
-	o := &outcome{account: a, record: record{State: out.State, Open: out.Open, Due: dueTime(out.Next, now)}}
+	out := p.part.Outcome
+	o = &outcome{subject: p.subject, record: record{State: out.State, Open: out.Open, Live: out.Live || len(out.Open) > 0, Due: dueTime(out, now)}}
 	if o.value, err = encodeRecord(o.record); err != nil {
 		return nil, err
 	}
-	o.size = len(o.value)
 	for _, al := range out.Alerts {
 		e, err := newAlertEntry(al, since)
 		if err != nil {
 			return nil, err
 		}
 		o.alerts = append(o.alerts, e)
-		o.size += len(e.value)
 	}
-	for _, d := range out.Deadlines {
-		e, err := newEntry(d)
-		if err != nil {
-			return nil, err
-		}
-		if e.account != name {
-			return nil, fmt.Errorf("deadline event %q is of account %q", d.ID, d.Account)
-		}
-		o.deadlines = append(o.deadlines, e)
-		o.size += len(e.value)
+	if o.arrived, err = newEntries(p.part.Arrived); err != nil {
+		return nil, err
 	}
-	if len(out.Drop) > 0 {
-		ids := make(map[string]bool, len(out.Drop))
-		for _, id := range out.Drop {
-			ids[id] = true
-		}
-		o.dropped = make(map[string]bool, len(out.Drop))
-		for _, it := range a.items {
-			if ids[it.event.ID] {
-				o.dropped[it.key] = true
-			}
+	if o.deadlines, err = newEntries(out.Deadlines); err != nil {
+		return nil, err
+	}
+	for _, e := range o.deadlines {
+		if lane := laneName(e.event); lane != subjectLane(p.subject.name) {
+			return nil, fmt.Errorf("deadline event %q is of %s", e.event.ID, lane)
 		}
 	}
+	o.drop(out.Drop)
+	left := len(p.subject.items) + len(o.arrived) + len(o.deadlines) - len(o.dropped)
+	o.forgotten = left == 0 && out.State.IsZero() && o.record.Due.IsZero()
 	return o, nil
 }
 
-// account returns the account as it is on disk, from the cache where it is held.
-func (j *Journal) account(name string) (*account, error) {
-	if a := j.cache.get(name); a != nil {
-		return a, nil
+func newEntries(events []*trail.Event) (entries []entry, err error) {
+	for _, e := range events {
+		en, err := newEntry(e)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, en)
 	}
-	// No append may come between reading the account and caching it.
+	return entries, nil
+}
+
+// drop finds the keys of events to be dropped.
+func (o *outcome) drop(drop []string) {
+	if len(drop) == 0 {
+		return
+	}
+	ids := make(map[string]bool, len(drop))
+	for _, id := range drop {
+		ids[id] = true
+	}
+	o.dropped = make(map[string]bool, len(drop))
+	for _, it := range o.subject.items {
+		if ids[it.event.ID] {
+			o.dropped[it.key] = true
+		}
+	}
+	for _, e := range o.arrived {
+		if ids[e.event.ID] {
+			o.dropped[string(eventKey(o.subject.name, e.event))] = true
+		}
+	}
+}
+
+// subject returns the subject as it is on disk, from the cache where it is held.
+func (j *Journal) subject(name string) (*subject, error) {
+	if s := j.cache.get(name); s != nil {
+		return s, nil
+	}
+	// No append may come between reading the subject and caching it.
 	j.write.Lock()
 	defer j.write.Unlock()
-	var a *account
+	var s *subject
 	err := j.view(func(tx *tx) (err error) {
-		a, err = loadAccount(tx, name)
+		s, err = loadSubject(tx, name)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	j.cache.put(*a)
-	return a, nil
+	if s.joins >= 0 {
+		j.cache.put(*s)
+	}
+	return s, nil
 }
 
-// call runs f; one account's panic is its own.
-func call(f Folder, a *account, now time.Time) (out exposure.Outcome, err error) {
+// call runs f; one subject's panic is its own.
+func call(f Folder, events []*trail.Event, st exposure.State, now time.Time) (out exposure.Outcome, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return f(a.events(), a.record.State, now), nil
+	return f(events, st, now), nil
 }
 
 // dueTime keeps a due time at least a second away, so that folds do not follow
 // each other without a pause, and within the range of a key.
-func dueTime(due, now time.Time) time.Time {
+func dueTime(out exposure.Outcome, now time.Time) time.Time {
+	due := out.Next
+	if due.IsZero() || !out.Sweep.IsZero() && out.Sweep.Before(due) {
+		due = out.Sweep
+	}
 	switch {
 	case due.IsZero(), due.Year() > 2200:
 		return time.Time{}
@@ -117,40 +148,54 @@ func dueTime(due, now time.Time) time.Time {
 	return due
 }
 
-func (j *Journal) store(batch []*outcome, now time.Time, folded func(Folded)) error {
+func (j *Journal) store(b *batch, folded func(Folded)) error {
+	outcomes, err := b.outcomes()
+	if err != nil {
+		return err
+	}
+	var left []addition
+	var joins []join
 	alerts := 0
-	err := j.commit(change{
-		do: func(tx *tx) error {
-			for _, o := range batch {
-				if err := o.put(tx, now); err != nil {
+	err = j.commit(change{
+		do: func(tx *tx) (err error) {
+			left, joins = nil, nil
+			for _, o := range outcomes {
+				if err := o.put(tx, b.now); err != nil {
 					return err
 				}
 			}
-			return nil
+			for _, o := range outcomes {
+				tx.events = append(tx.events, o.away...)
+				added, joined, err := putEntries(tx, o.derived, b.now)
+				if err != nil {
+					return err
+				}
+				left, joins = append(left, added...), append(joins, joined...)
+			}
+			return putInOrder(tx, outcomes)
 		},
 		done: func() {
-			j.mu.Lock()
-			defer j.mu.Unlock()
-			for _, o := range batch {
-				j.cache.folded(o.account.name, o.record, o.dropped)
-				j.cache.add(o.added)
-				delete(j.open, o.account.name)
-				if len(o.record.Open) > 0 {
-					j.open[o.account.name] = o.record.Open
-				}
-				for _, a := range o.numbered {
-					j.last = a.number
-					alerts++
-				}
+			for _, o := range outcomes {
+				alerts += j.show(o)
 			}
+			j.cache.add(left)
+			j.joined(joins)
 		},
 	})
+	if errors.Is(err, errJoined) {
+		return err
+	}
 	if err != nil {
-		return fmt.Errorf("store the fold of %d accounts: %w", len(batch), err)
+		return fmt.Errorf("store the fold of %d subjects: %w", len(outcomes), err)
+	}
+	for _, a := range left {
+		if a.generation > 0 {
+			b.left = append(b.left, a.subject)
+		}
 	}
 	if folded != nil {
-		for _, o := range batch {
-			f := Folded{Account: o.account.name}
+		for _, o := range outcomes {
+			f := Folded{Lane: subjectLane(o.subject.name)}
 			for _, a := range o.numbered {
 				f.Alerts = append(f.Alerts, a.alert)
 			}
@@ -164,16 +209,45 @@ func (j *Journal) store(batch []*outcome, now time.Time, folded func(Folded)) er
 	return nil
 }
 
+// show shows a stored outcome in memory, and returns how many alerts are new.
+func (j *Journal) show(o *outcome) (alerts int) {
+	name := o.subject.name
+	if o.forgotten {
+		j.cache.forget(name)
+	} else {
+		j.cache.add(o.added)
+		j.cache.folded(name, o.record, o.dropped)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.open, name)
+	delete(j.live, name)
+	if len(o.record.Open) > 0 {
+		j.open[name] = o.record.Open
+	}
+	if o.record.Live {
+		j.live[name] = true
+	}
+	for _, a := range o.numbered {
+		j.last = max(j.last, a.number)
+	}
+	return len(o.numbered)
+}
+
 func (o *outcome) put(tx *tx, now time.Time) error {
-	name := []byte(o.account.name)
+	name := []byte(o.subject.name)
+	if err := o.ensureSubject(tx); err != nil {
+		return err
+	}
 	// The mark stays if an event came after those that were folded.
 	dirty := tx.table(dirtyTable)
 	generation, _, err := dirtyMark(dirty, name)
 	if err != nil {
 		return err
 	}
+	fresh := generation > o.subject.generation
 	switch {
-	case generation > o.account.generation:
+	case fresh:
 		err = putMark(dirty, name, generation, now)
 	case generation > 0:
 		err = dirty.delete(name)
@@ -181,45 +255,138 @@ func (o *outcome) put(tx *tx, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := o.putRecord(tx, name); err != nil {
+	if err := putRecord(tx, name, o.value); err != nil {
 		return err
 	}
+	// The outcome knows these events: they are no reason to fold again.
+	arrived, err := putNew(tx, o.subject.name, o.arrived, now)
+	if err != nil {
+		return err
+	}
+	deadlines, err := putNew(tx, o.subject.name, o.deadlines, now)
+	if err != nil {
+		return err
+	}
+	o.added = append(arrived, deadlines...)
 	events := tx.table(eventTable)
 	for key := range o.dropped {
 		if err := events.delete([]byte(key)); err != nil {
 			return err
 		}
 	}
-	// The outcome knows its deadlines: they are no reason to fold again.
-	if o.added, err = putEntries(tx, o.deadlines, now, false); err != nil {
-		return err
+	if o.forgotten = o.forgotten && !fresh; o.forgotten {
+		if err := forget(tx, name); err != nil {
+			return err
+		}
 	}
-	o.numbered, err = putAlerts(tx, o.alerts)
+	return nil
+}
+
+// putInOrder journals the alerts of all outcomes in order of time, those of each
+// outcome in their own order.
+func putInOrder(tx *tx, outcomes []*outcome) error {
+	var all []alertEntry
+	owner := map[*exposure.Alert]*outcome{}
+	next := make([]int, len(outcomes))
+	for {
+		first := -1
+		for i, o := range outcomes {
+			if next[i] < len(o.alerts) && (first < 0 || o.alerts[next[i]].alert.Time.Before(outcomes[first].alerts[next[first]].alert.Time)) {
+				first = i
+			}
+		}
+		if first < 0 {
+			break
+		}
+		e := outcomes[first].alerts[next[first]]
+		next[first]++
+		all, owner[e.alert] = append(all, e), outcomes[first]
+	}
+	numbered, err := putAlerts(tx, all)
+	for _, o := range outcomes {
+		o.numbered = nil
+	}
+	for _, e := range numbered {
+		o := owner[e.alert]
+		o.numbered = append(o.numbered, e)
+	}
 	return err
 }
 
-func (o *outcome) putRecord(tx *tx, name []byte) error {
-	accounts, due := tx.table(accountTable), tx.table(dueTable)
-	old, err := accounts.get(name)
-	if err != nil || bytes.Equal(old, o.value) {
+// ensureSubject makes sure that the subject is the one that was folded, and makes
+// one that derived events begin.
+func (o *outcome) ensureSubject(tx *tx) error {
+	k, known, err := subjectKeys(tx, []byte(o.subject.name))
+	switch {
+	case err != nil:
+		return err
+	case known && (k.Joins == o.subject.joins || o.subject.joins < 0 && k.Joins == 0):
+		return nil
+	case known, o.subject.joins >= 0, len(o.arrived) == 0:
+		return errJoined
+	}
+	name, _, err := subjectOf(tx, o.arrived[0].event, time.Time{})
+	if err == nil && name != o.subject.name {
+		err = errJoined
+	}
+	return err
+}
+
+// forget removes a subject of which nothing is kept.
+func forget(tx *tx, name []byte) error {
+	k, _, err := subjectKeys(tx, name)
+	if err != nil {
 		return err
 	}
-	if old != nil {
-		was, err := recordDue(name, old)
-		if err != nil {
+	index := tx.table(keyTable)
+	for _, key := range k.Keys {
+		if err := index.delete(laneKey(subjectLane(string(name)), key)); err != nil {
 			return err
 		}
-		if !was.IsZero() {
-			if err := due.delete(dueKey(was, name)); err != nil {
-				return err
-			}
-		}
 	}
-	if err := accounts.put(name, o.value); err != nil {
+	if err := deleteRecord(tx, name); err != nil {
 		return err
 	}
-	if o.record.Due.IsZero() {
+	return tx.table(subjectTable).delete(name)
+}
+
+func putRecord(tx *tx, name, value []byte) error {
+	records := tx.table(recordTable)
+	old, err := records.get(name)
+	if err != nil || bytes.Equal(old, value) {
+		return err
+	}
+	if err := deleteRecord(tx, name); err != nil {
+		return err
+	}
+	due, err := recordDue(name, value)
+	if err != nil {
+		return err
+	}
+	if err := records.put(name, value); err != nil {
+		return err
+	}
+	if due.IsZero() {
 		return nil
 	}
-	return due.put(dueKey(o.record.Due, name), nil)
+	return tx.table(dueTable).put(dueKey(due, name), nil)
+}
+
+// deleteRecord removes the record of a subject, if it has one, and when it is due.
+func deleteRecord(tx *tx, name []byte) error {
+	records := tx.table(recordTable)
+	old, err := records.get(name)
+	if err != nil || old == nil {
+		return err
+	}
+	due, err := recordDue(name, old)
+	if err != nil {
+		return err
+	}
+	if !due.IsZero() {
+		if err := tx.table(dueTable).delete(dueKey(due, name)); err != nil {
+			return err
+		}
+	}
+	return records.delete(name)
 }

@@ -12,8 +12,8 @@ import (
 // Stats counts the contents of the journal at a moment.
 type Stats struct {
 	Bytes       int64 // of the file
-	Accounts    int   // with a record
-	Unfolded    int   // accounts with events that are not folded yet
+	Subjects    int   // known
+	Unfolded    int   // subjects with events that are not folded yet
 	Quarantined int   // quarantined records
 	Sinks       map[string]SinkStats
 }
@@ -37,7 +37,7 @@ func (j *Journal) Stats() (Stats, error) {
 	j.mu.Unlock()
 	err := j.view(func(tx *tx) (err error) {
 		s.Bytes = tx.Size()
-		for table, n := range map[string]*int{accountTable: &s.Accounts, dirtyTable: &s.Unfolded, quarantineTable: &s.Quarantined} {
+		for table, n := range map[string]*int{subjectTable: &s.Subjects, dirtyTable: &s.Unfolded, quarantineTable: &s.Quarantined} {
 			if *n, err = tx.count(table); err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ func (j *Journal) Stats() (Stats, error) {
 	return s, err
 }
 
-// Open returns the open exposures of all accounts.
+// Open returns the open exposures of all lanes.
 func (j *Journal) Open() []exposure.Open {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -96,7 +96,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 // Add adds the counts of another journal.
 func (s *Stats) Add(other Stats) {
 	s.Bytes += other.Bytes
-	s.Accounts += other.Accounts
+	s.Subjects += other.Subjects
 	s.Unfolded += other.Unfolded
 	s.Quarantined += other.Quarantined
 	for name, o := range other.Sinks {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // tx is a transaction of the store. It adds up its changes of each table.
@@ -17,6 +19,7 @@ type tx struct {
 	changes  map[string]*tally
 	writes   map[string][]byte // for the change log, by writeKey; nil: there is none
 	messages []any             // for the change log
+	events   []*trail.Event    // for the change log
 }
 
 func newTx(t *bolt.Tx) *tx { return &tx{Tx: t, changes: map[string]*tally{}} }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -158,8 +159,11 @@ func (j *Journal) load(tx *tx) error {
 	if err != nil {
 		return err
 	}
-	open, err := loadAccounts(tx)
+	open, live, err := loadRecords(tx)
 	if err != nil {
+		return err
+	}
+	if err := checkKeys(tx); err != nil {
 		return err
 	}
 	if err := checkAlerts(tx, last); err != nil {
@@ -174,7 +178,7 @@ func (j *Journal) load(tx *tx) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.id, j.open, j.last = string(id), open, last
+	j.id, j.open, j.live, j.last = string(id), open, live, last
 	for name, c := range j.cursors {
 		if stored, ok := cursors[name]; ok {
 			*c = stored
@@ -183,35 +187,71 @@ func (j *Journal) load(tx *tx) error {
 	return nil
 }
 
-// loadAccounts returns the open exposures. The due times have to be those of the
-// accounts' own records.
-func loadAccounts(tx *tx) (open map[string][]exposure.Open, err error) {
-	open = map[string][]exposure.Open{}
+// loadRecords returns the open exposures, and the subjects that another policy
+// may concern. The due times have to be those of the subjects' own records.
+func loadRecords(tx *tx) (open map[string][]exposure.Open, live map[string]bool, err error) {
+	open, live = map[string][]exposure.Open{}, map[string]bool{}
 	due, scheduled := tx.table(dueTable), 0
-	for k, v := range tx.table(accountTable).ascend(&err, nil) {
+	for k, v := range tx.table(recordTable).ascend(&err, nil) {
 		r, err := decodeRecord(k, v)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
+		}
+		if !tx.table(subjectTable).has(k) {
+			return nil, nil, fmt.Errorf("%w: there is a record of subject %q, which is none", ErrDamaged, k)
 		}
 		if len(r.Open) > 0 {
 			open[string(k)] = r.Open
+		}
+		if r.Live {
+			live[string(k)] = true
 		}
 		if r.Due.IsZero() {
 			continue
 		}
 		scheduled++
 		if !due.has(dueKey(r.Due, k)) {
-			return nil, fmt.Errorf("%w: account %q is due at %s and not scheduled then", ErrDamaged, k, r.Due)
+			return nil, nil, fmt.Errorf("%w: subject %q is due at %s and not scheduled then", ErrDamaged, k, r.Due)
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	n, err := tx.count(dueTable)
 	if err == nil && n != scheduled {
-		err = fmt.Errorf("%w: %d accounts are scheduled and %d are due", ErrDamaged, n, scheduled)
+		err = fmt.Errorf("%w: %d subjects are scheduled and %d are due", ErrDamaged, n, scheduled)
 	}
-	return open, err
+	return open, live, err
+}
+
+// checkKeys refuses keys that lead to another subject than the one that lists
+// them.
+func checkKeys(tx *tx) (err error) {
+	index, listed := tx.table(keyTable), 0
+	for name, v := range tx.table(subjectTable).ascend(&err, nil) {
+		var ring keyring
+		if err := json.Unmarshal(v, &ring); err != nil {
+			return fmt.Errorf("%w: subject %q: %w", ErrDamaged, name, err)
+		}
+		for _, key := range ring.Keys {
+			of, err := index.get(laneKey(subjectLane(string(name)), key))
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(of, name) {
+				return fmt.Errorf("%w: key %q of subject %q leads to %q", ErrDamaged, key, name, of)
+			}
+		}
+		listed += len(ring.Keys)
+	}
+	if err != nil {
+		return err
+	}
+	n, err := tx.count(keyTable)
+	if err == nil && n != listed {
+		err = fmt.Errorf("%w: there are %d keys, and the subjects list %d", ErrDamaged, n, listed)
+	}
+	return err
 }
 
 // checkAlerts refuses numbers beyond the last alert's.
@@ -241,7 +281,7 @@ func checkDirty(tx *tx) error {
 			return err
 		}
 		if generation == 0 || generation > newest {
-			return fmt.Errorf("%w: account %q has generation %d, the newest is %d", ErrDamaged, k, generation, newest)
+			return fmt.Errorf("%w: subject %q has generation %d, the newest is %d", ErrDamaged, k, generation, newest)
 		}
 	}
 	return err

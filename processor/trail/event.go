@@ -16,9 +16,8 @@ const (
 	SourceSignin = "signin.amazonaws.com"
 )
 
-// The watched event names. The last two are not CloudTrail's: mfawatch appends
-// Deadline when an exposure has stayed open past an escalation delay, and Closed
-// when a person closes one.
+// The watched event names. The last five are not CloudTrail's: mfawatch appends
+// them to its own events.
 const (
 	DeactivateMFADevice    = "DeactivateMFADevice"
 	EnableMFADevice        = "EnableMFADevice"
@@ -61,8 +60,11 @@ const (
 	PasswordUpdated           = "PasswordUpdated"
 	EmailUpdated              = "EmailUpdated"
 
-	Deadline = "mfawatch:Deadline"
-	Closed   = "mfawatch:Closed"
+	Deadline   = "mfawatch:Deadline"   // an exposure has stayed open past an escalation delay
+	Closed     = "mfawatch:Closed"     // a person closed an exposure
+	Sighting   = "mfawatch:Sighting"   // to an actor's lane: an exposure or attempt of theirs, as it stands
+	Membership = "mfawatch:Membership" // to an account's lane: the campaign that covers an exposure or attempt
+	PathSeen   = "mfawatch:PathSeen"   // to another user of the account: the path that their own call showed
 )
 
 // An Event is a watched record, parsed. It owns all its memory, so it may be
@@ -86,9 +88,12 @@ type Event struct {
 	ErrorMessage string `json:"error_message,omitempty"`
 	MFAUsed      *bool  `json:"mfa_used,omitempty"` // sign-ins: whether a device was used; nil where the record does not say
 
-	Deadline int `json:"deadline,omitempty"` // Deadline events: the number of the escalation, from 1
-	// Exposure is set in Deadline and Closed events only: the exposure concerned.
-	Exposure string `json:"exposure,omitempty"`
+	// These are set in mfawatch's own events only.
+	Deadline int             `json:"deadline,omitempty"` // the number of the escalation, from 1
+	Exposure string          `json:"exposure,omitempty"` // the exposure, campaign or attempt that the event is about
+	Lane     string          `json:"lane,omitempty"`     // where it is folded; "": in its account
+	Key      string          `json:"key,omitempty"`      // the subject within the lane
+	Body     json.RawMessage `json:"body,omitempty"`     // what it says
 
 	Origin string          `json:"origin,omitempty"` // where the record came from; shown, never parsed
 	Raw    json.RawMessage `json:"raw,omitempty"`    // the record itself, on one line; nil for sign-ins with MFA and for the events of mfawatch
@@ -106,7 +111,10 @@ type Actor struct {
 	Self        bool   `json:"self,omitempty"`         // the target acting on itself (R14)
 	MFA         *bool  `json:"mfa,omitempty"`          // mfaAuthenticated; nil where the record does not say (R6), as "false" does not of roles and federated users (J11)
 	AssumedRoot bool   `json:"assumed_root,omitempty"` // an AssumeRoot session
-	Via         string `json:"via,omitempty"`          // FederatedUser: the IAM user that federated them
+
+	OnBehalfOf     string `json:"on_behalf_of,omitempty"`    // the Identity Center user of a role session
+	SourceIdentity string `json:"source_identity,omitempty"` // of a role session, set once and kept through role chaining
+	Via            string `json:"via,omitempty"`             // FederatedUser: the IAM user that federated them
 }
 
 // Failed reports whether the call failed: an error code or an error message

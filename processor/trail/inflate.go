@@ -17,6 +17,9 @@ const (
 	// inflated in one go. Longer ones are streamed.
 	wholeObject   = 1 << 20
 	wholeInflated = 16 << 20
+	// inCache is how long a document may be to be in the processor's cache still
+	// when all of it is inflated. Longer ones are skimmed first.
+	inCache = 256 << 10
 	// maxZstdWindow is how much memory zstd may ask for: its command needs no more
 	// below --ultra and --long.
 	maxZstdWindow = 8 << 20
@@ -40,38 +43,23 @@ func (s *Scanner) inflateBytes(b []byte, f Form) {
 		s.archive(b)
 		return
 	}
-	limit := min(wholeInflated, s.budget)
-	if f != FormZstd && len(b) <= wholeObject && saidSize(b, f) <= limit {
-		if s.inflateWhole(b, f, int(limit)) {
+	limit, size := min(wholeInflated, s.budget), saidSize(b, f)
+	isWhole := f != FormZstd && len(b) <= wholeObject && size <= limit
+	z.memory.Reset(b)
+	defer z.memory.Reset(nil)
+	if f.skims() && (!isWhole || size > inCache) && s.skimReader(&z.memory, f) {
+		return
+	}
+	if isWhole {
+		var err error
+		if z.doc, err = z.decoder.Append(z.doc[:0], b, f.inflates(), int(limit)); err == nil {
+			s.budget -= int64(len(z.doc))
+			s.inflatedDocument(z.doc)
 			return
 		}
-	} else if z.memory.Reset(b); s.skimReader(&z.memory, f) {
-		return
 	}
 	z.memory.Reset(b)
 	_ = s.inflate(&z.memory, f) // reports its error
-	z.memory.Reset(nil)
-}
-
-// inflateWhole scans the document that b inflates to, unless it is longer than limit
-// or damaged.
-func (s *Scanner) inflateWhole(b []byte, f Form, limit int) bool {
-	z := &s.inflater
-	z.decoder.Reset(z.doc[:0], b, f.inflates(), limit)
-	var err error
-	var done bool
-	z.doc, done, err = s.skim(&z.decoder)
-	for err == nil {
-		z.doc, _, err = z.decoder.Step()
-	}
-	if !errors.Is(err, io.EOF) {
-		return false
-	}
-	if !done {
-		s.budget -= int64(len(z.doc))
-		s.inflatedDocument(z.doc)
-	}
-	return true
 }
 
 // saidSize returns the size of the document by its last gzip member, which may

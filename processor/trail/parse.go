@@ -276,6 +276,9 @@ func (r *record) actor() Actor {
 		SourceIP:    text(r.sourceIP),
 		UserAgent:   text(r.userAgent),
 		AssumedRoot: id.assumedRoot,
+
+		OnBehalfOf:     text(id.onBehalfOf),
+		SourceIdentity: text(id.sourceIdentity),
 	}
 	switch id.mfa.Type {
 	case gjson.True, gjson.False:

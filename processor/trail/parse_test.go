@@ -194,3 +194,18 @@ func TestDetails(t *testing.T) {
 		}
 	}
 }
+
+func TestJ10_WhoStandsBehindASession(t *testing.T) {
+	const caller = `{"type":"IAMUser","userName":"alice","arn":"arn:aws:iam::111122223333:user/alice","accountId":"111122223333"}`
+	for _, c := range []struct{ identity, onBehalfOf, source string }{
+		{caller, "", ""},
+		{`{"type":"AssumedRole","onBehalfOf":{"userId":"94482488-3041-7026","identityStoreArn":"arn:aws:identitystore::1:identitystore/d-1"}}`, "94482488-3041-7026", ""},
+		{`{"type":"AssumedRole","sessionContext":{"sourceIdentity":"jane"}}`, "", "jane"},
+		{`{"type":"AssumedRole","onBehalfOf":"text","sessionContext":{"sourceIdentity":7}}`, "", ""},
+	} {
+		e := one(t, edit(t, caller, c.identity))
+		if e == nil || e.Actor.OnBehalfOf != c.onBehalfOf || e.Actor.SourceIdentity != c.source {
+			t.Errorf("%s: %+v", c.identity, e)
+		}
+	}
+}

@@ -51,7 +51,7 @@ func BenchmarkRatio(b *testing.B) {
 	var z inflate.Reader
 	var decoder inflate.Decoder
 	var klauspost gzip.Reader
-	out := make([]byte, 0, wholeInflated)
+	out := make([]byte, 0, inCache+inflate.Slack)
 	s, v := NewScanner(), new(discard)
 	scan := func(docs ...[]byte) func() {
 		return func() {
@@ -68,8 +68,8 @@ func BenchmarkRatio(b *testing.B) {
 		objects, _ := objects(size)
 		bare := func() {
 			for _, o := range objects {
-				if len(o) <= wholeObject && saidSize(o, FormGzip) <= wholeInflated {
-					out, _ = decoder.Append(out[:0], o, inflate.Gzip, wholeInflated)
+				if saidSize(o, FormGzip) <= inCache {
+					out, _ = decoder.Append(out[:0], o, inflate.Gzip, inCache)
 					continue
 				}
 				in.Reset(o)

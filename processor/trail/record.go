@@ -139,6 +139,7 @@ type identity struct {
 	key, user, invokedBy          string
 	mfa                           gjson.Result
 	issuer, issuerARN             string
+	onBehalfOf, sourceIdentity    string
 	assumedRoot                   bool
 }
 
@@ -159,6 +160,8 @@ func (id *identity) read(v gjson.Result) {
 			id.user = v.Str
 		case "invokedBy":
 			id.invokedBy = v.Str
+		case "onBehalfOf":
+			id.onBehalfOf = v.Get("userId").Str
 		case "sessionContext":
 			members(v, id.session)
 		}
@@ -173,6 +176,8 @@ func (id *identity) session(key string, v gjson.Result) {
 		id.mfa = v.Get("mfaAuthenticated")
 	case "sessionIssuer":
 		id.issuer, id.issuerARN = v.Get("userName").Str, v.Get("arn").Str
+	case "sourceIdentity":
+		id.sourceIdentity = v.Str
 	}
 }
 

@@ -2,7 +2,6 @@ package trail
 
 import (
 	"bytes"
-	"errors"
 	"io"
 )
 
@@ -16,8 +15,9 @@ const (
 
 // A Scanner finds the watched records in objects. It is reusable, by one goroutine
 // at a time. Its memory is bounded, whatever is streamed: a window of 4 MiB at
-// most, and one more for each envelope around another; input that is in memory
-// already may be unescaped or decoded once more.
+// most, one more for each envelope around another, and 8 MiB of compressed input
+// while it is skimmed; input that is in memory already may be inflated, unescaped
+// or decoded once more.
 type Scanner struct {
 	inner    *Scanner // for the content of an envelope
 	depth    int      // of envelopes around
@@ -117,12 +117,15 @@ func (s *Scanner) read() (b []byte, whole bool) {
 
 // object scans an object that begins with b and goes on in the input.
 func (s *Scanner) object(b []byte) {
+	s.input.again = b
 	f := compression(b)
-	s.input.again, s.input.kept = b, b
-	if s.skimReader(&s.input, f) {
-		return
+	if f.skims() {
+		s.input.keep(b)
+		if s.skimReader(&s.input, f) {
+			return
+		}
+		s.input.rewind()
 	}
-	s.input.again, s.input.kept = s.input.kept, nil
 	if f != FormUnknown {
 		_ = s.inflate(&s.input, f) // reports its error
 	} else {
@@ -146,37 +149,6 @@ func (s *Scanner) count() {
 		s.records += s.inString
 	}
 	s.plain, s.inString, s.decoded = 0, 0, 0
-}
-
-// A source is the reader that a scan was given; it keeps its errors apart from those
-// of the decompressor.
-type source struct {
-	r     io.Reader
-	again []byte // to be read once more, before r
-	kept  []byte // unless nil: all that was read
-	n     int64
-	end   error // of r
-	err   error // the same, other than io.EOF
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	if len(s.again) > 0 {
-		n := copy(p, s.again)
-		s.again = s.again[n:]
-		return n, nil
-	}
-	if s.end != nil {
-		return 0, s.end
-	}
-	n, err := s.r.Read(p)
-	s.n += int64(n)
-	if s.kept != nil {
-		s.kept = append(s.kept, p[:n]...)
-	}
-	if s.end = err; err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
 }
 
 // document scans b, which is all there is of it: plain, compressed or base64.

@@ -32,7 +32,7 @@ func (z *steps) Step() ([]byte, int, error) {
 // skimmed reports whether skimming doc is all there is to do, and the records in it.
 func (s *Scanner) skimmed(doc []byte, step int) (done bool, records int64) {
 	s.begin(Place("x"), new(found))
-	_, done, _ = s.skim(&steps{doc: doc, size: step})
+	done = s.skim(&steps{doc: doc, size: step})
 	return done, s.records
 }
 

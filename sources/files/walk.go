@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -23,6 +24,8 @@ const stdinOrigin = "stdin"
 type File struct {
 	Path string // to open it by; Stdin for standard input
 	Size int64  // in bytes, as it lies there; -1 where that cannot be known
+
+	Modified time.Time // zero where that cannot be known
 }
 
 // Place returns the origin of the file: its path with forward slashes.
@@ -54,7 +57,7 @@ func Walk(paths []string) iter.Seq2[File, error] {
 
 func walk(path string, yield func(File, error) bool) bool {
 	if path == Stdin {
-		return yield(File{Stdin, -1}, nil)
+		return yield(File{Path: Stdin, Size: -1}, nil)
 	}
 	info, err := os.Stat(path)
 	switch {
@@ -63,9 +66,9 @@ func walk(path string, yield func(File, error) bool) bool {
 	case info.IsDir():
 		return walkFolder(path, yield)
 	case !info.Mode().IsRegular():
-		return yield(File{path, -1}, nil) // a pipe, say
+		return yield(File{Path: path, Size: -1}, nil) // a pipe, say
 	}
-	return yield(File{path, info.Size()}, nil)
+	return yield(File{path, info.Size(), info.ModTime()}, nil)
 }
 
 func walkFolder(path string, yield func(File, error) bool) bool {
@@ -105,7 +108,7 @@ func fileIn(path string, e fs.DirEntry) (f File, listed bool, err error) {
 	if !info.Mode().IsRegular() {
 		return f, false, nil
 	}
-	f.Size = info.Size()
+	f.Size, f.Modified = info.Size(), info.ModTime()
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".json", ".jsonl", ".ndjson", ".log", ".gz", ".zst", ".zip":
 		return f, true, nil

@@ -111,6 +111,8 @@ type Source struct {
 	metrics *metrics
 
 	member   atomic.Bool   // of the group
+	alone    bool          // no other member shares the journal
+	others   status.Status // other members of the group
 	watching status.Status // of the cluster, by asking where the partitions end
 	fetching status.Status
 	trimmed  status.Status // records were lost to retention
@@ -120,6 +122,7 @@ type Source struct {
 	retry       sources.Backoff
 	commitEvery time.Duration
 	watchEvery  time.Duration
+	othersAfter time.Duration // how long another member is a member before it counts: a former life of this one leaves by then
 	patience    time.Duration // for a running handler when its partition is taken away
 	concurrency int           // handlers
 }
@@ -140,12 +143,14 @@ func New(name string, c Config, opts []kgo.Opt, o sources.Options) (*Source, err
 		config:      c,
 		opts:        opts,
 		log:         o.Log(name),
+		alone:       o.Alone,
 		metrics:     newMetrics(name, o.Registerer),
 		fetching:    status.Status{Lasts: fetchErrorAge},
 		trimmed:     status.Status{Lasts: trimmedAge},
 		retry:       sources.DefaultBackoff,
 		commitEvery: time.Second,
 		watchEvery:  10 * time.Second,
+		othersAfter: 30 * time.Second,
 		patience:    40 * time.Second, // less than the group's rebalance timeout of 60
 		concurrency: runtime.GOMAXPROCS(0),
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
@@ -509,4 +510,38 @@ start: want earliest, latest or a time such as 2026-05-01T08:00:00Z, got "yester
 			t.Errorf("%+v: %s\nwant %s", tt.config, got, tt.want)
 		}
 	}
+}
+
+// A second member of the group reads records that this one never sees: a source
+// that has to be alone is not ready. One that shares its journal is, and so is one
+// whose former life has not left yet.
+func TestAnotherMember(t *testing.T) {
+	c := fakeCluster(t)
+	topic := c.topic(2)
+	group := name("group")
+	start := func(alone bool, after time.Duration) *Source {
+		k, err := New("trail", Config{Topics: []string{topic}, Group: group}, []kgo.Opt{kgo.SeedBrokers(c.seeds...)}, sources.Options{Alone: alone})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.watchEvery, k.othersAfter = 100*time.Millisecond, after
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- k.Run(ctx, func(context.Context, processor.Delivery) error { return nil }) }()
+		t.Cleanup(func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+		return k
+	}
+	sees := func(k *Source) bool {
+		err := k.Ready()
+		return err != nil && strings.Contains(err.Error(), "another member") && strings.Contains(err.Error(), "use journal.type kafka")
+	}
+	alone, shared, patient := start(true, 0), start(false, 0), start(true, time.Hour)
+	state := func() string { return fmt.Sprint(alone.Ready(), shared.Ready(), patient.Ready()) }
+	sourcetest.Eventually(t, func() bool { return sees(alone) }, state)
+	sourcetest.Eventually(t, func() bool { return shared.Ready() == nil && patient.Ready() == nil }, state)
 }

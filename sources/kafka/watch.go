@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -29,7 +31,7 @@ const trimmedAge = 10 * time.Minute
 // Ready returns nil while the source is a member of its group and can read;
 // otherwise an error with its remedy.
 func (k *Source) Ready() error {
-	if err := cmp.Or(k.watching.Err(), k.fetching.Err(), k.trimmed.Err()); err != nil {
+	if err := cmp.Or(k.watching.Err(), k.fetching.Err(), k.trimmed.Err(), k.others.Err()); err != nil {
 		return err
 	}
 	if !k.member.Load() {
@@ -45,10 +47,14 @@ func (r *run) watchLoop(ctx context.Context) {
 	tick := time.NewTicker(r.k.watchEvery)
 	defer tick.Stop()
 	connected := false
+	alone := time.Now() // when no other member was seen last
 	for {
 		err := r.watch(ctx)
 		if err == nil {
 			r.rejoin()
+		}
+		if r.k.alone {
+			alone = r.watchGroup(ctx, alone)
 		}
 		if ctx.Err() != nil {
 			return
@@ -71,6 +77,39 @@ func (r *run) watchLoop(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// reads reports whether a member of the group subscribes to a topic of ours.
+func (r *run) reads(m kadm.DescribedGroupMember) bool {
+	joined, ok := m.Join.AsConsumer()
+	return ok && slices.ContainsFunc(joined.Topics, func(topic string) bool { return slices.Contains(r.k.config.Topics, topic) })
+}
+
+// watchGroup notices another member of the group, which reads records that this
+// process never sees. It returns when there was none last.
+func (r *run) watchGroup(ctx context.Context, alone time.Time) time.Time {
+	within, cancel := context.WithTimeout(ctx, max(r.k.watchEvery, time.Second))
+	defer cancel()
+	groups, err := r.admin.DescribeGroups(within, r.k.config.Group)
+	if err != nil || groups[r.k.config.Group].Err != nil {
+		return alone // not allowed to look
+	}
+	own, _ := r.client.GroupMetadata()
+	for _, m := range groups[r.k.config.Group].Members {
+		if m.MemberID == own || own == "" || !r.reads(m) {
+			continue
+		}
+		if time.Since(alone) >= r.k.othersAfter {
+			err = fmt.Errorf("kafka source %s: another member (%s at %s) reads this topic: its exposures are unknown here; use journal.type kafka, or stop it",
+				r.k.name, m.ClientID, m.ClientHost)
+		}
+		if r.k.others.Set(err) && err != nil {
+			r.k.log.Error("records are missed", "group", r.k.config.Group, "err", err)
+		}
+		return alone
+	}
+	r.k.others.Set(nil)
+	return time.Now()
 }
 
 func (r *run) watch(ctx context.Context) error {

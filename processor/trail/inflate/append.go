@@ -18,11 +18,7 @@ const (
 )
 
 // A Decoder inflates bytes in memory. Its zero value is ready to use.
-type Decoder struct {
-	m     members
-	start int // of what it appends
-	limit int
-}
+type Decoder struct{ m members }
 
 // Append appends to dst what src inflates to, limit bytes at most, and returns
 // the longer slice. With an error the slice ends where decoding did. Everything
@@ -30,34 +26,13 @@ type Decoder struct {
 // if dst has too little capacity; a capacity of [Slack] bytes more than needed
 // is fastest.
 func (d *Decoder) Append(dst, src []byte, f Format, limit int) ([]byte, error) {
-	d.Reset(dst, src, f, limit)
-	for {
-		b, _, err := d.Step()
-		switch {
-		case errors.Is(err, io.EOF):
-			return b, nil
-		case err != nil:
-			return b, err
-		}
-	}
-}
-
-// Reset prepares for steps that together are one [Decoder.Append].
-func (d *Decoder) Reset(dst, src []byte, f Format, limit int) {
-	m := &d.m
-	d.start, d.limit = len(dst), max(0, min(limit, math.MaxInt-len(dst)-Slack))
-	dst = grown(dst, min(d.limit, expected(src, f)))
+	m, start := &d.m, len(dst)
+	limit = max(0, min(limit, math.MaxInt-start-Slack))
+	dst = grown(dst, min(limit, expected(src, f)))
 	m.in, m.at, m.last = src, 0, true
-	m.out, m.n = dst[:cap(dst)], d.start
+	m.out, m.n = dst[:cap(dst)], start
 	m.reset(f)
-}
-
-// Step inflates a little more, and returns the longer slice and where its new
-// bytes begin: they are still in the processor's cache. At the end the error is
-// io.EOF; no step follows an error.
-func (d *Decoder) Step() (b []byte, fresh int, err error) {
-	m := &d.m
-	fresh = m.n
+	defer m.release()
 	for {
 		m.pause = m.n + step
 		if m.pause > len(m.out)-Slack {
@@ -65,24 +40,18 @@ func (d *Decoder) Step() (b []byte, fresh int, err error) {
 		}
 		err := m.run()
 		switch {
-		case m.n-d.start > d.limit:
-			return d.end(d.start+d.limit, fresh, ErrTooLarge)
+		case m.n-start > limit:
+			return m.out[:start+limit], ErrTooLarge
+		case errors.Is(err, io.EOF):
+			return m.out[:m.n], nil
 		case !errors.Is(err, errOutput):
-			return d.end(m.n, fresh, err)
-		case m.pause != math.MaxInt:
-			return m.out[:m.n], fresh, nil
+			return m.out[:m.n], err
+		case m.pause == math.MaxInt:
+			size := m.n - start
+			m.out = grown(m.out[:m.n], min(limit-size, max(size, step)))
+			m.out = m.out[:cap(m.out)]
 		}
-		size := m.n - d.start
-		m.out = grown(m.out[:m.n], min(d.limit-size, max(size, step)))
-		m.out = m.out[:cap(m.out)]
 	}
-}
-
-// end ends the steps at n with err.
-func (d *Decoder) end(n, fresh int, err error) ([]byte, int, error) {
-	b := d.m.out[:n]
-	d.m.release()
-	return b, min(fresh, n), err
 }
 
 // grown returns b with room for n bytes more, and Slack behind them.

@@ -106,8 +106,8 @@ func (in *inputs) file(f files.File) input {
 		i.open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(in.stdin), nil }
 	} else {
 		i.open = func(context.Context) (io.ReadCloser, error) { return os.Open(f.Path) }
-		if info, err := os.Stat(f.Path); err == nil && info.Mode().IsRegular() {
-			i.id = fmt.Sprintf("%s %d %d", f.Path, info.Size(), info.ModTime().UnixNano())
+		if f.Size >= 0 {
+			i.id = fmt.Sprintf("%s %d %d", f.Path, f.Size, f.Modified.UnixNano())
 		}
 	}
 	if f.Size < 0 { // a terminal or a pipe, which may be silent for long

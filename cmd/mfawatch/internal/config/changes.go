@@ -41,8 +41,8 @@ func NeedRestart(now, next *Settings) []Mistake {
 	}
 	for _, s := range []struct{ field, now, next string }{
 		{"http.address", now.HTTP.Address, next.HTTP.Address},
-		{"http.admin_address", now.HTTP.AdminAddress, next.HTTP.AdminAddress},
 		{"journal.type", now.Journal.Type, next.Journal.Type},
+		{"http.admin_address", now.HTTP.AdminAddress, next.HTTP.AdminAddress},
 		{"journal.path", now.Journal.Path, next.Journal.Path},
 		{"log.format", now.Log.Format, next.Log.Format},
 		{"retention", FormatDuration(now.Retention), FormatDuration(next.Retention)},

@@ -59,7 +59,7 @@ func (e *sourceEntry[C]) listens() string {
 
 // source returns the options that every source is built with.
 func (d Deps) source() sources.Options {
-	return sources.Options{Logger: d.Log, Registerer: d.Metrics}
+	return sources.Options{Logger: d.Log, Registerer: d.Metrics, Alone: d.Shared == nil}
 }
 
 // A sinkKind is one type of sink, configured by a C.

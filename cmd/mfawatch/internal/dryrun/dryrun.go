@@ -22,9 +22,37 @@ type Arrival struct {
 // from each arrival and each deadline to the next. Alerts of one time are in the
 // order of the service.
 func Run(accounts map[[2]string][]Arrival, p exposure.Policy, until time.Time) []*Alert {
-	var all []*Alert
-	for _, list := range accounts {
-		all = append(all, runAccount(list, p, until)...)
+	var list []Arrival
+	for _, of := range accounts {
+		list = append(list, concerned(of)...)
+	}
+	slices.SortStableFunc(list, func(a, b Arrival) int { return a.at.Compare(b.at) })
+	var (
+		all    []*Alert
+		ledger exposure.Ledger
+		next   time.Time // deadline; zero: none
+		known  = map[string]bool{}
+	)
+	for {
+		now := next
+		if len(list) > 0 && (now.IsZero() || !list[0].at.After(now)) {
+			now = list[0].at
+		}
+		if now.IsZero() || !now.Before(until) {
+			break
+		}
+		for len(list) > 0 && !list[0].at.After(now) {
+			ledger.Append(list[0].event)
+			list = list[1:]
+		}
+		var alerts []*exposure.Alert
+		alerts, next = ledger.Fold(now, p)
+		for _, a := range alerts {
+			if !known[a.ID] {
+				known[a.ID] = true
+				all = append(all, &Alert{Alert: a, At: now})
+			}
+		}
 	}
 	slices.SortStableFunc(all, func(a, b *Alert) int {
 		return cmp.Or(a.At.Compare(b.At), a.Alert.Time.Compare(b.Alert.Time),
@@ -112,48 +140,4 @@ func concerned(list []Arrival) []Arrival {
 	return slices.DeleteFunc(list, func(a Arrival) bool {
 		return len(touched) == 0 || a.event.User != "" && !concerns(a.event.User) && !concerns(a.event.Actor.Name)
 	})
-}
-
-// runAccount steps through one account.
-func runAccount(list []Arrival, p exposure.Policy, until time.Time) []*Alert {
-	list = concerned(list)
-	var (
-		all    []*Alert
-		events []*trail.Event
-		state  exposure.State
-		next   time.Time // deadline; zero: none
-		known  = map[string]bool{}
-	)
-	for {
-		now := next
-		if len(list) > 0 && (now.IsZero() || !list[0].at.After(now)) {
-			now = list[0].at
-		}
-		if now.IsZero() || !now.Before(until) {
-			return all
-		}
-		for len(list) > 0 && !list[0].at.After(now) {
-			events = append(events, list[0].event)
-			list = list[1:]
-		}
-		out := exposure.Notify(events, state, now, p)
-		state = out.State
-		if len(out.Drop) > 0 {
-			gone := make(map[string]bool, len(out.Drop))
-			for _, id := range out.Drop {
-				gone[id] = true
-			}
-			events = slices.DeleteFunc(events, func(e *trail.Event) bool { return gone[e.ID] })
-		}
-		events = append(events, out.Deadlines...)
-		if next = out.Next; !next.IsZero() && !next.After(now) {
-			next = now.Add(time.Second)
-		}
-		for _, a := range out.Alerts {
-			if !known[a.ID] {
-				known[a.ID] = true
-				all = append(all, &Alert{Alert: a, At: now})
-			}
-		}
-	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -32,15 +33,23 @@ func (c *Cluster) Append(ctx context.Context, events []*trail.Event) (int, error
 	if t == nil {
 		return 0, errNotPrepared
 	}
-	var records []*kgo.Record
+	records, err := eventRecords(t, events)
+	if err != nil {
+		return 0, err
+	}
+	return len(events), c.produce(ctx, records)
+}
+
+// eventRecords returns the records of events, each for the owner of its lane.
+func eventRecords(t *topics, events []*trail.Event) (records []*kgo.Record, err error) {
 	for _, e := range events {
 		value, err := journal.EncodeEvent(e)
 		if err != nil {
-			return 0, fmt.Errorf("append event %q: %w", e.ID, err)
+			return nil, fmt.Errorf("event %q: %w", e.ID, err)
 		}
-		records = append(records, intakeRecord(t, kindEvent, laneOf(e), value))
+		records = append(records, intakeRecord(t, kindEvent, exposure.Lane(e), value))
 	}
-	return len(events), c.produce(ctx, records)
+	return records, nil
 }
 
 // Quarantine makes the records durable for the shards that quarantine them. Whether
@@ -95,7 +104,7 @@ func receive(t *topics, r *kgo.Record) (received, error) {
 	switch kind {
 	case kindEvent:
 		e, err := journal.DecodeEvent(r.Value)
-		if err == nil && partitionOf(laneOf(e), t.partitions) != r.Partition {
+		if err == nil && partitionOf(exposure.Lane(e), t.partitions) != r.Partition {
 			err = errors.New("the event belongs to another partition")
 		}
 		if err == nil {

@@ -88,7 +88,10 @@ func (l *changeLog) close() { l.client.Close() }
 
 // Commit implements [journal.ChangeLog].
 func (l *changeLog) Commit(b journal.Batch) ([]byte, error) {
-	var records []*kgo.Record
+	records, err := eventRecords(&l.topics, b.Events)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", journal.ErrRefused, err)
+	}
 	for _, w := range b.Writes {
 		records = append(records, l.record(w.Key, w.Value))
 	}

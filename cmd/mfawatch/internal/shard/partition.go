@@ -4,12 +4,7 @@ import (
 	"hash/fnv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/mfawatch/mfawatch/processor/trail"
 )
-
-// laneOf returns the lane that an event is folded in.
-func laneOf(e *trail.Event) string { return e.Partition + "/" + e.Account }
 
 // partitionOf returns the partition of a key. It never changes.
 func partitionOf(key string, partitions int32) int32 {

@@ -132,6 +132,7 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 	}
 	o := m.c.journals
 	o.ChangeLog = l
+	o.Local = func(lane string) bool { return partitionOf(lane, t.partitions) == m.partition }
 	j, err := journal.Open(filepath.Join(m.c.path, strconv.Itoa(int(m.partition))+".db"), o)
 	if err != nil {
 		l.close()
@@ -251,7 +252,7 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchT
 		if err == nil {
 			break
 		}
-		if ctx.Err() != nil || !errors.Is(err, journal.ErrRefused) {
+		if ctx.Err() != nil || errors.Is(err, journal.ErrLost) || errors.Is(err, journal.ErrClosed) {
 			return err
 		}
 		m.failure.Set(err)

@@ -24,6 +24,9 @@ const maxBatchBytes = 64 << 20
 // replicas that were away. An older cache is found to be wrong, and discarded.
 const keepDeleted = 7 * 24 * time.Hour
 
+// topicsTogether is how long after the first topic the second one appears.
+const topicsTogether = 5 * time.Second
+
 // topics are the two topics as they are in the cluster.
 type topics struct {
 	events, journal     string
@@ -40,6 +43,10 @@ func prepare(ctx context.Context, c Config, client *kgo.Client, create bool) (t 
 	}
 	t = topics{events: c.events(), journal: c.journal(), partitions: int32(c.Partitions)}
 	found, err := describe(ctx, client, t.events, t.journal)
+	for started := time.Now(); err == nil && len(found) == 1 && time.Since(started) < topicsTogether; { // another replica makes them
+		pause(ctx, minPause)
+		found, err = describe(ctx, client, t.events, t.journal)
+	}
 	if err != nil {
 		return t, err
 	}

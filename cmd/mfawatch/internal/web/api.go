@@ -175,30 +175,34 @@ func problem(err error) string {
 	return cmp.Or(safetext.Clean(line(err.Error()), maxProblem), "failing")
 }
 
-// ListAlerts returns the newest alerts; where there is one journal, those whose
-// number is less than before, 0: the newest.
+// ListAlerts returns the alerts whose number is less than before, 0: the newest.
+// Each of several journals counts by itself, so there is one page of the newest.
 func (a *Admin) ListAlerts(before uint64, limit int) (AlertPage, error) {
 	limit = cmp.Or(limit, defaultLimit)
-	page, journals := AlertPage{Alerts: []journal.Recorded{}}, a.journals()
-	if before > 0 && len(journals) != 1 {
-		return page, refused{http.StatusBadRequest, "before: a journal that replicas share has no one order; ask for more with limit, or for one exposure"}
+	if before > 0 && len(a.journals()) != 1 {
+		return AlertPage{}, refused{http.StatusBadRequest, "before: a journal that replicas share has no one order; ask for more with limit, or for one exposure"}
 	}
+	alerts, err := latestOf(a.journals(), before, limit)
+	page := AlertPage{Alerts: append([]journal.Recorded{}, alerts...)}
+	if len(alerts) == limit && len(a.journals()) == 1 {
+		page.Next = alerts[limit-1].Number
+	}
+	return page, err
+}
+
+// latestOf returns the newest alerts of the journals, the newest first.
+func latestOf(journals []*journal.Journal, before uint64, limit int) (all []journal.Recorded, err error) {
 	for _, j := range journals {
 		some, err := j.Latest(before, limit)
 		if err != nil {
-			return page, err
+			return nil, err
 		}
-		page.Alerts = append(page.Alerts, some...)
+		all = append(all, some...)
 	}
-	if len(journals) == 1 {
-		if len(page.Alerts) == limit {
-			page.Next = page.Alerts[limit-1].Number
-		}
-		return page, nil
+	if len(journals) > 1 {
+		slices.SortStableFunc(all, func(a, b journal.Recorded) int { return b.Alert.Time.Compare(a.Alert.Time) })
 	}
-	slices.SortStableFunc(page.Alerts, func(a, b journal.Recorded) int { return b.Alert.Time.Compare(a.Alert.Time) })
-	page.Alerts = page.Alerts[:min(len(page.Alerts), limit)]
-	return page, nil
+	return all[:min(len(all), limit)], nil
 }
 
 // listed returns the bounds of a request for alerts.

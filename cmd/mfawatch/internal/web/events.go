@@ -37,7 +37,10 @@ func (p pages) events(w http.ResponseWriter, r *http.Request) {
 	last, v := r.Header.Get("Last-Event-ID"), viewOf(r.URL.Query())
 	end := time.After(streamTime)
 	for {
-		alerted := p.alerted()
+		var alerted <-chan struct{} // nil of several journals
+		if journals := p.Journals(); len(journals) == 1 {
+			alerted = journals[0].Alerted()
+		}
 		message, id, err := p.event(v)
 		if err != nil {
 			return
@@ -54,15 +57,6 @@ func (p pages) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-}
-
-// alerted returns a channel that is closed when the next alert is journalled; nil
-// with several journals, which are looked at now and then.
-func (p pages) alerted() <-chan struct{} {
-	if journals := p.Journals(); len(journals) == 1 {
-		return journals[0].Alerted()
-	}
-	return nil
 }
 
 // pause waits, no longer than until something came; false: the stream ends.

@@ -117,9 +117,9 @@ func (p pages) overview(v view) (*overview, error) {
 		return nil, err
 	}
 	p.addOpen(o)
-	alerts, err := p.admin.ListAlerts(0, pageAlerts)
+	alerts, err := latestOf(p.Journals(), 0, pageAlerts)
 	words := p.wording()
-	for _, r := range alerts.Alerts {
+	for _, r := range alerts {
 		m := words.Message(r.Alert)
 		o.Alerts = append(o.Alerts, pageAlert{r.Alert.ID, deref(r.Alert.Exposure), string(m.Severity), string(m.Step), words.Time(r.Alert.Time), m.Title})
 	}

@@ -1,0 +1,69 @@
+package exposure
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// actorLane is the prefix of the lanes of actors.
+const actorLane = "actor:"
+
+// actorKey returns the identity of an actor, which is the same for all that one
+// person or program does: the IAM user, the Identity Center user across
+// accounts, the source identity of a role session, the name of a federated
+// user. Other role sessions are told apart by role and address: their callers
+// choose the session name (J10).
+func actorKey(a *trail.Actor) string {
+	partition, account, resource := splitARN(a.ARN)
+	scope := partition + ":" + account + ":"
+	kind, name, _ := strings.Cut(resource, "/")
+	switch {
+	case a.OnBehalfOf != "":
+		return "person:" + a.OnBehalfOf
+	case a.SourceIdentity != "":
+		return "source:" + a.SourceIdentity
+	case kind == "user" && name != "":
+		return "user:" + scope + foldName(name[strings.LastIndexByte(name, '/')+1:])
+	case kind == "federated-user":
+		return "federated:" + scope + name
+	case kind == "assumed-role" && !a.AssumedRoot:
+		role, session, _ := strings.Cut(name, "/")
+		if strings.HasPrefix(role, "AWSReservedSSO_") && session != "" {
+			return "session:" + partition + ":" + strings.ToLower(session)
+		}
+		return "role:" + scope + role + "@" + addressPrefix(a.SourceIP)
+	case a.ARN != "":
+		return a.ARN
+	}
+	return a.Type + "\x00" + a.Name + "\x00" + a.AccessKeyID
+}
+
+// splitARN returns the partition, account and resource of an ARN; "" if it is
+// none.
+func splitARN(arn string) (partition, account, resource string) {
+	p := strings.SplitN(arn, ":", 6)
+	if len(p) != 6 || p[0] != "arn" {
+		return "", "", ""
+	}
+	return p[1], p[4], p[5]
+}
+
+// addressPrefix returns the network of an address: its /24 or, for IPv6, its
+// /48. Anything else, such as the name of a service, stands for itself.
+func addressPrefix(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	ip, bits := ip.Unmap(), 48
+	if ip.Is4() {
+		bits = 24
+	}
+	prefix, err := ip.WithZone("").Prefix(bits)
+	if err != nil {
+		return address
+	}
+	return prefix.String()
+}

@@ -1,0 +1,349 @@
+package exposure
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// sighting is what an actor's lane knows of one exposure. It is the body of a
+// Sighting event; a later revision replaces an earlier one.
+type sighting struct {
+	Exposure string       `json:"exposure"`
+	Revision int          `json:"revision"`
+	Subject  string       `json:"subject"`           // a key of the subject that holds the exposure
+	Whose    string       `json:"whose"`             // the same for all exposures of one identity
+	Counts   bool         `json:"counts,omitempty"`  // towards a campaign
+	Open     bool         `json:"open,omitempty"`    // the exposure is
+	Silenced bool         `json:"silent,omitempty"`  // it is open and waits for no human
+	Suspect  bool         `json:"suspect,omitempty"` // a device came back, but possibly an intruder's
+	Severity Severity     `json:"severity"`          // as part of a campaign
+	Reasons  []string     `json:"reasons,omitempty"` // root, privileged, exploited, changed
+	Attack   []string     `json:"attack,omitempty"`
+	User     string       `json:"user,omitempty"`
+	OpenedAt time.Time    `json:"opened_at"`
+	First    *trail.Event `json:"first"`          // the removal
+	Last     *trail.Event `json:"last,omitempty"` // the event that ended the exposure; nil while it is open
+	LastAt   time.Time    `json:"last_at,omitzero"`
+
+	Resolution string `json:"resolution,omitempty"`
+
+	lane string
+}
+
+// sighted records the last sighting of an exposure.
+type sighted struct {
+	Lane     string `json:"lane"`
+	Revision int    `json:"revision"`
+	Hash     string `json:"hash"` // "": withdrawn
+}
+
+// membership is the campaign that covers an exposure. It is the body of a
+// Membership event.
+type membership struct {
+	ID       string    `json:"campaign,omitempty"` // "": none any more
+	First    time.Time `json:"first,omitzero"`     // when the campaign's first user was hit
+	From     string    `json:"from"`               // the actor's lane
+	Revision int       `json:"revision"`
+}
+
+// member records in an actor's lane what was said of a sighted exposure.
+type member struct {
+	Exposure string    `json:"exposure"`
+	Lane     string    `json:"lane"`
+	Campaign string    `json:"campaign,omitempty"`
+	First    time.Time `json:"first,omitzero"`
+	Revision int       `json:"revision,omitempty"`
+	Over     bool      `json:"over,omitempty"` // the exposure had ended
+}
+
+// sightedReasons are the reasons that a campaign takes from its exposures.
+const sightedReasons = root | privileged | exploited | changed
+
+// sighting returns what the actor's lane has to know of x.
+func (x *Exposure) sighting(notified bool, now time.Time) *sighting {
+	step := Escalated
+	if x.suspect {
+		step = Suspect
+	}
+	m := x.step(step, x.first)
+	m.reasons |= inCampaign
+	severity, _ := x.severity(&m, 0)
+	s := &sighting{
+		Exposure: x.ID, Subject: Keys(x.first)[0], Whose: x.whose(), Counts: x.countsForCampaign(notified, now),
+		Open: x.Open(), Silenced: x.Open() && x.silenced(), Suspect: x.suspect, Severity: severity,
+		Reasons: (x.reasons & sightedReasons).words(), Attack: techniques(x.reasons, x.changes),
+		User: x.User, OpenedAt: x.OpenedAt, First: x.first, lane: actorLane + actorKey(&x.Actor),
+	}
+	if last := &x.Steps[len(x.Steps)-1]; last.Step == Resolved {
+		s.Last, s.LastAt, s.Resolution = last.Event, last.Time, last.resolution
+	}
+	return s
+}
+
+// whose names the identity of x by its last name and its end.
+func (x *Exposure) whose() string {
+	p := x.identity
+	switch {
+	case p.key == "":
+		return x.ID
+	case p.ended != nil:
+		return id("identity", x.Partition, x.Account, p.key, p.ended.ev.ID)
+	}
+	return id("identity", x.Partition, x.Account, p.key)
+}
+
+func (s *sighting) reasons() (r reasons) {
+	for i, w := range ReasonWords {
+		if slices.Contains(s.Reasons, w) {
+			r |= 1 << i
+		}
+	}
+	return r
+}
+
+func (s *sighting) exploitedOrChanged() bool { return s.reasons()&(exploited|changed) != 0 }
+
+// end returns when the exposure ended, or when it began while it is open.
+func (s *sighting) end() time.Time {
+	if s.Last != nil {
+		return s.LastAt
+	}
+	return s.OpenedAt
+}
+
+// event returns the event that carries s to the actor's lane.
+func (s *sighting) event(hash string) *trail.Event {
+	body, err := json.Marshal(s)
+	if err != nil { // an event that JSON cannot express is stored without its record, too
+		c := *s
+		c.First, c.Last = withoutRecord(s.First), withoutRecord(s.Last)
+		body, _ = json.Marshal(&c)
+	}
+	return &trail.Event{
+		ID: id("sighting", s.lane, s.Exposure, strconv.Itoa(s.Revision), hash), Name: trail.Sighting, Time: s.OpenedAt,
+		Partition: s.First.Partition, Account: s.First.Account, User: s.User, Exposure: s.Exposure,
+		Lane: s.lane, Key: "actor", Body: body,
+	}
+}
+
+func withoutRecord(e *trail.Event) *trail.Event {
+	if e == nil {
+		return nil
+	}
+	c := *e
+	c.Raw = nil
+	return &c
+}
+
+// hash identifies the content of s, without its revision.
+func (s *sighting) hash() string {
+	c := *s
+	c.Revision, c.User, c.First, c.Last = 0, foldName(s.User), &trail.Event{ID: s.First.ID}, nil
+	if s.Last != nil {
+		c.Last = &trail.Event{ID: s.Last.ID}
+	}
+	b, _ := json.Marshal(&c)
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+// sight derives a sighting of x if the actor's lane does not know x as it is.
+func (t *notifier) sight(x *Exposure, sent *delivered) {
+	was := sent.Sighted
+	if was == nil && !x.countsForCampaign(sent.notified(), t.now) {
+		return
+	}
+	s := x.sighting(sent.notified(), t.now)
+	hash := s.hash()
+	switch {
+	case was != nil && was.Lane == s.lane && was.Hash == hash:
+		return
+	case was != nil && was.Lane != s.lane: // a late record shows another actor
+		t.withdraw(sent, x.first)
+		was = sent.Sighted
+	}
+	s.Revision = 1
+	if was != nil {
+		s.Revision = was.Revision + 1
+	}
+	sent.Sighted = &sighted{Lane: s.lane, Revision: s.Revision, Hash: hash}
+	t.out.Derived = append(t.out.Derived, s.event(hash))
+}
+
+// withdraw tells the actor's lane that an exposure that it was told of is none.
+func (t *notifier) withdraw(sent *delivered, first *trail.Event) {
+	was := sent.Sighted
+	if was == nil || was.Hash == "" {
+		return
+	}
+	s := &sighting{Exposure: sent.ID, Revision: was.Revision + 1, OpenedAt: sent.OpenedAt, First: withoutRecord(first), lane: was.Lane}
+	sent.Sighted = &sighted{Lane: was.Lane, Revision: s.Revision}
+	t.out.Derived = append(t.out.Derived, s.event(""))
+}
+
+// notified reports whether the exposure was alerted as open.
+func (t *delivered) notified() bool { return t.Opened || t.Exploited || t.Round > 0 }
+
+// memberships returns the last word of each actor's lane on each exposure, and
+// the events that are superseded.
+func memberships(events []*trail.Event) (last map[string]membership, superseded map[string]bool) {
+	carrier := map[string]string{}
+	for _, e := range events {
+		if e == nil || e.Name != trail.Membership {
+			continue
+		}
+		var m membership
+		if json.Unmarshal(e.Body, &m) != nil {
+			continue
+		}
+		if last == nil {
+			last, superseded = map[string]membership{}, map[string]bool{}
+		}
+		k := m.From + "\x00" + e.Exposure
+		switch had, known := last[k]; {
+		case !known || m.Revision > had.Revision:
+			if known {
+				superseded[carrier[k]] = true
+			}
+			last[k], carrier[k] = m, e.ID
+		case m.Revision < had.Revision:
+			superseded[e.ID] = true
+		}
+	}
+	return last, superseded
+}
+
+// join records the campaign that covers x.
+func (x *Exposure) join(last map[string]membership) {
+	if m, ok := last[actorLane+actorKey(&x.Actor)+"\x00"+x.ID]; ok && m.ID != "" {
+		x.campaign = &m
+	}
+}
+
+// sightings returns the last revision of each sighting, in order of opening, and
+// the events that carry them.
+func sightings(events []*trail.Event) (all []*sighting, carriers map[*sighting]string) {
+	type key struct{ lane, exposure string }
+	at := map[key]int{}
+	for _, e := range events {
+		if e == nil || e.Name != trail.Sighting {
+			continue
+		}
+		s := &sighting{lane: e.Lane}
+		if json.Unmarshal(e.Body, s) != nil || s.First == nil {
+			continue
+		}
+		if carriers == nil {
+			carriers = map[*sighting]string{}
+		}
+		k := key{s.lane, s.Exposure}
+		switch i, known := at[k]; {
+		case !known:
+			at[k] = len(all)
+			all = append(all, s)
+		case s.Revision > all[i].Revision:
+			delete(carriers, all[i])
+			all[i] = s
+		default:
+			continue
+		}
+		carriers[s] = e.ID
+	}
+	sortSightings(all)
+	return all, carriers
+}
+
+func sortSightings(all []*sighting) {
+	slices.SortFunc(all, func(a, b *sighting) int {
+		return inOrder(a.OpenedAt, b.OpenedAt, a.First.ID, b.First.ID, a.Exposure, b.Exposure, a.lane, b.lane)
+	})
+}
+
+// laneState is what the lanes of actors keep.
+type laneState struct {
+	campaigns []*deliveredCampaign
+	members   []member
+	kept      map[string]bool // the IDs of sightings
+}
+
+// foldLanes decides the campaigns of the actors whose lanes the events belong
+// to, alerts them, and derives a membership for each exposure of which the
+// campaign has changed.
+func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
+	all, carriers := sightings(events)
+	if len(all)+len(st.campaigns) == 0 {
+		return l
+	}
+	type key struct{ lane, exposure string }
+	known := make(map[key]member, len(st.members))
+	for _, m := range st.members {
+		known[key{m.Lane, m.Exposure}] = m
+	}
+	memberOf := func(s *sighting) (member, bool) {
+		m, ok := known[key{s.lane, s.Exposure}]
+		return m, ok
+	}
+	found := findCampaigns(all, t.policy)
+	l.campaigns = assignCampaignIDs(found, memberOf, st.campaigns)
+	t.notifyCampaigns(found, l.campaigns)
+
+	in := map[*sighting]*ActorCampaign{}
+	for _, w := range found {
+		for _, s := range w.hits {
+			in[s] = w
+		}
+	}
+	l.kept = make(map[string]bool, len(all))
+	for _, s := range all {
+		w, m := in[s], member{Exposure: s.Exposure, Lane: s.lane}
+		if was, ok := memberOf(s); ok {
+			m = was
+		}
+		m.Over = !s.Open
+		t.cover(s, w, &m)
+		if s.Open || w != nil && w.Open > 0 || !s.end().Before(t.cutoff()) {
+			l.kept[carriers[s]] = true
+			l.members = append(l.members, m)
+		}
+		t.live = t.live || s.Open
+	}
+	slices.SortFunc(l.members, func(a, b member) int { return strings.Compare(a.Exposure+a.Lane, b.Exposure+b.Lane) })
+	return l
+}
+
+// cover derives a membership of a sighted exposure if its campaign has changed.
+func (t *notifier) cover(s *sighting, w *ActorCampaign, m *member) {
+	now := membership{From: s.lane}
+	if w != nil {
+		now.ID, now.First = w.ID, w.First
+	}
+	if now.ID == m.Campaign && now.First.Equal(m.First) {
+		return
+	}
+	m.Campaign, m.First = now.ID, now.First
+	m.Revision++
+	now.Revision = m.Revision
+	body, err := json.Marshal(&now)
+	if err != nil || s.Subject == "" {
+		return
+	}
+	t.out.Derived = append(t.out.Derived, &trail.Event{
+		ID: id("membership", s.lane, s.Exposure, now.ID, now.First.UTC().Format(time.RFC3339Nano), strconv.Itoa(now.Revision)), Name: trail.Membership,
+		Time: s.OpenedAt, Partition: s.First.Partition, Account: s.First.Account, User: s.User, Exposure: s.Exposure, Key: s.Subject, Body: body,
+	})
+}
+
+// cutoff returns the time before which events are dropped.
+func (t *notifier) cutoff() time.Time {
+	if t.policy.Retention <= 0 {
+		return time.Time{}
+	}
+	return t.now.Add(-t.policy.Retention)
+}

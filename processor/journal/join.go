@@ -1,0 +1,229 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A keyring lists the keys of a subject.
+type keyring struct {
+	Keys  []string `json:"keys"`            // as in keyTable, without their lane
+	Joins int      `json:"joins,omitempty"` // how often another subject was joined to it
+}
+
+// A join tells which subject has become part of which.
+type join struct{ into, from string }
+
+// subjectKeys returns the keys of a subject, and whether it is stored.
+func subjectKeys(tx *tx, name []byte) (k keyring, known bool, err error) {
+	v, err := tx.table(subjectTable).get(name)
+	if err != nil || v == nil {
+		return k, false, err
+	}
+	if err := json.Unmarshal(v, &k); err != nil {
+		return k, false, fmt.Errorf("%w: subject %q: %w", ErrDamaged, name, err)
+	}
+	return k, true, nil
+}
+
+func putKeys(tx *tx, name string, k keyring) error {
+	v, err := encode(k)
+	if err != nil {
+		return err
+	}
+	return tx.table(subjectTable).put([]byte(name), v)
+}
+
+// subjectOf returns the subject of e. It makes one where there is none, and joins
+// those that e joins.
+func subjectOf(tx *tx, e *trail.Event, now time.Time) (name string, joined []join, err error) {
+	lane, index := laneName(e), tx.table(keyTable)
+	var fresh []string
+	for _, key := range exposure.Keys(e) {
+		v, err := index.get(laneKey(lane, key))
+		switch {
+		case err != nil:
+			return "", nil, err
+		case v == nil:
+			fresh = append(fresh, string(nameKey(key)))
+		case name == "":
+			name = string(v)
+		case name != string(v):
+			j, err := joinSubjects(tx, name, string(v), now)
+			if err != nil {
+				return "", nil, err
+			}
+			name, joined = j.into, append(joined, j)
+		}
+	}
+	if len(fresh) == 0 {
+		return name, joined, nil
+	}
+	if name == "" {
+		name = string(laneKey(lane, fresh[0]))
+	}
+	k, _, err := subjectKeys(tx, []byte(name))
+	if err != nil {
+		return "", nil, err
+	}
+	for _, key := range fresh {
+		if err := index.put(laneKey(lane, key), []byte(name)); err != nil {
+			return "", nil, err
+		}
+	}
+	k.Keys = append(k.Keys, fresh...)
+	return name, joined, putKeys(tx, name, k)
+}
+
+// joinSubjects moves the subject that has fewer events into the other one, which
+// is dirty from then on.
+func joinSubjects(tx *tx, a, b string, now time.Time) (join, error) {
+	j := join{into: a, from: b}
+	if fewer, err := hasFewer(tx, a, b); err != nil {
+		return j, err
+	} else if fewer {
+		j.into, j.from = b, a
+	}
+	if err := moveEvents(tx, j); err != nil {
+		return j, err
+	}
+	if err := moveKeys(tx, j); err != nil {
+		return j, err
+	}
+	if err := moveRecord(tx, j); err != nil {
+		return j, err
+	}
+	if err := tx.table(dirtyTable).delete([]byte(j.from)); err != nil {
+		return j, err
+	}
+	_, err := markDirty(tx, j.into, now)
+	return j, err
+}
+
+// hasFewer reports whether a has fewer events than b, in the time of the smaller.
+func hasFewer(tx *tx, a, b string) (bool, error) {
+	of := func(name string) func() bool {
+		prefix, c := namePrefix(name), tx.table(eventTable).b.Cursor()
+		k, _ := c.Seek(prefix)
+		return func() bool {
+			had := bytes.HasPrefix(k, prefix)
+			k, _ = c.Next()
+			return had
+		}
+	}
+	for moreA, moreB := of(a), of(b); ; {
+		switch hasA, hasB := moreA(), moreB(); {
+		case !hasA:
+			return hasB, nil
+		case !hasB:
+			return false, nil
+		}
+	}
+}
+
+func moveEvents(tx *tx, j join) (err error) {
+	events, prefix := tx.table(eventTable), namePrefix(j.from)
+	var moved []item
+	for k, v := range events.ascend(&err, prefix) {
+		if !bytes.HasPrefix(k, prefix) {
+			break
+		}
+		e, err := decodeEvent(k, v)
+		if err != nil {
+			return err
+		}
+		moved = append(moved, item{key: string(k), event: e})
+	}
+	if err != nil {
+		return err
+	}
+	for _, it := range moved {
+		v, err := events.get([]byte(it.key))
+		if err != nil {
+			return err
+		}
+		if err := events.put(eventKey(j.into, it.event), bytes.Clone(v)); err != nil {
+			return err
+		}
+		if err := events.delete([]byte(it.key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func moveKeys(tx *tx, j join) error {
+	into, _, err := subjectKeys(tx, []byte(j.into))
+	if err != nil {
+		return err
+	}
+	from, _, err := subjectKeys(tx, []byte(j.from))
+	if err != nil {
+		return err
+	}
+	lane, index := subjectLane(j.into), tx.table(keyTable)
+	for _, key := range from.Keys {
+		if err := index.put(laneKey(lane, key), []byte(j.into)); err != nil {
+			return err
+		}
+	}
+	into.Keys = append(into.Keys, from.Keys...)
+	into.Joins += from.Joins + 1
+	if err := putKeys(tx, j.into, into); err != nil {
+		return err
+	}
+	return tx.table(subjectTable).delete([]byte(j.from))
+}
+
+func moveRecord(tx *tx, j join) error {
+	into, err := loadRecord(tx, []byte(j.into))
+	if err != nil {
+		return err
+	}
+	from, err := loadRecord(tx, []byte(j.from))
+	if err != nil {
+		return err
+	}
+	if err := deleteRecord(tx, []byte(j.from)); err != nil {
+		return err
+	}
+	into.State = into.State.Merge(from.State)
+	into.Open = slices.Concat(into.Open, from.Open)
+	into.Live = into.Live || from.Live
+	value, err := encodeRecord(into)
+	if err != nil {
+		return err
+	}
+	return putRecord(tx, []byte(j.into), value)
+}
+
+// joined shows in memory what a transaction has joined.
+func (j *Journal) joined(joins []join) {
+	if len(joins) == 0 {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, m := range joins {
+		j.cache.forget(m.into)
+		j.cache.forget(m.from)
+		if open := j.open[m.from]; open != nil {
+			j.open[m.into] = slices.Concat(j.open[m.into], open)
+		}
+		if j.live[m.from] {
+			j.live[m.into] = true
+		}
+		if j.refold[m.from] {
+			j.refold[m.into] = true
+		}
+		delete(j.open, m.from)
+		delete(j.live, m.from)
+		delete(j.refold, m.from)
+	}
+}

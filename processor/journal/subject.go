@@ -1,0 +1,149 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A record is the state of a subject besides its events.
+type record struct {
+	State exposure.State  `json:"state"`
+	Open  []exposure.Open `json:"open,omitempty"`
+	Live  bool            `json:"live,omitempty"` // another policy may need other alerts
+	Due   time.Time       `json:"-"`              // when to fold again without a new event; zero: never
+}
+
+const neverDue = 1<<64 - 1
+
+func encodeRecord(r record) ([]byte, error) {
+	value, err := encode(r)
+	if err != nil {
+		return nil, err
+	}
+	due := numberKey(neverDue)
+	if !r.Due.IsZero() {
+		due = exactKey(r.Due)
+	}
+	return append(due, value...), nil
+}
+
+func decodeRecord(key, value []byte) (record, error) {
+	var r record
+	due, err := recordDue(key, value)
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal(value[8:], &r); err != nil {
+		return r, fmt.Errorf("%w: subject %q: %w", ErrDamaged, key, err)
+	}
+	r.Due = due
+	return r, nil
+}
+
+// recordDue reads the due time alone.
+func recordDue(key, value []byte) (time.Time, error) {
+	if len(value) < 8 {
+		return time.Time{}, damagedEntry(key)
+	}
+	if binary.BigEndian.Uint64(value) == neverDue {
+		return time.Time{}, nil
+	}
+	return keyExact(value), nil
+}
+
+// A subject is decoded: all its events and its record.
+type subject struct {
+	name       string
+	joins      int    // how often another subject was joined to it; -1: it is not stored
+	items      []item // sorted by key
+	size       int    // of the items
+	generation uint64 // of the newest event, as in the dirty mark if that is not folded
+	record     record
+}
+
+type item struct {
+	key   string // in the table of events
+	event *trail.Event
+	size  int // in the file
+}
+
+func loadSubject(tx *tx, name string) (s *subject, err error) {
+	s = &subject{name: name, joins: -1}
+	key := []byte(name)
+	keys, known, err := subjectKeys(tx, key)
+	if err != nil {
+		return nil, err
+	}
+	if known {
+		s.joins = keys.Joins
+	}
+	if s.generation, _, err = dirtyMark(tx.table(dirtyTable), key); err != nil {
+		return nil, err
+	}
+	if s.record, err = loadRecord(tx, key); err != nil {
+		return nil, err
+	}
+	prefix := namePrefix(name)
+	for k, v := range tx.table(eventTable).ascend(&err, prefix) {
+		if !bytes.HasPrefix(k, prefix) {
+			break
+		}
+		e, err := decodeEvent(k, v)
+		if err != nil {
+			return nil, err
+		}
+		s.items = append(s.items, item{string(k), e, len(v)})
+		s.size += len(v)
+	}
+	return s, err
+}
+
+// loadRecord returns the zero record where there is none.
+func loadRecord(tx *tx, name []byte) (r record, err error) {
+	v, err := tx.table(recordTable).get(name)
+	if err != nil || v == nil {
+		return r, err
+	}
+	return decodeRecord(name, v)
+}
+
+func (s *subject) events() []*trail.Event {
+	events := make([]*trail.Event, len(s.items))
+	for i, it := range s.items {
+		events[i] = it.event
+	}
+	return events
+}
+
+func (s *subject) add(d addition) {
+	it := item{string(d.key), d.event, len(d.value)}
+	i, found := slices.BinarySearchFunc(s.items, it.key, func(it item, key string) int { return strings.Compare(it.key, key) })
+	if found {
+		s.size -= s.items[i].size
+		s.items[i] = it
+	} else {
+		s.items = slices.Insert(s.items, i, it)
+	}
+	s.size += it.size
+	s.generation = max(s.generation, d.generation)
+}
+
+func (s *subject) remove(keys map[string]bool) {
+	if len(keys) == 0 {
+		return
+	}
+	s.items = slices.DeleteFunc(s.items, func(it item) bool {
+		if keys[it.key] {
+			s.size -= it.size
+		}
+		return keys[it.key]
+	})
+}
