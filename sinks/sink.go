@@ -30,7 +30,7 @@ type BatchSender interface {
 	SendBatch(ctx context.Context, alerts []*processor.Alert) error
 }
 
-// A GroupSender is a Sink that can tell several alerts in one message, with a
+// A GroupSender is a Sink that can send several alerts in one message, with a
 // list: what dispatch.GroupConfig makes of a storm. The alerts are of one
 // account or one actor, in the order of the journal. Its error applies to them
 // as with a BatchSender. References of their exposures stay as they are.

@@ -27,8 +27,8 @@ func Throttled(err error, after time.Duration) error {
 func Misconfigured(err error) error { return WithVerdict(err, VerdictMisconfigured, 0) }
 
 // ClosedByPerson says that a person ended the exposure at the channel: a ticket
-// that was closed, a conversation that was deleted. The sink counts as told,
-// and is told no more of this exposure, unless it begins anew or turns critical.
+// that was closed, a conversation that was deleted. The sink counts as delivered,
+// and is sent no more of this exposure, unless it begins anew or turns critical.
 func ClosedByPerson(err error) error { return WithVerdict(err, VerdictClosedByPerson, 0) }
 
 // Ambiguous says that the alert may have arrived: the answer to it was lost. It
@@ -82,7 +82,7 @@ func VerdictOf(err error) (Verdict, time.Duration) {
 }
 
 // OfOne marks a failure that is about one of several recipients, such as a
-// channel that is archived: the others may well be told.
+// channel that is archived: the others may well be delivered.
 func OfOne(err error) error { return ofOne{err} }
 
 type ofOne struct{ error }
@@ -95,11 +95,11 @@ func IsOfOne(err error) bool {
 	return is
 }
 
-// Worst joins the failures of several who are told the same alert, nil if there
+// Worst joins the failures of several who are sent the same alert, nil if there
 // are none. Its verdict is the one that has most to be heeded. Where others were
-// told, what is set up wrong for one of them is Permanent: for them the exposure
+// notified, what is set up wrong for one of them is Permanent: for them the exposure
 // has to go on.
-func Worst(errs []error, told bool) error {
+func Worst(errs []error, delivered bool) error {
 	if len(errs) == 0 {
 		return nil
 	}
@@ -108,7 +108,7 @@ func Worst(errs []error, told bool) error {
 	var said []string
 	for _, err := range errs {
 		v, wait := VerdictOf(err)
-		if v == VerdictMisconfigured && told && IsOfOne(err) {
+		if v == VerdictMisconfigured && delivered && IsOfOne(err) {
 			v = VerdictPermanent
 		}
 		if i := slices.Index(order, v); i > level {

@@ -10,10 +10,10 @@ func TestWorstOf(t *testing.T) {
 	plain := errors.New("refused")
 	ours := Misconfigured(OfOne(errors.New("archived")))
 	for _, tt := range []struct {
-		errs  []error
-		told  bool
-		want  Verdict
-		after time.Duration
+		errs      []error
+		delivered bool
+		want      Verdict
+		after     time.Duration
 	}{
 		{nil, true, VerdictDelivered, 0},
 		{[]error{plain}, false, VerdictRetry, 0},
@@ -25,8 +25,8 @@ func TestWorstOf(t *testing.T) {
 		{[]error{ours, Misconfigured(plain)}, true, VerdictMisconfigured, 0},
 		{[]error{ours, plain}, true, VerdictRetry, 0},
 	} {
-		if v, after := VerdictOf(Worst(tt.errs, tt.told)); v != tt.want || after != tt.after {
-			t.Errorf("%v, others told %v: %s after %s, want %s", tt.errs, tt.told, v, after, tt.want)
+		if v, after := VerdictOf(Worst(tt.errs, tt.delivered)); v != tt.want || after != tt.after {
+			t.Errorf("%v, others got it %v: %s after %s, want %s", tt.errs, tt.delivered, v, after, tt.want)
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/batch"
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 	"github.com/mfawatch/mfawatch/sources/awstest"
 )
@@ -19,14 +18,18 @@ import (
 // A scan of a bucket stays small: of large objects, and of as many small ones as
 // it reads concurrently.
 func TestMemoryOfScanOfABucket(t *testing.T) {
-	const objects = 4 * batch.ObjectsAtOnce
+	const (
+		concurrent = 64 // objects of a bucket are fetched
+		small      = 256 << 10
+		objects    = 4 * concurrent
+	)
 	binary := builtBinary(t)
 	s := awstest.New()
 	defer s.Close()
 	object := append(trailtest.New(3).Object(4000, 1000), '\n')
 	member := trailtest.Gzip(object)
 	less := trailtest.Gzip(append(trailtest.New(4).Object(1200, 1000), '\n'))
-	if len(member) <= batch.SmallObject || len(less) > batch.SmallObject {
+	if len(member) <= small || len(less) > small {
 		t.Fatalf("%d and %d bytes are not large and small", len(member), len(less))
 	}
 	var read sync.WaitGroup

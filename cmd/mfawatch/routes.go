@@ -70,7 +70,7 @@ func writeRoutes(w io.Writer, c *config.Config, router *route.Router) error {
 		people = append(people, name)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ROUTE\tTAKES\tTELLS\tFROM\tQUIET\tTHEN")
+	fmt.Fprintln(t, "ROUTE\tMATCHES\tSINKS\tFROM\tMUTED\tTHEN")
 	table := c.RouteTable()
 	for i, r := range table {
 		m, err := rule.Compile(r.Match)
@@ -87,12 +87,12 @@ func writeRoutes(w io.Writer, c *config.Config, router *route.Router) error {
 		if from == "" {
 			from = "any"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", name, safetext.Clean(m.String(), 200), tells(r, people), from, quietText(r.MuteTimes), then)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", name, safetext.Clean(m.String(), 200), routedTo(r, people), from, muteText(r.MuteTimes), then)
 	}
 	if len(table) == 0 {
 		fmt.Fprintf(t, "none\tanything\t%s\tany\t-\tdone\n", named(people))
 	} else if router.Rest() {
-		fmt.Fprintf(t, "no route\twhat none takes\t%s\tany\t-\tdone\n", named(people))
+		fmt.Fprintf(t, "no route\twhat none matches\t%s\tany\t-\tdone\n", named(people))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -124,10 +124,10 @@ func named(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// tells returns the human sinks of a route, with the number of recipients, and the
+// routedTo returns the human sinks of a route, with the number of recipients, and the
 // sinks it excepts.
-func tells(r route.Route, people []string) string {
-	var told []string
+func routedTo(r route.Route, people []string) string {
+	var routed []string
 	for _, name := range people {
 		if len(r.Sinks) > 0 && !slices.Contains(r.Sinks, name) || slices.Contains(r.Except, name) {
 			continue
@@ -135,9 +135,9 @@ func tells(r route.Route, people []string) string {
 		if n := len(r.Recipients[name]); n > 0 {
 			name += " (" + output.Count(int64(n), "recipient") + ")"
 		}
-		told = append(told, name)
+		routed = append(routed, name)
 	}
-	text := named(told)
+	text := named(routed)
 	for _, name := range r.Except {
 		if !slices.Contains(people, name) {
 			text += ", not " + name
@@ -146,7 +146,7 @@ func tells(r route.Route, people []string) string {
 	return text
 }
 
-func quietText(quiet []route.MuteTime) string {
+func muteText(quiet []route.MuteTime) string {
 	var all []string
 	for _, q := range quiet {
 		parts := slices.DeleteFunc([]string{strings.Join(q.Days, " "), q.Hours, q.TimeZone}, func(s string) bool { return s == "" })

@@ -90,10 +90,10 @@ func testAlerts(random io.Reader, now time.Time, severity exposure.Severity, res
 // testSinks sends the alerts through the sinks concurrently, and prints the
 // results. It reports whether every sink accepted them.
 func (p *program) testSinks(ctx context.Context, c *config.Config, names []string, alerts []*processor.Alert) bool {
-	said, told := make([]string, len(names)), make([]bool, len(names))
+	said, delivered := make([]string, len(names)), make([]bool, len(names))
 	var all sync.WaitGroup
 	for i, name := range names {
-		all.Go(func() { said[i], told[i] = testSink(ctx, c.Sinks[name], p.sinkDeps(c), alerts) })
+		all.Go(func() { said[i], delivered[i] = testSink(ctx, c.Sinks[name], p.sinkDeps(c), alerts) })
 	}
 	all.Wait()
 	width := 0
@@ -105,12 +105,12 @@ func (p *program) testSinks(ctx context.Context, c *config.Config, names []strin
 			fmt.Fprintf(p.stdout, "%-*s  %s", width, name, line)
 		}
 	}
-	return !slices.Contains(told, false)
+	return !slices.Contains(delivered, false)
 }
 
 // testSink returns the results of one sink, a line for each alert. It stops at the
 // first failure.
-func testSink(ctx context.Context, c config.Sink, s config.Deps, alerts []*processor.Alert) (said string, told bool) {
+func testSink(ctx context.Context, c config.Sink, s config.Deps, alerts []*processor.Alert) (said string, delivered bool) {
 	sink, err := c.Build(s)
 	if err != nil {
 		return fmt.Sprintf("cannot be built: %v\n", err), false

@@ -164,6 +164,10 @@ func (s *Scanner) mapped(b []byte, at int) {
 		s.unreadable(at, ReasonOCSF, errOCSF, b)
 		return
 	}
+	if m.names > 1 {
+		s.unreadable(at, ReasonECS, errECS, b)
+		return
+	}
 	if m.failure && m.errorCode == "" && m.errorMessage == "" {
 		m.errorCode = "failure"
 	}
@@ -173,7 +177,7 @@ func (s *Scanner) mapped(b []byte, at int) {
 		}
 		return
 	}
-	if m.names > 1 || !gjson.ValidBytes(b) || !m.complete() && m.errorCode == "" && m.errorMessage == "" {
+	if !gjson.ValidBytes(b) || !m.complete() && m.errorCode == "" && m.errorMessage == "" {
 		s.unreadable(at, ReasonECS, errECS, b)
 		return
 	}

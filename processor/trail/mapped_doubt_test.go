@@ -12,6 +12,7 @@ func TestMappedRecordsInDoubt(t *testing.T) {
 	deep := strings.Repeat("[", maxNesting+1) + strings.Repeat("]", maxNesting+1)
 	for _, c := range []struct{ name, doc, reason string }{
 		{"two names", with(`"event":{"action":"CheckMfa"}`), "ecs"},
+		{"two names, the last of which nobody watches", with(`"event":{"action":"ListUsers"}`), "ecs"},
 		{"the same name twice", with(`"event.action":"DeactivateMFADevice"`), "ecs"},
 		{"no valid JSON", with(`"x":tru`), "ecs"},
 		{"nested too deep", with(`"x":` + deep), "too_deep"},

@@ -13,7 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-// A sink is told whether an attempt before may have arrived: one whose answer
+// A sink learns whether an attempt before may have arrived: one whose answer
 // was lost, and over a restart any that there may have been, but not one that
 // was refused, nor one of an alert that came since.
 func TestPerhapsArrived(t *testing.T) {
@@ -37,22 +37,22 @@ func TestPerhapsArrived(t *testing.T) {
 		o := delivery(DeliveryConfig{Retry: RetryConfig{Min: time.Second, Max: time.Second}})
 		r.start(o, map[string]sinks.Sink{"a": s})
 		fail(errors.New("connection refused"))
-		tell(t, r.j, "refused-1")
+		journalAlerts(t, r.j, "refused-1")
 		time.Sleep(5 * time.Second)
 		fails.Store(nil)
 		r.idle()
 		fail(sinks.Ambiguous(errors.New("reset")))
-		tell(t, r.j, "lost-1", "lost-2")
+		journalAlerts(t, r.j, "lost-1", "lost-2")
 		time.Sleep(500 * time.Millisecond)
 		fails.Store(nil)
 		r.idle()
 		fail(errors.New("connection refused"))
-		tell(t, r.j, "left-1")
+		journalAlerts(t, r.j, "left-1")
 		time.Sleep(100 * time.Millisecond)
 		r.stop()
 		fails.Store(nil)
 		r.start(o, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "new-1")
+		journalAlerts(t, r.j, "new-1")
 		r.idle()
 		r.stop()
 		slices.Sort(marked)

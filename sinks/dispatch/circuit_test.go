@@ -40,7 +40,7 @@ func TestCircuitStopsHammering(t *testing.T) {
 			return "", nil
 		}}
 		r.start(delivery(DeliveryConfig{Retry: RetryConfig{Max: time.Minute}}), map[string]sinks.Sink{"a": s})
-		tell(t, r.j, many(500)...)
+		journalAlerts(t, r.j, many(500)...)
 		time.Sleep(2 * time.Hour)
 		sends, _ := s.lists()
 		if n := len(sends); n < 120 || n > 600 { // a probe waits for half a minute in the middle
@@ -61,13 +61,13 @@ func TestCircuitStopsHammering(t *testing.T) {
 		back := time.Now()
 		r.idle()
 		if took := time.Since(back); took > 2*time.Minute {
-			t.Errorf("told all %s after the channel was back", took)
+			t.Errorf("delivered all %s after the channel was back", took)
 		}
 		if v := testutil.ToFloat64(open); v != 0 || r.d.Ready() != nil {
 			t.Errorf("circuit_open %v, ready %v at the end", v, r.d.Ready())
 		}
-		if _, told := s.lists(); len(told) != 500 {
-			t.Errorf("%d told, want 500", len(told))
+		if _, delivered := s.lists(); len(delivered) != 500 {
+			t.Errorf("%d delivered, want 500", len(delivered))
 		}
 		if letters, _ := r.j.DeadLetters("a"); len(letters) != 0 {
 			t.Errorf("%d dead letters", len(letters))
@@ -88,14 +88,14 @@ func TestCircuitProbesWithWhatWasNotTried(t *testing.T) {
 			return "", nil
 		}}
 		r.start(delivery(DeliveryConfig{Retry: RetryConfig{Max: time.Minute}}), map[string]sinks.Sink{"a": s})
-		tell(t, r.j, many(20)...)
+		journalAlerts(t, r.j, many(20)...)
 		time.Sleep(time.Hour)
 		for range 10 {
-			tell(t, r.j, fmt.Sprintf("well%d-1", time.Now().Unix()))
+			journalAlerts(t, r.j, fmt.Sprintf("well%d-1", time.Now().Unix()))
 			time.Sleep(time.Minute + time.Second)
 		}
-		if _, told := s.lists(); len(told) != 10 {
-			t.Errorf("told %v, want each within a minute", told)
+		if _, delivered := s.lists(); len(delivered) != 10 {
+			t.Errorf("delivered %v, want each within a minute", delivered)
 		}
 		r.stop()
 	})
@@ -113,7 +113,7 @@ func TestMisconfiguredPausesAndBurnsNothing(t *testing.T) {
 		}}
 		other := &fakeSink{t: t}
 		r.start(delivery(DeliveryConfig{Concurrency: 4}), map[string]sinks.Sink{"a": s, "b": other})
-		tell(t, r.j, many(100)...)
+		journalAlerts(t, r.j, many(100)...)
 		time.Sleep(time.Second)
 		if sends, _ := s.lists(); len(sends) > 4 {
 			t.Errorf("%d sends before it paused", len(sends))
@@ -121,8 +121,8 @@ func TestMisconfiguredPausesAndBurnsNothing(t *testing.T) {
 		if err := r.d.Ready(); err == nil || !strings.Contains(err.Error(), "misconfigured") || !strings.Contains(err.Error(), "401 Unauthorized") {
 			t.Errorf("ready: %v", err)
 		}
-		if _, told := other.lists(); len(told) != 100 {
-			t.Errorf("the other sink was told %d", len(told))
+		if _, delivered := other.lists(); len(delivered) != 100 {
+			t.Errorf("the other sink was sent %d", len(delivered))
 		}
 		time.Sleep(72 * time.Hour)
 		sends, _ := s.lists()
@@ -131,8 +131,8 @@ func TestMisconfiguredPausesAndBurnsNothing(t *testing.T) {
 		}
 		wrong = false
 		r.idle()
-		if _, told := s.lists(); len(told) != 100 || r.d.Ready() != nil {
-			t.Errorf("told %d, ready %v", len(told), r.d.Ready())
+		if _, delivered := s.lists(); len(delivered) != 100 || r.d.Ready() != nil {
+			t.Errorf("delivered %d, ready %v", len(delivered), r.d.Ready())
 		}
 		if letters, _ := r.j.DeadLetters("a"); len(letters) != 0 {
 			t.Errorf("%d dead letters", len(letters))
@@ -151,13 +151,13 @@ func TestSupersededStopsTheExposure(t *testing.T) {
 			return "ticket", nil
 		}}
 		r.start(Options{}, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "x-2", "x-3", "y-1")
+		journalAlerts(t, r.j, "x-1", "x-2", "x-3", "y-1")
 		r.idle()
-		tell(t, r.j, "x-4")
+		journalAlerts(t, r.j, "x-4")
 		r.idle()
 		r.stop()
 		r.start(Options{}, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-5", "y-2")
+		journalAlerts(t, r.j, "x-5", "y-2")
 		r.idle()
 		sends, _ := s.lists()
 		for _, id := range sends {
@@ -203,7 +203,7 @@ func TestThrottledStartsNothing(t *testing.T) {
 			return "", nil
 		}}
 		r.start(Options{}, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, many(50)...)
+		journalAlerts(t, r.j, many(50)...)
 		r.idle()
 		if now := time.Now(); now.Before(until) {
 			t.Error("done before it was allowed")
@@ -221,7 +221,7 @@ func TestRate(t *testing.T) {
 		s := &fakeSink{t: t}
 		r.start(delivery(DeliveryConfig{Rate: 2}), map[string]sinks.Sink{"a": s})
 		begin := time.Now()
-		tell(t, r.j, many(100)...)
+		journalAlerts(t, r.j, many(100)...)
 		r.idle()
 		if took := time.Since(begin); took < 49*time.Second || took > 52*time.Second {
 			t.Errorf("100 alerts at 2 a second took %s", took)
@@ -243,7 +243,7 @@ func TestAgeGoesOnOverRestarts(t *testing.T) {
 			r.start(Options{}, map[string]sinks.Sink{"a": s})
 			if begin.IsZero() {
 				begin = time.Now()
-				tell(t, r.j, "x-1")
+				journalAlerts(t, r.j, "x-1")
 			}
 			time.Sleep(time.Hour)
 			dead, err := r.j.DeadLetters("a")
@@ -273,9 +273,9 @@ func TestPartOfABatchIsDoneByAnother(t *testing.T) {
 			return "", sinks.Throttled(errors.New("429"), time.Minute)
 		}}}
 		r.start(delivery(DeliveryConfig{Concurrency: 1, Timeout: time.Hour}), map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "w-1")
+		journalAlerts(t, r.j, "w-1")
 		time.Sleep(time.Second)
-		tell(t, r.j, "x-1", "y-1", "z-1", "z-2")
+		journalAlerts(t, r.j, "x-1", "y-1", "z-1", "z-2")
 		time.Sleep(time.Second)
 		s.mu.Lock()
 		s.throttle = 2
@@ -284,8 +284,8 @@ func TestPartOfABatchIsDoneByAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.idle()
-		_, told := s.lists()
-		equal(t, "told", told, []string{"w-1", "y-1", "z-2"})
+		_, delivered := s.lists()
+		equal(t, "delivered", delivered, []string{"w-1", "y-1", "z-2"})
 		r.stop()
 	})
 }
@@ -299,7 +299,7 @@ func TestDoneByAnotherIsNotSent(t *testing.T) {
 			return "", nil
 		}}
 		r.start(delivery(DeliveryConfig{Timeout: time.Hour}), map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "x-2", "x-3")
+		journalAlerts(t, r.j, "x-1", "x-2", "x-3")
 		time.Sleep(time.Second)
 		if err := r.j.Done("a", resultOf(2)); err != nil {
 			t.Fatal(err)

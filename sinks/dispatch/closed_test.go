@@ -17,8 +17,8 @@ import (
 func TestClosedExposureIsSentCriticalAlerts(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		alerts []string // after reduced, which is told, and escalated, which is superseded
-		want   []string // of them, told
+		alerts []string // after reduced, which is sent, and escalated, which is superseded
+		want   []string // of them, delivered
 	}{
 		{"nothing more", []string{"a updated high", "a resolved info"}, nil},
 		{"somebody came in", []string{"a updated high", "a exploited critical", "a resolved info"}, []string{"a-exploited", "a-resolved"}},
@@ -30,12 +30,12 @@ func TestClosedExposureIsSentCriticalAlerts(t *testing.T) {
 		for _, restart := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
-				var told []string
+				var delivered []string
 				s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, ref string) (string, error) {
 					if a.Step == exposure.Escalated {
 						return ref, sinks.ClosedByPerson(errors.New("closed"))
 					}
-					told = append(told, a.ID)
+					delivered = append(delivered, a.ID)
 					return "ticket", nil
 				}}
 				o := delivery(DeliveryConfig{People: true})
@@ -48,14 +48,14 @@ func TestClosedExposureIsSentCriticalAlerts(t *testing.T) {
 						r.start(o, map[string]sinks.Sink{"a": s})
 					}
 				}
-				told = nil
+				delivered = nil
 				for _, alert := range c.alerts {
 					again()
 					tellSteps(t, r.j, alert)
 					r.idle()
 				}
 				r.stop()
-				equal(t, c.name+": told", told, c.want)
+				equal(t, c.name+": delivered", delivered, c.want)
 			})
 		}
 	}
@@ -66,7 +66,7 @@ func TestClosedExposureWithQueuedAlerts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var up atomic.Bool
-		var told []string
+		var delivered []string
 		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, ref string) (string, error) {
 			switch {
 			case !up.Load():
@@ -74,7 +74,7 @@ func TestClosedExposureWithQueuedAlerts(t *testing.T) {
 			case a.Step == exposure.Escalated:
 				return ref, sinks.ClosedByPerson(errors.New("closed"))
 			}
-			told = append(told, a.ID)
+			delivered = append(delivered, a.ID)
 			return "ticket", nil
 		}}
 		tellLater := delivery(DeliveryConfig{})
@@ -84,6 +84,6 @@ func TestClosedExposureWithQueuedAlerts(t *testing.T) {
 		up.Store(true)
 		r.idle()
 		r.stop()
-		equal(t, "told", told, []string{"a-opened", "a-exploited", "a-resolved"})
+		equal(t, "delivered", delivered, []string{"a-opened", "a-exploited", "a-resolved"})
 	})
 }

@@ -24,16 +24,16 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-// A fakeSink is told what answer makes of it, and polices the order of each
+// A fakeSink answers as answer says, and checks the order of each
 // exposure.
 type fakeSink struct {
 	t      *testing.T
-	answer func(ctx context.Context, a *processor.Alert, ref string) (string, error) // nil: told
+	answer func(ctx context.Context, a *processor.Alert, ref string) (string, error) // nil: delivered
 
-	mu      sync.Mutex
-	sends   []string // IDs, each time
-	told    []string // IDs
-	running map[string]bool
+	mu        sync.Mutex
+	sends     []string // IDs, each time
+	delivered []string // IDs
+	running   map[string]bool
 }
 
 func (s *fakeSink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
@@ -54,15 +54,15 @@ func (s *fakeSink) Send(ctx context.Context, a *processor.Alert, ref string) (ne
 	defer s.mu.Unlock()
 	s.running[*a.Exposure] = false
 	if err == nil {
-		s.told = append(s.told, a.ID)
+		s.delivered = append(s.delivered, a.ID)
 	}
 	return newRef, err
 }
 
-func (s *fakeSink) lists() (sends, told []string) {
+func (s *fakeSink) lists() (sends, delivered []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.sends), slices.Clone(s.told)
+	return slices.Clone(s.sends), slices.Clone(s.delivered)
 }
 
 func openJournal(t testing.TB, path string) *journal.Journal {
@@ -74,8 +74,8 @@ func openJournal(t testing.TB, path string) *journal.Journal {
 	return j
 }
 
-// tell journals alerts with the IDs, each "exposure-number".
-func tell(t testing.TB, j *journal.Journal, ids ...string) {
+// journalAlerts journals alerts with the IDs, each "exposure-number".
+func journalAlerts(t testing.TB, j *journal.Journal, ids ...string) {
 	t.Helper()
 	var events []*trail.Event
 	for i, id := range ids {
@@ -171,23 +171,23 @@ func TestTellsInOrderOfEachExposure(t *testing.T) {
 			return "", nil
 		}}
 		r.start(Options{}, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "x-2", "y-1", "x-3", "y-2", "z-2")
+		journalAlerts(t, r.j, "x-1", "x-2", "y-1", "x-3", "y-2", "z-2")
 		r.idle()
-		tell(t, r.j, "x-4")
+		journalAlerts(t, r.j, "x-4")
 		r.idle()
-		_, told := s.lists()
-		if len(told) != 7 || slices.Index(told, "z-2") != 0 {
-			t.Errorf("told %v", told)
+		_, delivered := s.lists()
+		if len(delivered) != 7 || slices.Index(delivered, "z-2") != 0 {
+			t.Errorf("delivered %v", delivered)
 		}
 		for _, x := range []string{"x", "y"} {
 			var of []string
-			for _, id := range told {
+			for _, id := range delivered {
 				if strings.HasPrefix(id, x) {
 					of = append(of, id)
 				}
 			}
 			if !slices.IsSorted(of) {
-				t.Errorf("told out of order: %v", of)
+				t.Errorf("sent out of order: %v", of)
 			}
 		}
 		r.stop()
@@ -201,7 +201,7 @@ func TestVerdicts(t *testing.T) {
 		sends  int // of the one alert
 		dead   bool
 		result string
-		after  time.Duration // it is told or dead not before
+		after  time.Duration // it is delivered or dead not before
 	}{
 		{"none", nil, 1, false, "delivered", 0},
 		{"plain, then none", errors.New("refused"), 2, false, "retry", 1},
@@ -229,16 +229,16 @@ func TestVerdicts(t *testing.T) {
 				reg := prometheus.NewRegistry()
 				r.start(Options{Registerer: reg}, map[string]sinks.Sink{"a": s})
 				begin := time.Now()
-				tell(t, r.j, "x-1")
+				journalAlerts(t, r.j, "x-1")
 				r.idle()
 				if took := time.Since(begin); took < tt.after {
 					t.Errorf("sent again after %s, want %s at least", took, tt.after)
 				}
-				sends, told := s.lists()
+				sends, delivered := s.lists()
 				letters, err := r.j.DeadLetters("a")
 				wantTold := !tt.dead && tt.result != "closed_by_person"
-				if len(sends) != tt.sends || len(told) == 1 != wantTold || len(letters) == 1 != tt.dead || err != nil {
-					t.Errorf("sends %v, told %v, dead %v, %v", sends, told, letters, err)
+				if len(sends) != tt.sends || len(delivered) == 1 != wantTold || len(letters) == 1 != tt.dead || err != nil {
+					t.Errorf("sends %v, delivered %v, dead %v, %v", sends, delivered, letters, err)
 				}
 				if tt.dead && (letters[0].Cause != tt.err.Error() || letters[0].Attempts != 1 || letters[0].Alert.ID != "x-1") {
 					t.Errorf("dead letter %+v", letters[0])
@@ -278,16 +278,16 @@ func TestThrottledHoldsTheWholeSinkAlone(t *testing.T) {
 		}}
 		other := &fakeSink{t: t}
 		r.start(Options{Delivery: DeliveryConfig{Concurrency: 1}}, map[string]sinks.Sink{"busy": busy, "other": other})
-		tell(t, r.j, "x-1", "y-1")
+		journalAlerts(t, r.j, "x-1", "y-1")
 		time.Sleep(time.Second)
-		tell(t, r.j, "z-1")
+		journalAlerts(t, r.j, "z-1")
 		synctest.Wait()
-		if _, told := other.lists(); len(told) != 3 {
-			t.Errorf("the other sink was told %v", told)
+		if _, delivered := other.lists(); len(delivered) != 3 {
+			t.Errorf("the other sink was sent %v", delivered)
 		}
 		r.idle()
-		if _, told := busy.lists(); len(told) != 3 {
-			t.Errorf("told %v", told)
+		if _, delivered := busy.lists(); len(delivered) != 3 {
+			t.Errorf("delivered %v", delivered)
 		}
 		r.stop()
 	})
@@ -311,18 +311,18 @@ func TestOneSickExposureDoesNotHoldUpOthers(t *testing.T) {
 		for i := range 3000 { // more than the worker looks ahead
 			ids = append(ids, fmt.Sprintf("sick-%04d", i))
 		}
-		tell(t, r.j, append(ids, "stuck-1", "x-1", "x-2", "y-1")...)
+		journalAlerts(t, r.j, append(ids, "stuck-1", "x-1", "x-2", "y-1")...)
 		time.Sleep(time.Second)
-		_, told := s.lists()
-		slices.Sort(told)
-		equal(t, "told", told, []string{"x-1", "x-2", "y-1"})
-		tell(t, r.j, "z-1")
+		_, delivered := s.lists()
+		slices.Sort(delivered)
+		equal(t, "delivered", delivered, []string{"x-1", "x-2", "y-1"})
+		journalAlerts(t, r.j, "z-1")
 		time.Sleep(time.Second)
-		if _, told := s.lists(); !slices.Contains(told, "z-1") {
-			t.Errorf("told %v", told)
+		if _, delivered := s.lists(); !slices.Contains(delivered, "z-1") {
+			t.Errorf("delivered %v", delivered)
 		}
 		if sends, _ := s.lists(); slices.Contains(sends, "sick-0001") {
-			t.Error("the second alert of an exposure was sent before the first was told")
+			t.Error("the second alert of an exposure was sent before the first was delivered")
 		}
 		r.stop()
 	})
@@ -340,7 +340,7 @@ func TestRetriesUntilTheAgeThenDeadLetter(t *testing.T) {
 			return "", errors.New("refused")
 		}}
 		r.start(Options{Delivery: DeliveryConfig{Retry: RetryConfig{Min: time.Second, Max: time.Minute, Age: time.Hour}}}, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "x-2")
+		journalAlerts(t, r.j, "x-1", "x-2")
 		r.idle()
 		for i := 1; i < len(times); i++ {
 			if wait, limit := times[i].Sub(times[i-1]), min(time.Minute, time.Second<<min(i-1, 10)); wait > limit+time.Millisecond {
@@ -355,8 +355,8 @@ func TestRetriesUntilTheAgeThenDeadLetter(t *testing.T) {
 		if err != nil || len(letters) != 1 || letters[0].Attempts != len(times) || !letters[0].First.Equal(times[0]) {
 			t.Errorf("dead letters %+v, %v", letters, err)
 		}
-		if _, told := s.lists(); !slices.Equal(told, []string{"x-2"}) {
-			t.Errorf("told %v, want the next of the exposure", told)
+		if _, delivered := s.lists(); !slices.Equal(delivered, []string{"x-2"}) {
+			t.Errorf("delivered %v, want the next of the exposure", delivered)
 		}
 		if n := strings.Count(r.log.String(), "sending failed"); n != 1 {
 			t.Errorf("the same failure was logged %d times, want once", n)
@@ -379,10 +379,10 @@ func TestTimeoutOfAnAttempt(t *testing.T) {
 		}}
 		r.start(Options{Delivery: DeliveryConfig{Timeout: 30 * time.Second}}, map[string]sinks.Sink{"a": s})
 		begin := time.Now()
-		tell(t, r.j, "x-1")
+		journalAlerts(t, r.j, "x-1")
 		r.idle()
 		if took := time.Since(begin); took < 30*time.Second || took > 32*time.Second {
-			t.Errorf("told after %s", took)
+			t.Errorf("delivered after %s", took)
 		}
 		if !strings.Contains(r.log.String(), "no answer within 30s") {
 			t.Errorf("log: %s", r.log.String())
@@ -407,7 +407,7 @@ func TestRestartSendsWhatWasNotNoted(t *testing.T) {
 		}}
 		o := Options{Drain: 5 * time.Second}
 		r.start(o, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "x-2", "x-3")
+		journalAlerts(t, r.j, "x-1", "x-2", "x-3")
 		<-block
 		begin := time.Now()
 		r.stop()
@@ -417,8 +417,8 @@ func TestRestartSendsWhatWasNotNoted(t *testing.T) {
 		r.start(o, map[string]sinks.Sink{"a": s})
 		r.idle()
 		equal(t, "sent, with ref", refs, []string{"x-1:", "x-2:ticket-x", "x-2:ticket-x", "x-3:ticket-x"})
-		_, told := s.lists()
-		equal(t, "told", told, []string{"x-1", "x-2", "x-3"})
+		_, delivered := s.lists()
+		equal(t, "delivered", delivered, []string{"x-1", "x-2", "x-3"})
 		r.stop()
 	})
 }
@@ -434,14 +434,14 @@ func TestDrainLetsSendsEnd(t *testing.T) {
 			return "", ctx.Err()
 		}}
 		r.start(Options{}, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "x-2", "y-1")
+		journalAlerts(t, r.j, "x-1", "x-2", "y-1")
 		time.Sleep(time.Second)
 		r.stop()
-		sends, told := s.lists()
+		sends, delivered := s.lists()
 		slices.Sort(sends)
-		slices.Sort(told)
+		slices.Sort(delivered)
 		equal(t, "sent", sends, []string{"x-1", "y-1"}) // and nothing new while draining
-		equal(t, "told", told, []string{"x-1", "y-1"})
+		equal(t, "delivered", delivered, []string{"x-1", "y-1"})
 		r.start(Options{}, map[string]sinks.Sink{"a": s})
 		r.idle()
 		if sends, _ := s.lists(); len(sends) != 3 || sends[2] != "x-2" {
@@ -462,12 +462,12 @@ func TestNewAlertOfABusyExposure(t *testing.T) {
 			return "after " + a.ID, nil
 		}}
 		r.start(Options{Delivery: DeliveryConfig{Timeout: time.Hour}}, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "x-2")
+		journalAlerts(t, r.j, "x-1", "x-2")
 		time.Sleep(90 * time.Second) // the first is noted, the second is being sent
-		tell(t, r.j, "x-3")
+		journalAlerts(t, r.j, "x-3")
 		r.idle()
-		_, told := s.lists()
-		equal(t, "told", told, []string{"x-1", "x-2", "x-3"})
+		_, delivered := s.lists()
+		equal(t, "delivered", delivered, []string{"x-1", "x-2", "x-3"})
 		equal(t, "refs", refs, []string{"", "after x-1", "after x-2"})
 		r.stop()
 	})
@@ -501,14 +501,14 @@ func TestRefBesideAnErrorIsKept(t *testing.T) {
 		}}
 		o := Options{Delivery: DeliveryConfig{Retry: RetryConfig{Min: time.Minute, Max: time.Hour}}}
 		r.start(o, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "x-2", "x-3")
+		journalAlerts(t, r.j, "x-1", "x-2", "x-3")
 		<-block
 		r.stop()
 		r.start(o, map[string]sinks.Sink{"a": s})
 		r.idle()
 		equal(t, "sent, with ref", refs, []string{"x-1:", "x-1:first of two", "x-1:first of two", "x-1:first of two, again", "x-2:both", "x-3:refused"})
-		_, told := s.lists()
-		equal(t, "told", told, []string{"x-1", "x-3"})
+		_, delivered := s.lists()
+		equal(t, "delivered", delivered, []string{"x-1", "x-3"})
 		r.stop()
 	})
 }
@@ -528,7 +528,7 @@ func TestReadyAndPanic(t *testing.T) {
 		if err := errors.Join(r.workers["good"].Ready(), r.workers["bad"].Ready()); err != nil {
 			t.Errorf("at start: %v", err)
 		}
-		tell(t, r.j, "x-1")
+		journalAlerts(t, r.j, "x-1")
 		time.Sleep(time.Hour)
 		if err := r.workers["bad"].Ready(); err == nil || !strings.Contains(err.Error(), "nil map") || r.workers["good"].Ready() != nil {
 			t.Errorf("while one sink fails: %v", err)
@@ -587,7 +587,7 @@ func TestJournalThatCannotNote(t *testing.T) {
 		for i := range 5000 {
 			ids = append(ids, fmt.Sprintf("x%d-1", i))
 		}
-		tell(t, j, ids...)
+		journalAlerts(t, j, ids...)
 		time.Sleep(time.Minute)
 		if err := d.Ready(); err == nil || !strings.Contains(err.Error(), "disk full") {
 			t.Errorf("ready: %v", err)
@@ -618,7 +618,7 @@ func TestMetrics(t *testing.T) {
 		reg := prometheus.NewPedanticRegistry()
 		s := sendFunc(func(context.Context, *processor.Alert, string) (string, error) { return "", errors.New("no") })
 		r.start(Options{Registerer: reg}, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "y-1")
+		journalAlerts(t, r.j, "x-1", "y-1")
 		time.Sleep(10 * time.Second)
 		for _, name := range []string{"mfawatch_sink_delivery_latency_seconds", "mfawatch_sink_retries_total", "mfawatch_sink_throttled_seconds_total", "mfawatch_sink_circuit_open"} {
 			if n, err := testutil.GatherAndCount(reg, name); n != 1 || err != nil {

@@ -35,7 +35,7 @@ func (w *Worker) fetch(now time.Time) error {
 }
 
 // fetchUrgent reads the exposures with a critical alert among the pending alerts
-// for which there is no room: whoever fills the queue delays no critical alert.
+// for which there is no room: a full queue delays no critical alert.
 func (w *Worker) fetchUrgent(now time.Time) error {
 	room := 2*maxKnown - w.known
 	if !w.more || !w.unseen || room < lookAhead || now.Before(w.again) {

@@ -23,7 +23,7 @@ type groupSink struct {
 	fakeSink
 	groups [][]string
 	when   []time.Time
-	refuse func(alerts []*processor.Alert) error // nil: told
+	refuse func(alerts []*processor.Alert) error // nil: delivered
 }
 
 func (s *groupSink) SendGroup(_ context.Context, alerts []*processor.Alert) error {
@@ -40,7 +40,7 @@ func (s *groupSink) SendGroup(_ context.Context, alerts []*processor.Alert) erro
 			return err
 		}
 	}
-	s.told = append(s.told, ids...)
+	s.delivered = append(s.delivered, ids...)
 	return nil
 }
 
@@ -63,21 +63,21 @@ func TestBurstBecomesGroups(t *testing.T) {
 		o := grouping(GroupConfig{Wait: time.Minute})
 		r.start(o, map[string]sinks.Sink{"a": s, "m": machine}) // the machine cannot: unaffected
 		begin := time.Now()
-		tell(t, r.j, "x-1")
+		journalAlerts(t, r.j, "x-1")
 		time.Sleep(time.Second)
 		if sends, _ := s.lists(); len(sends) != 1 {
 			t.Fatalf("the first was not sent at once: %v", sends)
 		}
-		tell(t, r.j, "x-2", "t-1", "u-1", "y-1", "z-1")
+		journalAlerts(t, r.j, "x-2", "t-1", "u-1", "y-1", "z-1")
 		time.Sleep(time.Second)
 		if sends, _ := s.lists(); len(sends) != 2 {
 			t.Fatalf("the first exposure did not go on immediately: %v", sends)
 		}
-		if _, told := machine.lists(); len(told) != 6 {
-			t.Errorf("the machine was told %v", told)
+		if _, delivered := machine.lists(); len(delivered) != 6 {
+			t.Errorf("the machine sink was sent %v", delivered)
 		}
 		time.Sleep(60 * time.Second)
-		tell(t, r.j, "w-1", "y-2", "s-1")
+		journalAlerts(t, r.j, "w-1", "y-2", "s-1")
 		r.idle()
 		want := [][]string{{"t-1", "u-1", "y-1", "z-1"}, {"w-1", "s-1"}}
 		if !slices.EqualFunc(s.list(), want, slices.Equal) {
@@ -85,12 +85,12 @@ func TestBurstBecomesGroups(t *testing.T) {
 		}
 		for i, at := range s.when {
 			if d := at.Sub(begin) - time.Duration(i+1)*time.Minute; d < 0 || d > time.Second {
-				t.Errorf("group %d was told %s after its time", i, d)
+				t.Errorf("group %d was sent %s after its time", i, d)
 			}
 		}
 		time.Sleep(3 * time.Minute)
 		calm := time.Now()
-		tell(t, r.j, "v-1")
+		journalAlerts(t, r.j, "v-1")
 		r.idle()
 		if time.Since(calm) > time.Second {
 			t.Error("after the storm the first alert was held back")
@@ -109,7 +109,7 @@ func TestGroupsAreBounded(t *testing.T) {
 		r := newRig(t)
 		s := &groupSink{fakeSink: fakeSink{t: t}}
 		r.start(grouping(GroupConfig{Wait: time.Minute, Max: 10}), map[string]sinks.Sink{"a": s})
-		tell(t, r.j, many(36)...) // one alone, three full groups immediately, five at the end
+		journalAlerts(t, r.j, many(36)...) // one alone, three full groups immediately, five at the end
 		time.Sleep(time.Second)
 		if len(s.list()) != 3 {
 			t.Errorf("%d full groups at once, want 3", len(s.list()))
@@ -118,9 +118,9 @@ func TestGroupsAreBounded(t *testing.T) {
 		if len(s.list()) != 4 || len(s.list()[3]) != 5 {
 			t.Errorf("groups %v", s.list())
 		}
-		_, told := s.lists()
-		slices.Sort(told)
-		equal(t, "told", told, many(36))
+		_, delivered := s.lists()
+		slices.Sort(delivered)
+		equal(t, "delivered", delivered, many(36))
 		r.stop()
 	})
 }
@@ -147,11 +147,11 @@ func TestGroupThatFails(t *testing.T) {
 			return nil
 		}
 		r.start(grouping(GroupConfig{Wait: time.Minute}), map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "x-2", "y-1", "y-2", "z-1")
+		journalAlerts(t, r.j, "x-1", "x-2", "y-1", "y-2", "z-1")
 		r.idle()
-		_, told := s.lists()
-		slices.Sort(told)
-		equal(t, "told", told, []string{"x-1", "x-2", "y-2", "z-1"})
+		_, delivered := s.lists()
+		slices.Sort(delivered)
+		equal(t, "delivered", delivered, []string{"x-1", "x-2", "y-2", "z-1"})
 		letters, err := r.j.DeadLetters("a")
 		if err != nil || len(letters) != 1 || letters[0].Alert.ID != "y-1" {
 			t.Errorf("dead letters %+v, %v", letters, err)
@@ -175,11 +175,11 @@ func TestGroupKeepsRefs(t *testing.T) {
 		}}}
 		o := grouping(GroupConfig{Wait: time.Minute})
 		r.start(o, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-1", "y-1", "x-2", "z-1")
+		journalAlerts(t, r.j, "x-1", "y-1", "x-2", "z-1")
 		r.idle()
 		r.stop()
 		r.start(o, map[string]sinks.Sink{"a": s})
-		tell(t, r.j, "x-3", "y-2")
+		journalAlerts(t, r.j, "x-3", "y-2")
 		r.idle()
 		slices.Sort(refs)
 		equal(t, "refs", refs, []string{"x-1:", "x-2:thread-x", "x-3:thread-x", "y-2:"})
@@ -212,7 +212,7 @@ func (s *batchSink) SendBatch(_ context.Context, alerts []*processor.Alert) erro
 		}
 	}
 	for _, a := range alerts {
-		s.told = append(s.told, a.ID)
+		s.delivered = append(s.delivered, a.ID)
 	}
 	return nil
 }
@@ -227,10 +227,10 @@ func TestBatchesKeepTheOrder(t *testing.T) {
 		for i := range 3000 {
 			ids = append(ids, fmt.Sprintf("x%d-%04d", i*i%701, i))
 		}
-		tell(t, r.j, ids...)
+		journalAlerts(t, r.j, ids...)
 		r.idle()
-		_, told := s.lists()
-		equal(t, "told", told, ids)
+		_, delivered := s.lists()
+		equal(t, "delivered", delivered, ids)
 		if n := len(s.batches); n > 60 || slices.Max(s.batches) > maxBatch {
 			t.Errorf("%d batches of %v", n, s.batches)
 		}
@@ -249,10 +249,10 @@ func TestBatchThatIsRefused(t *testing.T) {
 			return "", nil
 		}
 		r.start(delivery(DeliveryConfig{Concurrency: 1}), map[string]sinks.Sink{"a": s})
-		tell(t, r.j, many(100)...)
+		journalAlerts(t, r.j, many(100)...)
 		r.idle()
-		if _, told := s.lists(); len(told) != 99 {
-			t.Errorf("%d told, want 99", len(told))
+		if _, delivered := s.lists(); len(delivered) != 99 {
+			t.Errorf("%d delivered, want 99", len(delivered))
 		}
 		letters, err := r.j.DeadLetters("a")
 		if err != nil || len(letters) != 1 || letters[0].Alert.ID != s.refuse || !strings.Contains(letters[0].Cause, "no") {
@@ -268,7 +268,7 @@ func TestBatchesWithARate(t *testing.T) {
 		s := &batchSink{fakeSink: fakeSink{t: t}}
 		r.start(delivery(DeliveryConfig{Concurrency: 1, Rate: 10}), map[string]sinks.Sink{"a": s})
 		begin := time.Now()
-		tell(t, r.j, many(200)...)
+		journalAlerts(t, r.j, many(200)...)
 		r.idle()
 		if took := time.Since(begin); took < 18*time.Second || took > 22*time.Second {
 			t.Errorf("200 alerts at 10 a second took %s", took)

@@ -24,7 +24,7 @@ import (
 // killDir, when set, makes TestKilled the process that is killed.
 const killDir = "MFAWATCH_TEST_KILL_DIR"
 
-// Killed at any point, every event that was acknowledged is told once it is
+// Killed at any point, every event that was acknowledged is delivered once it is
 // started anew; none is lost.
 func TestKilled(t *testing.T) {
 	if dir := os.Getenv(killDir); dir != "" {
@@ -63,7 +63,7 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.stop()
-	told := map[string]int{}
+	delivered := map[string]int{}
 	f, err := os.Open(filepath.Join(dir, "alerts.jsonl"))
 	if err != nil {
 		t.Fatal(err)
@@ -77,18 +77,18 @@ func TestKilled(t *testing.T) {
 		if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
 			t.Fatalf("line %q: %v", lines.Text(), err)
 		}
-		if told[a.ID]++; told[a.ID] > 1 {
+		if delivered[a.ID]++; delivered[a.ID] > 1 {
 			doubled++
 		}
 		delete(acked, a.Event.ID)
 	}
 	if len(acked) > 0 {
-		t.Errorf("%d events were acknowledged and never told", len(acked))
+		t.Errorf("%d events were acknowledged and never delivered", len(acked))
 	}
-	if len(told) < 50 {
-		t.Errorf("only %d alerts were told", len(told))
+	if len(delivered) < 50 {
+		t.Errorf("only %d alerts were delivered", len(delivered))
 	}
-	t.Logf("%d alerts, %d of them sent again", len(told), doubled)
+	t.Logf("%d alerts, %d of them sent again", len(delivered), doubled)
 }
 
 // beKilled handles deliveries, and prints the ID of each event it acknowledged,

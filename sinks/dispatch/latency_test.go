@@ -18,11 +18,11 @@ func TestFiftySinksOneDeadOneSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var mu sync.Mutex
-		told := map[string]map[string]time.Time{}
+		delivered := map[string]map[string]time.Time{}
 		all := map[string]sinks.Sink{}
 		for i := range 50 {
 			name := fmt.Sprintf("sink-%02d", i)
-			told[name] = map[string]time.Time{}
+			delivered[name] = map[string]time.Time{}
 			s := &fakeSink{t: t}
 			s.answer = func(ctx context.Context, a *processor.Alert, _ string) (string, error) {
 				switch i {
@@ -38,7 +38,7 @@ func TestFiftySinksOneDeadOneSlow(t *testing.T) {
 				}
 				mu.Lock()
 				defer mu.Unlock()
-				told[name][a.ID] = time.Now()
+				delivered[name][a.ID] = time.Now()
 				return "", nil
 			}
 			all[name] = s
@@ -47,22 +47,22 @@ func TestFiftySinksOneDeadOneSlow(t *testing.T) {
 		committed := map[string]time.Time{}
 		for i := range 40 { // more than the dead one has sends, for longer than one lasts
 			id := fmt.Sprintf("x%d-1", i)
-			tell(t, r.j, id)
+			journalAlerts(t, r.j, id)
 			committed[id] = time.Now()
 			time.Sleep(time.Second)
 		}
 		time.Sleep(5 * time.Minute)
 		mu.Lock()
-		for name, times := range told {
+		for name, times := range delivered {
 			if name == "sink-00" {
 				continue
 			}
 			if len(times) != len(committed) {
-				t.Errorf("%s was told %d of %d", name, len(times), len(committed))
+				t.Errorf("%s was sent %d of %d", name, len(times), len(committed))
 			}
 			for id, at := range times {
 				if late := at.Sub(committed[id]); name != "sink-01" && late != 0 {
-					t.Errorf("%s was told %s after %s", name, id, late)
+					t.Errorf("%s was sent %s after %s", name, id, late)
 				}
 			}
 		}

@@ -118,9 +118,9 @@ func TestGroupsAreLogged(t *testing.T) {
 		r := newRig(t)
 		r.level = slog.LevelDebug
 		r.start(grouping(GroupConfig{Wait: time.Minute}), map[string]sinks.Sink{"a": &groupSink{fakeSink: fakeSink{t: t}}})
-		tell(t, r.j, "x-1")
+		journalAlerts(t, r.j, "x-1")
 		time.Sleep(time.Second)
-		tell(t, r.j, "y-1", "z-1")
+		journalAlerts(t, r.j, "y-1", "z-1")
 		time.Sleep(2 * time.Minute)
 		r.stop()
 		for want, n := range map[string]int{

@@ -52,7 +52,7 @@ func TestTimeToDoneAndRetries(t *testing.T) {
 		})
 		r.start(Options{Registerer: reg}, map[string]sinks.Sink{"a": s})
 		time.Sleep(300 * time.Millisecond) // into a second
-		tell(t, r.j, "x-1")
+		journalAlerts(t, r.j, "x-1")
 		r.idle()
 		synctest.Wait() // the worker hears of it after the journal
 		if n, sum := gathered(t, reg, "mfawatch_sink_delivery_latency_seconds"); n != 1 || sum < 30 || sum > 31.1 {
@@ -79,9 +79,9 @@ func TestGroupWindowIsNoLateness(t *testing.T) {
 		o := grouping(GroupConfig{Wait: time.Minute})
 		o.Registerer = reg
 		r.start(o, map[string]sinks.Sink{"a": slow})
-		tell(t, r.j, "x-1")
+		journalAlerts(t, r.j, "x-1")
 		time.Sleep(time.Second)
-		tell(t, r.j, "t-1", "u-1", "y-1")
+		journalAlerts(t, r.j, "t-1", "u-1", "y-1")
 		r.idle()
 		synctest.Wait()
 		if n, sum := gathered(t, reg, "mfawatch_sink_delivery_latency_seconds"); n != 4 || sum < 21 || sum > 25 {

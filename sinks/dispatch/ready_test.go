@@ -25,7 +25,7 @@ func TestReadyWithNothingPending(t *testing.T) {
 			r.start(delivery(DeliveryConfig{Retry: RetryConfig{Max: time.Minute, Age: time.Hour}}), map[string]sinks.Sink{"a": s})
 			for round := range 2 {
 				for i := range exposures {
-					tell(t, r.j, fmt.Sprintf("x%d-%d", i, round))
+					journalAlerts(t, r.j, fmt.Sprintf("x%d-%d", i, round))
 				}
 				time.Sleep(30 * time.Minute)
 				if r.d.Ready() == nil {
@@ -69,11 +69,11 @@ func TestUnreadableAlertDelaysNoOther(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- w.Run(ctx) }()
-		tell(t, j, "x-1", "x-2", "y-1", "z-1")
+		journalAlerts(t, j, "x-1", "x-2", "y-1", "z-1")
 		time.Sleep(time.Second)
-		_, told := s.lists()
-		slices.Sort(told) // the two are sent concurrently
-		equal(t, "sent", told, []string{"y-1", "z-1"})
+		_, delivered := s.lists()
+		slices.Sort(delivered) // the two are sent concurrently
+		equal(t, "sent", delivered, []string{"y-1", "z-1"})
 		if st, err := j.Stats(); err != nil || st.Sinks["a"].Pending != 2 {
 			t.Errorf("pending %+v, %v, want the exposure that cannot be read", st.Sinks, err)
 		}

@@ -23,7 +23,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-// A routedSink remembers what it was told, when, and for whom.
+// A routedSink remembers what it was sent, when, and for whom.
 type routedSink struct {
 	said *[]string
 	to   string
@@ -193,7 +193,7 @@ func TestRouting(t *testing.T) {
 			routedTell(t, r.j, "x-resolved info")
 		}, []string{"x-opened Sat 19:00 to k1", "x-resolved Sat 23:00 to k1"}},
 
-		{"of several escalations the last is told", func(t *testing.T, r *rig, s routedSink) {
+		{"of several escalations the last is sent", func(t *testing.T, r *rig, s routedSink) {
 			r.start(routedBy(t, route.Reader, routedNight), map[string]sinks.Sink{"a": s})
 			routedTell(t, r.j, "x-opened high")
 			in(time.Hour)
@@ -212,7 +212,7 @@ func TestRouting(t *testing.T) {
 			routedTell(t, r.j, "x-resolved info")
 		}, []string{"x-opened Sat 19:00", "x-resolved Sat 23:00"}},
 
-		{"a wrong recipient keeps nobody else from being told", func(t *testing.T, r *rig, s routedSink) {
+		{"a wrong recipient delays no other", func(t *testing.T, r *rig, s routedSink) {
 			var mended atomic.Bool
 			s.fail = func(to string, _ *processor.Alert) error {
 				if to == "bad" && !mended.Load() {

@@ -47,7 +47,7 @@ func TestEndSupersedes(t *testing.T) {
 		err     error
 		before  []string // while the channel is down
 		after   []string
-		want    []string // told in the end
+		want    []string // delivered in the end
 	}{
 		{"all of it", false, down, []string{"a opened high", "a updated high"}, []string{"a escalated high", "a resolved info"}, []string{"a-resolved"}},
 		{"not what is critical", false, down, []string{"a opened high"}, []string{"a exploited critical", "a escalated critical", "a resolved info"},
@@ -67,7 +67,7 @@ func TestEndSupersedes(t *testing.T) {
 					if !up.Load() {
 						return ref, c.err
 					}
-					return "told", nil
+					return "delivered", nil
 				}}
 				r.start(delivery(DeliveryConfig{People: !c.machine, Retry: RetryConfig{Max: time.Minute}}), map[string]sinks.Sink{"a": s})
 				defer r.stop()
@@ -77,10 +77,10 @@ func TestEndSupersedes(t *testing.T) {
 				synctest.Wait()
 				up.Store(true)
 				r.idle()
-				_, told := s.lists()
-				slices.Sort(told)
+				_, delivered := s.lists()
+				slices.Sort(delivered)
 				slices.Sort(c.want)
-				equal(t, "told", told, c.want)
+				equal(t, "delivered", delivered, c.want)
 			})
 		})
 	}

@@ -23,7 +23,7 @@ type Config struct {
 	PasswordFile string            `koanf:"password_file"` // instead of password
 	Auth         string            `koanf:"auth"`          // auto, plain, login, cram-md5, scram-sha-256 or xoauth2 (the password is the token). Default auto: the best of what the server offers
 	From         string            `koanf:"from"`          // an address, or name <address>
-	To           []string          `koanf:"to"`            // likewise; each is told by itself, all are named in the mail
+	To           []string          `koanf:"to"`            // likewise; each is notified by itself, all are named in the mail
 	TLS          TLSConfig         `koanf:"tls"`
 	Templates    message.Templates `koanf:"templates"` // subject, text, and html, which is of html/template
 }
@@ -64,7 +64,7 @@ func (c Config) Validate() error {
 	switch c.TLS.Mode {
 	case "", tlsStart, tlsImplicit:
 	case tlsNone:
-		if c.Host != "" && !loopback(c.Host) {
+		if c.Host != "" && !secret.Loopback(c.Host) {
 			bad("tls.mode: none is for a server on this machine, such as localhost; want starttls or implicit for %.100q: others could read the password and the alerts on the way", c.Host)
 		}
 	default:
@@ -154,12 +154,6 @@ func (c Config) address() string {
 		port = 587
 	}
 	return net.JoinHostPort(c.Host, fmt.Sprint(port))
-}
-
-// loopback reports whether host is this machine.
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // parseAddress is an address with or without a name.

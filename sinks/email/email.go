@@ -90,8 +90,8 @@ func (e *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	}
 	d := e.deliver(ctx, text, left, len(left) < len(e.to))
 	if d.err != nil {
-		for _, to := range d.told {
-			known[to] = "told"
+		for _, to := range d.delivered {
+			known[to] = "delivered"
 		}
 		return p.Note(a.ID, known, ""), d.err
 	}
@@ -111,7 +111,7 @@ func (e *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 		to = append(to, address.Address)
 	}
 	d := e.deliver(ctx, text, to, false)
-	if d.err != nil && len(d.told) > 0 {
+	if d.err != nil && len(d.delivered) > 0 {
 		e.log.Error("a mail about several alerts did not reach everybody", "alerts", len(alerts), "err", d.err)
 		return nil
 	}

@@ -22,14 +22,14 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
 )
 
-// script is a mail server that answers as it is told: by command, or by
+// script is a mail server that answers as answers says: by command, or by
 // "greeting" and "." (the end of a mail). Commands without an answer succeed.
 // An answer of "" hangs up.
 func script(t *testing.T, answers map[string]string) Config {
 	t.Helper()
 	answer := func(command, usual string) string {
-		if told, ok := answers[command]; ok {
-			return told
+		if delivered, ok := answers[command]; ok {
+			return delivered
 		}
 		return usual
 	}
@@ -107,11 +107,11 @@ func TestVerdicts(t *testing.T) {
 		return m
 	}
 	for _, tt := range []struct {
-		name    string
-		answers map[string]string
-		want    sinks.Verdict
-		saying  string
-		told    string // recipients that the ref knows to be told
+		name      string
+		answers   map[string]string
+		want      sinks.Verdict
+		saying    string
+		delivered string // recipients that the ref knows to have it
 	}{
 		{"all is well", nil, sinks.VerdictDelivered, "", ""},
 		{"busy", says("greeting", "421 4.3.2 too many connections"), sinks.VerdictRetry, "greeting", ""},
@@ -165,12 +165,12 @@ func TestVerdicts(t *testing.T) {
 			if !strings.Contains(err.Error(), tt.saying) || strings.Contains(err.Error(), testPassword) || len(err.Error()) > 1200 {
 				t.Errorf("said %q, want %q in it", err, tt.saying)
 			}
-			var told []string
+			var delivered []string
 			for to := range message.ProgressOf(ref).Of(alert.ID) {
-				told = append(told, to)
+				delivered = append(delivered, to)
 			}
-			if strings.Join(told, " ") != tt.told {
-				t.Errorf("known to be told: %q, want %q", told, tt.told)
+			if strings.Join(delivered, " ") != tt.delivered {
+				t.Errorf("known to have it: %q, want %q", delivered, tt.delivered)
 			}
 		})
 	}

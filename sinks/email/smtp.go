@@ -30,10 +30,10 @@ var mechanisms = map[string]string{
 
 // delivered is the outcome of a mail.
 type delivered struct {
-	told    []string // recipients
-	refused []refusal
-	said    string // by the server, of what it took
-	err     error  // with its verdict
+	delivered []string // recipients
+	refused   []refusal
+	said      string // by the server, of what it took
+	err       error  // with its verdict
 }
 
 // A refusal is of one recipient.
@@ -44,7 +44,7 @@ type refusal struct {
 
 // deliver hands the mail to the server, in as few transactions as it takes: a
 // server with a limit of recipients is asked again for those that are left.
-// before says that others got it. The error, which is nil if all were told,
+// before says that others got it. The error, which is nil if all were notified,
 // names the server.
 func (e *Sink) deliver(ctx context.Context, text []byte, to []string, before bool) (d delivered) {
 	password, err := e.config.password()
@@ -77,10 +77,10 @@ func (e *Sink) converse(ctx context.Context, text []byte, to []string, password 
 	}
 	for len(to) > 0 && d.err == nil {
 		t := e.transact(ctx, c, text, to)
-		d.told = append(d.told, t.told...)
+		d.delivered = append(d.delivered, t.delivered...)
 		d.said, d.err, to = cmp.Or(t.said, d.said), t.err, nil
 		for _, r := range t.refused {
-			if reply, ok := errors.AsType[*textproto.Error](r.err); ok && reply.Code == tooMany && len(t.told) > 0 {
+			if reply, ok := errors.AsType[*textproto.Error](r.err); ok && reply.Code == tooMany && len(t.delivered) > 0 {
 				to = append(to, r.to)
 				continue
 			}
@@ -246,7 +246,7 @@ func (e *Sink) transact(ctx context.Context, c *smtp.Client, text []byte, to []s
 		d.err = smtpVerdict(ctx, content, err)
 		return d
 	}
-	d.told = taken
+	d.delivered = taken
 	if closer, ok := w.(*smtp.DataCloser); ok {
 		d.said = closer.ServerResponse()
 	}
@@ -261,7 +261,7 @@ func wideAddress(address string) bool {
 // verdict sums up the outcome for n recipients, beside earlier ones. It is nil if the
 // mail reached all.
 func (d delivered) verdict(n int, before bool) error {
-	if len(d.told) == n {
+	if len(d.delivered) == n {
 		return nil
 	}
 	err, worst := d.err, sinks.VerdictPermanent
@@ -278,16 +278,16 @@ func (d delivered) verdict(n int, before bool) error {
 	if err == nil {
 		err = errors.New(strings.Join(said, "; "))
 		switch {
-		case worst == sinks.VerdictPermanent || worst == sinks.VerdictMisconfigured && (before || len(d.told) > 0):
+		case worst == sinks.VerdictPermanent || worst == sinks.VerdictMisconfigured && (before || len(d.delivered) > 0):
 			err = sinks.Permanent(err)
 		case worst == sinks.VerdictMisconfigured:
 			err = sinks.Misconfigured(err)
 		}
 	}
-	if len(d.told) == 0 {
+	if len(d.delivered) == 0 {
 		return err
 	}
-	return fmt.Errorf("%d of %d got it: %w", len(d.told), n, err)
+	return fmt.Errorf("%d of %d got it: %w", len(d.delivered), n, err)
 }
 
 // A stage is how far a conversation with the server got.

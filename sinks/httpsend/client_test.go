@@ -74,7 +74,7 @@ func says(text string) func(*net.TCPConn) {
 	}
 }
 
-// reset ends a connection so that the other side is told of no orderly end.
+// reset ends a connection so that the other side sees no orderly end.
 func reset(c *net.TCPConn) { _ = c.SetLinger(0) }
 
 // drip writes begin, and then more of piece until the client hangs up.
@@ -282,7 +282,7 @@ func TestPostDNS(t *testing.T) {
 	sinktest.Hushed(t, err.Error())
 }
 
-// The end of an attempt from outside is told by its cause, and the request may
+// The end of an attempt from outside is named by its cause, and the request may
 // have arrived.
 func TestPostCancelled(t *testing.T) {
 	arrived := make(chan struct{})
@@ -337,7 +337,7 @@ func TestPostTLS(t *testing.T) {
 	}
 }
 
-// A proxy that does not connect us is told by its answer; our request was not
+// A proxy that does not connect us is known by its answer; our request was not
 // sent.
 func TestPostProxy(t *testing.T) {
 	target := sinktest.QuietServer(t, sinktest.Answers(200, "text/plain", "ok"))

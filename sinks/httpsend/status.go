@@ -61,7 +61,7 @@ func StatusText(status int) string {
 
 // RetryAfter is how long the server wants to be left alone, an hour at most; 0
 // if it does not say, or nothing that can be read. A date is taken by the
-// server's own clock where it tells its time.
+// server's own clock where it shows its time.
 func RetryAfter(header http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(header.Get("Retry-After"))
 	if text == "" {

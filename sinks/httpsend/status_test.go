@@ -42,7 +42,7 @@ func TestStatusVerdicts(t *testing.T) {
 			t.Errorf("%d: %s after %s, want %s", status, got, after, want)
 		}
 		if err != nil && !strings.Contains(err.Error(), fmt.Sprint(status)) {
-			t.Errorf("%d: the error does not tell it: %v", status, err)
+			t.Errorf("%d: the error does not say it: %v", status, err)
 		}
 
 		// Retry-After means something beside 429 and 503 alone.
@@ -50,7 +50,7 @@ func TestStatusVerdicts(t *testing.T) {
 			want = sinks.VerdictThrottled
 		}
 		got, after := sinks.VerdictOf(httpsend.StatusError(status, http.Header{"Retry-After": {"7"}}, now))
-		if told := after == 7*time.Second; got != want || told != (status == 429 || status == 503) {
+		if delivered := after == 7*time.Second; got != want || delivered != (status == 429 || status == 503) {
 			t.Errorf("%d with Retry-After: %s after %s, want %s", status, got, after, want)
 		}
 	}

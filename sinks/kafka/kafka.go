@@ -88,8 +88,8 @@ func newSink(c Config, opts []kgo.Opt, timeout time.Duration) (*Sink, error) {
 // alert that the topic refuses for its size or its form is Permanent. Where the
 // topic is not there or we may not write to it, that is not the alert's fault:
 // we are Misconfigured. When a broker was written to and does not answer in
-// time, it is Ambiguous: the alert may be there all the same, and its id tells
-// the copies apart.
+// time, it is Ambiguous: the alert may be there all the same, and its id
+// marks the copies.
 func (k *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	record, err := record(a)
 	if err != nil {

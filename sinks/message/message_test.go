@@ -2,6 +2,7 @@ package message_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -33,6 +34,64 @@ func TestMessage(t *testing.T) {
 	} {
 		if !strings.Contains(strings.ReplaceAll(string(got), `\u0026`, "&"), want) {
 			t.Errorf("no %s in\n%s", want, got)
+		}
+	}
+}
+
+// The alerts that the suite of channels sends have every step and every way to end,
+// and say of a sign-in what MFAUsed said.
+func TestFolded(t *testing.T) {
+	missing := map[string]bool{}
+	for _, s := range exposure.Steps {
+		missing[string(s)] = true
+	}
+	for _, how := range []string{exposure.Enabled, exposure.MFASeen, exposure.UserDeleted, exposure.Closed, exposure.Ended} {
+		missing["resolved: "+how] = true
+	}
+	for _, a := range sinktest.Folded(t) {
+		missing[string(a.Step)] = false
+		if a.Resolution != nil {
+			missing["resolved: "+*a.Resolution] = false
+		}
+		facts := map[string]string{}
+		for _, f := range (message.Wording{}).Message(a).Facts {
+			facts[f.Name] = f.Value
+		}
+		want := map[string]string{}
+		switch {
+		case a.Step == exposure.Exploited:
+			want = map[string]string{"Signed in": "without MFA", "Session": ""}
+		case a.Resolution != nil && *a.Resolution == exposure.MFASeen:
+			want = map[string]string{"Signed in": "with MFA", "Session": ""}
+		case a.Resolution != nil && *a.Resolution == exposure.Closed:
+			want = map[string]string{"Closed by": "ann", "Done by": "", "Session": "", "Record": ""}
+		case a.Step == exposure.Suspect:
+			want = map[string]string{"Signed in": "", "Session": "without MFA"}
+		}
+		for name, value := range want {
+			if facts[name] != value {
+				t.Errorf("%s %q: %s is %q, want %q", a.Step, a.Title, name, facts[name], value)
+			}
+		}
+	}
+	for what, is := range missing {
+		if is {
+			t.Errorf("no alert is %s", what)
+		}
+	}
+}
+
+// Reasons are words, whatever is added to them.
+func TestReasons(t *testing.T) {
+	a := message.SampleAlert()
+	a.Reasons = append(slices.Clone(exposure.ReasonWords), "new_\u202ereason")
+	words := message.Wording{}.Message(a).Reasons
+	if len(words) != len(a.Reasons) {
+		t.Errorf("%d of %d", len(words), len(a.Reasons))
+	}
+	for i, text := range words {
+		if text == "" || strings.ContainsAny(text, "_\u202e") {
+			t.Errorf("%s: %q", a.Reasons[i], text)
 		}
 	}
 }
@@ -118,7 +177,7 @@ func TestTemplateThatFails(t *testing.T) {
 	}
 }
 
-// A campaign is told by whom it hit, not as one of an unknown user.
+// A campaign is described by whom it hit, not as one of an unknown user.
 func TestOfACampaign(t *testing.T) {
 	a := message.SampleAlert()
 	a.Step, a.User, a.Root = exposure.StepCampaign, nil, true

@@ -2,11 +2,11 @@ package message
 
 import "encoding/json"
 
-// A progress is the reference of a channel that tells each recipient by itself:
-// what the channel said last, and of each alert that not all were told yet, who
-// was. So no recipient gets an alert twice because another could not get it.
+// A progress is the reference of a channel that sends to each recipient by itself:
+// what the channel said last, and of each alert that not all got yet, who
+// did. So no recipient gets an alert twice because another could not get it.
 type progress struct {
-	Said string   `json:"said,omitempty"` // of the last alert that all were told
+	Said string   `json:"said,omitempty"` // of the last alert that all got
 	Open []partly `json:"open,omitempty"`
 }
 
@@ -17,7 +17,7 @@ type partly struct {
 }
 
 // maxPartly bounds the alerts of one exposure that are remembered: one is being
-// told, the others became dead letters, which a person may send again.
+// sent, the others became dead letters, which a person may send again.
 const maxPartly = 8
 
 // ProgressOf reads a reference. One that cannot be read is as good as none.
@@ -39,7 +39,7 @@ func (p progress) Of(alert string) map[string]string {
 	return known
 }
 
-// Note is the reference once this is known of the alert; nil: all were told, and
+// Note is the reference once this is known of the alert; nil: all got it, and
 // the channel said so.
 func (p progress) Note(alert string, to map[string]string, said string) string {
 	next := progress{Said: p.Said}

@@ -11,12 +11,12 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// A Config says which service of Sink is told, by the integration
+// A Config says which service of PagerDuty is notified, by the integration
 // keys of its Events API v2. Files that hold a key are read for each attempt.
 type Config struct {
 	RoutingKey     string `koanf:"routing_key"`
 	RoutingKeyFile string `koanf:"routing_key_file"` // instead of routing_key
-	// The service that is told of what is escalated or exploited, beside the
+	// The service that is notified of what is escalated or exploited, beside the
 	// first: PagerDuty does not page the acknowledger of an incident again.
 	EscalationRoutingKey     string            `koanf:"escalation_routing_key"`
 	EscalationRoutingKeyFile string            `koanf:"escalation_routing_key_file"`

@@ -81,9 +81,9 @@ const (
 // A copy adds a line to the incident's log and opens nothing. Sink opens a
 // new incident for a trigger that follows a resolve, so once an exposure is over
 // only what has to be heard nevertheless (see exposure.Step.AlwaysDelivered) is sent. A resolve
-// of what it was not told of is dropped there. An attempt, and a device less
+// of what it was not notified of is dropped there. An attempt, and a device less
 // where another is left, have no end that mfawatch would see: a person resolves
-// them, or the service after its time. That one service cannot be told keeps it
+// them, or the service after its time. That one service cannot be notified keeps it
 // from no other; the others get a copy with the next attempt.
 func (p *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	newRef = stateOpen
@@ -98,7 +98,7 @@ func (p *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 		return ref, sinks.Misconfigured(err)
 	}
 	var failed []error
-	told := false
+	delivered := false
 	for i, key := range keys {
 		if i > 0 && p.recipients == nil && !escalates(a.Step) {
 			break
@@ -106,16 +106,16 @@ func (p *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 		if err := p.enqueue(ctx, key, a, keys); err != nil {
 			failed = append(failed, err)
 		} else {
-			told = true
+			delivered = true
 		}
 	}
-	if err := sinks.Worst(failed, told); err != nil {
+	if err := sinks.Worst(failed, delivered); err != nil {
 		return ref, err
 	}
 	return newRef, nil
 }
 
-// keys are those of the services that are told; of the configuration's, the
+// keys are those of the services that are notified; of the configuration's, the
 // second is for escalation.
 func (p *Sink) keys() ([]string, error) {
 	if p.recipients != nil {
@@ -128,7 +128,7 @@ func (p *Sink) keys() ([]string, error) {
 	return []string{first, escalation}, err
 }
 
-// escalates reports whether the service for escalation is told of a step.
+// escalates reports whether the service for escalation is notified of a step.
 // It may not have been sent the beginning of the exposure that ends.
 func escalates(s exposure.Step) bool {
 	return s == exposure.Escalated || s == exposure.Exploited || s == exposure.Suspect || s == exposure.Resolved

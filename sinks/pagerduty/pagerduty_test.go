@@ -77,12 +77,12 @@ func newTestSink(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPServer) 
 	return p, fake, server
 }
 
-// The incident is raised step by step, the second service is told of what is
+// The incident is raised step by step, the second service is notified of what is
 // escalated and exploited alone, and both incidents are resolved.
 func TestEscalates(t *testing.T) {
 	p, fake, _ := newTestSink(t, Config{RoutingKey: firstKey, EscalationRoutingKey: secondKey})
 	story := sinktest.Story("bob")
-	sinktest.TellAll(t, p, "", story...)
+	sinktest.DeliverAll(t, p, "", story...)
 	first, second := fake.of(firstKey, *story[0].Exposure), fake.of(secondKey, *story[0].Exposure)
 	if len(first) != 1 || len(second) != 1 {
 		t.Fatalf("%d and %d incidents", len(first), len(second))
@@ -103,12 +103,12 @@ func TestAfterTheEnd(t *testing.T) {
 	story = append(story, &mild, &campaign)
 	for i, incidents := range map[int]int{0: 2, 1: 1, 2: 2, 3: 2, 5: 1, 6: 2} {
 		p, fake, _ := newTestSink(t, Config{RoutingKey: firstKey, EscalationRoutingKey: secondKey})
-		ref := sinktest.TellAll(t, p, "", story[0], story[4])
-		ref = sinktest.TellAll(t, p, ref, story[i])
+		ref := sinktest.DeliverAll(t, p, "", story[0], story[4])
+		ref = sinktest.DeliverAll(t, p, ref, story[i])
 		if got := fake.of(firstKey, *story[0].Exposure); len(got) != incidents {
 			t.Errorf("%s after resolved: %d incidents, want %d", story[i].Step, len(got), incidents)
 		}
-		sinktest.TellAll(t, p, ref, story[4])
+		sinktest.DeliverAll(t, p, ref, story[4])
 		for _, key := range fake.keys {
 			for _, incident := range fake.of(key, *story[0].Exposure) {
 				if !incident.resolved {
@@ -123,7 +123,7 @@ func TestAfterTheEnd(t *testing.T) {
 func TestEvent(t *testing.T) {
 	p, _, server := newTestSink(t, Config{RoutingKeyFile: sinktest.SecretFile(t, firstKey+"\n")})
 	a := sinktest.Named("payments", sinktest.Story("bob")...)[0]
-	sinktest.TellAll(t, p, "", a)
+	sinktest.DeliverAll(t, p, "", a)
 	var got map[string]any
 	if err := json.Unmarshal([]byte(server.Bodies()[0]), &got); err != nil {
 		t.Fatal(err)
@@ -164,7 +164,7 @@ func TestEvent(t *testing.T) {
 
 func TestTemplate(t *testing.T) {
 	p, _, server := newTestSink(t, Config{RoutingKey: firstKey, Templates: message.Templates{"summary": "{{upper .Severity}}\n{{.Alert.Account}}: {{.Title}}\n"}})
-	sinktest.TellAll(t, p, "", sinktest.Story("bob")[0])
+	sinktest.DeliverAll(t, p, "", sinktest.Story("bob")[0])
 	if want := `"summary":"HIGH 000000000000: MFA removed from bob`; !strings.Contains(server.Bodies()[0], want) {
 		t.Errorf("no %s in %s", want, server.Bodies()[0])
 	}
@@ -204,7 +204,7 @@ func TestTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	story := sinktest.Story("bob")
-	sinktest.TellAll(t, sink, "", story...)
+	sinktest.DeliverAll(t, sink, "", story...)
 	for key, want := range map[string]int{firstKey: 0, secondKey: 0, other: 1, third: 1} {
 		if got := fake.of(key, *story[0].Exposure); len(got) != want || want == 1 && !got[0].resolved {
 			t.Errorf("%s has %+v", key, got)
@@ -252,7 +252,7 @@ func TestKeyFile(t *testing.T) {
 	path := sinktest.SecretFile(t, firstKey)
 	p, fake, _ := newTestSink(t, Config{RoutingKeyFile: path})
 	a := sinktest.Story("bob")[0]
-	sinktest.TellAll(t, p, "", a)
+	sinktest.DeliverAll(t, p, "", a)
 	if err := os.WriteFile(path, []byte("xyzzy-broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestKeyFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(secondKey), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sinktest.TellAll(t, p, "", a)
+	sinktest.DeliverAll(t, p, "", a)
 	if len(fake.of(secondKey, *a.Exposure)) != 1 {
 		t.Error("the new key is not used")
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// Whatever is told, the text of a ticket keeps its bound, ends with the mark of
+// Whatever the alert, the text of a ticket keeps its bound, ends with the mark of
 // its alert, and has no mark-up of the channel.
 func FuzzText(f *testing.F) {
 	for _, text := range sinktest.HostileTexts {

@@ -72,8 +72,8 @@ func (v *value) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// tells reports whether the incident holds the text of the alert.
-func (i incident) tells(a *processor.Alert) bool {
+// holds reports whether the incident holds the text of the alert.
+func (i incident) holds(a *processor.Alert) bool {
 	return ticket.Marked(i.Description.Value, a) || ticket.Marked(i.CloseNotes.Value, a) || ticket.Marked(i.WorkNotes.Shown, a) || ticket.Marked(i.WorkNotes.Value, a)
 }
 

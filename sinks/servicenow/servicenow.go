@@ -72,7 +72,7 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 
 // Send writes the alert into a ticket. In mode incident it looks first, by correlation_id,
 // which is the exposure's: an incident whose texts have the alert's mark was
-// told of it, whatever became of the answer. Else the oldest one that is open is
+// sent it, whatever became of the answer. Else the oldest one that is open is
 // updated or resolved; urgency and impact are raised and never lowered. Where
 // there is none, one is opened; but none is opened only to be resolved, unless
 // the exposure was exploited. An incident that was resolved, closed or deleted
@@ -94,7 +94,7 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	}
 	var open []incident
 	for _, i := range known {
-		if i.tells(a) {
+		if i.holds(a) {
 			return i.ref(), nil
 		}
 		if !s.ended(i.State) {

@@ -51,8 +51,6 @@ func (r *rig) make(t *testing.T, change func(c *Config)) *Sink {
 	return sink
 }
 
-// tell sends, and wants the verdict and words of the error.
-
 // A fault of the look before a step has the verdict of a call that wrote nothing.
 func TestLook(t *testing.T) {
 	a := sinktest.Story("bob")[0]
@@ -79,7 +77,7 @@ func TestLook(t *testing.T) {
 			f := sinktest.NewHTTPServer(t, r.server)
 			r.url = f.URL
 			f.Inject(c.fault)
-			sinktest.Tell(t, r.make(t, nil), a, "", c.want, c.words)
+			sinktest.Deliver(t, r.make(t, nil), a, "", c.want, c.words)
 			if len(r.incidents) > 0 {
 				t.Error("an incident was opened")
 			}
@@ -97,7 +95,7 @@ func TestUnreadableAnswer(t *testing.T) {
 	sink := r.make(t, nil)
 	for body, want := range map[string]sinks.Verdict{"": sinks.VerdictAmbiguous, "[1,": sinks.VerdictAmbiguous, "{}": sinks.VerdictAmbiguous, `{"result":{}}`: sinks.VerdictAmbiguous, "<html>": sinks.VerdictMisconfigured} {
 		f.Inject(sinktest.Fault{Status: 201, Body: body})
-		sinktest.Tell(t, sink, sinktest.Story("bob")[0], "", want)
+		sinktest.Deliver(t, sink, sinktest.Story("bob")[0], "", want)
 	}
 }
 
@@ -108,21 +106,21 @@ func TestLimit(t *testing.T) {
 		now := time.Now()
 		r.now, r.limit, r.noAfter = func() time.Time { return now }, 4, noAfter
 		story := sinktest.Story("bob")
-		ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictDelivered)
-		ref = sinktest.Tell(t, r.sink, story[1], ref, sinks.VerdictDelivered)
+		ref := sinktest.Deliver(t, r.sink, story[0], "", sinks.VerdictDelivered)
+		ref = sinktest.Deliver(t, r.sink, story[1], ref, sinks.VerdictDelivered)
 		_, err := r.sink.Send(t.Context(), story[2], ref)
 		if v, after := sinks.VerdictOf(err); v != sinks.VerdictThrottled || after < 59*time.Minute || after > time.Hour {
 			t.Errorf("%s after %s: %v", v, after, err)
 		}
 		now = now.Add(time.Hour)
-		sinktest.Tell(t, r.sink, story[2], ref, sinks.VerdictDelivered)
+		sinktest.Deliver(t, r.sink, story[2], ref, sinks.VerdictDelivered)
 	}
 }
 
 func TestHibernates(t *testing.T) {
 	r := newRig(t, nil)
 	r.asleep = true
-	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "hibernates", "sign in to wake it")
+	sinktest.Deliver(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "hibernates", "sign in to wake it")
 }
 
 func TestCredentials(t *testing.T) {
@@ -134,14 +132,14 @@ func TestCredentials(t *testing.T) {
 		"password_file": func(c *Config) { c.Password, c.PasswordFile = "", sinktest.SecretFile(t, "xyzzy-password\n") },
 	} {
 		r := newRig(t, change)
-		sinktest.Tell(t, r.sink, sinktest.Story(name)[0], "", sinks.VerdictDelivered)
+		sinktest.Deliver(t, r.sink, sinktest.Story(name)[0], "", sinks.VerdictDelivered)
 	}
 	for name, change := range map[string]func(c *Config){
 		"token":    func(c *Config) { c.Username, c.Password, c.Token = "", "", "xyzzy-old-token" },
 		"api_key":  func(c *Config) { c.Username, c.Password, c.APIKey = "", "", "xyzzy-old-key" },
 		"password": func(c *Config) { c.Password = "xyzzy-old-password" },
 	} {
-		sinktest.Tell(t, newRig(t, change).sink, sinktest.Story(name)[0], "", sinks.VerdictMisconfigured, "check username and password, token or api_key")
+		sinktest.Deliver(t, newRig(t, change).sink, sinktest.Story(name)[0], "", sinks.VerdictMisconfigured, "check username and password, token or api_key")
 	}
 }
 
@@ -151,7 +149,7 @@ func TestLengths(t *testing.T) {
 	for _, c := range []string{"a", "é", "€", "🔥"} {
 		a := sinktest.Story("bob" + c)[0]
 		a.Title = strings.Repeat(c, 300)
-		sinktest.Tell(t, r.sink, a, "", sinks.VerdictDelivered)
+		sinktest.Deliver(t, r.sink, a, "", sinks.VerdictDelivered)
 		got := r.incidents[len(r.incidents)-1].fields["short_description"]
 		if len(got) > 160 || len(got) < 153 || !strings.HasSuffix(got, "…") || strings.Contains(got, "\ufffd") {
 			t.Errorf("%d bytes: %s", len(got), got)
@@ -168,7 +166,7 @@ func TestTemplates(t *testing.T) {
 	})
 	ref := ""
 	for _, a := range sinktest.Story("bob") {
-		ref = sinktest.Tell(t, r.sink, a, ref, sinks.VerdictDelivered)
+		ref = sinktest.Deliver(t, r.sink, a, ref, sinks.VerdictDelivered)
 	}
 	i := r.incidents[0]
 	if i.fields["short_description"] != "MFA: 000000000000 [ code]" || !strings.HasPrefix(i.fields["description"], "who: bob\nsecond line\n\nmfawatch alert ") ||
@@ -183,13 +181,13 @@ func TestTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sinktest.Tell(t, other, sinktest.Story("bob")[0], "", sinks.VerdictDelivered)
-	sinktest.Tell(t, r.sink, sinktest.Story("eve")[0], "", sinks.VerdictDelivered)
+	sinktest.Deliver(t, other, sinktest.Story("bob")[0], "", sinks.VerdictDelivered)
+	sinktest.Deliver(t, r.sink, sinktest.Story("eve")[0], "", sinks.VerdictDelivered)
 	if r.incidents[0].fields["assignment_group"] != group || r.incidents[1].fields["assignment_group"] != "" {
 		t.Errorf("%v, %v", r.incidents[0].fields, r.incidents[1].fields)
 	}
-	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictDelivered) // others have their own
-	sinktest.Tell(t, other, sinktest.Story("bob")[0], "", sinks.VerdictDelivered)
+	sinktest.Deliver(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictDelivered) // others have their own
+	sinktest.Deliver(t, other, sinktest.Story("bob")[0], "", sinks.VerdictDelivered)
 	if len(r.incidents) != 3 {
 		t.Errorf("%d incidents", len(r.incidents))
 	}
@@ -208,7 +206,7 @@ func TestEvents(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Mode = "events" })
 	ref := ""
 	for _, a := range sinktest.Story("bob") {
-		ref = sinktest.Tell(t, r.sink, a, ref, sinks.VerdictDelivered)
+		ref = sinktest.Deliver(t, r.sink, a, ref, sinks.VerdictDelivered)
 	}
 	var severities []string
 	for _, e := range r.events {
@@ -223,12 +221,12 @@ func TestEvents(t *testing.T) {
 	}
 	unheard := sinktest.Story("eve")[4]
 	unheard.Reasons = []string{exposure.ReasonExploited}
-	sinktest.Tell(t, r.sink, unheard, "", sinks.VerdictDelivered)
+	sinktest.Deliver(t, r.sink, unheard, "", sinks.VerdictDelivered)
 	if last := r.events[len(r.events)-1]; last["severity"] != "1" || last["resolution_state"] != "New" {
 		t.Errorf("%v", last)
 	}
 	r.noEvents = true
-	sinktest.Tell(t, r.sink, sinktest.Story("joe")[0], "", sinks.VerdictMisconfigured, "Event Management is not on this instance", "mode incident")
+	sinktest.Deliver(t, r.sink, sinktest.Story("joe")[0], "", sinks.VerdictMisconfigured, "Event Management is not on this instance", "mode incident")
 }
 
 func TestEventNotTaken(t *testing.T) {
@@ -239,7 +237,7 @@ func TestEventNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer sink.Close()
-	sinktest.Tell(t, sink, sinktest.Story("bob")[0], "", sinks.VerdictPermanent, "0 events were inserted")
+	sinktest.Deliver(t, sink, sinktest.Story("bob")[0], "", sinks.VerdictPermanent, "0 events were inserted")
 }
 
 func TestRender(t *testing.T) {
@@ -287,7 +285,7 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 		if err != nil && strings.Contains(fmt.Sprint(err), "xyzzy") {
-			t.Errorf("a secret is told: %v", err)
+			t.Errorf("a secret is shown: %v", err)
 		}
 	}
 	if err := good.Validate(); err != nil {

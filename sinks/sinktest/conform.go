@@ -17,11 +17,11 @@ import (
 // A Channel describes a channel to the suite that every sink runs. Each has
 // one test, TestXConforms, that calls conforms with it.
 type Channel struct {
-	// people: it tells people. Text shown to them is clean and marked where it was
+	// people: people read it. Text shown to them is clean and marked where it was
 	// cut.
 	People bool
 	// cases: it keeps open cases and knows nothing else, so that an end whose
-	// beginning it was never told leaves nothing there. Any other channel says
+	// beginning it was never sent leaves nothing there. Any other channel says
 	// both in one note.
 	Cases bool
 	// Brief: a text has room for little more than what happened.
@@ -141,8 +141,8 @@ func closeSink(s sinks.Sink) {
 	}
 }
 
-// told sends the alert, and wants no error.
-func (s *Server) told(ctx context.Context, t *testing.T, sink sinks.Sink, a *processor.Alert, ref string) string {
+// deliver sends the alert, and wants no error.
+func (s *Server) deliver(ctx context.Context, t *testing.T, sink sinks.Sink, a *processor.Alert, ref string) string {
 	t.Helper()
 	newRef, err := sink.Send(ctx, a, ref)
 	if err != nil {
@@ -165,7 +165,7 @@ func (s *Server) hushed(t *testing.T, text string) {
 	t.Helper()
 	for _, secret := range s.Secrets {
 		if strings.Contains(text, secret) {
-			t.Errorf("a secret is told: %s", text)
+			t.Errorf("a secret is shown: %s", text)
 		}
 	}
 }
@@ -177,13 +177,13 @@ func (c Channel) life(t *testing.T) {
 	s := c.Start(t)
 	sink, ref := s.open(t), ""
 	other := Story("other")
-	otherRef := s.told(t.Context(), t, sink, other[0], "")
+	otherRef := s.deliver(t.Context(), t, sink, other[0], "")
 	for i, a := range Story("bob") {
-		ref = s.told(t.Context(), t, sink, a, ref)
+		ref = s.deliver(t.Context(), t, sink, a, ref)
 		s.is(t, a, 1, states[i], i+1)
 	}
 	s.is(t, other[0], 1, "open", 1)
-	s.told(t.Context(), t, sink, other[4], otherRef)
+	s.deliver(t.Context(), t, sink, other[4], otherRef)
 	s.is(t, other[4], 1, "resolved", 2)
 }
 
@@ -193,8 +193,8 @@ func (c Channel) redelivery(t *testing.T) {
 	s := c.Start(t)
 	sink, ref := s.open(t), ""
 	for i, a := range Story("bob") {
-		newRef := s.told(t.Context(), t, sink, a, ref)
-		again := s.told(sinks.WithPerhapsArrived(t.Context()), t, sink, a, ref)
+		newRef := s.deliver(t.Context(), t, sink, a, ref)
+		again := s.deliver(sinks.WithPerhapsArrived(t.Context()), t, sink, a, ref)
 		cases := 1
 		if c.Copies != "" {
 			cases = s.Holds(a).Cases // as many as there are copies of the beginning
@@ -219,14 +219,14 @@ func (c Channel) restart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ref = s.told(t.Context(), t, sink, a, ref)
+		ref = s.deliver(t.Context(), t, sink, a, ref)
 		closeSink(sink)
 		s.is(t, a, 1, states[i], i+1)
 	}
 }
 
 // An answer that is lost once the step was processed is Ambiguous, and the step
-// is there once in the end, or twice where the channel cannot tell.
+// is there once in the end, or twice where the channel cannot know.
 func (c Channel) lostReply(t *testing.T) {
 	for _, f := range []struct {
 		name string
@@ -252,7 +252,7 @@ func (c Channel) lostReply(t *testing.T) {
 					if fresh {
 						sink = s.open(t)
 					}
-					ref = s.told(sinks.WithPerhapsArrived(t.Context()), t, sink, a, ref)
+					ref = s.deliver(sinks.WithPerhapsArrived(t.Context()), t, sink, a, ref)
 					if c.Copies == "" {
 						s.is(t, a, 1, states[i], -1)
 					} else if got := s.Holds(a); got.State != states[i] || got.Cases > 2 || got.Notes > 2*(i+1) {
@@ -264,11 +264,11 @@ func (c Channel) lostReply(t *testing.T) {
 	}
 }
 
-// An end whose beginning was never told is one note that says both, or nothing.
+// An end whose beginning was never sent is one note that says both, or nothing.
 func (c Channel) endAlone(t *testing.T) {
 	s := c.Start(t)
 	a := Story("bob")[4]
-	s.told(t.Context(), t, s.open(t), a, "")
+	s.deliver(t.Context(), t, s.open(t), a, "")
 	if c.Cases {
 		s.is(t, a, 0, "", -1)
 		return
@@ -286,6 +286,6 @@ func (c Channel) attempt(t *testing.T) {
 	a.Exposure, a.Step, a.Severity, a.OpenedAt = nil, exposure.Attempted, exposure.Medium, nil
 	a.Title, a.User = "mallory tried to remove MFA in 000000000000", nil
 	a.Attempts = &exposure.AlertAttempts{Count: 3, ErrorCodes: []string{"AccessDenied"}}
-	s.told(t.Context(), t, s.open(t), a, "")
+	s.deliver(t.Context(), t, s.open(t), a, "")
 	s.is(t, a, 1, "open", 1)
 }

@@ -157,7 +157,7 @@ func (c Channel) cancel(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("it does not return")
 	}
-	s.told(t.Context(), t, sink, a, "")
+	s.deliver(t.Context(), t, sink, a, "")
 	s.is(t, a, 1, "open", 1)
 }
 
@@ -169,10 +169,10 @@ func (c Channel) sameBytes(t *testing.T) {
 	}
 	a := Story("bob")[0]
 	if _, err := s.open(t).Send(t.Context(), a, ""); err == nil {
-		t.Fatal("told")
+		t.Fatal("delivered")
 	}
 	before := len(s.Bodies())
-	s.told(t.Context(), t, s.open(t), a, "")
+	s.deliver(t.Context(), t, s.open(t), a, "")
 	bodies := s.Bodies()
 	if bodies == nil {
 		t.Skip("the channel does not show what it refused")

@@ -33,6 +33,7 @@ var foldedStories = map[string][]deed{
 		{20 * time.Minute, trail.ConsoleLogin, "bob", "bob", "", "false", ""},
 		{21 * time.Minute, trail.CreateAccessKey, "bob", "bob", "", "false", ""},
 		{30 * time.Minute, trail.EnableMFADevice, "bob", "bob", "bob2", "false", ""},
+		{50 * time.Minute, trail.Closed, "ann", "bob", "", "", ""},
 	},
 	"222233334444": {
 		{0, trail.ConsoleLogin, "carol", "carol", "", "true", ""},
@@ -133,10 +134,11 @@ func fold(t testing.TB, policy exposure.Policy, account string, deeds []deed) (a
 	var events []*trail.Event
 	var state exposure.State
 	var next time.Time
+	var open []exposure.Open
 	notify := func(now time.Time) {
 		out := exposure.Notify(events, state, now, policy)
 		all, events = append(all, out.Alerts...), append(events, out.Deadlines...)
-		state, next = out.State, out.Next
+		state, next, open = out.State, out.Next, out.Open
 	}
 	waits := func(until time.Time) {
 		for range 100 {
@@ -149,6 +151,11 @@ func fold(t testing.TB, policy exposure.Policy, account string, deeds []deed) (a
 	for i, d := range deeds {
 		now := FoldedStart.Add(d.at)
 		waits(now)
+		if d.name == trail.Closed {
+			events = append(events, exposure.Close(open[0], d.actor, "seen with the user", now))
+			notify(now)
+			continue
+		}
 		text, err := json.Marshal(map[string]any{"Records": []any{d.record(account, fmt.Sprintf("00000000-0000-4000-8000-%s%02d", account[:10], i))}})
 		if err != nil {
 			t.Fatal(err)

@@ -87,8 +87,8 @@ func Vienna(t testing.TB) *time.Location {
 	return zone
 }
 
-// TellAll sends the alerts in order, each with the ref of the one before.
-func TellAll(t *testing.T, s sinks.Sink, ref string, alerts ...*processor.Alert) string {
+// DeliverAll sends the alerts in order, each with the ref of the one before.
+func DeliverAll(t *testing.T, s sinks.Sink, ref string, alerts ...*processor.Alert) string {
 	t.Helper()
 	for _, a := range alerts {
 		var err error
@@ -111,7 +111,7 @@ const (
 func Hushed(t *testing.T, text string) {
 	t.Helper()
 	if strings.Contains(text, "xyzzy") || strings.Contains(text, "T0PATH") || strings.Contains(text, HushBasic) {
-		t.Errorf("a secret is told: %s", text)
+		t.Errorf("a secret is shown: %s", text)
 	}
 }
 
@@ -192,8 +192,8 @@ func Records(t *testing.T, text []byte, of *processor.Alert) (records []*process
 // Read reports whether a request changes nothing.
 func Read(r *http.Request) bool { return r.Method == http.MethodGet }
 
-// Tell sends the alert, and wants the verdict and the words in its error.
-func Tell(t *testing.T, s sinks.Sink, a *processor.Alert, ref string, want sinks.Verdict, words ...string) string {
+// Deliver sends the alert, and wants the verdict and the words in its error.
+func Deliver(t *testing.T, s sinks.Sink, a *processor.Alert, ref string, want sinks.Verdict, words ...string) string {
 	t.Helper()
 	newRef, err := s.Send(t.Context(), a, ref)
 	if v, _ := sinks.VerdictOf(err); v != want {

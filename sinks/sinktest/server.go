@@ -18,7 +18,7 @@ import (
 )
 
 // A HTTPServer is an HTTP server on the loopback that keeps the bodies of its
-// requests, and ends requests badly when it is told to. What it processes, it
+// requests, and ends requests badly when it is asked to. What it processes, it
 // processes one after the other.
 type HTTPServer struct {
 	*httptest.Server

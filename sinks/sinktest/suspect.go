@@ -36,7 +36,7 @@ func (c Channel) suspect(t *testing.T) {
 	story := SuspectStory("bob")
 	for i, state := range []string{"open", "escalated", "escalated", "resolved"} {
 		before := len(s.Holds(story[0]).Texts)
-		ref = s.told(t.Context(), t, sink, story[i], ref)
+		ref = s.deliver(t.Context(), t, sink, story[i], ref)
 		s.is(t, story[i], 1, state, i+1)
 		if texts := s.Holds(story[i]).Texts; c.People && story[i].Step == exposure.Suspect {
 			c.saysWhatToCheck(t, story[i], strings.Join(texts[min(before, len(texts)):], "\n"), strings.Join(texts, "\n"))
@@ -49,7 +49,7 @@ func (c Channel) suspect(t *testing.T) {
 	}
 	// An exposure that is suspect when it is first seen begins so.
 	other := SuspectStory("eve")[2]
-	s.told(t.Context(), t, sink, other, "")
+	s.deliver(t.Context(), t, sink, other, "")
 	if got := s.Holds(other); got.Cases != 1 || got.State == "resolved" || got.Notes != 1 {
 		t.Errorf("suspect alone: %+v", got)
 	}

@@ -66,9 +66,9 @@ func (h apiHTTP) Do(r *http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: got.Status, Header: got.Header, Body: io.NopCloser(bytes.NewReader(got.Body)), Request: r}, nil
 }
 
-// tell brings the message in one channel up to date with the alert.
-func (s *Sink) tell(ctx context.Context, c client, channel string, a *processor.Alert, place *reference) error {
-	if place.Told == a.ID {
+// update brings the message in one channel up to date with the alert.
+func (s *Sink) update(ctx context.Context, c client, channel string, a *processor.Alert, place *reference) error {
+	if place.Sent == a.ID {
 		return nil
 	}
 	if place.TS == "" {
@@ -98,7 +98,7 @@ func (s *Sink) tell(ctx context.Context, c client, channel string, a *processor.
 			place.TS = posted.ts
 		}
 	}
-	place.Told = a.ID
+	place.Sent = a.ID
 	return nil
 }
 
@@ -121,7 +121,7 @@ func (s *Sink) begin(ctx context.Context, c client, channel string, a *processor
 			return err
 		}
 	}
-	*place = reference{Channel: at.channel, TS: at.ts, Told: a.ID, beginning: m.begin}
+	*place = reference{Channel: at.channel, TS: at.ts, Sent: a.ID, beginning: m.begin}
 	return nil
 }
 

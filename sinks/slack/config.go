@@ -13,7 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
-// A Config says which channel of Slack is told: through an app, with its
+// A Config says which channel of Slack is notified: through an app, with its
 // token, or through an incoming webhook, which can neither edit nor answer in a
 // thread. Files that hold a secret are read for each attempt.
 type Config struct {

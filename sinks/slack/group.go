@@ -9,7 +9,7 @@ import (
 )
 
 // SendGroup posts one message with a list to each channel. One that cannot be
-// told keeps it from no other, and those that were told do not get it again.
+// notified keeps it from no other, and those that were notified do not get it again.
 func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 	if s.config.hooked() {
 		return s.postHook(ctx, s.group(alerts, sinks.PerhapsArrived(ctx)))
@@ -19,11 +19,11 @@ func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 		return sinks.Misconfigured(err)
 	}
 	var failed []error
-	told := false
+	delivered := false
 	for _, channel := range s.channels() {
 		left := s.listed.left(channel, alerts)
 		if len(left) == 0 {
-			told = true
+			delivered = true
 			continue
 		}
 		m := s.group(left, sinks.PerhapsArrived(ctx))
@@ -38,31 +38,31 @@ func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 			}
 			continue
 		}
-		told = true
+		delivered = true
 		s.listed.note(channel, left)
 	}
 	if len(failed) == 0 {
 		s.listed.forget(s.channels(), alerts)
 	}
-	return sinks.Worst(failed, told)
+	return sinks.Worst(failed, delivered)
 }
 
-// A listedIn remembers which channels were told of an alert in a list that not
-// all of them were told: a list has no reference that could say so. It does not
+// A listedIn remembers which channels were notified of an alert in a list that not
+// all of them were notified: a list has no reference that could say so. It does not
 // outlive the program.
 type listedIn struct {
-	mu   sync.Mutex
-	told map[[2]string]bool // by channel and alert
+	mu     sync.Mutex
+	posted map[[2]string]bool // by channel and alert
 }
 
 // maxListed bounds what is remembered of alerts that some channel was never
-// told.
+// delivered.
 const maxListed = 10_000
 
 func (l *listedIn) has(channel string, a *processor.Alert) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.told[[2]string{channel, a.ID}]
+	return l.posted[[2]string{channel, a.ID}]
 }
 
 // left returns the alerts that were not posted to the channel.
@@ -78,11 +78,11 @@ func (l *listedIn) left(channel string, alerts []*processor.Alert) (left []*proc
 func (l *listedIn) note(channel string, alerts []*processor.Alert) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.told) > maxListed {
-		clear(l.told)
+	if len(l.posted) > maxListed {
+		clear(l.posted)
 	}
 	for _, a := range alerts {
-		l.told[[2]string{channel, a.ID}] = true
+		l.posted[[2]string{channel, a.ID}] = true
 	}
 }
 
@@ -91,7 +91,7 @@ func (l *listedIn) forget(channels []string, alerts []*processor.Alert) {
 	defer l.mu.Unlock()
 	for _, channel := range channels {
 		for _, a := range alerts {
-			delete(l.told, [2]string{channel, a.ID})
+			delete(l.posted, [2]string{channel, a.ID})
 		}
 	}
 }

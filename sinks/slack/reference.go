@@ -11,7 +11,7 @@ import (
 type reference struct {
 	Channel string `json:"channel"` // its ID
 	TS      string `json:"ts"`      // of the message, which is its ID
-	Told    string `json:"told"`    // the ID of the alert that was told last
+	Sent    string `json:"sent"`    // the ID of the alert that was sent last
 	beginning
 }
 

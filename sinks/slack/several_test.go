@@ -13,7 +13,7 @@ import (
 // A campaign that grows is news to the channel, not to the thread alone.
 func TestCampaign(t *testing.T) {
 	s, fake, _ := newTestSink(t, Config{})
-	sinktest.TellAll(t, s, "", sinktest.CampaignStory()...)
+	sinktest.DeliverAll(t, s, "", sinktest.CampaignStory()...)
 	var loud []string
 	for _, m := range fake.list() {
 		if m.Thread != "" {
@@ -100,6 +100,6 @@ func TestGroupOneOfSeveral(t *testing.T) {
 		}
 	}
 	if n := len(fake.list()) - len(all); n != 1 {
-		t.Errorf("the channel that is there was told %d times, want once", n)
+		t.Errorf("the channel that is there was sent it %d times, want once", n)
 	}
 }

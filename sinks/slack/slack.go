@@ -44,7 +44,7 @@ func New(c Config, w message.Wording) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{config: c, words: w, texts: texts, http: p, listed: &listedIn{told: map[[2]string]bool{}}}, nil
+	return &Sink{config: c, words: w, texts: texts, http: p, listed: &listedIn{posted: map[[2]string]bool{}}}, nil
 }
 
 // Close closes idle connections.
@@ -82,8 +82,8 @@ func (s *Sink) channels() []string {
 // channel, too. If the answer to an attempt may have been lost, Send first
 // searches the channel for the message when the app is allowed to; otherwise
 // the message says that it may be there twice. The ref holds where the messages
-// are, what they told of the beginning, and what each channel was told last;
-// beside an error it is how far the channels got: one that cannot be told keeps
+// are, what they said of the beginning, and what each channel was sent last;
+// beside an error it is how far the channels got: one that cannot be notified keeps
 // it from no other.
 func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	if s.config.hooked() {
@@ -95,18 +95,18 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	}
 	places := places(ref)
 	var failed []error
-	told := false
+	delivered := false
 	for _, channel := range s.channels() {
 		if s.listed.has(channel, a) {
-			told = true
+			delivered = true
 			continue
 		}
 		place := places[channel]
-		err := s.tell(ctx, c, channel, a, &place)
+		err := s.update(ctx, c, channel, a, &place)
 		if place.TS != "" {
 			places[channel] = place
 		}
-		told = told || err == nil
+		delivered = delivered || err == nil
 		if err != nil {
 			failed = append(failed, err)
 		}
@@ -114,7 +114,7 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 			break // the app is, whatever the channel
 		}
 	}
-	return places.ref(), sinks.Worst(failed, told)
+	return places.ref(), sinks.Worst(failed, delivered)
 }
 
 // Receipt names the messages.

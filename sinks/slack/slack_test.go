@@ -81,13 +81,13 @@ func newTestSink(t *testing.T, c Config) (*Sink, *server, *sinktest.HTTPServer) 
 	return s, fake, server
 }
 
-// The message says how things stand, keeps what was told first, and has each
+// The message says how things stand, keeps what was sent first, and has each
 // step in its thread; what is loud is in the channel too.
 func TestStory(t *testing.T) {
 	s, fake, _ := newTestSink(t, Config{Channel: "#security"})
 	story := sinktest.Named("payments", sinktest.Story("bob")...)
 	story[4].Actor.ARN = "arn:aws:iam::000000000000:user/bob"
-	ref := sinktest.TellAll(t, s, "", story...)
+	ref := sinktest.DeliverAll(t, s, "", story...)
 	all := fake.list()
 	if len(all) != 5 {
 		t.Fatalf("%d messages", len(all))
@@ -121,7 +121,7 @@ func TestStory(t *testing.T) {
 		}
 	}
 	// Open again: in the channel, and the message with it.
-	sinktest.TellAll(t, s, ref, story[0])
+	sinktest.DeliverAll(t, s, ref, story[0])
 	all = fake.list()
 	if len(all) != 6 || !all[5].loud || all[0].color == green.color {
 		t.Errorf("open again: %+v", all[5])
@@ -134,28 +134,28 @@ func TestFallsBack(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, code := range []string{"cant_update_message", "edit_window_closed"} {
 		s, fake, _ := newTestSink(t, Config{})
-		ref := sinktest.TellAll(t, s, "", story[0])
+		ref := sinktest.DeliverAll(t, s, "", story[0])
 		fake.refuse["chat.update"] = []string{code}
-		sinktest.TellAll(t, s, ref, story[3])
+		sinktest.DeliverAll(t, s, ref, story[3])
 		if all := fake.list(); len(all) != 2 || all[1].Thread != all[0].TS || !all[1].loud || all[0].edited {
 			t.Errorf("%s: %+v", code, all)
 		}
 	}
 	for _, code := range []string{"thread_not_found", "cannot_reply_to_message", "restricted_action_thread_locked"} {
 		s, fake, _ := newTestSink(t, Config{})
-		ref := sinktest.TellAll(t, s, "", story[0])
+		ref := sinktest.DeliverAll(t, s, "", story[0])
 		fake.refuse["chat.postMessage"] = []string{code}
-		ref = sinktest.TellAll(t, s, ref, story[1])
-		sinktest.TellAll(t, s, ref, story[4])
+		ref = sinktest.DeliverAll(t, s, ref, story[1])
+		sinktest.DeliverAll(t, s, ref, story[4])
 		if all := fake.list(); len(all) != 3 || all[1].Thread != "" || all[2].Thread != all[1].TS || all[1].color != green.color {
 			t.Errorf("%s: %+v", code, all)
 		}
 	}
 	s, fake, _ := newTestSink(t, Config{})
-	ref := sinktest.TellAll(t, s, "", story[0])
+	ref := sinktest.DeliverAll(t, s, "", story[0])
 	fake.remove(fake.list()[0].TS)
-	ref = sinktest.TellAll(t, s, ref, story[1])
-	sinktest.TellAll(t, s, ref, story[4])
+	ref = sinktest.DeliverAll(t, s, ref, story[1])
+	sinktest.DeliverAll(t, s, ref, story[4])
 	if all := fake.list(); len(all) != 2 || all[0].Thread != "" || all[1].Thread != all[0].TS || all[0].color != green.color {
 		t.Errorf("a message that was deleted: %+v", all)
 	}
@@ -174,7 +174,7 @@ func TestPossiblyACopy(t *testing.T) {
 		if got := strings.Contains(fmt.Sprint(fake.list()[0].shown), says); got == history {
 			t.Errorf("may read %t: says that it may be a copy %t", history, got)
 		}
-		sinktest.TellAll(t, s, "", sinktest.Story("eve")[0])
+		sinktest.DeliverAll(t, s, "", sinktest.Story("eve")[0])
 		if strings.Contains(fmt.Sprint(fake.list()[1].shown), says) {
 			t.Error("a first attempt says that it may be a copy")
 		}
@@ -202,11 +202,11 @@ func TestTo(t *testing.T) {
 	if err == nil || ref == "" {
 		t.Fatalf("ref %q, %v", ref, err)
 	}
-	ref = sinktest.TellAll(t, sink, ref, a)
+	ref = sinktest.DeliverAll(t, sink, ref, a)
 	if all := fake.list(); len(all) != 2 {
 		t.Errorf("%d messages", len(all))
 	}
-	sinktest.TellAll(t, sink, ref, a) // a copy of what is known to be told
+	sinktest.DeliverAll(t, sink, ref, a) // a copy of what is known to be delivered
 	if all := fake.list(); len(all) != 2 {
 		t.Errorf("%d messages", len(all))
 	}
@@ -260,7 +260,7 @@ func TestGroup(t *testing.T) {
 
 func TestTemplates(t *testing.T) {
 	s, fake, _ := newTestSink(t, Config{Templates: message.Templates{"title": "{{upper .Severity}} <{{.Alert.Account}}>", "text": "first: {{.Title}}\nsecond: {{join .Reasons \", \"}}\n"}})
-	sinktest.TellAll(t, s, "", sinktest.Named("payments", sinktest.Story("bob")...)[0])
+	sinktest.DeliverAll(t, s, "", sinktest.Named("payments", sinktest.Story("bob")...)[0])
 	shown := strings.Join(fake.list()[0].shown, "\n")
 	for _, want := range []string{"🟠 HIGH &lt;000000000000&gt;", "first: MFA removed from bob in payments (000000000000) by tester\nsecond: done by another identity than the user"} {
 		if !strings.Contains(shown, want) {
@@ -276,7 +276,7 @@ func TestTemplates(t *testing.T) {
 func TestTokenFile(t *testing.T) {
 	path := sinktest.SecretFile(t, token+"\n")
 	s, fake, _ := newTestSink(t, Config{TokenFile: path})
-	sinktest.TellAll(t, s, "", sinktest.Story("bob")[0])
+	sinktest.DeliverAll(t, s, "", sinktest.Story("bob")[0])
 	for text, want := range map[string]sinks.Verdict{"xoxb-xyzzy-other": sinks.VerdictMisconfigured, "xyzzy": sinks.VerdictMisconfigured, "": sinks.VerdictMisconfigured} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -293,7 +293,7 @@ func TestTokenFile(t *testing.T) {
 	if err := errors.Join(os.WriteFile(path, []byte("xoxb-xyzzy-other"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	sinktest.TellAll(t, s, "", sinktest.Story("eve")[0])
+	sinktest.DeliverAll(t, s, "", sinktest.Story("eve")[0])
 }
 
 // A message that is too long for its place is cut to the character, whatever is
@@ -342,7 +342,7 @@ func TestOverTLS(t *testing.T) {
 func FuzzPlaces(f *testing.F) {
 	f.Add("")
 	f.Add("posted")
-	f.Add(`{"C0123456789":{"channel":"C0123456789","ts":"1777622591.000001","told":"x","title":"t","facts":[{"Name":"a","Value":"b"}]}}`)
+	f.Add(`{"C0123456789":{"channel":"C0123456789","ts":"1777622591.000001","sent":"x","title":"t","facts":[{"Name":"a","Value":"b"}]}}`)
 	f.Add(`{"":null}`)
 	f.Fuzz(func(t *testing.T, ref string) {
 		once := places(ref).ref()

@@ -20,7 +20,7 @@ func TestAgainstSlacktest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	ref := sinktest.TellAll(t, s, "", sinktest.Story("bob")[0])
+	ref := sinktest.DeliverAll(t, s, "", sinktest.Story("bob")[0])
 	if place := places(ref)[room]; place.Channel != room || place.TS == "" {
 		t.Errorf("ref %s", ref)
 	}

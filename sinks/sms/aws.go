@@ -201,7 +201,7 @@ var voiceOthers = []voicetypes.ConflictExceptionReason{
 	voicetypes.ConflictExceptionReasonDestinationCountryBlockedByProtectConfiguration,
 }
 
-// judgeUnanswered tells what did not reach the other side from what may have.
+// judgeUnanswered separates what did not reach the other side from what may have.
 func judgeUnanswered(ctx context.Context, err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return httpsend.Cause(ctx, op)

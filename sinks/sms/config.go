@@ -25,7 +25,7 @@ type Config struct {
 	// or a sender ID, too; twilio the SID of a messaging service (MG…). It needs
 	// one; AWS picks one where none is given.
 	From string `koanf:"from"`
-	// Resolved says whether the end of an exposure is told, too. Default true:
+	// Resolved says whether the end of an exposure is sent, too. Default true:
 	// who was woken wants to know that it is over.
 	Resolved  bool              `koanf:"resolved"`
 	Templates message.Templates `koanf:"templates"` // text

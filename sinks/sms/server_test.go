@@ -270,7 +270,7 @@ func TestConforms(t *testing.T) {
 			if p.find {
 				c.Verdicts[404] = sinks.VerdictMisconfigured
 			} else {
-				c.Copies = "AWS has no key against copies, and does not tell what it sent"
+				c.Copies = "AWS has no key against copies, and does not say what it sent"
 			}
 			c.Start = func(t *testing.T) *sinktest.Server {
 				p := providers()[i]

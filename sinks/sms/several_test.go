@@ -17,7 +17,7 @@ func TestOneOfSeveral(t *testing.T) {
 	for _, p := range providers() {
 		code := map[string]string{providerVoice: "ConflictException DESTINATION_COUNTRY_BLOCKED_BY_PROTECT_CONFIGURATION", providerTwilio: "21408"}[p.name]
 		if code == "" {
-			continue // SNS does not tell such a number from an account
+			continue // SNS does not separate such a number from an account
 		}
 		server := sinktest.NewHTTPServer(t, p)
 		p.carrier.refuses(testNumber, code)

@@ -86,9 +86,9 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 	return New(c, s.wording, s.log, s.aws)
 }
 
-// States of a number; the message's ID follows stateTold.
+// States of a number; the message's ID follows stateSent.
 const (
-	stateTold   = "told "
+	stateSent   = "sent "
 	stateUnsure = "unsure" // one message may have been sent
 )
 
@@ -102,7 +102,7 @@ const (
 // what it sent to the number and is sent the message only if it did not. AWS
 // cannot be asked: the message is sent once more, marked as perhaps a copy, since
 // two messages are better than none; if that answer is lost too, it counts as
-// told, and is logged. So a number gets at most one copy for lost answers, and
+// delivered, and is logged. So a number gets at most one copy for lost answers, and
 // one for each end of the program while it was sending.
 func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	p := message.ProgressOf(ref)
@@ -117,16 +117,16 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	body := s.body(a)
 	var failed []error
 	for _, to := range s.config.To {
-		if strings.HasPrefix(known[to], stateTold) {
+		if strings.HasPrefix(known[to], stateSent) {
 			continue
 		}
 		id, err := s.one(ctx, to, body, a.ID, blind || known[to] == stateUnsure)
 		switch v, _ := sinks.VerdictOf(err); {
 		case v == sinks.VerdictDelivered:
-			known[to] = stateTold + id
+			known[to] = stateSent + id
 		case v == sinks.VerdictAmbiguous && known[to] == stateUnsure && !s.canFind():
 			s.log.Error("a text message may not have arrived: both answers were lost", "to", to, "alert", a.ID, "err", err)
-			known[to] = stateTold + "perhaps"
+			known[to] = stateSent + "perhaps"
 		case v == sinks.VerdictAmbiguous:
 			known[to] = stateUnsure
 			failed = append(failed, err)
@@ -146,7 +146,7 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	}
 	var said []string
 	for _, to := range s.config.To {
-		said = append(said, strings.TrimPrefix(known[to], stateTold))
+		said = append(said, strings.TrimPrefix(known[to], stateSent))
 	}
 	return p.Note(a.ID, nil, strings.Join(said, ", ")), nil
 }

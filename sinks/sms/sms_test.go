@@ -348,7 +348,7 @@ func TestTwilioKey(t *testing.T) {
 	}
 }
 
-// The end of an exposure is told unless the operator does not want it.
+// The end of an exposure is sent unless the operator does not want it.
 func TestResolved(t *testing.T) {
 	p := providers()[0]
 	server := sinktest.NewHTTPServer(t, p)

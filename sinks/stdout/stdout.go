@@ -66,8 +66,16 @@ func (s *Sink) Render(a *processor.Alert) (string, error) {
 }
 
 // SendGroup prints the alerts as one text with a list, the worst severity in
-// front.
-func (s *Sink) SendGroup(_ context.Context, alerts []*processor.Alert) error {
+// front, or as lines of JSON.
+func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
+	if !s.text {
+		for _, a := range alerts {
+			if _, err := s.Send(ctx, a, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	var b strings.Builder
 	worst := slices.MaxFunc(alerts, func(a, b *processor.Alert) int {
 		return cmp.Compare(slices.Index(exposure.Severities, a.Severity), slices.Index(exposure.Severities, b.Severity))

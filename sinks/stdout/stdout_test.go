@@ -168,7 +168,7 @@ func TestMistakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.Send(t.Context(), sinktest.Alert("1"), ""); err == nil {
-		t.Error("a write that failed was told")
+		t.Error("a write that failed counts as delivered")
 	}
 }
 

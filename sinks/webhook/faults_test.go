@@ -52,7 +52,7 @@ func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) 
 	}
 }
 
-// Whatever the receiver answers first, the alert is told in the end, or is a
+// Whatever the receiver answers first, the alert is delivered in the end, or is a
 // dead letter where it never could be; and a receiver that knows the alert's ID
 // has it once.
 func TestFaults(t *testing.T) {
@@ -105,7 +105,7 @@ func TestFaults(t *testing.T) {
 		dial     error
 		requests int
 		dead     bool
-		min, max time.Duration // until it is told, or dead
+		min, max time.Duration // until it is delivered, or dead
 	}{
 		{"200", status(200), nil, 1, false, 0, 0},
 		{"202", status(202), nil, 1, false, 0, 0},

@@ -42,7 +42,7 @@ func New(c Config) (*Sink, error) {
 func (w *Sink) Close() error { return w.http.Close() }
 
 // Send posts the alert. Any status of 2xx is an acceptance, whatever the reply
-// says; httpsend.StatusError and post tell the rest. The body is the same each time that
+// says; httpsend.StatusError and post decide on the rest. The body is the same each time that
 // an alert is sent, and so are webhook-id and Idempotency-Key, the alert's ID,
 // by which a receiver knows a copy. Only webhook-timestamp, the time of the
 // attempt, and the signatures over it differ. It has no use for a ref.

@@ -227,7 +227,7 @@ func TestThrottled(t *testing.T) {
 	}
 }
 
-// Neither the dispatcher's log nor its dead letter tells what the configuration
+// Neither the dispatcher's log nor its dead letter shows what the configuration
 // keeps secret, even if the receiver repeats all of it.
 func TestSecretsInDispatcher(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -252,7 +252,7 @@ func TestSecretsInDispatcher(t *testing.T) {
 		}
 		sinktest.Hushed(t, text)
 		if strings.Contains(text, firstSecret[6:]) {
-			t.Errorf("a signing secret is told: %s", text)
+			t.Errorf("a signing secret is shown: %s", text)
 		}
 	}
 }

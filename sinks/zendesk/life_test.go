@@ -25,9 +25,9 @@ func TestEndedBySomebody(t *testing.T) {
 		}{{story[1], sinks.VerdictClosedByPerson}, {story[2], sinks.VerdictDelivered}, {story[3], sinks.VerdictDelivered}, {story[4], sinks.VerdictClosedByPerson}} {
 			t.Run(status+" "+string(c.a.Step), func(t *testing.T) {
 				r := newRig(t, nil)
-				ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictDelivered)
+				ref := sinktest.Deliver(t, r.sink, story[0], "", sinks.VerdictDelivered)
 				r.tickets[0].status, r.tickets[0].deleted = status, status == "deleted"
-				newRef := sinktest.Tell(t, r.sink, c.a, ref, c.want)
+				newRef := sinktest.Deliver(t, r.sink, c.a, ref, c.want)
 				if c.want == sinks.VerdictClosedByPerson {
 					return
 				}
@@ -44,10 +44,10 @@ func TestEndedBySomebody(t *testing.T) {
 					t.Errorf("priority %s", last.priority)
 				}
 				comments, n := len(last.comments), len(r.tickets)
-				if again := sinktest.Tell(t, r.sink, c.a, ref, sinks.VerdictDelivered); again != newRef || len(r.tickets) != n || len(last.comments) != comments { // a copy
+				if again := sinktest.Deliver(t, r.sink, c.a, ref, sinks.VerdictDelivered); again != newRef || len(r.tickets) != n || len(last.comments) != comments { // a copy
 					t.Errorf("ref %s, again %s", newRef, again)
 				}
-				sinktest.Tell(t, r.sink, story[4], newRef, sinks.VerdictDelivered)
+				sinktest.Deliver(t, r.sink, story[4], newRef, sinks.VerdictDelivered)
 				if last := r.tickets[len(r.tickets)-1]; last.status != "solved" {
 					t.Errorf("status %s in the end", last.status)
 				}
@@ -63,14 +63,14 @@ func TestRace(t *testing.T) {
 	for _, step := range []int{1, 4} {
 		for _, how := range []string{"closed", "deleted"} {
 			r := newRig(t, nil)
-			ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictDelivered)
+			ref := sinktest.Deliver(t, r.sink, story[0], "", sinks.VerdictDelivered)
 			r.before = func(z *server, method string, _ int) {
 				if method == http.MethodPut {
 					z.tickets[0].status, z.tickets[0].deleted = how, how == "deleted"
 				}
 			}
-			sinktest.Tell(t, r.sink, story[step], ref, sinks.VerdictRetry)
-			sinktest.Tell(t, r.sink, story[step], ref, sinks.VerdictClosedByPerson)
+			sinktest.Deliver(t, r.sink, story[step], ref, sinks.VerdictRetry)
+			sinktest.Deliver(t, r.sink, story[step], ref, sinks.VerdictClosedByPerson)
 		}
 	}
 }
@@ -79,9 +79,9 @@ func TestRace(t *testing.T) {
 func TestKnownByNumber(t *testing.T) {
 	r := newRig(t, nil)
 	story := sinktest.Story("bob")
-	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictDelivered)
+	ref := sinktest.Deliver(t, r.sink, story[0], "", sinks.VerdictDelivered)
 	r.tickets[0].external = "CHG-1"
-	if again := sinktest.Tell(t, r.sink, story[1], ref, sinks.VerdictDelivered); again != ref || len(r.tickets) != 1 || len(r.tickets[0].comments) != 2 {
+	if again := sinktest.Deliver(t, r.sink, story[1], ref, sinks.VerdictDelivered); again != ref || len(r.tickets) != 1 || len(r.tickets[0].comments) != 2 {
 		t.Errorf("ref %s, then %s; %d tickets", ref, again, len(r.tickets))
 	}
 }
@@ -90,11 +90,11 @@ func TestUnheard(t *testing.T) {
 	r := newRig(t, nil)
 	end := sinktest.Story("bob")[4]
 	end.Reasons = []string{exposure.ReasonExploited}
-	ref := sinktest.Tell(t, r.sink, end, "", sinks.VerdictDelivered)
+	ref := sinktest.Deliver(t, r.sink, end, "", sinks.VerdictDelivered)
 	if i := r.tickets[0]; i.status != "new" || i.priority != "urgent" || r.sink.Receipt(ref) != "ticket 1" {
 		t.Errorf("%s: %+v", ref, i)
 	}
-	sinktest.Tell(t, r.sink, end, "", sinks.VerdictDelivered)
+	sinktest.Deliver(t, r.sink, end, "", sinks.VerdictDelivered)
 	if len(r.tickets) != 1 {
 		t.Errorf("%d tickets", len(r.tickets))
 	}
@@ -103,11 +103,11 @@ func TestUnheard(t *testing.T) {
 func TestDuplicates(t *testing.T) {
 	r := newRig(t, nil)
 	story := sinktest.Story("bob")
-	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictDelivered)
+	ref := sinktest.Deliver(t, r.sink, story[0], "", sinks.VerdictDelivered)
 	other := *r.tickets[0]
 	other.id, other.comments = 2, []string{"a copy"}
 	r.tickets = append(r.tickets, &other)
-	ref = sinktest.Tell(t, r.sink, story[1], ref, sinks.VerdictDelivered)
+	ref = sinktest.Deliver(t, r.sink, story[1], ref, sinks.VerdictDelivered)
 	if ref != "1" || len(other.comments) != 1 || !strings.Contains(r.tickets[0].comments[1], "#2 can be closed") || !strings.Contains(r.log.String(), "#2") {
 		t.Errorf("%s, %q, %q", ref, r.tickets[0].comments, r.log.String())
 	}
@@ -118,11 +118,11 @@ func TestDuplicates(t *testing.T) {
 func TestRefused(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.GroupID = 1 })
 	story := sinktest.Story("bob")
-	sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictMisconfigured, "Group: is invalid", "check group_id")
+	sinktest.Deliver(t, r.sink, story[0], "", sinks.VerdictMisconfigured, "Group: is invalid", "check group_id")
 	r.required = map[int]string{77: "Cause"}
 	with := r.make(t, nil)
-	ref := sinktest.Tell(t, with, story[0], "", sinks.VerdictDelivered)
-	sinktest.Tell(t, with, story[4], ref, sinks.VerdictPermanent, "Cause: is required when solving a ticket", "under fields", "then retry the dead letter")
+	ref := sinktest.Deliver(t, with, story[0], "", sinks.VerdictDelivered)
+	sinktest.Deliver(t, with, story[4], ref, sinks.VerdictPermanent, "Cause: is required when solving a ticket", "under fields", "then retry the dead letter")
 	if r.tickets[0].status != "new" || len(r.tickets[0].comments) != 1 {
 		t.Errorf("%+v", r.tickets[0])
 	}
@@ -131,8 +131,8 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	end := sinktest.Story("eve")
-	ref = sinktest.Tell(t, routed, end[0], "", sinks.VerdictDelivered)
-	sinktest.Tell(t, routed, end[4], ref, sinks.VerdictDelivered)
+	ref = sinktest.Deliver(t, routed, end[0], "", sinks.VerdictDelivered)
+	sinktest.Deliver(t, routed, end[4], ref, sinks.VerdictDelivered)
 	if last := r.tickets[1]; last.status != "solved" || last.group != group || !strings.HasPrefix(last.assigned, otherAgent) || last.fields[77] != "mfa" {
 		t.Errorf("%+v", last)
 	}
@@ -153,8 +153,8 @@ func TestRefused(t *testing.T) {
 func TestSolvedByItself(t *testing.T) {
 	r := newRig(t, nil)
 	story := sinktest.Story("bob")
-	ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictDelivered)
-	sinktest.Tell(t, r.sink, story[4], ref, sinks.VerdictDelivered)
+	ref := sinktest.Deliver(t, r.sink, story[0], "", sinks.VerdictDelivered)
+	sinktest.Deliver(t, r.sink, story[4], ref, sinks.VerdictDelivered)
 	if got := r.tickets[0]; got.status != "solved" || got.assigned != "900" {
 		t.Errorf("%+v", got)
 	}
@@ -165,20 +165,32 @@ func TestPriority(t *testing.T) {
 		r := newRig(t, nil)
 		a := sinktest.Story("bob")[0]
 		a.Severity = severity
-		ref := sinktest.Tell(t, r.sink, a, "", sinks.VerdictDelivered)
+		ref := sinktest.Deliver(t, r.sink, a, "", sinks.VerdictDelivered)
 		if got := r.tickets[0]; got.priority != want || len(got.tags) != 1 || got.tags[0] != "mfawatch" {
 			t.Errorf("%s: %+v, want %s", severity, got, want)
 		}
 		note := sinktest.Story("bob")[3]
 		note.Severity = exposure.Low
-		ref = sinktest.Tell(t, r.sink, note, ref, sinks.VerdictDelivered)
+		ref = sinktest.Deliver(t, r.sink, note, ref, sinks.VerdictDelivered)
 		if r.tickets[0].priority != want {
 			t.Errorf("%s: %s after a note, want %s", severity, r.tickets[0].priority, want)
 		}
 		escalation := sinktest.Story("bob")[1]
-		sinktest.Tell(t, r.sink, escalation, ref, sinks.VerdictDelivered)
+		sinktest.Deliver(t, r.sink, escalation, ref, sinks.VerdictDelivered)
 		if r.tickets[0].priority != "urgent" {
 			t.Errorf("%s: %s after an escalation", severity, r.tickets[0].priority)
+		}
+	}
+}
+
+// The subject and the priority follow the present state.
+func TestSubjectFollows(t *testing.T) {
+	r := newRig(t, nil)
+	ref := ""
+	for i, want := range []struct{ subject, priority string }{{"HIGH: MFA removed", "high"}, {"CRITICAL: bob in 000000000000 signed in", "urgent"}, {"CRITICAL: bob in 000000000000 has a device again", "urgent"}, {"RESOLVED: ", "urgent"}} {
+		ref = sinktest.Deliver(t, r.sink, sinktest.SuspectStory("bob")[i], ref, sinks.VerdictDelivered)
+		if got := r.tickets[0]; !strings.HasPrefix(got.subject, want.subject) || got.priority != want.priority {
+			t.Errorf("%q, priority %s; want %q, %s", got.subject, got.priority, want.subject, want.priority)
 		}
 	}
 }

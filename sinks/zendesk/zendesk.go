@@ -80,7 +80,7 @@ func (z *Sink) To(recipients []string) (sinks.Sink, error) {
 
 // Send writes the alert into a ticket. It looks first for tickets by
 // external_id, which is the exposure's: one whose comments have the alert's
-// mark was told of it, whatever became of the answer. Else the oldest one that
+// mark was sent it, whatever became of the answer. Else the oldest one that
 // is not solved gets an internal comment, and a priority that is raised and
 // never lowered, or is solved. Without one, Send makes a ticket, under an
 // Idempotency-Key that is the alert's, for when an earlier attempt is still
@@ -169,7 +169,7 @@ func (z *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor
 	return known, nil
 }
 
-// said reports whether the ticket's latest comments tell of the alert.
+// said reports whether the ticket's latest comments hold the alert.
 func (z *Sink) said(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, t issue) (bool, error) {
 	var got struct {
 		Comments []struct {

@@ -75,7 +75,7 @@ func TestLook(t *testing.T) {
 			f := sinktest.NewHTTPServer(t, r.server)
 			r.url = f.URL
 			f.Inject(c.fault)
-			sinktest.Tell(t, r.make(t, nil), a, "", c.want, c.words)
+			sinktest.Deliver(t, r.make(t, nil), a, "", c.want, c.words)
 			if len(r.tickets) > 0 {
 				t.Error("a ticket was made")
 			}
@@ -91,7 +91,7 @@ func TestUnreadableAnswer(t *testing.T) {
 	sink := r.make(t, nil)
 	for body, want := range map[string]sinks.Verdict{"": sinks.VerdictAmbiguous, "[1,": sinks.VerdictAmbiguous, "{}": sinks.VerdictAmbiguous, `{"ticket":{}}`: sinks.VerdictAmbiguous, "<html>": sinks.VerdictMisconfigured} {
 		f.Inject(sinktest.Fault{Status: 201, Body: body})
-		sinktest.Tell(t, sink, sinktest.Story("bob")[0], "", want)
+		sinktest.Deliver(t, sink, sinktest.Story("bob")[0], "", want)
 	}
 }
 
@@ -102,20 +102,20 @@ func TestIdempotency(t *testing.T) {
 	now := time.Now()
 	r.now = func() time.Time { return now }
 	a := sinktest.Story("bob")[0]
-	ref := sinktest.Tell(t, r.sink, a, "", sinks.VerdictDelivered)
+	ref := sinktest.Deliver(t, r.sink, a, "", sinks.VerdictDelivered)
 	hide := func(hidden bool) { r.tickets[0].deleted = hidden } // from lists
 	hide(true)
-	if again := sinktest.Tell(t, r.sink, a, "", sinks.VerdictDelivered); again != ref || r.hits != 1 || len(r.tickets) != 1 {
+	if again := sinktest.Deliver(t, r.sink, a, "", sinks.VerdictDelivered); again != ref || r.hits != 1 || len(r.tickets) != 1 {
 		t.Errorf("ref %s, then %s; %d hits, %d tickets", ref, again, r.hits, len(r.tickets))
 	}
 	other := r.make(t, func(c *Config) { c.Priority = map[string]string{"high": "urgent"} })
-	sinktest.Tell(t, other, a, "", sinks.VerdictRetry, "remembers for two hours")
+	sinktest.Deliver(t, other, a, "", sinks.VerdictRetry, "remembers for two hours")
 	hide(false)
-	if again := sinktest.Tell(t, other, a, "", sinks.VerdictDelivered); again != ref {
+	if again := sinktest.Deliver(t, other, a, "", sinks.VerdictDelivered); again != ref {
 		t.Errorf("ref %s, then %s", ref, again)
 	}
 	now = now.Add(2 * time.Hour)
-	if again := sinktest.Tell(t, r.sink, a, "", sinks.VerdictDelivered); again != ref || len(r.tickets) != 1 {
+	if again := sinktest.Deliver(t, r.sink, a, "", sinks.VerdictDelivered); again != ref || len(r.tickets) != 1 {
 		t.Errorf("ref %s, then %s; %d tickets", ref, again, len(r.tickets))
 	}
 }
@@ -126,7 +126,7 @@ func TestLimits(t *testing.T) {
 		now := time.Now()
 		r.now, r.limit, r.noAfter = func() time.Time { return now }, 2, noAfter
 		story := sinktest.Story("bob")
-		ref := sinktest.Tell(t, r.sink, story[0], "", sinks.VerdictDelivered)
+		ref := sinktest.Deliver(t, r.sink, story[0], "", sinks.VerdictDelivered)
 		_, err := r.sink.Send(t.Context(), story[1], ref)
 		if v, after := sinks.VerdictOf(err); v != sinks.VerdictThrottled || after < 59*time.Second || after > time.Minute {
 			t.Errorf("%s after %s: %v", v, after, err)
@@ -135,14 +135,14 @@ func TestLimits(t *testing.T) {
 		for n := range 30 {
 			note := *story[1]
 			note.ID = fmt.Sprintf("%sr%d", note.ID, n)
-			sinktest.Tell(t, r.sink, &note, ref, sinks.VerdictDelivered)
+			sinktest.Deliver(t, r.sink, &note, ref, sinks.VerdictDelivered)
 		}
 		_, err = r.sink.Send(t.Context(), story[2], ref)
 		if v, after := sinks.VerdictOf(err); v != sinks.VerdictThrottled || !noAfter && after < 9*time.Minute {
 			t.Errorf("%s after %s: %v", v, after, err)
 		}
 		now = now.Add(10 * time.Minute)
-		sinktest.Tell(t, r.sink, story[2], ref, sinks.VerdictDelivered)
+		sinktest.Deliver(t, r.sink, story[2], ref, sinks.VerdictDelivered)
 	}
 }
 
@@ -151,22 +151,22 @@ func TestCredentials(t *testing.T) {
 		"oauth": func(c *Config) { c.Email, c.Token = "", "xyzzy-oauth" },
 		"file":  func(c *Config) { c.Token, c.TokenFile = "", sinktest.SecretFile(t, "xyzzy-token\n") },
 	} {
-		sinktest.Tell(t, newRig(t, change).sink, sinktest.Story(name)[0], "", sinks.VerdictDelivered)
+		sinktest.Deliver(t, newRig(t, change).sink, sinktest.Story(name)[0], "", sinks.VerdictDelivered)
 	}
-	sinktest.Tell(t, newRig(t, func(c *Config) { c.Token = "xyzzy-old" }).sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "check email and token")
+	sinktest.Deliver(t, newRig(t, func(c *Config) { c.Token = "xyzzy-old" }).sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "check email and token")
 	r := newRig(t, nil)
 	r.suspended = true
-	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "suspended")
+	sinktest.Deliver(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "suspended")
 	r.suspended, r.noDesk = false, true
-	sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "there is no help desk at url")
+	sinktest.Deliver(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictMisconfigured, "there is no help desk at url")
 }
 
 func TestTexts(t *testing.T) {
 	r := newRig(t, func(c *Config) {
 		c.Templates = message.Templates{"subject": strings.Repeat("é", 200), "comment": "<b>{{.Step}}</b>\n{{\"{{ticket.id}} {{{% assign\"}}"}
 	})
-	ref := sinktest.Tell(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictDelivered)
-	sinktest.Tell(t, r.sink, sinktest.Story("bob")[4], ref, sinks.VerdictDelivered)
+	ref := sinktest.Deliver(t, r.sink, sinktest.Story("bob")[0], "", sinks.VerdictDelivered)
+	sinktest.Deliver(t, r.sink, sinktest.Story("bob")[4], ref, sinks.VerdictDelivered)
 	got := r.tickets[0]
 	if len(got.subject) > 150 || !strings.HasSuffix(got.subject, "é…") {
 		t.Errorf("%d bytes: %s", len(got.subject), got.subject)
@@ -188,7 +188,7 @@ func TestTo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sinktest.Tell(t, other, sinktest.Story(fmt.Sprint("bob", i))[0], "", sinks.VerdictDelivered)
+		sinktest.Deliver(t, other, sinktest.Story(fmt.Sprint("bob", i))[0], "", sinks.VerdictDelivered)
 		if got := r.tickets[i]; (got.group == group) != (i != 1) || (got.assigned != "") != (i != 0) {
 			t.Errorf("%q: %+v", to, got)
 		}
@@ -197,8 +197,8 @@ func TestTo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sinktest.Tell(t, r.sink, sinktest.Story("bob0")[0], "", sinks.VerdictDelivered) // others have their own
-	sinktest.Tell(t, other, sinktest.Story("bob0")[0], "", sinks.VerdictDelivered)
+	sinktest.Deliver(t, r.sink, sinktest.Story("bob0")[0], "", sinks.VerdictDelivered) // others have their own
+	sinktest.Deliver(t, other, sinktest.Story("bob0")[0], "", sinks.VerdictDelivered)
 	if len(r.tickets) != 4 {
 		t.Errorf("%d tickets", len(r.tickets))
 	}
@@ -245,7 +245,7 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%s: %v", want, err)
 		}
 		if err != nil && strings.Contains(err.Error(), "xyzzy") {
-			t.Errorf("a secret is told: %v", err)
+			t.Errorf("a secret is shown: %v", err)
 		}
 	}
 	if err := good.Validate(); err != nil {

@@ -1,5 +1,5 @@
 // Package awstest is an S3 and an SQS in the process, for tests: they speak the
-// real protocols over a connection, and fail when they are told to.
+// real protocols over a connection, and fail on demand.
 package awstest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// A Call is a request, as faults are told of it.
+// A Call is a request, as faults see it.
 type Call struct {
 	Operation string // GetObject, ReceiveMessage, …
 	Bucket    string
@@ -125,7 +125,7 @@ func (s *Server) Calls(operation string) int {
 	return s.calls[operation]
 }
 
-// ServeHTTP tells the services apart.
+// ServeHTTP distinguishes the services.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call := Call{Header: r.Header}
 	if target := r.Header.Get("X-Amz-Target"); target != "" {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A KeyKind is the content of an object, as far as its key tells. Its text is a
+// A KeyKind is the content of an object, as far as its key says. Its text is a
 // metric's label.
 type KeyKind string
 
@@ -41,7 +41,7 @@ type Key struct {
 	Folder       string // of the object, up to and with the last slash; empty where there is none
 	Name         string // what follows it
 	Kind         KeyKind
-	Organization string    // o-…; empty for the trail of one account, and where only the name tells
+	Organization string    // o-…; empty for the trail of one account, and where only the name says so
 	Account      string    // 12 digits
 	Region       string    // empty for KeyForeign
 	Day          time.Time // midnight UTC; zero for KeyForeign

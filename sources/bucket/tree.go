@@ -19,7 +19,7 @@ const (
 	levelRegion // and the years, months and days in it
 )
 
-// levelOf tells what a folder is, from its end. region is the folder of the
+// levelOf returns the level of a folder, by its end. region is the folder of the
 // Region that the folder is or lies in.
 func levelOf(folder string) (l level, region string) {
 	rest, name := lastFolder(folder)
@@ -195,7 +195,7 @@ func (w *lister) page(ctx context.Context, s span, token string) (more, last str
 }
 
 // region lists the days that are wanted of a Region, or of a year, month or day
-// in it. Most Regions have little to tell, so that one request over all the days
+// in it. Most Regions have few objects, so that one request over all the days
 // is enough; what does not fit into the answer is divided by days, which are
 // listed concurrently.
 func (w *lister) region(folder, region string) task {

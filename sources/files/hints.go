@@ -18,7 +18,7 @@ const maxHints = 10_000
 type hints struct {
 	log       *slog.Logger
 	overflows prometheus.Counter
-	watcher   *fsnotify.Watcher // nil: nothing tells of changes
+	watcher   *fsnotify.Watcher // nil: no changes are reported
 	ended     chan struct{}     // closed once nothing more comes
 	there     chan struct{}     // is sent to when there are some
 
@@ -80,7 +80,7 @@ func (h *hints) put(path string, everything bool) {
 	}
 }
 
-// take returns the paths that something was told of, and whether everything has
+// take returns the paths of reported changes, and whether everything has
 // to be looked at.
 func (h *hints) take() (paths []string, everything bool) {
 	h.mu.Lock()

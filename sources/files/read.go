@@ -252,7 +252,7 @@ func (w *follower) readRest(t *followed, size int64, b []byte, s splitter) error
 	switch {
 	case len(bytes.TrimSpace(b)) == 0:
 		t.offset.Offset = size
-	case t.offset.Size == size: // told before, as one that is cut off
+	case t.offset.Size == size: // reported before, as one that is cut off
 	case whole && t.mustSettle(w.f.settle), !whole && t.mustSettle(w.f.cutFor):
 		return nil
 	default:
@@ -273,7 +273,7 @@ func (w *follower) readRest(t *followed, size int64, b []byte, s splitter) error
 // readLong streams a document that is too long to be held, once the file rests.
 func (w *follower) readLong(t *followed, size int64) error {
 	if t.offset.Size == size {
-		return nil // told before, as one that is cut off
+		return nil // reported before, as one that is cut off
 	}
 	if t.mustSettle(w.f.settle) {
 		return nil

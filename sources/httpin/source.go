@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sources"
 )
 
@@ -51,7 +51,7 @@ func (c Config) Validate() error {
 	}
 	_, wrong := c.tokens()
 	errs = append(errs, wrong, c.TLS.validate())
-	if err == nil && !isLoopback(c.Address) && !c.authenticates() {
+	if err == nil && !secret.Loopback(c.Address) && !c.authenticates() {
 		errs = append(errs, fmt.Errorf("address: %s can be reached from other machines, which could post forged records;"+
 			" set tokens or token_files, or tls.client_ca_file; or listen on 127.0.0.1", c.Address))
 	}
@@ -61,16 +61,6 @@ func (c Config) Validate() error {
 // authenticates reports whether senders need a token or a certificate.
 func (c Config) authenticates() bool {
 	return len(c.Tokens) > 0 || len(c.TokenFiles) > 0 || c.TLS.ClientCAFile != ""
-}
-
-// isLoopback reports whether only this machine can reach address.
-func isLoopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 // Bounds on memory and time, so that no sender exhausts the source or delays others.

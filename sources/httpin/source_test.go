@@ -121,9 +121,9 @@ func TestTakes(t *testing.T) {
 		"Vector, zlib":               {zlibbed(records), zlibbed(records), []string{"Content-Encoding: deflate"}}, // read further on
 		"Fluent Bit, JSON":           {records, records, []string{"Content-Type: application/json", "User-Agent: Fluent-Bit"}},
 		"Fluent Bit, json_lines":     {gzipped(lines), lines, []string{"Content-Encoding: gzip", "Content-Type: application/x-ndjson"}},
-		"gzip that nothing tells of": {gzipped(records), records, nil},
+		"gzip without a header":      {gzipped(records), records, nil},
 		"gzip in several members":    {gzipped("[1,") + gzipped("2]"), "[1,2]", nil},
-		"zstd that nothing tells of": {zstandard(t, records), records, nil},
+		"zstd without a header":      {zstandard(t, records), records, nil},
 		"zstd in several frames":     {zstandard(t, "[1,") + zstandard(t, "2]"), "[1,2]", []string{"Content-Encoding: zstd"}},
 		"said to be gzip, and plain": {records, records, []string{"Content-Encoding: gzip"}},
 		"gzip in zstd":               {zstandard(t, gzipped(records)), records, []string{"Content-Encoding: gzip, zstd"}},
@@ -353,22 +353,22 @@ func TestTokens(t *testing.T) {
 	_, at := openDoor(t, Config{Tokens: []string{doorToken, "door-test-token-0"}, TokenFiles: []string{file}}, x.Handle)
 	url := "http://" + at
 	for header, want := range map[string]int{
-		"Authorization: Bearer " + doorToken:                 200,
-		"Authorization: bearer  " + doorToken:                200,
-		"Authorization: " + doorToken:                        200,
-		"Authorization: Basic OmRvb3ItdGVzdC10b2tlbi0x":      200, // :door-test-token-1
-		"Authorization: Basic c25zOmRvb3ItdGVzdC10b2tlbi0x":  200, // sns:door-test-token-1
-		"X-Amz-Firehose-Access-Key: " + doorToken:            200,
-		"X-Api-Key: " + doorToken:                            200,
-		"X-Whatever-EventBridge-Was-Told: door-test-token-0": 200,
-		"X-Api-Key: door-test-token-2":                       200,
-		"X-Api-Key: door-test-token-3":                       401,
-		"Authorization: Bearer " + doorToken + "1":           401,
-		"Authorization: Bearer":                              401,
-		"Authorization: Basic !":                             401,
-		"Authorization: Digest " + doorToken:                 401,
-		"X-Api-Key: ":                                        401,
-		"X-Amz-Sns-Message-Type: Notification":               401,
+		"Authorization: Bearer " + doorToken:                200,
+		"Authorization: bearer  " + doorToken:               200,
+		"Authorization: " + doorToken:                       200,
+		"Authorization: Basic OmRvb3ItdGVzdC10b2tlbi0x":     200, // :door-test-token-1
+		"Authorization: Basic c25zOmRvb3ItdGVzdC10b2tlbi0x": 200, // sns:door-test-token-1
+		"X-Amz-Firehose-Access-Key: " + doorToken:           200,
+		"X-Api-Key: " + doorToken:                           200,
+		"X-Whatever-EventBridge-Sends: door-test-token-0":   200,
+		"X-Api-Key: door-test-token-2":                      200,
+		"X-Api-Key: door-test-token-3":                      401,
+		"Authorization: Bearer " + doorToken + "1":          401,
+		"Authorization: Bearer":                             401,
+		"Authorization: Basic !":                            401,
+		"Authorization: Digest " + doorToken:                401,
+		"X-Api-Key: ":                                       401,
+		"X-Amz-Sns-Message-Type: Notification":              401,
 	} {
 		answer, text := post(t, url, strings.NewReader("{}"), header)
 		if answer.StatusCode != want {

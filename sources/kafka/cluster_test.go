@@ -131,7 +131,7 @@ func (c *cluster) waitCommitted(group, topic string, partition int32, want int64
 		func() string { return fmt.Sprintf("%s/%d: committed %d, want %d", topic, partition, got, want) })
 }
 
-// members is how many members the group has, -1 if that cannot be told.
+// members is how many members the group has, -1 if that is unknown.
 func (c *cluster) members(group string) int {
 	ctx, cancel := context.WithTimeout(context.Background(), sourcetest.Patience)
 	defer cancel()

@@ -91,7 +91,7 @@ func TestFaults(t *testing.T) {
 }
 
 // A lost partition is another consumer's already: work of its handler meanwhile
-// is not committed, and it is told to stop.
+// is not committed, and its context ends.
 func TestNoCommitAfterLost(t *testing.T) {
 	c := fakeCluster(t)
 	topic, group, in := c.topic(1), name("group"), newInbox(t)
@@ -238,7 +238,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// A broker that does not let us in is told from one that is not there.
+// A refusal of a broker differs from a broker that is not there.
 func TestNotLetIn(t *testing.T) {
 	someServer := httptest.NewTLSServer(nil)
 	defer someServer.Close()
@@ -278,7 +278,7 @@ func TestNotLetIn(t *testing.T) {
 			sourcetest.Eventually(t, func() bool { err := k.Ready(); return err != nil && strings.Contains(err.Error(), tt.want) },
 				func() string { return fmt.Sprintf("Ready: %v", k.Ready()) })
 			if strings.Contains(k.Ready().Error(), "correct-horse") {
-				t.Errorf("the secret is told: %v", k.Ready())
+				t.Errorf("the secret is shown: %v", k.Ready())
 			}
 			if n := testutil.ToFloat64(k.metrics.fetchErrors.WithLabelValues(tt.reason)); n < 1 {
 				t.Errorf("%v of reason %s counted", n, tt.reason)

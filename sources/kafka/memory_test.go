@@ -68,7 +68,7 @@ func TestMemory(t *testing.T) {
 func needsMemory(t *testing.T) {
 	t.Helper()
 	if _, err := os.Stat("/proc/self/status"); err != nil {
-		t.Skip("needs /proc to tell the resident memory")
+		t.Skip("needs /proc for the resident memory")
 	}
 	if testing.Short() {
 		t.Skip("-short: half a gigabyte is read")

@@ -375,7 +375,7 @@ func TestNoCommitAfterRevoke(t *testing.T) {
 		first.before = func(ctx context.Context, _ received) error {
 			running <- struct{}{}
 			select {
-			case <-ctx.Done(): // told to stop, it does not
+			case <-ctx.Done(): // it does not stop
 				stopped <- struct{}{}
 				<-release
 			case <-release:

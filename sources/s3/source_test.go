@@ -547,7 +547,7 @@ func TestQueueFaults(t *testing.T) {
 			s.Put("trail", "k", []byte("K"))
 			s.Send(s3Event(s3Item("ObjectCreated:Put", "k")))
 			r := newS3Rig(t, s, nil)
-			var told error
+			var ready error
 			if err := r.Ready(); err == nil || !strings.Contains(err.Error(), "not polled yet") {
 				t.Errorf("ready before it began: %v", err)
 			}
@@ -557,7 +557,7 @@ func TestQueueFaults(t *testing.T) {
 				defer mu.Unlock()
 				if c.Operation == "ReceiveMessage" && c.Number <= 12 {
 					if c.Number == 12 {
-						told = r.Ready()
+						ready = r.Ready()
 					}
 					return test.fault
 				}
@@ -569,8 +569,8 @@ func TestQueueFaults(t *testing.T) {
 			r.run(t, r.drained)
 			mu.Lock()
 			defer mu.Unlock()
-			if told == nil || !strings.Contains(told.Error(), test.says) || !strings.HasPrefix(told.Error(), "s3 source trail: queue https://") {
-				t.Errorf("told %v", told)
+			if ready == nil || !strings.Contains(ready.Error(), test.says) || !strings.HasPrefix(ready.Error(), "s3 source trail: queue https://") {
+				t.Errorf("ready %v", ready)
 			}
 			if n := strings.Count(r.log.String(), "cannot receive"); n != 1 {
 				t.Errorf("%d warnings:\n%s", n, r.log)

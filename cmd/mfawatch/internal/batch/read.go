@@ -41,8 +41,8 @@ type Reading struct {
 // Small objects of a bucket are fetched concurrently, since most of their time is
 // waiting, and then scanned from memory by Workers readers.
 const (
-	ObjectsAtOnce = 64
-	SmallObject   = 256 << 10
+	concurrentObjects = 64
+	smallObject       = 256 << 10
 )
 
 // inputsAhead bounds the inputs that are listed ahead of the readers, so that the
@@ -137,10 +137,10 @@ func (r *Reading) each(ctx context.Context, all *Found, mu *sync.Mutex, work fun
 func fetched(ctx context.Context, found <-chan input) <-chan input {
 	ready := make(chan input)
 	var fetching sync.WaitGroup
-	for range ObjectsAtOnce {
+	for range concurrentObjects {
 		fetching.Go(func() {
 			for i := range found {
-				if i.remote && i.size <= SmallObject {
+				if i.remote && i.size <= smallObject {
 					i = i.fetch(ctx)
 				}
 				select {

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"strconv"
 	"strings"
 	"unicode"
@@ -35,20 +34,10 @@ func (c HTTPConfig) LocalAddress() string {
 	switch {
 	case c.AdminAddress != "":
 		return c.AdminAddress
-	case c.Address == HTTPOff || Loopback(c.Address):
+	case c.Address == HTTPOff || secret.Loopback(c.Address):
 		return HTTPOff
 	}
 	return defaultAdminAddress
-}
-
-// Loopback reports whether only this machine can reach an address.
-func Loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
 // Bounds of a token. A shorter one could be guessed.
@@ -93,7 +82,7 @@ func (c HTTPConfig) mistakes(bad func(field, format string, args ...any)) {
 	case unix && path == "":
 		bad("http.admin_address", "want a path behind %s, such as unix:/run/mfawatch/admin.sock", UnixPrefix)
 	case unix:
-	case !Loopback(c.AdminAddress):
+	case !secret.Loopback(c.AdminAddress):
 		bad("http.admin_address", "want an address of this machine alone, such as 127.0.0.1:9466 or unix:/run/mfawatch/admin.sock, or off, got %s;"+
 			" http.token_file opens the API at http.address to others", strconv.Quote(Bounded(c.AdminAddress)))
 	default:

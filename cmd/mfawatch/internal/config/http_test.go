@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
 // The second server is for this machine, and there where http.address is for
@@ -54,7 +56,7 @@ func TestShippedLayoutsHaveALocalAddress(t *testing.T) {
 		got := HTTPConfig{Address: c.HTTP.Address, AdminAddress: c.HTTP.Admin}
 		if got.mistakes(func(field, format string, args ...any) {
 			t.Errorf("%s: %s: "+format, append([]any{path, field}, args...)...)
-		}); got.LocalAddress() != want || Loopback(got.Address) {
+		}); got.LocalAddress() != want || secret.Loopback(got.Address) {
 			t.Errorf("%s: %+v, want %s", path, got, want)
 		}
 	}

@@ -1,3 +1,3 @@
-// Package demo is the story that the demo tells: a bundled trail, how it is published
+// Package demo is the story of the demo: a bundled trail, how it is published
 // faster than it happened, and the words around it.
 package demo

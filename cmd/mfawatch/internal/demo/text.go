@@ -16,12 +16,12 @@ const width = 100 // columns
 
 // Introduction is a format of the number of records, and the address of the metrics.
 const Introduction = `
-mfawatch demo: an hour in AWS account 111122223333, told in twelve seconds.
+mfawatch demo: an hour in AWS account 111122223333, in twelve seconds.
 One second here is five minutes there.
 
 A Kafka broker runs inside this process. %d CloudTrail records go to its topic cloudtrail, most of
 them everyday noise. The ordinary pipeline reads them, follows what happens to MFA devices, and
-tells it here and on the topic mfa-alerts. Metrics: http://%s/metrics
+alerts here and on the topic mfa-alerts. Metrics: http://%s/metrics
 `
 
 // Next is said at the end.
@@ -30,7 +30,7 @@ Keep watch over them:               mfawatch run -c mfawatch.yaml
 `
 
 // Stay is said in its place where the demo goes on; a format of the address.
-const Stay = `Who is still without MFA is told again after 4 hours and after a day: 48 and 288 seconds here.
+const Stay = `Open exposures are alerted again after 4 hours and after a day: 48 and 288 seconds here.
 Metrics stay at http://%s/metrics until Ctrl-C.
 `
 
@@ -53,7 +53,7 @@ func Tally(records int, alerts []exposure.Alert, open []exposure.Open) string {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\nThe trail is told: %d records made %d alerts, and all are on topic %s too.\n",
+	fmt.Fprintf(&b, "%s\nThe trail ends: %d records made %d alerts, and all are on topic %s too.\n",
 		strings.Repeat("─", width), records, len(alerts), AlertsTopic)
 	fmt.Fprintf(&b, "  %s\n  %s\n", strings.Join(bySeverity, ", "), strings.Join(byStep, ", "))
 	for _, o := range open {

@@ -31,7 +31,7 @@ const (
 	AlertsTopic = "mfa-alerts"
 )
 
-// quickening is how much faster the trail is told than it happened.
+// quickening is how much faster the trail is published than it happened.
 const quickening = 300
 
 // A Record is a record of the bundled trail.
@@ -62,7 +62,7 @@ func ReadTrail() ([]Record, error) {
 var timestamps = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"`) })
 
 // At is the record as it would be if the trail had begun at start and gone on
-// as fast as it is told: its times are moved.
+// as fast as it is published: its times are moved.
 func (r *Record) At(start time.Time) []byte {
 	return timestamps().ReplaceAllFunc(r.json, func(text []byte) []byte {
 		t, err := time.Parse(`"`+time.RFC3339+`"`, string(text))
@@ -87,8 +87,8 @@ var chapters = []struct {
 	{51, "frank leaves, and his user is taken apart"},
 }
 
-// Publish produces the trail, each record at its time, and tells the chapters.
-// It begins with a whole second, since that is all that CloudTrail's times tell.
+// Publish produces the trail, each record at its time, and announces the chapters.
+// It begins with a whole second, since that is the precision of CloudTrail's times.
 func Publish(ctx context.Context, client *kgo.Client, trail []Record, out *Paragraphs) error {
 	start := time.Now().Truncate(time.Second).Add(time.Second)
 	next := 0

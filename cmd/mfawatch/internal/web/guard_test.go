@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
 // accessTo is the access to the server at http.address.
 func accessTo(c config.HTTPConfig) access {
-	return access{func() config.HTTPConfig { return c }, func() bool { return config.Loopback(c.Address) }}
+	return access{func() config.HTTPConfig { return c }, func() bool { return secret.Loopback(c.Address) }}
 }
 
 func TestGuard(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/secret"
 
 	dto "github.com/prometheus/client_model/go"
 )
@@ -41,7 +42,7 @@ func TestListenersAreOnLoopback(t *testing.T) {
 		}
 	}
 	for field, address := range addresses {
-		if !config.Loopback(address) {
+		if !secret.Loopback(address) {
 			t.Errorf("%s: the default %q can be reached from other machines", field, address)
 		}
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -58,7 +59,7 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 		field, address string
 		local          func() bool
 	}{
-		{"http.address", settings().Address, func() bool { return config.Loopback(settings().Address) }},
+		{"http.address", settings().Address, func() bool { return secret.Loopback(settings().Address) }},
 		{"http.admin_address", settings().LocalAddress(), func() bool { return true }},
 	} {
 		if at.address == config.HTTPOff {
