@@ -84,11 +84,14 @@ func Explain(found *Found, c *config.Config, router *route.Router) []Explained {
 	dryrun.Simulate(said, router, c.People(), until)
 	for _, s := range said {
 		id := s.Alert.Event.ID + "/" + s.Alert.Event.Name
+		if s.Alert.Step == exposure.Escalated { // it names the record of the removal
+			id = s.Alert.ID
+		}
 		i, ok := index[id]
 		if !ok { // a deadline
 			i = len(all)
 			index[id] = i
-			all = append(all, Explained{Time: s.At, Event: string(s.Alert.Step), ID: s.Alert.Event.ID, Account: s.Alert.Account, User: userOf(s.Alert), Verdict: "deadline"})
+			all = append(all, Explained{Time: s.At, Event: string(s.Alert.Step), ID: s.Alert.ID, Account: s.Alert.Account, User: userOf(s.Alert), Verdict: "deadline"})
 		}
 		all[i].Steps = append(all[i].Steps, stepOf(s, policy))
 	}

@@ -180,8 +180,11 @@ func problem(err error) string {
 // Each of several journals counts by itself, so there is one page of the newest.
 func (a *Admin) ListAlerts(before uint64, limit int) (AlertPage, error) {
 	limit = cmp.Or(limit, defaultLimit)
+	if before > 0 && len(a.journals()) != 1 {
+		return AlertPage{}, refused{http.StatusBadRequest, "before: a journal that replicas share has no one order; ask for more with limit, or for one exposure"}
+	}
 	alerts, err := latestOf(a.journals(), before, limit)
-	page := AlertPage{Alerts: alerts}
+	page := AlertPage{Alerts: append([]journal.Recorded{}, alerts...)}
 	if len(alerts) == limit && len(a.journals()) == 1 {
 		page.Next = alerts[limit-1].Number
 	}

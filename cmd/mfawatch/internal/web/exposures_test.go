@@ -182,3 +182,34 @@ func TestDeliveryText(t *testing.T) {
 		}
 	}
 }
+
+// The alerts come in pages, the newest first; with journals that replicas share, in
+// one page of all.
+func TestListAlerts(t *testing.T) {
+	one, other := newJournal(t), newJournal(t)
+	withExposures(t, one, "bob", "eve", "dan")
+	withExposures(t, other, "zoe")
+	a := NewJournalAdmin(one)
+	users := func(page AlertPage) (all []string) {
+		for _, r := range page.Alerts {
+			all = append(all, *r.Alert.User)
+		}
+		return all
+	}
+	page, err := a.ListAlerts(0, 2)
+	if got := users(page); err != nil || !slices.Equal(got, []string{"dan", "eve"}) || page.Next == 0 {
+		t.Errorf("%v, %d, %v", got, page.Next, err)
+	}
+	page, err = a.ListAlerts(page.Next, 2)
+	if got := users(page); err != nil || !slices.Equal(got, []string{"bob"}) || page.Next != 0 {
+		t.Errorf("%v, %d, %v", got, page.Next, err)
+	}
+	a.journals = func() []*journal.Journal { return []*journal.Journal{one, other} }
+	page, err = a.ListAlerts(0, 3)
+	if got := users(page); err != nil || len(got) != 3 || got[0] != "dan" || got[1] != "eve" || page.Next != 0 {
+		t.Errorf("%v, %d, %v", got, page.Next, err)
+	}
+	if _, err := a.ListAlerts(2, 3); err == nil || !strings.Contains(err.Error(), "before: a journal that replicas share has no one order") {
+		t.Errorf("a page behind: %v", err)
+	}
+}
