@@ -333,6 +333,7 @@ func TestSimulatedMonth(t *testing.T) {
 	p := DefaultPolicy()
 	p.Grace = 15 * time.Minute
 	p.EscalateAfter = []time.Duration{4 * time.Hour, 24 * time.Hour}
+	p.Offboarders = append(p.Offboarders, match(t, map[string]any{"actor": "Offboarding/*"}))
 	p.Privileged = append(p.Privileged, match(t, map[string]any{"path": "/admins/*"}))
 	p.PlannedChanges = []*PlannedChange{{
 		Match: match(t, map[string]any{"account": monthAccount(60), "actor": "terraform/*"}),

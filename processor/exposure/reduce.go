@@ -121,7 +121,7 @@ func (f *folder) sample(key string, of []*item, before []counter, gap time.Durat
 			continue
 		}
 		after = append(after, c.counter)
-		if n := min(len(c.items), samplesEachEnd); n > 0 {
+		if n := len(c.items); n > 0 {
 			c.items[n-1].more, c.items[n-1].codes = c.Count, c.Codes
 			for _, it := range c.items[1:] {
 				it.dense = true

@@ -158,8 +158,8 @@ func readStoryLine(line string, n int) (l storyLine, err error) {
 	return l, nil
 }
 
-// storyIdentity returns the caller: bob, root, role:helpdesk/ticket-1 or
-// assumedroot.
+// storyIdentity returns the caller: bob, root, role:helpdesk/ticket-1,
+// federated:feddy/broker or assumedroot.
 func storyIdentity(who string, o map[string]string) map[string]any {
 	account, arn := o["account"], "arn:"+o["partition"]+":iam::"+o["account"]+":"
 	id := map[string]any{"accountId": account}
@@ -174,6 +174,11 @@ func storyIdentity(who string, o map[string]string) map[string]any {
 	case who == "assumedroot":
 		id["type"], id["arn"], id["principalId"] = "AssumedRole", "arn:aws:sts::"+account+":assumed-root/central", account+":central"
 		session["assumedRoot"] = "true"
+	case strings.HasPrefix(who, "federated:"):
+		name, broker, _ := strings.Cut(strings.TrimPrefix(who, "federated:"), "/")
+		id["type"], id["principalId"] = "FederatedUser", account+":"+name
+		id["arn"] = "arn:" + o["partition"] + ":sts::" + account + ":federated-user/" + name
+		session["sessionIssuer"] = map[string]any{"type": "IAMUser", "userName": broker, "arn": arn + "user/" + broker, "accountId": account}
 	case strings.HasPrefix(who, "role:"):
 		id["type"], id["principalId"] = "AssumedRole", "AROAEXAMPLE:"+name
 		id["arn"] = "arn:" + o["partition"] + ":sts::" + account + ":assumed-role/" + role + "/" + name
@@ -187,6 +192,12 @@ func storyIdentity(who string, o map[string]string) map[string]any {
 	}
 	if o["key"] != "" {
 		id["accessKeyId"] = o["key"]
+	}
+	if o["behalf"] != "" {
+		id["onBehalfOf"] = map[string]any{"userId": o["behalf"], "identityStoreArn": "arn:aws:identitystore::111122223333:identitystore/d-1"}
+	}
+	if o["identity"] != "" {
+		session["sourceIdentity"] = o["identity"]
 	}
 	if len(session) > 0 && o["mfa"] != "unknown" || session["sessionIssuer"] != nil {
 		id["sessionContext"] = session
