@@ -51,6 +51,7 @@ func (k *compactor) bury(it *item, needed bool) {
 		return
 	}
 	m, ok := tombstoneOf(it.ev)
+	m.Foreign = it.foreign
 	if it.learned {
 		m.From = it.ev.Actor.SourceIP
 	}
@@ -282,6 +283,7 @@ func (t *notifier) retain(f *folder, events []*trail.Event, assigned assignment,
 		}
 	}
 	st.tombstones = k.compact(gone)
+	f.dropGuesses(gone, t.now)
 
 	var drop []string
 	for _, e := range events {

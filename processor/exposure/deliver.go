@@ -106,6 +106,7 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 			t.wakeAt(due)
 		}
 		t.notify(x, sent)
+		t.notifyGuesses(x, sent)
 		t.escalate(x, sent)
 		t.sight(x, sent)
 	}

@@ -52,7 +52,7 @@ func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 		}
 	}
 	d.store(out)
-	if again := d.call(now); len(again.Alerts)+len(again.Deadlines)+len(again.Drop) > 0 || !slices.Equal(again.Open, out.Open) || !again.Next.Equal(out.Next) {
+	if again := d.call(now); len(again.Alerts)+len(again.Deadlines) > 0 || len(again.Drop) > 0 && !bytes.Contains(d.state, []byte("tombstones")) || !slices.Equal(again.Open, out.Open) || !again.Next.Equal(out.Next) {
 		d.t.Errorf("a second call returns %q, deadlines %d, drops %v", show(again.Alerts), len(again.Deadlines), again.Drop)
 	} else if b := encode(d.t, again.State); string(b) != string(d.state) {
 		// A second compaction may shorten the tombstones further.

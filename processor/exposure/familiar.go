@@ -42,9 +42,12 @@ func prefixOf(a *trail.Actor) netip.Prefix {
 func isCloudShell(agent string) bool { return strings.Contains(agent, "exec-env/CloudShell") }
 
 // learn records a sign-in with MFA. Beyond the bound, the oldest is forgotten.
+//
+// While a device that another identity enabled is active (J3), a sign-in shows
+// nothing: it may be theirs.
 func (p *identity) learn(it *item) {
 	prefix := prefixOf(&it.ev.Actor)
-	if !prefix.IsValid() {
+	if !prefix.IsValid() || slices.ContainsFunc(p.active, func(d device) bool { return d.foreign }) {
 		return
 	}
 	i := slices.IndexFunc(p.places, func(k place) bool { return k.prefix == prefix })

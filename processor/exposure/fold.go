@@ -221,7 +221,11 @@ func (f *folder) enabled(it *item) {
 		f.deviceBack(it, p.open)
 	case it.tombstone:
 	case e.Name == trail.EnableMFADevice && enabledByAnother(e) && !p.createdBy(e) && !f.policy.matches(f.policy.Enrollers, e):
+		it.foreign = true
 		f.enrolled(it)
+	}
+	if it.foreign && e.Serial != "" {
+		p.active[len(p.active)-1].foreign = true
 	}
 }
 

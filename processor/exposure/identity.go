@@ -33,8 +33,9 @@ type identity struct {
 
 // device is a device known active, with its proof.
 type device struct {
-	serial string
-	proof  *item
+	serial  string
+	proof   *item
+	foreign bool // enabled by another identity, who is no enroller and did not create the user
 }
 
 // privileged reports whether p is root or matched by the policy. Its severities
@@ -59,7 +60,7 @@ func (p *identity) activate(serial string, proof *item) {
 		return
 	}
 	p.deactivate(serial)
-	p.active = append(p.active, device{serial, proof})
+	p.active = append(p.active, device{serial: serial, proof: proof})
 }
 
 // allEnabledByAnother reports whether every active device is known to have been

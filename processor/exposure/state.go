@@ -36,13 +36,15 @@ type delivered struct {
 	Exploited     bool      `json:"exploited,omitempty"`
 	Familiar      bool      `json:"familiar,omitempty"` // the sign-in was reported as familiar (J4)
 	Closed        bool      `json:"closed,omitempty"`
-	Events        []string  `json:"events,omitempty"`      // the IDs of the events behind opened, reduced and updated
-	Escalated     int       `json:"escalated,omitempty"`   // the highest escalation returned
-	Round         int       `json:"round,omitempty"`       // how often it was reported as open again
-	Campaign      string    `json:"campaign,omitempty"`    // the campaign that it is part of
-	ByCampaign    bool      `json:"by_campaign,omitempty"` // the alerts of that campaign notify people in its place
-	Planned       string    `json:"planned,omitempty"`     // the planned change that keeps it from people
-	Sighted       *sighted  `json:"sighted,omitempty"`     // what its actor's lane knows of it
+	Guesses       int       `json:"guesses,omitempty"`      // failed sign-ins that are counted and not kept
+	GuessesTold   int       `json:"guesses_told,omitempty"` // of those, the number of the last alert
+	Events        []string  `json:"events,omitempty"`       // the IDs of the events behind opened, reduced and updated
+	Escalated     int       `json:"escalated,omitempty"`    // the highest escalation returned
+	Round         int       `json:"round,omitempty"`        // how often it was reported as open again
+	Campaign      string    `json:"campaign,omitempty"`     // the campaign that it is part of
+	ByCampaign    bool      `json:"by_campaign,omitempty"`  // the alerts of that campaign notify people in its place
+	Planned       string    `json:"planned,omitempty"`      // the planned change that keeps it from people
+	Sighted       *sighted  `json:"sighted,omitempty"`      // what its actor's lane knows of it
 }
 
 // isOpen reports whether the last alerts said that the exposure is open.
@@ -87,6 +89,7 @@ type tombstone struct {
 	NewUser          string    `json:"new_user,omitempty"`
 	Serial           string    `json:"serial,omitempty"`
 	From             string    `json:"from,omitempty"`               // an address of the user, shown by a sign-in with MFA
+	Foreign          bool      `json:"foreign,omitempty"`            // a device that may be an intruder's
 	EnabledByAnother bool      `json:"enabled_by_another,omitempty"` // a device that another identity than the user enabled
 }
 

@@ -34,9 +34,10 @@ func (x *Exposure) appendOpen(open []Open) []Open {
 }
 
 // escalate alerts the latest delay that passed. A planned change is not
-// escalated.
+// escalated, nor is a suspect exposure, nor one whose user may be enrolling now:
+// that is decided within minutes (J4).
 func (t *notifier) escalate(x *Exposure, sent *delivered) {
-	if !x.Open() || x.suspect || x.silenced() || sent.Planned != "" {
+	if !x.Open() || x.suspect || x.familiar != nil || x.silenced() || sent.Planned != "" {
 		return
 	}
 	base := trail.Event{Name: trail.Deadline, Partition: x.Partition, Account: x.Account, User: x.User, Exposure: x.ID}

@@ -220,6 +220,8 @@ func TestR26_OnlySignInsOfUsersAndRoot(t *testing.T) {
 		case e == nil:
 		case (e.MFAUsed == nil) != (c.mfa == nil) || e.MFAUsed != nil && *e.MFAUsed != *c.mfa:
 			t.Errorf("MFAUsed is wrong: %s", c.doc)
+		case e.User != "bob" && !e.Root():
+			t.Errorf("the user is %q: %s", e.User, c.doc)
 		case e.Failed() != strings.Contains(c.doc, "Failure"):
 			t.Errorf("failed is %t: %s", e.Failed(), c.doc)
 		case (e.Raw == nil) != (c.mfa != nil && *c.mfa):

@@ -50,7 +50,7 @@ func (r *record) event(raw []byte) (*Event, error) {
 	}
 	e.Partition = text(r.partition(e.Serial))
 	e.User = text(r.target(p.user))
-	if e.Failed() && !r.parameters.IsObject() {
+	if e.Failed() && e.Source == SourceIAM && !r.parameters.IsObject() {
 		e.User, e.Serial = deniedTarget(e.ErrorMessage)
 	}
 	e.Actor.Self = r.self(e)
