@@ -22,10 +22,10 @@ type compactor struct {
 type placedTombstone struct {
 	tombstone
 	p      *identity
-	begins bool // not a tombstone: a kept exposure begins here
+	begins bool // not a tombstone: a kept event here depends on what is known of devices
 	stale  bool // needed only to contradict an earlier tombstone that stays
 	needed bool // a kept exposure depends on it
-	kept   bool // not a tombstone: a rename that is kept
+	kept   bool // not a tombstone: a rename or a proof of a device that is kept as an event
 }
 
 // keepEvent records an event that is kept for its exposure.
@@ -33,8 +33,12 @@ func (k *compactor) keepEvent(it *item) {
 	if it.p != nil {
 		k.kept[it.p] = true
 	}
-	if it.ev == it.x.first {
+	if n := it.ev.Name; it.ev == it.x.first || n == trail.DeactivateMFADevice || n == trail.DeleteVirtualMFADevice ||
+		n == trail.EnableMFADevice || n == trail.ResyncMFADevice {
 		k.tombstones = append(k.tombstones, placedTombstone{begins: true})
+	}
+	if p := it.ev.Name; p == trail.EnableMFADevice || p == trail.ResyncMFADevice || it.activated {
+		k.tombstones = append(k.tombstones, placedTombstone{tombstone: tombstone{Serial: it.ev.Serial}, p: it.p, kept: true})
 	}
 	if it.ev.Name == trail.UpdateUser && it.ev.NewUser != "" {
 		k.tombstones = append(k.tombstones, placedTombstone{tombstone: tombstone{NewUser: it.ev.NewUser}, p: it.p, kept: true})
@@ -174,7 +178,11 @@ func (k *compactor) applyRenames(left []placedTombstone) []tombstone {
 	}
 	for _, m := range left {
 		if m.kept {
-			now[m.p], needed = m.NewUser, true
+			if m.NewUser != "" {
+				now[m.p], needed = m.NewUser, true
+			} else {
+				active[m.Serial], actives[m.p] = true, true
+			}
 			continue
 		}
 		needed = needed || !k.renamed.IsZero() && !m.Time.Before(k.renamed)
