@@ -133,6 +133,8 @@ type AlertUsers struct {
 	Count int      `json:"count"`
 	Open  int      `json:"open"`  // how many of them have an open exposure
 	Names []string `json:"names"` // in the order of the hits, at most 100; unknown users are left out
+
+	Accounts []string `json:"accounts,omitempty"` // where the users are, if that is more than one account; at most 100
 }
 
 // AlertPlannedChange is the planned change of the configuration that matches a step.
@@ -209,6 +211,9 @@ func (a *Attempt) alert(more reasons) *Alert {
 		Event:      alertEvent(e),
 		Attack:     techniques(0, 0),
 		Record:     record(e),
+	}
+	if a.campaign != nil {
+		alert.Campaign = a.campaign.ID
 	}
 	if a.class != enrolment {
 		alert.Attempts = &AlertAttempts{Count: a.Count, ErrorCodes: append([]string{}, a.Codes...)}

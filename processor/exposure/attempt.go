@@ -52,7 +52,8 @@ type Attempt struct {
 	class       class
 	path        string
 	planned     *PlannedChange
-	base        Severity // before the severity rules
+	campaign    *membership // the case that it is part of; nil: none
+	base        Severity    // before the severity rules
 	rule        string
 	reasons     reasons
 	first, last *trail.Event
@@ -225,7 +226,7 @@ func (a *Attempt) severity(more reasons) (Severity, string) {
 }
 
 // notifyAttempts alerts the attempts that share no event with a delivered one.
-func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt) []deliveredAttempt {
+func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt, joined map[string]membership) []deliveredAttempt {
 	used := make(map[string]bool, len(before))
 	of := make(map[string]*Attempt, 2*len(before)) // by event: its attempt now
 	for _, b := range before {
@@ -260,10 +261,15 @@ func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt) []delive
 		}
 		n := deliveredAttempt{ID: a.ID, First: a.first.ID, Last: a.last.ID, Class: a.class, At: t.now}
 		if b, ok := was[a]; ok {
-			n.ID, n.First, n.At = b.ID, b.First, b.At
+			n.ID, n.First, n.At, n.Sighted = b.ID, b.First, b.At, b.Sighted
 		} else if !used[a.ID] {
 			used[a.ID] = true
+			a.join(joined)
 			t.out.Alerts = append(t.out.Alerts, a.alert(t.lateReason(a.Last)))
+		}
+		if !n.Sighted && a.class == refused && a.planned == nil {
+			n.Sighted = true
+			t.out.Derived = append(t.out.Derived, a.sighting(n.ID).event(""))
 		}
 		if a.Last.After(n.At) {
 			n.At = a.Last

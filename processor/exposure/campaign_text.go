@@ -17,6 +17,15 @@ func (w *ActorCampaign) userReasons() (r reasons) {
 
 func (w *ActorCampaign) title(s Step, m *Moment) string {
 	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), w.policy.inAccount(w.Partition, w.Account)
+	if n := len(w.accounts()); n > 1 {
+		in = " in " + strconv.Itoa(n) + " accounts"
+	}
+	switch w.kind {
+	case denied:
+		return upper(who) + " was denied to change the MFA of " + users + in
+	case wiped:
+		return upper(who) + " removed MFA from " + users + in + " and deleted them"
+	}
 	switch s {
 	case Escalated:
 		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who
@@ -42,8 +51,15 @@ func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r
 	if d := w.Last.Sub(w.First); d > 0 {
 		within = " within " + span(d)
 	}
-	s.add("MFA was taken from ", w.userNames(), within, actorDetails(&w.Actor))
-	if open := w.Open; open < w.Users {
+	switch w.kind {
+	case denied:
+		s.add("Calls on ", w.userNames(), " were denied", within, actorDetails(&w.Actor))
+	case wiped:
+		s.add("MFA was taken from ", w.userNames(), within, actorDetails(&w.Actor), "; then the users were deleted")
+	default:
+		s.add("MFA was taken from ", w.userNames(), within, actorDetails(&w.Actor))
+	}
+	if open := w.Open; w.kind == removal && open < w.Users {
 		s.add(strconv.Itoa(open), " of them have none now")
 	}
 	if rule != "" {
@@ -79,6 +95,12 @@ func (w *ActorCampaign) userNames() string {
 func (w *ActorCampaign) advice(s Step) string {
 	if s == Resolved {
 		return ""
+	}
+	switch w.kind {
+	case denied:
+		return "find out if " + actor(&w.Actor) + " was meant to; if not, cut " + actor(&w.Actor) + " off, and see what else they did"
+	case wiped:
+		return "find out if these users were meant to be deleted; if not, cut " + actor(&w.Actor) + " off"
 	}
 	return "find out at once if " + actor(&w.Actor) + " was meant to; if not, cut " + actor(&w.Actor) + " off, then disable the passwords and keys of these users"
 }

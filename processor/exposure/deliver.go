@@ -112,7 +112,7 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 	}
 	t.showPaths(f, st.paths)
 	lanes := t.foldLanes(events, st)
-	attempts := t.notifyAttempts(f, st.attempts)
+	attempts := t.notifyAttempts(f, st.attempts, joined)
 	sortAlerts(t.out.Alerts)
 	t.out.Live = t.live
 	t.out.State, t.out.Drop = t.retain(f, events, n, before, lanes, attempts)

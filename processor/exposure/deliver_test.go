@@ -125,7 +125,9 @@ func (d *testAccount) invariant() {
 		}
 		waits[s.ID] = !s.Opened && !s.Exploited && s.Round == 0 && d.next.After(d.now)
 	}
-	ends := func(a *Alert) bool { return a == nil || a.Step == Resolved || a.Step == Reduced }
+	ends := func(a *Alert) bool {
+		return a == nil || a.Step == StepCampaign && a.Users.Open == 0 || a.Step == Resolved || a.Step == Reduced
+	}
 	for _, o := range d.open {
 		open[o.ID] = true
 		a := d.last[o.ID]

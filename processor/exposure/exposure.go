@@ -287,11 +287,23 @@ func (h *History) findCampaigns(p *Policy) {
 		of[x.ID] = x
 		all = append(all, x.sighting(false, time.Time{}))
 	}
+	attempts := map[string]*Attempt{}
+	for _, a := range h.Attempts {
+		if a.class == refused && a.planned == nil {
+			attempts[a.ID] = a
+			all = append(all, a.sighting(a.ID))
+		}
+	}
 	sortSightings(all)
 	h.Campaigns = findCampaigns(all, p)
 	for _, w := range h.Campaigns {
 		for _, s := range w.hits {
-			of[s.Exposure].campaign = &membership{ID: w.ID, First: w.First, From: w.lane}
+			m := &membership{ID: w.ID, First: w.First, From: w.lane}
+			if s.Kind == denied {
+				attempts[s.Exposure].campaign = m
+			} else {
+				of[s.Exposure].campaign = m
+			}
 		}
 		w.Severity, _ = w.severity(StepCampaign, w.latestStep(), 0)
 	}
@@ -325,7 +337,7 @@ func (h History) Alerts() []*Alert {
 	}
 	for _, w := range h.Campaigns {
 		alerts = append(alerts, w.alert(StepCampaign, w.latestStep(), stepID(w.ID, StepCampaign, campaignKey(w.Users, 0), 0), 0))
-		if w.Open == 0 {
+		if w.Open == 0 && w.kind == removal {
 			alerts = append(alerts, w.alert(Resolved, w.endStep(), stepID(w.ID, Resolved, campaignKey(w.Users, 0), 0), 0))
 		}
 	}

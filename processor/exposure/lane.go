@@ -16,6 +16,7 @@ import (
 // Sighting event; a later revision replaces an earlier one.
 type sighting struct {
 	Exposure string       `json:"exposure"`
+	Kind     hitKind      `json:"kind,omitempty"`
 	Revision int          `json:"revision"`
 	Subject  string       `json:"subject"`           // a key of the subject that holds the exposure
 	Whose    string       `json:"whose"`             // the same for all exposures of one identity
@@ -77,6 +78,7 @@ func (x *Exposure) sighting(notified bool, now time.Time) *sighting {
 	severity, _ := x.severity(&m, 0)
 	s := &sighting{
 		Exposure: x.ID, Subject: Keys(x.first)[0], Whose: x.whose(), Counts: x.countsForCampaign(notified, now),
+		Kind: x.hitKind(),
 		Open: x.Open(), Silenced: x.Open() && x.silenced(), Suspect: x.suspect, Severity: severity,
 		Reasons: (x.reasons & sightedReasons).words(), Attack: techniques(x.reasons, x.changes),
 		User: x.User, OpenedAt: x.OpenedAt, First: x.first, lane: actorLane + actorKey(&x.Actor),
@@ -85,6 +87,23 @@ func (x *Exposure) sighting(notified bool, now time.Time) *sighting {
 		s.Last, s.LastAt, s.Resolution = last.Event, last.Time, last.resolution
 	}
 	return s
+}
+
+// sighting returns what the actor's lane has to know of the attempt.
+func (a *Attempt) sighting(exposure string) *sighting {
+	target := Keys(a.first)[0]
+	return &sighting{
+		Exposure: exposure, Kind: denied, Revision: 1, Subject: target, Whose: id("target", a.Partition, a.Account, target), Counts: true,
+		Severity: High, Reasons: (a.reasons & sightedReasons).words(), Attack: techniques(0, 0),
+		User: a.User, OpenedAt: a.First, First: a.first, lane: actorLane + actorKey(&a.Actor),
+	}
+}
+
+// join records the case that covers the attempt.
+func (a *Attempt) join(last map[string]membership) {
+	if m, ok := last[actorLane+actorKey(&a.Actor)+"\x00"+a.ID]; ok && m.ID != "" {
+		a.campaign = &m
+	}
 }
 
 // whose names the identity of x by its last name and its end.

@@ -36,7 +36,7 @@ func (f *folder) groupOf(e *trail.Event) (key string, gap time.Duration) {
 	user := foldName(e.User)
 	switch {
 	case e.Failed() && e.Name == trail.ConsoleLogin:
-		return group("signin", user, strconv.FormatInt(e.Time.Unix()/600, 10)), math.MaxInt64
+		return group(failedSignIn, user, strconv.FormatInt(e.Time.Unix()/600, 10)), math.MaxInt64
 	case e.Failed():
 		entry := ""
 		if p := f.policy.plannedChange(e, e.User, ""); p != nil {
@@ -49,6 +49,9 @@ func (f *folder) groupOf(e *trail.Event) (key string, gap time.Duration) {
 	}
 	return "", 0
 }
+
+// failedSignIn begins the groups of failed sign-ins, of which more are kept.
+const failedSignIn = "signin"
 
 func group(parts ...string) string { return strings.Join(parts, "\x00") }
 
@@ -108,20 +111,24 @@ type chain struct {
 // counters.
 func (f *folder) sample(key string, of []*item, before []counter, gap time.Duration) (after []counter) {
 	for _, c := range chains(key, of, before, gap) {
-		if n := len(c.items) - samplesEachEnd; n > samplesEachEnd {
-			for _, it := range c.items[samplesEachEnd:n] {
+		each := samplesEachEnd
+		if strings.HasPrefix(key, failedSignIn) {
+			each = maxGuesses / 2
+		}
+		if n := len(c.items) - each; n > each {
+			for _, it := range c.items[each:n] {
 				it.counted = true
 				f.reduced = append(f.reduced, it.ev.ID)
 				c.Count++
 				c.code(bareCode(it.ev.ErrorCode))
 			}
-			c.items = slices.Concat(c.items[:samplesEachEnd], c.items[n:])
+			c.items = slices.Concat(c.items[:each], c.items[n:])
 		}
 		if c.Count == 0 {
 			continue
 		}
 		after = append(after, c.counter)
-		if n := min(len(c.items), samplesEachEnd); n > 0 {
+		if n := len(c.items); n > 0 {
 			c.items[n-1].more, c.items[n-1].codes = c.Count, c.Codes
 			for _, it := range c.items[1:] {
 				it.dense = true

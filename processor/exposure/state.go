@@ -58,6 +58,8 @@ type deliveredAttempt struct {
 	Last  string    `json:"last"`
 	Class class     `json:"class,omitempty"`
 	At    time.Time `json:"at"`
+
+	Sighted bool `json:"sighted,omitempty"` // its actor's lane knows of it
 }
 
 // deliveredCampaign records the alerts returned for one campaign.

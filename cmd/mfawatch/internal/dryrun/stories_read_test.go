@@ -190,8 +190,8 @@ func storyResponse(record map[string]any, what string, o map[string]string) {
 	}
 }
 
-// storyIdentity returns the caller: bob, root, role:helpdesk/ticket-1 or
-// assumedroot.
+// storyIdentity returns the caller: bob, root, role:helpdesk/ticket-1,
+// federated:feddy/broker or assumedroot.
 func storyIdentity(who string, o map[string]string) map[string]any {
 	account, arn := o["account"], "arn:"+o["partition"]+":iam::"+o["account"]+":"
 	id := map[string]any{"accountId": account}
@@ -226,6 +226,12 @@ func storyIdentity(who string, o map[string]string) map[string]any {
 	}
 	if o["key"] != "" {
 		id["accessKeyId"] = o["key"]
+	}
+	if o["behalf"] != "" {
+		id["onBehalfOf"] = map[string]any{"userId": o["behalf"], "identityStoreArn": "arn:aws:identitystore::111122223333:identitystore/d-1"}
+	}
+	if o["identity"] != "" {
+		session["sourceIdentity"] = o["identity"]
 	}
 	if len(session) > 0 && o["mfa"] != "unknown" || session["sessionIssuer"] != nil {
 		id["sessionContext"] = session
