@@ -286,7 +286,7 @@ func (c *Cluster) release(partitions []int32, why string) {
 		<-m.done
 	}
 	if len(leaving) > 0 {
-		c.log.Info("shards "+why, "partitions", partitions)
+		c.log.Info("shards released", "why", why, "partitions", partitions)
 	}
 }
 
