@@ -88,7 +88,7 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Knowledge, now time.Ti
 	matched := r.matching(&f)
 	d := Decision{Unrouted: len(matched) == 0 && len(r.routes) > 0}
 	if a.Step == exposure.Escalated && a.Campaign != "" && r.sinks[sink] != Machine {
-		d.Why = "the alerts of its campaign notify in its place" // whoever knows the exposure is told its end (J17)
+		d.Why = "the alerts of its campaign notify in its place" // a sink that knows the exposure gets its end (J17)
 		return d
 	}
 	if c.Known {
