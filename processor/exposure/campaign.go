@@ -37,7 +37,7 @@ type ActorCampaign struct {
 	delivered *deliveredCampaign // set by assignCampaignIDs
 }
 
-// hitKind is what an actor did to several users. Only hits of one kind make a
+// hitKind distinguishes the hits of an actor. Only hits of one kind make a
 // campaign.
 type hitKind string
 

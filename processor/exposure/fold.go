@@ -26,7 +26,8 @@ type folder struct {
 
 // fold folds the events of one account, or of one subject of it, after the
 // tombstones of st. The exposures are finished later, when their campaigns are
-// known. What waits until after now is undecided; with a zero now, nothing waits.
+// known. Exposures that wait until after now are undecided; with a zero now, none
+// waits.
 func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folder {
 	f := &folder{
 		policy:         policy,

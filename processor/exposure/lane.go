@@ -12,7 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// sighting is what an actor's lane knows of one exposure. It is the body of a
+// sighting tells an actor's lane of one exposure or attempt. It is the body of a
 // Sighting event; a later revision replaces an earlier one.
 type sighting struct {
 	Exposure string       `json:"exposure"`
@@ -285,7 +285,7 @@ func sortSightings(all []*sighting) {
 	})
 }
 
-// laneState is what the lanes of actors keep.
+// laneState holds the campaigns and sightings of actors' lanes.
 type laneState struct {
 	campaigns []*deliveredCampaign
 	members   []member

@@ -38,9 +38,8 @@ func sum(attempts []*Attempt) string {
 	return strings.Join(lines, "\n")
 }
 
-// What is kept and what is counted is the same whatever the order and splitting
-// of the events, however often they come, and however often Notify is called in
-// between.
+// The samples and the counts are the same for any order and splitting of the
+// events, any number of copies, and any number of calls in between.
 func TestOneSetOneReduction(t *testing.T) {
 	policy := DefaultPolicy()
 	for seed := range uint64(30) {
