@@ -36,7 +36,7 @@ func (h *health) look(ready iter.Seq2[string, error]) (all []failing) {
 	return all
 }
 
-// lookEvery is how often health is looked at while nobody asks.
+// lookEvery is how often health is looked at while no page is open.
 const lookEvery = 5 * time.Second
 
 // watch looks until ctx is done.

@@ -22,7 +22,7 @@ const (
 	pageQuery  = 100 // bytes
 )
 
-// A view is what the reader of the overview has chosen.
+// A view holds the choices of the reader of the overview.
 type view struct {
 	Sort     string // severity or age
 	Query    string // part of a user or an account
