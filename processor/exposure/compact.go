@@ -283,7 +283,7 @@ func (t *notifier) retain(f *folder, events []*trail.Event, assigned assignment,
 	}
 	for i := range f.items {
 		it := &f.items[i]
-		if it.tombstone || it.ev.Time.Before(k.cutoff) && !kept[it.x] || t.idle(it) {
+		if it.tombstone || it.ev.Time.Before(k.cutoff) && !kept[it.x] {
 			gone[it.ev.ID] = true
 			k.bury(it, kept[it.basis])
 		} else if kept[it.x] {
@@ -320,13 +320,4 @@ func (t *notifier) retain(f *folder, events []*trail.Event, assigned assignment,
 		drop = append(drop, e.ID)
 	}
 	return st, drop
-}
-
-// failedSignInsKept is how long a failed sign-in is kept that concerns no
-// exposure: anybody can cause them.
-const failedSignInsKept = 24 * time.Hour
-
-// idle reports whether it is a failed sign-in that nothing needs any more.
-func (t *notifier) idle(it *item) bool {
-	return t.policy.Retention > 0 && it.ev.Name == trail.ConsoleLogin && it.ev.Failed() && it.x == nil && it.ev.Time.Before(t.now.Add(-failedSignInsKept))
 }

@@ -30,9 +30,6 @@ func (f *folder) signInFailed(it *item) {
 	}
 	it.x = x
 	g := &x.guesses
-	if it.more > 0 {
-		g.more, g.last = g.more+it.more, e
-	}
 	if g.kept == maxGuesses {
 		g.more, g.last = g.more+1, e
 		it.excess = true

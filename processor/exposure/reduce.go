@@ -35,8 +35,8 @@ type counter struct {
 func (f *folder) groupOf(e *trail.Event) (key string, gap time.Duration) {
 	user := foldName(e.User)
 	switch {
-	case e.Failed() && e.Name == trail.ConsoleLogin:
-		return group(failedSignIn, user, strconv.FormatInt(e.Time.Unix()/600, 10)), math.MaxInt64
+	case isGuess(e): // see dropGuesses
+		return "", 0
 	case e.Failed():
 		entry := ""
 		if p := f.policy.plannedChange(e, e.User, ""); p != nil {
@@ -49,9 +49,6 @@ func (f *folder) groupOf(e *trail.Event) (key string, gap time.Duration) {
 	}
 	return "", 0
 }
-
-// failedSignIn begins the groups of failed sign-ins, of which more are kept.
-const failedSignIn = "signin"
 
 func group(parts ...string) string { return strings.Join(parts, "\x00") }
 
@@ -111,10 +108,7 @@ type chain struct {
 // counters.
 func (f *folder) sample(key string, of []*item, before []counter, gap time.Duration) (after []counter) {
 	for _, c := range chains(key, of, before, gap) {
-		each := samplesEachEnd
-		if strings.HasPrefix(key, failedSignIn) {
-			each = maxGuesses / 2
-		}
+		const each = samplesEachEnd
 		if n := len(c.items) - each; n > each {
 			for _, it := range c.items[each:n] {
 				it.counted = true

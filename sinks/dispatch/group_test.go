@@ -229,6 +229,14 @@ func TestBatchesKeepTheOrder(t *testing.T) {
 		}
 		journalAlerts(t, r.j, ids...)
 		r.idle()
+		journalled, err := r.j.Latest(0, len(ids))
+		if err != nil || len(journalled) != len(ids) {
+			t.Fatalf("%d alerts, %v", len(journalled), err)
+		}
+		slices.Reverse(journalled)
+		for i, a := range journalled {
+			ids[i] = a.Alert.ID
+		}
 		_, delivered := s.lists()
 		equal(t, "delivered", delivered, ids)
 		if n := len(s.batches); n > 60 || slices.Max(s.batches) > maxBatch {

@@ -131,14 +131,12 @@ func Folded(t testing.TB) []*processor.Alert {
 // fold returns the alerts of one account, each record seen when it happened.
 func fold(t testing.TB, policy exposure.Policy, account string, deeds []deed) (all []*processor.Alert) {
 	t.Helper()
-	var events []*trail.Event
-	var state exposure.State
+	var ledger exposure.Ledger
 	var next time.Time
-	var open []exposure.Open
 	notify := func(now time.Time) {
-		out := exposure.Notify(events, state, now, policy)
-		all, events = append(all, out.Alerts...), append(events, out.Deadlines...)
-		state, next, open = out.State, out.Next, out.Open
+		var alerts []*processor.Alert
+		alerts, next = ledger.Fold(now, policy)
+		all = append(all, alerts...)
 	}
 	waits := func(until time.Time) {
 		for range 100 {
@@ -152,7 +150,9 @@ func fold(t testing.TB, policy exposure.Policy, account string, deeds []deed) (a
 		now := FoldedStart.Add(d.at)
 		waits(now)
 		if d.name == trail.Closed {
-			events = append(events, exposure.Close(open[0], d.actor, "seen with the user", now))
+			begun := all[0]
+			open := exposure.Open{ID: *begun.Exposure, Partition: begun.Partition, Account: account, User: *begun.User}
+			ledger.Append(exposure.Close(open, d.actor, "seen with the user", now))
 			notify(now)
 			continue
 		}
@@ -164,7 +164,7 @@ func fold(t testing.TB, policy exposure.Policy, account string, deeds []deed) (a
 		if _, err := trail.NewScanner().Scan(trail.Place("story"), bytes.NewReader(text), &found); err != nil || found.problem != nil {
 			t.Fatalf("%s: %v, %v", text, err, found.problem)
 		}
-		events = append(events, found.events...)
+		ledger.Append(found.events...)
 		notify(now)
 	}
 	waits(FoldedStart.Add(25 * time.Hour))
