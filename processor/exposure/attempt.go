@@ -31,7 +31,7 @@ const (
 
 // Attempt is one or more calls by one actor on one target, with less than an
 // hour between them, that belong to no exposure: failed ones, or a device enabled
-// for somebody else (J3). It is read-only.
+// for another user (J3). It is read-only.
 type Attempt struct {
 	ID        string
 	Step      Step // Attempted, Failed or Enrolled

@@ -204,19 +204,14 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 			}
 			sent.Opened = true
 		case Exploited:
-			soft := m.reasons&exploited == 0
-			if soft && x.ResolvedAt != nil && !sent.Exploited { // it ended as such sign-ins should (J4)
+			skip, again := sent.tellExploited(m, x.ResolvedAt != nil, known[m.Event.ID])
+			if skip {
 				continue
 			}
-			if sent.Exploited && (soft || !sent.Familiar || known[m.Event.ID]) {
-				continue
-			}
-			sent.Familiar = soft
-			if sent.Exploited { // as familiar, which it turns out not to be
+			if again {
 				m = m.as(Updated)
 				break
 			}
-			sent.Exploited = true
 			if sent.Closed { // still over: resolve it once more, so that no channel waits
 				t.add(x, sent, m)
 				sent.Closed = false
@@ -234,6 +229,22 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 		}
 		t.add(x, sent, m)
 	}
+}
+
+// tellExploited records a sign-in without MFA, unless it is to be skipped: it was
+// reported, or it was familiar and ended as such sign-ins should (J4). again is
+// one that was reported as familiar, and turns out not to be.
+func (t *delivered) tellExploited(m *Moment, over, known bool) (skip, again bool) {
+	soft := m.reasons&exploited == 0
+	switch {
+	case !t.Exploited && soft && over:
+		return true, false
+	case t.Exploited && (soft || !t.Familiar || known):
+		return true, false
+	}
+	again = t.Exploited
+	t.Familiar, t.Exploited = soft, true
+	return false, again
 }
 
 // add appends the alert of a step.

@@ -25,7 +25,7 @@ const (
 // sessionLength is how long a session may live: sessions cannot be followed.
 const sessionLength = 12 * time.Hour
 
-// effect is what a call does to the credentials or rights of its user (J12).
+// effect describes how a call changes the credentials or rights of its user (J12).
 type effect struct {
 	gives, takes string // a kind; "" for none
 	changes      bool   // it counts as a change, unless it undoes one

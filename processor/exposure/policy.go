@@ -33,7 +33,7 @@ type Policy struct {
 	// Privileged match the users that are privileged besides root. They see the
 	// fields account, account_name, account_class, partition, user and path.
 	Privileged []*rule.Matcher
-	// Enrollers match the actors who may enable a device for somebody else, and
+	// Enrollers match the actors who may enable a device for another user, and
 	// Offboarders those who remove users. They see the fields account,
 	// account_name, account_class, partition, actor, actor_type, mfa and source_ip.
 	Enrollers, Offboarders []*rule.Matcher

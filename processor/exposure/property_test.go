@@ -277,7 +277,7 @@ func TestDropsChangeNothing(t *testing.T) {
 			if e.User == "" && e.Name == trail.DeactivateMFADevice || e.Failed() {
 				e.User = "bob"
 			}
-			if e.Name == trail.DeleteVirtualMFADevice { // or of a device that nobody is known to use
+			if e.Name == trail.DeleteVirtualMFADevice { // or of a device without a known user
 				e.Serial = "D"
 			}
 		}
@@ -333,8 +333,8 @@ func TestDropsChangeNothing(t *testing.T) {
 	}
 }
 
-// intruderEvents is what somebody does who holds bob's password and an
-// administrator's session, but bob's address and the help desk's identity not.
+// intruderEvents are the acts of an intruder with bob's password and an
+// administrator's session, but neither bob's address nor the help desk's identity.
 // No event of bob's own is among them.
 func intruderEvents(t testing.TB, r *rand.Rand, n int) []*trail.Event {
 	acts := []string{"deactivate bob serial=%s by=mallory", "deactivate bob serial=%s by=bob self", "enable bob serial=%s by=mallory", "enable bob serial=%s by=bob self",

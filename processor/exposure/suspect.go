@@ -37,7 +37,7 @@ func (p proofs) within(at time.Time, retention time.Duration) *item {
 }
 
 // provedBySignIn folds a sign-in with MFA: it proves a device (R27), and an
-// address of the user (J5) unless somebody else may have signed in.
+// address of the user (J5) unless an intruder may have signed in.
 func (f *folder) provedBySignIn(it *item) {
 	e, p := it.ev, it.p
 	for _, x := range []*Exposure{p.open, p.reduced} {

@@ -70,7 +70,7 @@ func (r *record) event(raw []byte) (*Event, error) {
 		e.Serial = text(r.additions.Get("MFAIdentifier").Str)
 	case SwitchRole:
 		e.Detail = text(r.identity.arn)
-		if name, _ := r.switchedFrom(); name != "" { // the user's doing, whoever the record names
+		if name, _ := r.switchedFrom(); name != "" { // the user's doing, though the record names the role
 			e.Actor.Type, e.Actor.Name, e.Actor.ARN, e.Actor.Self = "IAMUser", e.User, text(r.additions.Get("SwitchFrom").Str), true
 		}
 	default:
@@ -85,7 +85,7 @@ func (r *record) event(raw []byte) (*Event, error) {
 	return e, nil
 }
 
-// detail is what a change of credentials or rights concerned.
+// detail names the credential or right that a change concerned.
 func (r *record) detail(p *parameters) string {
 	switch r.name {
 	case AttachUserPolicy, DetachUserPolicy:

@@ -167,7 +167,7 @@ func readStoryLine(line string, n int) (l storyLine, err error) {
 	return l, nil
 }
 
-// storyResponse is what the call returned, and where else its facts stand.
+// storyResponse adds the answer to the call, and its facts outside the parameters.
 func storyResponse(record map[string]any, what string, o map[string]string) {
 	switch what {
 	case "CreateAccessKey":
