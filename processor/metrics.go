@@ -30,7 +30,11 @@ var watched = []string{
 	trail.DeleteVirtualMFADevice, trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.CreateLoginProfile,
 	trail.UpdateLoginProfile, trail.DeleteLoginProfile, trail.CreateAccessKey, trail.UpdateAccessKey,
 	trail.DeleteAccessKey, trail.AttachUserPolicy, trail.PutUserPolicy, trail.AddUserToGroup, trail.ConsoleLogin,
-	trail.CheckMfa,
+	trail.CheckMfa, trail.ChangePassword, trail.CreateServiceSpecificCredential, trail.DeleteServiceSpecificCredential,
+	trail.UploadSSHPublicKey, trail.DeleteSSHPublicKey, trail.UploadSigningCertificate, trail.DeleteSigningCertificate,
+	trail.DetachUserPolicy, trail.DeleteUserPolicy, trail.RemoveUserFromGroup, trail.PutUserPermissionsBoundary,
+	trail.DeleteUserPermissionsBoundary, trail.SwitchRole, trail.CreateOAuth2Token, trail.AuthorizeOAuth2Access,
+	trail.PasswordRecoveryRequested, trail.PasswordRecoveryCompleted, trail.PasswordUpdated, trail.EmailUpdated,
 }
 
 type metrics struct {

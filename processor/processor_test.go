@@ -39,6 +39,9 @@ func record(name, user string, n int) string {
 		time.Date(2000, 1, 1, 0, 0, n, 0, time.UTC).Format(time.RFC3339), name, user, user, name, user, n)
 }
 
+// own makes a record of alice's one of bob's.
+func own(record string) string { return strings.ReplaceAll(record, "alice", "bob") }
+
 func object(records ...string) string { return `{"Records":[` + strings.Join(records, ",") + `]}` }
 
 func delivery(parts ...Part) Delivery {
@@ -446,7 +449,7 @@ mfawatch_journal_unfolded_subjects 0
 		if age := gauge(t, r.reg, "mfawatch_oldest_open_exposure_seconds", string(exposure.High)); age != 15*60+1 {
 			t.Errorf("the oldest is open for %v s, want 15 minutes and a second", age)
 		}
-		if err := r.Handle(ctx, delivery(inBytes("b", object(record("EnableMFADevice", "bob", 10*60))))); err != nil {
+		if err := r.Handle(ctx, delivery(inBytes("b", object(own(record("EnableMFADevice", "bob", 10*60)))))); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.line.Idle(ctx); err != nil {

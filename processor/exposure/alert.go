@@ -133,6 +133,8 @@ type AlertUsers struct {
 	Count int      `json:"count"`
 	Open  int      `json:"open"`  // how many of them have an open exposure
 	Names []string `json:"names"` // in the order of the hits, at most 100; unknown users are left out
+
+	Accounts []string `json:"accounts,omitempty"` // where the users are, if that is more than one account; at most 100
 }
 
 // AlertPlannedChange is the planned change of the configuration that matches a step.
@@ -144,9 +146,10 @@ type AlertPlannedChange struct {
 }
 
 // MachineOnly reports whether only machine sinks are notified of a: it was
-// planned, or a campaign's alerts notify people in its place.
+// planned, a campaign's alerts notify people in its place, or the call failed
+// without being refused.
 func (a *Alert) MachineOnly() bool {
-	return a.Campaign != "" || slices.Contains(a.Reasons, ReasonExpected)
+	return a.Campaign != "" || a.Step == Failed || slices.Contains(a.Reasons, ReasonExpected)
 }
 
 // alert renders a step under the given exposure ID.
@@ -176,10 +179,14 @@ func (x *Exposure) alert(as *Moment, exposure, id string, more reasons) *Alert {
 	case Resolved:
 		at := m.Time.UTC()
 		a.ResolvedAt, a.Resolution = &at, &m.resolution
-	case Escalated: // without an actor of its own
-		a.Actor = alertActor(&x.first.Actor)
-		a.Event.Region = x.first.Region
+	case Escalated: // by the removal, for lack of an actor of its own
+		a.Actor, a.Event, a.Record = alertActor(&x.first.Actor), alertEvent(x.first), record(x.first)
 		a.Escalation = &m.escalation
+	case Suspect:
+		a.LeftBehind, a.Checks = m.left, x.checks(m)
+	}
+	if used := a.Event.Name; used == trail.ConsoleLogin && m.Step != Escalated {
+		a.Actor.MFA = e.MFAUsed // of the sign-in itself
 	}
 	return a
 }
@@ -191,13 +198,9 @@ func (a *Attempt) alert(more reasons) *Alert {
 		more |= planned
 	}
 	severity, because := a.severity(more)
-	codes := a.Codes
-	if codes == nil {
-		codes = []string{}
-	}
-	return &Alert{
+	alert := &Alert{
 		Schema: Schema, ID: a.ID,
-		Step: Attempted, Severity: severity, Reasons: (a.reasons | more).words(),
+		Step: a.Step, Severity: severity, Reasons: (a.reasons | more).words(),
 		Title: a.title(), Summary: a.summary(severity, because, more), Advice: sentence(a.advice()),
 		Path: a.path, Rule: safetext.Clean(because, maxDetail), Expected: a.planned.alert(more),
 		Time:      a.First.UTC(),
@@ -206,10 +209,16 @@ func (a *Attempt) alert(more reasons) *Alert {
 		Actor:      alertActor(&e.Actor),
 		Device:     alertDevice(e.Serial),
 		Event:      alertEvent(e),
-		Attempts:   &AlertAttempts{Count: a.Count, ErrorCodes: codes},
 		Attack:     techniques(0, 0),
 		Record:     record(e),
 	}
+	if a.campaign != nil {
+		alert.Campaign = a.campaign.ID
+	}
+	if a.class != enrolment {
+		alert.Attempts = &AlertAttempts{Count: a.Count, ErrorCodes: append([]string{}, a.Codes...)}
+	}
+	return alert
 }
 
 // alert renders a step of the campaign.
@@ -246,8 +255,9 @@ func (w *ActorCampaign) alert(s Step, m *Moment, id string, more reasons) *Alert
 	case Resolved:
 		at, how := m.Time.UTC(), Ended
 		a.ResolvedAt, a.Resolution = &at, &how
-	case Escalated: // without an actor of its own
-		a.Event.Region = w.latestStep().Event.Region
+	case Escalated: // by the last removal
+		last := w.latestStep().Event
+		a.Event, a.Record = alertEvent(last), record(last)
 		a.Escalation = &m.escalation
 	}
 	return a

@@ -92,7 +92,7 @@ func TestIDs(t *testing.T) {
 		return ids
 	}
 	want := ids(base)
-	other := script(t, "0 deactivate BOB serial=B id=x origin=elsewhere by=eve; 10 enable bob serial=C id=y; 12 deactivate bob fail=NoSuchEntity id=z by=eve")
+	other := script(t, "0 deactivate BOB serial=B id=x origin=elsewhere by=eve; 10 enable bob serial=C id=y; 12 deactivate bob fail=AccessDenied id=z by=eve")
 	if got := ids(other); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/rule"
-	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -18,10 +17,24 @@ const attemptGap = time.Hour
 // maxCodes bounds the error codes that an attempt lists.
 const maxCodes = 16
 
-// Attempt is one or more failed calls by one actor on one target, with less
-// than an hour between them. It is read-only.
+// class separates calls that mean different things.
+type class uint8
+
+const (
+	refused    class = iota // AWS denied it: attempted
+	mistyped                // a wrong code, which everybody types now and then: failed
+	guessed                 // many wrong codes within an hour: attempted, with the reason guessing
+	otherwise               // it failed for another reason: failed
+	enrolment               // it succeeded: enrolled
+	rootSignIn              // it succeeded: attempted
+)
+
+// Attempt is one or more calls by one actor on one target, with less than an
+// hour between them, that belong to no exposure: failed ones, or a device enabled
+// for another user (J3). It is read-only.
 type Attempt struct {
 	ID        string
+	Step      Step // Attempted, Failed or Enrolled
 	Partition string
 	Account   string
 	User      string // "" when unknown
@@ -36,9 +49,11 @@ type Attempt struct {
 	Last      time.Time
 
 	policy      *Policy
+	class       class
 	path        string
 	planned     *PlannedChange
-	base        Severity // before the severity rules
+	campaign    *membership // the case that it is part of; nil: none
+	base        Severity    // before the severity rules
 	rule        string
 	reasons     reasons
 	first, last *trail.Event
@@ -47,13 +62,29 @@ type Attempt struct {
 // attemptKey identifies an attempt: all its calls share it.
 type attemptKey struct {
 	actor   string
-	target  *identity      // nil: unknown
-	unknown string         // the key of an unknown target
+	target  *identity // nil: unknown
+	unknown string    // the key of an unknown target
+	class   class
 	planned *PlannedChange // separates planned calls from others; nil: not planned
 }
 
 // attempted adds a failed call to an attempt.
 func (f *folder) attempted(it *item) {
+	c := classOf(it.ev)
+	if c == mistyped && f.guesses(it) {
+		c = guessed
+	}
+	f.addAttempt(it, c)
+}
+
+// enrolled records a device that another identity enabled (J3).
+func (f *folder) enrolled(it *item) { f.addAttempt(it, enrolment) }
+
+// rootSignedIn records a sign-in of root with MFA, where the policy asks for it.
+func (f *folder) rootSignedIn(it *item) { f.addAttempt(it, rootSignIn) }
+
+// addAttempt adds a call to the attempt that it is part of, or to a new one.
+func (f *folder) addAttempt(it *item, c class) {
 	e := it.ev
 	p := f.target(e)
 	it.p = p
@@ -61,45 +92,112 @@ func (f *folder) attempted(it *item) {
 	if p != nil {
 		user, path = p.name, p.path
 	}
-	k := attemptKey{actor: actorKey(&e.Actor), target: p, planned: f.policy.plannedChange(e, user, path)}
+	k := attemptKey{actor: actorKey(&e.Actor), target: p, class: c, planned: f.policy.plannedChange(e, user, path)}
 	if p == nil {
 		k.unknown = Keys(e)[0]
 	}
 	a := f.latestAttempts[k]
-	if a == nil || e.Time.Sub(a.Last) >= attemptGap {
-		a = &Attempt{
-			policy: f.policy, planned: k.planned,
-			Partition: e.Partition, Account: e.Account, User: e.User, Severity: Medium,
-			Actor: e.Actor, Serial: e.Serial, First: e.Time, first: e,
-		}
-		if p != nil && a.User == "" {
-			a.User = p.name
-		}
-		if p == nil {
-			a.reasons |= unknownTarget
-		} else {
-			f.checkPrivileged(p, e)
-			a.Root, a.path = p.root, p.path
-			a.reasons |= p.reasons()
-			if p.privileged() {
-				a.Severity = a.Severity.up()
-			}
-		}
+	if a == nil || e.Time.Sub(a.Last) >= attemptGap && !it.dense || c == enrolment || c == rootSignIn {
+		a = f.newAttempt(p, e, k)
 		f.latestAttempts[k] = a
 		f.attempts = append(f.attempts, a)
 	}
 	it.a = a
-	a.Count++
+	a.Count += 1 + it.more
 	a.Last, a.last = e.Time, e
 	a.reasons |= actorReasons(&e.Actor)
 	a.code(e.ErrorCode)
+	for _, c := range it.codes {
+		a.code(c)
+	}
+}
+
+func (f *folder) newAttempt(p *identity, e *trail.Event, k attemptKey) *Attempt {
+	a := &Attempt{
+		policy: f.policy, planned: k.planned, class: k.class,
+		Partition: e.Partition, Account: e.Account, User: e.User,
+		Actor: e.Actor, Serial: e.Serial, First: e.Time, first: e,
+	}
+	a.Step, a.Severity = k.class.told()
+	if k.class == guessed {
+		a.Count = guessesOfCodes - 1 // those before
+		a.reasons |= guessing
+	}
+	if p == nil {
+		a.reasons |= unknownTarget
+		return a
+	}
+	if a.User == "" {
+		a.User = p.name
+	}
+	f.checkPrivileged(p, e)
+	a.Root, a.path = p.root, p.path
+	a.reasons |= p.reasons()
+	if p.privileged() && (k.class == refused || k.class == enrolment) {
+		a.Severity = a.Severity.up()
+	}
+	return a
+}
+
+// told returns the step and the severity of the class.
+func (c class) told() (Step, Severity) {
+	switch c {
+	case mistyped, otherwise:
+		return Failed, Info
+	case enrolment:
+		return Enrolled, Medium
+	}
+	return Attempted, Medium
+}
+
+// classOf returns the class of a failed call: only a refusal is an attempt
+// (J18).
+func classOf(e *trail.Event) class {
+	code := strings.TrimSuffix(e.ErrorCode, "Exception")
+	switch {
+	case code == "AccessDenied", strings.HasSuffix(code, "UnauthorizedOperation"),
+		strings.Contains(e.ErrorMessage, "not authorized to perform"), strings.Contains(e.ErrorMessage, "explicit deny"):
+		return refused
+	case code == "InvalidAuthenticationCode":
+		return mistyped
+	}
+	return otherwise
+}
+
+// guessesOfCodes is from how many wrong codes within attemptGap on they are
+// guesses.
+const guessesOfCodes = 10
+
+// guesses counts a wrong code, and reports whether there have been enough.
+func (f *folder) guesses(it *item) bool {
+	e := it.ev
+	k := attemptKey{actor: actorKey(&e.Actor), target: f.target(e), class: mistyped}
+	times := f.mistyped[k]
+	for len(times) > 0 && e.Time.Sub(times[0]) >= attemptGap {
+		times = times[1:]
+	}
+	if times = append(times, e.Time); len(times) > guessesOfCodes {
+		times = times[1:]
+	}
+	if f.mistyped == nil {
+		f.mistyped = map[attemptKey][]time.Time{}
+	}
+	f.mistyped[k] = times
+	return len(times) >= guessesOfCodes
+}
+
+// countDenied records how often the actor of e was denied before, within an
+// hour.
+func (x *Exposure) countDenied(a *Attempt, e *trail.Event) {
+	if a != nil && e.Time.Sub(a.Last) <= attemptGap {
+		x.denied = a.Count
+	}
 }
 
 // code records an error code. IAM's codes come with and without the suffix
 // Exception, which count as one (R4).
 func (a *Attempt) code(c string) {
-	bare := strings.TrimSuffix(c, "Exception")
-	same := func(o string) bool { return strings.TrimSuffix(o, "Exception") == bare }
+	same := func(o string) bool { return bareCode(o) == bareCode(c) }
 	if c != "" && len(a.Codes) < maxCodes && !slices.ContainsFunc(a.Codes, same) {
 		a.Codes = append(a.Codes, c)
 	}
@@ -108,6 +206,9 @@ func (a *Attempt) code(c string) {
 // finish fills in the fields that depend on all calls.
 func (a *Attempt) finish() {
 	a.ID = attemptID(a.first)
+	if a.class != refused {
+		a.ID = id(string(a.Step), a.ID, strconv.Itoa(int(a.class)))
+	}
 	a.Reasons = a.reasons.words()
 	a.base = a.Severity
 	a.Severity, a.rule = a.severity(0)
@@ -116,7 +217,7 @@ func (a *Attempt) finish() {
 // severity returns the severity under the policy, and the reason of the rule
 // that set it.
 func (a *Attempt) severity(more reasons) (Severity, string) {
-	return a.policy.applyRules(a.base, Attempted, false, func() rule.Facts {
+	return a.policy.applyRules(a.base, a.Step, false, func() rule.Facts {
 		f := factsOf(a.first)
 		f.User, f.Path, f.Root = a.User, a.path, a.Root
 		f.addReasons(a.reasons | more)
@@ -125,7 +226,7 @@ func (a *Attempt) severity(more reasons) (Severity, string) {
 }
 
 // notifyAttempts alerts the attempts that share no event with a delivered one.
-func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt) []deliveredAttempt {
+func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt, joined map[string]membership) []deliveredAttempt {
 	used := make(map[string]bool, len(before))
 	of := make(map[string]*Attempt, 2*len(before)) // by event: its attempt now
 	for _, b := range before {
@@ -145,22 +246,30 @@ func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt) []delive
 	var after []deliveredAttempt
 	for _, b := range before {
 		first, last := of[b.First], of[b.Last]
-		if first == nil && last == nil {
+		if (first == nil || first.class != b.Class) && (last == nil || last.class != b.Class) {
 			after = append(after, b)
 		}
 		for _, a := range []*Attempt{first, last} {
-			if _, ok := was[a]; !ok && a != nil {
+			if _, ok := was[a]; !ok && a != nil && a.class == b.Class {
 				was[a] = b
 			}
 		}
 	}
 	for _, a := range f.attempts {
-		n := deliveredAttempt{ID: a.ID, First: a.first.ID, Last: a.last.ID, At: t.now}
+		if r := t.policy.Retention; a.class == enrolment && r > 0 && a.Last.Before(t.now.Add(-r)) {
+			continue // an exposure keeps the event longer than what was told of it
+		}
+		n := deliveredAttempt{ID: a.ID, First: a.first.ID, Last: a.last.ID, Class: a.class, At: t.now}
 		if b, ok := was[a]; ok {
-			n.ID, n.First, n.At = b.ID, b.First, b.At
+			n.ID, n.First, n.At, n.Sighted = b.ID, b.First, b.At, b.Sighted
 		} else if !used[a.ID] {
 			used[a.ID] = true
+			a.join(joined)
 			t.out.Alerts = append(t.out.Alerts, a.alert(t.lateReason(a.Last)))
+		}
+		if !n.Sighted && a.class == refused && a.planned == nil {
+			n.Sighted = true
+			t.out.Derived = append(t.out.Derived, a.sighting(n.ID).event(""))
 		}
 		if a.Last.After(n.At) {
 			n.At = a.Last
@@ -168,49 +277,4 @@ func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt) []delive
 		after = append(after, n)
 	}
 	return after
-}
-
-func (a *Attempt) title() string {
-	user, own := userName(a.User, a.Root), a.Actor.Self
-	what := "remove MFA from " + user
-	switch {
-	case a.first.Name == trail.EnableMFADevice && own:
-		what = "enable an MFA device for themselves"
-	case a.first.Name == trail.EnableMFADevice:
-		what = "enable an MFA device for " + user
-	case a.first.Name == trail.DeleteVirtualMFADevice:
-		what = "delete an MFA device of " + user
-	case own:
-		what = "remove their own MFA"
-	}
-	return upper(actor(&a.Actor)) + " failed to " + what + a.policy.inAccount(a.Partition, a.Account)
-}
-
-func (a *Attempt) summary(v Severity, rule string, more reasons) string {
-	var s sentences
-	tries := "1 try"
-	if a.Count > 1 {
-		tries = strconv.Itoa(a.Count) + " tries in " + span(a.Last.Sub(a.First))
-	}
-	if a.Serial != "" {
-		tries += " on " + theDevice(a.Serial)
-	}
-	s.add(tries, actorDetails(&a.Actor))
-	if len(a.Codes) > 0 {
-		s.add("AWS answered ", safetext.Clean(strings.Join(a.Codes, ", "), maxDetail))
-	}
-	if rule != "" {
-		s.add(byRule(v, rule))
-	} else {
-		s.add(string(v), " because ", list(append(factors(a.reasons), "nothing was changed")))
-	}
-	s.add(a.advice())
-	return s.end(a.policy, a.planned, more)
-}
-
-func (a *Attempt) advice() string {
-	if a.Actor.Self {
-		return "ask " + userName(a.User, a.Root) + " if it was meant"
-	}
-	return "ask " + actor(&a.Actor) + " if it was meant; if not, review what else they did"
 }

@@ -31,9 +31,33 @@ type ActorCampaign struct {
 
 	policy    *Policy
 	lane      string
+	kind      hitKind
 	hits      []*sighting        // its exposures, in order of opening
 	firsts    []*sighting        // the first of each user
 	delivered *deliveredCampaign // set by assignCampaignIDs
+}
+
+// hitKind distinguishes the hits of an actor. Only hits of one kind make a
+// campaign.
+type hitKind string
+
+const (
+	removal hitKind = ""       // took their MFA
+	denied  hitKind = "denied" // was denied to (J16)
+	wiped   hitKind = "wiped"  // took their MFA and deleted them (J16)
+)
+
+// maxWiped is from how many users wiped within an hour it is a campaign.
+const maxWiped = 5
+
+// hitKind returns what was done to the user.
+func (x *Exposure) hitKind() hitKind {
+	last := &x.Steps[len(x.Steps)-1]
+	if x.Resolution != UserDeleted || x.openSince.IsZero() || x.exploitedOrChanged() || x.Actor == (trail.Actor{}) ||
+		actorKey(&last.Event.Actor) != actorKey(&x.Actor) || x.policy.matches(x.policy.Offboarders, x.first) {
+		return removal
+	}
+	return wiped
 }
 
 // countsForCampaign reports whether x counts towards a campaign: the user lost
@@ -47,7 +71,9 @@ func (x *Exposure) countsForCampaign(notified bool, now time.Time) bool {
 		return false
 	case x.exploitedOrChanged():
 		return true
-	case x.Resolution == UserDeleted, x.ResolvedAt != nil && x.ResolvedAt.Sub(x.openSince) <= x.policy.Grace && !x.enabledByAnother():
+	case x.hitKind() == wiped:
+		return true
+	case x.Resolution == UserDeleted, x.ResolvedAt != nil && x.ResolvedAt.Sub(x.openSince) <= x.policy.Grace:
 		return false
 	}
 	waits := x.offboarded && x.Open() && !notified && !x.privileged && x.User != ""
@@ -62,25 +88,33 @@ func findCampaigns(all []*sighting, p *Policy) (campaigns []*ActorCampaign) {
 	if c.Users <= 0 {
 		return nil
 	}
-	by := map[string][]*sighting{}
-	var order []string
+	type key struct {
+		lane string
+		kind hitKind
+	}
+	by := map[key][]*sighting{}
+	var order []key
 	for _, s := range all {
 		if !s.Counts {
 			continue
 		}
-		if by[s.lane] == nil {
-			order = append(order, s.lane)
+		k := key{s.lane, s.Kind}
+		if by[k] == nil {
+			order = append(order, k)
 		}
-		by[s.lane] = append(by[s.lane], s)
+		by[k] = append(by[k], s)
 	}
-	for _, lane := range order {
-		of := by[lane]
+	for _, k := range order {
+		of, users := by[k], c.Users
+		if k.kind == wiped {
+			users = max(users, maxWiped)
+		}
 		for begin := 0; begin < len(of); {
 			end := begin + 1
 			for end < len(of) && of[end].OpenedAt.Sub(of[end-1].OpenedAt) < c.Within {
 				end++
 			}
-			if reachesThreshold(of[begin:end], c) {
+			if reachesThreshold(of[begin:end], users, c.Within) {
 				campaigns = append(campaigns, newCampaign(of[begin:end:end], p))
 			}
 			begin = end
@@ -92,21 +126,21 @@ func findCampaigns(all []*sighting, p *Policy) (campaigns []*ActorCampaign) {
 
 // reachesThreshold reports whether enough distinct users lie within the time at
 // some point.
-func reachesThreshold(of []*sighting, p *Campaigns) bool {
-	if len(of) < p.Users {
+func reachesThreshold(of []*sighting, users int, limit time.Duration) bool {
+	if len(of) < users {
 		return false
 	}
 	within := map[string]int{}
 	first := 0
 	for _, s := range of {
 		within[s.Whose]++
-		for s.OpenedAt.Sub(of[first].OpenedAt) >= p.Within {
+		for s.OpenedAt.Sub(of[first].OpenedAt) >= limit {
 			if within[of[first].Whose]--; within[of[first].Whose] == 0 {
 				delete(within, of[first].Whose)
 			}
 			first++
 		}
-		if len(within) >= p.Users {
+		if len(within) >= users {
 			return true
 		}
 	}
@@ -117,7 +151,7 @@ func newCampaign(of []*sighting, p *Policy) *ActorCampaign {
 	first, last := of[0], of[len(of)-1]
 	w := &ActorCampaign{
 		ID: campaignID(first.First), Partition: first.First.Partition, Account: first.First.Account, Actor: last.First.Actor,
-		hits: of, First: first.OpenedAt, Last: last.OpenedAt, policy: p, lane: first.lane,
+		hits: of, First: first.OpenedAt, Last: last.OpenedAt, policy: p, lane: first.lane, kind: first.Kind,
 	}
 	users := make(map[string]bool, len(of)) // whether an exposure is open
 	for _, s := range of {
@@ -138,12 +172,25 @@ func newCampaign(of []*sighting, p *Policy) *ActorCampaign {
 // alertUsers lists the users hit.
 func (w *ActorCampaign) alertUsers() *AlertUsers {
 	list := &AlertUsers{Count: w.Users, Open: w.Open, Names: []string{}}
+	if accounts := w.accounts(); len(accounts) > 1 {
+		list.Accounts = accounts[:min(len(accounts), maxUsers)]
+	}
 	for _, s := range w.firsts {
 		if s.User != "" && len(list.Names) < maxUsers {
 			list.Names = append(list.Names, s.User)
 		}
 	}
 	return list
+}
+
+// accounts lists the accounts of the users, in the order of the hits.
+func (w *ActorCampaign) accounts() (all []string) {
+	for _, s := range w.hits {
+		if !slices.Contains(all, s.First.Account) {
+			all = append(all, s.First.Account)
+		}
+	}
+	return all
 }
 
 func sortCampaigns(campaigns []*ActorCampaign) {
@@ -211,7 +258,11 @@ func (t *notifier) notifyCampaigns(campaigns []*ActorCampaign, all []*deliveredC
 // exposures is open; and resolves it. Delays that passed before the first alert
 // are not alerted beside it, unless that alert is late and so pages no one.
 func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
-	open, waits := w.Open > 0, slices.ContainsFunc(w.hits, func(s *sighting) bool { return s.Open && !s.Silenced })
+	if w.kind != removal {
+		t.notifyCase(w, sent)
+		return
+	}
+	open, waits := w.Open > 0, slices.ContainsFunc(w.hits, func(s *sighting) bool { return s.Open && !s.Suspect && !s.Silenced })
 	last := w.latestStep()
 	grown := w.Users > sent.Users
 	if grown && sent.Users > 0 && w.Users < 2*sent.Users && !w.moreSevere(sent.Users) {
@@ -242,6 +293,18 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 		sent.Closed = true
 		t.emitCampaign(w, sent, Resolved, w.endStep(), sent.key())
 	}
+}
+
+// notifyCase alerts a campaign of which nothing is open: when it is first known,
+// and whenever its users have doubled.
+func (t *notifier) notifyCase(w *ActorCampaign, sent *deliveredCampaign) {
+	last := w.latestStep()
+	sent.Actor, sent.First, sent.Last, sent.Event, sent.Closed = w.Actor, w.First, last.Time, last.Event.ID, true
+	if sent.Users > 0 && w.Users < 2*sent.Users {
+		return
+	}
+	sent.Users = w.Users
+	t.emitCampaign(w, sent, StepCampaign, last, sent.key())
 }
 
 // campaignKey distinguishes the steps of one kind: by the number of users hit
@@ -327,7 +390,11 @@ func formerCampaignEvent(sent *deliveredCampaign) *trail.Event {
 // and the reason of the rule that set it.
 func (w *ActorCampaign) severity(s Step, m *Moment, more reasons) (Severity, string) {
 	v := Info
-	if s != Resolved {
+	switch {
+	case s == Resolved:
+	case w.kind != removal:
+		v = High
+	default:
 		v = Low
 		for _, s := range w.hits {
 			if s.Severity.level() > v.level() {

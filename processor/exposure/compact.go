@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +22,10 @@ type compactor struct {
 type placedTombstone struct {
 	tombstone
 	p      *identity
-	begins bool // not a tombstone: a kept exposure begins here
+	begins bool // not a tombstone: a kept event here depends on what is known of devices
 	stale  bool // needed only to contradict an earlier tombstone that stays
+	needed bool // a kept exposure depends on it
+	kept   bool // not a tombstone: a rename or a proof of a device that is kept as an event
 }
 
 // keepEvent records an event that is kept for its exposure.
@@ -30,27 +33,43 @@ func (k *compactor) keepEvent(it *item) {
 	if it.p != nil {
 		k.kept[it.p] = true
 	}
-	if it.ev == it.x.first {
+	if n := it.ev.Name; it.ev == it.x.first || n == trail.DeactivateMFADevice || n == trail.DeleteVirtualMFADevice ||
+		n == trail.EnableMFADevice || n == trail.ResyncMFADevice {
 		k.tombstones = append(k.tombstones, placedTombstone{begins: true})
 	}
-	if it.ev.Name == trail.UpdateUser && k.renamed.IsZero() {
+	if p := it.ev.Name; p == trail.EnableMFADevice || p == trail.ResyncMFADevice || it.activated {
+		k.tombstones = append(k.tombstones, placedTombstone{tombstone: tombstone{Serial: it.ev.Serial}, p: it.p, kept: true})
+	}
+	if it.ev.Name == trail.UpdateUser && it.ev.NewUser != "" {
+		k.tombstones = append(k.tombstones, placedTombstone{tombstone: tombstone{NewUser: it.ev.NewUser}, p: it.p, kept: true})
+	}
+	before := it.ev.Time.Before(it.x.OpenedAt) // of its prelude, and named as it was then
+	if (it.ev.Name == trail.UpdateUser || before) && (k.renamed.IsZero() || it.ev.Time.Before(k.renamed)) {
 		k.renamed = it.ev.Time
 	}
 }
 
 // bury adds the tombstone of a dropped event.
-func (k *compactor) bury(it *item) {
+func (k *compactor) bury(it *item, needed bool) {
 	if it.p == nil || it.p.key == "" {
 		return
 	}
 	m, ok := tombstoneOf(it.ev)
-	if !ok && it.x != nil && it.ev.Name == trail.ConsoleLogin { // no device was active
+	m.Foreign = it.foreign
+	if it.learned {
+		m.From = it.ev.Actor.SourceIP
+	}
+	if !ok && it.x != nil && it.ev.Name == trail.ConsoleLogin && !it.ev.Failed() { // no device was active
 		m, ok = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.DeactivateMFADevice, User: it.ev.User}, true
 	}
 	if m.User == "" {
 		m.User = it.name
 	}
 	if ok {
+		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p, needed: needed})
+	}
+	if it.activated {
+		m = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.ResyncMFADevice, User: it.ev.User, Serial: it.ev.Serial}
 		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p})
 	}
 	if !it.ev.Failed() && hasPassword(it.ev) {
@@ -74,10 +93,15 @@ func hasPassword(e *trail.Event) bool {
 // a deleted password for its whole incarnation, and everything else while a
 // late record could still refer to it. It is called once.
 func (k *compactor) compact(gone map[string]bool) []tombstone {
-	proved := map[*identity]bool{}
+	type proof struct {
+		p      *identity
+		prefix netip.Prefix
+	}
+	proved := map[proof]bool{}
 	cleared := map[*identity]bool{}
-	closed := map[*identity]bool{} // it is known whether there is a password
-	known := map[string]bool{}     // by serial: a device has one owner at a time
+	reopens := map[*identity]bool{} // what a person closed opens anew
+	closed := map[*identity]bool{}  // it is known whether there is a password
+	known := map[string]bool{}      // by serial: a device has one owner at a time
 	left := make([]placedTombstone, 0, len(k.tombstones))
 	for i := len(k.tombstones) - 1; i >= 0; i-- {
 		m := k.tombstones[i]
@@ -88,6 +112,10 @@ func (k *compactor) compact(gone map[string]bool) []tombstone {
 			clear(known)
 			continue
 		}
+		if m.kept {
+			left = append(left, m)
+			continue
+		}
 		ended := m.p.ended != nil && gone[m.p.ended.ev.ID] && !k.kept[m.p]
 		old := m.Time.Before(k.redeliveryCutoff)
 		stays := true
@@ -95,16 +123,20 @@ func (k *compactor) compact(gone map[string]bool) []tombstone {
 		case trail.DeleteLoginProfile, trail.UpdateLoginProfile:
 			stays = !ended && !closed[m.p]
 			closed[m.p] = true
+		case trail.Closed:
+			stays = m.needed || !ended && !old && !reopens[m.p]
+			reopens[m.p] = true
 		case trail.CheckMfa:
-			stays = !ended && !old && !proved[m.p]
-			proved[m.p] = true
+			of := proof{m.p, prefixOf(&trail.Actor{SourceIP: m.From})}
+			stays = m.needed || !ended && !old && !proved[of]
+			proved[of] = true
 		case trail.EnableMFADevice, trail.ResyncMFADevice:
 			if m.Serial == "" {
-				stays = !ended && !old && !proved[m.p]
-				proved[m.p] = true
+				stays = m.needed || !ended && !old && !proved[proof{p: m.p}]
+				proved[proof{p: m.p}] = true
 				break
 			}
-			stays = !known[m.Serial]
+			stays = m.needed || !known[m.Serial]
 			known[m.Serial] = true
 			if ended || cleared[m.p] { // neither active nor another identity's
 				m.Name, m.stale = trail.DeactivateMFADevice, true
@@ -145,6 +177,14 @@ func (k *compactor) applyRenames(left []placedTombstone) []tombstone {
 		}
 	}
 	for _, m := range left {
+		if m.kept {
+			if m.NewUser != "" {
+				now[m.p], needed = m.NewUser, true
+			} else {
+				active[m.Serial], actives[m.p] = true, true
+			}
+			continue
+		}
 		needed = needed || !k.renamed.IsZero() && !m.Time.Before(k.renamed)
 		old := m.Time.Before(k.redeliveryCutoff) && !needed
 		if name, ok := now[m.p]; ok && m.User != "" && m.Name != trail.CreateUser && m.Name != trail.DeleteUser {
@@ -231,17 +271,27 @@ func (t *notifier) retain(f *folder, events []*trail.Event, assigned assignment,
 		}
 	}
 
+	for _, c := range f.counters {
+		if !c.To.Before(k.cutoff) {
+			st.counters = append(st.counters, c)
+		}
+	}
+
 	gone := make(map[string]bool)
+	for _, id := range f.reduced {
+		gone[id] = true
+	}
 	for i := range f.items {
 		it := &f.items[i]
-		if it.tombstone || it.ev.Time.Before(k.cutoff) && !kept[it.x] {
+		if it.tombstone || it.ev.Time.Before(k.cutoff) && !kept[it.x] || t.idle(it) {
 			gone[it.ev.ID] = true
-			k.bury(it)
+			k.bury(it, kept[it.basis])
 		} else if kept[it.x] {
 			k.keepEvent(it)
 		}
 	}
 	st.tombstones = k.compact(gone)
+	f.dropGuesses(gone, t.now)
 
 	var drop []string
 	for _, e := range events {
@@ -270,4 +320,13 @@ func (t *notifier) retain(f *folder, events []*trail.Event, assigned assignment,
 		drop = append(drop, e.ID)
 	}
 	return st, drop
+}
+
+// failedSignInsKept is how long a failed sign-in is kept that concerns no
+// exposure: anybody can cause them.
+const failedSignInsKept = 24 * time.Hour
+
+// idle reports whether it is a failed sign-in that nothing needs any more.
+func (t *notifier) idle(it *item) bool {
+	return t.policy.Retention > 0 && it.ev.Name == trail.ConsoleLogin && it.ev.Failed() && it.x == nil && it.ev.Time.Before(t.now.Add(-failedSignInsKept))
 }

@@ -10,13 +10,16 @@ import (
 
 // Open is an open exposure.
 type Open struct {
-	ID       string
-	Account  string
-	User     string // "" when unknown
-	Root     bool
-	Severity Severity // as of now
-	OpenedAt time.Time
-	Campaign string `json:",omitempty"` // the campaign that it is part of
+	ID        string
+	Partition string
+	Account   string
+	User      string // "" when unknown
+	Root      bool
+	Severity  Severity // as of now
+	OpenedAt  time.Time
+	Campaign  string `json:",omitempty"` // the campaign that it is part of
+	Key       string // a key of its subject
+	Suspect   bool   `json:",omitempty"` // a device came back, but an intruder may hold it (J1)
 }
 
 // Outcome is the result of Notify: what to store, what to send, and when to call
@@ -60,7 +63,7 @@ type Outcome struct {
 // share their memory.
 func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 	now = now.UTC().Round(0)
-	f := fold(events, st, &p)
+	f := fold(events, st, &p, now)
 	t := &notifier{now: now, policy: &p, deadlines: lastDeadlines(events)}
 	joined, superseded := memberships(events)
 	t.superseded = superseded
@@ -80,6 +83,10 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 		t.withdraw(o.delivered, o.in.first)
 		t.resolveOrphan(o)
 	}
+	for _, g := range n.gone {
+		t.withdraw(g, f.items[0].ev)
+		t.resolveGone(f, g)
+	}
 	for _, x := range f.exposures {
 		sent := n.records[x]
 		if sent == nil {
@@ -89,18 +96,23 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 		}
 		sent.OpenedAt, sent.Deactivations = x.OpenedAt, x.deactivations
 		t.out.Open = x.appendOpen(t.out.Open)
-		t.sight(x, sent)
 		t.suppress(x, sent)
 		if until := t.holdUntil(x, sent); !until.IsZero() {
 			t.wakeAt(until)
+			t.sight(x, sent)
 			continue
 		}
+		if due := x.nextDue(); !due.IsZero() {
+			t.wakeAt(due)
+		}
 		t.notify(x, sent)
+		t.notifyGuesses(x, sent)
 		t.escalate(x, sent)
+		t.sight(x, sent)
 	}
 	t.showPaths(f, st.paths)
 	lanes := t.foldLanes(events, st)
-	attempts := t.notifyAttempts(f, st.attempts)
+	attempts := t.notifyAttempts(f, st.attempts, joined)
 	sortAlerts(t.out.Alerts)
 	t.out.Live = t.live
 	t.out.State, t.out.Drop = t.retain(f, events, n, before, lanes, attempts)
@@ -125,7 +137,8 @@ type notifier struct {
 
 // notify alerts the steps of x that were not alerted yet.
 func (t *notifier) notify(x *Exposure, sent *delivered) {
-	if x.Open() && sent.Closed { // a late record shows that it did not end there
+	reopened := x.Open() && sent.Closed
+	if reopened { // a late record shows that it did not end there
 		sent.Round++
 		sent.Closed, sent.Opened, sent.Exploited = false, false, false
 	}
@@ -142,8 +155,8 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 		return
 	}
 	// An exposure that ended unreported is one alert, and one more if it was
-	// exploited (R32).
-	unreported := x.ResolvedAt != nil && !sent.isOpen()
+	// exploited (R32); so is one that is suspect by then (J1).
+	unreported := (x.ResolvedAt != nil || x.suspect) && !sent.isOpen()
 	offboarding := x.offboarded && x.silenced() && !unreported && !sent.Opened // one alert tells both
 	known := make(map[string]bool, len(sent.Events))
 	for _, id := range sent.Events {
@@ -153,6 +166,11 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 		m := &x.Steps[i]
 		switch m.Step {
 		case Opened:
+			if unreported && x.suspect {
+				sent.Opened = true
+				sent.Events = append(sent.Events, m.Event.ID)
+				continue
+			}
 			if unreported || sent.Opened && known[m.Event.ID] {
 				continue
 			}
@@ -169,6 +187,10 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 			}
 			sent.Reduced = true
 		case Updated:
+			if unreported && x.suspect {
+				sent.Events = append(sent.Events, m.Event.ID)
+				continue
+			}
 			if unreported || known[m.Event.ID] {
 				continue
 			}
@@ -176,11 +198,20 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 				sent.Events = append(sent.Events, m.Event.ID)
 				continue
 			}
-		case Exploited:
-			if sent.Exploited {
+		case Suspect:
+			if x.ResolvedAt != nil || known[m.Event.ID] && !reopened { // the end tells it all
 				continue
 			}
-			sent.Exploited = true
+			sent.Opened = true
+		case Exploited:
+			skip, again := sent.tellExploited(m, x.ResolvedAt != nil, known[m.Event.ID])
+			if skip {
+				continue
+			}
+			if again {
+				m = m.as(Updated)
+				break
+			}
 			if sent.Closed { // still over: resolve it once more, so that no channel waits
 				t.add(x, sent, m)
 				sent.Closed = false
@@ -192,22 +223,35 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 				continue
 			}
 			sent.Closed = true
-			if unreported && x.enabledByAnother() && !sent.Exploited {
-				m = m.asEnabledByAnother()
-			}
 		}
-		if (m.Step == Opened || m.Step == Reduced || m.Step == Updated) && !known[m.Event.ID] {
+		if (m.Step == Opened || m.Step == Reduced || m.Step == Updated || m.Step == Suspect) && !known[m.Event.ID] {
 			sent.Events = append(sent.Events, m.Event.ID)
 		}
 		t.add(x, sent, m)
 	}
 }
 
+// tellExploited records a sign-in without MFA, unless it is to be skipped: it was
+// reported, or it was familiar and ended as such sign-ins should (J4). again is
+// one that was reported as familiar, and turns out not to be.
+func (t *delivered) tellExploited(m *Moment, over, known bool) (skip, again bool) {
+	soft := m.reasons&exploited == 0
+	switch {
+	case !t.Exploited && soft && over:
+		return true, false
+	case t.Exploited && (soft || !t.Familiar || known):
+		return true, false
+	}
+	again = t.Exploited
+	t.Familiar, t.Exploited = soft, true
+	return false, again
+}
+
 // add appends the alert of a step.
 func (t *notifier) add(x *Exposure, sent *delivered, m *Moment) {
 	cause, round := m.Event.ID, 0
 	switch m.Step {
-	case Opened, Exploited, Resolved:
+	case Opened, Exploited, Suspect, Resolved:
 		round = sent.Round
 	}
 	a := t.emit(x, sent, m, x.ID, stepID(x.ID, m.Step, cause, round))
@@ -250,4 +294,23 @@ func (t *notifier) resolveOrphan(o orphan) {
 	o.delivered.Closed = true
 	o.delivered.Deactivations = nil // they belong to the other
 	o.delivered.At = t.now
+}
+
+// resolveGone resolves an exposure that a late record shows not to have begun:
+// the device that it needs was another user's (J7).
+func (t *notifier) resolveGone(f *folder, sent *delivered) {
+	i := slices.IndexFunc(f.items, func(it item) bool { return slices.Contains(sent.Deactivations, it.ev.ID) })
+	if i < 0 {
+		return
+	}
+	e := f.items[i].ev
+	p := f.target(e)
+	if p == nil {
+		p = &identity{}
+	}
+	x := newExposure(p, e, t.policy)
+	x.ID, x.OpenedAt, x.isGone = sent.ID, sent.OpenedAt, true
+	m := x.neverOpened(sent.OpenedAt, e)
+	t.emit(x, sent, m, sent.ID, stepID(sent.ID, Resolved, e.ID, sent.Round))
+	sent.Closed = true
 }

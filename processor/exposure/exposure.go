@@ -2,6 +2,7 @@ package exposure
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -62,10 +63,36 @@ type Exposure struct {
 	planned       *PlannedChange // the planned change that matches every deactivation; nil: none
 	campaign      *membership    // the campaign that it is part of; nil: none
 	openSince     time.Time      // when it became open; zero if it never was
-	deactivations []string       // event IDs, in order
+	deactivations []string       // IDs of the events by which later folds recognize it, in order
+	removals      []*trail.Event // the first of them
 	first         *trail.Event
 	other         *trail.Event // the proof of the device that made it reduced
 	privileged    bool
+
+	suspect    bool            // a device came back, but an intruder may hold it (J1)
+	isGone     bool            // it was alerted, and is known now not to have begun
+	wasForeign bool            // another identity enabled the device
+	foreign    []string        // the devices that other identities enabled while it was open
+	known      []netip.Prefix  // where the user was known before it began (J5)
+	proof      *trail.Event    // a sign-in from there that proved a device, while something is left behind (J2)
+	familiar   *trail.Event    // a sign-in without MFA from there, until the user has had time to enable a device (J4)
+	pending    []pendingChange // changes of which it is not known whether they count, in order
+	waiting    bool            // the time alone may change it
+	prelude    []*trail.Event  // the changes shortly before it began (J6)
+	denied     int             // how often its actor was denied before (J18)
+	ways       ways            // the sign-ins without MFA (J8)
+	guesses    guesses         // the failed sign-ins (J8)
+}
+
+// maxRecognized bounds the events by which an exposure is recognized.
+const maxRecognized = 256
+
+// recognizeBy records an event with which x might begin, if those before it were
+// unknown.
+func (x *Exposure) recognizeBy(e *trail.Event) {
+	if len(x.deactivations) < maxRecognized {
+		x.deactivations = append(x.deactivations, e.ID)
+	}
 }
 
 // Moment is one step of an exposure, with the facts known at that step.
@@ -82,8 +109,11 @@ type Moment struct {
 	changes          changes
 	protection       string
 	resolution       string
-	escalation       int  // the number of the passed delay
-	enabledByAnother bool // resolved: another identity enabled the device, and no earlier alert was returned; reduced: it enabled all remaining devices
+	escalation       int               // the number of the passed delay
+	enabledByAnother bool              // reduced: another identity enabled all remaining devices
+	overdue          bool              // updated: the user enabled no device after a familiar sign-in
+	guesses          int               // updated: the number of failed sign-ins
+	left             []AlertLeftBehind // suspect
 }
 
 // Open reports whether x waits for a device.
@@ -111,6 +141,14 @@ func newExposure(p *identity, e *trail.Event, policy *Policy) *Exposure {
 	return x
 }
 
+// removedBy records the removal of a device.
+func (x *Exposure) removedBy(e *trail.Event) {
+	x.recognizeBy(e)
+	if len(x.removals) < maxRemovals {
+		x.removals = append(x.removals, e)
+	}
+}
+
 // addStep appends a step.
 func (x *Exposure) addStep(s Step, e *trail.Event) {
 	x.Steps = append(x.Steps, x.step(s, e))
@@ -128,13 +166,6 @@ func (x *Exposure) step(s Step, e *trail.Event) Moment {
 // asClosed returns m with the password deleted, as a later event will report.
 func (m Moment) asClosed() *Moment {
 	m.closed = true
-	return &m
-}
-
-// asEnabledByAnother returns m with the severity that its unreported beginning
-// would have had.
-func (m Moment) asEnabledByAnother() *Moment {
-	m.enabledByAnother = true
 	return &m
 }
 
@@ -175,21 +206,16 @@ func (x *Exposure) finish() {
 // deleted, and no use was made of x.
 func (x *Exposure) silenced() bool { return x.consoleClosed && !x.exploitedOrChanged() }
 
-// enabledByAnother reports whether x ended with a device that another identity
-// than the user enabled, possibly an intruder.
-func (x *Exposure) enabledByAnother() bool {
-	if x.ResolvedAt == nil || x.Resolution != Enabled {
-		return false
-	}
-	return enabledByAnother(x.Steps[len(x.Steps)-1].Event)
-}
-
 // exploitedOrChanged reports whether an intruder may have used x.
 func (x *Exposure) exploitedOrChanged() bool { return x.Exploited || x.Changed }
 
 // currentSeverity returns the severity as of the last event.
 func (x *Exposure) currentSeverity() Severity {
-	m := x.step(Escalated, x.first)
+	s := Escalated
+	if x.suspect {
+		s = Suspect
+	}
+	m := x.step(s, x.first)
 	v, _ := x.severity(&m, 0)
 	return v
 }
@@ -239,7 +265,7 @@ func (p Policy) Fold(events []*trail.Event) History {
 	}
 	var h History
 	for _, events := range of {
-		f := fold(events, State{}, &p)
+		f := fold(events, State{}, &p, time.Time{})
 		h.Exposures = append(h.Exposures, f.exposures...)
 		h.Attempts = append(h.Attempts, f.attempts...)
 	}
@@ -261,11 +287,23 @@ func (h *History) findCampaigns(p *Policy) {
 		of[x.ID] = x
 		all = append(all, x.sighting(false, time.Time{}))
 	}
+	attempts := map[string]*Attempt{}
+	for _, a := range h.Attempts {
+		if a.class == refused && a.planned == nil {
+			attempts[a.ID] = a
+			all = append(all, a.sighting(a.ID))
+		}
+	}
 	sortSightings(all)
 	h.Campaigns = findCampaigns(all, p)
 	for _, w := range h.Campaigns {
 		for _, s := range w.hits {
-			of[s.Exposure].campaign = &membership{ID: w.ID, First: w.First, From: w.lane}
+			m := &membership{ID: w.ID, First: w.First, From: w.lane}
+			if s.Kind == denied {
+				attempts[s.Exposure].campaign = m
+			} else {
+				of[s.Exposure].campaign = m
+			}
 		}
 		w.Severity, _ = w.severity(StepCampaign, w.latestStep(), 0)
 	}
@@ -299,7 +337,7 @@ func (h History) Alerts() []*Alert {
 	}
 	for _, w := range h.Campaigns {
 		alerts = append(alerts, w.alert(StepCampaign, w.latestStep(), stepID(w.ID, StepCampaign, campaignKey(w.Users, 0), 0), 0))
-		if w.Open == 0 {
+		if w.Open == 0 && w.kind == removal {
 			alerts = append(alerts, w.alert(Resolved, w.endStep(), stepID(w.ID, Resolved, campaignKey(w.Users, 0), 0), 0))
 		}
 	}

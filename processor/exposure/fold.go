@@ -1,7 +1,9 @@
 package exposure
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -15,25 +17,38 @@ type folder struct {
 	exposures      []*Exposure             // in order of opening
 	attempts       []*Attempt              // in order of their first event
 	lostDevices    map[string]*Exposure    // by serial: the exposure that lost it
+	waiting        []*Exposure             // those that the time alone may change
 	latestAttempts map[attemptKey]*Attempt // the last one of each key
+	mistyped       map[attemptKey][]time.Time
+	counters       []counter // in order of time
+	reduced        []string  // the IDs of events that are counted from now on
 }
 
 // fold folds the events of one account, or of one subject of it, after the
 // tombstones of st. The exposures are finished later, when their campaigns are
-// known.
-func fold(events []*trail.Event, st State, policy *Policy) *folder {
+// known. Exposures that wait until after now are undecided; with a zero now, none
+// waits.
+func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folder {
 	f := &folder{
 		policy:         policy,
 		items:          sortEvents(events, st.tombstones),
 		lostDevices:    map[string]*Exposure{},
 		latestAttempts: map[attemptKey]*Attempt{},
 	}
+	f.reduce(st.counters)
 	var paths map[string]string
 	paths, f.known = pathsOf(f.items, st.paths)
 	f.directory = newDirectory(paths)
 	for i := range f.items {
+		if len(f.waiting) > 0 {
+			f.pass(f.items[i].ev.Time)
+		}
 		f.apply(&f.items[i])
 	}
+	if !now.IsZero() {
+		now = now.Add(1) // what is due now counts
+	}
+	f.pass(now)
 	for _, x := range f.exposures {
 		x.ID = exposureID(x.first)
 	}
@@ -50,6 +65,8 @@ func (f *folder) apply(it *item) {
 		switch e.Name {
 		case trail.DeactivateMFADevice, trail.EnableMFADevice, trail.DeleteVirtualMFADevice:
 			f.attempted(it)
+		case trail.ConsoleLogin:
+			f.signInFailed(it)
 		}
 		return // nothing opens, closes or widens (R2)
 	}
@@ -59,6 +76,9 @@ func (f *folder) apply(it *item) {
 		return
 	case trail.DeleteVirtualMFADevice:
 		f.deviceDeleted(it)
+		return
+	case trail.Closed:
+		f.closed(it)
 		return
 	}
 	if e.User == "" {
@@ -75,53 +95,69 @@ func (f *folder) apply(it *item) {
 		f.renamed(it)
 	case trail.DeleteUser:
 		f.deleted(it)
-	case trail.DeleteLoginProfile, trail.DeleteAccessKey, trail.UpdateAccessKey,
-		trail.CreateLoginProfile, trail.UpdateLoginProfile, trail.CreateAccessKey,
-		trail.AttachUserPolicy, trail.PutUserPolicy, trail.AddUserToGroup:
+	case trail.CreateVirtualMFADevice: // proves nothing (R20)
+	default:
 		f.changed(it)
 	}
 }
 
-// deactivated opens an exposure or joins the open one (R17–R19).
+// deactivated folds the removal of a device (R17–R19).
 func (f *folder) deactivated(it *item) {
 	e := it.ev
 	p := f.target(e)
 	if p == nil {
 		p = &identity{} // an identity that no name leads to
 	}
+	if e.Serial != "" && p.key != "" {
+		f.assignDevice(e.Serial, p)
+	}
+	f.removed(it, p, 0)
+}
+
+// removed opens an exposure of p or joins the open one.
+func (f *folder) removed(it *item, p *identity, why reasons) {
+	e := it.ev
 	it.p, it.name = p, p.name
 	last := false
 	if e.Serial == "" {
 		p.active = nil // it may have been any of them (R5)
 	} else {
 		last = p.deactivate(e.Serial) && len(p.active) == 0
-		if p.key != "" {
-			f.assignDevice(e.Serial, p)
-		}
 	}
+	p.proofs = proofs{}
 	if it.tombstone {
 		return
 	}
 	x := p.open
 	joins := x != nil
+	if joins && f.foreignRemoved(it, x) {
+		x.removedBy(e)
+		return
+	}
 	if !joins {
-		f.checkPrivileged(p, e)
-		x = newExposure(p, e, f.policy)
-		f.exposures = append(f.exposures, x)
-		if p.passwordDeletion != nil {
+		x = f.begin(p, e)
+		if x.offboarded = f.policy.matches(f.policy.Offboarders, e); p.passwordDeletion != nil {
 			x.passwordDeleted(p.passwordDeletion)
 		}
 	}
 	f.matchPlanned(x, e, joins)
 	it.x = x
-	x.deactivations = append(x.deactivations, e.ID)
-	x.reasons |= actorReasons(&e.Actor)
+	x.removedBy(e)
+	x.reasons |= why | actorReasons(&e.Actor)
 	if last {
 		x.reasons |= lastDevice
 	}
+	x.countDenied(f.latestAttempts[attemptKey{actor: actorKey(&e.Actor), target: p, class: refused}], e)
 	f.lostDevices[e.Serial] = x
+	if !joins {
+		f.addPrelude(x, p, e)
+	}
 	switch {
 	case joins:
+		if len(p.active) == 0 {
+			x.suspect = false
+		}
+		x.proof = nil
 		x.addStep(Updated, e)
 	case len(p.active) > 0:
 		x.reasons |= otherDevice
@@ -133,24 +169,44 @@ func (f *folder) deactivated(it *item) {
 		x.openSince = e.Time
 		x.addStep(Opened, e)
 		p.open = x
+		if d := p.passwordDeletion; d != nil && x.rootOffboarded(d) {
+			f.end(it, x, UserDeleted)
+		}
 	}
 }
 
-// deviceDeleted attaches the event to the exposure that lost the device; it
-// neither opens nor closes one (R22). AWS deletes only inactive devices.
+// begin returns the exposure of p that an event begins.
+func (f *folder) begin(p *identity, e *trail.Event) *Exposure {
+	f.checkPrivileged(p, e)
+	x := newExposure(p, e, f.policy)
+	x.knowPlaces(p, f.policy.Retention)
+	f.exposures = append(f.exposures, x)
+	return x
+}
+
+// deviceDeleted attaches the event to the exposure that lost the device (R22).
+// AWS deletes only inactive devices: if this one is known active, its removal
+// was not seen (J7).
 func (f *folder) deviceDeleted(it *item) {
 	s := it.ev.Serial
 	if s == "" {
 		return
 	}
-	if p := f.deviceOwners[s]; p != nil {
-		it.p, it.name = p, p.name
-		p.deactivate(s)
+	p := f.deviceOwners[s]
+	if p != nil && p.ended == nil && slices.ContainsFunc(p.active, func(d device) bool { return d.serial == s }) {
+		f.removed(it, p, removalNotSeen)
+		return
 	}
-	it.x = f.lostDevices[s]
+	if p != nil {
+		it.p, it.name = p, p.name
+	}
+	if it.x = f.lostDevices[s]; it.x != nil && it.ev.Time.Sub(it.x.OpenedAt) < time.Hour {
+		it.x.recognizeBy(it.ev) // with which it began if the removal came late
+	}
 }
 
-// enabled closes an open exposure (R20).
+// enabled ends an open exposure (R20), unless an intruder may hold the device
+// (J1).
 func (f *folder) enabled(it *item) {
 	e := it.ev
 	p := f.byName(e.User)
@@ -160,23 +216,18 @@ func (f *folder) enabled(it *item) {
 		delete(f.lostDevices, e.Serial)
 	}
 	p.activate(e.Serial, it)
-	f.proved(it, Enabled)
-}
-
-// proved closes the open exposure, since a device is known to work.
-func (f *folder) proved(it *item, resolution string) {
-	p := it.p
-	p.reduced = nil
-	x := p.open
-	if x == nil {
-		return
+	p.proofs.enabled, p.reduced, p.closed = it, nil, nil
+	switch {
+	case p.open != nil:
+		f.deviceBack(it, p.open)
+	case it.tombstone:
+	case e.Name == trail.EnableMFADevice && enabledByAnother(e) && !p.createdBy(e) && !f.policy.matches(f.policy.Enrollers, e):
+		it.foreign = true
+		f.enrolled(it)
 	}
-	it.x = x
-	p.open = nil
-	if resolution == Enabled && !it.tombstone {
-		x.reasons |= actorReasons(&it.ev.Actor)
+	if it.foreign && e.Serial != "" {
+		p.active[len(p.active)-1].foreign = true
 	}
-	x.close(resolution, it.ev)
 }
 
 // signedIn closes by proof of a device (R27), or exploits an exposure (R26).
@@ -191,72 +242,20 @@ func (f *folder) signedIn(it *item) {
 	p.passwordDeletion = nil // a sign-in needs one
 	switch {
 	case e.Name == trail.CheckMfa, e.MFAUsed != nil && *e.MFAUsed:
-		f.proved(it, MFASeen)
-		return
-	case e.MFAUsed == nil:
-		return
+		if p.root && f.policy.RootSignIn == RootSignInAny && !it.tombstone && e.Name == trail.ConsoleLogin {
+			f.rootSignedIn(it)
+		}
+		f.provedBySignIn(it)
+	case e.MFAUsed != nil:
+		f.signedInWithoutMFA(it)
 	}
-	x := p.open
-	if x == nil {
-		x = p.reduced
-	}
-	if x == nil {
-		return
-	}
-	it.x = x
-	p.open, p.reduced = x, nil
-	p.active = nil // AWS asks every user with a device for it
-	if x.openSince.IsZero() {
-		x.openSince, x.Reduced = e.Time, false
-	}
-	x.Protection = ProtectionNone
-	if x.Exploited {
-		return
-	}
-	x.Exploited = true
-	x.reasons |= exploited
-	x.addStep(Exploited, e)
-}
-
-// changed folds a change of credentials or rights (R23).
-func (f *folder) changed(it *item) {
-	e := it.ev
-	it.p = f.byName(e.User)
-	switch e.Name {
-	case trail.DeleteLoginProfile:
-		it.p.passwordDeletion = e
-	case trail.CreateLoginProfile, trail.UpdateLoginProfile:
-		it.p.passwordDeletion = nil
-	}
-	x := it.p.open
-	if x == nil || it.tombstone {
-		return
-	}
-	it.x = x
-	switch e.Name {
-	case trail.DeleteAccessKey, trail.UpdateAccessKey:
-		return
-	case trail.DeleteLoginProfile:
-		x.passwordDeleted(e)
-		x.addStep(Updated, e)
-		return
-	case trail.CreateAccessKey:
-		x.changes |= keyCreated
-	case trail.CreateLoginProfile:
-		x.consoleClosed = false
-		x.changes |= otherChange
-	default:
-		x.changes |= otherChange
-	}
-	x.Changed = true
-	x.reasons |= changed | actorReasons(&e.Actor)
-	x.addStep(Updated, e)
 }
 
 // created starts an incarnation. The former owner of the name is gone (R25).
 func (f *folder) created(it *item) {
 	f.endIncarnation(it, f.releaseName(it.ev.User))
 	it.p = f.byName(it.ev.User)
+	it.p.created = it.ev
 }
 
 // deleted ends an incarnation (R23, R25).
@@ -271,10 +270,15 @@ func (f *folder) endIncarnation(it *item, p *identity) {
 		return
 	}
 	p.ended = it
-	if x := p.open; x != nil {
-		it.x = x
-		x.close(UserDeleted, it.ev)
+	x := p.open
+	if x == nil {
+		return
 	}
+	offboards := it.ev.Name == trail.DeleteUser && len(x.pending) > 0 && actorKey(&it.ev.Actor) == actorKey(&x.pending[0].ev.Actor)
+	if !offboards {
+		x.countPending(it.ev.Time)
+	}
+	f.end(it, x, UserDeleted)
 }
 
 // renamed gives the identity a new name (R24). The former owner of that name is

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -20,13 +21,21 @@ type identity struct {
 	active            []device     // devices known active, oldest first
 	open              *Exposure    // nil: none
 	reduced           *Exposure    // the last one since a device was last proved, unless open
+	closed            *item        // a person closed the last exposure, and no device was proved since; nil: no
 	ended             *item        // the event that ended the incarnation
+
+	created *trail.Event // CreateUser; nil: not seen
+	proofs  proofs       // when a device was last proved, since the last removal
+	places  []place      // where it signed in with MFA, the latest last
+	recent  []*item      // changes by others within preludeTime
+	given   map[givenKey]*given
 }
 
 // device is a device known active, with its proof.
 type device struct {
-	serial string
-	proof  *item
+	serial  string
+	proof   *item
+	foreign bool // enabled by another identity, who is no enroller and did not create the user
 }
 
 // privileged reports whether p is root or matched by the policy. Its severities
@@ -51,7 +60,7 @@ func (p *identity) activate(serial string, proof *item) {
 		return
 	}
 	p.deactivate(serial)
-	p.active = append(p.active, device{serial, proof})
+	p.active = append(p.active, device{serial: serial, proof: proof})
 }
 
 // allEnabledByAnother reports whether every active device is known to have been
@@ -67,6 +76,16 @@ func (p *identity) allEnabledByAnother() bool {
 // have caused e.
 func enabledByAnother(e *trail.Event) bool {
 	return !e.Actor.Self && e.Actor != (trail.Actor{})
+}
+
+// createdBy reports whether the actor of e created p a short time before: a
+// joiner's device may be enabled with the user (J3).
+func (p *identity) createdBy(e *trail.Event) bool {
+	if p.created == nil || e.Time.Sub(p.created.Time) > 24*time.Hour {
+		return false
+	}
+	by := &p.created.Actor
+	return *by == (trail.Actor{}) || actorKey(by) == actorKey(&e.Actor) // nothing more is kept of a dropped event
 }
 
 // deactivate records an inactive device and reports whether it was known

@@ -12,16 +12,18 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// sighting is what an actor's lane knows of one exposure. It is the body of a
+// sighting tells an actor's lane of one exposure or attempt. It is the body of a
 // Sighting event; a later revision replaces an earlier one.
 type sighting struct {
 	Exposure string       `json:"exposure"`
+	Kind     hitKind      `json:"kind,omitempty"`
 	Revision int          `json:"revision"`
 	Subject  string       `json:"subject"`           // a key of the subject that holds the exposure
 	Whose    string       `json:"whose"`             // the same for all exposures of one identity
 	Counts   bool         `json:"counts,omitempty"`  // towards a campaign
 	Open     bool         `json:"open,omitempty"`    // the exposure is
 	Silenced bool         `json:"silent,omitempty"`  // it is open and waits for no human
+	Suspect  bool         `json:"suspect,omitempty"` // a device came back, but possibly an intruder's
 	Severity Severity     `json:"severity"`          // as part of a campaign
 	Reasons  []string     `json:"reasons,omitempty"` // root, privileged, exploited, changed
 	Attack   []string     `json:"attack,omitempty"`
@@ -30,6 +32,8 @@ type sighting struct {
 	First    *trail.Event `json:"first"`          // the removal
 	Last     *trail.Event `json:"last,omitempty"` // the event that ended the exposure; nil while it is open
 	LastAt   time.Time    `json:"last_at,omitzero"`
+
+	Resolution string `json:"resolution,omitempty"`
 
 	lane string
 }
@@ -65,19 +69,41 @@ const sightedReasons = root | privileged | exploited | changed
 
 // sighting returns what the actor's lane has to know of x.
 func (x *Exposure) sighting(notified bool, now time.Time) *sighting {
-	m := x.step(Escalated, x.first)
+	step := Escalated
+	if x.suspect {
+		step = Suspect
+	}
+	m := x.step(step, x.first)
 	m.reasons |= inCampaign
 	severity, _ := x.severity(&m, 0)
 	s := &sighting{
 		Exposure: x.ID, Subject: Keys(x.first)[0], Whose: x.whose(), Counts: x.countsForCampaign(notified, now),
-		Open: x.Open(), Silenced: x.Open() && x.silenced(), Severity: severity,
+		Kind: x.hitKind(),
+		Open: x.Open(), Silenced: x.Open() && x.silenced(), Suspect: x.suspect, Severity: severity,
 		Reasons: (x.reasons & sightedReasons).words(), Attack: techniques(x.reasons, x.changes),
 		User: x.User, OpenedAt: x.OpenedAt, First: x.first, lane: actorLane + actorKey(&x.Actor),
 	}
 	if last := &x.Steps[len(x.Steps)-1]; last.Step == Resolved {
-		s.Last, s.LastAt = last.Event, last.Time
+		s.Last, s.LastAt, s.Resolution = last.Event, last.Time, last.resolution
 	}
 	return s
+}
+
+// sighting returns what the actor's lane has to know of the attempt.
+func (a *Attempt) sighting(exposure string) *sighting {
+	target := Keys(a.first)[0]
+	return &sighting{
+		Exposure: exposure, Kind: denied, Revision: 1, Subject: target, Whose: id("target", a.Partition, a.Account, target), Counts: true,
+		Severity: High, Reasons: (a.reasons & sightedReasons).words(), Attack: techniques(0, 0),
+		User: a.User, OpenedAt: a.First, First: a.first, lane: actorLane + actorKey(&a.Actor),
+	}
+}
+
+// join records the case that covers the attempt.
+func (a *Attempt) join(last map[string]membership) {
+	if m, ok := last[actorLane+actorKey(&a.Actor)+"\x00"+a.ID]; ok && m.ID != "" {
+		a.campaign = &m
+	}
 }
 
 // whose names the identity of x by its last name and its end.
@@ -138,7 +164,7 @@ func withoutRecord(e *trail.Event) *trail.Event {
 // hash identifies the content of s, without its revision.
 func (s *sighting) hash() string {
 	c := *s
-	c.Revision, c.First, c.Last = 0, &trail.Event{ID: s.First.ID}, nil
+	c.Revision, c.User, c.First, c.Last = 0, foldName(s.User), &trail.Event{ID: s.First.ID}, nil
 	if s.Last != nil {
 		c.Last = &trail.Event{ID: s.Last.ID}
 	}
@@ -149,12 +175,13 @@ func (s *sighting) hash() string {
 
 // sight derives a sighting of x if the actor's lane does not know x as it is.
 func (t *notifier) sight(x *Exposure, sent *delivered) {
+	was := sent.Sighted
+	if was == nil && !x.countsForCampaign(sent.notified(), t.now) {
+		return
+	}
 	s := x.sighting(sent.notified(), t.now)
 	hash := s.hash()
-	was := sent.Sighted
 	switch {
-	case was == nil && !s.Counts:
-		return
 	case was != nil && was.Lane == s.lane && was.Hash == hash:
 		return
 	case was != nil && was.Lane != s.lane: // a late record shows another actor
@@ -258,7 +285,7 @@ func sortSightings(all []*sighting) {
 	})
 }
 
-// laneState is what the lanes of actors keep.
+// laneState holds the campaigns and sightings of actors' lanes.
 type laneState struct {
 	campaigns []*deliveredCampaign
 	members   []member

@@ -34,6 +34,41 @@ var ranks = map[string]uint8{
 	trail.AddUserToGroup:         10,
 	trail.ConsoleLogin:           11,
 	trail.DeleteUser:             12,
+	trail.Closed:                 13,
+
+	trail.ChangePassword:                  9,
+	trail.CreateServiceSpecificCredential: 9,
+	trail.DeleteServiceSpecificCredential: 9,
+	trail.UploadSSHPublicKey:              9,
+	trail.DeleteSSHPublicKey:              9,
+	trail.UploadSigningCertificate:        9,
+	trail.DeleteSigningCertificate:        9,
+	trail.PasswordRecoveryRequested:       9,
+	trail.PasswordRecoveryCompleted:       9,
+	trail.PasswordUpdated:                 9,
+	trail.EmailUpdated:                    9,
+	trail.DetachUserPolicy:                10,
+	trail.DeleteUserPolicy:                10,
+	trail.RemoveUserFromGroup:             10,
+	trail.PutUserPermissionsBoundary:      10,
+	trail.DeleteUserPermissionsBoundary:   10,
+	trail.SwitchRole:                      11,
+	trail.CreateOAuth2Token:               11,
+	trail.AuthorizeOAuth2Access:           11,
+}
+
+// MayBegin reports whether an alert about its user may begin with e. No other
+// event needs one by itself.
+func MayBegin(e *trail.Event) bool {
+	switch e.Name {
+	case trail.DeactivateMFADevice, trail.DeleteVirtualMFADevice:
+		return true
+	case trail.EnableMFADevice:
+		return e.Failed() || enabledByAnother(e)
+	case trail.ConsoleLogin:
+		return !e.Failed() && e.MFAUsed != nil && (e.Root() || !*e.MFAUsed)
+	}
+	return false
 }
 
 // rank returns an event's place within its second; 0 if it is not folded.
@@ -51,10 +86,19 @@ type item struct {
 	sec       int64
 	rank      uint8
 	tombstone bool      // stands for a dropped event
+	foreign   bool      // it enabled a device that may be an intruder's, with nothing open (J3)
+	excess    bool      // a failed sign-in that is only counted
+	activated bool      // a sign-in with a device that was not known
+	learned   bool      // a sign-in that shows an address of the user (J5)
 	p         *identity // the identity that it concerns
 	name      string    // that identity's name then, if the record held only the serial
 	x         *Exposure // the exposure that it belongs to
+	basis     *Exposure // the last exposure that depends on what it proved
 	a         *Attempt  // the attempt that it belongs to, if it failed
+	more      int       // the number of events that it stands for, besides itself
+	codes     []string  // their error codes
+	counted   bool      // another one stands for it
+	dense     bool      // there is no gap before it, since events were counted there
 }
 
 // eventKey identifies an event. The name is part of it, so that hand-made
@@ -70,7 +114,7 @@ func sortEvents(events []*trail.Event, tombstones []tombstone) []item {
 	for _, m := range tombstones {
 		e := m.event()
 		buried[e.ID] = true
-		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: rank(e), tombstone: true})
+		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: rank(e), tombstone: true, foreign: m.Foreign})
 	}
 	for _, e := range events {
 		if e == nil {

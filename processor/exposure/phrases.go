@@ -65,6 +65,15 @@ func actor(a *trail.Actor) string {
 	return "an unknown caller"
 }
 
+// actorBeside names the actor in a sentence that names the user: with its kind
+// if it has the user's name, so that they are told apart.
+func actorBeside(a *trail.Actor, user string) string {
+	if name := actor(a); a.Self || !strings.EqualFold(name, user) {
+		return name
+	}
+	return caller(a)
+}
+
 // caller names the actor with its kind.
 func caller(a *trail.Actor) string {
 	switch {
@@ -81,6 +90,9 @@ func caller(a *trail.Actor) string {
 	case "AssumedRole":
 		return "role " + actor(a)
 	case "FederatedUser":
+		if a.Via != "" {
+			return actor(a) + ", federated through " + safetext.Clean(a.Via, maxName)
+		}
 		return "federated user " + actor(a)
 	case "IdentityCenterUser":
 		return "Identity Center user " + actor(a)

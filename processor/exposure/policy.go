@@ -33,11 +33,28 @@ type Policy struct {
 	// Privileged match the users that are privileged besides root. They see the
 	// fields account, account_name, account_class, partition, user and path.
 	Privileged []*rule.Matcher
+	// Enrollers match the actors who may enable a device for another user, and
+	// Offboarders those who remove users. They see the fields account,
+	// account_name, account_class, partition, actor, actor_type, mfa and source_ip.
+	Enrollers, Offboarders []*rule.Matcher
+	// RootSignIn is which sign-ins of root are alerted though nothing is open: one
+	// of RootSignIns, "" for the first.
+	RootSignIn string
 	// Severity are the severity rules; the first that matches a step applies.
 	Severity []SeverityRule
 	// Expected are the planned changes.
 	PlannedChanges []*PlannedChange
 }
+
+// The values of Policy.RootSignIn.
+const (
+	RootSignInWithoutMFA = "without_mfa" // exploited, critical
+	RootSignInAny        = "any"         // those with MFA, too: attempted, medium
+	RootSignInOff        = "off"
+)
+
+// RootSignIns lists them, the default first.
+var RootSignIns = []string{RootSignInWithoutMFA, RootSignInAny, RootSignInOff}
 
 // Campaigns sets when one actor's exposures are alerted as one: from this
 // number of Users, within this time. Users 0: never.
@@ -89,6 +106,16 @@ func (p *Policy) privileged(partition, account, user, path string) bool {
 		}
 	}
 	return false
+}
+
+// matches reports whether any of the matchers matches the actor of e.
+func (p *Policy) matches(matchers []*rule.Matcher, e *trail.Event) bool {
+	if len(matchers) == 0 || e.Actor == (trail.Actor{}) {
+		return false
+	}
+	f := factsOf(e)
+	f.AccountName, f.AccountClass = p.Accounts[e.Account].Name, p.Accounts[e.Account].Class
+	return slices.ContainsFunc(matchers, func(m *rule.Matcher) bool { return m.Match(&f.Facts) })
 }
 
 // applyRules returns the severity and the reason of the first rule that applies
@@ -273,22 +300,22 @@ func (s Severity) up() Severity { return Severities[min(s.level()+1, len(Severit
 // severity returns the severity of a step, and the reason of the rule that set
 // it. A deleted password lowers it (R23), except once the exposure is exploited
 // or changed: an intruder must not be able to lower it. An end is info, except
-// if it deletes a user whose exposure was used, and if it is the only alert and
-// another identity enabled the device. A removal that leaves another device is
-// low, except if another actor did it who had enabled all remaining devices.
+// if it deletes a user whose exposure was used. A removal that leaves another
+// device is low, except after a prelude (J6), and if another actor did it who had
+// enabled all remaining devices. Guesses are high (J8).
 func (x *Exposure) severity(m *Moment, more reasons) (v Severity, because string) {
 	r := m.reasons | more
 	used := r&(exploited|changed) != 0
 	switch {
 	case m.Step == Resolved && m.resolution == UserDeleted && used:
 		v = Critical
-	case m.Step == Resolved && !m.enabledByAnother:
+	case m.Step == Resolved:
 		v = Info
-	case used:
+	case used && m.Step != Reduced && m.guesses == 0:
 		v = Critical
 	default:
 		v = High
-		if m.Step == Reduced && !m.enabledByAnother || m.closed {
+		if !used && (m.Step == Reduced && !m.enabledByAnother || m.closed && m.Step != Suspect && m.guesses == 0) {
 			v = Low
 		}
 		if r&(root|privileged) != 0 {

@@ -186,7 +186,7 @@ func TestExpected(t *testing.T) {
 	}
 	// Never an exploited or changed exposure, and only if all of it matches.
 	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{30, "20 login- bob", "bob exploited@20 critical"},
-		arrival{50, "40 enable bob serial=B", "bob resolved@40 info enabled"})
+		arrival{50, "40 enable bob serial=B", "bob suspect@40 critical"})
 	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{30, "20 createkey bob", "bob updated@20 critical"})
 	playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high (machines)"}, arrival{30, "20 deactivate bob serial=B by=eve", "bob opened@0 high; bob updated@20 high"})
 }
@@ -255,7 +255,7 @@ func TestOffboarding(t *testing.T) {
 	playMarked(t, p, arrival{10, "0 deactivate root serial=A", "root opened@0 critical"}, arrival{20, "5 deletelogin root", "root updated@5 medium"})
 	playMarked(t, p, arrival{10, "0 deactivate root serial=A; 5 deletelogin root", "root opened@0 medium"})
 	playMarked(t, p, arrival{4000, "0 deletelogin bob; 3700 deactivate bob serial=A", "bob opened@3700 low"}) // immediately, but low: there is no password
-	playMarked(t, p, arrival{10, "0 deletelogin bob; 5 createlogin bob; 9 deactivate bob serial=A", "bob opened@9 high"})
+	playMarked(t, p, arrival{10, "0 deletelogin bob; 5 createlogin bob; 9 deactivate bob serial=A", "bob opened@9 critical"})
 	playMarked(t, p, arrival{4000, "0 deletelogin bob; 1 login+ bob; 3700 deactivate bob serial=A", "bob opened@3700 high"})
 }
 
@@ -293,9 +293,9 @@ func TestDeletedAfterUse(t *testing.T) {
 // After an Enable by another actor, the closing alert names the actor and the
 // device.
 func TestR20_WhoEnabledItIsKept(t *testing.T) {
-	d := playMarked(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"}, arrival{30, "20 enable bob serial=EVIL by=mallory", "bob resolved@20 info enabled"})
+	d := playMarked(t, DefaultPolicy(), arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"}, arrival{30, "20 enable bob serial=EVIL by=mallory", "bob suspect@20 high"})
 	for _, a := range d.last {
-		if a.Actor.Name != "mallory" || a.Actor.Self || *a.Device.Serial != "EVIL" || !contains(a.Reasons, ReasonOtherActor) || !strings.Contains(a.Summary, "Check that it is really the user's") {
+		if a.Actor.Name != "mallory" || a.Actor.Self || *a.Device.Serial != "EVIL" || !contains(a.Reasons, ReasonOtherActor) || !strings.Contains(a.Checks[0], "whether hardware device EVIL was enabled") {
 			t.Errorf("%+v", a)
 		}
 	}
@@ -316,8 +316,8 @@ func TestCampaign(t *testing.T) {
 		arrival{1400, "1350 deactivate cy serial=F", "cy opened@1350 critical (machines)"},
 		arrival{1500, "1410 enable bob serial=X; 1420 enable eve serial=X; 1430 login+ dan; 1440 deleteuser al; 1450 login- zoe",
 			"bob resolved@1410 info enabled; eve resolved@1420 info enabled; dan resolved@1430 info mfa_seen (machines); al resolved@1440 info user_deleted (machines); zoe exploited@1450 critical"},
-		arrival{1600, "1550 enable zoe serial=Z; 1560 enable cy serial=X", "zoe resolved@1550 info enabled; cy resolved@1560 info enabled (machines); bob+eve+dan+zoe+cy resolved@1560 info ended"},
-		arrival{1700, "1650 deactivate bob serial=X", "bob opened@1650 critical (machines); bob+eve+dan+zoe+cy campaign@1650 critical"},
+		arrival{1600, "1550 enable zoe serial=Z; 1560 enable cy serial=X", "zoe suspect@1550 critical; cy resolved@1560 info enabled (machines)"},
+		arrival{1700, "1650 deactivate bob serial=X", "bob opened@1650 critical (machines)"},
 	)
 	campaign := ""
 	for id, a := range d.last {

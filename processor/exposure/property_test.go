@@ -101,7 +101,11 @@ func TestHistoryInvariants(t *testing.T) {
 		deactivations := 0
 		openOf := map[string]int{}
 		for _, x := range h.Exposures {
-			deactivations += len(x.deactivations)
+			for _, e := range x.removals {
+				if e.Name == trail.DeactivateMFADevice {
+					deactivations++
+				}
+			}
 			if x.Open() {
 				openOf[foldName(x.User)]++
 			}
@@ -137,7 +141,8 @@ func checkAlert(t testing.TB, a *Alert) {
 		a.Protection == "" || a.Device.Kind == "" || a.Event.ID == "" || a.Severity.level() < 0 || !slices.Contains(Steps, a.Step) || a.Time.IsZero() {
 		t.Errorf("incomplete: %+v", a)
 	}
-	if (a.Step == Attempted) != (a.Exposure == nil) || (a.Step == Attempted) != (a.Attempts != nil) || (a.Step == Attempted) != (a.OpenedAt == nil) ||
+	alone, tried := a.Step == Attempted || a.Step == Failed || a.Step == Enrolled, a.Step == Attempted || a.Step == Failed
+	if alone != (a.Exposure == nil) || tried != (a.Attempts != nil) || alone != (a.OpenedAt == nil) || (a.Step == Suspect) != (len(a.Checks) > 0) ||
 		(a.Step == Resolved) != (a.ResolvedAt != nil) || (a.Step == Resolved) != (a.Resolution != nil) || (a.Step == Escalated) != (a.Escalation != nil) {
 		t.Errorf("what belongs to another step: %+v", a)
 	}
@@ -255,6 +260,12 @@ func chunk(events []*trail.Event) [][]*trail.Event {
 	return out
 }
 
+// withoutEnrolled leaves out what depends on who created a user a day before,
+// which is longer than the retention of the test.
+func withoutEnrolled(alerts []*Alert) []*Alert {
+	return slices.DeleteFunc(slices.Clone(alerts), func(a *Alert) bool { return a.Step == Enrolled })
+}
+
 // Dropping events past the retention changes no alert.
 func TestDropsChangeNothing(t *testing.T) {
 	compared := 0
@@ -265,6 +276,9 @@ func TestDropsChangeNothing(t *testing.T) {
 		for _, e := range events { // whom a serial belonged to is forgotten, too
 			if e.User == "" && e.Name == trail.DeactivateMFADevice || e.Failed() {
 				e.User = "bob"
+			}
+			if e.Name == trail.DeleteVirtualMFADevice { // or of a device without a known user
+				e.Serial = "D"
 			}
 		}
 		former := map[string]string{} // former names of users
@@ -286,7 +300,7 @@ func TestDropsChangeNothing(t *testing.T) {
 			}
 		}
 		short, long := newTestAccount(t), newTestAccount(t)
-		short.policy.Retention, long.policy.Retention = 12*time.Hour, 0
+		short.policy.Retention, long.policy.Retention = 30*time.Hour, 0
 		short.policy.EscalateAfter, long.policy.EscalateAfter = nil, nil
 		for i, e := range events {
 			e.Time = e.Time.Add(time.Duration(i) * time.Hour)
@@ -300,8 +314,8 @@ func TestDropsChangeNothing(t *testing.T) {
 					now = e.Time
 				}
 			}
-			got, want := show(short.arrive(now, batch...)), show(long.arrive(now, batch...))
-			if got != want {
+			got, want := show(withoutEnrolled(short.arrive(now, batch...))), show(withoutEnrolled(long.arrive(now, batch...)))
+			if !strings.EqualFold(got, want) { // the spelling of a name may be forgotten
 				if strings.Contains(want, "exploited") {
 					break // what was only reduced is forgotten with the retention: nothing to reopen
 				}
@@ -316,5 +330,68 @@ func TestDropsChangeNothing(t *testing.T) {
 	}
 	if compared < 5000 {
 		t.Errorf("only %d arrivals were compared", compared)
+	}
+}
+
+// intruderEvents are the acts of an intruder with bob's password and an
+// administrator's session, but neither bob's address nor the help desk's identity.
+// No event of bob's own is among them.
+func intruderEvents(t testing.TB, r *rand.Rand, n int) []*trail.Event {
+	acts := []string{"deactivate bob serial=%s by=mallory", "deactivate bob serial=%s by=bob self", "enable bob serial=%s by=mallory", "enable bob serial=%s by=bob self",
+		"resync bob serial=%s by=bob self", "login- bob serial=%s", "login+ bob serial=%s", "checkmfa bob", "deletevirtual - serial=%s by=mallory",
+		"createkey bob by=mallory detail=AKIA%s", "deletekey bob by=mallory detail=AKIA%s", "createlogin bob by=mallory", "deletelogin bob by=mallory",
+		"attach bob by=mallory detail=p%s", "detach bob by=mallory detail=p%s", "password bob by=bob self", "rename bob new=rob by=mallory", "guess bob"}
+	pick := func(of ...string) string { return of[r.IntN(len(of))] }
+	var events []*trail.Event
+	for i := range n {
+		act := strings.ReplaceAll(pick(acts...), "%s", pick("A", "B", "C"))
+		line := fmt.Sprintf("%d %s id=m%d mfa=%s from=%s", 701+r.IntN(3*3600), act, i, pick("yes", "no", "unknown"), pick("203.0.113.66", "203.0.113.67", "192.0.2.1", "AWS", ""))
+		events = append(events, script(t, line)...)
+	}
+	return events
+}
+
+// J1, J2: nothing that an intruder does ends an exposure that was exploited or
+// changed as if nothing had happened, in any order, doubled, and split.
+func TestJ2_NoIntruderEndsAnExposure(t *testing.T) {
+	used := 0
+	for seed := range uint64(1500) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		events := append(script(t, "-86400 login+ bob from=198.51.100.7 id=own; -86000 enable bob serial=A by=bob self from=198.51.100.7 id=own2; 600 deactivate bob by=mallory from=203.0.113.66 id=r; 700 login- bob from=203.0.113.66 id=x"),
+			intruderEvents(t, r, 4+r.IntN(25))...)
+		h := DefaultPolicy().Fold(events)
+		for _, x := range h.Exposures {
+			if !x.exploitedOrChanged() {
+				continue
+			}
+			used++
+			if last := x.Steps[len(x.Steps)-1]; x.ResolvedAt != nil && (x.Resolution != UserDeleted || last.Severity != Critical) {
+				t.Errorf("seed %d: ended with %s: %v", seed, x.Resolution, x.Reasons)
+			}
+		}
+		if t.Failed() {
+			for _, e := range events {
+				t.Logf("%d %s %s %s by=%s from=%s", seconds(e.Time), e.Name, e.User, e.Serial, e.Actor.Name, e.Actor.SourceIP)
+			}
+			t.FailNow()
+		}
+		if want := asJSON(t, h.Alerts()); seed%10 == 0 && asJSON(t, DefaultPolicy().Fold(shuffle(r, doubled(r, events))).Alerts()) != want {
+			t.Fatalf("seed %d: the order changes the history", seed)
+		}
+		if seed%25 == 0 {
+			d := newTestAccount(t)
+			now := at(0)
+			for rest := shuffle(r, doubled(r, events)); len(rest) > 0; {
+				k := min(1+r.IntN(4), len(rest))
+				now = now.Add(time.Duration(r.IntN(3600)) * time.Second)
+				d.arrive(now, rest[:k]...)
+				rest = rest[k:]
+			}
+			d.arrive(now.Add(30 * 24 * time.Hour))
+			checkEnd(t, d, h)
+		}
+	}
+	if used < 1500 {
+		t.Errorf("only %d exposures were used", used)
 	}
 }

@@ -21,8 +21,11 @@ var verbs = map[string]string{
 	"createuser": trail.CreateUser, "rename": trail.UpdateUser, "deleteuser": trail.DeleteUser,
 	"createlogin": trail.CreateLoginProfile, "updatelogin": trail.UpdateLoginProfile, "deletelogin": trail.DeleteLoginProfile,
 	"createkey": trail.CreateAccessKey, "updatekey": trail.UpdateAccessKey, "deletekey": trail.DeleteAccessKey,
+	"detach": trail.DetachUserPolicy, "ungroup": trail.RemoveUserFromGroup, "password": trail.ChangePassword,
+	"servicekey": trail.CreateServiceSpecificCredential, "delservicekey": trail.DeleteServiceSpecificCredential,
+	"switch": trail.SwitchRole, "oauth": trail.CreateOAuth2Token, "recovery": trail.PasswordRecoveryRequested, "email": trail.EmailUpdated,
 	"attach": trail.AttachUserPolicy, "put": trail.PutUserPolicy, "group": trail.AddUserToGroup,
-	"login+": trail.ConsoleLogin, "login-": trail.ConsoleLogin, "login?": trail.ConsoleLogin, "checkmfa": trail.CheckMfa,
+	"login+": trail.ConsoleLogin, "login-": trail.ConsoleLogin, "login?": trail.ConsoleLogin, "checkmfa": trail.CheckMfa, "guess": trail.ConsoleLogin,
 }
 
 // script reads events, one a line or semicolon: seconds, verb, user (- for
@@ -53,6 +56,8 @@ func script(t testing.TB, text string) []*trail.Event {
 			e.MFAUsed = &yes
 		case "login-":
 			e.MFAUsed = &no
+		case "guess":
+			e.ErrorMessage = "Failed authentication"
 		}
 		switch w[2] {
 		case "-":
@@ -90,6 +95,10 @@ func script(t testing.TB, text string) []*trail.Event {
 				e.Actor.AccessKeyID = v
 			case "origin":
 				e.Origin = v
+			case "from":
+				e.Actor.SourceIP = v
+			case "detail":
+				e.Detail = strings.ReplaceAll(v, "_", " ")
 			case "assumedroot":
 				e.Actor.AssumedRoot = true
 			default:

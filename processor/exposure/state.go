@@ -21,6 +21,7 @@ type State struct {
 	tombstones []tombstone         // in order of time
 	campaigns  []deliveredCampaign // in order of their first alert
 	members    []member            // of an actor's lane, by exposure
+	counters   []counter           // of events that are not kept one by one, in order of time
 	paths      map[string]string   // of users within IAM, by folded name; never changed
 }
 
@@ -33,14 +34,17 @@ type delivered struct {
 	Opened        bool      `json:"opened,omitempty"`
 	Reduced       bool      `json:"reduced,omitempty"`
 	Exploited     bool      `json:"exploited,omitempty"`
+	Familiar      bool      `json:"familiar,omitempty"` // the sign-in was reported as familiar (J4)
 	Closed        bool      `json:"closed,omitempty"`
-	Events        []string  `json:"events,omitempty"`      // the IDs of the events behind opened, reduced and updated
-	Escalated     int       `json:"escalated,omitempty"`   // the highest escalation returned
-	Round         int       `json:"round,omitempty"`       // how often it was reported as open again
-	Campaign      string    `json:"campaign,omitempty"`    // the campaign that it is part of
-	ByCampaign    bool      `json:"by_campaign,omitempty"` // the alerts of that campaign notify people in its place
-	Planned       string    `json:"planned,omitempty"`     // the planned change that keeps it from people
-	Sighted       *sighted  `json:"sighted,omitempty"`     // what its actor's lane knows of it
+	Guesses       int       `json:"guesses,omitempty"`      // failed sign-ins that are counted and not kept
+	GuessesTold   int       `json:"guesses_told,omitempty"` // of those, the number of the last alert
+	Events        []string  `json:"events,omitempty"`       // the IDs of the events behind opened, reduced and updated
+	Escalated     int       `json:"escalated,omitempty"`    // the highest escalation returned
+	Round         int       `json:"round,omitempty"`        // how often it was reported as open again
+	Campaign      string    `json:"campaign,omitempty"`     // the campaign that it is part of
+	ByCampaign    bool      `json:"by_campaign,omitempty"`  // the alerts of that campaign notify people in its place
+	Planned       string    `json:"planned,omitempty"`      // the planned change that keeps it from people
+	Sighted       *sighted  `json:"sighted,omitempty"`      // what its actor's lane knows of it
 }
 
 // isOpen reports whether the last alerts said that the exposure is open.
@@ -52,7 +56,10 @@ type deliveredAttempt struct {
 	ID    string    `json:"id"`
 	First string    `json:"first"`
 	Last  string    `json:"last"`
+	Class class     `json:"class,omitempty"`
 	At    time.Time `json:"at"`
+
+	Sighted bool `json:"sighted,omitempty"` // its actor's lane knows of it
 }
 
 // deliveredCampaign records the alerts returned for one campaign.
@@ -81,6 +88,8 @@ type tombstone struct {
 	User             string    `json:"user,omitempty"`
 	NewUser          string    `json:"new_user,omitempty"`
 	Serial           string    `json:"serial,omitempty"`
+	From             string    `json:"from,omitempty"`               // an address of the user, shown by a sign-in with MFA
+	Foreign          bool      `json:"foreign,omitempty"`            // a device that may be an intruder's
 	EnabledByAnother bool      `json:"enabled_by_another,omitempty"` // a device that another identity than the user enabled
 }
 
@@ -97,10 +106,13 @@ func tombstoneOf(e *trail.Event) (m tombstone, ok bool) {
 		m.Name = trail.DeactivateMFADevice
 		return m, true
 	case trail.EnableMFADevice, trail.ResyncMFADevice, trail.DeactivateMFADevice,
-		trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.CheckMfa, trail.DeleteLoginProfile:
+		trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.DeleteLoginProfile, trail.Closed:
+		return m, true
+	case trail.CheckMfa:
+		m.Serial = ""
 		return m, true
 	case trail.ConsoleLogin:
-		m.Name = trail.CheckMfa
+		m.Name, m.Serial = trail.CheckMfa, ""
 		return m, rank(e) == ranks[trail.CheckMfa]
 	}
 	return tombstone{}, false
@@ -109,6 +121,7 @@ func tombstoneOf(e *trail.Event) (m tombstone, ok bool) {
 // event returns the event that the fold sees in place of the dropped one.
 func (m tombstone) event() *trail.Event {
 	e := &trail.Event{ID: m.ID, Time: m.Time, Name: m.Name, User: m.User, NewUser: m.NewUser, Serial: m.Serial}
+	e.Actor.SourceIP = m.From
 	if m.EnabledByAnother {
 		e.Actor.Type = "Unknown" // nothing more is kept
 	}
@@ -122,12 +135,13 @@ type stateJSON struct {
 	Tombstones []tombstone         `json:"tombstones,omitempty"`
 	Campaigns  []deliveredCampaign `json:"campaigns,omitempty"`
 	Members    []member            `json:"members,omitempty"`
+	Counters   []counter           `json:"counters,omitempty"`
 	Paths      map[string]string   `json:"paths,omitempty"`
 }
 
 // MarshalJSON encodes s with its version.
 func (s State) MarshalJSON() ([]byte, error) {
-	return json.Marshal(stateJSON{stateVersion, s.delivered, s.attempts, s.tombstones, s.campaigns, s.members, s.paths})
+	return json.Marshal(stateJSON{stateVersion, s.delivered, s.attempts, s.tombstones, s.campaigns, s.members, s.counters, s.paths})
 }
 
 // UnmarshalJSON decodes the form that MarshalJSON writes. It refuses any other
@@ -141,13 +155,13 @@ func (s *State) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("decode an account's state: version is %d, want %d: run the version of mfawatch that wrote it",
 			j.Version, stateVersion)
 	}
-	*s = State{j.Delivered, j.Attempts, j.Tombstones, j.Campaigns, j.Members, j.Paths}
+	*s = State{j.Delivered, j.Attempts, j.Tombstones, j.Campaigns, j.Members, j.Counters, j.Paths}
 	return nil
 }
 
 // IsZero reports whether s keeps nothing.
 func (s State) IsZero() bool {
-	return len(s.delivered) == 0 && len(s.attempts) == 0 && len(s.tombstones) == 0 && len(s.campaigns) == 0 && len(s.members) == 0 && len(s.paths) == 0
+	return len(s.delivered) == 0 && len(s.attempts) == 0 && len(s.tombstones) == 0 && len(s.campaigns) == 0 && len(s.members) == 0 && len(s.counters) == 0 && len(s.paths) == 0
 }
 
 // assignment joins the exposures of a fold to the delivered ones, which keep
@@ -155,6 +169,7 @@ func (s State) IsZero() bool {
 type assignment struct {
 	records map[*Exposure]*delivered
 	orphans []orphan
+	gone    []*delivered // alerted as open, and no longer known to have begun
 }
 
 // orphan is an exposure that was alerted as open and has become part of another
@@ -188,6 +203,9 @@ func assignIDs(exposures []*Exposure, all []*delivered) assignment {
 			}
 		}
 		if first < 0 {
+			if t.isOpen() {
+				n.gone = append(n.gone, t)
+			}
 			continue
 		}
 		x := exposures[first]

@@ -66,6 +66,7 @@ func (s State) Merge(t State) State {
 		tombstones: slices.Concat(s.tombstones, t.tombstones),
 		campaigns:  slices.Concat(s.campaigns, t.campaigns),
 		members:    slices.Concat(s.members, t.members),
+		counters:   slices.Concat(s.counters, t.counters),
 		paths:      s.paths,
 	}
 	slices.SortFunc(m.delivered, func(a, b delivered) int {
@@ -74,6 +75,7 @@ func (s State) Merge(t State) State {
 	slices.SortStableFunc(m.attempts, func(a, b deliveredAttempt) int { return inOrder(a.At, b.At, a.ID, b.ID) })
 	slices.SortStableFunc(m.tombstones, func(a, b tombstone) int { return a.Time.Compare(b.Time) })
 	slices.SortStableFunc(m.campaigns, func(a, b deliveredCampaign) int { return inOrder(a.First, b.First, a.ID, b.ID) })
+	slices.SortStableFunc(m.counters, func(a, b counter) int { return inOrder(a.From, b.From, a.Key, b.Key) })
 	slices.SortFunc(m.members, func(a, b member) int { return strings.Compare(a.Exposure, b.Exposure) })
 	if len(t.paths) > 0 {
 		m.paths = maps.Clone(t.paths)

@@ -17,10 +17,9 @@ func (x *Exposure) title(m *Moment) string {
 	case Reduced:
 		return removed("one of their MFA devices", "One of several MFA devices", e, user, in)
 	case Updated:
-		if e.Name == trail.DeactivateMFADevice {
-			return removed("another MFA device", "Another MFA device", e, user, in)
-		}
-		return change(e, user) + in + " after MFA was removed"
+		return x.updateTitle(m, user, in)
+	case Suspect:
+		return upper(user) + " has MFA again" + in + ", but an intruder may hold the device"
 	case Exploited:
 		return upper(user) + " signed in without MFA" + in
 	case Escalated:
@@ -31,10 +30,22 @@ func (x *Exposure) title(m *Moment) string {
 		return upper(user) + " has MFA again" + in
 	case MFASeen:
 		return upper(user) + " signed in with MFA" + in + ": a device remains"
+	case Proved:
+		return upper(user) + " is protected again" + in + ", from a known address"
 	case UserDeleted:
+		if x.Root {
+			return "The credentials of the root user were removed" + in
+		}
 		return upper(user) + " was deleted" + in + ", MFA never came back"
+	case Closed:
+		return "The exposure of " + user + in + " was closed by " + actor(&e.Actor)
 	}
-	if e == x.first {
+	switch {
+	case x.isGone:
+		return upper(user) + " lost no MFA device" + in + " after all"
+	case x.wasForeign:
+		return upper(user) + " has MFA again" + in + ": the device that another identity enabled is gone"
+	case e == x.first:
 		return "The MFA removal from " + user + in + " is part of another one"
 	}
 	return upper(user) + " kept MFA" + in + ": another device was active"
@@ -47,9 +58,25 @@ func removed(own, what string, e *trail.Event, user, in string) string {
 	}
 	by := ""
 	if e.Actor != (trail.Actor{}) {
-		by = " by " + actor(&e.Actor)
+		by = " by " + actorBeside(&e.Actor, user)
 	}
 	return what + " removed from " + user + in + by
+}
+
+// updateTitle renders an update.
+func (x *Exposure) updateTitle(m *Moment, user, in string) string {
+	e := m.Event
+	switch {
+	case m.guesses > 0:
+		return strconv.Itoa(m.guesses) + " failed sign-ins as " + user + in + " after MFA was removed"
+	case m.overdue:
+		return upper(user) + " signed in without MFA" + in + " and enabled no device"
+	case e.Name == trail.ConsoleLogin:
+		return upper(user) + " signed in without MFA again" + in
+	case e.Name == trail.DeactivateMFADevice, e.Name == trail.DeleteVirtualMFADevice:
+		return removed("another MFA device", "Another MFA device", e, user, in)
+	}
+	return change(e, user) + in + " after MFA was removed"
 }
 
 // change renders a change of credentials or rights as the beginning of a title.
@@ -74,8 +101,34 @@ func change(e *trail.Event, user string) string {
 			return upper(user) + " added to a group"
 		}
 		return upper(user) + " added to group " + what
+	case trail.RemoveUserFromGroup:
+		return upper(user) + " removed from group " + what
+	case trail.DetachUserPolicy, trail.DeleteUserPolicy:
+		return "Policy " + what + " taken from " + user
+	case trail.SwitchRole:
+		return upper(user) + " switched to role " + what
+	}
+	if text := changeTitles[e.Name]; text != "" {
+		return text + user
 	}
 	return safetext.Clean(e.Name, maxName) + " called for " + user
+}
+
+// changeTitles render changes whose user comes last.
+var changeTitles = map[string]string{
+	trail.UpdateAccessKey:                 "Access key switched on for ",
+	trail.ChangePassword:                  "Password changed by ",
+	trail.CreateServiceSpecificCredential: "Service credential created for ",
+	trail.UploadSSHPublicKey:              "SSH key uploaded for ",
+	trail.UploadSigningCertificate:        "Signing certificate uploaded for ",
+	trail.PutUserPermissionsBoundary:      "Permissions boundary set for ",
+	trail.DeleteUserPermissionsBoundary:   "Permissions boundary taken from ",
+	trail.CreateOAuth2Token:               "Command line credentials (aws login) created for ",
+	trail.AuthorizeOAuth2Access:           "Command line access (aws login) granted by ",
+	trail.PasswordRecoveryRequested:       "Password recovery requested for ",
+	trail.PasswordRecoveryCompleted:       "Password recovered for ",
+	trail.PasswordUpdated:                 "Password changed of ",
+	trail.EmailUpdated:                    "E-mail address changed of ",
 }
 
 // sentences collects the sentences of a summary.
@@ -122,30 +175,48 @@ func (x *Exposure) summary(m *Moment, more reasons) string {
 		x.explainEnd(m, &s)
 		return s.end(x.policy, x.planned, more)
 	case Opened, Reduced:
-		s.add(theDevice(e.Serial), " was removed", actorDetails(&e.Actor))
+		s.add(x.theRemoval(e), actorDetails(&e.Actor))
+		x.explainBefore(m, &s)
+	case Suspect:
+		s.add(theDevice(e.Serial), x.cameBack(e), by(&e.Actor), from(&e.Actor))
+		s.add(x.beginning(e.Time))
+		x.explainLeft(m, &s)
 	case Updated:
 		switch does := actorDetails(&e.Actor); {
-		case e.Name == trail.DeactivateMFADevice:
+		case m.guesses > 0:
+			s.add("Within minutes", from(&e.Actor), ": somebody tries passwords")
+		case m.overdue:
+			s.add("The sign-in ", clock(e.Time, m.Time), from(&e.Actor), " came from a known address, but no device followed")
+		case e.Name == trail.ConsoleLogin:
+			s.add("Signed in", from(&e.Actor))
+		case e.Name == trail.DeactivateMFADevice, e.Name == trail.DeleteVirtualMFADevice:
 			s.add(theDevice(e.Serial), " was removed", does)
 		case e.Name == trail.CreateAccessKey && e.Detail != "":
 			s.add("Key ", safetext.Clean(e.Detail, maxName), " created", does)
 		case does != "":
 			s.add("It was done", does)
 		}
+		if isSession(e) {
+			s.add("Such a session may live until ", stamp(e.Time.Add(sessionLength)))
+		}
 		if e != first {
-			s.add("MFA removed ", clock(first.Time, e.Time), by(&first.Actor))
+			s.add(x.beginning(m.Time))
 		}
 	case Exploited:
 		if f := from(&e.Actor); f != "" {
 			s.add("Signed in", f)
 		}
-		where := from(&trail.Actor{SourceIP: first.Actor.SourceIP})
-		if where != "" && first.Actor.SourceIP == e.Actor.SourceIP {
-			where = " from the same address"
+		if m.reasons&exploited == 0 {
+			s.add("The address is known from sign-ins with MFA")
 		}
-		s.add(theDevice(first.Serial), " was removed ", clock(first.Time, e.Time), by(&first.Actor), where)
+		x.explainBeginning(e, &s)
+		x.explainBefore(m, &s)
 	case Escalated:
-		s.add(theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), actorDetails(&first.Actor))
+		if first.Name == trail.ConsoleLogin {
+			s.add(x.beginning(m.Time))
+		} else {
+			s.add(theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), actorDetails(&first.Actor))
+		}
 	}
 	s.add(x.explainSeverity(m))
 	s.add(x.advice(m))
@@ -163,26 +234,41 @@ func (x *Exposure) explainEnd(m *Moment, s *sentences) {
 			verb = " was shown to work"
 		}
 		s.add(theDevice(e.Serial), verb, does)
-		if !e.Actor.Self && does != "" {
-			s.add("Check that it is really the user's")
-		}
 	case MFASeen:
 		s.add("The sign-in", from(&e.Actor), " proves it")
+	case Proved:
+		if isSignIn(e) {
+			s.add("The sign-in with MFA", from(&e.Actor), " proves it")
+		} else {
+			s.add("The last of what was left behind is taken back", does)
+		}
 	case UserDeleted:
-		if e.Name != trail.DeleteUser {
+		if x.Root {
+			s.add("One session took the device and the password", does)
+		} else if e.Name != trail.DeleteUser {
 			s.add("The name went to another user", does, ", so the former one is gone")
 		} else if does != "" {
 			s.add("It was done", does)
 		}
+	case Closed:
+		s.add("The note: ", safetext.Clean(strings.TrimRight(e.Detail, ". "), maxNote))
 	case Replaced:
-		if e == first {
+		if x.isGone {
+			s.add("A late record shows that the device known before was another user's")
+		} else if x.wasForeign {
+			s.add("A device that another identity enabled was removed, and another one protects ", userAgain(m.user, x.Root))
+		} else if e == first {
 			s.add("It is told there: ", theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), by(&first.Actor))
 		} else {
 			s.add("A late record shows ", theDevice(e.Serial), ", active already ", clock(e.Time, m.Time), ": ",
 				theDevice(first.Serial), ", removed", by(&first.Actor), ", was replaced")
 		}
 	}
-	if m.resolution != Replaced {
+	switch {
+	case m.resolution == Replaced:
+	case first.Name == trail.ConsoleLogin:
+		s.add("The exposure lasted ", span(m.Time.Sub(x.OpenedAt)))
+	default:
 		s.add("The exposure lasted ", span(m.Time.Sub(x.OpenedAt)), ", since ", theDevice(first.Serial), " was removed", by(&first.Actor))
 	}
 	switch {
@@ -201,19 +287,21 @@ func (x *Exposure) explainSeverity(m *Moment) string {
 	if m.rule != "" {
 		return byRule(m.Severity, m.rule)
 	}
-	why := factors(m.reasons)
+	why := factors(m.reasons &^ leftBehind) // which has a sentence of its own
 	switch {
+	case m.Step == Exploited && m.reasons&exploited == 0:
+		why = append(why, "the password was enough")
 	case m.Step == Exploited:
 		why = append(why, "the password was enough to sign in")
 	case m.reasons&exploited != 0:
 		why = append(why, "somebody signed in without MFA")
 	}
-	if m.reasons&changed != 0 {
+	if m.reasons&changed != 0 && (m.reasons&prelude == 0 || m.Step != Opened && m.Step != Reduced) {
 		why = append(why, "access was changed")
 	}
 	whom := userAgain(m.user, x.Root)
 	switch closed := m.closed; {
-	case m.reasons&exploited != 0, closed && m.reasons&changed != 0:
+	case m.reasons&(exploited|familiarAddress) != 0, closed && m.reasons&changed != 0, m.Step == Suspect:
 	case closed:
 		why = append(why, "the password is deleted: only access keys may still work")
 	case m.protection == ProtectionOtherDevice && m.enabledByAnother:
@@ -264,10 +352,14 @@ func (x *Exposure) advice(m *Moment) string {
 	}
 	whose := userName(m.user, x.Root)
 	ask := "ask " + whose
-	if a.Type == "IAMUser" && !a.Self && a.Name != "" {
+	if a.Type == "IAMUser" && !a.Self && a.Name != "" && x.campaign == nil {
 		ask += " or " + actor(a)
 	}
 	switch {
+	case m.Step == Exploited && m.reasons&exploited == 0:
+		return "ask " + whose + " whether " + whose + " is enrolling now; if not, disable password, keys and sessions"
+	case m.Step == Suspect && m.reasons&(exploited|changed) == 0:
+		return "ask " + whose + " whose device it is; if it is not theirs, remove it, and disable the password and access keys"
 	case m.reasons&(exploited|changed) != 0 && x.Root:
 		return "assume an intrusion: recover root; see what was done"
 	case m.reasons&(exploited|changed) != 0:
@@ -286,81 +378,4 @@ func (x *Exposure) advice(m *Moment) string {
 		return "if it was not meant, disable the access keys of " + whose
 	}
 	return ask + " if it was meant; if not, disable the password and access keys of " + whose
-}
-
-// maxNamed bounds the users that a sentence names.
-const maxNamed = 5
-
-// userReasons returns the reasons that lie in the users hit.
-func (w *ActorCampaign) userReasons() (r reasons) {
-	for _, s := range w.hits {
-		r |= s.reasons() & (root | privileged)
-	}
-	return r
-}
-
-func (w *ActorCampaign) title(s Step, m *Moment) string {
-	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), w.policy.inAccount(w.Partition, w.Account)
-	switch s {
-	case Escalated:
-		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who
-	case Resolved:
-		return "The campaign of " + who + " against " + users + in + " is over"
-	}
-	return upper(who) + " removed MFA from " + users + in
-}
-
-func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r reasons) string {
-	var s sentences
-	if step == Resolved {
-		switch {
-		case len(w.hits) == 0:
-			s.add("It was none: fewer users than it takes lost their MFA for good. Who is still without it is told one by one")
-		default:
-			s.add("Each of its exposures is over: ", w.userNames())
-			s.add("It lasted ", span(m.Time.Sub(w.First)))
-		}
-		return s.end(w.policy, nil, r)
-	}
-	within := ""
-	if d := w.Last.Sub(w.First); d > 0 {
-		within = " within " + span(d)
-	}
-	s.add("MFA was taken from ", w.userNames(), within, actorDetails(&w.Actor))
-	if open := w.Open; open < w.Users {
-		s.add(strconv.Itoa(open), " of them have none now")
-	}
-	if rule != "" {
-		s.add(byRule(v, rule))
-	} else {
-		why := factors(r)
-		if r&exploited != 0 {
-			why = append(why, "somebody signed in without MFA")
-		}
-		if r&changed != 0 {
-			why = append(why, "access was changed")
-		}
-		s.add(string(v), " because ", list(why))
-	}
-	s.add(w.advice(step))
-	return s.end(w.policy, nil, r)
-}
-
-// userNames lists the first users and the number of the others.
-func (w *ActorCampaign) userNames() string {
-	var parts []string
-	for _, s := range w.firsts[:min(len(w.firsts), maxNamed)] {
-		parts = append(parts, userName(s.User, s.reasons()&root != 0))
-	}
-	if more := w.Users - len(parts); more > 0 {
-		parts = append(parts, strconv.Itoa(more)+" more")
-	}
-	return list(parts)
-}
-
-func (w *ActorCampaign) advice(s Step) string {
-	if s == Resolved {
-		return ""
-	}
-	return "find out at once if " + actor(&w.Actor) + " was meant to; if not, cut " + actor(&w.Actor) + " off, then disable the passwords and keys of these users"
 }

@@ -26,7 +26,7 @@ func (x *Exposure) appendOpen(open []Open) []Open {
 	if !x.Open() {
 		return open
 	}
-	o := Open{ID: x.ID, Account: x.Account, User: x.User, Root: x.Root, Severity: x.currentSeverity(), OpenedAt: x.OpenedAt}
+	o := Open{ID: x.ID, Partition: x.Partition, Account: x.Account, User: x.User, Root: x.Root, Severity: x.currentSeverity(), OpenedAt: x.OpenedAt, Suspect: x.suspect, Key: Keys(x.first)[0]}
 	if x.campaign != nil {
 		o.Campaign = x.campaign.ID
 	}
@@ -34,9 +34,10 @@ func (x *Exposure) appendOpen(open []Open) []Open {
 }
 
 // escalate alerts the latest delay that passed. A planned change is not
-// escalated.
+// escalated, nor is a suspect exposure, nor one whose user may be enrolling now:
+// that is decided within minutes (J4).
 func (t *notifier) escalate(x *Exposure, sent *delivered) {
-	if !x.Open() || x.silenced() || sent.Planned != "" {
+	if !x.Open() || x.suspect || x.familiar != nil || x.silenced() || sent.Planned != "" {
 		return
 	}
 	base := trail.Event{Name: trail.Deadline, Partition: x.Partition, Account: x.Account, User: x.User, Exposure: x.ID}
@@ -100,10 +101,18 @@ func (x *Exposure) passwordDeleted(e *trail.Event) {
 	}
 }
 
+// rootOffboarded reports whether one AssumeRoot session took root's device and
+// password, as a central clean-up of credentials does (J19).
+func (x *Exposure) rootOffboarded(deletion *trail.Event) bool {
+	a, b := &x.Actor, &deletion.Actor
+	return x.Root && !x.exploitedOrChanged() && a.AssumedRoot && b.AssumedRoot && actorKey(a) == actorKey(b) &&
+		a.AccessKeyID == b.AccessKeyID && deletion.Time.Sub(x.OpenedAt).Abs() <= offboardingTime
+}
+
 // graceEnd returns until when an open x may stay unreported; zero: it may not.
 func (x *Exposure) graceEnd(grace time.Duration) time.Time {
 	var until time.Time
-	if !x.Open() || x.exploitedOrChanged() || x.privileged || x.campaign != nil || x.User == "" {
+	if !x.Open() || x.suspect || x.familiar != nil || x.exploitedOrChanged() || x.privileged || x.campaign != nil || x.User == "" {
 		return until // R28
 	}
 	if grace > 0 {
@@ -143,7 +152,7 @@ func (t *notifier) sweep(events int) time.Time {
 		return time.Time{}
 	}
 	needed := t.cutoff().Add(-t.policy.Retention)
-	kept := events+len(st.delivered)+len(st.attempts)+len(st.campaigns)+len(st.members) > 0 ||
+	kept := events+len(st.delivered)+len(st.attempts)+len(st.campaigns)+len(st.members)+len(st.counters) > 0 ||
 		slices.ContainsFunc(st.tombstones, func(m tombstone) bool { return !m.Time.Before(needed) })
 	if !kept {
 		return time.Time{}

@@ -131,7 +131,7 @@ func TestDerivedEvents(t *testing.T) {
 }
 
 // A lane that cannot be folded keeps its events for the next call, and holds up
-// nobody.
+// no other.
 func TestDerivedEventsOfALaneThatFails(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1))

@@ -87,6 +87,10 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Knowledge, now time.Ti
 	f := r.Facts(a)
 	matched := r.matching(&f)
 	d := Decision{Unrouted: len(matched) == 0 && len(r.routes) > 0}
+	if a.Step == exposure.Escalated && a.Campaign != "" && r.sinks[sink] != Machine {
+		d.Why = "the alerts of its campaign notify in its place" // a sink that knows the exposure gets its end (J17)
+		return d
+	}
 	if c.Known {
 		d.Notify, d.To, d.Why = true, c.To, "it knows the exposure"
 		if a.Step != exposure.Resolved {

@@ -35,7 +35,7 @@ type Facts struct {
 // The words of the fields that accept only these.
 var (
 	Severities  = []string{"info", "low", "medium", "high", "critical"} // lowest first
-	Steps       = []string{"attempted", "opened", "reduced", "updated", "exploited", "escalated", "resolved", "campaign"}
+	Steps       = []string{"attempted", "opened", "reduced", "updated", "exploited", "escalated", "resolved", "campaign", "suspect", "enrolled", "failed"}
 	DeviceKinds = []string{"virtual", "security_key", "hardware", "sms", "unknown"}
 	Protections = []string{"none", "other_device", "unknown"}
 

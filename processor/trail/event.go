@@ -16,7 +16,7 @@ const (
 	SourceSignin = "signin.amazonaws.com"
 )
 
-// The watched event names. The last four are not CloudTrail's: mfawatch appends
+// The watched event names. The last five are not CloudTrail's: mfawatch appends
 // them to its own events.
 const (
 	DeactivateMFADevice    = "DeactivateMFADevice"
@@ -39,7 +39,29 @@ const (
 	ConsoleLogin           = "ConsoleLogin"
 	CheckMfa               = "CheckMfa"
 
+	ChangePassword                  = "ChangePassword"
+	CreateServiceSpecificCredential = "CreateServiceSpecificCredential"
+	DeleteServiceSpecificCredential = "DeleteServiceSpecificCredential"
+	UploadSSHPublicKey              = "UploadSSHPublicKey"
+	DeleteSSHPublicKey              = "DeleteSSHPublicKey"
+	UploadSigningCertificate        = "UploadSigningCertificate"
+	DeleteSigningCertificate        = "DeleteSigningCertificate"
+	DetachUserPolicy                = "DetachUserPolicy"
+	DeleteUserPolicy                = "DeleteUserPolicy"
+	RemoveUserFromGroup             = "RemoveUserFromGroup"
+	PutUserPermissionsBoundary      = "PutUserPermissionsBoundary"
+	DeleteUserPermissionsBoundary   = "DeleteUserPermissionsBoundary"
+
+	SwitchRole                = "SwitchRole"
+	CreateOAuth2Token         = "CreateOAuth2Token"
+	AuthorizeOAuth2Access     = "AuthorizeOAuth2Access"
+	PasswordRecoveryRequested = "PasswordRecoveryRequested" // this and the next three: of root
+	PasswordRecoveryCompleted = "PasswordRecoveryCompleted"
+	PasswordUpdated           = "PasswordUpdated"
+	EmailUpdated              = "EmailUpdated"
+
 	Deadline   = "mfawatch:Deadline"   // an exposure has stayed open past an escalation delay
+	Closed     = "mfawatch:Closed"     // a person closed an exposure
 	Sighting   = "mfawatch:Sighting"   // to an actor's lane: an exposure or attempt of theirs, as it stands
 	Membership = "mfawatch:Membership" // to an account's lane: the campaign that covers an exposure or attempt
 	PathSeen   = "mfawatch:PathSeen"   // to another user of the account: the path that their own call showed
@@ -58,8 +80,8 @@ type Event struct {
 
 	User    string `json:"user,omitempty"`     // whose MFA or credentials, as written; RootUser for root; "" where the record cannot tell (R10)
 	NewUser string `json:"new_user,omitempty"` // UpdateUser: the name from now on, "" if unchanged (R24)
-	Serial  string `json:"serial,omitempty"`   // the device, as written; "" where the record has none (R5)
-	Detail  string `json:"detail,omitempty"`   // what was changed: policy, group or access key; bounded
+	Serial  string `json:"serial,omitempty"`   // the device, as written, of a sign-in the one used; "" where the record has none (R5)
+	Detail  string `json:"detail,omitempty"`   // what was changed: the policy, group, credential or role; bounded
 
 	Actor        Actor  `json:"actor"`
 	ErrorCode    string `json:"error_code,omitempty"`
@@ -74,7 +96,7 @@ type Event struct {
 	Body     json.RawMessage `json:"body,omitempty"`     // what it says
 
 	Origin string          `json:"origin,omitempty"` // where the record came from; shown, never parsed
-	Raw    json.RawMessage `json:"raw,omitempty"`    // the record itself, on one line; nil for sign-ins with MFA and for Deadline events
+	Raw    json.RawMessage `json:"raw,omitempty"`    // the record itself, on one line; nil for sign-ins with MFA and for the events of mfawatch
 }
 
 // An Actor made the call. Its text is the caller's own and not to be trusted:
@@ -87,11 +109,12 @@ type Actor struct {
 	SourceIP    string `json:"source_ip,omitempty"` // sourceIPAddress, which need not be an address (R9)
 	UserAgent   string `json:"user_agent,omitempty"`
 	Self        bool   `json:"self,omitempty"`         // the target acting on itself (R14)
-	MFA         *bool  `json:"mfa,omitempty"`          // mfaAuthenticated; nil where the record does not say (R6)
+	MFA         *bool  `json:"mfa,omitempty"`          // mfaAuthenticated; nil where the record does not say (R6), as "false" does not of roles and federated users (J11)
 	AssumedRoot bool   `json:"assumed_root,omitempty"` // an AssumeRoot session
 
 	OnBehalfOf     string `json:"on_behalf_of,omitempty"`    // the Identity Center user of a role session
 	SourceIdentity string `json:"source_identity,omitempty"` // of a role session, set once and kept through role chaining
+	Via            string `json:"via,omitempty"`             // FederatedUser: the IAM user that federated them
 }
 
 // Failed reports whether the call failed: an error code or an error message

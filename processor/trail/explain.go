@@ -40,8 +40,11 @@ func (r *record) why(t test) string {
 		if code == "" {
 			code = r.errorMessage
 		}
-		return "it failed (" + quoted(code) + "): of what failed only " + DeactivateMFADevice + ", " + EnableMFADevice + " and " + DeleteVirtualMFADevice + " count, as attempts"
+		return "it failed (" + quoted(code) + "): of what failed only " + DeactivateMFADevice + ", " + EnableMFADevice + " and " + DeleteVirtualMFADevice + " count, as attempts, and " + ConsoleLogin + ", as guesses"
 	case isUser:
+		if ofRootSignin(r.name) {
+			return "userIdentity.type is " + quoted(r.identity.kind) + "; want Root"
+		}
 		return "userIdentity.type is " + quoted(r.identity.kind) + "; want IAMUser or Root: the sign-ins of others do not say whether MFA was used"
 	case letIn:
 		return "responseElements." + text(r.name) + " is " + quoted(r.response.Get(r.name).Str) + "; want Success"

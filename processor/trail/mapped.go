@@ -104,11 +104,7 @@ func (s *Scanner) mapped(b []byte, at int) {
 		}
 		return
 	}
-	needed := m.parameters
-	if m.source == SourceSignin {
-		needed = m.response
-	}
-	if m.names > 1 || !gjson.ValidBytes(b) || !needed.IsObject() && m.errorCode == "" && m.errorMessage == "" {
+	if m.names > 1 || !gjson.ValidBytes(b) || !m.complete() && m.errorCode == "" && m.errorMessage == "" {
 		s.unreadable(at, ReasonECS, errECS, b)
 		return
 	}
@@ -119,6 +115,18 @@ func (s *Scanner) mapped(b []byte, at int) {
 	}
 	e.Origin = s.origin.String()
 	s.visitor.Event(e)
+}
+
+// complete reports whether the pipeline kept the members that say whom the call
+// concerned, as far as the call has them.
+func (m *mapped) complete() bool {
+	switch m.name {
+	case ConsoleLogin, CheckMfa:
+		return m.response.IsObject()
+	case SwitchRole:
+		return m.identity.kind == "IAMUser" || m.additions.IsObject()
+	}
+	return m.source == SourceSignin || m.name == ChangePassword || m.parameters.IsObject()
 }
 
 // A mapped record is one whose members a pipeline has renamed, to those of the

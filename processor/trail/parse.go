@@ -42,33 +42,39 @@ func (r *record) event(raw []byte) (*Event, error) {
 		e.Serial = text(r.response.Get("virtualMFADevice.serialNumber").Str)
 	}
 	e.Account = text(r.account(e.Serial))
+	if _, account := r.switchedFrom(); account != "" {
+		e.Account = text(account)
+	}
 	if e.Account == "" {
 		return nil, errors.New("the record names no account")
 	}
 	e.Partition = text(r.partition(e.Serial))
 	e.User = text(r.target(p.user))
-	if e.Failed() && !r.parameters.IsObject() {
+	if e.Failed() && e.Source == SourceIAM && !r.parameters.IsObject() {
 		e.User, e.Serial = deniedTarget(e.ErrorMessage)
 	}
 	e.Actor.Self = r.self(e)
 	switch e.Name {
 	case UpdateUser:
 		e.NewUser = text(p.newUser)
-	case AttachUserPolicy:
-		e.Detail = text(p.policyARN)
-	case PutUserPolicy:
-		e.Detail = text(p.policy)
-	case AddUserToGroup:
-		e.Detail = text(p.group)
-	case CreateAccessKey:
-		e.Detail = text(r.response.Get("accessKey.accessKeyId").Str)
-	case UpdateAccessKey, DeleteAccessKey:
-		e.Detail = text(strings.TrimSpace(p.accessKey + " " + p.status))
 	case ConsoleLogin:
 		e.MFAUsed = yesNo(r.additions.Get("MFAUsed").Str)
+		e.Serial = text(r.additions.Get("MFAIdentifier").Str)
+		if e.Failed() || strings.EqualFold(r.response.Get(ConsoleLogin).Str, "Failure") {
+			e.ErrorMessage = firstOf(e.ErrorMessage, "Failed authentication")
+			e.MFAUsed, e.Serial = nil, "" // a failed sign-in proves no device (R27)
+		}
 	case CheckMfa:
 		yes := true
 		e.MFAUsed = &yes
+		e.Serial = text(r.additions.Get("MFAIdentifier").Str)
+	case SwitchRole:
+		e.Detail = text(r.identity.arn)
+		if name, _ := r.switchedFrom(); name != "" { // the user's doing, though the record names the role
+			e.Actor.Type, e.Actor.Name, e.Actor.ARN, e.Actor.Self = "IAMUser", e.User, text(r.additions.Get("SwitchFrom").Str), true
+		}
+	default:
+		e.Detail = text(r.detail(&p))
 	}
 	if e.ID == "" {
 		e.ID = r.hash(e.Account)
@@ -77,6 +83,33 @@ func (r *record) event(raw []byte) (*Event, error) {
 		e.Raw = line(raw)
 	}
 	return e, nil
+}
+
+// detail names the credential or right that a change concerned.
+func (r *record) detail(p *parameters) string {
+	switch r.name {
+	case AttachUserPolicy, DetachUserPolicy:
+		return p.policyARN
+	case PutUserPolicy, DeleteUserPolicy:
+		return p.policy
+	case PutUserPermissionsBoundary:
+		return p.boundary
+	case AddUserToGroup, RemoveUserFromGroup:
+		return p.group
+	case CreateAccessKey:
+		return r.response.Get("accessKey.accessKeyId").Str
+	case UpdateAccessKey, DeleteAccessKey:
+		return strings.TrimSpace(p.accessKey + " " + p.status)
+	case CreateServiceSpecificCredential:
+		return r.response.Get("serviceSpecificCredential.serviceSpecificCredentialId").Str
+	case UploadSSHPublicKey:
+		return r.response.Get("sSHPublicKey.sSHPublicKeyId").Str
+	case UploadSigningCertificate:
+		return r.response.Get("certificate.certificateId").Str
+	case DeleteServiceSpecificCredential, DeleteSSHPublicKey, DeleteSigningCertificate:
+		return p.credential
+	}
+	return ""
 }
 
 // when is eventTime: as CloudTrail writes it, as SQL engines do, or as the
@@ -108,6 +141,7 @@ type parameters struct {
 	user, newUser, serial    string
 	policyARN, policy, group string
 	accessKey, status        string
+	credential, boundary     string
 }
 
 func (p *parameters) read(key string, v gjson.Result) {
@@ -128,6 +162,10 @@ func (p *parameters) read(key string, v gjson.Result) {
 		p.accessKey = v.Str
 	case "status":
 		p.status = v.Str
+	case "serviceSpecificCredentialId", "sSHPublicKeyId", "certificateId":
+		p.credential = v.Str
+	case "permissionsBoundary":
+		p.boundary = v.Str
 	}
 }
 
@@ -176,7 +214,10 @@ func (r *record) target(named string) string {
 		if r.identity.kind == "Root" {
 			return RootUser
 		}
-		return r.identity.user
+		if name, _ := r.switchedFrom(); name != "" {
+			return name
+		}
+		return r.identity.name()
 	}
 	if named != "" {
 		return named
@@ -192,7 +233,7 @@ func (r *record) target(named string) string {
 	case r.identity.assumedRoot || r.identity.kind == "Root":
 		return RootUser
 	case r.identity.kind == "IAMUser":
-		return r.identity.user
+		return r.identity.name()
 	}
 	return ""
 }
@@ -246,6 +287,9 @@ func (r *record) actor() Actor {
 	case gjson.String:
 		a.MFA = yesNo(id.mfa.Str)
 	}
+	if a.MFA != nil && !*a.MFA && (id.assumedRoot || id.kind != "IAMUser" && id.kind != "Root") {
+		a.MFA = nil // who assumes a role may have used a device elsewhere (J11)
+	}
 	_, session, _ := strings.Cut(id.principal, ":")
 	switch {
 	case a.AssumedRoot:
@@ -255,10 +299,12 @@ func (r *record) actor() Actor {
 		a.Name = "root" // its userName is the account's alias (R11)
 	case strings.HasPrefix(id.issuer, "AWSReservedSSO_") && session != "":
 		a.Name = text(session) // the person, by the name of the Identity Center session
+	case a.Type == "FederatedUser" && strings.Contains(id.arn, ":federated-user/"):
+		a.Name, a.Via = text(lastOf(id.arn)), text(id.issuer)
 	case a.Type == "AssumedRole" && id.issuer != "" && session != "":
 		a.Name = text(id.issuer + "/" + session)
 	default:
-		a.Name = text(firstOf(id.user, id.issuer, session, id.invokedBy, lastOf(a.ARN), id.principal))
+		a.Name = text(firstOf(id.name(), id.issuer, session, id.invokedBy, lastOf(a.ARN), id.principal))
 	}
 	return a
 }
@@ -275,7 +321,7 @@ func (r *record) self(e *Event) bool {
 	case "Root":
 		return e.Root()
 	case "IAMUser":
-		return strings.EqualFold(r.identity.user, e.User)
+		return strings.EqualFold(r.identity.name(), e.User)
 	}
 	return false
 }

@@ -22,7 +22,28 @@ func watched(name []byte) bool {
 		CreateLoginProfile, UpdateLoginProfile, DeleteLoginProfile,
 		CreateAccessKey, UpdateAccessKey, DeleteAccessKey,
 		AttachUserPolicy, PutUserPolicy, AddUserToGroup,
-		ConsoleLogin, CheckMfa:
+		ChangePassword, CreateServiceSpecificCredential, DeleteServiceSpecificCredential,
+		UploadSSHPublicKey, DeleteSSHPublicKey, UploadSigningCertificate, DeleteSigningCertificate,
+		DetachUserPolicy, DeleteUserPolicy, RemoveUserFromGroup,
+		PutUserPermissionsBoundary, DeleteUserPermissionsBoundary:
+		return true
+	}
+	return ofSignin(string(name))
+}
+
+// ofSignin reports whether the name is one that the sign-in service records.
+func ofSignin(name string) bool {
+	switch name {
+	case ConsoleLogin, CheckMfa, SwitchRole, CreateOAuth2Token, AuthorizeOAuth2Access:
+		return true
+	}
+	return ofRootSignin(name)
+}
+
+// ofRootSignin reports whether the name is one that concerns root alone.
+func ofRootSignin(name string) bool {
+	switch name {
+	case PasswordRecoveryRequested, PasswordRecoveryCompleted, PasswordUpdated, EmailUpdated:
 		return true
 	}
 	return false
@@ -31,7 +52,7 @@ func watched(name []byte) bool {
 // A record is a CloudTrail record as it lies in the window: the members of its
 // top level that are of use, and those of the caller's identity.
 type record struct {
-	source, name, id, time                        string
+	source, name, id, original, time              string
 	category, region, recipient                   string
 	errorCode, errorMessage, requestID            string
 	sourceIP, userAgent                           string
@@ -52,6 +73,8 @@ func (r *record) read(doc string) {
 			r.source, r.sources = value.Str, r.sources+1
 		case eventName:
 			r.name, r.names = value.Str, r.names+1
+		case "addendum": // a later copy of an event, under an ID of its own
+			r.original = value.Get("originalEventID").Str
 		case "eventID":
 			r.id = value.Str
 			r.isDated = r.isDated || !empty(value)
@@ -90,6 +113,7 @@ func (r *record) read(doc string) {
 		}
 		return true
 	})
+	r.id = firstOf(r.original, r.id)
 	r.identity.read(r.userIdentity)
 }
 
@@ -178,7 +202,7 @@ func (r *record) fails() test {
 		return isCall
 	case r.source != SourceIAM && r.source != SourceSignin:
 		return isSource
-	case (r.source == SourceSignin) != (r.name == ConsoleLogin || r.name == CheckMfa):
+	case (r.source == SourceSignin) != ofSignin(r.name):
 		return isOfSource
 	case r.source == SourceIAM:
 		switch r.name {
@@ -189,14 +213,61 @@ func (r *record) fails() test {
 			return succeeded
 		}
 		return passed
+	}
+	return r.signinFails(failed)
+}
+
+// hiddenName stands for the name in a failed sign-in that is no user's.
+const hiddenName = "HIDDEN_DUE_TO_SECURITY_REASONS"
+
+// signinFails is fails for a record of the sign-in service. MFAUsed is always No
+// for roles and federated sign-ins (R26).
+func (r *record) signinFails(failed bool) test {
+	kind, outcome := r.identity.kind, r.response.Get(r.name).Str
+	name, _ := r.switchedFrom()
+	switch {
+	case r.name == ConsoleLogin && (failed || strings.EqualFold(outcome, "Failure")): // which may be a guess at a password
+		if kind == "Root" || kind == "IAMUser" && r.identity.name() != "" && r.identity.name() != hiddenName {
+			return passed
+		}
+		return isUser
 	case failed:
 		return succeeded
-	case r.identity.kind != "IAMUser" && r.identity.kind != "Root":
-		return isUser // MFAUsed is always No for roles and federated sign-ins (R26)
-	case !strings.EqualFold(r.response.Get(r.name).Str, "Success"):
+	case r.name == SwitchRole && name != "":
+	case kind != "Root" && (kind != "IAMUser" || ofRootSignin(r.name)):
+		return isUser
+	}
+	needed := r.name == ConsoleLogin || r.name == CheckMfa
+	if (needed || outcome != "") && !strings.EqualFold(outcome, "Success") {
 		return letIn
 	}
 	return passed
+}
+
+// switchedFrom is the user of a SwitchRole and the account it is in: the caller
+// of the record may be the role.
+func (r *record) switchedFrom() (name, account string) {
+	if r.name != SwitchRole {
+		return "", ""
+	}
+	arn := r.additions.Get("SwitchFrom").Str
+	name, ok := strings.CutPrefix(arnField(arn, 5), "user/")
+	if !ok {
+		return "", ""
+	}
+	return lastOf(name), arnField(arn, 4)
+}
+
+// name is an IAM user's name, from the ARN if nothing else has it.
+func (id *identity) name() string {
+	if id.user != "" || id.kind != "IAMUser" {
+		return id.user
+	}
+	name, ok := strings.CutPrefix(arnField(id.arn, 5), "user/")
+	if !ok {
+		return ""
+	}
+	return lastOf(name)
 }
 
 // record reads the object b, which has the members of a record and a watched

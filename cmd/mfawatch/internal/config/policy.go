@@ -19,8 +19,11 @@ type PolicyConfig struct {
 	EscalateAfter      []time.Duration  `koanf:"escalate_after"` // since the opening, ascending
 	LateAfter          time.Duration    `koanf:"late_after"`     // age from which a step is marked late
 	Campaign           CampaignConfig   `koanf:"campaign"`
-	Privileged         []map[string]any `koanf:"privileged"` // matchers: users whose alerts are more severe
-	Severity           []SeverityConfig `koanf:"severity"`   // the first that matches decides
+	Privileged         []map[string]any `koanf:"privileged"`   // matchers: users whose alerts are more severe
+	Enrollers          []map[string]any `koanf:"enrollers"`    // matchers: actors who may enable devices for others
+	Offboarders        []map[string]any `koanf:"offboarders"`  // matchers: actors who remove users
+	RootSignIn         string           `koanf:"root_sign_in"` // which sign-ins of root are alerted
+	Severity           []SeverityConfig `koanf:"severity"`     // the first that matches decides
 	PlannedChanges     []PlannedChange  `koanf:"planned_changes"`
 	PlannedChangesFile string           `koanf:"planned_changes_file"` // more of them, reloaded when it changes
 
@@ -45,7 +48,7 @@ func defaultPolicy() PolicyConfig {
 	p := exposure.DefaultPolicy()
 	return PolicyConfig{
 		Grace: p.Grace, EscalateAfter: p.EscalateAfter, LateAfter: p.LateAfter,
-		Campaign: CampaignConfig{p.Campaign.Users, p.Campaign.Within},
+		Campaign: CampaignConfig{p.Campaign.Users, p.Campaign.Within}, RootSignIn: exposure.RootSignIns[0],
 	}
 }
 
@@ -58,6 +61,10 @@ const (
 // privilegedFields are the fields that a privileged matcher may have: those of
 // the user, not of the event.
 var privilegedFields = []string{"account", "account_name", "account_class", "partition", "user", "path"}
+
+// actorFields are the fields that a matcher of enrollers or offboarders may
+// have: those of the actor, except the user agent, which every caller chooses.
+var actorFields = []string{"account", "account_name", "account_class", "partition", "actor", "actor_type", "mfa", "source_ip"}
 
 // policyMistakes returns every mistake in the policy. It reads the file of planned
 // changes.
@@ -93,10 +100,13 @@ func (s *Settings) policyMistakes() []Mistake {
 	if d := s.Campaign.Within; d <= 0 || d > 24*time.Hour {
 		bad("campaign.within", "want a positive duration of at most 1d, got %s", FormatDuration(d))
 	}
-	for i, match := range s.Privileged {
-		_, wrong := compile(fmt.Sprintf("privileged[%d]", i), match, privilegedFields)
-		all = append(all, wrong...)
-	}
+	_, wrong := compileAll("privileged", s.Privileged, privilegedFields)
+	all = append(all, wrong...)
+	_, wrong = compileAll("enrollers", s.Enrollers, actorFields)
+	all = append(all, wrong...)
+	_, wrong = compileAll("offboarders", s.Offboarders, actorFields)
+	all = append(all, wrong...)
+	all = append(all, OneOf("root_sign_in", s.RootSignIn, exposure.RootSignIns...)...)
 	for i, r := range s.Severity {
 		field := fmt.Sprintf("severity[%d]", i)
 		_, wrong := compile(field+".match", r.Match, nil)
@@ -130,6 +140,19 @@ func compile(field string, match map[string]any, fields []string) (*rule.Matcher
 	return m, nil
 }
 
+// compileAll returns the matchers of a list that are correct.
+func compileAll(field string, list []map[string]any, fields []string) (all []*rule.Matcher, wrong []Mistake) {
+	for i, match := range list {
+		m, mistakes := compile(fmt.Sprintf("%s[%d]", field, i), match, fields)
+		if len(mistakes) > 0 {
+			wrong = append(wrong, mistakes...)
+			continue
+		}
+		all = append(all, m)
+	}
+	return all, wrong
+}
+
 // textMistakes returns the mistakes in a text that is shown in alerts.
 func textMistakes(field, text, want string) []Mistake {
 	switch {
@@ -153,11 +176,10 @@ func (s *Settings) Policy() exposure.Policy {
 	for number, a := range s.Accounts {
 		p.Accounts[number] = exposure.Account{Name: a.Name, Class: a.Class}
 	}
-	for i, match := range s.Privileged {
-		if m, wrong := compile(fmt.Sprintf("privileged[%d]", i), match, privilegedFields); wrong == nil {
-			p.Privileged = append(p.Privileged, m)
-		}
-	}
+	p.RootSignIn = s.RootSignIn
+	p.Privileged, _ = compileAll("privileged", s.Privileged, privilegedFields)
+	p.Enrollers, _ = compileAll("enrollers", s.Enrollers, actorFields)
+	p.Offboarders, _ = compileAll("offboarders", s.Offboarders, actorFields)
 	for _, r := range s.Severity {
 		if m, wrong := compile("severity", r.Match, nil); wrong == nil {
 			p.Severity = append(p.Severity, exposure.SeverityRule{

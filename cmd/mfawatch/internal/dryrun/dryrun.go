@@ -110,8 +110,8 @@ func Delivered(e *trail.Event) time.Time {
 	return e.Time
 }
 
-// concerned removes the events of users who cannot have an alert: no device was
-// taken from them, nor was that tried, under any of their names. Those are most
+// concerned removes the events of users who cannot have an alert: none may
+// begin with any of their events, under any of their names. Those are most
 // events of a busy account, and the alerts of other users do not depend on them.
 // The acts of the other users stay: they show their paths.
 func concerned(list []Arrival) []Arrival {
@@ -130,9 +130,15 @@ func concerned(list []Arrival) []Arrival {
 			}
 		}
 	}
-	touched := map[string]bool{}
+	touched, deleted := map[string]bool{}, map[string]bool{}
 	for _, a := range list {
-		if e := a.event; e.Name == trail.DeactivateMFADevice || e.Failed() {
+		if e := a.event; exposure.MayBegin(e) {
+			touched[root(strings.ToLower(e.User))] = true
+			deleted[e.Serial] = deleted[e.Serial] || e.User == "" && e.Serial != ""
+		}
+	}
+	for _, a := range list { // a device that was deleted may be anyone's
+		if e := a.event; deleted[e.Serial] && e.User != "" {
 			touched[root(strings.ToLower(e.User))] = true
 		}
 	}

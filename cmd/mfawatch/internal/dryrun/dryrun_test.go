@@ -33,6 +33,9 @@ func rehearsalEvent(id, name, user string, minute, delay int) *trail.Event {
 		e.Origin = fmt.Sprintf("s3://logs/AWSLogs/111122223333/CloudTrail/us-east-1/%s111122223333_CloudTrail_us-east-1_%s_x.json.gz",
 			stamp.Format("2006/01/02/"), stamp.Format("20060102T1504Z"))
 	}
+	if name == trail.EnableMFADevice { // the user's own
+		e.Actor.Name, e.Actor.ARN, e.Actor.Self = user, "arn:aws:iam::111122223333:user/"+user, true
+	}
 	switch name {
 	case trail.DeactivateMFADevice, trail.EnableMFADevice:
 		e.Serial = "arn:aws:iam::111122223333:mfa/" + user
@@ -195,6 +198,8 @@ func TestRehearsalLeavesOutTheUnconcerned(t *testing.T) {
 	var events []*trail.Event
 	for i := range 3000 {
 		e := rehearsalEvent(fmt.Sprintf("s%d", i), trail.ConsoleLogin, fmt.Sprintf("user%d", i%500), i, 5)
+		yes := true
+		e.MFAUsed = &yes
 		events = append(events, e)
 	}
 	events = append(events, rehearsalEvent("a", trail.DeactivateMFADevice, "user7", 10, 5), rehearsalEvent("r", trail.UpdateUser, "USER8", 20, 5),

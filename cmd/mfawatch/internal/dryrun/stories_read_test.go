@@ -145,21 +145,53 @@ func readStoryLine(line string, n int) (l storyLine, err error) {
 	case "ConsoleLogin":
 		l.record["eventSource"] = "signin.amazonaws.com"
 		l.record["responseElements"] = map[string]any{"ConsoleLogin": "Success"}
-		l.record["additionalEventData"] = map[string]any{"MFAUsed": map[string]string{"yes": "Yes", "no": "No"}[o["mfa"]]}
+		used := map[string]any{"MFAUsed": map[string]string{"yes": "Yes", "no": "No"}[o["mfa"]]}
+		if device != "" {
+			used["MFAIdentifier"] = storySerial(device, whom, o)
+		}
+		l.record["additionalEventData"] = used
+		if o["failed"] != "" {
+			delete(l.record, "errorCode")
+			l.record["errorMessage"], l.record["responseElements"] = "Failed authentication", map[string]any{"ConsoleLogin": "Failure"}
+		}
 	case "CheckMfa":
 		l.record["eventSource"] = "signin.amazonaws.com"
 		l.record["responseElements"] = map[string]any{"CheckMfa": "Success"}
 	case "CreateVirtualMFADevice":
 		l.record["responseElements"] = map[string]any{"virtualMFADevice": map[string]any{"serialNumber": storySerial(device, whom, o)}}
 	}
+	storyResponse(l.record, what, o)
 	if o["source"] != "" {
 		l.record["eventSource"] = o["source"]
 	}
 	return l, nil
 }
 
-// storyIdentity returns the caller: bob, root, role:helpdesk/ticket-1 or
-// assumedroot.
+// storyResponse adds the answer to the call, and its facts outside the parameters.
+func storyResponse(record map[string]any, what string, o map[string]string) {
+	switch what {
+	case "CreateAccessKey":
+		record["responseElements"] = map[string]any{"accessKey": map[string]any{"accessKeyId": o["cred"]}}
+	case "CreateServiceSpecificCredential":
+		record["responseElements"] = map[string]any{"serviceSpecificCredential": map[string]any{"serviceSpecificCredentialId": o["cred"]}}
+	case "UploadSSHPublicKey":
+		record["responseElements"] = map[string]any{"sSHPublicKey": map[string]any{"sSHPublicKeyId": o["cred"]}}
+	case "UploadSigningCertificate":
+		record["responseElements"] = map[string]any{"certificate": map[string]any{"certificateId": o["cred"]}}
+	case "SwitchRole", "CreateOAuth2Token", "AuthorizeOAuth2Access", "PasswordRecoveryRequested", "PasswordRecoveryCompleted", "PasswordUpdated", "EmailUpdated":
+		record["eventSource"], record["requestParameters"] = "signin.amazonaws.com", nil
+		if from := o["switched"]; from != "" {
+			record["additionalEventData"] = map[string]any{"SwitchFrom": "arn:aws:iam::" + storyAccount + ":user/" + from}
+		}
+	}
+	if o["amends"] != "" {
+		sum := sha256.Sum256([]byte(o["amends"]))
+		record["addendum"] = map[string]any{"reason": "UPDATED_DATA", "originalEventID": hex.EncodeToString(sum[:16])}
+	}
+}
+
+// storyIdentity returns the caller: bob, root, role:helpdesk/ticket-1,
+// federated:feddy/broker or assumedroot.
 func storyIdentity(who string, o map[string]string) map[string]any {
 	account, arn := o["account"], "arn:"+o["partition"]+":iam::"+o["account"]+":"
 	id := map[string]any{"accountId": account}
@@ -174,6 +206,10 @@ func storyIdentity(who string, o map[string]string) map[string]any {
 	case who == "assumedroot":
 		id["type"], id["arn"], id["principalId"] = "AssumedRole", "arn:aws:sts::"+account+":assumed-root/central", account+":central"
 		session["assumedRoot"] = "true"
+	case strings.HasPrefix(who, "federated:"):
+		user, broker, _ := strings.Cut(strings.TrimPrefix(who, "federated:"), "/")
+		id["type"], id["arn"], id["principalId"] = "FederatedUser", "arn:aws:sts::"+account+":federated-user/"+user, account+":"+user
+		session["sessionIssuer"] = map[string]any{"type": "IAMUser", "userName": broker, "arn": arn + "user/" + broker, "accountId": account}
 	case strings.HasPrefix(who, "role:"):
 		id["type"], id["principalId"] = "AssumedRole", "AROAEXAMPLE:"+name
 		id["arn"] = "arn:" + o["partition"] + ":sts::" + account + ":assumed-role/" + role + "/" + name
@@ -185,8 +221,17 @@ func storyIdentity(who string, o map[string]string) map[string]any {
 		}
 		id["type"], id["userName"], id["arn"], id["principalId"] = "IAMUser", who, arn+"user/"+path+who, "AIDAEXAMPLE"+strings.ToUpper(who)
 	}
+	if o["unnamed"] != "" {
+		delete(id, "userName")
+	}
 	if o["key"] != "" {
 		id["accessKeyId"] = o["key"]
+	}
+	if o["behalf"] != "" {
+		id["onBehalfOf"] = map[string]any{"userId": o["behalf"], "identityStoreArn": "arn:aws:identitystore::111122223333:identitystore/d-1"}
+	}
+	if o["identity"] != "" {
+		session["sourceIdentity"] = o["identity"]
 	}
 	if len(session) > 0 && o["mfa"] != "unknown" || session["sessionIssuer"] != nil {
 		id["sessionContext"] = session
@@ -212,6 +257,18 @@ func storyParameters(what, whom, device string, o map[string]string) any {
 	}
 	if o["new"] != "" {
 		p["newUserName"] = o["new"]
+	}
+	for key, option := range map[string]string{"groupName": "group", "policyName": "inline", "status": "status", "permissionsBoundary": "boundary"} {
+		if o[option] != "" {
+			p[key] = o[option]
+		}
+	}
+	for _, key := range map[string][]string{"UpdateAccessKey": {"accessKeyId"}, "DeleteAccessKey": {"accessKeyId"}, "DeleteSSHPublicKey": {"sSHPublicKeyId"},
+		"DeleteServiceSpecificCredential": {"serviceSpecificCredentialId"}, "DeleteSigningCertificate": {"certificateId"}}[what] {
+		p[key] = o["cred"]
+	}
+	if what == "ChangePassword" {
+		return nil
 	}
 	if o["policy"] != "" {
 		p["policyArn"] = "arn:aws:iam::aws:policy/" + o["policy"]

@@ -67,7 +67,7 @@ func TestStories(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, rule := range regexp.MustCompile(`R\d+`).FindAllString(s.about, -1) {
+			for _, rule := range regexp.MustCompile(`\b[RJ]\d+`).FindAllString(s.about, -1) {
 				rules[rule] = true
 			}
 			got, err := s.tell(false)
@@ -93,6 +93,11 @@ func TestStories(t *testing.T) {
 	for n := 17; n <= 32; n++ {
 		if !rules[fmt.Sprintf("R%d", n)] {
 			t.Errorf("no story names R%d", n)
+		}
+	}
+	for _, n := range []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 18, 19, 20} {
+		if !rules[fmt.Sprintf("J%d", n)] {
+			t.Errorf("no story names J%d", n)
 		}
 	}
 }

@@ -1,0 +1,93 @@
+package exposure
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// The bounds of what is known of a user's addresses (J5), and how long a user
+// who signed in from one of them has to enable a device (J4).
+const (
+	maxPrefixes  = 32
+	familiarTime = 15 * time.Minute
+)
+
+// place is an address prefix from which a user signed in with MFA.
+type place struct {
+	prefix netip.Prefix
+	last   *item
+}
+
+// prefixOf returns the prefix of an actor's address, IPv4 /24 and IPv6 /48; the
+// zero Prefix if the address is none or belongs to AWS (J11).
+func prefixOf(a *trail.Actor) netip.Prefix {
+	addr, err := netip.ParseAddr(a.SourceIP)
+	if err != nil || isCloudShell(a.UserAgent) {
+		return netip.Prefix{}
+	}
+	addr = addr.Unmap().WithZone("")
+	bits := 48
+	if addr.Is4() {
+		bits = 24
+	}
+	p, _ := addr.Prefix(bits)
+	return p
+}
+
+// isCloudShell reports whether a user agent names AWS CloudShell.
+func isCloudShell(agent string) bool { return strings.Contains(agent, "exec-env/CloudShell") }
+
+// learn records a sign-in with MFA. Beyond the bound, the oldest is forgotten.
+//
+// While a device that another identity enabled is active (J3), a sign-in shows
+// nothing: it may be theirs.
+func (p *identity) learn(it *item) {
+	prefix := prefixOf(&it.ev.Actor)
+	if !prefix.IsValid() || slices.ContainsFunc(p.active, func(d device) bool { return d.foreign }) {
+		return
+	}
+	i := slices.IndexFunc(p.places, func(k place) bool { return k.prefix == prefix })
+	if i < 0 && len(p.places) >= maxPrefixes {
+		i = 0
+	}
+	if i >= 0 {
+		p.places = slices.Delete(p.places, i, i+1)
+	}
+	p.places = append(p.places, place{prefix, it}) // the latest is the last
+	it.learned = true
+}
+
+// knowPlaces records where the user was known when x began. The sign-ins that
+// show it are kept as long as x is.
+func (x *Exposure) knowPlaces(p *identity, retention time.Duration) {
+	for _, k := range p.places {
+		if retention <= 0 || x.OpenedAt.Sub(k.last.ev.Time) <= retention {
+			x.known = append(x.known, k.prefix)
+			k.last.basis = x
+		}
+	}
+}
+
+// isKnown reports whether the user was known at the actor's address before x.
+func (x *Exposure) isKnown(a *trail.Actor) bool {
+	prefix := prefixOf(a)
+	return prefix.IsValid() && slices.Contains(x.known, prefix)
+}
+
+// isFamiliar reports whether a sign-in without MFA may be the user's on the way
+// to a new device: it comes from an address known for the user, and every
+// removal came from another one (J4).
+func (x *Exposure) isFamiliar(e *trail.Event) bool {
+	if x.privileged || x.Reduced || x.Changed || len(x.removals) == 0 || x.openSince.IsZero() || !x.isKnown(&e.Actor) {
+		return false
+	}
+	prefix := prefixOf(&e.Actor)
+	return !slices.ContainsFunc(x.removals, func(r *trail.Event) bool {
+		by := prefixOf(&r.Actor)
+		return !by.IsValid() || by == prefix
+	})
+}

@@ -1,0 +1,118 @@
+package exposure
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// guesses are the failed sign-ins of an exposed user.
+type guesses struct {
+	times []time.Time  // of the last ones, until they are alerted
+	count int          // since the first of those alerted; 0: none is
+	kept  int          // all of them, at most maxGuesses
+	more  int          // those after
+	last  *trail.Event // the last of those
+}
+
+// signInFailed counts a failed sign-in of an exposed user (J8).
+func (f *folder) signInFailed(it *item) {
+	e := it.ev
+	if e.User == "" {
+		return
+	}
+	p := f.byName(e.User)
+	it.p = p
+	x := p.open
+	if x == nil {
+		return
+	}
+	it.x = x
+	g := &x.guesses
+	if it.more > 0 {
+		g.more, g.last = g.more+it.more, e
+	}
+	if g.kept == maxGuesses {
+		g.more, g.last = g.more+1, e
+		it.excess = true
+		return
+	}
+	g.kept++
+	if n := g.add(e.Time); n > 0 {
+		x.Steps = append(x.Steps, x.guessed(n, e))
+		x.reasons |= guessing
+	}
+}
+
+func (x *Exposure) guessed(n int, e *trail.Event) Moment {
+	m := x.step(Updated, e)
+	m.guesses = n
+	m.reasons |= guessing
+	return m
+}
+
+// add counts a failed sign-in and returns the number if it has to be alerted;
+// else 0.
+func (g *guesses) add(at time.Time) int {
+	if g.count > 0 {
+		g.count++
+		if n := g.count / firstGuesses; g.count%firstGuesses == 0 && n&(n-1) == 0 {
+			return g.count
+		}
+		return 0
+	}
+	for len(g.times) > 0 && at.Sub(g.times[0]) > guessesWithin {
+		g.times = g.times[1:]
+	}
+	if g.times = append(g.times, at); len(g.times) < firstGuesses {
+		return 0
+	}
+	g.count, g.times = firstGuesses, nil
+	return g.count
+}
+
+// notifyGuesses alerts failed sign-ins beyond those kept, of which only the
+// number is.
+func (t *notifier) notifyGuesses(x *Exposure, sent *delivered) {
+	g := &x.guesses
+	if g.more == 0 {
+		return
+	}
+	sent.Guesses += g.more
+	total, reached := g.count+sent.Guesses, 0
+	for n := firstGuesses; n <= total; n *= 2 {
+		reached = n
+	}
+	if reached <= max(g.count, sent.GuessesTold) || !x.Open() {
+		return
+	}
+	sent.GuessesTold = reached
+	m := x.guessed(reached, g.last)
+	t.emit(x, sent, &m, x.ID, stepID(x.ID, Updated, fmt.Sprint("guesses/", reached), sent.Round))
+}
+
+// isGuess reports whether e is a failed sign-in.
+func isGuess(e *trail.Event) bool { return e.Name == trail.ConsoleLogin && e.Failed() }
+
+// dropGuesses adds the failed sign-ins that need not be kept: those beyond the
+// bound of an exposure, of which the number is, and of users without one all but
+// the last ones, for a removal that arrives late.
+func (f *folder) dropGuesses(gone map[string]bool, now time.Time) {
+	var kept map[*identity]int
+	for i := len(f.items) - 1; i >= 0; i-- {
+		it := &f.items[i]
+		if !isGuess(it.ev) {
+			continue
+		}
+		if kept == nil {
+			kept = map[*identity]int{}
+		}
+		if it.x == nil {
+			kept[it.p]++
+		}
+		if it.excess || it.x == nil && (now.Sub(it.ev.Time) >= guessesKept || kept[it.p] > maxGuesses) {
+			gone[it.ev.ID] = true
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package exposure
+
+import (
+	"slices"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// removalLag is how long after its removal a device may still be named by a
+// sign-in that began before it (J9).
+const removalLag = time.Minute
+
+// maxRemovals bounds the removals of an exposure that are compared with later
+// events. AWS allows a user eight devices.
+const maxRemovals = 64
+
+// proofs are when a user was last known to have a device (J7).
+type proofs struct{ seen, enabled *item }
+
+// enableSettles is from when on an Enable proves that sign-ins need the device.
+const enableSettles = 15 * time.Minute
+
+// within returns what proved a device within the retention before at; nil if
+// nothing did.
+func (p proofs) within(at time.Time, retention time.Duration) *item {
+	recent := func(it *item, settles time.Duration) bool {
+		return it != nil && (retention <= 0 || at.Sub(it.ev.Time) <= retention) && at.Sub(it.ev.Time) >= settles
+	}
+	switch {
+	case recent(p.seen, 0):
+		return p.seen
+	case recent(p.enabled, enableSettles):
+		return p.enabled
+	}
+	return nil
+}
+
+// provedBySignIn folds a sign-in with MFA: it proves a device (R27), and an
+// address of the user (J5) unless an intruder may have signed in.
+func (f *folder) provedBySignIn(it *item) {
+	e, p := it.ev, it.p
+	for _, x := range []*Exposure{p.open, p.reduced} {
+		if x != nil && x.namesRemoved(e) {
+			it.x = x
+			return
+		}
+	}
+	if e.Serial != "" && !slices.ContainsFunc(p.active, func(d device) bool { return d.serial == e.Serial }) {
+		f.assignDevice(e.Serial, p)
+		delete(f.lostDevices, e.Serial)
+		p.activate(e.Serial, it)
+		it.activated = true
+	}
+	if p.open == nil {
+		p.learn(it)
+	}
+	p.proofs.seen, p.reduced, p.closed = it, nil, nil
+	x := p.open
+	if x == nil {
+		return
+	}
+	x.countPending(e.Time)
+	known := x.isKnown(&e.Actor)
+	switch {
+	case !x.suspect && !x.exploitedOrChanged():
+		f.end(it, x, MFASeen)
+	case known:
+		x.proof = e
+		it.x = x
+		if len(x.leftBehind()) == 0 {
+			f.end(it, x, Proved)
+		} else if !x.suspect {
+			x.becomeSuspect(e)
+		}
+	case !x.suspect:
+		it.x = x
+		x.becomeSuspect(e)
+	}
+}
+
+// namesRemoved reports whether a sign-in used a device in the moment in which it
+// was removed, which proves nothing (J9).
+func (x *Exposure) namesRemoved(e *trail.Event) bool {
+	return e.Serial != "" && slices.ContainsFunc(x.removals, func(r *trail.Event) bool {
+		d := e.Time.Sub(r.Time)
+		return r.Serial == e.Serial && d >= 0 && d <= removalLag
+	})
+}
+
+// deviceBack folds a device enabled while x is open: it ends x unless an
+// intruder may hold the device (J1).
+func (f *folder) deviceBack(it *item, x *Exposure) {
+	e := it.ev
+	it.x = x
+	x.reasons |= actorReasons(&e.Actor)
+	x.countPending(e.Time)
+	foreign := enabledByAnother(e) && !f.trusts(x, e)
+	switch {
+	case foreign:
+		if !slices.Contains(x.foreign, e.Serial) {
+			x.foreign = append(x.foreign, e.Serial)
+		}
+		x.proof = nil
+	case x.familiar == nil:
+	case e.Actor.Self && prefixOf(&e.Actor) != prefixOf(&x.familiar.Actor):
+		x.harden()
+	default:
+		x.familiar = nil
+	}
+	doubts := x.doubts()
+	switch {
+	case doubts == 0 && x.wasForeign:
+		f.end(it, x, Replaced)
+	case doubts == 0:
+		f.end(it, x, Enabled)
+	case !x.suspect || foreign:
+		x.becomeSuspect(e)
+	}
+}
+
+// trusts reports whether the actor of an Enable may enable devices for others:
+// the policy names them, or a planned change announces them.
+func (f *folder) trusts(x *Exposure, e *trail.Event) bool {
+	if f.policy.matches(f.policy.Enrollers, e) {
+		return true
+	}
+	if x.planned == nil {
+		return false
+	}
+	facts := f.policy.plannedFacts(e, x.User, x.path)
+	return x.planned.matches(e.Time, &facts)
+}
+
+// doubts returns why the end of x is not believed.
+func (x *Exposure) doubts() (r reasons) {
+	if x.Exploited {
+		r |= exploited
+	}
+	if x.Changed {
+		r |= changed
+	}
+	if len(x.foreign) > 0 {
+		r |= foreignDevice
+	}
+	if len(x.leftBehind()) > 0 {
+		r |= leftBehind
+	}
+	return r
+}
+
+// becomeSuspect adds the step; x stays open.
+func (x *Exposure) becomeSuspect(e *trail.Event) {
+	x.suspect = true
+	x.wasForeign = x.wasForeign || len(x.foreign) > 0
+	m := x.step(Suspect, e)
+	m.reasons |= x.doubts()
+	m.left = x.leftBehind()
+	x.reasons |= m.reasons &^ leftBehind
+	x.Steps = append(x.Steps, m)
+}
+
+// foreignRemoved folds the removal of a device of a suspect exposure. It
+// reports whether that is all that the event means: the device was foreign, and
+// another one protects the user.
+func (f *folder) foreignRemoved(it *item, x *Exposure) bool {
+	i := slices.Index(x.foreign, it.ev.Serial)
+	if i < 0 {
+		return false
+	}
+	x.foreign = slices.Delete(x.foreign, i, i+1)
+	if len(x.identity.active) == 0 {
+		return false
+	}
+	it.x = x
+	if x.suspect && x.doubts() == 0 {
+		f.end(it, x, Replaced)
+	}
+	return true
+}
+
+// end closes x, the open exposure of its identity.
+func (f *folder) end(it *item, x *Exposure, resolution string) {
+	it.x = x
+	x.identity.open = nil
+	x.suspect, x.familiar, x.pending = false, nil, nil
+	x.close(resolution, it.ev)
+}

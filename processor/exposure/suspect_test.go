@@ -1,0 +1,88 @@
+package exposure
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// J1, J13: a suspect alert names what is left behind and what to check, in order.
+func TestJ13_ChecksInOrder(t *testing.T) {
+	d := play(t, arrival{1000, "0 deactivate bob serial=A by=mallory; 60 login- bob from=203.0.113.66; 70 createkey bob detail=AKIA1 by=mallory; 80 group bob detail=admins by=mallory; 90 ungroup bob detail=admins by=ann; 100 enable bob serial=B by=bob self from=203.0.113.66",
+		"bob exploited@60 critical; bob suspect@100 critical"})
+	for _, a := range d.last {
+		want := []string{
+			"Ask bob, not by mail, whether hardware device B was enabled at 08:01:40 UTC from 203.0.113.66 is theirs.",
+			"If not: remove the device, disable the password and the access keys.",
+			"Take back access key AKIA1, given at 08:01:10 UTC.",
+			"Revoke the sessions: they cannot be followed and may live until 2026-05-01 20:01:00 UTC.",
+			"Close it once a person has checked: mfawatch exposures close " + *a.Exposure + ".",
+		}
+		if !slices.Equal(a.Checks, want) {
+			t.Errorf("got %q", a.Checks)
+		}
+		if len(a.LeftBehind) != 1 || a.LeftBehind[0] != (AlertLeftBehind{Kind: "access_key", ID: "AKIA1", Time: at(70)}) {
+			t.Errorf("left behind %v", a.LeftBehind)
+		}
+	}
+}
+
+// J2: what a person closed opens anew when it is exploited again, however much
+// was dropped meanwhile.
+func TestJ2_ClosedOpensAnew(t *testing.T) {
+	d := play(t, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"})
+	first := d.open[0]
+	if got := show(d.arrive(at(60), Close(first, "ann", "he has none", at(50)))); got != "bob resolved@50 info closed" {
+		t.Error(got)
+	}
+	day := 24 * 3600
+	d.arrive(at(36 * day))
+	if got := show(d.arrive(at(37*day), script(t, "3196700 login- bob id=again")...)); got != "bob exploited@3196700 critical" {
+		t.Error(got)
+	}
+	if len(d.open) != 1 || d.open[0].ID == first.ID {
+		t.Errorf("open are %+v", d.open)
+	}
+}
+
+// The texts say what the record says: the MFA of a sign-in, the removal behind an
+// escalation, the person who federated, the actor of the user's name.
+func TestTextsSayWhatTheRecordSays(t *testing.T) {
+	d := play(t, arrival{2000, "0 deactivate bob serial=A by=bob id=removal; 5 login- bob", "bob opened@0 high; bob exploited@5 critical; bob escalated@900 critical #1"})
+	if a := d.last[d.open[0].ID]; a.Event.ID != "removal" || a.Event.Name != trail.DeactivateMFADevice {
+		t.Errorf("the escalation shows %+v", a.Event)
+	}
+	alerts := alertsOf(t, "0 deactivate bob serial=A by=bob; 5 login- bob mfa=unknown")
+	if a := alerts[0]; !strings.Contains(a.Title, "by IAM user bob") {
+		t.Error(a.Title)
+	}
+	if a := alerts[1]; a.Actor.MFA == nil || *a.Actor.MFA {
+		t.Errorf("the sign-in was without MFA: %v", a.Actor.MFA)
+	}
+	e := script(t, "0 deactivate bob serial=A by=feddy type=FederatedUser")[0]
+	e.Actor.Via = "broker"
+	if a := Fold([]*trail.Event{e}).Alerts()[0]; !strings.Contains(a.Summary, "by feddy, federated through broker") {
+		t.Error(a.Summary)
+	}
+	alerts = alertsOf(t, "0 createkey bob by=eve detail=AKIA1; 600 deactivate bob serial=A by=eve; 650 deactivate ann serial=Z by=eve fail=AccessDenied; 700 deactivate ann serial=Z by=eve")
+	if s := alerts[0].Summary; !strings.Contains(s, "Shortly before: CreateAccessKey at 08:00:00 UTC by IAM user eve") {
+		t.Error(s)
+	}
+	if s := alerts[2].Summary; !strings.Contains(s, "The call had been denied 1 time before") {
+		t.Error(s)
+	}
+	p := DefaultPolicy()
+	var last *Alert
+	for _, a := range p.Fold(script(t, `0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C; 60 enable bob serial=D by=bob self
+		61 enable eve serial=E by=eve self; 62 enable dan serial=F by=dan self`)).Alerts() {
+		last = a
+		if a.Users != nil && a.Step == Resolved {
+			break
+		}
+	}
+	if !strings.Contains(last.Summary, "bob (device enabled by themselves), eve (device enabled by themselves)") {
+		t.Error(last.Summary)
+	}
+}

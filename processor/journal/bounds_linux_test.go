@@ -1,0 +1,186 @@
+package journal
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// cpu returns the time that the process has computed.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// anonymous returns the memory of the process that no file backs, in MB.
+func anonymous(t *testing.T) int {
+	runtime.GC()
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "RssAnon:")
+	kb, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kb >> 10
+}
+
+type load struct {
+	*testing.T
+	j      *Journal
+	now    time.Time
+	alerts int
+}
+
+// take appends and folds, and returns the CPU that it took.
+func (l *load) take(events ...*trail.Event) time.Duration {
+	l.Helper()
+	began := cpu()
+	if len(events) > 0 {
+		mustAppend(l, l.j, events...)
+	}
+	l.j.foldTime = 0 // without the pause
+	policy := exposure.DefaultPolicy()
+	policy.EscalateAfter = nil
+	_, err := l.j.Fold(l.Context(), l.now, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+		return exposure.Notify(events, st, now, policy)
+	}, func(f Folded) { l.alerts += len(f.Alerts) })
+	if err != nil {
+		l.Fatal(err)
+	}
+	return cpu() - began
+}
+
+// perAlert returns what a further alert of the account costs.
+func (l *load) perAlert(account, actor string) (computing, told time.Duration) {
+	const rounds = 20
+	began, before := time.Now(), l.alerts
+	for i := range rounds {
+		e := event(account, fmt.Sprint("victim", l.alerts, i), i)
+		e.Time, e.Actor = l.now, trail.Actor{Type: "IAMUser", Name: actor, ARN: "arn:aws:iam::" + account + ":user/" + actor}
+		computing += l.take(e)
+	}
+	if l.alerts < before+rounds {
+		l.Errorf("%d alerts of %d removals", l.alerts-before, rounds)
+	}
+	return computing / rounds, time.Since(began) / rounds
+}
+
+func signIn(account, user string, n int) *trail.Event {
+	e, yes := event(account, user, n), true
+	e.Source, e.Name, e.Serial, e.Raw, e.MFAUsed = trail.SourceSignin, trail.ConsoleLogin, "", nil, &yes
+	e.Actor = trail.Actor{Type: "IAMUser", Name: user, ARN: "arn:aws:iam::" + account + ":user/" + user, SourceIP: "198.51.100.7",
+		UserAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"}
+	return e
+}
+
+// The bounds of processor/README.md. It takes minutes: MFAWATCH_BOUNDS=1.
+func TestBounds(t *testing.T) {
+	if os.Getenv("MFAWATCH_BOUNDS") == "" {
+		t.Skip("MFAWATCH_BOUNDS is not set")
+	}
+	begin := func(t *testing.T) *load { return &load{T: t, j: temp(t), now: start.Add(20 * 24 * time.Hour)} }
+	fill := func(l *load, n, batch int, of func(i int) *trail.Event) {
+		for i := 0; i < n; i += batch {
+			var events []*trail.Event
+			for k := i; k < min(i+batch, n); k++ {
+				events = append(events, of(k))
+			}
+			mustAppend(l, l.j, events...)
+			if (i/batch)%10 == 9 {
+				l.take()
+			}
+		}
+		l.take()
+	}
+	check := func(l *load, what, actor string) {
+		computing, told := l.perAlert("1", actor)
+		l.Logf("%s: %.1f ms of CPU and %.1f ms an alert", what, computing.Seconds()*1000, told.Seconds()*1000)
+		if computing > 20*time.Millisecond || told > 100*time.Millisecond {
+			l.Errorf("over 20 ms of CPU or 100 ms")
+		}
+	}
+	t.Run("sign-ins", func(t *testing.T) {
+		l := begin(t)
+		fill(l, 200_000, 5000, func(i int) *trail.Event { return signIn("1", fmt.Sprint("user", i%500), i*8) })
+		check(l, "200,000 sign-ins of 500 users", "mallory")
+	})
+	t.Run("sign-ins of one user", func(t *testing.T) {
+		l := begin(t)
+		fill(l, 200_000, 5000, func(i int) *trail.Event { return signIn("1", "bob", i*8) })
+		check(l, "200,000 sign-ins of one user", "mallory")
+		e := event("1", "bob", 0)
+		e.Time = l.now
+		took := l.take(e)
+		l.Logf("an alert of that user: %.1f ms of CPU", took.Seconds()*1000)
+	})
+	t.Run("open exposures", func(t *testing.T) {
+		l := begin(t)
+		fill(l, 30_000, 1000, func(i int) *trail.Event {
+			e := event("1", fmt.Sprint("user", i), i)
+			e.Actor = trail.Actor{Type: "IAMUser", Name: fmt.Sprint("actor", i/2), ARN: fmt.Sprint("arn:aws:iam::1:user/actor", i/2)}
+			return e
+		})
+		check(l, "30,000 open exposures", "mallory")
+	})
+	t.Run("denied calls", func(t *testing.T) {
+		l := begin(t)
+		fill(l, 100_000, 2000, func(i int) *trail.Event {
+			e := event("1", "root", i)
+			e.ErrorCode, e.Raw = "AccessDenied", []byte(`{"pad":"`+strings.Repeat("x", 2000)+`"}`)
+			e.Actor = trail.Actor{Type: "IAMUser", Name: "mallory", ARN: "arn:aws:iam::1:user/mallory"}
+			return e
+		})
+		check(l, "100,000 denied calls", "mallory")
+		if mb := anonymous(t); mb > 200 {
+			t.Errorf("%d MB of anonymous memory", mb)
+		}
+	})
+	t.Run("500 accounts", func(t *testing.T) {
+		l := begin(t)
+		const n, chunk = 300_000, 60_000
+		var took []time.Duration
+		for c := range n / chunk {
+			began := cpu()
+			fill(l, chunk, 5000, func(i int) *trail.Event {
+				i += c * chunk
+				account, user := fmt.Sprint(i%500), fmt.Sprint("user", i/500%100)
+				switch i / 500 % 20 {
+				case 0:
+					return event(account, user, i*5)
+				case 1:
+					e := event(account, user, i*5)
+					e.Name = trail.EnableMFADevice
+					return e
+				}
+				return signIn(account, user, i*5)
+			})
+			took = append(took, cpu()-began)
+		}
+		st, err := l.j.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		mb := anonymous(t)
+		began := time.Now()
+		l.j = reopen(t, l.j)
+		restart := time.Since(began)
+		t.Logf("300,000 events over 500 accounts: CPU of each fifth %v; %d bytes an event, %d MB of anonymous memory, restart in %v", took, st.Bytes/n, mb, restart)
+		if last, second := took[len(took)-1], took[1]; last > second*13/10 || st.Bytes/n > 1024 || mb > 200 || restart > 5*time.Second {
+			t.Error("over the bounds")
+		}
+	})
+}
