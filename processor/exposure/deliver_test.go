@@ -76,7 +76,7 @@ func (d *testAccount) call(now time.Time) Outcome {
 }
 
 // settle is Notify for whole accounts and their actors' lanes: derived events
-// that are new arrive at once, and the outcome lists them as deadlines, which
+// that are new arrive together, and the outcome lists them as deadlines, which
 // are stored.
 func settle(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 	known := map[string]bool{}

@@ -88,7 +88,7 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Knowledge, now time.Ti
 	f := r.Facts(a)
 	matched := r.matching(&f)
 	if a.Step == exposure.Escalated && a.Campaign != "" && r.sinks[sink] != Machine {
-		return Decision{Why: "the alerts of its campaign notify in its place"} // its end still goes to whoever knows it (J17)
+		return Decision{Why: "the alerts of its campaign notify in its place"} // a sink that knows the exposure gets its end (J17)
 	}
 	if c.Known {
 		d := Decision{Notify: true, To: c.To, Why: "it knows the exposure"}
