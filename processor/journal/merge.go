@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -42,11 +43,11 @@ func (j *Journal) Settled() error {
 
 // Merge adds the part of a settled journal to this one, whose numbers of alerts
 // follow its own: the lanes, the alerts and their dead letters by exposure, and the
-// quarantined records, each by a name that part is called with. References, and the
+// quarantined records, each by a name that part is called with, and their deliveries. References, and the
 // IDs of alerts, are added whole. Cursors of sources are left out.
 func (j *Journal) Merge(from *Journal, part func(name string) bool) error {
 	var last, generation uint64
-	m := &merger{to: j}
+	m := &merger{to: j, taken: map[uint64]bool{}}
 	err := from.view(func(src *tx) (err error) {
 		if last, err = src.table(stateTable).number(lastAlertKey); err != nil {
 			return err
@@ -94,6 +95,7 @@ func (j *Journal) commitDo(do func(tx *tx) error) error {
 type merger struct {
 	to    *Journal
 	base  uint64 // added to the numbers of alerts
+	taken map[uint64]bool // the numbers of alerts that are merged, as in the other
 	steps []func(tx *tx) error
 	size  int
 }
@@ -165,10 +167,21 @@ func (m *merger) alerts(src *tx, part func(string) bool) (err error) {
 		if err != nil {
 			return err
 		}
-		if part(p.Lane) {
-			if err := m.put(numberKey(m.base+p.Number), v, alertTable); err != nil {
-				return err
-			}
+		if !part(p.Lane) {
+			continue
+		}
+		m.taken[p.Number] = true
+		if err := m.put(numberKey(m.base+p.Number), v, alertTable); err != nil {
+			return err
+		}
+		first, err := firstNumber(src, p.id, p.Number)
+		if err == nil && first == p.Number {
+			err = m.step(len(p.id)+8, func(tx *tx) error { // a part before may know the ID alone
+				return tx.table(alertIDTable).put([]byte(p.id), numberKey(m.base+p.Number))
+			})
+		}
+		if err != nil {
+			return err
 		}
 	}
 	if err != nil {
@@ -211,6 +224,16 @@ func (m *merger) sink(name string, s *sinkStore, part func(string) bool) (err er
 		}
 		if err != nil {
 			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for k, v := range s.deliveries.ascend(&err, nil) {
+		if n := binary.BigEndian.Uint64(k); m.taken[n] {
+			if err := m.put(numberKey(m.base+n), v, sinkTables, name, deliveryTable); err != nil {
+				return err
+			}
 		}
 	}
 	if err != nil {
