@@ -38,7 +38,7 @@ const (
 // MFAWATCH_TEST_KILLS says how many there are, MFAWATCH_TEST_KAFKA names a real
 // Kafka.
 func TestKillReplicas(t *testing.T) {
-	kills := 6
+	kills := 3
 	if n := os.Getenv("MFAWATCH_TEST_KILLS"); n != "" {
 		kills, _ = strconv.Atoi(n)
 	}
