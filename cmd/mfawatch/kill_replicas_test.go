@@ -38,7 +38,7 @@ const (
 // MFAWATCH_TEST_KILLS says how many there are, MFAWATCH_TEST_KAFKA names a real
 // Kafka.
 func TestKillReplicas(t *testing.T) {
-	kills := 6
+	kills := 3
 	if n := os.Getenv("MFAWATCH_TEST_KILLS"); n != "" {
 		kills, _ = strconv.Atoi(n)
 	}
@@ -99,7 +99,7 @@ func killTheReplicas(t *testing.T, kills int, spread bool) {
 		missing = func(alerts []processor.Alert) []string { return withoutOutcome(outcomes, alerts) }
 	}
 	got := newKillAlerts(t, c)
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(time.Minute)
 	for len(missing(got.alerts))+len(missing(hook.alerts())) > 0 && time.Now().Before(deadline) {
 		c.wait(200 * time.Millisecond)
 		got.read()
@@ -126,6 +126,13 @@ func killTheReplicas(t *testing.T, kills int, spread bool) {
 	if !spread {
 		for _, text := range got.overtaken {
 			t.Errorf("an alert that is older came later: %s", text)
+		}
+	}
+	for _, r := range c.replicas {
+		for line := range strings.Lines(r.log.String()) {
+			if t.Failed() && (strings.Contains(line, "level=WARN") || strings.Contains(line, "level=ERROR")) {
+				t.Logf("%s: %s", r.name, line)
+			}
 		}
 	}
 	t.Logf("%v; %d records, %d watched; %d alerts had to arrive, %d are in the topic", done, feed.records, len(feed.watched), len(must), len(got.count))

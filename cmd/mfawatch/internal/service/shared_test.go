@@ -17,6 +17,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
 // A sharedReplica is a running service with a shared journal.
@@ -68,11 +69,7 @@ func (p *Pipeline) problems() (all []string) {
 
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); !done(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited for %s", what)
-		}
-	}
+	sourcetest.Eventually(t, done, func() string { return "waited for " + what })
 }
 
 // Two replicas share a journal: however events reach them, while the configuration

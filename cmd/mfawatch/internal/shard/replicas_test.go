@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
 // A replica folds its shards, and sends each alert to the topic "alerts" in the
@@ -77,13 +78,7 @@ func serveTest(ctx context.Context, s *Shard) error {
 
 func await(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited for %s", what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	sourcetest.Eventually(t, done, func() string { return "waited for " + what })
 }
 
 // However replicas come and go, with or without their caches: each alert is in the
