@@ -284,8 +284,8 @@ func (p *life) end() {
 }
 
 // wanted returns the alerts of the watched records that have to arrive, and those
-// that may, by ID. A sink that hears of an exposure only when it is over is told
-// that, and whether it was exploited, and not how it went.
+// that may, by ID. A sink that hears of an exposure only when it is over or suspect
+// is told that, and whether it was exploited, and not how it went.
 func (f *killFeed) wanted(t *testing.T) (must, may map[string]string) {
 	var found killVisitor
 	s := trail.NewScanner()
@@ -296,17 +296,17 @@ func (f *killFeed) wanted(t *testing.T) (must, may map[string]string) {
 		t.Fatalf("%d of %d watched records are events: %v", len(found.events), len(f.watched), found.bad)
 	}
 	alerts := exposure.Fold(found.events).Alerts()
-	over := make(map[string]bool)
+	last := make(map[string]exposure.Step)
 	for _, a := range alerts {
-		if a.Step == exposure.Resolved {
-			over[*a.Exposure] = true
+		if a.Step == exposure.Resolved || a.Step == exposure.Suspect {
+			last[*a.Exposure] = a.Step
 		}
 	}
 	must, may = make(map[string]string), make(map[string]string)
 	for _, a := range alerts {
 		text := fmt.Sprintf("%s %s %s, %s, event %s", a.ID, a.Account, a.Title, a.Step, a.Event.ID)
 		may[a.ID] = text
-		if a.Exposure == nil || !over[*a.Exposure] || a.Step == exposure.Resolved || a.Step == exposure.Exploited {
+		if a.Exposure == nil || last[*a.Exposure] == "" || a.Step == last[*a.Exposure] || a.Step == exposure.Exploited {
 			must[a.ID] = text
 		}
 	}

@@ -143,15 +143,7 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 		sent.Closed, sent.Opened, sent.Exploited = false, false, false
 	}
 	if x.Reduced {
-		switch {
-		case sent.isOpen():
-			t.add(x, sent, x.replacedStep())
-			sent.Closed = true
-		case !sent.Reduced && !sent.Closed:
-			t.add(x, sent, &x.Steps[0])
-			sent.Reduced = true
-			sent.Events = append(sent.Events, x.first.ID)
-		}
+		t.notifyReduced(x, sent)
 		return
 	}
 	// An exposure that ended unreported is one alert, and one more if it was
@@ -166,21 +158,16 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 		m := &x.Steps[i]
 		switch m.Step {
 		case Opened:
-			if unreported && x.suspect {
-				sent.Opened = true
-				sent.Events = append(sent.Events, m.Event.ID)
+			skip, again := sent.reportOpened(m, unreported, x.suspect, known[m.Event.ID])
+			if skip {
 				continue
 			}
-			if unreported || sent.Opened && known[m.Event.ID] {
-				continue
-			}
-			if sent.Opened { // it began earlier than reported
+			if again { // it began earlier than reported
 				m = m.as(Updated)
 			}
 			if offboarding {
 				m = m.asClosed()
 			}
-			sent.Opened = true
 		case Reduced:
 			if unreported || sent.Reduced || sent.Opened || sent.Exploited || sent.Round > 0 {
 				continue
@@ -204,7 +191,7 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 			}
 			sent.Opened = true
 		case Exploited:
-			skip, again := sent.tellExploited(m, x.ResolvedAt != nil, known[m.Event.ID])
+			skip, again := sent.reportExploited(m, x.ResolvedAt != nil, known[m.Event.ID])
 			if skip {
 				continue
 			}
@@ -224,17 +211,45 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 			}
 			sent.Closed = true
 		}
-		if (m.Step == Opened || m.Step == Reduced || m.Step == Updated || m.Step == Suspect) && !known[m.Event.ID] {
+		if m.Step.repeats() && !known[m.Event.ID] {
 			sent.Events = append(sent.Events, m.Event.ID)
 		}
 		t.add(x, sent, m)
 	}
 }
 
-// tellExploited records a sign-in without MFA, unless it is to be skipped: it was
+// notifyReduced alerts an exposure that leaves another device.
+func (t *notifier) notifyReduced(x *Exposure, sent *delivered) {
+	switch {
+	case sent.isOpen():
+		t.add(x, sent, x.replacedStep())
+		sent.Closed = true
+	case !sent.Reduced && !sent.Closed:
+		t.add(x, sent, &x.Steps[0])
+		sent.Reduced = true
+		sent.Events = append(sent.Events, x.first.ID)
+	}
+}
+
+// reportOpened records a beginning, unless it is to be skipped. again is one of an
+// exposure that is reported as opened.
+func (t *delivered) reportOpened(m *Moment, unreported, suspect, known bool) (skip, again bool) {
+	if unreported && suspect {
+		t.Opened = true
+		t.Events = append(t.Events, m.Event.ID)
+		return true, false
+	}
+	if unreported || t.Opened && known {
+		return true, false
+	}
+	again, t.Opened = t.Opened, true
+	return false, again
+}
+
+// reportExploited records a sign-in without MFA, unless it is to be skipped: it was
 // reported, or it was familiar and ended as such sign-ins should (J4). again is
 // one that was reported as familiar, and turns out not to be.
-func (t *delivered) tellExploited(m *Moment, over, known bool) (skip, again bool) {
+func (t *delivered) reportExploited(m *Moment, over, known bool) (skip, again bool) {
 	soft := m.reasons&exploited == 0
 	switch {
 	case !t.Exploited && soft && over:

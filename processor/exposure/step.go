@@ -17,3 +17,7 @@ func (s Step) AlwaysDelivered(v Severity) bool {
 	}
 	return false
 }
+
+// repeats reports whether an exposure may take the step more than once, each time
+// because of another event.
+func (s Step) repeats() bool { return s == Opened || s == Reduced || s == Updated || s == Suspect }
