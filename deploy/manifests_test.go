@@ -45,8 +45,8 @@ func TestKubernetesConfigurationLoads(t *testing.T) {
 			}
 		}
 	}
-	if found != 3 {
-		t.Errorf("%d configurations found, want 3", found)
+	if found != 4 {
+		t.Errorf("%d configurations found, want 4", found)
 	}
 }
 

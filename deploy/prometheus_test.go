@@ -346,6 +346,7 @@ sinks:
 journal: {path: %q}
 http: {address: %q}
 escalate_after: [2s, 10s]
+enrollers: [{actor: alice}]
 planned_changes: [{account: "111122223333", user: leaver-*, until: 2030-01-01T00:00:00Z, approver: carol, ticket: T-1}]
 routes: [{match: {severity: high}}]
 `, cluster.ListenAddrs()[0], awstest.QueueURL, bucket.URL, folder, door, filepath.Join(dir, "alerts.jsonl"), throttles.URL, refuses.URL, filepath.Join(dir, "journal.db"), address)
