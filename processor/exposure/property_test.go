@@ -63,7 +63,7 @@ func shuffle(r *rand.Rand, events []*trail.Event) []*trail.Event {
 }
 
 func TestR30_AnyOrderOneHistory(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range seeds(300) {
 		r := rand.New(rand.NewPCG(seed, 30))
 		events := randomEvents(t, r, 5+r.IntN(40), 2)
 		want := asJSON(t, Fold(events).Alerts())
@@ -86,7 +86,7 @@ func asJSON(t testing.TB, v any) string {
 
 // Every History is consistent.
 func TestHistoryInvariants(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range seeds(300) {
 		r := rand.New(rand.NewPCG(seed, 31))
 		events := randomEvents(t, r, 60, 1)
 		h := Fold(events)
@@ -152,7 +152,7 @@ func checkAlert(t testing.TB, a *Alert) {
 // of Fold, ended ones were resolved, and no alert was repeated (testAccount
 // checks the last two at each step).
 func TestNotifyAnyArrival(t *testing.T) {
-	for seed := range uint64(600) {
+	for seed := range seeds(600) {
 		r := rand.New(rand.NewPCG(seed, 32))
 		events := randomEvents(t, r, 3+r.IntN(25), 1)
 		d := newTestAccount(t)
@@ -225,7 +225,7 @@ func checkEnd(t testing.TB, d *testAccount, h History) {
 
 // In order and one by one, the resolutions are those of Fold.
 func TestNotifyInOrderIsTheHistory(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range seeds(300) {
 		r := rand.New(rand.NewPCG(seed, 33))
 		events := randomEvents(t, r, 30, 1)
 		slices.SortFunc(events, func(a, b *trail.Event) int {
@@ -269,7 +269,7 @@ func withoutEnrolled(alerts []*Alert) []*Alert {
 // Dropping events past the retention changes no alert.
 func TestDropsChangeNothing(t *testing.T) {
 	compared := 0
-	for seed := range uint64(300) {
+	for seed := range seeds(300) {
 		r := rand.New(rand.NewPCG(seed, 34))
 		events := randomEvents(t, r, 60, 1)
 		slices.SortFunc(events, func(a, b *trail.Event) int { return a.Time.Compare(b.Time) })
@@ -328,7 +328,7 @@ func TestDropsChangeNothing(t *testing.T) {
 			t.Fatalf("seed %d: %d of %d events are kept", seed, len(short.events), len(long.events))
 		}
 	}
-	if compared < 5000 {
+	if compared < 5000 && !testing.Short() {
 		t.Errorf("only %d arrivals were compared", compared)
 	}
 }
@@ -355,7 +355,7 @@ func intruderEvents(t testing.TB, r *rand.Rand, n int) []*trail.Event {
 // changed as if nothing had happened, in any order, doubled, and split.
 func TestJ2_NoIntruderEndsAnExposure(t *testing.T) {
 	used := 0
-	for seed := range uint64(1500) {
+	for seed := range seeds(1500) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		events := append(script(t, "-86400 login+ bob from=198.51.100.7 id=own; -86000 enable bob serial=A by=bob self from=198.51.100.7 id=own2; 600 deactivate bob by=mallory from=203.0.113.66 id=r; 700 login- bob from=203.0.113.66 id=x"),
 			intruderEvents(t, r, 4+r.IntN(25))...)
@@ -391,7 +391,16 @@ func TestJ2_NoIntruderEndsAnExposure(t *testing.T) {
 			checkEnd(t, d, h)
 		}
 	}
-	if used < 1500 {
+	if used < 1500 && !testing.Short() {
 		t.Errorf("only %d exposures were used", used)
 	}
+}
+
+// seeds returns how many random cases a property is tried with: n, or a tenth where
+// tests are to be short, as under the race detector.
+func seeds(n uint64) uint64 {
+	if testing.Short() {
+		return n / 10
+	}
+	return n
 }

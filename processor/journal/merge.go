@@ -94,7 +94,7 @@ func (j *Journal) commitDo(do func(tx *tx) error) error {
 // A merger writes entries in steps.
 type merger struct {
 	to    *Journal
-	base  uint64 // added to the numbers of alerts
+	base  uint64          // added to the numbers of alerts
 	taken map[uint64]bool // the numbers of alerts that are merged, as in the other
 	steps []func(tx *tx) error
 	size  int
