@@ -24,7 +24,7 @@ func cpu() time.Duration {
 }
 
 // anonymous returns the memory of the process that no file backs, in MB.
-func anonymous(t *testing.T) int {
+func anonymous(t testing.TB) int {
 	runtime.GC()
 	b, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -39,7 +39,7 @@ func anonymous(t *testing.T) int {
 }
 
 type load struct {
-	*testing.T
+	*testing.B
 	j      *Journal
 	now    time.Time
 	alerts int
@@ -87,12 +87,10 @@ func signIn(account, user string, n int) *trail.Event {
 	return e
 }
 
-// The bounds of processor/README.md. It takes minutes: MFAWATCH_BOUNDS=1.
-func TestBounds(t *testing.T) {
-	if os.Getenv("MFAWATCH_BOUNDS") == "" {
-		t.Skip("MFAWATCH_BOUNDS is not set")
-	}
-	begin := func(t *testing.T) *load { return &load{T: t, j: temp(t), now: start.Add(20 * 24 * time.Hour)} }
+// BenchmarkBounds fails beyond the bounds of processor/README.md. It is no test,
+// since it takes minutes: -benchtime 1x.
+func BenchmarkBounds(b *testing.B) {
+	begin := func(b *testing.B) *load { return &load{B: b, j: temp(b), now: start.Add(20 * 24 * time.Hour)} }
 	fill := func(l *load, n, batch int, of func(i int) *trail.Event) {
 		for i := 0; i < n; i += batch {
 			var events []*trail.Event
@@ -113,13 +111,13 @@ func TestBounds(t *testing.T) {
 			l.Errorf("over 20 ms of CPU or 100 ms")
 		}
 	}
-	t.Run("sign-ins", func(t *testing.T) {
-		l := begin(t)
+	b.Run("sign-ins", func(b *testing.B) {
+		l := begin(b)
 		fill(l, 200_000, 5000, func(i int) *trail.Event { return signIn("1", fmt.Sprint("user", i%500), i*8) })
 		check(l, "200,000 sign-ins of 500 users", "mallory")
 	})
-	t.Run("sign-ins of one user", func(t *testing.T) {
-		l := begin(t)
+	b.Run("sign-ins of one user", func(b *testing.B) {
+		l := begin(b)
 		fill(l, 200_000, 5000, func(i int) *trail.Event { return signIn("1", "bob", i*8) })
 		check(l, "200,000 sign-ins of one user", "mallory")
 		e := event("1", "bob", 0)
@@ -127,8 +125,8 @@ func TestBounds(t *testing.T) {
 		took := l.take(e)
 		l.Logf("an alert of that user: %.1f ms of CPU", took.Seconds()*1000)
 	})
-	t.Run("open exposures", func(t *testing.T) {
-		l := begin(t)
+	b.Run("open exposures", func(b *testing.B) {
+		l := begin(b)
 		fill(l, 30_000, 1000, func(i int) *trail.Event {
 			e := event("1", fmt.Sprint("user", i), i)
 			e.Actor = trail.Actor{Type: "IAMUser", Name: fmt.Sprint("actor", i/2), ARN: fmt.Sprint("arn:aws:iam::1:user/actor", i/2)}
@@ -136,8 +134,8 @@ func TestBounds(t *testing.T) {
 		})
 		check(l, "30,000 open exposures", "mallory")
 	})
-	t.Run("denied calls", func(t *testing.T) {
-		l := begin(t)
+	b.Run("denied calls", func(b *testing.B) {
+		l := begin(b)
 		fill(l, 100_000, 2000, func(i int) *trail.Event {
 			e := event("1", "root", i)
 			e.ErrorCode, e.Raw = "AccessDenied", []byte(`{"pad":"`+strings.Repeat("x", 2000)+`"}`)
@@ -145,12 +143,12 @@ func TestBounds(t *testing.T) {
 			return e
 		})
 		check(l, "100,000 denied calls", "mallory")
-		if mb := anonymous(t); mb > 200 {
-			t.Errorf("%d MB of anonymous memory", mb)
+		if mb := anonymous(b); mb > 200 {
+			b.Errorf("%d MB of anonymous memory", mb)
 		}
 	})
-	t.Run("500 accounts", func(t *testing.T) {
-		l := begin(t)
+	b.Run("500 accounts", func(b *testing.B) {
+		l := begin(b)
 		const n, chunk = 300_000, 60_000
 		var took []time.Duration
 		for c := range n / chunk {
@@ -172,15 +170,15 @@ func TestBounds(t *testing.T) {
 		}
 		st, err := l.j.Stats()
 		if err != nil {
-			t.Fatal(err)
+			b.Fatal(err)
 		}
-		mb := anonymous(t)
+		mb := anonymous(b)
 		began := time.Now()
-		l.j = reopen(t, l.j)
+		l.j = reopen(b, l.j)
 		restart := time.Since(began)
-		t.Logf("300,000 events over 500 accounts: CPU of each fifth %v; %d bytes an event, %d MB of anonymous memory, restart in %v", took, st.Bytes/n, mb, restart)
+		b.Logf("300,000 events over 500 accounts: CPU of each fifth %v; %d bytes an event, %d MB of anonymous memory, restart in %v", took, st.Bytes/n, mb, restart)
 		if last, second := took[len(took)-1], took[1]; last > second*13/10 || st.Bytes/n > 1024 || mb > 200 || restart > 5*time.Second {
-			t.Error("over the bounds")
+			b.Error("over the bounds")
 		}
 	})
 }
