@@ -124,6 +124,9 @@ func TestClockSetBack(t *testing.T) {
 // One call for an account of thousands with a campaign among them stays cheap:
 // the cost grows with the events alone.
 func TestManyUsersOneState(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and without goroutines: not with -short")
+	}
 	d := newTestAccount(t)
 	text := ""
 	for i := range 300 {

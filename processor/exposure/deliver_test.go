@@ -513,6 +513,9 @@ func sorted(s string) string {
 }
 
 func TestStateStaysSmall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and without goroutines: not with -short")
+	}
 	d := newTestAccount(t)
 	for i := range 200 {
 		s := i * 24 * 3600

@@ -401,6 +401,9 @@ func (m *month) takeovers(begin time.Time, uninvolved func(int) (int, string), s
 // incident, if what is told of it at one time counts as one. The settings are the
 // defaults, with the automation named.
 func TestSimulatedMonth(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and without goroutines: not with -short")
+	}
 	begun := time.Now()
 	m := simulate(1)
 	p := DefaultPolicy()
