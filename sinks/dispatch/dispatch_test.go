@@ -103,7 +103,7 @@ type rig struct {
 	j       *journal.Journal
 	d       *Worker // the first by name
 	workers map[string]*Worker
-	log     strings.Builder
+	log     logText
 	level   slog.Level
 	stop    func()
 }
@@ -645,4 +645,22 @@ mfawatch_sink_pending{sink="a"} 2
 		}
 		r.stop()
 	})
+}
+
+// A logText is a log that is read while workers write it.
+type logText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
