@@ -27,6 +27,7 @@ const (
 	heartbeatInterval = time.Second
 	rebalanceTimeout  = time.Minute
 	offsetsEvery      = 30 * time.Second
+	leaveTimeout      = 5 * time.Second // a member that does not leave is expelled after sessionTimeout
 	concurrentOpens   = 4
 )
 
@@ -117,7 +118,10 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 	}
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	reaching, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
 	group, err := kgo.NewClient(append(append([]kgo.Opt{}, c.opts...),
+		kgo.WithContext(reaching),
 		kgo.ClientID(c.config.Name()),
 		kgo.ConsumerGroup(c.config.Topic),
 		kgo.ConsumeTopics(c.config.events()),
@@ -142,10 +146,13 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 	}
 	group.PauseFetchTopics(c.config.events()) // each shard reads for itself
 	c.poll(ctx, group)
-	leaving, cancel := context.WithTimeout(working, c.drain+rebalanceTimeout/2)
+	c.release(c.assigned(), "stopping")
+	stop() // shards that are assigned from now on end immediately
+	leaving, cancel := context.WithTimeout(reaching, leaveTimeout)
 	defer cancel()
 	if err := group.LeaveGroupContext(leaving); err != nil {
 		c.log.Warn("could not leave the group; its shards stay idle until the session times out", "group", c.config.Topic, "err", err)
+		abandon() // a rebalance under way would hold up Close until all members have joined
 	}
 	group.CloseAllowingRebalance()
 	c.release(c.assigned(), "left")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
@@ -200,5 +201,29 @@ func TestNameInUse(t *testing.T) {
 	defer second.Close()
 	if err := second.Run(t.Context(), serveTest); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "journal.instance") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A rebalance that never ends does not hold up a replica that stops.
+func TestStopWhileJoining(t *testing.T) {
+	f, c := fake(t)
+	joining := make(chan struct{})
+	once := sync.OnceFunc(func() { close(joining) })
+	f.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		f.KeepControl()
+		once()
+		return nil, nil, true // the answer waits for the other members
+	})
+	r := start(t, c, "a", t.TempDir())
+	<-joining
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		r.stop()
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(rebalanceTimeout / 2):
+		t.Error("it still runs")
 	}
 }
