@@ -203,7 +203,9 @@ func (k *Source) Run(ctx context.Context, h processor.Handler) error {
 		caughtUp: sources.CaughtUp{Log: k.log},
 		inflater: newInflater(inflatedBytes),
 	}
-	client, err := kgo.NewClient(k.options(r)...)
+	reaching, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	client, err := kgo.NewClient(append(k.options(r), kgo.WithContext(reaching))...)
 	if err != nil {
 		return fmt.Errorf("kafka source %s: %w", k.name, err)
 	}
@@ -222,6 +224,7 @@ func (k *Source) Run(ctx context.Context, h processor.Handler) error {
 	defer cancel()
 	if err := client.LeaveGroupContext(leave); err != nil {
 		k.log.Warn("could not leave the consumer group; its partitions stay idle until the session times out", "group", k.config.Group, "err", err)
+		abandon() // a rebalance under way would hold up Close until all members have joined
 	}
 	client.CloseAllowingRebalance()
 	r.release(nil, false)
