@@ -11,7 +11,7 @@ store's change log, and transactions fence a former owner.
   - shard: journal, fold and dispatchers of one partition of the events topic
   - owner: the replica that a partition is assigned to, by the consumer group
   - owner record: the first record of an owner in the journal topic
-  - intake: the part of a replica that produces events, whoever owns their shard
+  - intake: the part of a replica that produces events for all shards, its own or not
   - lease: how long ago the owner proved that it still is one
 
 # The life of a shard
