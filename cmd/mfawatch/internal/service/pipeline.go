@@ -269,6 +269,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 
 	p.changing.Lock()
 	p.intake, p.fail = intake, fail
+	for _, s := range p.supervised() {
+		p.open(s)
+	}
 	p.changing.Unlock()
 	var serving task
 	if p.cluster != nil {
@@ -281,11 +284,6 @@ func (p *Pipeline) Run(ctx context.Context) error {
 			}
 		})
 	}
-	p.changing.Lock()
-	for _, s := range p.supervised() {
-		p.open(s)
-	}
-	p.changing.Unlock()
 	signals := new(errgroup.Group)
 	signals.Go(func() error { return onHangup(intake, p.hangup) })
 	signals.Go(func() error { p.pollPlannedChanges(intake); return nil })
@@ -321,9 +319,12 @@ func (p *Pipeline) stopSources(leaving []*supervised) {
 	}
 }
 
-// serve starts a worker. If the journal file is closed under it, the pipeline
-// stops.
+// serve starts a worker, except that of a shard that is yet to start. If the
+// journal file is closed under it, the pipeline stops.
 func (p *Pipeline) serve(s *servedSink) {
+	if s.shard.working == nil {
+		return
+	}
 	s.start(s.shard.working, func(ctx context.Context) {
 		if err := s.Run(ctx); err != nil && s.shard.lease == nil {
 			p.fail(err)

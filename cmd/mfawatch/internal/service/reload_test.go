@@ -43,6 +43,46 @@ func (c *counts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.told[r.URL.Path][a.ID]++
 }
 
+// A reload may come after the service took its first step and before its shard
+// starts: the shard starts the new worker then.
+func TestReloadBeforeTheShardStarts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mfawatch.db")
+	after := func(timeout int) *config.Config {
+		c, err := config.Load("test", fmt.Appendf(nil, "sinks: {changing: {type: webhook, url: 'http://127.0.0.1:1', timeout: %ds}}\n"+
+			"sources: {in: {type: kafka, brokers: ['127.0.0.1:1'], topics: [cloudtrail]}}\njournal: {path: %q}", timeout, path), nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	reg := prometheus.NewRegistry()
+	p, err := New(after(5), config.Deps{Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar), Metrics: reg}, reg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.load = func() (*config.Config, error) { return after(6), nil }
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	p.intake = ctx
+	if _, err := p.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	s := p.shards[0]
+	if s.sinks["changing"].done != nil {
+		t.Error("the worker runs before its shard")
+	}
+	if err := p.startShard(ctx, s); err != nil {
+		t.Fatal(err)
+	}
+	if s.sinks["changing"].done == nil {
+		t.Error("the worker does not run")
+	}
+	s.stop()
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // The configuration changes all the time under load: of the source and one sink
 // nothing is lost or told twice, and the other sink notices nothing.
 func TestReloadUnderLoad(t *testing.T) {
