@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -166,6 +167,9 @@ func WithoutPath(err error) error {
 // YAMLMistake returns a YAML parser's error on one line. It repeats only errors
 // about the form of the text, so that it quotes no secret.
 func YAMLMistake(err error) string {
+	if second := secondDocument(0); errors.As(err, &second) {
+		return second.Error()
+	}
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
 	text, _, _ = strings.Cut(text, "\n")
