@@ -63,7 +63,11 @@ func (p *program) target(f *adminFlags) (t target, err error) {
 	if f.address != "" || len(*f.config) == 0 && (f.journal != "" || len(p.defaultConfig()) == 0) {
 		return t, nil
 	}
-	c, err := p.loadConfig(*f.config, nil)
+	texts, err := p.configTexts(*f.config)
+	if err != nil {
+		return t, err
+	}
+	c, err := config.LoadPlace(texts, p.environ)
 	if err != nil {
 		return t, err
 	}

@@ -55,7 +55,7 @@ delivered.`,
 		Args: cobra.NoArgs,
 	}
 	paths := config.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&o.output, "output", "", "write the alerts to `FILE`, as JSON lines, instead of standard output")
+	cmd.Flags().StringVar(&o.output, "output", "", "write the alerts to `FILE`, or - for standard output, as JSON lines, beside the sinks of a configuration")
 	cmd.Flags().BoolVar(&o.confirm, "confirm", false, "confirm each line on standard output, for rsyslog's omprog")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		o.config = *paths
@@ -80,6 +80,9 @@ delivered.`,
 // sink, no HTTP, and a log of warnings.
 func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet) (*config.Config, error) {
 	var texts []config.Text
+	if slices.Contains(o.config, files.Stdin) {
+		return nil, config.Refuse("pipe", config.Mistake{Field: "-c", Problem: "standard input is for the records; want the configuration in a file"})
+	}
 	if len(o.config) > 0 {
 		var err error
 		if texts, err = p.configTexts(o.config); err != nil {
@@ -105,7 +108,11 @@ func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet
 		"log":     map[string]any{"level": "warn"},
 	}
 	switch {
-	case o.output != "" && sinks["output"] == nil:
+	case o.output != "" && sinks["output"] != nil:
+		return nil, config.Refuse(name, config.Mistake{Field: "sinks.output", Problem: "is the name of the sink of --output; want another name, or no --output"})
+	case o.output == files.Stdin:
+		defaults["sinks"] = map[string]any{"output": map[string]any{"type": "stdout"}}
+	case o.output != "":
 		defaults["sinks"] = map[string]any{"output": map[string]any{"type": "file", "path": config.Escape(o.output)}}
 	case len(sinks) == 0 && o.confirm:
 		return nil, config.Refuse(name, config.Mistake{Field: "--confirm", Problem: "standard output is for the confirmations; want --output FILE for the alerts, or a configuration with sinks (-c)"})

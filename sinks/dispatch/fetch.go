@@ -107,7 +107,7 @@ type cache struct {
 }
 
 type cached struct {
-	alert *processor.Alert // nil: it needs no delivery any more
+	alert *processor.Alert
 	ref   string
 }
 
