@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -66,7 +67,7 @@ func TestBackupWhileInUse(t *testing.T) {
 	if left, err := filepath.Glob(path + ".backup-*"); err != nil || left != nil {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if err := Verify(path); !errors.Is(err, ErrInUse) {
+	if err := Verify(path); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("a journal in use: %v", err)
 	}
 }

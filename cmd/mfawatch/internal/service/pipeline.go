@@ -22,6 +22,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
@@ -295,7 +296,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.changing.Unlock()
 	serving.stop()
 	err := signals.Wait()
-	if cause := context.Cause(intake); errors.Is(cause, journal.ErrClosed) || errors.Is(cause, kafkashard.ErrRefused) {
+	if cause := context.Cause(intake); errors.Is(cause, store.ErrClosed) || errors.Is(cause, kafkashard.ErrRefused) {
 		err = errors.Join(err, cause)
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
@@ -194,5 +195,5 @@ func (p *Pipeline) startShard(ctx context.Context, s *shard) error {
 
 // ended reports whether an error says that the journal is closed.
 func ended(err error) bool {
-	return errors.Is(err, journal.ErrClosed) || errors.Is(err, journal.ErrLost)
+	return errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrLost)
 }

@@ -9,11 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
 // Times of a transaction. A transaction that its owner left open is aborted by the
@@ -53,7 +52,7 @@ type changeLog struct {
 	last   time.Time     // when the last transaction that was committed began
 }
 
-var _ journal.ChangeLog = (*changeLog)(nil)
+var _ store.ChangeLog = (*changeLog)(nil)
 
 // openLog makes this replica the owner of the partition. ctx bounds openLog and
 // Restore.
@@ -88,11 +87,11 @@ func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kg
 
 func (l *changeLog) close() { l.client.Close() }
 
-// Commit implements [journal.ChangeLog].
-func (l *changeLog) Commit(b journal.Batch) ([]byte, error) {
+// Commit implements [store.ChangeLog].
+func (l *changeLog) Commit(b store.Batch) ([]byte, error) {
 	records, err := eventRecords(&l.topics, b.Events)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", journal.ErrRefused, err)
+		return nil, fmt.Errorf("%w: %w", store.ErrRefused, err)
 	}
 	for _, w := range b.Writes {
 		records = append(records, l.record(w.Key, w.Value))
@@ -171,7 +170,7 @@ func (l *changeLog) abort(cause error) error {
 		return l.fail(errors.Join(cause, err))
 	}
 	l.metrics.aborted.Inc()
-	return fmt.Errorf("%w: %w", journal.ErrRefused, explain(cause))
+	return fmt.Errorf("%w: %w", store.ErrRefused, explain(cause))
 }
 
 // fail ends the use of the client, whose state is not trusted any more.
@@ -229,16 +228,16 @@ func splitPosition(b []byte) (id kadm.TopicID, offset int64, ok bool) {
 	return kadm.TopicID(b[:len(id)]), int64(binary.BigEndian.Uint64(b[len(id):])), true
 }
 
-// Restore implements [journal.ChangeLog]. It reads up to the owner record: not to
+// Restore implements [store.ChangeLog]. It reads up to the owner record: not to
 // the last stable offset, which an open transaction holds back.
-func (l *changeLog) Restore(position []byte, apply func([]journal.Write, []byte) error) error {
+func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) error) error {
 	next := int64(0)
 	start := kgo.NewOffset().AtStart()
 	if position != nil {
 		id, offset, ok := splitPosition(position)
 		switch {
 		case !ok, id == l.topics.journalID && offset > l.own:
-			return journal.ErrPosition
+			return store.ErrPosition
 		case id != l.topics.journalID:
 			return fmt.Errorf("%w: topic %s was deleted and made again since this replica used it: open exposures are forgotten; restore the topic from a backup, or empty the folder journal.path of every replica to go on without them", ErrRefused, l.topics.journal)
 		}
@@ -261,15 +260,15 @@ func (l *changeLog) Restore(position []byte, apply func([]journal.Write, []byte)
 		cancel()
 		for _, e := range fetches.Errors() {
 			if errors.Is(e.Err, kerr.OffsetOutOfRange) {
-				return journal.ErrPosition
+				return store.ErrPosition
 			}
 			return explain(fmt.Errorf("read partition %d of %s at offset %d: %w", l.partition, l.topics.journal, next, e.Err))
 		}
-		var writes []journal.Write
+		var writes []store.Write
 		fetches.EachRecord(func(r *kgo.Record) {
 			next = r.Offset + 1
 			if string(r.Key) != ownerKey {
-				writes = append(writes, journal.Write{Key: r.Key, Value: r.Value})
+				writes = append(writes, store.Write{Key: r.Key, Value: r.Value})
 			}
 		})
 		if len(writes) > 0 {

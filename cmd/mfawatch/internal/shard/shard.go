@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -240,7 +241,7 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchT
 			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
 	next := p.Records[len(p.Records)-1].Offset + 1
-	store := func() error {
+	keep := func() error {
 		if _, err := s.Journal.Quarantine(ctx, quarantined); err != nil {
 			return err
 		}
@@ -248,11 +249,11 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchT
 		return err
 	}
 	for wait := minPause; ; wait = min(2*wait, maxPause) {
-		err := store()
+		err := keep()
 		if err == nil {
 			break
 		}
-		if ctx.Err() != nil || errors.Is(err, journal.ErrLost) || errors.Is(err, journal.ErrClosed) {
+		if ctx.Err() != nil || errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrClosed) {
 			return err
 		}
 		m.failure.Set(err)
