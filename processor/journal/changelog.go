@@ -253,11 +253,8 @@ func entries(t *bolt.Tx) (writes []Write) {
 	return writes
 }
 
-// EncodeEvent returns the event as the journal keeps it, for DecodeEvent.
-func EncodeEvent(e *trail.Event) ([]byte, error) {
-	entry, err := newEntry(e)
-	return entry.value, err
-}
+// EncodeEvent returns the event as JSON, for DecodeEvent.
+func EncodeEvent(e *trail.Event) ([]byte, error) { return encode(expressible(e)) }
 
 // DecodeEvent returns the event that was encoded. It refuses what is no event.
 func DecodeEvent(value []byte) (*trail.Event, error) {

@@ -18,7 +18,7 @@ const (
 	metaTable       = "meta"       // formatKey → format; the only value without a checksum
 	tallyTable      = "tallies"    // path of a table → its tally
 	stateTable      = "state"      // idKey, lastAlertKey and generationKey → identity and counters
-	eventTable      = "events"     // subject, time, event ID and name → the event as JSON
+	eventTable      = "events"     // subject, time, event ID and name → the event; see encodeEvent
 	seenTable       = "seen"       // lane, event ID and name → when it was appended
 	keyTable        = "keys"       // lane, key of a subject → subject
 	subjectTable    = "subjects"   // subject → its keys as JSON

@@ -18,7 +18,7 @@ import (
 )
 
 // format names the file's format and its version. Any other is refused.
-const format = "mfawatch.journal/1"
+const format = "mfawatch.journal/2"
 
 // minSize is that of an empty store, with the smallest pages.
 const minSize = 4 * 4096
