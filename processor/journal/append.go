@@ -42,11 +42,7 @@ func (j *Journal) append(ctx context.Context, events []*trail.Event, also func(t
 	}
 	entries := make([]entry, 0, len(events))
 	for _, e := range events {
-		en, err := newEntry(e)
-		if err != nil {
-			return 0, fmt.Errorf("append event %q: %w", e.ID, err)
-		}
-		entries = append(entries, en)
+		entries = append(entries, newEntry(e))
 	}
 	now := time.Now()
 	var added []addition
@@ -92,23 +88,27 @@ type addition struct {
 	generation uint64 // of its subject from now on; 0 if there is nothing new to fold
 }
 
-func newEntry(e *trail.Event) (entry, error) {
-	value, err := store.Encode(e)
-	if err != nil {
-		// An event that JSON cannot express must not be offered again and
-		// again: a raw record that is no JSON, a time zone that moves the year
-		// past 9999.
-		c := *e
-		c.Raw = nil
-		if c.Time.Year() < 0 || c.Time.Year() > 9999 {
-			c.Time = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
-		}
-		if value, err = store.Encode(&c); err != nil {
-			return entry{}, err
-		}
-		e = &c
+func newEntry(e *trail.Event) entry {
+	e = expressible(e)
+	return entry{event: e, value: encodeEvent(e)}
+}
+
+// expressible returns e, or a copy that JSON can express: alerts are JSON, and an
+// event that makes none must not be offered again and again. What JSON cannot
+// express is a raw record that is none, or a time zone that moves the year past 9999.
+func expressible(e *trail.Event) *trail.Event {
+	raw, year := len(e.Raw) == 0 || json.Valid(e.Raw), e.Time.Year()
+	if raw && year >= 0 && year <= 9999 {
+		return e
 	}
-	return entry{event: e, value: value}, nil
+	c := *e
+	if !raw {
+		c.Raw = nil
+	}
+	if year < 0 || year > 9999 {
+		c.Time = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+	}
+	return &c
 }
 
 // putEntries writes the entries that are new, and marks their subjects dirty.
@@ -233,19 +233,8 @@ func sortsBefore(events store.Table, e entry) (bool, error) {
 	return e.event.Origin < old.Origin, nil
 }
 
-func decodeEvent(key, value []byte) (*trail.Event, error) {
-	e := new(trail.Event)
-	if err := json.Unmarshal(value, e); err != nil {
-		return nil, fmt.Errorf("%w: event %q: %w", store.ErrDamaged, key, err)
-	}
-	return e, nil
-}
-
-// EncodeEvent returns the event as the journal keeps it, for DecodeEvent.
-func EncodeEvent(e *trail.Event) ([]byte, error) {
-	entry, err := newEntry(e)
-	return entry.value, err
-}
+// EncodeEvent returns the event as JSON, for DecodeEvent.
+func EncodeEvent(e *trail.Event) ([]byte, error) { return store.Encode(expressible(e)) }
 
 // DecodeEvent returns the event that was encoded. It refuses what is no event.
 func DecodeEvent(value []byte) (*trail.Event, error) {

@@ -147,11 +147,7 @@ func (b *batch) outcomes() (all []*outcome, err error) {
 				o.away = append(o.away, e)
 				continue
 			}
-			en, err := newEntry(e)
-			if err != nil {
-				return nil, err
-			}
-			o.derived = append(o.derived, en)
+			o.derived = append(o.derived, newEntry(e))
 		}
 	}
 	slices.SortFunc(all, func(x, y *outcome) int {

@@ -6,8 +6,9 @@ import (
 	"maps"
 	"testing"
 
-	"github.com/mfawatch/mfawatch/processor/journal/store"
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 func bookmarksOf(t *testing.T, j *Journal, source string) map[string]string {

@@ -286,7 +286,7 @@ func TestFoldDiskFull(t *testing.T) {
 
 func TestCacheIsBounded(t *testing.T) {
 	j := temp(t)
-	j.cache.bound = 10_000
+	j.cache.bound = 20_000
 	for _, account := range []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"} {
 		for i := range 10 {
 			mustAppend(t, j, event(account, "bob", i))

@@ -67,7 +67,7 @@ type Journal struct {
 
 // schema is that of the file.
 var schema = store.Schema{
-	Format: "mfawatch.journal/1",
+	Format: "mfawatch.journal/2",
 	Tables: []string{eventTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, alertTable, alertIDTable, quarantineTable},
 	Groups: map[string][]string{sinkTables: {cursorTable, doneTable, refTable, deadTable, attemptsTable, deliveryTable}, sourceTables: nil},
 }

@@ -245,7 +245,7 @@ func TestOpenRefuses(t *testing.T) {
 			write(t, path, func(tx *bolt.Tx) error {
 				return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("mfawatch.journal/99"))
 			})
-		}, store.ErrFormat, `"mfawatch.journal/99", want "mfawatch.journal/1": start the mfawatch that wrote it`},
+		}, store.ErrFormat, `"mfawatch.journal/99", want "mfawatch.journal/2": start the mfawatch that wrote it`},
 		{"a store of another program", func(t *testing.T, path string) {
 			os.Remove(path)
 			write(t, path, func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err })

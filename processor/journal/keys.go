@@ -13,7 +13,7 @@ import (
 // "sinks" holds a group of six tables for each sink, "sources" one table for each
 // source.
 const (
-	eventTable      = "events"     // subject, time, event ID and name → the event as JSON
+	eventTable      = "events"     // subject, time, event ID and name → the event; see encodeEvent
 	seenTable       = "seen"       // lane, event ID and name → when it was appended
 	keyTable        = "keys"       // lane, key of a subject → subject
 	subjectTable    = "subjects"   // subject → its keys as JSON

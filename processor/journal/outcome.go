@@ -51,12 +51,7 @@ func newOutcome(p *folding, since, now time.Time) (o *outcome, err error) {
 		}
 		o.alerts = append(o.alerts, e)
 	}
-	if o.arrived, err = newEntries(p.part.Arrived); err != nil {
-		return nil, err
-	}
-	if o.deadlines, err = newEntries(out.Deadlines); err != nil {
-		return nil, err
-	}
+	o.arrived, o.deadlines = newEntries(p.part.Arrived), newEntries(out.Deadlines)
 	for _, e := range o.deadlines {
 		if lane := laneName(e.event); lane != subjectLane(p.subject.name) {
 			return nil, fmt.Errorf("deadline event %q is of %s", e.event.ID, lane)
@@ -68,15 +63,11 @@ func newOutcome(p *folding, since, now time.Time) (o *outcome, err error) {
 	return o, nil
 }
 
-func newEntries(events []*trail.Event) (entries []entry, err error) {
+func newEntries(events []*trail.Event) (entries []entry) {
 	for _, e := range events {
-		en, err := newEntry(e)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, en)
+		entries = append(entries, newEntry(e))
 	}
-	return entries, nil
+	return entries
 }
 
 // drop finds the keys of events to be dropped.

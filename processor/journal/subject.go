@@ -73,8 +73,11 @@ type subject struct {
 type item struct {
 	key   string // in the table of events
 	event *trail.Event
-	size  int // in the file
+	size  int
 }
+
+// eventSize returns about how much memory an event takes that takes n bytes of the file.
+func eventSize(n int) int { return 512 + n }
 
 func loadSubject(tx *store.Tx, name string) (s *subject, err error) {
 	s = &subject{name: name, joins: -1}
@@ -101,8 +104,8 @@ func loadSubject(tx *store.Tx, name string) (s *subject, err error) {
 		if err != nil {
 			return nil, err
 		}
-		s.items = append(s.items, item{string(k), e, len(v)})
-		s.size += len(v)
+		s.items = append(s.items, item{string(k), e, eventSize(len(v))})
+		s.size += eventSize(len(v))
 	}
 	return s, err
 }
@@ -125,7 +128,7 @@ func (s *subject) events() []*trail.Event {
 }
 
 func (s *subject) add(d addition) {
-	it := item{string(d.key), d.event, len(d.value)}
+	it := item{string(d.key), d.event, eventSize(len(d.value))}
 	i, found := slices.BinarySearchFunc(s.items, it.key, func(it item, key string) int { return strings.Compare(it.key, key) })
 	if found {
 		s.size -= s.items[i].size
