@@ -29,6 +29,7 @@ const (
 	alertsPath      = "/api/v1/alerts"
 	sinksPath       = "/api/v1/sinks"
 	sourcesPath     = "/api/v1/sources"
+	overviewPath    = "/api/v1/overview"
 )
 
 // A Client calls the Handler of an Admin over HTTP.
@@ -115,6 +116,12 @@ func (c *Client) CloseExposure(ctx context.Context, id string, closing Closing) 
 		return err
 	}
 	return c.call(ctx, http.MethodPost, exposuresPath+"/"+url.PathEscape(id)+"/close", nil, body, &closing)
+}
+
+// Overview returns the overview of the first page of open exposures by severity, the
+// oldest of each first.
+func (c *Client) Overview(ctx context.Context) (o Overview, err error) {
+	return o, c.call(ctx, http.MethodGet, overviewPath, nil, nil, &o)
 }
 
 // Reload has the service read its configuration again, and returns the changes.
