@@ -42,12 +42,12 @@ func charts(steps []step) []chart {
 	}
 	last := steps[len(steps)-1]
 	most := top(records)
-	read := chart{Title: "Records read", Text: fmt.Sprintf("now %s, at most %s", rate(last.Records), rate(most)), Top: rate(most),
+	read := chart{Title: "Records read", Text: fmt.Sprintf("now %s, at most %s", Rate(last.Records), Rate(most)), Top: Rate(most),
 		Lines: []chartLine{{"p99", path(steps, end, most, records)}}}
 	slowest := top(p99)
 	took := chart{Title: "Latency of deliveries", Text: "none in this time", Lines: []chartLine{{"p50", path(steps, end, slowest, p50)}, {"p99", path(steps, end, slowest, p99)}}}
 	if slowest > 0 {
-		took.Text, took.Top = fmt.Sprintf("99 of 100 within %s at worst; the fainter line is the median", seconds(slowest)), seconds(slowest)
+		took.Text, took.Top = fmt.Sprintf("99 of 100 within %s at worst; the fainter line is the median", Seconds(slowest)), Seconds(slowest)
 	}
 	all := []chart{read, took}
 	for i := range all {
@@ -86,9 +86,11 @@ func path(steps []step, end time.Time, most float64, of func(step) float64) stri
 	return b.String()
 }
 
-func rate(perSecond float64) string { return round(perSecond) + "/s" }
+// Rate returns a number a second with about two digits.
+func Rate(perSecond float64) string { return round(perSecond) + "/s" }
 
-func seconds(s float64) string {
+// Seconds returns a time with about two digits.
+func Seconds(s float64) string {
 	if s < 1 {
 		return round(1000*s) + " ms"
 	}

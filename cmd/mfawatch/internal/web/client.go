@@ -178,13 +178,19 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, bo
 		reason := safetext.Clean(line(string(text)), 4<<10)
 		switch {
 		case response.StatusCode != http.StatusNotFound:
-			return nil, errors.New(reason)
+			return nil, refused{response.StatusCode, reason}
 		case strings.HasPrefix(reason, "no "):
 			return nil, NotFound{reason}
 		}
 		return nil, fmt.Errorf("no mfawatch with this API listens at %s", c.address)
 	}
 	return response.Body, nil
+}
+
+// Refused reports whether a service refused a client without its token.
+func Refused(err error) bool {
+	var r refused
+	return errors.As(err, &r) && (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden)
 }
 
 // idStep bounds the IDs of one request.

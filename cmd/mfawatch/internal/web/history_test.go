@@ -109,8 +109,8 @@ func TestChart(t *testing.T) {
 		t.Errorf("latency: %+v", got[1])
 	}
 	for v, want := range map[float64]string{0: "0 ms", 0.0123: "12 ms", 0.5: "500 ms", 1.234: "1.2 s", 90: "90 s", 7200: "120 min"} {
-		if got := seconds(v); got != want {
-			t.Errorf("seconds(%v) = %s, want %s", v, got, want)
+		if got := Seconds(v); got != want {
+			t.Errorf("Seconds(%v) = %s, want %s", v, got, want)
 		}
 	}
 }
