@@ -3,11 +3,11 @@ package web
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -28,6 +28,7 @@ type SinkStatus struct {
 	Pending       int        `json:"pending"`
 	OldestPending *time.Time `json:"oldest_pending"` // when it was journalled; null if none is pending
 	DeadLetters   int        `json:"dead_letters"`
+	LastSuccess   *time.Time `json:"last_success"` // null if nothing was delivered since the start
 }
 
 // A SinkList lists the sinks by name.
@@ -45,6 +46,8 @@ type SourceStatus struct {
 	Name    string `json:"name"`
 	Ready   bool   `json:"ready"`
 	Problem string `json:"problem,omitempty"`
+
+	LastSuccess *time.Time `json:"last_success"` // when it last brought a record; null if it did not since the start
 }
 
 // maxProblem bounds the text of a problem, in bytes.
@@ -99,17 +102,6 @@ func (a *Admin) routes() []route {
 	}
 }
 
-// serviceRoutes returns the operations on a running service.
-func serviceRoutes(s Service) []route {
-	return []route{
-		{"GET " + sinksPath, answering(func(*http.Request) (any, error) {
-			all, err := sinkStatuses(s)
-			return SinkList{all}, err
-		})},
-		{"GET " + sourcesPath, answering(func(*http.Request) (any, error) { return SourceList{sourceStatuses(s)}, nil })},
-	}
-}
-
 // answering answers with the JSON of a result.
 func answering(f func(*http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -132,39 +124,23 @@ func changing(f func(context.Context, Selection) (Outcome, error)) http.HandlerF
 	})
 }
 
-func sinkStatuses(s Service) ([]SinkStatus, error) {
-	st, err := s.Stats()
-	if err != nil {
-		return nil, err
-	}
-	all := []SinkStatus{}
-	for _, part := range partsOf(s, "sink ") {
-		of := st.Sinks[part.Name]
-		x := SinkStatus{Name: part.Name, Ready: part.Problem == "", Problem: part.Problem, Pending: of.Pending, DeadLetters: of.Dead}
-		if !of.Oldest.IsZero() {
-			x.OldestPending = &of.Oldest
-		}
-		all = append(all, x)
-	}
-	return all, nil
-}
-
-func sourceStatuses(s Service) []SourceStatus {
-	all := []SourceStatus{}
-	for _, part := range partsOf(s, "source ") {
-		all = append(all, SourceStatus{Name: part.Name, Ready: part.Problem == "", Problem: part.Problem})
+// sinks returns how the sinks do, by name.
+func (b board) sinks(st journal.Stats) []SinkStatus {
+	all, problems := []SinkStatus{}, b.problems("sink")
+	for _, name := range b.Sinks() {
+		of := st.Sinks[name]
+		all = append(all, SinkStatus{Name: name, Ready: problems[name] == "", Problem: problems[name], Pending: of.Pending,
+			OldestPending: utc(of.Oldest), DeadLetters: of.Dead, LastSuccess: b.history.success("sink", name)})
 	}
 	return all
 }
 
-// partsOf returns the parts of a service whose names have the prefix, without it.
-func partsOf(s Service, prefix string) (all []pagePart) {
-	for name, err := range s.Ready {
-		if name, ok := strings.CutPrefix(name, prefix); ok {
-			all = append(all, pagePart{Name: name, Problem: problem(err)})
-		}
+// sources returns how the sources do, by name.
+func (b board) sources() []SourceStatus {
+	all, problems := []SourceStatus{}, b.problems("source")
+	for _, name := range slices.Sorted(maps.Keys(problems)) {
+		all = append(all, SourceStatus{Name: name, Ready: problems[name] == "", Problem: problems[name], LastSuccess: b.history.success("source", name)})
 	}
-	slices.SortFunc(all, func(a, b pagePart) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 

@@ -29,6 +29,7 @@ const (
 	alertsPath      = "/api/v1/alerts"
 	sinksPath       = "/api/v1/sinks"
 	sourcesPath     = "/api/v1/sources"
+	overviewPath    = "/api/v1/overview"
 )
 
 // A Client calls the Handler of an Admin over HTTP.
@@ -117,6 +118,12 @@ func (c *Client) CloseExposure(ctx context.Context, id string, closing Closing) 
 	return c.call(ctx, http.MethodPost, exposuresPath+"/"+url.PathEscape(id)+"/close", nil, body, &closing)
 }
 
+// Overview returns the overview of the first page of open exposures by severity, the
+// oldest of each first.
+func (c *Client) Overview(ctx context.Context) (o Overview, err error) {
+	return o, c.call(ctx, http.MethodGet, overviewPath, nil, nil, &o)
+}
+
 // Reload has the service read its configuration again, and returns the changes.
 func (c *Client) Reload(ctx context.Context) (changes config.Changes, err error) {
 	return changes, c.call(ctx, http.MethodPost, "/-/reload", nil, nil, &changes)
@@ -171,13 +178,19 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, bo
 		reason := safetext.Clean(line(string(text)), 4<<10)
 		switch {
 		case response.StatusCode != http.StatusNotFound:
-			return nil, errors.New(reason)
+			return nil, refused{response.StatusCode, reason}
 		case strings.HasPrefix(reason, "no "):
 			return nil, NotFound{reason}
 		}
 		return nil, fmt.Errorf("no mfawatch with this API listens at %s", c.address)
 	}
 	return response.Body, nil
+}
+
+// Refused reports whether a service refused a client without its token.
+func Refused(err error) bool {
+	var r refused
+	return errors.As(err, &r) && (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden)
 }
 
 // idStep bounds the IDs of one request.

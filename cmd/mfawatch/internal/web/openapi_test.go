@@ -45,6 +45,7 @@ var schemaTypes = map[string]reflect.Type{
 	"AlertUsers": reflect.TypeFor[exposure.AlertUsers](), "AlertPlannedChange": reflect.TypeFor[exposure.AlertPlannedChange](),
 	"AlertLeftBehind": reflect.TypeFor[exposure.AlertLeftBehind](), "DeadLetter": reflect.TypeFor[DeadLetter](), "QuarantinedRecord": reflect.TypeFor[journal.Quarantined](),
 	"Outcome": reflect.TypeFor[Outcome](), "SinkStatus": reflect.TypeFor[SinkStatus](), "SinkList": reflect.TypeFor[SinkList](),
+	"Overview": reflect.TypeFor[Overview](), "Failure": reflect.TypeFor[Failure](), "Counted": reflect.TypeFor[Counted](),
 	"SourceStatus": reflect.TypeFor[SourceStatus](), "SourceList": reflect.TypeFor[SourceList](), "Changes": reflect.TypeFor[config.Changes](),
 }
 
@@ -59,7 +60,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatalf("%q, %v", doc.OpenAPI, err)
 	}
 	want := []string{"POST /-/reload"}
-	for _, r := range append((&Admin{}).routes(), serviceRoutes(nil)...) {
+	for _, r := range append((&Admin{}).routes(), board{}.routes()...) {
 		want = append(want, r.pattern)
 	}
 	var got []string
@@ -172,6 +173,8 @@ func kindOf(of reflect.Type, optional bool) string {
 		return "boolean"
 	case reflect.Int, reflect.Int64, reflect.Uint64:
 		return "integer"
+	case reflect.Float64:
+		return "number"
 	case reflect.Slice:
 		return "[]" + kindOf(of.Elem(), false)
 	case reflect.Pointer:

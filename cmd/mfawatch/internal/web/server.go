@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -52,9 +53,9 @@ type Service interface {
 func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers, error) {
 	settings := func() config.HTTPConfig { return s.Config().HTTP }
 	admin := NewAdmin(s, reg)
-	api := handlerOf(append(admin.routes(), serviceRoutes(s)...))
-	seen := new(health)
-	all := Servers{watch: func(ctx context.Context) { seen.watch(ctx, s.Ready) }}
+	board := newBoard(s, admin)
+	api := handlerOf(append(admin.routes(), board.routes()...))
+	all := Servers{watch: board.watch}
 	for _, at := range []struct {
 		field, address string
 		local          func() bool
@@ -73,8 +74,8 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 		server.admit(api, s.Reload, a)
 		ended, end := context.WithCancel(context.Background())
 		server.server.RegisterOnShutdown(end)
-		pages := pages{s, a, admin, seen, make(chan struct{}, maxStreams), ended.Done()}
-		for _, pattern := range []string{"GET /{$}", "GET /exposures/{id}", "GET /events"} {
+		pages := pages{board, a, rand.Text(), make(chan struct{}, maxStreams), ended.Done()}
+		for _, pattern := range []string{"GET /{$}", "GET /exposures/{id}", "GET /events", "/deadletters", "/quarantine"} {
 			server.mux.Handle(pattern, pages.handler())
 		}
 		server.server.Handler = pages.ownHostsOnly(server.server.Handler)
@@ -86,7 +87,7 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 // Servers are the servers of a service.
 type Servers struct {
 	all   []*Server
-	watch func(ctx context.Context) // looks at the health of the service
+	watch func(ctx context.Context) // looks at the health and the metrics of the service
 }
 
 // Len returns the number of servers.
