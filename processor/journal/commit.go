@@ -43,6 +43,7 @@ func (j *Journal) commit(c change) error {
 
 	j.write.Lock()
 	defer j.write.Unlock()
+	j.gather()
 	j.mu.Lock()
 	j.group = nil // no change joins from here on
 	j.mu.Unlock()
@@ -57,12 +58,26 @@ func (j *Journal) commit(c change) error {
 	return g.err
 }
 
+// maxGather bounds how long a commit to the change log waits for others.
+const maxGather = 250 * time.Millisecond
+
+// gather keeps commits to the change log from using more than half of the time: in
+// a burst more changes share each of them, and its cost. The caller holds j.write.
+func (j *Journal) gather() {
+	if j.changeLog != nil {
+		time.Sleep(min(j.commitTime, maxGather) - time.Since(j.committed))
+	}
+}
+
 // transact runs the changes in a transaction. Where the store fails, and not one
 // of the changes, it opens the file again.
 func (j *Journal) transact(changes []change) error {
 	started := time.Now()
 	j.started.Store(&started)
-	defer j.started.Store(nil)
+	defer func() {
+		j.started.Store(nil)
+		j.committed, j.commitTime = time.Now(), time.Since(started)
+	}()
 	if j.db == nil { // the last attempt to open it again failed
 		if j.changeLog != nil {
 			return j.noFile

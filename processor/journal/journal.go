@@ -85,8 +85,11 @@ type Journal struct {
 	folding  sync.Mutex    // one Fold at a time; guards the next two
 	folded   time.Time     // end of the last Fold
 	foldTime time.Duration // that it took
-	write    sync.Mutex    // held from the start of a transaction until memory shows it
 	cache    *cache        // of decoded subjects
+
+	write      sync.Mutex    // held from the start of a transaction until memory shows it; guards the next two
+	committed  time.Time     // end of the last transaction
+	commitTime time.Duration // that it took
 
 	mu      sync.Mutex                 // guards the fields below; never held during I/O
 	group   *group                     // changes waiting for the next transaction, nil if none
