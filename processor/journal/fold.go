@@ -27,7 +27,7 @@ type Folded struct {
 // Bounds of one transaction of Fold. Subjects that derived events reach may
 // exceed them by as much again.
 const (
-	maxFolds     = 64
+	maxFolds     = 256
 	maxFoldBytes = 4 << 20
 )
 

@@ -87,7 +87,10 @@ type Store struct {
 	lost     chan struct{}               // closed when a commit to the change log has an unknown outcome
 	unlinked atomic.Bool                 // Unlink was called
 	started  atomic.Pointer[time.Time]   // when the running commit started; nil: none is running
-	write    sync.Mutex                  // held from the start of a transaction until memory shows it
+
+	write      sync.Mutex    // held from the start of a transaction until memory shows it; guards the next two
+	committed  time.Time     // end of the last transaction
+	commitTime time.Duration // that it took
 
 	mu    sync.Mutex // guards group; never held during I/O
 	group *group     // changes waiting for the next transaction, nil if none

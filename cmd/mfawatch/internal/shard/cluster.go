@@ -29,6 +29,7 @@ const (
 	offsetsEvery      = 30 * time.Second
 	leaveTimeout      = 5 * time.Second // a member that does not leave is expelled after sessionTimeout
 	concurrentOpens   = 4
+	intakeLinger      = 5 * time.Millisecond // deliveries handled concurrently share a request
 )
 
 // Serve works on a shard until ctx is done.
@@ -79,7 +80,7 @@ func New(c Config, o Options) (*Cluster, error) {
 	cl.producer, err = kgo.NewClient(append([]kgo.Opt{
 		kgo.RecordPartitioner(partitioner{t}),
 		kgo.RecordDeliveryTimeout(20 * time.Second),
-		kgo.ProducerLinger(0),
+		kgo.ProducerLinger(intakeLinger),
 		kgo.ProducerBatchMaxBytes(16 << 20),
 		kgo.DisableClientMetrics(),
 	}, opts...)...)

@@ -63,7 +63,7 @@ func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kg
 		kgo.RecordPartitioner(partitioner{t}),
 		kgo.RecordDeliveryTimeout(produceTimeout),
 		kgo.RetryTimeout(produceTimeout),
-		kgo.ProducerLinger(0),
+		kgo.ManualFlushing(), // one request to each broker
 		kgo.ProducerBatchMaxBytes(maxBatchBytes),
 		kgo.BrokerMaxWriteBytes(maxBatchBytes + 16<<20),
 		kgo.MaxBufferedRecords(1 << 20),
@@ -135,7 +135,7 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
 	defer cancel()
-	if err := l.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+	if err := l.produce(ctx, records); err != nil {
 		return 0, l.abort(err)
 	}
 	for _, r := range records {
@@ -153,6 +153,15 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	l.mu.Unlock()
 	l.metrics.committed.Inc()
 	return last, nil
+}
+
+// produce returns when the brokers have all records.
+func (l *changeLog) produce(ctx context.Context, records []*kgo.Record) error {
+	var produced kgo.FirstErrPromise
+	for _, r := range records {
+		l.client.Produce(ctx, r, produced.Promise())
+	}
+	return errors.Join(l.client.Flush(ctx), produced.Err())
 }
 
 // abort ends a transaction of which nothing is to be kept. The error is ErrRefused

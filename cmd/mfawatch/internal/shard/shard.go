@@ -171,6 +171,10 @@ func (m *membership) start(s *Shard, t *topics) (kgo.Offset, error) {
 	return kgo.NewOffset().At(offset), nil
 }
 
+// gatherTime is how long an event waits for others that are read in the same
+// transaction.
+const gatherTime = 5 * time.Millisecond
+
 // consume journals the events of the partition until ctx is done.
 func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 	start, err := m.start(s, t)
@@ -193,28 +197,33 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 	defer client.Close()
 	for {
 		fetches := client.PollRecords(ctx, 1000)
+		more, cancel := context.WithTimeout(ctx, gatherTime) // what came since the last poll is not in its answer
+		fetches = append(fetches, client.PollRecords(more, 1000)...)
+		cancel()
 		if ctx.Err() != nil {
 			return nil
 		}
-		for _, e := range fetches.Errors() {
-			if err := explain(e.Err); !kerr.IsRetriable(e.Err) {
-				return fmt.Errorf("read partition %d of %s: %w", m.partition, t.events, err)
-			}
-		}
-		var failed error
+		var read kgo.FetchPartition
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-			if failed == nil && len(p.Records) > 0 {
-				failed = m.take(ctx, s, t, p)
+			switch {
+			case p.Err == nil:
+				p.Records = append(read.Records, p.Records...)
+				read = p.FetchPartition
+			case !errors.Is(p.Err, context.DeadlineExceeded) && !kerr.IsRetriable(p.Err):
+				err = fmt.Errorf("read partition %d of %s: %w", m.partition, t.events, explain(p.Err))
 			}
 		})
-		if failed != nil {
-			return failed
+		if err == nil && len(read.Records) > 0 {
+			err = m.take(ctx, s, t, read)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
 // take journals records, and then that they were.
-func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchTopicPartition) error {
+func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchPartition) error {
 	var events []*trail.Event
 	var quarantined []journal.Quarantined
 	var foreign *journal.Quarantined // the last
