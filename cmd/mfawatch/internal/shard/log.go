@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -42,7 +43,8 @@ type changeLog struct {
 	opts      []kgo.Opt
 	metrics   *metrics
 	client    *kgo.Client
-	own       int64 // offset of the owner record
+	own       int64        // offset of the owner record
+	next      atomic.Int64 // offset up to which the journal has what was committed
 	ctx       context.Context
 
 	running sync.Mutex // held by a transaction
@@ -78,6 +80,7 @@ func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kg
 	defer cancel()
 	if _, _, err = client.ProducerID(within); err == nil { // fences the former owner
 		l.own, err = l.renew()
+		l.next.Store(-1) // nothing is restored yet
 	}
 	if err != nil {
 		l.close()
@@ -153,6 +156,9 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	l.last = began
 	l.mu.Unlock()
 	l.metrics.committed.Inc()
+	if last > 0 {
+		l.next.Store(last + 1)
+	}
 	return last, nil
 }
 
@@ -215,6 +221,9 @@ func (l *changeLog) lastCommit() time.Time {
 	return l.last
 }
 
+// behind returns how many records of the partition are left to restore.
+func (l *changeLog) behind() int64 { return max(0, l.own+1-max(0, l.next.Load())) }
+
 // A position is the ID of the topic and an offset.
 func (l *changeLog) position(offset int64) []byte { return topicPosition(l.topics.journalID, offset) }
 
@@ -244,6 +253,7 @@ func (l *changeLog) Restore(position []byte, apply func([]journal.Write, []byte)
 		}
 		next, start = offset, kgo.NewOffset().At(offset)
 	}
+	l.next.Store(next)
 	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topics.journal: {l.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
@@ -277,6 +287,7 @@ func (l *changeLog) Restore(position []byte, apply func([]journal.Write, []byte)
 				return err
 			}
 		}
+		l.next.Store(next)
 	}
 	return nil
 }

@@ -42,6 +42,7 @@ var pageTemplate = sync.OnceValue(func() pageTemplates {
 	layout := strings.NewReplacer("STYLE", style, "SCRIPT", script).Replace(read("layout.html"))
 	t := template.Must(template.New("layout").Parse(layout))
 	template.Must(t.Parse(read("live.html")))
+	template.Must(t.Parse(read("shards.html")))
 	template.Must(t.Parse(read("story.html")))
 	return pageTemplates{t, "default-src 'none'; style-src " + hash(style) + "; script-src " + hash(script) +
 		"; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"}
@@ -59,6 +60,7 @@ type pages struct {
 	Service
 	access
 	admin  *Admin
+	group  *group
 	health *health
 	live   chan struct{} // holds one for each stream
 	ended  <-chan struct{}
