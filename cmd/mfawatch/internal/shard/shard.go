@@ -247,6 +247,7 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchT
 			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
 	next := p.Records[len(p.Records)-1].Offset + 1
+	m.lag.Store(max(0, p.HighWatermark-p.Records[0].Offset))
 	store := func() error {
 		if len(events)+len(quarantined) == 0 {
 			return nil
