@@ -119,6 +119,8 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 }
 
 func (t target) dial() (adminClient, *journal.Journal, error) {
-	c, err := web.NewClient(t.address, t.token)
+	c, err := t.client()
 	return c, nil, err
 }
+
+func (t target) client() (*web.Client, error) { return web.NewClient(t.address, t.token) }

@@ -188,6 +188,15 @@ func (p *Pipeline) Journals() (all []*journal.Journal) {
 	return all
 }
 
+// Numbered yields the same journals with their partitions; -1: the journal is a file.
+func (p *Pipeline) Numbered(yield func(partition int, j *journal.Journal) bool) {
+	for _, s := range p.shardsInOrder() {
+		if !yield(s.partition, s.journal) {
+			return
+		}
+	}
+}
+
 // Stats sums up the stats of the journals, of at most 200 ms ago.
 func (p *Pipeline) Stats() (journal.Stats, error) {
 	all := journal.Stats{Sinks: map[string]journal.SinkStats{}}

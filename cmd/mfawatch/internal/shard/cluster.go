@@ -50,6 +50,7 @@ type Cluster struct {
 	config    Config
 	opts      []kgo.Opt
 	path      string
+	http      string // address of the HTTP server; "": there is none
 	journals  journal.Options
 	drain     time.Duration
 	log       *slog.Logger
@@ -126,7 +127,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 		kgo.ClientID(c.config.Name()),
 		kgo.ConsumerGroup(c.config.Topic),
 		kgo.ConsumeTopics(c.config.events()),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.Balancers(announcer{kgo.CooperativeStickyBalancer(), c.reachable(ctx)}),
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),

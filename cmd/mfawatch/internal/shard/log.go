@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/journal/store"
@@ -41,7 +42,8 @@ type changeLog struct {
 	opts      []kgo.Opt
 	metrics   *metrics
 	client    *kgo.Client
-	own       int64 // offset of the owner record
+	own       int64        // offset of the owner record
+	next      atomic.Int64 // offset up to which the journal has what was committed
 	ctx       context.Context
 
 	running sync.Mutex // held by a transaction
@@ -77,6 +79,7 @@ func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kg
 	defer cancel()
 	if _, _, err = client.ProducerID(within); err == nil { // fences the former owner
 		l.own, err = l.renew()
+		l.next.Store(-1) // nothing is restored yet
 	}
 	if err != nil {
 		l.close()
@@ -152,6 +155,9 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	l.last = began
 	l.mu.Unlock()
 	l.metrics.committed.Inc()
+	if last > 0 {
+		l.next.Store(last + 1)
+	}
 	return last, nil
 }
 
@@ -223,6 +229,9 @@ func (l *changeLog) lastCommit() time.Time {
 	return l.last
 }
 
+// behind returns how many records of the partition are left to restore.
+func (l *changeLog) behind() int64 { return max(0, l.own+1-max(0, l.next.Load())) }
+
 // A position is the ID of the topic and an offset.
 func (l *changeLog) position(offset int64) []byte { return topicPosition(l.topics.journalID, offset) }
 
@@ -252,6 +261,7 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		}
 		next, start = offset, kgo.NewOffset().At(offset)
 	}
+	l.next.Store(next)
 	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topics.journal: {l.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
@@ -285,6 +295,7 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 				return err
 			}
 		}
+		l.next.Store(next)
 	}
 	return nil
 }

@@ -38,8 +38,9 @@ type membership struct {
 	done      chan struct{}
 
 	failure status.Status
-	shard   atomic.Pointer[Shard] // nil while it is restored
-	next    atomic.Int64          // offset in the events topic; -1: not known
+	log     atomic.Pointer[changeLog] // nil before this replica is the owner
+	shard   atomic.Pointer[Shard]     // nil while it is restored
+	next    atomic.Int64              // offset in the events topic; -1: not known
 	lag     atomic.Int64
 }
 
@@ -122,6 +123,7 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
+	m.log.Store(nil)
 	started := time.Now()
 	t, err := prepare(ctx, m.c.config, m.c.producer, false)
 	if err != nil {
@@ -131,6 +133,7 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	m.log.Store(l)
 	o := m.c.journals
 	o.ChangeLog = l
 	o.Local = func(lane string) bool { return partitionOf(lane, t.partitions) == m.partition }
@@ -185,6 +188,7 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.events: {m.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // which are no lag
 		kgo.FetchMaxBytes(4 << 20),
 		kgo.FetchMaxPartitionBytes(1 << 20),
 		kgo.MaxConcurrentFetches(1),
@@ -228,6 +232,9 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 	var quarantined []journal.Quarantined
 	var foreign *journal.Quarantined // the last
 	for _, r := range p.Records {
+		if r.Attrs.IsControl() {
+			continue
+		}
 		got, err := receive(t, r)
 		switch {
 		case err != nil:
@@ -250,7 +257,11 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
 	next := p.Records[len(p.Records)-1].Offset + 1
+	m.lag.Store(max(0, p.HighWatermark-p.Records[0].Offset))
 	keep := func() error {
+		if len(events)+len(quarantined) == 0 {
+			return nil
+		}
 		if _, err := s.Journal.Quarantine(ctx, quarantined); err != nil {
 			return err
 		}

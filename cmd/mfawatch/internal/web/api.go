@@ -5,20 +5,12 @@ import (
 	"context"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
-
-// An AlertPage is a page of the alerts, the newest first.
-type AlertPage struct {
-	Alerts []journal.Recorded `json:"alerts"`
-	Next   uint64             `json:"next,omitempty"` // the value of before for the next page
-}
 
 // A SinkStatus tells how a sink does.
 type SinkStatus struct {
@@ -67,8 +59,27 @@ func handlerOf(routes []route) http.Handler {
 	return mux
 }
 
+// A manager lists, shows and changes what journals hold: an Admin those of this
+// process, a Client those of a service, a query those of all replicas.
+type manager interface {
+	ListExposures(context.Context, ExposureFilter) (ExposurePage, error)
+	ShowExposure(ctx context.Context, id string) (ExposureStory, error)
+	CloseExposure(ctx context.Context, id string, c Closing) error
+	ListAlerts(ctx context.Context, before string, limit int) (AlertPage, error)
+	ListDeadLetters(context.Context, Selection, func(DeadLetter) error) error
+	RetryDeadLetters(context.Context, Selection) (Outcome, error)
+	DropDeadLetters(context.Context, Selection) (Outcome, error)
+	ListQuarantine(context.Context, Selection, func(journal.Quarantined) error) error
+	RetryQuarantine(context.Context, Selection) (Outcome, error)
+	DropQuarantine(context.Context, Selection) (Outcome, error)
+}
+
 // routes returns the operations on a journal.
 func (a *Admin) routes() []route {
+	return append(routesOf(a), route{"GET " + backupPath, a.serveBackup})
+}
+
+func routesOf(a manager) []route {
 	return []route{
 		{"GET " + exposuresPath, answering(func(r *http.Request) (any, error) {
 			f, err := filtered(r)
@@ -90,7 +101,7 @@ func (a *Admin) routes() []route {
 			if err != nil {
 				return nil, err
 			}
-			return a.ListAlerts(before, limit)
+			return a.ListAlerts(r.Context(), before, limit)
 		})},
 		{"GET " + deadLettersPath, listing(a.ListDeadLetters)},
 		{"POST " + deadLettersPath + "/retry", changing(a.RetryDeadLetters)},
@@ -98,7 +109,6 @@ func (a *Admin) routes() []route {
 		{"GET " + quarantinePath, listing(a.ListQuarantine)},
 		{"POST " + quarantinePath + "/retry", changing(a.RetryQuarantine)},
 		{"DELETE " + quarantinePath, changing(a.DropQuarantine)},
-		{"GET " + backupPath, a.serveBackup},
 	}
 }
 
@@ -150,47 +160,4 @@ func problem(err error) string {
 		return ""
 	}
 	return cmp.Or(safetext.Clean(line(err.Error()), maxProblem), "failing")
-}
-
-// ListAlerts returns the alerts whose number is less than before, 0: the newest.
-// Each of several journals counts by itself, so there is one page of the newest.
-func (a *Admin) ListAlerts(before uint64, limit int) (AlertPage, error) {
-	limit = cmp.Or(limit, defaultLimit)
-	if before > 0 && len(a.journals()) != 1 {
-		return AlertPage{}, refused{http.StatusBadRequest, "before: a journal that replicas share has no one order; ask for more with limit, or for one exposure"}
-	}
-	alerts, err := latestOf(a.journals(), before, limit)
-	page := AlertPage{Alerts: append([]journal.Recorded{}, alerts...)}
-	if len(alerts) == limit && len(a.journals()) == 1 {
-		page.Next = alerts[limit-1].Number
-	}
-	return page, err
-}
-
-// latestOf returns the newest alerts of the journals, the newest first.
-func latestOf(journals []*journal.Journal, before uint64, limit int) (all []journal.Recorded, err error) {
-	for _, j := range journals {
-		some, err := j.Latest(before, limit)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
-	}
-	if len(journals) > 1 {
-		slices.SortStableFunc(all, func(a, b journal.Recorded) int { return b.Alert.Time.Compare(a.Alert.Time) })
-	}
-	return all[:min(len(all), limit)], nil
-}
-
-// listed returns the bounds of a request for alerts.
-func listed(q url.Values) (before uint64, limit int, err error) {
-	if limit, err = limited(q); err != nil {
-		return 0, 0, err
-	}
-	if text := q.Get("before"); text != "" {
-		if before, err = strconv.ParseUint(text, 10, 64); err != nil || before == 0 {
-			return 0, 0, refused{http.StatusBadRequest, "before: want the value of next in the page before"}
-		}
-	}
-	return before, limit, nil
 }

@@ -39,7 +39,8 @@ type schema struct {
 // schemaTypes are the types of answers and bodies, by the name of their schema.
 var schemaTypes = map[string]reflect.Type{
 	"Exposure": reflect.TypeFor[Exposure](), "ExposurePage": reflect.TypeFor[ExposurePage](), "ExposureStory": reflect.TypeFor[ExposureStory](),
-	"Closing": reflect.TypeFor[Closing](), "AlertPage": reflect.TypeFor[AlertPage](), "RecordedAlert": reflect.TypeFor[journal.Recorded](),
+	"Closing": reflect.TypeFor[Closing](), "AlertPage": reflect.TypeFor[AlertPage](), "RecordedAlert": reflect.TypeFor[journal.Recorded](), "ListedAlert": reflect.TypeFor[ListedAlert](),
+	"Shard": reflect.TypeFor[Shard](), "ShardList": reflect.TypeFor[ShardList](),
 	"Delivery": reflect.TypeFor[journal.Delivery](), "Alert": reflect.TypeFor[exposure.Alert](), "AlertActor": reflect.TypeFor[exposure.AlertActor](),
 	"AlertDevice": reflect.TypeFor[exposure.AlertDevice](), "AlertEvent": reflect.TypeFor[exposure.AlertEvent](), "AlertAttempts": reflect.TypeFor[exposure.AlertAttempts](),
 	"AlertUsers": reflect.TypeFor[exposure.AlertUsers](), "AlertPlannedChange": reflect.TypeFor[exposure.AlertPlannedChange](),
@@ -60,7 +61,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatalf("%q, %v", doc.OpenAPI, err)
 	}
 	want := []string{"POST /-/reload"}
-	for _, r := range append((&Admin{}).routes(), board{}.routes()...) {
+	for _, r := range append(append((&Admin{}).routes(), board{}.routes()...), (&query{}).shardsRoute()) {
 		want = append(want, r.pattern)
 	}
 	var got []string
@@ -171,7 +172,7 @@ func kindOf(of reflect.Type, optional bool) string {
 	switch of.Kind() {
 	case reflect.Bool:
 		return "boolean"
-	case reflect.Int, reflect.Int64, reflect.Uint64:
+	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint64:
 		return "integer"
 	case reflect.Float64:
 		return "number"

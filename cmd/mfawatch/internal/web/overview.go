@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"net/url"
 	"slices"
 	"strconv"
@@ -122,6 +123,8 @@ type overview struct {
 	Parts              []pagePart
 	Dead, Quarantined  int
 	Alerts             []pageAlert
+	Shards             []Shard // of all replicas
+	MoreShards         int
 }
 
 type option struct {
@@ -156,9 +159,10 @@ func (p pages) overview(v view) (*overview, error) {
 	}
 	p.addOpen(o)
 	o.Charts = charts(p.history.lately())
-	alerts, err := latestOf(p.Journals(), 0, pageAlerts)
+	o.Shards, o.MoreShards = p.shards()
+	latest, err := p.admin.ListAlerts(context.Background(), "", pageAlerts)
 	words := p.wording()
-	for _, r := range alerts {
+	for _, r := range latest.Alerts {
 		m := words.Message(r.Alert)
 		o.Alerts = append(o.Alerts, pageAlert{r.Alert.ID, deref(r.Alert.Exposure), string(m.Severity), string(m.Step), words.Time(r.Alert.Time), m.Title})
 	}

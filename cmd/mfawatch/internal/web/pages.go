@@ -42,6 +42,7 @@ var pageTemplate = sync.OnceValue(func() pageTemplates {
 	layout := strings.NewReplacer("STYLE", style, "SCRIPT", script).Replace(read("layout.html"))
 	t := template.Must(template.New("layout").Parse(layout))
 	template.Must(t.Parse(read("live.html")))
+	template.Must(t.Parse(read("shards.html")))
 	template.Must(t.Parse(read("story.html")))
 	template.Must(t.Parse(read("review.html")))
 	return pageTemplates{t, "default-src 'none'; style-src " + hash(style) + "; script-src " + hash(script) +
@@ -60,6 +61,7 @@ type page struct {
 type pages struct {
 	board
 	access
+	group *group
 	form  string        // random: a form with it was on a page of this server
 	live  chan struct{} // holds one for each stream
 	ended <-chan struct{}

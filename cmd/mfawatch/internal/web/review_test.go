@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -29,10 +30,13 @@ type still struct {
 	failed error // of a sink
 }
 
-func (s *still) Config() *config.Config        { return &s.config }
-func (s *still) Journals() []*journal.Journal  { return []*journal.Journal{s.j} }
-func (s *still) Sinks() []string               { return []string{"mail", "pager"} }
-func (s *still) Stats() (journal.Stats, error) { return s.j.Stats() }
+func (s *still) Config() *config.Config                            { return &s.config }
+func (s *still) Journals() []*journal.Journal                      { return []*journal.Journal{s.j} }
+func (s *still) Numbered(yield func(int, *journal.Journal) bool)   { yield(-1, s.j) }
+func (s *still) Replicas(context.Context) ([]shard.Replica, error) { return nil, nil }
+func (s *still) ShardStatuses() []shard.Status                     { return nil }
+func (s *still) Sinks() []string                                   { return []string{"mail", "pager"} }
+func (s *still) Stats() (journal.Stats, error)                     { return s.j.Stats() }
 func (s *still) Append(ctx context.Context, events []*trail.Event) (int, error) {
 	return s.j.Append(ctx, events)
 }
@@ -48,8 +52,9 @@ func stillPages(t *testing.T, local bool) (*still, pages) {
 	t.Helper()
 	s := &still{Registry: prometheus.NewRegistry(), j: newJournal(t)}
 	s.config.HTTP.URL = "https://watch.example.net"
-	b := newBoard(s, NewAdmin(s, prometheus.NewRegistry()))
-	return s, pages{b, access{func() config.HTTPConfig { return s.config.HTTP }, func() bool { return local }}, "the-form", make(chan struct{}, 1), nil}
+	admin := NewAdmin(s, prometheus.NewRegistry())
+	b := newBoard(s, admin)
+	return s, pages{b, access{func() config.HTTPConfig { return s.config.HTTP }, func() bool { return local }}, &group{service: s, admin: admin}, "the-form", make(chan struct{}, 1), nil}
 }
 
 // post sends a form to pages, and returns the page that they answer.
