@@ -61,7 +61,7 @@ func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
 		if it.Muted {
 			l.unmute(now)
 		}
-		l.hold(it.Held)
+		l.ungroup(it.Held)
 		head := l.sending == 0
 		if head {
 			a.lanes = append(a.lanes, l)
