@@ -164,6 +164,7 @@ func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch b
 			return errors.Join(fmt.Errorf("remove the temporary journal: %w", err), service.Close())
 		}
 	}
+	before := deadLetters(service)
 	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRunning()
 	g, running := errgroup.WithContext(running)
@@ -177,12 +178,42 @@ func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch b
 			return errors.Join(err, waitDelivered(running, service, ctx.Err() != nil, scratch))
 		}
 	})
-	err = errors.Join(g.Wait(), service.Close())
-	if unread := unreadableParts(service); err == nil && unread > 0 {
+	err = g.Wait()
+	dead := deadLetters(service) - before
+	if err = errors.Join(err, service.Close()); err != nil {
+		return err
+	}
+	unread := unreadableParts(service)
+	if unread > 0 {
 		fmt.Fprintf(p.stderr, "mfawatch: %s could not be read; the rest was\n", output.Count(int64(unread), "part"))
+	}
+	switch {
+	case dead > 0 && scratch:
+		fmt.Fprintf(p.stderr, "mfawatch: %s refused, and lost: the log names each; --journal FILE would keep them as dead letters\n", output.Count(dead, "alert"))
+	case dead > 0:
+		fmt.Fprintf(p.stderr, "mfawatch: %s\n", saidDead(dead, c))
+	}
+	if unread > 0 || dead > 0 {
 		return errReported
 	}
-	return err
+	return nil
+}
+
+// deadLetters returns how many dead letters the journal has.
+func deadLetters(service *served) (n int64) {
+	stats, err := service.Journal().Stats()
+	if err != nil {
+		return 0 // closed: Run returns why
+	}
+	for _, sink := range stats.Sinks {
+		n += int64(sink.Dead)
+	}
+	return n
+}
+
+// saidDead says how many alerts became dead letters, and where they are shown.
+func saidDead(n int64, c *config.Config) string {
+	return fmt.Sprintf("%s not delivered: see 'mfawatch deadletters list --journal %s'", output.Count(n, "alert"), c.Journal.Path)
 }
 
 // waitDelivered waits until every alert is delivered: for at most shutdown_timeout

@@ -73,16 +73,23 @@ type inputs struct {
 // find lists the files first, then the objects of buckets, until ctx is done.
 func (in *inputs) find(ctx context.Context) {
 	local := slices.DeleteFunc(slices.Clone(in.paths), isBucket)
-	for f, err := range files.Walk(local) {
-		if ctx.Err() != nil {
-			return
+	for _, path := range local {
+		there := false
+		for f, err := range files.Walk([]string{path}) {
+			there = true
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				in.failed(err)
+			} else if why, ok := in.wanted.Pass(f.Place()); !ok {
+				in.passed(why, false)
+			} else {
+				in.found(in.file(f))
+			}
 		}
-		if err != nil {
-			in.failed(err)
-		} else if why, ok := in.wanted.Pass(f.Place()); !ok {
-			in.passed(why, false)
-		} else {
-			in.found(in.file(f))
+		if !there {
+			in.failed(fmt.Errorf("no file in %q is one of CloudTrail's; check the path", path))
 		}
 	}
 	if len(local) == len(in.paths) {

@@ -58,7 +58,7 @@ type merged struct {
 	name      string // of the texts, in messages
 	values    *koanf.Koanf
 	at        places
-	variables map[string]string // which set a field
+	variables map[string]string // which variable or flag set a field
 	mistakes  []Mistake         // of references that cannot be replaced
 }
 
@@ -86,6 +86,9 @@ func merge(texts []Text, environ []string, flags *pflag.FlagSet) (*merged, error
 	}
 	if flags != nil {
 		err := m.values.Load(posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
+			if f.Changed && flagKeys[f.Name] != "" {
+				m.variables[flagKeys[f.Name]] = "--" + f.Name
+			}
 			return flagKeys[f.Name], posflag.FlagVal(flags, f)
 		}), nil)
 		if err != nil {
