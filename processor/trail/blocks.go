@@ -3,14 +3,14 @@ package trail
 import (
 	"math/bits"
 
-	"github.com/mfawatch/mfawatch/processor/trail/braces"
+	"github.com/mfawatch/mfawatch/processor/trail/vector"
 )
 
 const (
 	// fewBlocks is how many bytes are worth a walk in blocks, and afterBlocks how
 	// many are walked brace by brace behind one.
-	fewBlocks   = 4 * braces.Size
-	afterBlocks = 4 * braces.Size
+	fewBlocks   = 4 * vector.Size
+	afterBlocks = 4 * vector.Size
 )
 
 // blocks walks from w[pos], which is outside of strings, towards w[to:], in blocks
@@ -20,23 +20,23 @@ const (
 func (k *walk) blocks(w []byte, pos, to int) int {
 	p := &k.position
 	to = min(to, len(w)-1) // a byte behind each brace
-	if !braces.Fast || to-pos < fewBlocks || !p.keeps() || pos > 0 && w[pos-1] == '\n' {
+	if !vector.Fast || to-pos < fewBlocks || !p.keeps() || pos > 0 && w[pos-1] == '\n' {
 		return pos
 	}
 	if k.masks == nil {
-		k.masks = new([256]braces.Block)
+		k.masks = new([256]vector.Block)
 	}
-	s := braces.State{Depth: len(p.stack), Least: p.kept(), Most: min(cap(p.stack), maxNesting)}
+	s := vector.State{Depth: len(p.stack), Least: p.kept(), Most: min(cap(p.stack), maxNesting)}
 	for {
-		n := braces.Find(w[pos:to+1], k.masks[:], &s)
+		n := vector.Braces(w[pos:to+1], k.masks[:], &s)
 		p.keep(pos, k.masks[:n], &s)
 		for i := n - 1; i >= 0; i-- {
 			if b := k.masks[i]; b.Opens|b.Closes != 0 {
-				k.sure = pos + i*braces.Size + bits.Len64(b.Opens|b.Closes)
+				k.sure = pos + i*vector.Size + bits.Len64(b.Opens|b.Closes)
 				break
 			}
 		}
-		pos += n * braces.Size
+		pos += n * vector.Size
 		if n < len(k.masks) {
 			return pos
 		}
@@ -59,7 +59,7 @@ func (p *position) kept() int {
 // keep keeps the objects that blocks from w[pos] on leave open: s.Depth with those
 // before. It goes backwards, and only as far as it finds the places of all that
 // may be new.
-func (p *position) keep(pos int, blocks []braces.Block, s *braces.State) {
+func (p *position) keep(pos int, blocks []vector.Block, s *vector.State) {
 	p.stack = p.stack[:s.Depth]
 	top, closed := s.Depth-1, 0
 	for n := len(blocks) - 1; n >= 0 && top >= s.Least; n-- {
@@ -73,7 +73,7 @@ func (p *position) keep(pos int, blocks []braces.Block, s *braces.State) {
 			case closed > 0:
 				closed--
 			default:
-				p.stack[top] = object{start: pos + n*braces.Size + i, next: pos + n*braces.Size + i + 1, mark: len(p.found)}
+				p.stack[top] = object{start: pos + n*vector.Size + i, next: pos + n*vector.Size + i + 1, mark: len(p.found)}
 				top--
 			}
 		}

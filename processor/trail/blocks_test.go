@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mfawatch/mfawatch/processor/trail/braces"
+	"github.com/mfawatch/mfawatch/processor/trail/vector"
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
@@ -63,14 +63,14 @@ func TestBlocks(t *testing.T) {
 }
 
 func TestBlocksAreUsed(t *testing.T) {
-	if !braces.Fast {
+	if !vector.Fast {
 		t.Skip("the processor lacks the instructions")
 	}
 	doc := []byte(`{"Records":[` + strings.Repeat(minimal+",", 100) + minimal + "]}")
 	var k walk
 	k.reset()
 	k.to(doc, 100, false)
-	if at := k.blocks(doc, k.sure, len(doc)); at < len(doc)-2*braces.Size {
+	if at := k.blocks(doc, k.sure, len(doc)); at < len(doc)-2*vector.Size {
 		t.Errorf("blocks end at %d of %d", at, len(doc))
 	}
 }

@@ -3,7 +3,7 @@ package trail
 import (
 	"bytes"
 
-	"github.com/mfawatch/mfawatch/processor/trail/braces"
+	"github.com/mfawatch/mfawatch/processor/trail/vector"
 )
 
 // A walk is one forward pass over a document. It knows which objects are open
@@ -26,7 +26,7 @@ type walk struct {
 	open, end, seek int
 	shut            int                // the last closing brace outside of strings
 	walked          int64              // bytes looked at, as a measure of the work
-	masks           *[256]braces.Block // of blocks
+	masks           *[256]vector.Block // of blocks
 }
 
 // reset readies the walk for the start of a document.

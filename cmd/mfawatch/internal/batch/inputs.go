@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
@@ -113,11 +114,11 @@ func (in *inputs) file(f files.File) input {
 		i.open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(in.stdin), nil }
 	} else {
 		i.open = func(context.Context) (io.ReadCloser, error) { return os.Open(f.Path) }
-		if f.Size >= 0 {
-			i.id = fmt.Sprintf("%s %d %d", f.Path, f.Size, f.Modified.UnixNano())
-		}
 	}
-	if f.Size < 0 { // a terminal or a pipe, which may be silent for long
+	if f.Size >= 0 {
+		i.open = func(context.Context) (io.ReadCloser, error) { return openFile(f.Path, f.Size) }
+		i.id = f.Path + " " + strconv.FormatInt(f.Size, 10) + " " + strconv.FormatInt(f.Modified.UnixNano(), 10)
+	} else { // a terminal or a pipe, which may be silent for long
 		i.open = interruptible(i.open)
 	}
 	return i

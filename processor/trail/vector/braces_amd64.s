@@ -21,12 +21,12 @@
 	VMOVQ X2, AX;                    \
 	XORQ R8, AX
 
-// func find(w *byte, n int, blocks *Block, s *State) int
+// func braces(w *byte, n int, blocks *Block, s *State) int
 //
 // SI is the block's first byte, CX the blocks left, DI where its masks go. R8 is
 // all ones if the block begins in a string, R9 is 1 if its first byte is escaped,
 // R15 is the depth before it.
-TEXT ·find(SB), NOSPLIT, $0-40
+TEXT ·braces(SB), NOSPLIT, $0-40
 	MOVQ w+0(FP), SI
 	MOVQ n+8(FP), CX
 	MOVQ blocks+16(FP), DI
@@ -63,7 +63,7 @@ block:
 	JNE special
 	WITHIN                   // bytes in strings
 
-braces:
+marked:
 	VPCMPEQB Y0, Y12, Y2
 	VPCMPEQB Y1, Y12, Y3
 	MASK(Y2, Y3, R10)        // opening braces
@@ -176,4 +176,4 @@ special:
 	NOTQ BX
 	TESTQ R10, BX
 	JNE done                 // a backslash outside of strings
-	JMP braces
+	JMP marked

@@ -1,4 +1,4 @@
-package braces
+package vector
 
 import (
 	"math/bits"
@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// reference is Find byte by byte.
+// reference is Braces byte by byte.
 func reference(w []byte, blocks []Block, s *State) int {
 	inString, escaped := false, false
 	n := 0
@@ -59,9 +59,9 @@ func check(t *testing.T, w []byte) {
 	n := reference(w, want[:], &wanted)
 	for _, first := range []int{len(got), 1, 3} { // blocks that are found in the first call
 		s := begin
-		m := Find(w, got[:first], &s)
+		m := Braces(w, got[:first], &s)
 		if m == first {
-			m += Find(w[m*Size:], got[m:], &s)
+			m += Braces(w[m*Size:], got[m:], &s)
 		}
 		if m != n || s.Depth != wanted.Depth || !slices.Equal(got[:n], want[:n]) {
 			t.Fatalf("%d blocks %x to depth %d, want %d %x to depth %d, in %q", m, got[:m], s.Depth, n, want[:n], wanted.Depth, w)
@@ -69,7 +69,7 @@ func check(t *testing.T, w []byte) {
 	}
 }
 
-func TestFind(t *testing.T) {
+func TestBraces(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	found := 0
 	for _, pieces := range [][]string{
@@ -87,7 +87,7 @@ func TestFind(t *testing.T) {
 				w[0] = '"' // so that backslashes come to stand in strings
 			}
 			check(t, w)
-			found += Find(w, make([]Block, 8), &State{Depth: 20, Most: 64})
+			found += Braces(w, make([]Block, 8), &State{Depth: 20, Most: 64})
 		}
 	}
 	if Fast && found < 30_000 {
@@ -95,20 +95,20 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func FuzzFind(f *testing.F) {
+func FuzzBraces(f *testing.F) {
 	f.Add([]byte(`{"a":"\\\"","b":{"c":"\\"},"d":[{}]},{"a":"\\\"","b":{"c":"\\"},"d":[{}]},{"a":"\\\"","b":{"c":"\\"},"d":[{}]}`))
 	f.Add([]byte(strings.Repeat(`{"a":"`+strings.Repeat("b", 50)+`"},`, 9)))
 	f.Fuzz(check)
 }
 
-// BenchmarkFind reads records.
-func BenchmarkFind(b *testing.B) {
+// BenchmarkBraces reads records.
+func BenchmarkBraces(b *testing.B) {
 	const record = `{"eventVersion":"1.08","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::123456789012:user/alice"},"eventTime":"2026-05-01T08:03:11Z"},`
 	w := []byte(strings.Repeat(record, 64<<10/len(record)))
 	var blocks [1 << 10]Block
 	b.SetBytes(int64(len(w)))
 	for b.Loop() {
-		if n := Find(w, blocks[:], &State{Most: 64}); n < len(w)/Size-1 {
+		if n := Braces(w, blocks[:], &State{Most: 64}); n < len(w)/Size-1 {
 			b.Fatal(n)
 		}
 	}
