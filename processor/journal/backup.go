@@ -15,13 +15,24 @@ import (
 
 // Backup writes the journal, as it is at one moment, to w while it is in use. A
 // slow w delays no commit, since it is sent a copy beside the journal, which is
-// removed.
+// removed. A second backup meanwhile fails with ErrBackup: copies must not fill the
+// disk that the journal needs.
 func (j *Journal) Backup(w io.Writer) (err error) {
+	if !j.backup.TryLock() {
+		return ErrBackup
+	}
+	defer j.backup.Unlock()
 	copied, err := os.CreateTemp(filepath.Dir(j.path), filepath.Base(j.path)+".backup-*")
 	if err != nil {
 		return fmt.Errorf("copy the journal: %w", err)
 	}
-	defer func() { err = errors.Join(err, copied.Close(), os.Remove(copied.Name())) }()
+	nameless := os.Remove(copied.Name()) == nil // nothing is left after a kill; not on Windows
+	defer func() {
+		err = errors.Join(err, copied.Close())
+		if !nameless {
+			err = errors.Join(err, os.Remove(copied.Name()))
+		}
+	}()
 	err = explain(guard(func() error {
 		j.file.RLock()
 		defer j.file.RUnlock()

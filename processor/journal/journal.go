@@ -27,6 +27,9 @@ var (
 	// ErrFormat is returned by Open for a file that this version cannot read:
 	// of another format version, or no journal at all.
 	ErrFormat = errors.New("unknown format")
+	// ErrBackup is returned by Backup while another one is under way.
+	ErrBackup = errors.New("another backup of the journal is under way: try again when it has ended")
+
 	// ErrReplaced is returned when the file was deleted, or another one put in
 	// its place, while it was open.
 	ErrReplaced = errors.New("the journal file was deleted or replaced while it was open")
@@ -82,6 +85,7 @@ type Journal struct {
 	unlinked    atomic.Bool                      // Unlink was called
 	started     atomic.Pointer[time.Time]        // when the running commit started; nil: none is running
 
+	backup   sync.Mutex    // one Backup at a time
 	folding  sync.Mutex    // one Fold at a time; guards the next two
 	folded   time.Time     // end of the last Fold
 	foldTime time.Duration // that it took
