@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -83,6 +84,81 @@ func TestReaderPoliciesAreWhatIsCalled(t *testing.T) {
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
 			t.Errorf("%s allows %v, the program calls %v", name, got, want)
+		}
+	}
+}
+
+// sourceArns returns the value of aws:SourceArn of each statement for a service, by
+// Sid; "" where there is none.
+func sourceArns(statements []any) map[string]string {
+	all := map[string]string{}
+	for _, s := range statements {
+		if choice, ok := s.([]any); ok { // !If
+			s = choice[1]
+		}
+		statement := s.(map[string]any)
+		principal, _ := statement["Principal"].(map[string]any)
+		if principal["Service"] == nil {
+			continue
+		}
+		sid := statement["Sid"].(string)
+		all[sid] = ""
+		conditions, _ := statement["Condition"].(map[string]any)
+		for _, of := range conditions {
+			if arn := of.(map[string]any)["aws:SourceArn"]; arn != nil {
+				all[sid] = fmt.Sprint(arn)
+			}
+		}
+	}
+	return all
+}
+
+// Services of AWS send to the queue, and use its key, for one bucket, rule or trail:
+// not for those of another account (the confused deputy). EventBridge's use of the
+// key is without a condition.
+func TestOneBucketMayNotify(t *testing.T) {
+	resources := documents(t, "cloudformation/trail.yaml")[0]["Resources"].(map[string]any)
+	const trailArn, bucketArn, ruleArn = ":trail/${TrailName}", ":s3:::${BucketPrefix}-${AWS::AccountId}-${AWS::Region}", "ObjectCreated.Arn"
+	for _, f := range []struct {
+		resource, document string
+		want               map[string]string
+	}{
+		{"QueuePolicy", "PolicyDocument", map[string]string{"BucketNotifies": bucketArn, "EventBridgeNotifies": ruleArn}},
+		{"Key", "KeyPolicy", map[string]string{"CloudTrailEncrypts": trailArn, "BucketNotifies": bucketArn, "EventBridgeNotifies": ""}},
+	} {
+		policy := resources[f.resource].(map[string]any)["Properties"].(map[string]any)[f.document].(map[string]any)
+		got := sourceArns(policy["Statement"].([]any))
+		for sid, arn := range got {
+			if want, known := f.want[sid]; !known || !strings.HasSuffix(strings.Trim(arn, "[]"), want) || want == "" && arn != "" {
+				t.Errorf("CloudFormation, %s, %s: aws:SourceArn %q, want it to end in %q", f.resource, sid, arn, want)
+			}
+		}
+		if len(got) != len(f.want) {
+			t.Errorf("CloudFormation, %s: statements for services %v, want %v", f.resource, got, f.want)
+		}
+	}
+	statement := regexp.MustCompile(`(?s)statement" ?\{|statement \{`)
+	for document, want := range map[string]map[string]string{
+		"queue": {"BucketNotifies": "local.bucket_arn", "EventBridgeNotifies": "statement.value.arn"},
+		"key":   {"CloudTrailEncrypts": "local.trail_arn", "BucketNotifies": "local.bucket_arn", "EventBridgeNotifies": ""},
+	} {
+		found := 0
+		for _, text := range statement.Split(block(t, "terraform/queue.tf", `data "aws_iam_policy_document" "`+document+`"`), -1) {
+			sid := regexp.MustCompile(`sid\s+= "(\w+)"`).FindStringSubmatch(text)
+			if sid == nil || !strings.Contains(text, `"Service"`) {
+				continue
+			}
+			found++
+			arn := ""
+			if m := regexp.MustCompile(`variable = "aws:SourceArn"\s+values\s+= \[(.+)\]`).FindStringSubmatch(text); m != nil {
+				arn = m[1]
+			}
+			if expected, known := want[sid[1]]; !known || arn != expected {
+				t.Errorf("Terraform, %s, %s: aws:SourceArn %q, want %q", document, sid[1], arn, expected)
+			}
+		}
+		if found != len(want) {
+			t.Errorf("Terraform, %s: %d statements for services, want %d", document, found, len(want))
 		}
 	}
 }

@@ -25,6 +25,8 @@ data "aws_iam_policy_document" "key" {
       values   = [local.trail_arn]
     }
   }
+  # Without a condition, since AWS documents none for this use of a key: the policy of
+  # the queue names the rule that may send.
   statement {
     sid       = "EventBridgeNotifies"
     actions   = ["kms:GenerateDataKey", "kms:Decrypt"]
@@ -41,6 +43,11 @@ data "aws_iam_policy_document" "key" {
     principals {
       type        = "Service"
       identifiers = ["s3.amazonaws.com"]
+    }
+    condition {
+      test     = "ArnEquals"
+      variable = "aws:SourceArn"
+      values   = [local.bucket_arn]
     }
     condition {
       test     = "StringEquals"

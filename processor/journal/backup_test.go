@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -112,5 +114,32 @@ func TestVerifyFindsDamage(t *testing.T) {
 	}
 	if err := Verify(filepath.Join(t.TempDir(), "none.db")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
+	}
+}
+
+// A reader that stops leaves no copy behind, however the process ends, and keeps a
+// second copy from the disk.
+func TestOneBackupAtATime(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := open(t, path)
+	mustAppend(t, j, event("1", "bob", 0))
+	reads, writes := io.Pipe()
+	ended := make(chan error)
+	go func() { ended <- j.Backup(writes) }()
+	if _, err := reads.Read(make([]byte, 1)); err != nil { // it is under way
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(path + ".backup-*"); err != nil || left != nil && runtime.GOOS != "windows" {
+		t.Errorf("a kill would leave %v, %v", left, err)
+	}
+	if err := j.Backup(io.Discard); !errors.Is(err, store.ErrBackup) {
+		t.Errorf("a second backup: %v", err)
+	}
+	reads.Close()
+	if err := <-ended; !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("the first backup: %v", err)
+	}
+	if err := j.Backup(io.Discard); err != nil {
+		t.Errorf("a backup afterwards: %v", err)
 	}
 }

@@ -372,6 +372,31 @@ func TestOpenRefusesALinkToNothing(t *testing.T) {
 	}
 }
 
+// A journal that others could read is set to mode 0600; a file that is no journal
+// keeps its mode.
+func TestOpenRestrictsTheMode(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, make([]byte, 64<<10), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	open(t, path)
+	if j, err := Open(other, options()); err == nil {
+		t.Errorf("%v was opened", j)
+	}
+	for name, want := range map[string]os.FileMode{path: 0o600, other: 0o644} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, %v, want %v", name, info.Mode(), err, want)
+		}
+	}
+}
+
 // A process that is killed while it makes a journal leaves no half of one: the
 // next start finishes it.
 func TestOpenAfterAKilledCreation(t *testing.T) {

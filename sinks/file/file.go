@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
@@ -116,30 +117,18 @@ func (s *Sink) Close() error {
 }
 
 func openLines(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	f, err := ownfile.Open(path, os.O_RDWR|os.O_CREATE|os.O_APPEND)
 	if err != nil {
 		return nil, fmt.Errorf("open alert file: %w", err)
 	}
 	err = mend(f)
 	if err == nil {
-		err = restrict(f)
+		err = ownfile.Restrict(f)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
-}
-
-// restrict sets the mode of a regular file to 0600: alerts hold raw records.
-func restrict(f *os.File) error {
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() == 0o600 {
-		return err
-	}
-	if err := f.Chmod(0o600); err != nil {
-		return fmt.Errorf("set the mode of alert file %s to 0600: %w", f.Name(), err)
-	}
-	return nil
 }
 
 // flush brings what was written to disk, if the file is on one.

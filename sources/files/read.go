@@ -55,7 +55,7 @@ func (w *follower) readOn(t *followed) error {
 	file := t.file
 	if file == nil {
 		var err error
-		if file, err = os.Open(t.path); err != nil {
+		if file, err = openRegular(t.path); err != nil {
 			return err
 		}
 	}

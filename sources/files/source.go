@@ -198,9 +198,9 @@ func (f *Source) deliver(ctx context.Context, h processor.Handler, parts iter.Se
 	return err
 }
 
-// offer hands the file to h once. It returns the error of h and that of the file.
+// offer hands the file, no pipe, to h once. It returns the error of h and that of the file.
 func (f *Source) offer(ctx context.Context, file File, h processor.Handler) (err, unread error) {
-	opened, err := os.Open(file.Path)
+	opened, err := openRegular(file.Path)
 	if err != nil {
 		return err, err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/connlimit"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -62,7 +63,7 @@ func (d *handler) answer(w http.ResponseWriter, r *http.Request) reply {
 	if rep, ok := d.admit(w, r); !ok {
 		return rep
 	}
-	proved(r.Context())
+	connlimit.Prove(r.Context())
 	if coding := unknownCoding(r.Header); coding != "" {
 		return reply{http.StatusUnsupportedMediaType, resultUnreadable, "Content-Encoding " + strconv.Quote(safetext.Clean(coding, 32)) + " is not read; want gzip or zstd", 0}
 	}

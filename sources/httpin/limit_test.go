@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"runtime"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/mfawatch/mfawatch/processor/connlimit"
 	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
@@ -52,7 +52,7 @@ func TestStrangersKeepNobodyOut(t *testing.T) {
 			t.Errorf("a sender with a token got %s %q", answer.Status, text)
 		}
 	}
-	if n := testutil.ToFloat64(s.metrics.refused); n < 1500-addressConnections {
+	if n := testutil.ToFloat64(s.metrics.refused); n < 1500-connlimit.PerAddress {
 		t.Errorf("%v connections refused", n)
 	}
 }
@@ -101,37 +101,4 @@ func TestStrangersAreTimed(t *testing.T) {
 		<-ended
 		time.Sleep(time.Minute)
 	})
-}
-
-// Senders with a token keep their connections; one host has one IPv6 network.
-func TestLimiter(t *testing.T) {
-	l := &limiter{all: 3, perAddress: 2, patience: time.Hour, conns: map[*limited]struct{}{}}
-	now := time.Now()
-	admit := func(address string, proven bool) (*limited, *limited, bool) {
-		now = now.Add(time.Second)
-		c := &limited{limiter: l, address: network(netip.MustParseAddr(address)), accepted: now}
-		evicted, ok := l.admit(c)
-		if ok && proven {
-			c.prove()
-		}
-		return c, evicted, ok
-	}
-	a, _, _ := admit("2001:db8::1", false)
-	admit("2001:db8::2", true)
-	if _, evicted, ok := admit("2001:db8::3", true); !ok || evicted != a {
-		t.Errorf("a third of one network: evicted %v, %v", evicted, ok)
-	}
-	if _, _, ok := admit("2001:db8::4", false); ok {
-		t.Error("a sender was evicted for a stranger of its network")
-	}
-	b, evicted, ok := admit("::ffff:198.51.100.7", false)
-	if !ok || evicted != nil || b.address != netip.MustParseAddr("198.51.100.7") {
-		t.Errorf("another address: evicted %v, %v, %s", evicted, ok, b.address)
-	}
-	if _, evicted, ok := admit("198.51.100.8", true); !ok || evicted != b {
-		t.Errorf("above all: evicted %v, %v", evicted, ok)
-	}
-	if _, _, ok := admit("198.51.100.9", false); ok {
-		t.Error("a sender was evicted for a stranger")
-	}
 }

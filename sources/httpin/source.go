@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/connlimit"
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sources"
 )
@@ -71,11 +72,6 @@ const (
 	minReserve    = 256 << 10 // the least that a request reserves
 	maxReserve    = 8 << 20   // the most, since bodies are streamed; compressed bodies reserve it
 	headerBytes   = 96 << 10  // Firehose's common attributes alone may have 64 KB
-
-	connections        = 512      // in all
-	addressConnections = 128      // of one address, which may be a load balancer's
-	strangerBytes      = 24 << 10 // read of a connection before a token is known: 16 KiB of headers, and TLS
-	largeStrangers     = 32       // connections that may be over it, for Firehose
 
 	headerTime = 10 * time.Second
 	proofTime  = 10 * time.Second // from the connection to a token
@@ -171,16 +167,15 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 }
 
 // limit bounds the connections of a listener.
-func (s *Source) limit(l net.Listener) *limiter {
-	return &limiter{Listener: l, all: connections, perAddress: addressConnections, patience: proofTime,
-		refused: s.metrics.refused, conns: map[*limited]struct{}{}}
+func (s *Source) limit(l net.Listener) net.Listener {
+	return connlimit.New(l, proofTime, s.metrics.refused.Inc)
 }
 
 // server returns an HTTP server that bounds the time of requests.
 func (s *Source) server(h processor.Handler) *http.Server {
 	return &http.Server{
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 16, MaxReceiveBufferPerConnection: 256 << 10, MaxReceiveBufferPerStream: 256 << 10},
-		ConnContext:       withConn,
+		ConnContext:       connlimit.WithConn,
 		Handler:           &handler{Source: s, handle: h},
 		ReadHeaderTimeout: headerTime,
 		ReadTimeout:       bodyTime,

@@ -12,14 +12,25 @@ import (
 )
 
 // Backup writes the file, as it is at one moment, to w while it is in use. A
-// slow w delays no commit, since it is sent a copy beside it, which is
-// removed.
+// slow w delays no commit, since it is sent a copy beside it, which is removed. A
+// second backup meanwhile fails with ErrBackup: copies must not fill the disk that
+// the journal needs.
 func (s *Store) Backup(w io.Writer) (err error) {
+	if !s.backup.TryLock() {
+		return ErrBackup
+	}
+	defer s.backup.Unlock()
 	copied, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".backup-*")
 	if err != nil {
 		return fmt.Errorf("copy the journal: %w", err)
 	}
-	defer func() { err = errors.Join(err, copied.Close(), os.Remove(copied.Name())) }()
+	nameless := os.Remove(copied.Name()) == nil // nothing is left after a kill; not on Windows
+	defer func() {
+		err = errors.Join(err, copied.Close())
+		if !nameless {
+			err = errors.Join(err, os.Remove(copied.Name()))
+		}
+	}()
 	err = explain(guard(func() error {
 		s.file.RLock()
 		defer s.file.RUnlock()

@@ -13,6 +13,8 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 )
 
 // minSize is that of an empty store, with the smallest pages.
@@ -91,13 +93,16 @@ func openStore(path string, timeout time.Duration, flag int) (db *bolt.DB, info 
 			Timeout:      timeout,
 			ReadOnly:     flag&os.O_RDWR == 0,
 			FreelistType: bolt.FreelistMapType,
-			OpenFile: func(name string, _ int, mode os.FileMode) (*os.File, error) {
-				f, err := os.OpenFile(name, flag, mode)
+			OpenFile: func(name string, _ int, _ os.FileMode) (*os.File, error) {
+				f, err := ownfile.Open(name, flag)
 				if err != nil {
 					return nil, err
 				}
 				if info, err = f.Stat(); err == nil && flag&os.O_CREATE == 0 {
 					err = checkLength(info.Size()) // bbolt would make a store of an empty file
+				}
+				if err == nil && flag&os.O_RDWR != 0 {
+					err = ownfile.Restrict(f)
 				}
 				if err != nil {
 					return nil, errors.Join(err, f.Close())

@@ -39,6 +39,8 @@ var (
 	// ErrFormat is returned by Open for a file that this version cannot read:
 	// of another format version, or of something else.
 	ErrFormat = errors.New("unknown format")
+	// ErrBackup is returned by Backup while another one is under way.
+	ErrBackup = errors.New("another backup of the journal is under way: try again when it has ended")
 	// ErrReplaced is returned when the file was deleted, or another one put in
 	// its place, while it was open.
 	ErrReplaced = errors.New("the journal file was deleted or replaced while it was open")
@@ -86,6 +88,7 @@ type Store struct {
 	opened   atomic.Pointer[fs.FileInfo] // the file that db has open
 	lost     chan struct{}               // closed when a commit to the change log has an unknown outcome
 	unlinked atomic.Bool                 // Unlink was called
+	backup   sync.Mutex                  // one Backup at a time
 	started  atomic.Pointer[time.Time]   // when the running commit started; nil: none is running
 
 	write      sync.Mutex    // held from the start of a transaction until memory shows it; guards the next two

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
@@ -75,14 +76,14 @@ type checkpointInput struct {
 // that the scan had when it was started. The error says what to do.
 func OpenCheckpoint(path string, head CheckpointHead, w bucket.Wanted) (*Checkpoint, bucket.Wanted, error) {
 	head.Schema, head.From, head.To = checkpointSchema, w.Since, w.Until
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := ownfile.Open(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, w, fmt.Errorf("--resume: cannot open %q: %w", path, config.WithoutPath(err))
 	}
 	k := &Checkpoint{file: file, done: map[inputID]bool{}}
 	old, good, err := k.load()
 	if err == nil && (old == nil || old.Schema == checkpointSchema) {
-		err = file.Chmod(0o600) // it holds raw records
+		err = ownfile.Restrict(file)
 	}
 	switch {
 	case err != nil:

@@ -2,9 +2,13 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 const backupPath = "/api/v1/journal/backup"
@@ -15,7 +19,11 @@ func (a *Admin) Backup(_ context.Context, w io.Writer) error {
 	if len(journals) != 1 {
 		return refused{http.StatusConflict, "the journal lies in a Kafka cluster; copy it with mfawatch journal copy"}
 	}
-	return journals[0].Backup(w)
+	err := journals[0].Backup(w)
+	if errors.Is(err, store.ErrBackup) {
+		return refused{http.StatusConflict, err.Error()}
+	}
+	return err
 }
 
 // serveBackup answers with the copy. An error after its beginning breaks the
@@ -28,18 +36,23 @@ func (a *Admin) serveBackup(w http.ResponseWriter, r *http.Request) {
 	case started.any:
 		panic(http.ErrAbortHandler)
 	default:
-		plain(w, http.StatusInternalServerError, err.Error()+"\n")
+		answer(w, nil, err)
 	}
 }
 
+// backupPatience bounds how long a client may take to read a part of a backup. The
+// whole takes as long as the journal is large.
+const backupPatience = time.Minute
+
 // A startedWriter remembers whether anything was written.
 type startedWriter struct {
-	w   io.Writer
+	w   http.ResponseWriter
 	any bool
 }
 
 func (s *startedWriter) Write(b []byte) (int, error) {
 	s.any = true
+	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(backupPatience)) // not supported in tests: not needed
 	return s.w.Write(b)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/connlimit"
 )
 
 // An access decides who may use the API of one server.
@@ -57,6 +58,7 @@ func (a access) guard(h http.Handler) http.Handler {
 		has = has && a.config().TokenFile != ""
 		switch {
 		case has && a.proves(shown):
+			connlimit.Prove(r.Context())
 			h.ServeHTTP(w, r)
 		case strings.HasPrefix(r.Header.Get("Authorization"), signedScheme):
 			if a.signed(r) {

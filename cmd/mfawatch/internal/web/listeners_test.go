@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -22,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/connlimit"
 	"github.com/mfawatch/mfawatch/processor/secret"
 
 	dto "github.com/prometheus/client_model/go"
@@ -134,6 +136,75 @@ func TestMetricsListenerIsBounded(t *testing.T) {
 		}
 		time.Sleep(time.Minute) // within the bubble: what closes connections has a moment
 	})
+}
+
+// Connections that one stranger opens and leaves open end the oldest of them, and
+// not the service's files; another client is answered.
+func TestConnectionsAreBounded(t *testing.T) {
+	s, err := listenHTTP("http.address", "127.0.0.1:0", NewRegistry(), noParts, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	var strangers []net.Conn
+	defer func() {
+		for _, c := range strangers {
+			c.Close()
+		}
+	}()
+	for range 3 * connlimit.PerAddress {
+		c, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		strangers = append(strangers, c)
+		_, _ = io.WriteString(c, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	}
+	answer, err := http.Get("http://" + s.Addr() + "/healthz")
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Errorf("another client: %v, %v", answer, err)
+	} else {
+		answer.Body.Close()
+	}
+	for _, c := range strangers[:2*connlimit.PerAddress] { // until each is closed, or the test ends
+		_, _ = io.Copy(io.Discard, c)
+	}
+	http.DefaultClient.CloseIdleConnections()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A backup may take as long as the journal is large, and a client that stops
+// reading is left after a minute.
+func TestBackupExtendsItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &patientClient{ResponseWriter: httptest.NewRecorder()}
+		w := &startedWriter{w: client}
+		for range 3 {
+			time.Sleep(40 * time.Second)
+			if _, err := w.Write([]byte("page")); err != nil {
+				t.Fatal(err)
+			}
+			if left := time.Until(client.deadline); left != time.Minute {
+				t.Errorf("%s are left for the next part", left)
+			}
+		}
+	})
+}
+
+// A patientClient records its deadline.
+type patientClient struct {
+	http.ResponseWriter
+	deadline time.Time
+}
+
+func (c *patientClient) SetWriteDeadline(at time.Time) error {
+	c.deadline = at
+	return nil
 }
 
 // A pipeListener accepts what comes through a channel.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
+	"github.com/mfawatch/mfawatch/processor/connlimit"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -155,12 +156,14 @@ func listen(field, address string) (net.Listener, error) {
 	network, where := "tcp", address
 	if path, ok := strings.CutPrefix(address, config.UnixPrefix); ok {
 		network, where = "unix", path
-		if c, err := net.Dial(network, where); err == nil {
+		c, err := net.Dial(network, where)
+		if err == nil {
 			_ = c.Close()
 			return nil, fmt.Errorf("%s: %s is taken by another program; choose another path, or stop that program", field, address)
 		}
-		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
-			_ = os.Remove(path) // of a process that was killed
+		// A refused connection: the socket of a process that was killed.
+		if info, lost := os.Lstat(path); lost == nil && info.Mode()&os.ModeSocket != 0 && errors.Is(err, syscall.ECONNREFUSED) {
+			_ = os.Remove(path)
 		}
 	}
 	listener, err := net.Listen(network, where)
@@ -193,8 +196,9 @@ func listenHTTP(field, address string, metrics prometheus.Gatherer, ready iter.S
 	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { readyz(w, ready) })
-	return &Server{listener, mux, &http.Server{
+	return &Server{connlimit.New(listener, 0, func() {}), mux, &http.Server{
 		Handler:           mux,
+		ConnContext:       connlimit.WithConn,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -246,7 +250,7 @@ func readyz(w http.ResponseWriter, ready iter.Seq2[string, error]) {
 	for part, err := range ready {
 		if err != nil {
 			status = http.StatusServiceUnavailable
-			fmt.Fprintf(&body, "%s: %s\n", part, line(err.Error()))
+			fmt.Fprintf(&body, "%s: %s\n", part, problem(err))
 			continue
 		}
 		fmt.Fprintf(&body, "%s: ok\n", part)

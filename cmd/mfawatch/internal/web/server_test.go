@@ -31,8 +31,8 @@ func TestReadyzFailsWithEachPart(t *testing.T) {
 	if w := answer(); w.Code != http.StatusOK || w.Body.String() != "processor: ok\nsource trail: ok\n" {
 		t.Errorf("all well: %d %q", w.Code, w.Body)
 	}
-	broken = errors.New("no broker\nanswers")
-	if w := answer(); w.Code != http.StatusServiceUnavailable || w.Body.String() != "processor: ok\nsource trail: no broker answers\n" {
+	broken = errors.New("no broker\nanswers \x1b]0;owned\a")
+	if w := answer(); w.Code != http.StatusServiceUnavailable || w.Body.String() != "processor: ok\nsource trail: no broker answers \uFFFD]0;owned\uFFFD\n" {
 		t.Errorf("a part is not ready: %d %q", w.Code, w.Body)
 	}
 }

@@ -1,4 +1,8 @@
-package httpin
+// Package connlimit bounds the connections of a listener, in all and per address,
+// so that strangers exhaust neither memory nor file descriptors. Above a bound the
+// oldest connection of a stranger makes room; clients that have shown a token keep
+// theirs.
+package connlimit
 
 import (
 	"context"
@@ -6,56 +10,66 @@ import (
 	"net/netip"
 	"sync"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
-// A limiter bounds the connections of a listener, in all and per address. Above a
-// bound the oldest connection of a stranger makes room; senders that have shown a
-// token keep theirs.
-type limiter struct {
+// The bounds of every listener.
+const (
+	All        = 512      // connections in all
+	PerAddress = 128      // of one address, which may be a load balancer's
+	bytesRead  = 24 << 10 // of a connection before a token is known: 16 KiB of headers, and TLS
+	large      = 32       // connections that may be over it, for Firehose
+)
+
+// A Listener bounds the connections of a listener.
+type Listener struct {
 	net.Listener
 	all, perAddress int
-	patience        time.Duration // until a token was shown
-	refused         prometheus.Counter
+	patience        time.Duration
+	refused         func()
 
 	mu    sync.Mutex
 	conns map[*limited]struct{}
 }
 
-// A limited is a connection that its limiter counts.
+// New returns l with the bounds. A connection of a stranger ends after patience;
+// 0: never. The Listener calls refused for each connection that it closes.
+func New(l net.Listener, patience time.Duration, refused func()) *Listener {
+	return &Listener{Listener: l, all: All, perAddress: PerAddress, patience: patience, refused: refused, conns: map[*limited]struct{}{}}
+}
+
+// A limited is a connection that its Listener counts.
 type limited struct {
 	net.Conn
-	limiter  *limiter
+	listener *Listener
 	address  netip.Addr
 	accepted time.Time
-	timer    *time.Timer // closes the connection of a stranger
+	timer    *time.Timer // closes the connection of a stranger; nil: nothing does
 	read     int         // bytes, counted until a token was shown; of its reader alone
 
-	// Guarded by limiter.mu.
+	// Guarded by Listener.mu.
 	proven bool // a token was shown
-	large  bool // it has sent more than strangerBytes without one
+	large  bool // it has sent more than bytesRead without one
 }
 
 // Accept implements net.Listener.
-func (l *limiter) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		c := &limited{Conn: conn, limiter: l, accepted: time.Now()}
+		c := &limited{Conn: conn, listener: l, accepted: time.Now()}
 		if at, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
 			c.address = network(at.Addr())
 		}
 		if evicted, ok := l.admit(c); ok {
 			if evicted != nil {
-				l.refused.Inc()
+				l.refused()
 				_ = evicted.Close() // of a stranger
 			}
 			return c, nil
 		}
-		l.refused.Inc()
+		l.refused()
 		_ = conn.Close() // nothing was read
 	}
 }
@@ -73,7 +87,7 @@ func network(a netip.Addr) netip.Addr {
 
 // admit counts c and returns the stranger that makes room for it, if one has to.
 // It returns false if all connections in the way have shown a token.
-func (l *limiter) admit(c *limited) (evicted *limited, ok bool) {
+func (l *Listener) admit(c *limited) (evicted *limited, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	same := 0
@@ -110,10 +124,13 @@ func older(oldest, o *limited) *limited {
 	return o
 }
 
-func (l *limiter) add(c *limited) {
+func (l *Listener) add(c *limited) {
 	l.conns[c] = struct{}{}
+	if l.patience == 0 {
+		return
+	}
 	c.timer = time.AfterFunc(l.patience, func() {
-		l.refused.Inc()
+		l.refused()
 		_ = c.Close() // of a stranger
 	})
 }
@@ -122,67 +139,73 @@ func (l *limiter) add(c *limited) {
 // that unfinished headers take little memory.
 func (c *limited) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if c.read <= strangerBytes {
-		if c.read += n; c.read > strangerBytes {
-			c.limiter.grow(c)
+	if c.read <= bytesRead {
+		if c.read += n; c.read > bytesRead {
+			c.listener.grow(c)
 		}
 	}
 	return n, err
 }
 
 // grow lets c be large, unless it is proven. The oldest large stranger makes room.
-func (l *limiter) grow(c *limited) {
+func (l *Listener) grow(c *limited) {
 	l.mu.Lock()
 	if c.proven {
 		l.mu.Unlock()
 		return
 	}
 	c.large = true
-	large := 0
+	n := 0
 	var oldest *limited
 	for o := range l.conns {
 		if o.large && !o.proven {
-			large++
+			n++
 			oldest = older(oldest, o)
 		}
 	}
 	l.mu.Unlock()
-	if large > largeStrangers {
-		l.refused.Inc()
+	if n > large {
+		l.refused()
 		_ = oldest.Close() // of a stranger
 	}
 }
 
 // Close implements net.Conn.
 func (c *limited) Close() error {
-	c.limiter.mu.Lock()
-	delete(c.limiter.conns, c)
-	c.timer.Stop()
-	c.limiter.mu.Unlock()
+	c.listener.mu.Lock()
+	delete(c.listener.conns, c)
+	c.stopTimer()
+	c.listener.mu.Unlock()
 	return c.Conn.Close()
 }
 
-// prove records that the sender may post.
+// prove records that the client has shown a token.
 func (c *limited) prove() {
-	c.limiter.mu.Lock()
-	defer c.limiter.mu.Unlock()
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
 	c.proven = true
-	c.timer.Stop()
+	c.stopTimer()
+}
+
+func (c *limited) stopTimer() {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 }
 
 type limitedKey struct{}
 
-// withConn is an http.Server's ConnContext: it makes the connection known to
-// proved.
-func withConn(ctx context.Context, conn net.Conn) context.Context {
+// WithConn is an http.Server's ConnContext: it makes the connection known to
+// Prove.
+func WithConn(ctx context.Context, conn net.Conn) context.Context {
 	if over, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		conn = over.NetConn()
 	}
 	return context.WithValue(ctx, limitedKey{}, conn)
 }
 
-// proved records that the sender of a request may post.
-func proved(ctx context.Context) {
+// Prove records that the client of a request has shown a token.
+func Prove(ctx context.Context) {
 	if c, ok := ctx.Value(limitedKey{}).(*limited); ok {
 		c.prove()
 	}
