@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/status"
@@ -24,7 +25,7 @@ import (
 // partitions.
 const (
 	sessionTimeout    = 6 * time.Second
-	heartbeatInterval = time.Second
+	heartbeatInterval = 500 * time.Millisecond
 	rebalanceTimeout  = time.Minute
 	offsetsEvery      = 30 * time.Second
 	leaveTimeout      = 5 * time.Second // a member that does not leave is expelled after sessionTimeout
@@ -57,7 +58,8 @@ type Cluster struct {
 	onChange  func()
 	producer  *kgo.Client // of the intake
 	topics    atomic.Pointer[topics]
-	restoring chan struct{} // holds one for each journal that is being opened
+	group     atomic.Pointer[kgo.Client] // while Run is a member
+	restoring chan struct{}              // holds one for each journal that is being opened
 	reached   status.Status
 
 	mu      sync.Mutex
@@ -146,6 +148,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 		return err
 	}
 	group.PauseFetchTopics(c.config.events()) // each shard reads for itself
+	c.group.Store(group)
 	c.poll(ctx, group)
 	c.release(c.assigned(), "stopping")
 	stop() // shards that are assigned from now on end immediately
@@ -254,6 +257,27 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 			}
 		}
 	}
+}
+
+// member returns nil if this replica is a member of the group, in the generation of
+// its assignment. A replica that was suspended is asked this before it becomes the
+// owner of a partition again, and so fences the owner that the group has.
+func (c *Cluster) member(ctx context.Context) error {
+	group := c.group.Load()
+	if group == nil { // nothing is assigned
+		return nil
+	}
+	beat := kmsg.NewPtrHeartbeatRequest()
+	beat.Group = c.config.Topic
+	beat.MemberID, beat.Generation = group.GroupMetadata()
+	resp, err := beat.RequestWith(ctx, group)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err == nil || errors.Is(err, kerr.RebalanceInProgress) { // it keeps its partitions until they are revoked
+		return nil
+	}
+	return fmt.Errorf("group %s: %w", c.config.Topic, explain(err))
 }
 
 // assign starts to serve partitions.

@@ -57,17 +57,11 @@ func (m *membership) run(ctx context.Context, serve Serve) {
 			return
 		}
 		m.c.metrics.restarts.Inc()
-		wait := next
-		if fenced(err) {
-			// There is another owner. Before the group tells us, no id is
-			// initialised again, which would fence it in turn.
-			wait = sessionTimeout
-		}
 		if m.failure.Set(err) {
-			m.c.log.Warn("shard stopped; it is restored again", "partition", m.partition, "in", wait, "err", err)
+			m.c.log.Warn("shard stopped; it is restored again", "partition", m.partition, "in", next, "err", err)
 		}
+		pause(ctx, next)
 		next = min(2*next, maxPause)
-		pause(ctx, wait)
 	}
 }
 
@@ -123,6 +117,9 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 	}
 	started := time.Now()
 	t, err := prepare(ctx, m.c.config, m.c.producer, false)
+	if err == nil {
+		err = m.c.member(ctx)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
