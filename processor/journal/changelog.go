@@ -200,7 +200,7 @@ func apply(t *bolt.Tx, w Write) error {
 		return err
 	}
 	if path == metaTable && string(w.Value) != format {
-		return fmt.Errorf("%w %.50q of the change log, want %q", ErrFormat, w.Value, format)
+		return fmt.Errorf("%w %.50q of the change log, want %q: run the same version on every replica", ErrFormat, w.Value, format)
 	}
 	names := strings.Split(path, "\x00")
 	b, err := t.CreateBucketIfNotExists([]byte(names[0]))

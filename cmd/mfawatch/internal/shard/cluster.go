@@ -28,6 +28,7 @@ const (
 	heartbeatInterval = 500 * time.Millisecond
 	rebalanceTimeout  = time.Minute
 	offsetsEvery      = 30 * time.Second
+	lookEvery         = 5 * time.Second
 	leaveTimeout      = 5 * time.Second // a member that does not leave is expelled after sessionTimeout
 	concurrentOpens   = 4
 	intakeLinger      = 5 * time.Millisecond // deliveries handled concurrently share a request
@@ -68,15 +69,16 @@ type Cluster struct {
 }
 
 // New returns this replica's part. It sends nothing over the network. The caller
-// closes it.
-func New(c Config, o Options) (*Cluster, error) {
+// closes it. All clients of the cluster have the options more.
+func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 	opts, err := c.Config.Options()
 	if err != nil {
 		return nil, err
 	}
+	opts = append(opts, more...)
 	cl := &Cluster{
 		config: c, opts: opts, path: o.Path, journals: o.Journals, drain: o.Drain, log: o.Logger, onChange: o.Changed,
-		reached: status.Status{Lasts: time.Minute}, metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), members: map[int32]*membership{},
+		metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), members: map[int32]*membership{},
 	}
 	t := topics{events: c.events(), journal: c.journal()}
 	cl.producer, err = kgo.NewClient(append([]kgo.Opt{
@@ -219,8 +221,9 @@ func (c *Cluster) nameInUse(ctx context.Context) error {
 
 // poll reports errors of the group, and commits offsets to it for tools to show.
 func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
-	tick := time.NewTicker(offsetsEvery)
+	tick, look := time.NewTicker(offsetsEvery), time.NewTicker(lookEvery)
 	defer tick.Stop()
+	defer look.Stop()
 	errs := make(chan error)
 	go func() {
 		defer close(errs)
@@ -239,10 +242,13 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 			if !ok {
 				return
 			}
-			err = fmt.Errorf("group %s: %w", c.config.Topic, explain(err))
-			if c.reached.Set(err) {
-				c.log.Warn("the group of the shared journal has an error; retrying", "err", err)
+			c.reach(fmt.Errorf("group %s: %w", c.config.Topic, explain(err)))
+		case <-look.C:
+			within, cancel := context.WithTimeout(ctx, lookEvery)
+			if err := c.member(within); ctx.Err() == nil {
+				c.reach(err)
 			}
+			cancel()
 		case <-tick.C:
 			offsets := map[int32]kgo.EpochOffset{}
 			c.mu.Lock()
@@ -256,6 +262,17 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 				group.CommitOffsets(ctx, map[string]map[int32]kgo.EpochOffset{c.config.events(): offsets}, nil)
 			}
 		}
+	}
+}
+
+// reach records whether this replica is in touch with its group.
+func (c *Cluster) reach(err error) {
+	switch changed := c.reached.Set(err); {
+	case !changed:
+	case err == nil:
+		c.log.Info("the group of the shared journal is reached again")
+	default:
+		c.log.Warn("the group of the shared journal has an error; retrying", "err", err)
 	}
 }
 

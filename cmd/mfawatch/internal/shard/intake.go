@@ -78,7 +78,15 @@ func (c *Cluster) produce(ctx context.Context, records []*kgo.Record) error {
 	if len(records) == 0 {
 		return ctx.Err()
 	}
-	if err := c.producer.ProduceSync(ctx, records...).FirstErr(); err != nil {
+	answered := make(chan error, 1)
+	go func() { answered <- c.producer.ProduceSync(ctx, records...).FirstErr() }()
+	var err error
+	select {
+	case err = <-answered:
+	case <-ctx.Done():
+		err = ctx.Err() // records under way cannot be recalled
+	}
+	if err != nil {
 		return fmt.Errorf("produce to topic %s: %w", c.config.events(), explain(err))
 	}
 	return nil

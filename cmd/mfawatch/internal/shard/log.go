@@ -189,7 +189,7 @@ func (l *changeLog) fail(cause error) error {
 	defer l.mu.Unlock()
 	if l.err == nil {
 		l.metrics.aborted.Inc()
-		l.err = fmt.Errorf("partition %d of %s: %w", l.partition, l.topics.journal, cause)
+		l.err = fmt.Errorf("partition %d of %s: %w", l.partition, l.topics.journal, explain(cause))
 		close(l.failed)
 	}
 	return l.err

@@ -29,11 +29,10 @@ type replica struct {
 func start(t testing.TB, c Config, name, path string, more ...kgo.Opt) *replica {
 	t.Helper()
 	c.Instance = name
-	cl, err := New(c, Options{Path: path, Journals: options(), Drain: time.Second, Logger: testLogger})
+	cl, err := New(c, Options{Path: path, Journals: options(), Drain: time.Second, Logger: testLogger}, more...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl.opts = append(cl.opts, more...)
 	r := &replica{Cluster: cl, ended: make(chan error, 1)}
 	ctx, stop := context.WithCancel(t.Context())
 	r.stop = sync.OnceFunc(func() {
