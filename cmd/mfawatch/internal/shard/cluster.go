@@ -304,7 +304,7 @@ func (c *Cluster) assign(ctx context.Context, partitions []int32, serve Serve) {
 	c.joined = true
 	c.reached.Set(nil)
 	for _, p := range partitions {
-		m := &membership{c: c, partition: p, done: make(chan struct{})}
+		m := &membership{c: c, partition: p, done: make(chan struct{}), full: status.Status{Lasts: fullTime}}
 		var running context.Context
 		running, m.cancel = context.WithCancel(ctx)
 		m.next.Store(-1)
@@ -386,7 +386,7 @@ func (c *Cluster) Ready() error {
 	var errs []error
 	for _, m := range c.memberships() {
 		s := m.shard.Load()
-		switch err := m.failure.Err(); {
+		switch err := errors.Join(m.failure.Err(), m.full.Err()); {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("shard %d: %w", m.partition, err))
 		case s == nil:

@@ -136,7 +136,14 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
 	defer cancel()
-	if err := l.produce(ctx, records); err != nil {
+	var produced kgo.FirstErrPromise
+	for _, r := range records {
+		l.client.Produce(ctx, r, produced.Promise())
+	}
+	if err := l.client.Flush(ctx); err != nil { // the client holds records that may have arrived, whatever ctx is
+		return 0, l.fail(err)
+	}
+	if err := produced.Err(); err != nil {
 		return 0, l.abort(err)
 	}
 	for _, r := range records {
@@ -154,15 +161,6 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	l.mu.Unlock()
 	l.metrics.committed.Inc()
 	return last, nil
-}
-
-// produce returns when the brokers have all records.
-func (l *changeLog) produce(ctx context.Context, records []*kgo.Record) error {
-	var produced kgo.FirstErrPromise
-	for _, r := range records {
-		l.client.Produce(ctx, r, produced.Promise())
-	}
-	return errors.Join(l.client.Flush(ctx), produced.Err())
 }
 
 // abort ends a transaction of which nothing is to be kept. The error is ErrRefused

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -173,6 +174,31 @@ func TestForeignRecords(t *testing.T) {
 	})
 	if err := r.Ready(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A full quarantine delays no alert, but is seen.
+func TestQuarantineIsFull(t *testing.T) {
+	_, c := fake(t)
+	r := startFaulty(t, c)
+	for n := range 4 {
+		var records []journal.Quarantined
+		for i := range 500 {
+			records = append(records, journal.Quarantined{Origin: "s3://b/k", Offset: int64(1000*n + i), Reason: "bad"})
+		}
+		if _, err := r.Quarantine(t.Context(), records); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "the reason", says(r, "mfawatch quarantine list"))
+	if n := testutil.ToFloat64(r.metrics.leftOut); n < 1 {
+		t.Errorf("%.0f records were left out", n)
+	}
+	if _, err := r.Append(t.Context(), events("1", 3)); err != nil {
+		t.Fatal(err)
+	}
+	if got := committed(t, c, c.Topic+"-alerts", 3); len(got) != 3 {
+		t.Errorf("alerts %q", got)
 	}
 }
 

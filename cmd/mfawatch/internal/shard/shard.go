@@ -37,10 +37,18 @@ type membership struct {
 	done      chan struct{}
 
 	failure status.Status
+	full    status.Status         // the quarantine was, a while ago at most
 	shard   atomic.Pointer[Shard] // nil while it is restored
 	next    atomic.Int64          // offset in the events topic; -1: not known
 	lag     atomic.Int64
 }
+
+// errQuarantineFull does not hold up the shard: a full quarantine must delay no
+// alert.
+var errQuarantineFull = errors.New("records were left out since the quarantine is full; review it with 'mfawatch quarantine list'")
+
+// fullTime is how long a shard is not ready after it left out records.
+const fullTime = 10 * time.Minute
 
 // Bounds on the pause before a shard that failed is restored again.
 const (
@@ -246,11 +254,12 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
 	next := p.Records[len(p.Records)-1].Offset + 1
-	store := func() error {
-		if _, err := s.Journal.Quarantine(ctx, quarantined); err != nil {
+	left := 0
+	store := func() (err error) {
+		if left, err = s.Journal.Quarantine(ctx, quarantined); err != nil {
 			return err
 		}
-		_, err := s.Journal.AppendFrom(ctx, cursorSource, cursorName, topicPosition(t.eventsID, next), events)
+		_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, topicPosition(t.eventsID, next), events)
 		return err
 	}
 	for wait := minPause; ; wait = min(2*wait, maxPause) {
@@ -265,6 +274,10 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 		pause(ctx, wait)
 	}
 	m.failure.Set(nil)
+	if left > 0 {
+		m.c.metrics.leftOut.Add(float64(left))
+		m.full.Set(errQuarantineFull)
+	}
 	m.next.Store(next)
 	m.lag.Store(max(0, p.HighWatermark-next))
 	return nil
