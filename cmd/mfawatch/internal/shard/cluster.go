@@ -59,6 +59,7 @@ type Cluster struct {
 	onChange  func()
 	producer  *kgo.Client // of the intake
 	topics    atomic.Pointer[topics]
+	begun     chan struct{}              // closed when topics are known
 	group     atomic.Pointer[kgo.Client] // while Run is a member
 	restoring chan struct{}              // holds one for each journal that is being opened
 	reached   status.Status
@@ -78,7 +79,7 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 	opts = append(opts, more...)
 	cl := &Cluster{
 		config: c, opts: opts, path: o.Path, journals: o.Journals, drain: o.Drain, log: o.Logger, onChange: o.Changed,
-		metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), members: map[int32]*membership{},
+		metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), begun: make(chan struct{}), members: map[int32]*membership{},
 	}
 	t := topics{events: c.events(), journal: c.journal()}
 	cl.producer, err = kgo.NewClient(append([]kgo.Opt{
@@ -181,6 +182,7 @@ func (c *Cluster) prepare(ctx context.Context) error {
 			c.reached.Set(err)
 			if err == nil {
 				c.topics.Store(&t)
+				close(c.begun)
 			}
 			return err
 		}
