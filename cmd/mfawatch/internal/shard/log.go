@@ -258,6 +258,7 @@ func (l *changeLog) Restore(position []byte, apply func([]journal.Write, []byte)
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topics.journal: {l.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // the last record may be one
 		kgo.FetchMaxWait(100 * time.Millisecond),
 		kgo.DisableClientMetrics(),
 	}, l.opts...)...)
@@ -278,7 +279,7 @@ func (l *changeLog) Restore(position []byte, apply func([]journal.Write, []byte)
 		var writes []journal.Write
 		fetches.EachRecord(func(r *kgo.Record) {
 			next = r.Offset + 1
-			if string(r.Key) != ownerKey {
+			if !r.Attrs.IsControl() && string(r.Key) != ownerKey {
 				writes = append(writes, journal.Write{Key: r.Key, Value: r.Value})
 			}
 		})
