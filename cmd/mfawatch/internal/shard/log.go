@@ -10,10 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // Times of a transaction. A transaction that its owner left open is aborted by the
@@ -264,6 +265,7 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topics.journal: {l.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // the last record may be one
 		kgo.FetchMaxWait(100 * time.Millisecond),
 		kgo.DisableClientMetrics(),
 	}, l.opts...)...)
@@ -284,7 +286,7 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		var writes []store.Write
 		fetches.EachRecord(func(r *kgo.Record) {
 			next = r.Offset + 1
-			if string(r.Key) != ownerKey {
+			if !r.Attrs.IsControl() && string(r.Key) != ownerKey {
 				writes = append(writes, store.Write{Key: r.Key, Value: r.Value})
 			}
 		})
