@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -41,7 +41,7 @@ type attempt struct {
 // its head on.
 type item struct {
 	lane     *lane
-	pending  journal.Pending
+	pending  outbox.Pending
 	alert    *processor.Alert // nil: to be read
 	ref      string           // that the sink returned for the exposure before
 	hasRef   bool             // it is newer than the journal's
@@ -138,7 +138,7 @@ func (a *attempt) load(w *Worker) error {
 		}
 		if it.alert == nil {
 			alert, ref, err := w.store.Take(w.name, it.pending.Number)
-			if errors.Is(err, journal.ErrAcked) {
+			if errors.Is(err, outbox.ErrAcked) {
 				cut[it.lane] = true
 				continue
 			}

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 // An AlertPage is a page of the alerts, the newest first.
 type AlertPage struct {
-	Alerts []journal.Recorded `json:"alerts"`
-	Next   uint64             `json:"next,omitempty"` // the value of before for the next page
+	Alerts []outbox.Recorded `json:"alerts"`
+	Next   uint64            `json:"next,omitempty"` // the value of before for the next page
 }
 
 // A SinkStatus tells how a sink does.
@@ -184,7 +185,7 @@ func (a *Admin) ListAlerts(before uint64, limit int) (AlertPage, error) {
 		return AlertPage{}, refused{http.StatusBadRequest, "before: a journal that replicas share has no one order; ask for more with limit, or for one exposure"}
 	}
 	alerts, err := latestOf(a.journals(), before, limit)
-	page := AlertPage{Alerts: append([]journal.Recorded{}, alerts...)}
+	page := AlertPage{Alerts: append([]outbox.Recorded{}, alerts...)}
 	if len(alerts) == limit && len(a.journals()) == 1 {
 		page.Next = alerts[limit-1].Number
 	}
@@ -192,7 +193,7 @@ func (a *Admin) ListAlerts(before uint64, limit int) (AlertPage, error) {
 }
 
 // latestOf returns the newest alerts of the journals, the newest first.
-func latestOf(journals []*journal.Journal, before uint64, limit int) (all []journal.Recorded, err error) {
+func latestOf(journals []*journal.Journal, before uint64, limit int) (all []outbox.Recorded, err error) {
 	for _, j := range journals {
 		some, err := j.Latest(before, limit)
 		if err != nil {
@@ -201,7 +202,7 @@ func latestOf(journals []*journal.Journal, before uint64, limit int) (all []jour
 		all = append(all, some...)
 	}
 	if len(journals) > 1 {
-		slices.SortStableFunc(all, func(a, b journal.Recorded) int { return b.Alert.Time.Compare(a.Alert.Time) })
+		slices.SortStableFunc(all, func(a, b outbox.Recorded) int { return b.Alert.Time.Compare(a.Alert.Time) })
 	}
 	return all[:min(len(all), limit)], nil
 }
