@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -95,18 +96,22 @@ func openShared(t testing.TB, path string, l store.ChangeLog) *Journal {
 }
 
 // dump returns all entries of the journal, one a line.
-func dump(t testing.TB, db *bolt.DB) (text string) {
+func dump(t testing.TB, db *bolt.DB) string {
 	t.Helper()
+	var text strings.Builder
 	err := db.View(func(tx *bolt.Tx) error {
 		for _, w := range store.Entries(tx) {
-			text += fmt.Sprintf("%q=%q\n", w.Key, w.Value)
+			text.Write(strconv.AppendQuote(nil, string(w.Key)))
+			text.WriteByte('=')
+			text.Write(strconv.AppendQuote(nil, string(w.Value)))
+			text.WriteByte('\n')
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	return text.String()
 }
 
 // A journal that is restored from its change log equals the original, for every
@@ -115,6 +120,7 @@ func dump(t testing.TB, db *bolt.DB) (text string) {
 func TestRestoredEqualsOriginal(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // it waits for the disk
 			log := &memoryLog{}
 			m := newTestModel(t, seed)
 			m.log = log
@@ -158,6 +164,7 @@ func TestRestoredEqualsOriginal(t *testing.T) {
 func TestModelWithAChangeLog(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // it waits for the disk
 			m := newTestModel(t, seed)
 			m.log = &memoryLog{}
 			m.open(filepath.Join(t.TempDir(), "cache"))

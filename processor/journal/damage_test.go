@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +25,26 @@ import (
 // fullJournal returns the path of a closed journal with entries in each table,
 // of several pages in the large ones.
 func fullJournal(t *testing.T) string {
+	t.Helper()
+	full.Do(func() {
+		var err error
+		if fullFile, err = os.ReadFile(makeFullJournal(t)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	path := filepath.Join(t.TempDir(), "mfawatch.db")
+	if err := os.WriteFile(path, fullFile, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var (
+	full     sync.Once
+	fullFile []byte
+)
+
+func makeFullJournal(t *testing.T) string {
 	t.Helper()
 	j := temp(t)
 	enlist(t, j, "a", "b", "gone")

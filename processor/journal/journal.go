@@ -117,7 +117,7 @@ func (j *Journal) Lost() <-chan struct{} { return j.store.Lost() }
 
 // Unlink removes the journal's file while it stays open, so that nothing of it is
 // left however the process ends: for a journal that serves one run. A commit that
-// fails afterwards cannot be repaired.
+// fails afterwards cannot be repaired, and none is synced any more.
 func (j *Journal) Unlink() error { return j.store.Unlink() }
 
 // Backup writes the journal, as it is at one moment, to w while it is in use. A

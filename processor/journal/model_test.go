@@ -54,6 +54,7 @@ func (m *model) open(path string) {
 		m.Fatal(err)
 	}
 	m.j = j
+	file(j).NoSync = true
 	if m.r.IntN(3) == 0 {
 		j.cache.bound = 4000 // accounts come and go
 	}
@@ -290,6 +291,7 @@ func (m *model) check() {
 func TestModel(t *testing.T) {
 	for seed := range uint64(15) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // it waits for the disk
 			m := newTestModel(t, seed)
 			m.open(t.TempDir() + "/mfawatch.db")
 			defer func() { m.j.Close() }()
