@@ -19,7 +19,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor/exposure"
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/stdout"
 )
@@ -270,7 +270,7 @@ func (d *replicasDemo) settled(ctx context.Context, wanted []web.Exposure) (foun
 	for _, a := range alerts.Alerts {
 		for _, s := range a.Deliveries {
 			sent := slices.ContainsFunc(d.alerts, func(x exposure.Alert) bool { return x.ID == a.Alert.ID })
-			if s.State == journal.StatePending || s.State == journal.StateDelivered && !sent {
+			if s.State == outbox.StatePending || s.State == outbox.StateDelivered && !sent {
 				return page.Exposures, false, nil
 			}
 		}

@@ -63,7 +63,7 @@ func (j *Journal) append(ctx context.Context, events []*trail.Event, also func(t
 				}
 			}
 			if fresh > 0 {
-				j.appended.fire()
+				j.appended.Fire()
 			}
 		},
 	})

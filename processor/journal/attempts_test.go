@@ -3,6 +3,7 @@ package journal
 import (
 	"testing"
 
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
@@ -15,7 +16,7 @@ func TestFailedIsKeptOverRestarts(t *testing.T) {
 	mustFold(t, j, each)
 	done(t, j, "a", 3)
 	first := start.Add(123456789)
-	err := j.Failed("a", Failure{Number: 1, Attempts: 2}, Failure{Number: 2, Attempts: 7, First: first}, Failure{Number: 3, Attempts: 1, First: first})
+	err := j.Failed("a", outbox.Failure{Number: 1, Attempts: 2}, outbox.Failure{Number: 2, Attempts: 7, First: first}, outbox.Failure{Number: 3, Attempts: 1, First: first})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,8 +26,8 @@ func TestFailedIsKeptOverRestarts(t *testing.T) {
 	if err != nil || len(pending) != 3 {
 		t.Fatalf("%v, %v", pending, err)
 	}
-	for i, want := range []Failure{{Number: 1, Attempts: 2}, {Number: 2, Attempts: 7, First: first}, {Number: 4}} {
-		if p := pending[i]; (Failure{Number: p.Number, Attempts: p.Attempts, First: p.First}) != want {
+	for i, want := range []outbox.Failure{{Number: 1, Attempts: 2}, {Number: 2, Attempts: 7, First: first}, {Number: 4}} {
+		if p := pending[i]; (outbox.Failure{Number: p.Number, Attempts: p.Attempts, First: p.First}) != want {
 			t.Errorf("pending %+v, want %+v", p, want)
 		}
 	}
@@ -37,7 +38,7 @@ func TestFailedIsKeptOverRestarts(t *testing.T) {
 	done(t, j, "a", 2, 1, 4)
 	left := 0
 	err = j.store.View(func(tx *store.Tx) (err error) {
-		left, err = tx.Count(sinkTables, "a", attemptsTable)
+		left, err = tx.Count(outbox.SinkGroup, "a", "attempts")
 		return err
 	})
 	if err != nil || left != 0 {
@@ -50,10 +51,10 @@ func TestStopIsKeptOverRestarts(t *testing.T) {
 	enlist(t, j, "a")
 	mustAppend(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "eve", 3))
 	mustFold(t, j, each)
-	if err := j.Done("a", Result{Number: 1, Ref: "ticket"}); err != nil {
+	if err := j.Done("a", outbox.Result{Number: 1, Ref: "ticket"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Done("a", Result{Number: 2, Outcome: ClosedByPerson}); err != nil {
+	if err := j.Done("a", outbox.Result{Number: 2, Outcome: outbox.ClosedByPerson}); err != nil {
 		t.Fatal(err)
 	}
 	mustAppend(t, j, event("1", "bob", 4))

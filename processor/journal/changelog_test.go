@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -94,18 +96,22 @@ func openShared(t testing.TB, path string, l store.ChangeLog) *Journal {
 }
 
 // dump returns all entries of the journal, one a line.
-func dump(t testing.TB, db *bolt.DB) (text string) {
+func dump(t testing.TB, db *bolt.DB) string {
 	t.Helper()
+	var text strings.Builder
 	err := db.View(func(tx *bolt.Tx) error {
 		for _, w := range store.Entries(tx) {
-			text += fmt.Sprintf("%q=%q\n", w.Key, w.Value)
+			text.Write(strconv.AppendQuote(nil, string(w.Key)))
+			text.WriteByte('=')
+			text.Write(strconv.AppendQuote(nil, string(w.Value)))
+			text.WriteByte('\n')
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return text
+	return text.String()
 }
 
 // A journal that is restored from its change log equals the original, for every
@@ -114,6 +120,7 @@ func dump(t testing.TB, db *bolt.DB) (text string) {
 func TestRestoredEqualsOriginal(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // it waits for the disk
 			log := &memoryLog{}
 			m := newTestModel(t, seed)
 			m.log = log
@@ -157,6 +164,7 @@ func TestRestoredEqualsOriginal(t *testing.T) {
 func TestModelWithAChangeLog(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // it waits for the disk
 			m := newTestModel(t, seed)
 			m.log = &memoryLog{}
 			m.open(filepath.Join(t.TempDir(), "cache"))
@@ -240,7 +248,7 @@ func TestCacheIsDiscarded(t *testing.T) {
 		"empty":             func(_ *testing.T, path string) { os.Truncate(path, 0) },
 		"cut short":         func(_ *testing.T, path string) { os.Truncate(path, 4*4096) },
 		"no store":          func(_ *testing.T, path string) { os.WriteFile(path, bytes.Repeat([]byte("x"), 1<<16), 0o600) },
-		"an old entry":      write(store.StateTable, lastAlertKey, store.Seal(store.StateTable, lastAlertKey, store.NumberKey(7))),
+		"an old entry":      write(store.StateTable, []byte("alert"), store.Seal(store.StateTable, []byte("alert"), store.NumberKey(7))),
 		"another format":    write(meta, formatKey, []byte("mfawatch.journal/0")),
 		"ahead":             write(meta, positionKey, sealed),
 		"damaged position":  write(meta, positionKey, []byte("12345678")),
@@ -265,7 +273,7 @@ func TestCacheIsDiscarded(t *testing.T) {
 		want  error
 	}{
 		"another format": {store.Write{Key: []byte(store.WriteKey(meta, formatKey)), Value: []byte("mfawatch.journal/9")}, store.ErrFormat},
-		"an old entry":   {store.Write{Key: []byte(store.WriteKey(store.StateTable, lastAlertKey)), Value: store.Seal(store.StateTable, lastAlertKey, store.NumberKey(7))}, store.ErrDamaged},
+		"an old entry":   {store.Write{Key: []byte(store.WriteKey(store.StateTable, []byte("alert"))), Value: store.Seal(store.StateTable, []byte("alert"), store.NumberKey(7))}, store.ErrDamaged},
 		"no key":         {store.Write{Key: []byte("x"), Value: nil}, store.ErrDamaged},
 		"cut key":        {store.Write{Key: []byte("\xff\xffx"), Value: nil}, store.ErrDamaged},
 		"no table":       {store.Write{Key: []byte("\x00\x00x"), Value: []byte("y")}, store.ErrDamaged},
@@ -295,7 +303,7 @@ func TestMessagesAndIdle(t *testing.T) {
 	mustAppend(t, j, events(1)...)
 	mustFold(t, j, each)
 	for range 2 {
-		if err := j.Done("a", Result{Number: 1, Message: "hello"}); err != nil {
+		if err := j.Done("a", outbox.Result{Number: 1, Message: "hello"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -303,7 +311,7 @@ func TestMessagesAndIdle(t *testing.T) {
 	for _, b := range log.batches {
 		for _, m := range b.Messages {
 			got = append(got, fmt.Sprint(m))
-			acked := slices.ContainsFunc(b.Writes, func(w store.Write) bool { return strings.Contains(string(w.Key), cursorTable) })
+			acked := slices.ContainsFunc(b.Writes, func(w store.Write) bool { return strings.Contains(string(w.Key), "cursor") })
 			if !acked {
 				t.Error("the message went without its ack")
 			}
@@ -403,7 +411,7 @@ func TestDerivedEventsAway(t *testing.T) {
 	for _, b := range log.batches {
 		for _, e := range b.Events {
 			away = append(away, e.ID)
-			if !slices.ContainsFunc(b.Writes, func(w store.Write) bool { return strings.Contains(string(w.Key), alertTable) }) {
+			if !slices.ContainsFunc(b.Writes, func(w store.Write) bool { return strings.Contains(string(w.Key), "alerts") }) {
 				t.Error("a derived event went without its fold")
 			}
 		}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/boltfile"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -22,6 +25,26 @@ import (
 // fullJournal returns the path of a closed journal with entries in each table,
 // of several pages in the large ones.
 func fullJournal(t *testing.T) string {
+	t.Helper()
+	full.Do(func() {
+		var err error
+		if fullFile, err = os.ReadFile(makeFullJournal(t)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	path := filepath.Join(t.TempDir(), "mfawatch.db")
+	if err := os.WriteFile(path, fullFile, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var (
+	full     sync.Once
+	fullFile []byte
+)
+
+func makeFullJournal(t *testing.T) string {
 	t.Helper()
 	j := temp(t)
 	enlist(t, j, "a", "b", "gone")
@@ -39,12 +62,12 @@ func fullJournal(t *testing.T) string {
 	mustFold(t, j, f)
 	for _, s := range []string{"a", "b"} {
 		for n := uint64(1); n <= 100; n += 2 {
-			if err := j.Done(s, Result{Number: n, Ref: fmt.Sprint("ticket-", n), To: []string{"x"}}); err != nil {
+			if err := j.Done(s, outbox.Result{Number: n, Ref: fmt.Sprint("ticket-", n), To: []string{"x"}}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		bury(t, j, s, 2, 6, 8)
-		if err := j.Failed(s, Failure{Number: 10, Attempts: 3}, Failure{Number: 12, Attempts: 4, First: start}); err != nil {
+		if err := j.Failed(s, outbox.Failure{Number: 10, Attempts: 3}, outbox.Failure{Number: 12, Attempts: 4, First: start}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -131,7 +154,7 @@ func TestOpenDamagedJournals(t *testing.T) {
 	want := contents(t, j)
 	j.Close()
 	entries, tables, w, head := layout(t, good)
-	if len(tables) < 2+len(schema.Tables)+1+2*len(schema.Groups[sinkTables])+1 {
+	if len(tables) < 2+len(schema.Tables)+1+2*len(schema.Groups[outbox.SinkGroup])+1 {
 		t.Fatalf("only %d tables have entries: %q", len(tables), tables)
 	}
 	page := os.Getpagesize()
@@ -278,34 +301,34 @@ func openWithin(t *testing.T, path string, limit time.Duration) (*Journal, error
 // Entries whose seals are right are refused all the same if they contradict each
 // other.
 func TestOpenRefusesContradictions(t *testing.T) {
-	inSink := func(table string) []string { return []string{sinkTables, "a", table} }
+	inSink := func(table string) []string { return []string{outbox.SinkGroup, "a", table} }
 	for _, tt := range []struct {
 		name  string
 		spoil func(tx *store.Tx) error
 		want  string
 	}{
 		{"a cursor beyond the last alert", func(tx *store.Tx) error {
-			return tx.Table(inSink(cursorTable)...).Put(cursorKey, store.NumberKey(1<<40))
+			return tx.Table(inSink("cursor")...).Put([]byte("next"), store.NumberKey(1<<40))
 		}, "the cursor of sink"},
-		{"a cursor of zero", func(tx *store.Tx) error { return tx.Table(inSink(cursorTable)...).Put(cursorKey, store.NumberKey(0)) }, "no cursor"},
-		{"an ack before the cursor", func(tx *store.Tx) error { return tx.Table(inSink(doneTable)...).Put(store.NumberKey(1), nil) }, "done of alert"},
-		{"an ack beyond the last alert", func(tx *store.Tx) error { return tx.Table(inSink(doneTable)...).Put(store.NumberKey(1<<40), nil) }, "done of alert"},
-		{"an ack without a number", func(tx *store.Tx) error { return tx.Table(inSink(doneTable)...).Put([]byte("x"), nil) }, "done of alert"},
+		{"a cursor of zero", func(tx *store.Tx) error { return tx.Table(inSink("cursor")...).Put([]byte("next"), store.NumberKey(0)) }, "no cursor"},
+		{"an ack before the cursor", func(tx *store.Tx) error { return tx.Table(inSink("done")...).Put(store.NumberKey(1), nil) }, "done of alert"},
+		{"an ack beyond the last alert", func(tx *store.Tx) error { return tx.Table(inSink("done")...).Put(store.NumberKey(1<<40), nil) }, "done of alert"},
+		{"an ack without a number", func(tx *store.Tx) error { return tx.Table(inSink("done")...).Put([]byte("x"), nil) }, "done of alert"},
 		{"attempts beyond the last alert", func(tx *store.Tx) error {
-			return tx.Table(inSink(attemptsTable)...).Put(store.NumberKey(1<<40), encodeFailure(Failure{Attempts: 1}))
+			return tx.Table(inSink("attempts")...).Put(store.NumberKey(1<<40), []byte{0, 0, 0, 1})
 		}, "attempts of alert"},
 		{"a dead letter beyond the last alert", func(tx *store.Tx) error {
-			return tx.Table(inSink(deadTable)...).Put(store.NumberKey(1<<40), []byte("{}"))
+			return tx.Table(inSink("dead")...).Put(store.NumberKey(1<<40), []byte("{}"))
 		}, "dead of alert"},
-		{"a reference that is no JSON", func(tx *store.Tx) error { return tx.Table(inSink(refTable)...).Put([]byte("x"), []byte("{")) }, "entry"},
+		{"a reference that is no JSON", func(tx *store.Tx) error { return tx.Table(inSink("refs")...).Put([]byte("x"), []byte("{")) }, "entry"},
 		{"a due time of no account", func(tx *store.Tx) error { return tx.Table(dueTable).Put(dueKey(start, []byte("aws/9")), nil) }, "are scheduled"},
 		{"a due time other than the account's", func(tx *store.Tx) error {
 			due := tx.Table(dueTable)
 			k := bytes.Clone(due.First())
 			return errors.Join(due.Delete(k), due.Put(dueKey(start, k[8:]), nil))
 		}, "not scheduled then"},
-		{"an alert beyond the last", func(tx *store.Tx) error { return tx.Table(alertTable).Put(store.NumberKey(1<<40), []byte("x")) }, "beyond the last"},
-		{"an ID of an alert beyond the last", func(tx *store.Tx) error { return tx.Table(alertIDTable).Put([]byte("x"), store.NumberKey(1<<40)) }, "the last is"},
+		{"an alert beyond the last", func(tx *store.Tx) error { return tx.Table("alerts").Put(store.NumberKey(1<<40), []byte("x")) }, "beyond the last"},
+		{"an ID of an alert beyond the last", func(tx *store.Tx) error { return tx.Table("alert-ids").Put([]byte("x"), store.NumberKey(1<<40)) }, "the last is"},
 		{"a generation that is to come", func(tx *store.Tx) error { return putMark(tx.Table(dirtyTable), []byte("aws/3"), 1<<40, start) }, "has generation"},
 		{"an entry that is gone", func(tx *store.Tx) error {
 			seen := tx.Bucket([]byte(seenTable))
@@ -314,7 +337,7 @@ func TestOpenRefusesContradictions(t *testing.T) {
 		}, "other entries than were written"},
 		{"a value of another sink", func(tx *store.Tx) error {
 			of := func(sink string) *bolt.Bucket {
-				return tx.Bucket([]byte(sinkTables)).Bucket([]byte(sink)).Bucket([]byte(attemptsTable))
+				return tx.Bucket([]byte(outbox.SinkGroup)).Bucket([]byte(sink)).Bucket([]byte("attempts"))
 			}
 			return of("a").Put(store.NumberKey(10), bytes.Clone(of("b").Get(store.NumberKey(10))))
 		}, "checksum of entry"},

@@ -6,13 +6,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 func bury(t testing.TB, j *Journal, sink string, ns ...uint64) {
 	t.Helper()
 	for _, n := range ns {
-		if err := j.Bury(sink, DeadLetter{Number: n, Cause: "no such channel", Attempts: 3, First: start, Last: start}); err != nil {
+		if err := j.Bury(sink, outbox.DeadLetter{Number: n, Cause: "no such channel", Attempts: 3, First: start, Last: start}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -147,10 +148,10 @@ func TestDropDead(t *testing.T) {
 	if letters, err := j.DeadLetters("a"); err != nil || len(letters) != 1 || letters[0].Number != 2 {
 		t.Errorf("left: %+v, %v", letters, err)
 	}
-	if _, err := j.DropDead("unknown", 1); !errors.Is(err, ErrUnknownSink) {
+	if _, err := j.DropDead("unknown", 1); !errors.Is(err, outbox.ErrUnknownSink) {
 		t.Errorf("of an unknown sink: %v", err)
 	}
-	if _, err := j.Requeue("unknown", 1); !errors.Is(err, ErrUnknownSink) {
+	if _, err := j.Requeue("unknown", 1); !errors.Is(err, outbox.ErrUnknownSink) {
 		t.Errorf("of an unknown sink: %v", err)
 	}
 }
@@ -165,7 +166,7 @@ func TestUnregister(t *testing.T) {
 	if err := j.Idle(t.Context()); err != nil { // does not wait for a
 		t.Fatal(err)
 	}
-	if _, err := j.Pending("a", 0, 1); !errors.Is(err, ErrUnknownSink) {
+	if _, err := j.Pending("a", 0, 1); !errors.Is(err, outbox.ErrUnknownSink) {
 		t.Errorf("pending of a sink that left: %v", err)
 	}
 	enlist(t, j, "a")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -41,13 +42,13 @@ func numbers(t testing.TB, j *Journal, sink string) []uint64 {
 func done(t testing.TB, j *Journal, sink string, ns ...uint64) {
 	t.Helper()
 	for _, n := range ns {
-		if err := j.Done(sink, Result{Number: n}); err != nil {
+		if err := j.Done(sink, outbox.Result{Number: n}); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func stats(t testing.TB, j *Journal, sink string) SinkStats {
+func stats(t testing.TB, j *Journal, sink string) outbox.SinkStats {
 	t.Helper()
 	s, err := j.Stats()
 	if err != nil {
@@ -95,10 +96,10 @@ func TestSinkNewAndVanished(t *testing.T) {
 	if got := numbers(t, j, "new"); len(got) != 0 {
 		t.Errorf("a new sink gets earlier alerts: %v", got)
 	}
-	if _, err := j.Pending("old", 0, 10); !errors.Is(err, ErrUnknownSink) {
+	if _, err := j.Pending("old", 0, 10); !errors.Is(err, outbox.ErrUnknownSink) {
 		t.Errorf("a sink that is not registered: %v", err)
 	}
-	if err := j.Done("old", Result{Number: 2}); !errors.Is(err, ErrUnknownSink) {
+	if err := j.Done("old", outbox.Result{Number: 2}); !errors.Is(err, outbox.ErrUnknownSink) {
 		t.Errorf("a sink that is not registered: %v", err)
 	}
 	alertEach(t, j, event("1", "bob", 3))
@@ -119,7 +120,7 @@ func TestRefIsKeptPerExposureAndSink(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a", "b")
 	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2), event("1", "eve", 3))
-	if err := j.Done("a", Result{Number: 1, Ref: "ticket-7"}); err != nil {
+	if err := j.Done("a", outbox.Result{Number: 1, Ref: "ticket-7"}); err != nil {
 		t.Fatal(err)
 	}
 	j = reopen(t, j)
@@ -139,7 +140,7 @@ func TestRefIsKeptPerExposureAndSink(t *testing.T) {
 	if err != nil || len(pending) != 2 || !pending[0].Known || pending[1].Known {
 		t.Errorf("pending %+v, %v", pending, err)
 	}
-	if err := j.Done("a", Result{Number: 2}); err != nil {
+	if err := j.Done("a", outbox.Result{Number: 2}); err != nil {
 		t.Fatal(err)
 	}
 	alertEach(t, j, event("1", "bob", 4))
@@ -156,7 +157,7 @@ func TestRefOfAPartialDelivery(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
 	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2))
-	if err := j.Done("a", Result{Number: 1, Outcome: Partial, Ref: "half"}); err != nil {
+	if err := j.Done("a", outbox.Result{Number: 1, Outcome: outbox.Partial, Ref: "half"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, restart := range []bool{false, true} {
@@ -178,7 +179,7 @@ func TestBury(t *testing.T) {
 	enlist(t, j, "a")
 	alertEach(t, j, event("1", "bob", 1), event("1", "bob", 2))
 	for range 2 { // twice is no error
-		err := j.Bury("a", DeadLetter{Number: 1, Cause: "no such channel", Attempts: 3, First: start, Last: start.Add(time.Hour)})
+		err := j.Bury("a", outbox.DeadLetter{Number: 1, Cause: "no such channel", Attempts: 3, First: start, Last: start.Add(time.Hour)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +198,7 @@ func TestBury(t *testing.T) {
 			t.Errorf("restart %v: %+v, %v", restart, letters, err)
 		}
 	}
-	if _, err := j.DeadLetters("unknown"); !errors.Is(err, ErrUnknownSink) {
+	if _, err := j.DeadLetters("unknown"); !errors.Is(err, outbox.ErrUnknownSink) {
 		t.Errorf("dead letters of an unknown sink: %v", err)
 	}
 }
@@ -220,13 +221,13 @@ func TestPrune(t *testing.T) {
 	if _, err := j.Quarantine(t.Context(), []Quarantined{{Origin: "a", Raw: []byte("{")}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Bury("b", DeadLetter{Number: 1, Cause: "no"}); err != nil {
+	if err := j.Bury("b", outbox.DeadLetter{Number: 1, Cause: "no"}); err != nil {
 		t.Fatal(err)
 	}
 	done(t, j, "gone", 2) // out of turn, and about to be removed
 	for _, sink := range []string{"a", "b"} {
 		for n, ref := range []string{"ref-bob", "ref-ann", "ref-eve"} {
-			if err := j.Done(sink, Result{Number: uint64(n + 1), Ref: ref}); err != nil {
+			if err := j.Done(sink, outbox.Result{Number: uint64(n + 1), Ref: ref}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -296,7 +297,7 @@ func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
 		return out
 	})
 	for n := range uint64(2) {
-		if err := j.Done("a", Result{Number: n + 1, Ref: "ticket"}); err != nil {
+		if err := j.Done("a", outbox.Result{Number: n + 1, Ref: "ticket"}); err != nil {
 			t.Fatal(err)
 		}
 	}

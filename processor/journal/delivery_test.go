@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -48,11 +49,11 @@ func TestDeliveriesAreKept(t *testing.T) {
 	}()
 	at := start.Add(time.Hour)
 	err := errors.Join(
-		j.Failed("a", Failure{Number: 1, Attempts: 2, Last: at, Why: "connection refused\x1b[2J"}),
+		j.Failed("a", outbox.Failure{Number: 1, Attempts: 2, Last: at, Why: "connection refused\x1b[2J"}),
 		j.Done("a",
-			Result{Number: 2, Outcome: Suppressed, Time: at, Why: "routes[0] notifies it from high on"},
-			Result{Number: 3, Outcome: Held, Time: at, Until: at.Add(time.Hour), Why: "routes[1] notifies it after its mute times"}),
-		j.Bury("a", DeadLetter{Number: 4, Cause: strings.Repeat("x", 1000), Attempts: 7, Last: at}),
+			outbox.Result{Number: 2, Outcome: outbox.Suppressed, Time: at, Why: "routes[0] notifies it from high on"},
+			outbox.Result{Number: 3, Outcome: outbox.Held, Time: at, Until: at.Add(time.Hour), Why: "routes[1] notifies it after its mute times"}),
+		j.Bury("a", outbox.DeadLetter{Number: 4, Cause: strings.Repeat("x", 1000), Attempts: 7, Last: at}),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func TestDeliveriesAreKept(t *testing.T) {
 		`{"sink":"a","state":"pending","time":"2026-05-01T09:00:00Z","attempts":2,"why":"connection refused�[2J"}` + pending,
 		`{"sink":"a","state":"suppressed","time":"2026-05-01T09:00:00Z","attempts":0,"why":"routes[0] notifies it from high on"}` + pending,
 		`{"sink":"a","state":"held","time":"2026-05-01T09:00:00Z","attempts":0,"why":"routes[1] notifies it after its mute times","until":"2026-05-01T10:00:00Z"}` + pending,
-		`{"sink":"a","state":"dead_letter","time":"2026-05-01T09:00:00Z","attempts":7,"why":"` + strings.Repeat("x", maxWhy-3) + `…"}` + pending,
+		`{"sink":"a","state":"dead_letter","time":"2026-05-01T09:00:00Z","attempts":7,"why":"` + strings.Repeat("x", 397) + `…"}` + pending,
 	}
 	check("recorded", states...)
 	j = reopen(t, j)
@@ -84,9 +85,9 @@ func TestDeliveriesAreKept(t *testing.T) {
 
 	// The end of an alert replaces its last delivery, and is not replaced.
 	err = errors.Join(
-		j.Done("a", Result{Number: 1, Time: at, Attempts: 3, Receipt: "ticket 4711"}, Result{Number: 3, Outcome: Superseded, Why: "a later alert"}),
-		j.Done("a", Result{Number: 1, Outcome: Superseded}),
-		j.Failed("a", Failure{Number: 1, Attempts: 9}),
+		j.Done("a", outbox.Result{Number: 1, Time: at, Attempts: 3, Receipt: "ticket 4711"}, outbox.Result{Number: 3, Outcome: outbox.Superseded, Why: "a later alert"}),
+		j.Done("a", outbox.Result{Number: 1, Outcome: outbox.Superseded}),
+		j.Failed("a", outbox.Failure{Number: 1, Attempts: 9}),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +101,7 @@ func TestDeliveriesAreKept(t *testing.T) {
 	check("retried", `{"sink":"a","state":"pending","time":null,"attempts":0}`+pending)
 	done(t, j, "a", 5)
 	story, err := j.Story(exposed, 2)
-	if err != nil || len(story) != 2 || story[0].Deliveries[0].State != StateDelivered || story[0].Deliveries[1].State != StatePending {
+	if err != nil || len(story) != 2 || story[0].Deliveries[0].State != outbox.StateDelivered || story[0].Deliveries[1].State != outbox.StatePending {
 		t.Errorf("a retried dead letter was delivered: %+v, %v", story, err)
 	}
 	if none, err := j.Story("none", 2); err != nil || len(none) != 0 {
@@ -121,7 +122,7 @@ func TestDeliveriesAreCompacted(t *testing.T) {
 	for sink, want := range map[string]int{"a": 1, "b": 0} {
 		left := 0
 		err := j.store.View(func(tx *store.Tx) (err error) {
-			left, err = tx.Count(sinkTables, sink, deliveryTable)
+			left, err = tx.Count(outbox.SinkGroup, sink, "deliveries")
 			return err
 		})
 		if err != nil || left != want {
@@ -150,7 +151,7 @@ func TestSummaries(t *testing.T) {
 	var got []string
 	list := func(n int) {
 		got = nil
-		err := j.Summaries(func(s Summary) bool {
+		err := j.Summaries(func(s outbox.Summary) bool {
 			got = append(got, *s.Last.Exposure+" "+string(s.Last.Step)+" "+string(s.Severity))
 			return len(got) < n
 		})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -68,7 +69,7 @@ func Example() {
 			log.Fatal(err)
 		}
 		fmt.Println("send:", *alert.User)
-		if err := j.Done("pager", journal.Result{Number: p.Number, Outcome: journal.Delivered, Ref: "incident-7"}); err != nil {
+		if err := j.Done("pager", outbox.Result{Number: p.Number, Outcome: outbox.Delivered, Ref: "incident-7"}); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -117,7 +118,7 @@ func ExampleJournal_Requeue() {
 	if _, err := j.Fold(context.Background(), time.Now(), fold, nil); err != nil {
 		log.Fatal(err)
 	}
-	if err := j.Bury("pager", journal.DeadLetter{Number: 1, Cause: "no such service"}); err != nil {
+	if err := j.Bury("pager", outbox.DeadLetter{Number: 1, Cause: "no such service"}); err != nil {
 		log.Fatal(err)
 	}
 

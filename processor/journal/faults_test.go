@@ -11,6 +11,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -55,11 +56,11 @@ func TestFaultMatrix(t *testing.T) {
 			_, err := j.Fold(t.Context(), start, each, nil)
 			return err
 		}},
-		{"done", func(t *testing.T, j *Journal) error { return j.Done("a", Result{Number: 1, Ref: "ticket"}) }},
+		{"done", func(t *testing.T, j *Journal) error { return j.Done("a", outbox.Result{Number: 1, Ref: "ticket"}) }},
 		{"failed", func(t *testing.T, j *Journal) error {
-			return j.Failed("a", Failure{Number: 3, Attempts: 4, First: start})
+			return j.Failed("a", outbox.Failure{Number: 3, Attempts: 4, First: start})
 		}},
-		{"bury", func(t *testing.T, j *Journal) error { return j.Bury("a", DeadLetter{Number: 2, Cause: "no"}) }},
+		{"bury", func(t *testing.T, j *Journal) error { return j.Bury("a", outbox.DeadLetter{Number: 2, Cause: "no"}) }},
 		{"prune", func(t *testing.T, j *Journal) error { return j.Compact(t.Context(), old) }},
 	}
 	for failing := range writes {

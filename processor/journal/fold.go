@@ -119,7 +119,7 @@ func (j *Journal) Refold() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.refold = maps.Clone(j.live)
-	j.appended.fire()
+	j.appended.Fire()
 }
 
 // takeRefold takes the subjects before any of them is folded: an earlier fold

@@ -15,6 +15,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -219,11 +220,11 @@ func lost(t *testing.T, noSync bool) (broken []string) {
 		}
 		_, err = j.Fold(t.Context(), time.Now(), each, nil)
 		give("fold", err, func(j *Journal) bool { alerts, err := j.Latest(0, 10); return len(alerts) == 4 && err == nil })
-		give("done", j.Done("a", Result{Number: 1}), func(j *Journal) bool {
+		give("done", j.Done("a", outbox.Result{Number: 1}), func(j *Journal) bool {
 			_, _, err := j.Take("a", 1)
-			return errors.Is(err, ErrAcked)
+			return errors.Is(err, outbox.ErrAcked)
 		})
-		give("bury", j.Bury("a", DeadLetter{Number: 2, Cause: "no"}), func(j *Journal) bool {
+		give("bury", j.Bury("a", outbox.DeadLetter{Number: 2, Cause: "no"}), func(j *Journal) bool {
 			letters, err := j.DeadLetters("a")
 			return len(letters) == 1 && err == nil
 		})

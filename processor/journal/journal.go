@@ -3,7 +3,6 @@ package journal
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -12,15 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
-)
-
-// Errors that callers may want to distinguish, besides those of the store.
-var (
-	// ErrAcked is returned by Take for an alert that the sink has acked.
-	ErrAcked = errors.New("the sink has acked the alert")
-	// ErrUnknownSink is returned for a sink that was not registered.
-	ErrUnknownSink = errors.New("sink is not registered")
 )
 
 // Options of a journal. The zero value is fit for use.
@@ -43,33 +35,30 @@ const (
 // disk. After an error nothing was written, or retrying is a no-op. Methods are
 // safe for concurrent use.
 type Journal struct {
-	log       *slog.Logger
-	retention time.Duration
-	store     *store.Store
-	local     func(lane string) bool // nil: every lane is
+	*outbox.Outbox // alerts and their deliveries
+	log            *slog.Logger
+	retention      time.Duration
+	store          *store.Store
+	local          func(lane string) bool // nil: every lane is
 
 	folding  sync.Mutex    // one Fold at a time; guards the next two
 	folded   time.Time     // end of the last Fold
 	foldTime time.Duration // that it took
 	cache    *cache        // of decoded subjects
 
-	mu      sync.Mutex                 // guards the fields below; never held during I/O
-	cursors map[string]*cursor         // by registered sink
-	last    uint64                     // the number of the newest alert
-	open    map[string][]exposure.Open // by subject, without those that have none
-	live    map[string]bool            // subjects that another policy may concern
-	refold  map[string]bool            // subjects to fold, due or not
+	mu     sync.Mutex                 // guards the fields below; never held during I/O
+	open   map[string][]exposure.Open // by subject, without those that have none
+	live   map[string]bool            // subjects that another policy may concern
+	refold map[string]bool            // subjects to fold, due or not
 
-	appended signal // events were appended
-	alerted  signal // alerts were added
-	moved    signal // a fold or an ack was stored
+	appended store.Signal // events were appended
 }
 
 // schema is that of the file.
 var schema = store.Schema{
 	Format: "mfawatch.journal/2",
-	Tables: []string{eventTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, alertTable, alertIDTable, quarantineTable},
-	Groups: map[string][]string{sinkTables: {cursorTable, doneTable, refTable, deadTable, attemptsTable, deliveryTable}, sourceTables: nil},
+	Tables: append([]string{eventTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, quarantineTable}, outbox.Tables...),
+	Groups: map[string][]string{outbox.SinkGroup: outbox.SinkTables, sourceTables: nil},
 }
 
 // Open opens the journal at path, or creates one where there is no file. It
@@ -78,40 +67,40 @@ var schema = store.Schema{
 // a file that it refuses. The errors name the next step.
 func Open(path string, o Options) (*Journal, error) {
 	o.Logger = cmp.Or(o.Logger, slog.Default())
-	j := newJournal(o)
-	var err error
-	j.store, err = store.Open(path, store.Options{
+	j := newJournal(path, o)
+	if err := j.store.Open(); err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+func newJournal(path string, o Options) *Journal {
+	j := &Journal{
+		log:       o.Logger,
+		retention: cmp.Or(o.Retention, defaultRetention),
+		cache:     newCache(cmp.Or(o.CacheBytes, defaultCacheBytes)),
+		local:     o.Local,
+	}
+	j.store = store.New(path, store.Options{
 		Schema: schema,
 		Load:   j.load,
 		Reopened: func() { // the stored commit may be the one that a caller waits for; others retry
-			j.appended.fire()
-			j.alerted.fire()
-			j.moved.fire()
+			j.appended.Fire()
+			outbox.Announce(j.Outbox)
+			outbox.Moved(j.Outbox).Fire()
 		},
 		Logger:      o.Logger,
 		LockTimeout: o.LockTimeout,
 		Registerer:  o.Registerer,
 		ChangeLog:   o.ChangeLog,
 	})
-	if err != nil {
-		return nil, err
-	}
-	return j, nil
-}
-
-func newJournal(o Options) *Journal {
-	return &Journal{
-		log:       o.Logger,
-		retention: cmp.Or(o.Retention, defaultRetention),
-		cache:     newCache(cmp.Or(o.CacheBytes, defaultCacheBytes)),
-		cursors:   map[string]*cursor{},
-		local:     o.Local,
-	}
+	j.Outbox = outbox.New(j.store)
+	return j
 }
 
 // Verify reads the journal at path in full, and changes nothing. It returns an
 // error if it is damaged, of an unknown format or in use.
-func Verify(path string) error { return store.Verify(path, schema, newJournal(Options{}).load) }
+func Verify(path string) error { return newJournal(path, Options{}).store.Verify() }
 
 // Close waits for the running transaction and closes the file. A disk that
 // hangs makes Close hang: a caller with a deadline must not wait for it longer.
@@ -128,7 +117,7 @@ func (j *Journal) Lost() <-chan struct{} { return j.store.Lost() }
 
 // Unlink removes the journal's file while it stays open, so that nothing of it is
 // left however the process ends: for a journal that serves one run. A commit that
-// fails afterwards cannot be repaired.
+// fails afterwards cannot be repaired, and none is synced any more.
 func (j *Journal) Unlink() error { return j.store.Unlink() }
 
 // Backup writes the journal, as it is at one moment, to w while it is in use. A
@@ -139,11 +128,7 @@ func (j *Journal) Backup(w io.Writer) error { return j.store.Backup(w) }
 // Appended returns a channel that is closed by the next Append of a new event, or
 // Refold.
 // A caller that must miss none takes the channel before it reads.
-func (j *Journal) Appended() <-chan struct{} { return j.appended.wait() }
-
-// Alerted returns a channel that is closed when the next alert is journalled.
-// A caller that must miss none takes the channel before it reads.
-func (j *Journal) Alerted() <-chan struct{} { return j.alerted.wait() }
+func (j *Journal) Appended() <-chan struct{} { return j.appended.Wait() }
 
 // Idle waits until every event is folded and no alert is pending for a
 // registered sink: each alert was acked, or is a dead letter. It returns when
@@ -154,7 +139,7 @@ func (j *Journal) Idle(ctx context.Context) error {
 		err  error
 	}
 	for {
-		moved := j.moved.wait()
+		moved := outbox.Moved(j.Outbox).Wait()
 		answers := make(chan answer, 1)
 		go func() {
 			busy, err := j.busy()
@@ -188,36 +173,5 @@ func (j *Journal) busy() (bool, error) {
 	if err != nil || busy {
 		return busy, err
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, c := range j.cursors {
-		if c.pending(j.last) > 0 {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// A signal wakes every waiter the next time it fires.
-type signal struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-func (s *signal) wait() <-chan struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch == nil {
-		s.ch = make(chan struct{})
-	}
-	return s.ch
-}
-
-func (s *signal) fire() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch != nil {
-		close(s.ch)
-		s.ch = nil
-	}
+	return outbox.Busy(j.Outbox), nil
 }

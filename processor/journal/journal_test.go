@@ -28,12 +28,15 @@ func options() Options {
 	return Options{Logger: slog.New(slog.DiscardHandler), LockTimeout: time.Millisecond}
 }
 
+// open opens a journal that does not sync: that each commit is on disk is shown by
+// TestStoppedMachineLosesNothing.
 func open(t testing.TB, path string) *Journal {
 	t.Helper()
 	j, err := Open(path, options())
 	if err != nil {
 		t.Fatal(err)
 	}
+	file(j).NoSync = true
 	t.Cleanup(func() { j.Close() })
 	return j
 }

@@ -9,9 +9,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// The tables of the file, by name, besides store.StateTable with its counters.
-// "sinks" holds a group of six tables for each sink, "sources" one table for each
-// source.
+// The tables of the file, by name, besides those of the store and the outbox.
 const (
 	eventTable      = "events"     // subject, time, event ID and name → the event; see encodeEvent
 	seenTable       = "seen"       // lane, event ID and name → when it was appended
@@ -20,25 +18,12 @@ const (
 	dirtyTable      = "dirty"      // subject with events not folded yet → generation, when the first was appended
 	recordTable     = "records"    // subject → due time and record as JSON
 	dueTable        = "due"        // due time, subject → nothing
-	alertTable      = "alerts"     // number → header and the alert as JSON
-	alertIDTable    = "alert-ids"  // alert ID → number it was first journalled with
 	quarantineTable = "quarantine" // hash → a quarantined record as JSON
-	sinkTables      = "sinks"
-	sourceTables    = "sources" // source → its cursors by name
-
-	cursorTable   = "cursor"     // cursorKey → number of the first alert that the sink may not have acked
-	doneTable     = "done"       // number of an alert acked out of order → nothing
-	refTable      = "refs"       // exposure → the channel's reference as JSON
-	deadTable     = "dead"       // number → a dead letter as JSON
-	attemptsTable = "attempts"   // number → how often the alert failed and since when
-	deliveryTable = "deliveries" // number → what became of the alert, as JSON
+	sourceTables    = "sources"    // source → its cursors by name
 )
 
-var (
-	lastAlertKey  = []byte("alert")      // number of the newest alert
-	generationKey = []byte("generation") // of the newest event
-	cursorKey     = []byte("next")
-)
+// generationKey is in the store's state: of the newest event.
+var generationKey = []byte("generation")
 
 // namePrefix returns the prefix of the keys of all that belongs to a lane or
 // subject. The length in front keeps one name from being the prefix of another.

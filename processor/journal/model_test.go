@@ -1,7 +1,10 @@
 package journal
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +16,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -50,6 +54,7 @@ func (m *model) open(path string) {
 		m.Fatal(err)
 	}
 	m.j = j
+	file(j).NoSync = true
 	if m.r.IntN(3) == 0 {
 		j.cache.bound = 4000 // accounts come and go
 	}
@@ -163,16 +168,16 @@ func (m *model) deliver() {
 	if m.r.IntN(4) == 0 {
 		attempts := 1 + m.r.IntN(9)
 		m.tries[sink][n] = -1
-		if m.took("failed", m.j.Failed(sink, Failure{Number: n, Attempts: attempts, First: start})) {
+		if m.took("failed", m.j.Failed(sink, outbox.Failure{Number: n, Attempts: attempts, First: start})) {
 			m.tries[sink][n] = attempts
 		}
 		return
 	}
 	m.tried[sink][n] = true
 	if m.r.IntN(5) == 0 {
-		err = m.j.Bury(sink, DeadLetter{Number: n, Cause: "x"})
+		err = m.j.Bury(sink, outbox.DeadLetter{Number: n, Cause: "x"})
 	} else {
-		err = m.j.Done(sink, Result{Number: n})
+		err = m.j.Done(sink, outbox.Result{Number: n})
 	}
 	if m.took("done", err) {
 		m.acks[sink][n] = true
@@ -184,19 +189,15 @@ func (m *model) alerts() map[string]uint64 {
 	m.Helper()
 	alerts := map[string]uint64{}
 	err := m.j.store.View(func(tx *store.Tx) (err error) {
-		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
-			p, body, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
-			a, err := decodeAlert(p.Number, body)
-			if err != nil {
+		for k, v := range tx.Table("alerts").Ascend(&err, nil) {
+			var a exposure.Alert
+			if err := json.Unmarshal(v[bytes.Index(v, []byte(`{"schema"`)):], &a); err != nil {
 				return err
 			}
 			if alerts[a.ID] != 0 {
 				m.Errorf("alert %s was journalled twice", a.ID)
 			}
-			alerts[a.ID] = p.Number
+			alerts[a.ID] = binary.BigEndian.Uint64(k)
 		}
 		return err
 	})
@@ -290,6 +291,7 @@ func (m *model) check() {
 func TestModel(t *testing.T) {
 	for seed := range uint64(15) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // it waits for the disk
 			m := newTestModel(t, seed)
 			m.open(t.TempDir() + "/mfawatch.db")
 			defer func() { m.j.Close() }()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -21,7 +22,7 @@ type outcome struct {
 	subject   *subject // as it was folded
 	record    record
 	value     []byte // the record, encoded
-	alerts    []alertEntry
+	alerts    []outbox.Entry
 	arrived   []entry // derived events of others
 	deadlines []entry
 	derived   []entry         // for subjects that are not stored with it
@@ -29,8 +30,8 @@ type outcome struct {
 	dropped   map[string]bool // keys of events
 	forgotten bool            // nothing is kept
 
-	added    []addition   // of arrived and deadlines; set by the transaction
-	numbered []alertEntry // of alerts, those that are new; set by the transaction
+	added    []addition     // of arrived and deadlines; set by the transaction
+	numbered []outbox.Entry // of alerts, those that are new; set by the transaction
 }
 
 // newOutcome encodes the outcome of a part. Its alerts count from since if that
@@ -45,7 +46,7 @@ func newOutcome(p *folding, since, now time.Time) (o *outcome, err error) {
 		return nil, err
 	}
 	for _, al := range out.Alerts {
-		e, err := newAlertEntry(al, since)
+		e, err := outbox.NewEntry(al, since)
 		if err != nil {
 			return nil, err
 		}
@@ -188,15 +189,15 @@ func (j *Journal) storeBatch(b *batch, folded func(Folded)) error {
 		for _, o := range outcomes {
 			f := Folded{Lane: subjectLane(o.subject.name)}
 			for _, a := range o.numbered {
-				f.Alerts = append(f.Alerts, a.alert)
+				f.Alerts = append(f.Alerts, a.Alert)
 			}
 			folded(f)
 		}
 	}
 	if alerts > 0 {
-		j.alerted.fire()
+		outbox.Announce(j.Outbox)
 	}
-	j.moved.fire()
+	outbox.Moved(j.Outbox).Fire()
 	return nil
 }
 
@@ -219,9 +220,7 @@ func (j *Journal) show(o *outcome) (alerts int) {
 	if o.record.Live {
 		j.live[name] = true
 	}
-	for _, a := range o.numbered {
-		j.last = max(j.last, a.number)
-	}
+	outbox.Show(j.Outbox, o.numbered)
 	return len(o.numbered)
 }
 
@@ -276,13 +275,13 @@ func (o *outcome) put(tx *store.Tx, now time.Time) error {
 // putInOrder journals the alerts of all outcomes in order of time, those of each
 // outcome in their own order.
 func putInOrder(tx *store.Tx, outcomes []*outcome) error {
-	var all []alertEntry
+	var all []outbox.Entry
 	owner := map[*exposure.Alert]*outcome{}
 	next := make([]int, len(outcomes))
 	for {
 		first := -1
 		for i, o := range outcomes {
-			if next[i] < len(o.alerts) && (first < 0 || o.alerts[next[i]].alert.Time.Before(outcomes[first].alerts[next[first]].alert.Time)) {
+			if next[i] < len(o.alerts) && (first < 0 || o.alerts[next[i]].Alert.Time.Before(outcomes[first].alerts[next[first]].Alert.Time)) {
 				first = i
 			}
 		}
@@ -291,14 +290,14 @@ func putInOrder(tx *store.Tx, outcomes []*outcome) error {
 		}
 		e := outcomes[first].alerts[next[first]]
 		next[first]++
-		all, owner[e.alert] = append(all, e), outcomes[first]
+		all, owner[e.Alert] = append(all, e), outcomes[first]
 	}
-	numbered, err := putAlerts(tx, all)
+	numbered, err := outbox.Put(tx, all)
 	for _, o := range outcomes {
 		o.numbered = nil
 	}
 	for _, e := range numbered {
-		o := owner[e.alert]
+		o := owner[e.Alert]
 		o.numbered = append(o.numbered, e)
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -51,7 +52,7 @@ func TestReplacedFile(t *testing.T) {
 			}
 			before, _ := os.ReadFile(j.store.Path())
 			for range 2 {
-				if err := j.Done("a", Result{Number: 1}); !errors.Is(err, store.ErrReplaced) && !errors.Is(err, store.ErrDamaged) && !errors.Is(err, os.ErrNotExist) {
+				if err := j.Done("a", outbox.Result{Number: 1}); !errors.Is(err, store.ErrReplaced) && !errors.Is(err, store.ErrDamaged) && !errors.Is(err, os.ErrNotExist) {
 					t.Errorf("acked: %v", err)
 				}
 			}
@@ -176,7 +177,7 @@ func TestUnlink(t *testing.T) {
 		t.Fatal(err)
 	}
 	alertEach(t, j, events(3)...)
-	if err := errors.Join(j.Ready(), j.Done("a", Result{Number: 1})); err != nil {
+	if err := errors.Join(j.Ready(), j.Done("a", outbox.Result{Number: 1})); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(j.store.Path()); !errors.Is(err, os.ErrNotExist) {

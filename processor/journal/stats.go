@@ -1,9 +1,8 @@
 package journal
 
 import (
-	"time"
-
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
@@ -13,51 +12,20 @@ type Stats struct {
 	Subjects    int   // known
 	Unfolded    int   // subjects with events that are not folded yet
 	Quarantined int   // quarantined records
-	Sinks       map[string]SinkStats
-}
-
-// SinkStats tells how far a registered sink has come.
-type SinkStats struct {
-	Pending int       // alerts that it has not acked
-	Oldest  time.Time // when the oldest of them was journalled; zero if there is none
-	Dead    int       // dead letters
+	Sinks       map[string]outbox.SinkStats
 }
 
 // Stats returns counts. It reads little of the file and waits for no commit.
-func (j *Journal) Stats() (Stats, error) {
-	s := Stats{Sinks: map[string]SinkStats{}}
-	oldest := map[string]uint64{}
-	j.mu.Lock()
-	for name, c := range j.cursors {
-		s.Sinks[name] = SinkStats{Pending: max(0, c.pending(j.last)), Dead: c.dead}
-		oldest[name] = c.next
+func (j *Journal) Stats() (s Stats, err error) {
+	if s.Sinks, err = outbox.Stats(j.Outbox); err != nil {
+		return s, err
 	}
-	j.mu.Unlock()
-	err := j.store.View(func(tx *store.Tx) (err error) {
+	err = j.store.View(func(tx *store.Tx) (err error) {
 		s.Bytes = tx.Size()
 		for table, n := range map[string]*int{subjectTable: &s.Subjects, dirtyTable: &s.Unfolded, quarantineTable: &s.Quarantined} {
 			if *n, err = tx.Count(table); err != nil {
 				return err
 			}
-		}
-		for name, st := range s.Sinks {
-			if st.Pending == 0 {
-				continue
-			}
-			key := store.NumberKey(oldest[name])
-			v, err := tx.Table(alertTable).Get(key)
-			if err != nil {
-				return err
-			}
-			if v == nil {
-				continue
-			}
-			p, _, err := splitAlert(key, v)
-			if err != nil {
-				return err
-			}
-			st.Oldest = p.Since
-			s.Sinks[name] = st
 		}
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
@@ -13,10 +14,6 @@ import (
 // refuses tables that contradict each other.
 func (j *Journal) load(tx *store.Tx) error {
 	j.cache.clear()
-	last, err := tx.Table(store.StateTable).Number(lastAlertKey)
-	if err != nil {
-		return err
-	}
 	open, live, err := loadRecords(tx)
 	if err != nil {
 		return err
@@ -24,24 +21,15 @@ func (j *Journal) load(tx *store.Tx) error {
 	if err := checkKeys(tx); err != nil {
 		return err
 	}
-	if err := checkAlerts(tx, last); err != nil {
-		return err
-	}
 	if err := checkDirty(tx); err != nil {
 		return err
 	}
-	cursors, err := loadCursors(tx, last)
-	if err != nil {
+	if err := outbox.Restore(j.Outbox, tx); err != nil {
 		return err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.open, j.live, j.last = open, live, last
-	for name, c := range j.cursors {
-		if stored, ok := cursors[name]; ok {
-			*c = stored
-		}
-	}
+	j.open, j.live = open, live
 	return nil
 }
 
@@ -112,22 +100,6 @@ func checkKeys(tx *store.Tx) (err error) {
 	return err
 }
 
-// checkAlerts refuses numbers beyond the last alert's.
-func checkAlerts(tx *store.Tx, last uint64) (err error) {
-	for k := range tx.Table(alertTable).Descend(&err) {
-		if !numbered(k, 1, last) {
-			return fmt.Errorf("%w: alert %x beyond the last, %d", store.ErrDamaged, k, last)
-		}
-		break
-	}
-	for k, v := range tx.Table(alertIDTable).Ascend(&err, nil) {
-		if !numbered(v, 1, last) {
-			return fmt.Errorf("%w: alert %q is said to be %x, the last is %d", store.ErrDamaged, k, v, last)
-		}
-	}
-	return err
-}
-
 func checkDirty(tx *store.Tx) error {
 	newest, err := tx.Table(store.StateTable).Number(generationKey)
 	if err != nil {
@@ -143,41 +115,4 @@ func checkDirty(tx *store.Tx) error {
 		}
 	}
 	return err
-}
-
-// loadCursors returns how far each sink has come. The numbers that a sink keeps have
-// to lie between its cursor and the last alert.
-func loadCursors(tx *store.Tx, last uint64) (map[string]cursor, error) {
-	cursors := map[string]cursor{}
-	err := eachSink(tx, func(name string, s *sinkStore) error {
-		c, err := s.load(tx, name)
-		if err != nil {
-			return err
-		}
-		cursors[name] = c
-		if c.next < 1 || c.next > last+1 {
-			return fmt.Errorf("%w: the cursor of sink %q is %d, the last alert is %d", store.ErrDamaged, name, c.next, last)
-		}
-		for _, t := range []struct {
-			store.Table
-			name string
-			low  uint64
-		}{{s.done, doneTable, c.next + 1}, {s.attempts, attemptsTable, c.next}, {s.dead, deadTable, 1}, {s.deliveries, deliveryTable, 1}} {
-			for k := range t.Ascend(&err, nil) {
-				if !numbered(k, t.low, last) {
-					return fmt.Errorf("%w: sink %q: %s of alert %x, the cursor is %d and the last alert %d", store.ErrDamaged, name, t.name, k, c.next, last)
-				}
-			}
-			if err != nil {
-				return err
-			}
-		}
-		for k, v := range s.refs.Ascend(&err, nil) {
-			if !json.Valid(v) {
-				return store.Damaged(k)
-			}
-		}
-		return err
-	})
-	return cursors, err
 }

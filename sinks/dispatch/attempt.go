@@ -10,7 +10,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -43,7 +43,7 @@ type attempt struct {
 // its head on.
 type item struct {
 	lane     *lane
-	pending  journal.Pending
+	pending  outbox.Pending
 	alert    *processor.Alert // nil: to be read
 	ref      string           // that the sink returned for the exposure before
 	hasRef   bool             // it is newer than the journal's
@@ -65,7 +65,7 @@ func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
 		head := l.sending == 0
 		if head {
 			a.lanes = append(a.lanes, l)
-			a.urgent = a.urgent || slices.ContainsFunc(l.queue, func(p journal.Pending) bool { return p.Severity == exposure.Critical })
+			a.urgent = a.urgent || slices.ContainsFunc(l.queue, func(p outbox.Pending) bool { return p.Severity == exposure.Critical })
 		}
 		i := item{lane: l, pending: l.queue[l.sending], ref: l.ref, hasRef: l.hasRef, to: it.Decision.To, unrouted: it.Decision.Unrouted, why: it.Decision.Why}
 		i.perhaps = head && (it.MaybeDelivered || i.pending.Number <= w.before)
@@ -141,7 +141,7 @@ func (a *attempt) load(w *Worker) error {
 		}
 		if it.alert == nil {
 			alert, ref, err := w.store.Take(w.name, it.pending.Number)
-			if errors.Is(err, journal.ErrAcked) {
+			if errors.Is(err, outbox.ErrAcked) {
 				cut[it.lane] = true
 				continue
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -20,12 +21,12 @@ import (
 type Store interface {
 	Register(names ...string) error
 	Alerted() <-chan struct{}
-	Pending(sink string, after uint64, limit int) ([]journal.Pending, error)
-	Urgent(sink string, after, seen uint64, limit int) (pending []journal.Pending, last uint64, err error)
+	Pending(sink string, after uint64, limit int) ([]outbox.Pending, error)
+	Urgent(sink string, after, seen uint64, limit int) (pending []outbox.Pending, last uint64, err error)
 	Take(sink string, number uint64) (a *processor.Alert, ref string, err error)
-	Done(sink string, results ...journal.Result) error
-	Bury(sink string, d journal.DeadLetter) error
-	Failed(sink string, failures ...journal.Failure) error
+	Done(sink string, results ...outbox.Result) error
+	Bury(sink string, d outbox.DeadLetter) error
+	Failed(sink string, failures ...outbox.Failure) error
 	Stats() (journal.Stats, error)
 	Idle(ctx context.Context) error
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -561,7 +562,7 @@ func (s *brokenStore) set(err error) {
 	s.err = err
 }
 
-func (s *brokenStore) Done(sink string, results ...journal.Result) error {
+func (s *brokenStore) Done(sink string, results ...outbox.Result) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -95,7 +95,7 @@ func (w *Worker) delivered(a *attempt, count map[*lane]int, now time.Time) {
 		if it.unrouted {
 			w.metrics.unrouted.Inc()
 		}
-		r := journal.Result{Number: it.pending.Number, Ref: ref, Time: now, Attempts: 1, Why: it.why}
+		r := outbox.Result{Number: it.pending.Number, Ref: ref, Time: now, Attempts: 1, Why: it.why}
 		if i == 0 || a.items[i-1].lane != l { // the attempts at the others were not at them
 			r.Attempts += l.attempts
 		}
@@ -118,7 +118,7 @@ func (w *Worker) keepRef(a *attempt) {
 	}
 	it := a.items[0]
 	it.lane.ref, it.lane.hasRef = a.newRef, true
-	w.add(record{result: w.knows(it.lane, it.to, journal.Result{Number: it.pending.Number, Outcome: journal.Partial, Ref: a.newRef})})
+	w.add(record{result: w.knows(it.lane, it.to, outbox.Result{Number: it.pending.Number, Outcome: outbox.Partial, Ref: a.newRef})})
 }
 
 // bury makes the alert of the item a dead letter.
@@ -131,7 +131,7 @@ func (w *Worker) bury(it item, a *attempt, now time.Time) {
 	}
 	w.log.Error("the alert was not delivered and is kept as a dead letter", "alert", it.alert.ID, "title", it.alert.Title,
 		"attempts", l.attempts, "first", first, "err", a.err)
-	w.finish(l, record{result: w.knows(l, it.to, journal.Result{Number: it.pending.Number, Outcome: journal.Superseded}), dead: &journal.DeadLetter{
+	w.finish(l, record{result: w.knows(l, it.to, outbox.Result{Number: it.pending.Number, Outcome: outbox.Superseded}), dead: &outbox.DeadLetter{
 		Number: it.pending.Number, Cause: a.err.Error(), Attempts: l.attempts, First: first.UTC(), Last: now.UTC(),
 	}})
 	w.queue.GiveUp(l.name)
@@ -142,6 +142,6 @@ func (w *Worker) close(a *attempt) {
 	w.log.Info("a person closed the exposure at the channel, which is sent no more of it except critical alerts", "alert", a.items[0].alert.ID, "err", a.err)
 	l := a.lanes[0]
 	l.closed = true
-	w.finish(l, record{result: journal.Result{Number: l.queue[0].Number, Outcome: journal.ClosedByPerson, Ref: l.ref, Attempts: l.attempts + 1, Why: route.WhyClosedByPerson}})
+	w.finish(l, record{result: outbox.Result{Number: l.queue[0].Number, Outcome: outbox.ClosedByPerson, Ref: l.ref, Attempts: l.attempts + 1, Why: route.WhyClosedByPerson}})
 	w.queue.Close(l.name)
 }

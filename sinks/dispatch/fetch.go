@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/route"
 )
@@ -72,7 +72,7 @@ func closed(err error) error {
 }
 
 // enqueue adds an alert to its lane, unless it was added as urgent before.
-func (w *Worker) enqueue(p journal.Pending) {
+func (w *Worker) enqueue(p outbox.Pending) {
 	l := w.lanes[p.Lane]
 	if l != nil && p.Number <= l.last {
 		return
@@ -122,7 +122,7 @@ func (w *Worker) alert(number uint64) (*processor.Alert, error) {
 		return known.alert, nil
 	}
 	a, ref, err := w.store.Take(w.name, number)
-	if errors.Is(err, journal.ErrAcked) {
+	if errors.Is(err, outbox.ErrAcked) {
 		return nil, nil
 	}
 	if err != nil {

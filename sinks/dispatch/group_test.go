@@ -12,11 +12,11 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/sinks"
 )
 
-func resultOf(n uint64) journal.Result { return journal.Result{Number: n} }
+func resultOf(n uint64) outbox.Result { return outbox.Result{Number: n} }
 
 // A groupSink takes several alerts in one message.
 type groupSink struct {

@@ -3,7 +3,7 @@ package dispatch
 import (
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 )
 
@@ -12,7 +12,7 @@ import (
 // The queue decides on their order.
 type lane struct {
 	name  string
-	queue []journal.Pending
+	queue []outbox.Pending
 	last  uint64 // the newest alert that was in the queue
 
 	attempts int       // at the head of the queue
@@ -73,7 +73,7 @@ func (w *Worker) evict(l *lane) {
 // knows adds to a result for the head of the lane that the sink knows the
 // exposure through these recipients, so that its later alerts follow. A denied
 // call is no exposure.
-func (w *Worker) knows(l *lane, to []string, r journal.Result) journal.Result {
+func (w *Worker) knows(l *lane, to []string, r outbox.Result) outbox.Result {
 	if l.queue[0].Step.Alone() {
 		return r
 	}

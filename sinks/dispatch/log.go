@@ -5,7 +5,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
@@ -14,7 +14,7 @@ import (
 const maxLogged = 200
 
 // logDelivered logs a delivery.
-func (w *Worker) logDelivered(a *attempt, it item, r journal.Result, now time.Time) {
+func (w *Worker) logDelivered(a *attempt, it item, r outbox.Result, now time.Time) {
 	ctx := context.Background()
 	if !w.log.Enabled(ctx, slog.LevelInfo) {
 		return
@@ -65,5 +65,5 @@ func (w *Worker) hold(head route.Item, until time.Time) {
 	}
 	l.held = until
 	w.logSkipped("held", head, head.Decision.Why, slog.Time("until", until))
-	w.add(record{result: journal.Result{Number: head.Pending.Number, Outcome: journal.Held, Until: until, Why: head.Decision.Why}})
+	w.add(record{result: outbox.Result{Number: head.Pending.Number, Outcome: outbox.Held, Until: until, Why: head.Decision.Why}})
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -45,11 +45,11 @@ func TestLoggedAndKept(t *testing.T) {
 		routedTell(t, r.j, "y-opened high")
 		routedTell(t, r.j, "d-opened high")
 		time.Sleep(time.Hour)
-		for id, want := range map[string]journal.Delivery{
-			"x": {State: journal.StateSuppressed, Why: "routes[0] notifies it from high on"},
-			"m": {State: journal.StateDelivered, Attempts: 1, Reference: "ticket 4711", Why: "routes[0] notifies it"},
-			"y": {State: journal.StateDelivered, Attempts: 2, Reference: "ticket 4711", Why: "routes[0] notifies it"},
-			"d": {State: journal.StateDeadLetter, Attempts: 1, Why: "no such project"},
+		for id, want := range map[string]outbox.Delivery{
+			"x": {State: outbox.StateSuppressed, Why: "routes[0] notifies it from high on"},
+			"m": {State: outbox.StateDelivered, Attempts: 1, Reference: "ticket 4711", Why: "routes[0] notifies it"},
+			"y": {State: outbox.StateDelivered, Attempts: 2, Reference: "ticket 4711", Why: "routes[0] notifies it"},
+			"d": {State: outbox.StateDeadLetter, Attempts: 1, Why: "no such project"},
 		} {
 			story, err := r.j.Story(id, 1)
 			if err != nil || len(story) != 1 || len(story[0].Deliveries) != 1 {
@@ -99,14 +99,14 @@ func TestHeldIsKept(t *testing.T) {
 			t.Fatalf("%+v, %v", story, err)
 		}
 		d := story[1].Deliveries[0]
-		if d.State != journal.StateHeld || d.Until == nil || d.Until.Format(time.Kitchen) != "7:00AM" || d.Why != "routes[0] notifies it after its mute times" {
+		if d.State != outbox.StateHeld || d.Until == nil || d.Until.Format(time.Kitchen) != "7:00AM" || d.Why != "routes[0] notifies it after its mute times" {
 			t.Errorf("%+v", d)
 		}
 		if n := strings.Count(r.log.String(), "reason=held"); n != 1 {
 			t.Errorf("logged %d times\n%s", n, r.log.String())
 		}
 		time.Sleep(6 * time.Hour)
-		if story, err = r.j.Story("x", 2); err != nil || story[1].Deliveries[0].State != journal.StateDelivered {
+		if story, err = r.j.Story("x", 2); err != nil || story[1].Deliveries[0].State != outbox.StateDelivered {
 			t.Errorf("%+v, %v", story, err)
 		}
 		r.stop()

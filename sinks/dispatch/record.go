@@ -3,7 +3,7 @@ package dispatch
 import (
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 )
 
 // A record reports one alert to the journal: as delivered, as never to be, or
@@ -12,14 +12,14 @@ import (
 type record struct {
 	lane    *lane // nil: it is retried
 	since   time.Time
-	result  journal.Result
-	dead    *journal.DeadLetter // nil: it did not become one
-	failure *journal.Failure    // nil: the sink is done with it, or result is open
+	result  outbox.Result
+	dead    *outbox.DeadLetter // nil: it did not become one
+	failure *outbox.Failure    // nil: the sink is done with it, or result is open
 }
 
 // ends reports whether the sink is done with the alert.
 func (r record) ends() bool {
-	return r.failure == nil && r.result.Outcome != journal.Partial && r.result.Outcome != journal.Held
+	return r.failure == nil && r.result.Outcome != outbox.Partial && r.result.Outcome != outbox.Held
 }
 
 // While a sink is busy, its deliveries are recorded in groups, so that a burst of
@@ -62,8 +62,8 @@ func (w *Worker) write(now time.Time) {
 }
 
 func (w *Worker) journal(records []record) error {
-	var results []journal.Result
-	var failures []journal.Failure
+	var results []outbox.Result
+	var failures []outbox.Failure
 	for _, r := range records {
 		switch {
 		case r.failure != nil:
@@ -99,7 +99,7 @@ func (w *Worker) endWrite(err error) {
 		case err != nil && r.ends():
 			w.ended++
 		case err == nil && r.ends():
-			if r.dead == nil && r.result.Outcome != journal.Superseded && r.result.Outcome != journal.Suppressed {
+			if r.dead == nil && r.result.Outcome != outbox.Superseded && r.result.Outcome != outbox.Suppressed {
 				w.metrics.done.Observe(now.Sub(r.since).Seconds())
 				w.metrics.last.Set(float64(now.Unix()))
 			}

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 )
 
 // retryAll retries the lanes of an attempt at due.
@@ -91,7 +91,7 @@ func (w *Worker) count(it item, a *attempt, now, first time.Time) {
 	l := it.lane
 	l.attempts++
 	l.first = first
-	w.add(record{failure: &journal.Failure{Number: it.pending.Number, Attempts: l.attempts, First: first, Last: now, Why: a.err.Error()}})
+	w.add(record{failure: &outbox.Failure{Number: it.pending.Number, Attempts: l.attempts, First: first, Last: now, Why: a.err.Error()}})
 }
 
 // backoff returns the wait after n attempts before the last: a random time up to a

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -189,15 +189,15 @@ func (w *Worker) drop(it route.Item, why route.Reason, now time.Time) {
 		w.evict(l)
 	case route.ClosedByPerson:
 		w.logSkipped(why, it, route.WhyClosedByPerson)
-		w.finish(l, record{result: journal.Result{Number: number, Outcome: journal.ClosedByPerson, Ref: l.ref, Why: route.WhyClosedByPerson}})
+		w.finish(l, record{result: outbox.Result{Number: number, Outcome: outbox.ClosedByPerson, Ref: l.ref, Why: route.WhyClosedByPerson}})
 	case route.Superseded:
 		w.metrics.superseded.Inc()
 		w.logSkipped(why, it, route.WhySuperseded)
-		w.finish(l, record{result: w.knows(l, it.Decision.To, journal.Result{Number: number, Outcome: journal.Superseded, Why: route.WhySuperseded})})
+		w.finish(l, record{result: w.knows(l, it.Decision.To, outbox.Result{Number: number, Outcome: outbox.Superseded, Why: route.WhySuperseded})})
 	default:
 		w.metrics.suppressed.Inc()
 		w.logSkipped(why, it, it.Decision.Why)
-		w.finish(l, record{result: journal.Result{Number: number, Outcome: journal.Suppressed, Why: it.Decision.Why}})
+		w.finish(l, record{result: outbox.Result{Number: number, Outcome: outbox.Suppressed, Why: it.Decision.Why}})
 	}
 }
 

@@ -52,13 +52,14 @@ func (s *Store) Backup(w io.Writer) (err error) {
 	return err
 }
 
-// Verify reads the file at path in full, and changes nothing. It returns an error
-// if it is damaged, of an unknown format or in use, or if load refuses it.
-func Verify(path string, schema Schema, load func(tx *Tx) error) error {
-	if _, err := os.Stat(path); err != nil {
+// Verify reads the file in full, without opening the store, and changes nothing. It
+// returns an error if the file is damaged, of an unknown format or in use, or if
+// Options.Load refuses it.
+func (s *Store) Verify() error {
+	if _, err := os.Stat(s.path); err != nil {
 		return err
 	}
-	err := newStore(path, Options{Schema: schema, Load: load}).verify()
+	err := s.verify()
 	switch {
 	case err == nil:
 		return nil
@@ -67,5 +68,5 @@ func Verify(path string, schema Schema, load func(tx *Tx) error) error {
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return fmt.Errorf("verify journal %s: %w", path, err)
+	return fmt.Errorf("verify journal %s: %w", s.path, err)
 }

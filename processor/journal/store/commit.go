@@ -132,11 +132,16 @@ func (s *Store) transact(changes []Change) error {
 
 // Unlink removes the file while it stays open, so that nothing of it is
 // left however the process ends: for one that serves one run. A commit that
-// fails afterwards cannot be repaired.
+// fails afterwards cannot be repaired, and none is synced any more.
 func (s *Store) Unlink() error {
+	s.write.Lock()
+	defer s.write.Unlock()
 	s.unlinked.Store(true)
 	if err := os.Remove(s.path); err != nil {
 		return fmt.Errorf("unlink the journal: %w", err)
+	}
+	if s.db != nil {
+		s.db.NoSync = true
 	}
 	return nil
 }

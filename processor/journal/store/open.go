@@ -20,29 +20,28 @@ import (
 // minSize is that of an empty store, with the smallest pages.
 const minSize = 4 * 4096
 
-// Open opens the file at path, or creates one where there is none. It reads the
+// Open opens the file, or creates one where there is none. It reads the
 // whole file once and refuses one that is damaged, that Options.Load refuses, that
 // has a format it does not know, or that is open in another process. It never
 // changes a file that it refuses. The errors name the next step.
-func Open(path string, o Options) (*Store, error) {
-	s := newStore(path, o)
+func (s *Store) Open() error {
 	// A file cut short makes reads of its memory map fault: that has to be an
 	// error and not the end of the process.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	if s.o.ChangeLog != nil {
 		if err := s.openCache(); err != nil {
-			return nil, fmt.Errorf("open the cache of the journal %s: %w", path, err)
+			return fmt.Errorf("open the cache of the journal %s: %w", s.path, err)
 		}
-		return s, nil
+		return nil
 	}
 	err := s.makeFile()
 	if err == nil {
 		err = s.openFile()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open journal %s: %w", path, hint(err))
+		return fmt.Errorf("open journal %s: %w", s.path, hint(err))
 	}
-	return s, nil
+	return nil
 }
 
 // makeFile makes a new file where there is no file.

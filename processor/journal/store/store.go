@@ -99,7 +99,8 @@ type Store struct {
 	group *group     // changes waiting for the next transaction, nil if none
 }
 
-func newStore(path string, o Options) *Store {
+// New returns the store of the file at path, for Open.
+func New(path string, o Options) *Store {
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 	o.LockTimeout = cmp.Or(o.LockTimeout, time.Second)
 	s := &Store{o: o, path: path, metrics: newMetrics(o.Registerer), lost: make(chan struct{})}

@@ -13,12 +13,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func temp(t *testing.T) *Store {
 	t.Helper()
-	s, err := Open(t.TempDir()+"/store.db", Options{
+	s := New(t.TempDir()+"/store.db", Options{
 		Schema: Schema{Format: "test/1", Tables: []string{"entries"}},
 		Load:   func(*Tx) error { return nil },
 		Logger: slog.New(slog.DiscardHandler),
 	})
-	if err != nil {
+	if err := s.Open(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })

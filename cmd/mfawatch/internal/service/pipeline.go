@@ -22,6 +22,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
@@ -199,7 +200,7 @@ func (p *Pipeline) Numbered(yield func(partition int, j *journal.Journal) bool) 
 
 // Stats sums up the stats of the journals, of at most 200 ms ago.
 func (p *Pipeline) Stats() (journal.Stats, error) {
-	all := journal.Stats{Sinks: map[string]journal.SinkStats{}}
+	all := journal.Stats{Sinks: map[string]outbox.SinkStats{}}
 	var errs []error
 	for _, s := range p.shardsInOrder() {
 		st, err := s.cached.Stats()

@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
@@ -33,9 +33,9 @@ type transactional struct {
 
 // Done adds the records of delivered alerts to their acks. An alert that the topic
 // refuses becomes a dead letter.
-func (t transactional) Done(sink string, results ...journal.Result) error {
+func (t transactional) Done(sink string, results ...outbox.Result) error {
 	for i, r := range results {
-		if r.Outcome != journal.Delivered {
+		if r.Outcome != outbox.Delivered {
 			continue
 		}
 		a, _, err := t.Load(sink, r.Number)
@@ -62,5 +62,5 @@ func (t transactional) Done(sink string, results ...journal.Result) error {
 		return err // of another sink's commit
 	}
 	now := time.Now().UTC()
-	return t.Bury(sink, journal.DeadLetter{Number: results[0].Number, Cause: err.Error(), Attempts: 1, First: now, Last: now})
+	return t.Bury(sink, outbox.DeadLetter{Number: results[0].Number, Cause: err.Error(), Attempts: 1, First: now, Last: now})
 }

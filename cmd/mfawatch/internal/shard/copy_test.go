@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 )
 
 // A journal file that was copied into Kafka and back knows the same events, alerts,
@@ -46,11 +47,11 @@ func TestCopy(t *testing.T) {
 		t.Errorf("pending: %v", err)
 	}
 	for n := range uint64(50) {
-		must(file.Done("a", journal.Result{Number: n + 1, Ref: fmt.Sprint("ticket-", n)}))
+		must(file.Done("a", outbox.Result{Number: n + 1, Ref: fmt.Sprint("ticket-", n)}))
 		if n%10 == 0 {
-			must(file.Bury("b", journal.DeadLetter{Number: n + 1, Cause: "no"}))
+			must(file.Bury("b", outbox.DeadLetter{Number: n + 1, Cause: "no"}))
 		} else {
-			must(file.Done("b", journal.Result{Number: n + 1}))
+			must(file.Done("b", outbox.Result{Number: n + 1}))
 		}
 	}
 	must(Import(t.Context(), c, filepath.Join(dir, "cache"), file))

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
@@ -268,7 +269,7 @@ func TestMessages(t *testing.T) {
 	}
 	fold(t, j)
 	done := func(n uint64) error {
-		return j.Done("k", journal.Result{Number: n, Message: &kgo.Record{Topic: "alerts", Key: []byte("k"), Value: fmt.Append(nil, n)}})
+		return j.Done("k", outbox.Result{Number: n, Message: &kgo.Record{Topic: "alerts", Key: []byte("k"), Value: fmt.Append(nil, n)}})
 	}
 	f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError})
 	if err := done(1); !errors.Is(err, store.ErrLost) {

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
@@ -69,7 +70,7 @@ func serveTest(ctx context.Context, s *Shard) error {
 				return err
 			}
 			r := &kgo.Record{Topic: topic, Key: []byte(a.Account), Value: []byte(a.ID)}
-			if err := errors.Join(s.Lease(), s.Journal.Done("alerts", journal.Result{Number: p.Number, Message: r})); err != nil {
+			if err := errors.Join(s.Lease(), s.Journal.Done("alerts", outbox.Result{Number: p.Number, Message: r})); err != nil {
 				return err
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -80,7 +81,7 @@ func withDead(t *testing.T, j *journal.Journal, n int, names ...string) {
 			t.Fatalf("%d pending, %v", len(pending), err)
 		}
 		for _, p := range pending {
-			if err := j.Bury(name, journal.DeadLetter{Number: p.Number, Cause: "no", Attempts: 1}); err != nil {
+			if err := j.Bury(name, outbox.DeadLetter{Number: p.Number, Cause: "no", Attempts: 1}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 )
 
 // An AlertPage is a page of the alerts, the newest first.
@@ -22,7 +22,7 @@ type AlertPage struct {
 
 // A ListedAlert is an alert of a list. Its number is its place in its shard.
 type ListedAlert struct {
-	journal.Recorded
+	outbox.Recorded
 	Shard *int `json:"shard,omitempty"` // nil: the journal is a file
 }
 

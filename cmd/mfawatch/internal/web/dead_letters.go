@@ -10,12 +10,13 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 )
 
 // A DeadLetter is a dead letter and its sink.
 type DeadLetter struct {
 	Sink string `json:"sink"`
-	journal.DeadLetter
+	outbox.DeadLetter
 }
 
 // ListDeadLetters calls each with every selected dead letter.
@@ -47,7 +48,7 @@ func (a *Admin) listDeadLetters(ctx context.Context, s Selection, each func(*jou
 func deadLettersOf(ctx context.Context, j *journal.Journal, name string, s Selection, each func(*journal.Journal, DeadLetter) error) error {
 	for after := uint64(0); ; {
 		page, err := j.DeadLettersAfter(name, after, adminStep)
-		if errors.Is(err, journal.ErrUnknownSink) { // in this one
+		if errors.Is(err, outbox.ErrUnknownSink) { // in this one
 			return nil
 		}
 		if err != nil {
@@ -127,7 +128,7 @@ func (a *Admin) eachSink(ctx context.Context, s Selection, action string, do fun
 // canSend refuses sinks that a running service has no longer, since nothing would
 // deliver their alerts. A stopped service has no sinks.
 func (a *Admin) canSend(names []string) error {
-	st := journal.Stats{Sinks: map[string]journal.SinkStats{}}
+	st := journal.Stats{Sinks: map[string]outbox.SinkStats{}}
 	for _, j := range a.journals() {
 		some, err := j.Stats()
 		if err != nil {

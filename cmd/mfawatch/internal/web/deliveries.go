@@ -5,29 +5,29 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 )
 
 // DeliveryText returns in words what became of an alert at a sink, without the
 // sink's name. The channel's and the routes' own texts in it are as the journal
 // keeps them: bounded, and to be escaped.
-func DeliveryText(d journal.Delivery) string {
+func DeliveryText(d outbox.Delivery) string {
 	at := ""
 	if d.Time != nil {
 		at = " at " + moment(*d.Time)
 	}
 	switch d.State {
-	case journal.StateDelivered:
+	case outbox.StateDelivered:
 		return joined("delivered"+at+attempts(", attempt %d", d.Attempts), d.Reference)
-	case journal.StatePending:
+	case outbox.StatePending:
 		return joined("pending"+attempts(" after %d attempts", d.Attempts), d.Why)
-	case journal.StateHeld:
+	case outbox.StateHeld:
 		until := ""
 		if d.Until != nil {
 			until = " until " + moment(*d.Until)
 		}
 		return joined("held"+until, d.Why)
-	case journal.StateDeadLetter:
+	case outbox.StateDeadLetter:
 		return joined("dead letter"+at+attempts(" after %d attempts", d.Attempts), d.Why)
 	}
 	return joined(strings.ReplaceAll(d.State, "_", " ")+at, d.Why)

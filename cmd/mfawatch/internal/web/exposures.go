@@ -11,7 +11,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/exposure"
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -66,7 +66,7 @@ type ExposurePage struct {
 // An ExposureStory is an exposure with its alerts and their deliveries.
 type ExposureStory struct {
 	Exposure
-	Alerts []journal.Recorded `json:"alerts"` // the newest first
+	Alerts []outbox.Recorded `json:"alerts"` // the newest first
 }
 
 // maxStory bounds the alerts of a story.
@@ -159,7 +159,7 @@ func (a *Admin) exposures(f ExposureFilter) (all []Exposure, err error) {
 		return all, nil
 	}
 	for _, j := range a.journals() {
-		err = j.Summaries(func(s journal.Summary) bool {
+		err = j.Summaries(func(s outbox.Summary) bool {
 			if x := overExposure(s); !open[x.ID] && s.Last.Users == nil && f.has(&x) {
 				all = append(all, x)
 			}
@@ -193,7 +193,7 @@ func (a *Admin) openExposure(o exposure.Open) Exposure {
 }
 
 // overExposure sums up an exposure that is not open, or the like.
-func overExposure(s journal.Summary) Exposure {
+func overExposure(s outbox.Summary) Exposure {
 	l := s.Last
 	x := Exposure{ID: *l.Exposure, State: StateReduced, Severity: s.Severity, Partition: l.Partition, Account: l.Account, AccountName: l.AccountName,
 		User: deref(l.User), Root: l.Root, OpenedAt: l.Time.UTC(), ResolvedAt: l.ResolvedAt, Resolution: deref(l.Resolution), Campaign: l.Campaign}
@@ -215,7 +215,7 @@ func deref(text *string) string {
 
 // ShowExposure returns an exposure, or a campaign, with its story.
 func (a *Admin) ShowExposure(_ context.Context, id string) (ExposureStory, error) {
-	var alerts []journal.Recorded
+	var alerts []outbox.Recorded
 	for _, j := range a.journals() {
 		some, err := j.Story(id, maxStory)
 		if err != nil {
@@ -232,7 +232,7 @@ func (a *Admin) ShowExposure(_ context.Context, id string) (ExposureStory, error
 		return story, NotFound{fmt.Sprintf("no exposure has the ID %s, or it is older than the retention", config.Bounded(id))}
 	}
 	last := *alerts[0].Alert
-	s := journal.Summary{Last: &last, Severity: last.Severity}
+	s := outbox.Summary{Last: &last, Severity: last.Severity}
 	for _, r := range alerts {
 		if slices.Index(exposure.Severities, r.Alert.Severity) > slices.Index(exposure.Severities, s.Severity) {
 			s.Severity = r.Alert.Severity

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -110,7 +111,7 @@ func TestShowAndCloseExposure(t *testing.T) {
 			t.Fatalf("%s: %+v, %v", way, page, err)
 		}
 		eve, bob := page.Exposures[0].ID, page.Exposures[1].ID
-		if err := j.Done("pager", journal.Result{Number: 1, Attempts: 2, Receipt: "incident 7"}); err != nil {
+		if err := j.Done("pager", outbox.Result{Number: 1, Attempts: 2, Receipt: "incident 7"}); err != nil {
 			t.Fatal(err)
 		}
 		story, err := m.ShowExposure(t.Context(), bob)
@@ -168,14 +169,14 @@ func TestCloseBodies(t *testing.T) {
 }
 
 func TestDeliveryText(t *testing.T) {
-	for want, d := range map[string]journal.Delivery{
-		"delivered at 2026-05-01 08:00:00 UTC":                                     {State: journal.StateDelivered, Time: &exposureTime, Attempts: 1},
-		"pending":                                                                  {State: journal.StatePending},
-		"pending after 3 attempts: connection refused":                             {State: journal.StatePending, Attempts: 3, Why: "connection refused"},
-		"held until 2026-05-01 08:00:00 UTC: routes[1] notifies it":                {State: journal.StateHeld, Until: &exposureTime, Why: "routes[1] notifies it"},
-		"suppressed at 2026-05-01 08:00:00 UTC: planned changes are for machines":  {State: journal.StateSuppressed, Time: &exposureTime, Why: "planned changes are for machines"},
-		"closed by person at 2026-05-01 08:00:00 UTC":                              {State: journal.StateClosedByPerson, Time: &exposureTime},
-		"dead letter at 2026-05-01 08:00:00 UTC after 7 attempts: no such channel": {State: journal.StateDeadLetter, Time: &exposureTime, Attempts: 7, Why: "no such channel"},
+	for want, d := range map[string]outbox.Delivery{
+		"delivered at 2026-05-01 08:00:00 UTC":                                     {State: outbox.StateDelivered, Time: &exposureTime, Attempts: 1},
+		"pending":                                                                  {State: outbox.StatePending},
+		"pending after 3 attempts: connection refused":                             {State: outbox.StatePending, Attempts: 3, Why: "connection refused"},
+		"held until 2026-05-01 08:00:00 UTC: routes[1] notifies it":                {State: outbox.StateHeld, Until: &exposureTime, Why: "routes[1] notifies it"},
+		"suppressed at 2026-05-01 08:00:00 UTC: planned changes are for machines":  {State: outbox.StateSuppressed, Time: &exposureTime, Why: "planned changes are for machines"},
+		"closed by person at 2026-05-01 08:00:00 UTC":                              {State: outbox.StateClosedByPerson, Time: &exposureTime},
+		"dead letter at 2026-05-01 08:00:00 UTC after 7 attempts: no such channel": {State: outbox.StateDeadLetter, Time: &exposureTime, Attempts: 7, Why: "no such channel"},
 	} {
 		if got := DeliveryText(d); got != want {
 			t.Errorf("%s, want %s", got, want)

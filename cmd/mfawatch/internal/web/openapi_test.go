@@ -14,6 +14,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 )
 
 // An openAPI is the part of the document that the test compares.
@@ -39,9 +40,9 @@ type schema struct {
 // schemaTypes are the types of answers and bodies, by the name of their schema.
 var schemaTypes = map[string]reflect.Type{
 	"Exposure": reflect.TypeFor[Exposure](), "ExposurePage": reflect.TypeFor[ExposurePage](), "ExposureStory": reflect.TypeFor[ExposureStory](),
-	"Closing": reflect.TypeFor[Closing](), "AlertPage": reflect.TypeFor[AlertPage](), "RecordedAlert": reflect.TypeFor[journal.Recorded](), "ListedAlert": reflect.TypeFor[ListedAlert](),
+	"Closing": reflect.TypeFor[Closing](), "AlertPage": reflect.TypeFor[AlertPage](), "RecordedAlert": reflect.TypeFor[outbox.Recorded](), "ListedAlert": reflect.TypeFor[ListedAlert](),
 	"Shard": reflect.TypeFor[Shard](), "ShardList": reflect.TypeFor[ShardList](),
-	"Delivery": reflect.TypeFor[journal.Delivery](), "Alert": reflect.TypeFor[exposure.Alert](), "AlertActor": reflect.TypeFor[exposure.AlertActor](),
+	"Delivery": reflect.TypeFor[outbox.Delivery](), "Alert": reflect.TypeFor[exposure.Alert](), "AlertActor": reflect.TypeFor[exposure.AlertActor](),
 	"AlertDevice": reflect.TypeFor[exposure.AlertDevice](), "AlertEvent": reflect.TypeFor[exposure.AlertEvent](), "AlertAttempts": reflect.TypeFor[exposure.AlertAttempts](),
 	"AlertUsers": reflect.TypeFor[exposure.AlertUsers](), "AlertPlannedChange": reflect.TypeFor[exposure.AlertPlannedChange](),
 	"AlertLeftBehind": reflect.TypeFor[exposure.AlertLeftBehind](), "DeadLetter": reflect.TypeFor[DeadLetter](), "QuarantinedRecord": reflect.TypeFor[journal.Quarantined](),

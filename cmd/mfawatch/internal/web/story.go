@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
@@ -54,7 +54,7 @@ func (p pages) story(ctx context.Context, id string) (*story, error) {
 	return s, nil
 }
 
-func newStoryAlert(r journal.Recorded, words message.Wording) storyAlert {
+func newStoryAlert(r outbox.Recorded, words message.Wording) storyAlert {
 	a := storyAlert{Message: words.Message(r.Alert), When: words.Time(r.Alert.Time)}
 	if len(r.Alert.Record) > 0 && len(r.Alert.Record) <= pageRecord {
 		var b bytes.Buffer

@@ -1,4 +1,4 @@
-package journal
+package outbox
 
 import (
 	"encoding/binary"
@@ -12,14 +12,14 @@ import (
 
 // Pending returns the alerts that the sink has not acked and whose number is
 // greater than after, in order, at most limit of them.
-func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, error) {
-	if err := j.registered(sink); err != nil {
+func (o *Outbox) Pending(sink string, after uint64, limit int) ([]Pending, error) {
+	if err := o.registered(sink); err != nil {
 		return nil, err
 	}
 	var pending []Pending
-	err := j.store.View(func(tx *store.Tx) error {
+	err := o.store.View(func(tx *store.Tx) error {
 		s := sinkOf(tx, sink)
-		gone, err := j.unregistered(tx)
+		gone, err := o.unregistered(tx)
 		if err != nil {
 			return err
 		}
@@ -52,14 +52,14 @@ func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, erro
 // greater than seen. It returns, in order, the alerts of their lanes that are not
 // acked and whose number is greater than after: limit of both at most. Last is the
 // number of the newest alert that it looked at; at the limit there may be more.
-func (j *Journal) Urgent(sink string, after, seen uint64, limit int) (pending []Pending, last uint64, err error) {
-	if err := j.registered(sink); err != nil {
+func (o *Outbox) Urgent(sink string, after, seen uint64, limit int) (pending []Pending, last uint64, err error) {
+	if err := o.registered(sink); err != nil {
 		return nil, 0, err
 	}
 	last = seen
-	err = j.store.View(func(tx *store.Tx) error {
+	err = o.store.View(func(tx *store.Tx) error {
 		s, lanes := sinkOf(tx, sink), map[string]bool{}
-		gone, err := j.unregistered(tx)
+		gone, err := o.unregistered(tx)
 		if err != nil {
 			return err
 		}
@@ -128,23 +128,23 @@ func (s *sinkStore) pending(key, value []byte, gone []*sinkStore) (p Pending, er
 
 // Load returns an alert that is pending for the sink, and the reference that
 // the sink gave for its exposure, "" if it gave none.
-func (j *Journal) Load(sink string, number uint64) (a *exposure.Alert, ref string, err error) {
-	if err := j.registered(sink); err != nil {
+func (o *Outbox) Load(sink string, number uint64) (a *exposure.Alert, ref string, err error) {
+	if err := o.registered(sink); err != nil {
 		return nil, "", err
 	}
-	return j.read(sink, number, false)
+	return o.read(sink, number, false)
 }
 
 // Take is Load for a caller about to send: its error is ErrAcked if the sink has
 // acked the alert, which another call may have done since Pending returned it.
-func (j *Journal) Take(sink string, number uint64) (a *exposure.Alert, ref string, err error) {
-	return j.read(sink, number, true)
+func (o *Outbox) Take(sink string, number uint64) (a *exposure.Alert, ref string, err error) {
+	return o.read(sink, number, true)
 }
 
-func (j *Journal) read(sink string, number uint64, pending bool) (a *exposure.Alert, reference string, err error) {
+func (o *Outbox) read(sink string, number uint64, pending bool) (a *exposure.Alert, reference string, err error) {
 	var body []byte
 	var r ref
-	err = j.store.View(func(tx *store.Tx) error {
+	err = o.store.View(func(tx *store.Tx) error {
 		s := sinkOf(tx, sink)
 		if s == nil {
 			return ErrUnknownSink
@@ -186,11 +186,11 @@ type Failure struct {
 
 // Failed records failures, for Pending to return after a restart. It ignores
 // alerts that the sink has acked by now.
-func (j *Journal) Failed(sink string, failures ...Failure) error {
-	if err := j.registered(sink); err != nil {
+func (o *Outbox) Failed(sink string, failures ...Failure) error {
+	if err := o.registered(sink); err != nil {
 		return err
 	}
-	err := j.store.Commit(store.Change{
+	err := o.store.Commit(store.Change{
 		Do: func(tx *store.Tx) error {
 			s := sinkOf(tx, sink)
 			for _, f := range failures {

@@ -1,4 +1,4 @@
-package journal
+package outbox
 
 import (
 	"encoding/json"
@@ -84,15 +84,15 @@ type Recorded struct {
 
 // Story returns the alerts of an exposure or a campaign that are kept, at most
 // limit, the newest first. It reads through all alerts.
-func (j *Journal) Story(id string, limit int) ([]Recorded, error) {
+func (o *Outbox) Story(id string, limit int) ([]Recorded, error) {
 	lane := string(store.NameKey(id))
-	return j.recorded(limit, func(p Pending) bool { return p.Lane == lane })
+	return o.recorded(limit, func(p Pending) bool { return p.Lane == lane })
 }
 
 // Latest returns the newest alerts whose number is less than before, at most limit,
 // the newest first. A before of 0 is no bound.
-func (j *Journal) Latest(before uint64, limit int) ([]Recorded, error) {
-	return j.recorded(limit, func(p Pending) bool { return before == 0 || p.Number < before })
+func (o *Outbox) Latest(before uint64, limit int) ([]Recorded, error) {
+	return o.recorded(limit, func(p Pending) bool { return before == 0 || p.Number < before })
 }
 
 // A foundAlert is an alert as it lies in the file, under each of its numbers, the
@@ -103,10 +103,10 @@ type foundAlert struct {
 	numbers []uint64
 }
 
-func (j *Journal) recorded(limit int, want func(Pending) bool) ([]Recorded, error) {
-	live := j.registeredSinks()
+func (o *Outbox) recorded(limit int, want func(Pending) bool) ([]Recorded, error) {
+	live := o.registeredSinks()
 	var all []*foundAlert
-	err := j.store.View(func(tx *store.Tx) (err error) {
+	err := o.store.View(func(tx *store.Tx) (err error) {
 		if all, err = findAlerts(tx, limit, want); err != nil {
 			return err
 		}
@@ -193,14 +193,14 @@ func (s *sinkStore) deliveryOf(numbers []uint64, live bool) (*Delivery, error) {
 
 // registeredSinks returns the sinks that are registered; nil while none is, since
 // the service does not run.
-func (j *Journal) registeredSinks() map[string]bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if len(j.cursors) == 0 {
+func (o *Outbox) registeredSinks() map[string]bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.cursors) == 0 {
 		return nil
 	}
-	live := make(map[string]bool, len(j.cursors))
-	for name := range j.cursors {
+	live := make(map[string]bool, len(o.cursors))
+	for name := range o.cursors {
 		live[name] = true
 	}
 	return live
@@ -214,8 +214,8 @@ type Summary struct {
 
 // Summaries calls each with every exposure of which an alert is kept, the one with
 // the newest alert first, until each returns false. It reads through all alerts.
-func (j *Journal) Summaries(each func(Summary) bool) error {
-	err := j.store.View(func(tx *store.Tx) (err error) {
+func (o *Outbox) Summaries(each func(Summary) bool) error {
+	err := o.store.View(func(tx *store.Tx) (err error) {
 		worst := map[string]exposure.Severity{}
 		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
 			p, _, err := splitAlert(k, v)

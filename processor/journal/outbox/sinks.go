@@ -1,4 +1,4 @@
-package journal
+package outbox
 
 import (
 	"encoding/binary"
@@ -23,16 +23,16 @@ type sinkStore struct{ cursor, done, refs, dead, attempts, deliveries store.Tabl
 
 // sinkOf returns the tables of the sink, nil if it was never registered.
 func sinkOf(t *store.Tx, name string) *sinkStore {
-	if !t.HasMember(sinkTables, name) {
+	if !t.HasMember(SinkGroup, name) {
 		return nil
 	}
-	of := func(table string) store.Table { return t.Table(sinkTables, name, table) }
+	of := func(table string) store.Table { return t.Table(SinkGroup, name, table) }
 	return &sinkStore{of(cursorTable), of(doneTable), of(refTable), of(deadTable), of(attemptsTable), of(deliveryTable)}
 }
 
 // eachSink calls f with each sink that was ever registered.
 func eachSink(tx *store.Tx, f func(name string, s *sinkStore) error) error {
-	names, err := tx.Members(sinkTables)
+	names, err := tx.Members(SinkGroup)
 	for _, name := range names {
 		if err == nil {
 			err = f(name, sinkOf(tx, name))
@@ -46,10 +46,10 @@ func (s *sinkStore) load(tx *store.Tx, name string) (c cursor, err error) {
 	if c.next, err = s.next(); err != nil {
 		return c, err
 	}
-	if c.held, err = tx.Count(sinkTables, name, doneTable); err != nil {
+	if c.held, err = tx.Count(SinkGroup, name, doneTable); err != nil {
 		return c, err
 	}
-	c.dead, err = tx.Count(sinkTables, name, deadTable)
+	c.dead, err = tx.Count(SinkGroup, name, deadTable)
 	return c, err
 }
 
@@ -119,21 +119,21 @@ func (s *sinkStore) advance(first uint64) error {
 // goes on from its cursor; a new one starts with the alerts to come. A sink that
 // is not registered keeps its cursor, but no alert is kept for it beyond the
 // retention. Call Register before the first Fold.
-func (j *Journal) Register(names ...string) error {
+func (o *Outbox) Register(names ...string) error {
 	for _, name := range names {
 		if len(name) == 0 || len(name) > store.MaxName {
 			return fmt.Errorf("register sink %q: a name has 1 to %d bytes", name, store.MaxName)
 		}
 		var c cursor
-		err := j.store.Commit(store.Change{
+		err := o.store.Commit(store.Change{
 			Do: func(tx *store.Tx) (err error) {
 				c, err = register(tx, name)
 				return err
 			},
 			Done: func() {
-				j.mu.Lock()
-				defer j.mu.Unlock()
-				j.cursors[name] = &c
+				o.mu.Lock()
+				defer o.mu.Unlock()
+				o.cursors[name] = &c
 			},
 		})
 		if err != nil {
@@ -144,7 +144,7 @@ func (j *Journal) Register(names ...string) error {
 }
 
 func register(tx *store.Tx, name string) (cursor, error) {
-	last, err := tx.Table(store.StateTable).Number(lastAlertKey)
+	last, err := tx.Table(store.StateTable).Number(lastKey)
 	if err != nil {
 		return cursor{}, err
 	}
@@ -164,7 +164,7 @@ func register(tx *store.Tx, name string) (cursor, error) {
 }
 
 func newSink(tx *store.Tx, name string, next uint64) error {
-	if err := tx.MakeMember(sinkTables, name, schema.Groups[sinkTables]...); err != nil {
+	if err := tx.MakeMember(SinkGroup, name, SinkTables...); err != nil {
 		return err
 	}
 	return sinkOf(tx, name).cursor.Put(cursorKey, store.NumberKey(next))
@@ -173,28 +173,28 @@ func newSink(tx *store.Tx, name string, next uint64) error {
 // Unregister takes the sink out of the registered ones. Its cursor, its dead
 // letters and the alerts pending for it stay in the file for when it comes back.
 // Its dispatcher has ended before.
-func (j *Journal) Unregister(sink string) {
-	j.mu.Lock()
-	delete(j.cursors, sink)
-	j.mu.Unlock()
-	j.moved.fire() // Idle no longer waits for it
+func (o *Outbox) Unregister(sink string) {
+	o.mu.Lock()
+	delete(o.cursors, sink)
+	o.mu.Unlock()
+	o.moved.Fire() // Idle no longer waits for it
 }
 
 // Sinks returns the names of all sinks that were ever registered, sorted.
-func (j *Journal) Sinks() (names []string, err error) {
-	err = j.store.View(func(tx *store.Tx) (err error) {
-		names, err = tx.Members(sinkTables)
+func (o *Outbox) Sinks() (names []string, err error) {
+	err = o.store.View(func(tx *store.Tx) (err error) {
+		names, err = tx.Members(SinkGroup)
 		return err
 	})
 	return names, err
 }
 
 // unregistered returns the sinks that were registered once and are not now.
-func (j *Journal) unregistered(tx *store.Tx) (gone []*sinkStore, err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+func (o *Outbox) unregistered(tx *store.Tx) (gone []*sinkStore, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	err = eachSink(tx, func(name string, s *sinkStore) error {
-		if j.cursors[name] == nil {
+		if o.cursors[name] == nil {
 			gone = append(gone, s)
 		}
 		return nil
@@ -202,10 +202,10 @@ func (j *Journal) unregistered(tx *store.Tx) (gone []*sinkStore, err error) {
 	return gone, err
 }
 
-func (j *Journal) registered(sink string) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.cursors[sink] == nil {
+func (o *Outbox) registered(sink string) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cursors[sink] == nil {
 		return fmt.Errorf("%w: %q", ErrUnknownSink, sink)
 	}
 	return nil

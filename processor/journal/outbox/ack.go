@@ -1,10 +1,11 @@
-package journal
+package outbox
 
 import (
 	"encoding/json"
 	"fmt"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
@@ -51,9 +52,9 @@ func (o Outcome) knows() bool { return o == Delivered || o == Partial || o == Su
 
 // Done acks alerts: the sink gets them no more, except those whose outcome is
 // Partial or Held. Acking an alert twice is no error.
-func (j *Journal) Done(sink string, results ...Result) error {
+func (o *Outbox) Done(sink string, results ...Result) error {
 	now := time.Now()
-	err := j.ack(sink, func(tx *store.Tx, s *sinkStore, ack func(uint64) error) error {
+	err := o.ack(sink, func(tx *store.Tx, s *sinkStore, ack func(uint64) error) error {
 		for _, r := range results {
 			if err := s.keepRef(tx, r, now); err != nil {
 				return err
@@ -87,12 +88,12 @@ func (j *Journal) Done(sink string, results ...Result) error {
 
 // ack runs f in a transaction, in which ack acks an alert, and moves the sink's
 // cursor.
-func (j *Journal) ack(sink string, f func(tx *store.Tx, s *sinkStore, ack func(uint64) error) error) error {
-	if err := j.registered(sink); err != nil {
+func (o *Outbox) ack(sink string, f func(tx *store.Tx, s *sinkStore, ack func(uint64) error) error) error {
+	if err := o.registered(sink); err != nil {
 		return err
 	}
 	var c cursor
-	return j.store.Commit(store.Change{
+	return o.store.Commit(store.Change{
 		Do: func(tx *store.Tx) error {
 			s := sinkOf(tx, sink)
 			err := f(tx, s, func(number uint64) error {
@@ -115,17 +116,17 @@ func (j *Journal) ack(sink string, f func(tx *store.Tx, s *sinkStore, ack func(u
 			return err
 		},
 		Done: func() {
-			j.setCursor(sink, c)
-			j.moved.fire()
+			o.setCursor(sink, c)
+			o.moved.Fire()
 		},
 	})
 }
 
 // setCursor shows a cursor as it was stored, if the sink is registered.
-func (j *Journal) setCursor(sink string, c cursor) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if known := j.cursors[sink]; known != nil {
+func (o *Outbox) setCursor(sink string, c cursor) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if known := o.cursors[sink]; known != nil {
 		*known = c
 	}
 }
@@ -167,7 +168,7 @@ func (s *sinkStore) keepRef(tx *store.Tx, r Result, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	keep := ref{Ref: r.Ref, Time: now, Over: p.resolves(), Known: before.Known, To: before.To}
+	keep := ref{Ref: r.Ref, Time: now, Over: p.Step == exposure.Resolved, Known: before.Known, To: before.To}
 	switch r.Outcome {
 	case Partial:
 		keep.Over = false

@@ -1,4 +1,4 @@
-package journal
+package outbox
 
 import (
 	"cmp"
@@ -25,9 +25,9 @@ type DeadLetter struct {
 
 // Bury keeps an alert as a dead letter of the sink and acks it. It ignores an
 // alert that the sink has acked already.
-func (j *Journal) Bury(sink string, d DeadLetter) error {
+func (o *Outbox) Bury(sink string, d DeadLetter) error {
 	key := store.NumberKey(d.Number)
-	err := j.ack(sink, func(tx *store.Tx, s *sinkStore, ack func(uint64) error) error {
+	err := o.ack(sink, func(tx *store.Tx, s *sinkStore, ack func(uint64) error) error {
 		done, err := s.isDone(d.Number)
 		if done || err != nil {
 			return err
@@ -58,15 +58,15 @@ func (j *Journal) Bury(sink string, d DeadLetter) error {
 }
 
 // DeadLetters returns the sink's dead letters, oldest alert first.
-func (j *Journal) DeadLetters(sink string) ([]DeadLetter, error) {
-	return j.DeadLettersAfter(sink, 0, math.MaxInt)
+func (o *Outbox) DeadLetters(sink string) ([]DeadLetter, error) {
+	return o.DeadLettersAfter(sink, 0, math.MaxInt)
 }
 
 // DeadLettersAfter returns the sink's dead letters whose number is greater than
 // after, in order, at most limit of them. The sink need not be registered.
-func (j *Journal) DeadLettersAfter(sink string, after uint64, limit int) ([]DeadLetter, error) {
+func (o *Outbox) DeadLettersAfter(sink string, after uint64, limit int) ([]DeadLetter, error) {
 	var letters []DeadLetter
-	err := j.store.View(func(tx *store.Tx) (err error) {
+	err := o.store.View(func(tx *store.Tx) (err error) {
 		s := sinkOf(tx, sink)
 		if s == nil {
 			return fmt.Errorf("%w: %q", ErrUnknownSink, sink)
@@ -98,9 +98,9 @@ func decodeDead(key, value []byte) (d DeadLetter, err error) {
 
 // DropDead removes dead letters of the sink, by their numbers, and returns how
 // many there were. The sink need not be registered.
-func (j *Journal) DropDead(sink string, numbers ...uint64) (dropped int, err error) {
+func (o *Outbox) DropDead(sink string, numbers ...uint64) (dropped int, err error) {
 	var c cursor
-	err = j.store.Commit(store.Change{
+	err = o.store.Commit(store.Change{
 		Do: func(tx *store.Tx) error {
 			letters, err := takeDead(tx, sink, numbers)
 			if err != nil {
@@ -110,7 +110,7 @@ func (j *Journal) DropDead(sink string, numbers ...uint64) (dropped int, err err
 			c, err = sinkOf(tx, sink).load(tx, sink)
 			return err
 		},
-		Done: func() { j.setCursor(sink, c) },
+		Done: func() { o.setCursor(sink, c) },
 	})
 	if err != nil {
 		return 0, fmt.Errorf("drop dead letters of sink %s: %w", sink, err)
@@ -150,17 +150,17 @@ func takeDead(tx *store.Tx, sink string, numbers []uint64) (letters []DeadLetter
 // pending alerts of the same exposures are requeued behind them, so that an
 // exposure's steps stay in order. A step that is being sent at that moment
 // reaches the sink twice, with the same ID. The sink need not be registered.
-func (j *Journal) Requeue(sink string, numbers ...uint64) (retried int, err error) {
+func (o *Outbox) Requeue(sink string, numbers ...uint64) (retried int, err error) {
 	numbers = slices.Compact(slices.Sorted(slices.Values(numbers)))
 	now := time.Now()
 	var last uint64
 	cursors := map[string]cursor{}
-	err = j.store.Commit(store.Change{
+	err = o.store.Commit(store.Change{
 		Do: func(tx *store.Tx) (err error) {
 			if retried, err = requeue(tx, sink, numbers, now); err != nil {
 				return err
 			}
-			if last, err = tx.Table(store.StateTable).Number(lastAlertKey); err != nil {
+			if last, err = tx.Table(store.StateTable).Number(lastKey); err != nil {
 				return err
 			}
 			return eachSink(tx, func(name string, s *sinkStore) (err error) {
@@ -175,14 +175,14 @@ func (j *Journal) Requeue(sink string, numbers ...uint64) (retried int, err erro
 			if retried == 0 {
 				return
 			}
-			j.mu.Lock()
-			j.last = max(j.last, last)
-			j.mu.Unlock()
+			o.mu.Lock()
+			o.last = max(o.last, last)
+			o.mu.Unlock()
 			for name, c := range cursors {
-				j.setCursor(name, c)
+				o.setCursor(name, c)
 			}
-			j.alerted.fire()
-			j.moved.fire()
+			o.alerted.Fire()
+			o.moved.Fire()
 		},
 	})
 	if err != nil {
@@ -285,7 +285,7 @@ func takePending(tx *store.Tx, s *sinkStore, lanes map[string]uint64) (later []r
 // from the start.
 func appendFor(tx *store.Tx, sink string, again []requeued, now time.Time) error {
 	for _, r := range again {
-		e, err := newAlertEntry(r.alert, now)
+		e, err := NewEntry(r.alert, now)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package journal
+package outbox
 
 import (
 	"bytes"
@@ -11,24 +11,23 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
-// An alertEntry is an alert on its way into the file.
-type alertEntry struct {
-	alert  *exposure.Alert
-	lane   string
+// An Entry is an alert on its way into the file.
+type Entry struct {
+	Alert  *exposure.Alert
 	value  []byte
-	number uint64 // set by the transaction
+	number uint64 // set by Put
 }
 
-// newAlertEntry puts a header in front of the alert as JSON, so that readers
+// NewEntry puts a header in front of the alert as JSON, so that readers
 // need not decode that: since, then lane, ID, step and severity, each behind its
 // length.
-func newAlertEntry(a *exposure.Alert, since time.Time) (alertEntry, error) {
+func NewEntry(a *exposure.Alert, since time.Time) (Entry, error) {
 	body, err := store.Encode(a)
 	if err != nil {
-		return alertEntry{}, fmt.Errorf("alert %q: %w", a.ID, err)
+		return Entry{}, fmt.Errorf("alert %q: %w", a.ID, err)
 	}
-	e := alertEntry{alert: a, lane: laneOf(a), value: store.ExactKey(since)}
-	for _, s := range []string{e.lane, string(store.NameKey(a.ID)), string(a.Step), string(a.Severity)} {
+	e := Entry{Alert: a, value: store.ExactKey(since)}
+	for _, s := range []string{laneOf(a), string(store.NameKey(a.ID)), string(a.Step), string(a.Severity)} {
 		e.value = append(binary.BigEndian.AppendUint16(e.value, uint16(len(s))), s...)
 	}
 	e.value = append(e.value, body...)
@@ -44,12 +43,12 @@ func laneOf(a *exposure.Alert) string {
 	return string(store.NameKey(a.ID))
 }
 
-// putAlerts numbers and writes the alerts that are not in the journal yet.
-func putAlerts(tx *store.Tx, entries []alertEntry) ([]alertEntry, error) {
+// Put numbers and writes the alerts that are not in the journal yet.
+func Put(tx *store.Tx, entries []Entry) ([]Entry, error) {
 	ids := tx.Table(alertIDTable)
-	var numbered []alertEntry
+	var numbered []Entry
 	for _, e := range entries {
-		id := store.NameKey(e.alert.ID)
+		id := store.NameKey(e.Alert.ID)
 		if ids.Has(id) {
 			continue
 		}
@@ -65,11 +64,20 @@ func putAlerts(tx *store.Tx, entries []alertEntry) ([]alertEntry, error) {
 	return numbered, nil
 }
 
-func putAlert(tx *store.Tx, e alertEntry) (number uint64, err error) {
-	if number, err = tx.Table(store.StateTable).Increment(lastAlertKey); err != nil {
+func putAlert(tx *store.Tx, e Entry) (number uint64, err error) {
+	if number, err = tx.Table(store.StateTable).Increment(lastKey); err != nil {
 		return 0, err
 	}
 	return number, tx.Table(alertTable).Put(store.NumberKey(number), e.value)
+}
+
+// Show shows stored alerts in memory.
+func Show(o *Outbox, entries []Entry) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range entries {
+		o.last = max(o.last, e.number)
+	}
 }
 
 // numbered reports whether b is a number from low to high.
@@ -143,9 +151,9 @@ func decodeAlert(number uint64, body []byte) (*exposure.Alert, error) {
 
 // PlannedUsed returns the planned changes that alerts in the journal name, by
 // their IDs. It reads through all alerts.
-func (j *Journal) PlannedUsed() (map[string]bool, error) {
+func (o *Outbox) PlannedUsed() (map[string]bool, error) {
 	entries := map[string]bool{}
-	err := j.store.View(func(tx *store.Tx) (err error) {
+	err := o.store.View(func(tx *store.Tx) (err error) {
 		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
 			_, body, err := splitAlert(k, v)
 			if err != nil {
@@ -171,6 +179,3 @@ func (j *Journal) PlannedUsed() (map[string]bool, error) {
 	}
 	return entries, nil
 }
-
-// resolves reports whether the alert ends its exposure.
-func (p Pending) resolves() bool { return p.Step == exposure.Resolved }

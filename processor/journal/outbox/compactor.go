@@ -1,0 +1,80 @@
+package outbox
+
+import (
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
+)
+
+// OldAlerts finds alerts, and their IDs, up to the first that a registered sink
+// may still need.
+func OldAlerts(o *Outbox, before time.Time) store.Finder {
+	o.mu.Lock()
+	needed := o.last + 1
+	for _, c := range o.cursors {
+		needed = min(needed, c.next)
+	}
+	o.mu.Unlock()
+	return func(tx *store.Tx, add func([]byte, ...string)) (err error) {
+		sinks := map[string]*sinkStore{}
+		err = eachSink(tx, func(name string, s *sinkStore) error {
+			sinks[name] = s
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
+			p, _, err := splitAlert(k, v)
+			if err != nil {
+				return err
+			}
+			if p.Number >= needed || !p.Since.Before(before) {
+				break
+			}
+			for name, s := range sinks {
+				if s.deliveries.Has(k) {
+					add(k, SinkGroup, name, deliveryTable)
+				}
+			}
+			add([]byte(p.id), alertIDTable)
+			add(k, alertTable) // last: what the bound leaves out is found again by it
+		}
+		return err
+	}
+}
+
+// OldRefs finds references that were kept last before the time. An open exposure
+// keeps its own and that of its campaign, however old; so does one of which an
+// alert is in the journal, unless it is resolved.
+func OldRefs(before time.Time, open []exposure.Open) store.Finder {
+	needed := map[string]bool{}
+	for _, o := range open {
+		needed[string(store.NameKey(o.ID))], needed[string(store.NameKey(o.Campaign))] = true, true
+	}
+	return func(tx *store.Tx, add func([]byte, ...string)) (err error) {
+		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
+			p, _, err := splitAlert(k, v)
+			if err != nil {
+				return err
+			}
+			needed[p.Lane] = true
+		}
+		if err != nil {
+			return err
+		}
+		return eachSink(tx, func(name string, s *sinkStore) (err error) {
+			for k := range s.refs.Ascend(&err, nil) {
+				r, err := s.ref(string(k))
+				if err != nil {
+					return err
+				}
+				if r.Time.Before(before) && (r.Over || !needed[string(k)]) {
+					add(k, SinkGroup, name, refTable)
+				}
+			}
+			return err
+		})
+	}
+}
