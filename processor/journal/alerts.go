@@ -68,6 +68,9 @@ func putAlert(tx *tx, e alertEntry) (number uint64, err error) {
 	if number, err = tx.table(stateTable).increment(lastAlertKey); err != nil {
 		return 0, err
 	}
+	if err := tx.table(alertLaneTable).put(laneNumberKey(e.lane, number), nil); err != nil {
+		return 0, err
+	}
 	return number, tx.table(alertTable).put(numberKey(number), e.value)
 }
 

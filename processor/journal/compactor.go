@@ -98,6 +98,7 @@ func (j *Journal) oldAlerts(before time.Time) finder {
 				}
 			}
 			add([]byte(p.id), alertIDTable)
+			add(laneNumberKey(p.Lane, p.Number), alertLaneTable)
 			add(k, alertTable) // last: what the bound leaves out is found again by it
 		}
 		return err

@@ -300,6 +300,10 @@ func TestOpenRefusesContradictions(t *testing.T) {
 			return errors.Join(due.delete(k), due.put(dueKey(start, k[8:]), nil))
 		}, "not scheduled then"},
 		{"an alert beyond the last", func(tx *tx) error { return tx.table(alertTable).put(numberKey(1<<40), []byte("x")) }, "beyond the last"},
+		{"an alert that the index by lane lacks", func(tx *tx) error {
+			index := tx.table(alertLaneTable)
+			return index.delete(bytes.Clone(index.first()))
+		}, "the index by lane has"},
 		{"an ID of an alert beyond the last", func(tx *tx) error { return tx.table(alertIDTable).put([]byte("x"), numberKey(1<<40)) }, "the last is"},
 		{"a generation that is to come", func(tx *tx) error { return putMark(tx.table(dirtyTable), []byte("aws/3"), 1<<40, start) }, "has generation"},
 		{"a tally of more entries", func(tx *tx) error {

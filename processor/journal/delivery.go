@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -82,31 +83,36 @@ type Recorded struct {
 }
 
 // Story returns the alerts of an exposure or a campaign that are kept, at most
-// limit, the newest first. It reads through all alerts.
+// limit, the newest first.
 func (j *Journal) Story(id string, limit int) ([]Recorded, error) {
-	lane := string(nameKey(id))
-	return j.recorded(limit, func(p Pending) bool { return p.Lane == lane })
+	return j.recorded(limit, false, func(tx *tx, err *error) iter.Seq2[[]byte, []byte] { return laneAlerts(tx, string(nameKey(id)), err) })
 }
 
 // Latest returns the newest alerts whose number is less than before, at most limit,
 // the newest first. A before of 0 is no bound.
 func (j *Journal) Latest(before uint64, limit int) ([]Recorded, error) {
-	return j.recorded(limit, func(p Pending) bool { return before == 0 || p.Number < before })
+	var bound []byte
+	if before > 0 {
+		bound = numberKey(before)
+	}
+	return j.recorded(limit, before > 0, func(tx *tx, err *error) iter.Seq2[[]byte, []byte] { return tx.table(alertTable).descend(err, bound) })
 }
 
 // A foundAlert is an alert as it lies in the file, under each of its numbers, the
-// newest first: each retry of a dead letter gives it another one.
+// newest first.
 type foundAlert struct {
 	Recorded
 	body    []byte
 	numbers []uint64
 }
 
-func (j *Journal) recorded(limit int, want func(Pending) bool) ([]Recorded, error) {
+// recorded returns alerts in the order of their entries, the newest first. With
+// bounded, entries may lack later numbers of an alert.
+func (j *Journal) recorded(limit int, bounded bool, entries func(*tx, *error) iter.Seq2[[]byte, []byte]) ([]Recorded, error) {
 	live := j.registeredSinks()
 	var all []*foundAlert
 	err := j.view(func(tx *tx) (err error) {
-		if all, err = findAlerts(tx, limit, want); err != nil {
+		if all, err = findAlerts(tx, limit, bounded, entries); err != nil {
 			return err
 		}
 		return tx.eachSink(func(name string, s *sinkStore) error {
@@ -136,10 +142,11 @@ func (j *Journal) recorded(limit int, want func(Pending) bool) ([]Recorded, erro
 	return list, nil
 }
 
-// findAlerts returns wanted alerts, the one that was journalled last first.
-func findAlerts(tx *tx, limit int, want func(Pending) bool) (all []*foundAlert, err error) {
-	again := map[string][]uint64{} // the later numbers of alerts, by ID
-	for k, v := range tx.table(alertTable).descend(&err) {
+// findAlerts returns the alerts of entries, each once, under its first number.
+func findAlerts(tx *tx, limit int, bounded bool, entries func(*tx, *error) iter.Seq2[[]byte, []byte]) (all []*foundAlert, err error) {
+	again := map[string][]uint64{}            // the later numbers of alerts, by ID
+	lanes := map[string]map[string][]uint64{} // all numbers by lane and ID, if bounded
+	for k, v := range entries(tx, &err) {
 		if len(all) == limit {
 			break
 		}
@@ -148,16 +155,24 @@ func findAlerts(tx *tx, limit int, want func(Pending) bool) (all []*foundAlert, 
 			return nil, err
 		}
 		first, err := firstNumber(tx, p.id, p.Number)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case first < p.Number:
-			again[p.id] = append(again[p.id], p.Number)
-		case want(p):
-			f := &foundAlert{body: slices.Clone(body), numbers: append(again[p.id], p.Number)}
-			f.Number, f.Deliveries = p.Number, []Delivery{}
-			all = append(all, f)
 		}
+		if first < p.Number {
+			again[p.id] = append(again[p.id], p.Number)
+			continue
+		}
+		f := &foundAlert{body: slices.Clone(body), numbers: append(again[p.id], p.Number)}
+		if bounded {
+			if lanes[p.Lane] == nil {
+				if lanes[p.Lane], err = numbersByID(tx, p.Lane); err != nil {
+					return nil, err
+				}
+			}
+			f.numbers = lanes[p.Lane][p.id]
+		}
+		f.Number, f.Deliveries = p.Number, []Delivery{}
+		all = append(all, f)
 	}
 	return all, err
 }
@@ -228,7 +243,7 @@ func (j *Journal) Summaries(each func(Summary) bool) error {
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.table(alertTable).descend(&err) {
+		for k, v := range tx.table(alertTable).descend(&err, nil) {
 			p, body, err := splitAlert(k, v)
 			if err != nil {
 				return err

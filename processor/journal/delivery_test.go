@@ -107,6 +107,47 @@ func TestDeliveriesAreKept(t *testing.T) {
 	}
 }
 
+// A page of older alerts knows what became of one under a later number, and the index
+// by lane has what the journal has.
+func TestLatestBeforeARetry(t *testing.T) {
+	j := temp(t)
+	enlist(t, j, "a")
+	alertEach(t, j, event("1", "bob", 1), event("2", "eve", 2), event("1", "bob", 3))
+	if err := j.Bury("a", DeadLetter{Number: 1, Cause: "no", Attempts: 7}); err != nil {
+		t.Fatal(err)
+	}
+	done(t, j, "a", 2, 3)
+	if n := retryAll(t, j, "a", 1); n != 1 {
+		t.Fatalf("%d retried", n)
+	}
+	for _, before := range []uint64{0, 4, 3, 2} {
+		page, err := j.Latest(before, 9)
+		if want := map[uint64]int{0: 3, 4: 3, 3: 2, 2: 1}[before]; err != nil || len(page) != want {
+			t.Fatalf("before %d: %d alerts, %v", before, len(page), err)
+		}
+		if last := page[len(page)-1]; last.Number != 1 || last.Deliveries[0].State != StatePending {
+			t.Errorf("before %d: %+v", before, last)
+		}
+	}
+	done(t, j, "a", 4)
+	if page, err := j.Latest(2, 9); err != nil || len(page) != 1 || page[0].Deliveries[0].State != StateDelivered {
+		t.Errorf("delivered under its later number: %+v, %v", page, err)
+	}
+	if err := j.Compact(t.Context(), time.Now().Add(j.retention+time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	err := j.view(func(tx *tx) error {
+		n, err := tx.count(alertLaneTable)
+		if n != 0 {
+			t.Errorf("%d entries of the index are left", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Deliveries go with their alert.
 func TestDeliveriesAreCompacted(t *testing.T) {
 	j := temp(t)

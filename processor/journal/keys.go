@@ -15,19 +15,20 @@ import (
 // The tables of the file, by name. "sinks" holds a bucket of six tables for
 // each sink, "sources" one table for each source.
 const (
-	metaTable       = "meta"       // formatKey → format; the only value without a checksum
-	tallyTable      = "tallies"    // path of a table → its tally
-	stateTable      = "state"      // idKey, lastAlertKey and generationKey → identity and counters
-	eventTable      = "events"     // subject, time, event ID and name → the event as JSON
-	seenTable       = "seen"       // lane, event ID and name → when it was appended
-	keyTable        = "keys"       // lane, key of a subject → subject
-	subjectTable    = "subjects"   // subject → its keys as JSON
-	dirtyTable      = "dirty"      // subject with events not folded yet → generation, when the first was appended
-	recordTable     = "records"    // subject → due time and record as JSON
-	dueTable        = "due"        // due time, subject → nothing
-	alertTable      = "alerts"     // number → header and the alert as JSON
-	alertIDTable    = "alert-ids"  // alert ID → number it was first journalled with
-	quarantineTable = "quarantine" // hash → a quarantined record as JSON
+	metaTable       = "meta"        // formatKey → format; the only value without a checksum
+	tallyTable      = "tallies"     // path of a table → its tally
+	stateTable      = "state"       // idKey, lastAlertKey and generationKey → identity and counters
+	eventTable      = "events"      // subject, time, event ID and name → the event as JSON
+	seenTable       = "seen"        // lane, event ID and name → when it was appended
+	keyTable        = "keys"        // lane, key of a subject → subject
+	subjectTable    = "subjects"    // subject → its keys as JSON
+	dirtyTable      = "dirty"       // subject with events not folded yet → generation, when the first was appended
+	recordTable     = "records"     // subject → due time and record as JSON
+	dueTable        = "due"         // due time, subject → nothing
+	alertTable      = "alerts"      // number → header and the alert as JSON
+	alertIDTable    = "alert-ids"   // alert ID → number it was first journalled with
+	alertLaneTable  = "alert-lanes" // lane, number of an alert → nothing
+	quarantineTable = "quarantine"  // hash → a quarantined record as JSON
 	sinkTables      = "sinks"
 	sourceTables    = "sources" // source → its cursors by name
 
@@ -40,7 +41,7 @@ const (
 )
 
 var (
-	topTables    = []string{tallyTable, stateTable, eventTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, alertTable, alertIDTable, quarantineTable}
+	topTables    = []string{tallyTable, stateTable, eventTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, alertTable, alertIDTable, alertLaneTable, quarantineTable}
 	tablesOfSink = []string{cursorTable, doneTable, refTable, deadTable, attemptsTable, deliveryTable}
 
 	formatKey     = []byte("format")

@@ -174,6 +174,9 @@ func (m *merger) alerts(src *tx, part func(string) bool) (err error) {
 		if err := m.put(numberKey(m.base+p.Number), v, alertTable); err != nil {
 			return err
 		}
+		if err := m.put(laneNumberKey(p.Lane, m.base+p.Number), nil, alertLaneTable); err != nil {
+			return err
+		}
 		first, err := firstNumber(src, p.id, p.Number)
 		if err == nil && first == p.Number {
 			err = m.step(len(p.id)+8, func(tx *tx) error { // a part before may know the ID alone

@@ -256,7 +256,7 @@ func checkKeys(tx *tx) (err error) {
 
 // checkAlerts refuses numbers beyond the last alert's.
 func checkAlerts(tx *tx, last uint64) (err error) {
-	for k := range tx.table(alertTable).descend(&err) {
+	for k := range tx.table(alertTable).descend(&err, nil) {
 		if !numbered(k, 1, last) {
 			return fmt.Errorf("%w: alert %x beyond the last, %d", ErrDamaged, k, last)
 		}
@@ -267,7 +267,10 @@ func checkAlerts(tx *tx, last uint64) (err error) {
 			return fmt.Errorf("%w: alert %q is said to be %x, the last is %d", ErrDamaged, k, v, last)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return checkAlertLanes(tx)
 }
 
 func checkDirty(tx *tx) error {
