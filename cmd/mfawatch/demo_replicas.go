@@ -101,7 +101,7 @@ func (d *replicasDemo) play(ctx context.Context, records []demo.Record, alone st
 	if err != nil {
 		return d.explain("the replicas do not start", err)
 	}
-	fmt.Fprint(d.out, demo.Owners(list.Shards))
+	fmt.Fprint(d.out, owners(list.Shards))
 	var published [][]byte
 	ended := make(chan struct{})
 	playing, acting := errgroup.WithContext(ctx)
@@ -122,7 +122,7 @@ func (d *replicasDemo) play(ctx context.Context, records []demo.Record, alone st
 	if err := playing.Wait(); err != nil {
 		return err
 	}
-	wanted, err := demo.Alone(ctx, alone, published)
+	wanted, err := foundAlone(ctx, alone, published)
 	if err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (d *replicasDemo) crash(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.out.Heading(fmt.Sprintf("%s  after %s others have its shards: %s", time.Now().UTC().Format("15:04:05Z"), time.Since(killed).Round(100*time.Millisecond), demo.Moved(list.Shards, after.Shards)))
+	d.out.Heading(fmt.Sprintf("%s  after %s others have its shards: %s", time.Now().UTC().Format("15:04:05Z"), time.Since(killed).Round(100*time.Millisecond), movedShards(list.Shards, after.Shards)))
 	return nil
 }
 

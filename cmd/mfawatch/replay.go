@@ -41,11 +41,13 @@ been sent, escalations included, when, to which sinks, and the reasons for their
 severity: as a table on a terminal, else as one JSON object a line. Records arrive when
 their object was delivered, as its key says, else when they happened.
 
-Without it ALERTS ARE SENT, now: open exposures as open, resolved ones once, with their
-resolution, and old steps marked late. Alerts that the journal has already are not sent
-again. It stops when every alert is delivered, and names the sinks it waits for. The
-service must be stopped, since two processes cannot share a journal; after an interrupt
-the next start of either sends the rest.
+Without it ALERTS ARE SENT, now, and the configuration must be named, with -c or
+MFAWATCH_CONFIG: one that merely lies at a default place is not used. Open exposures are
+sent as open, resolved ones once, with their resolution, and old steps marked late.
+Alerts that the journal has already are not sent again. It stops when every alert is
+delivered, and names the sinks it waits for. The service must be stopped, since two
+processes cannot share a journal; after an interrupt the next start of either sends the
+rest.
 
 ` + batch.RangeHelp + `
 A file that is selected is read in full.`,
@@ -79,6 +81,10 @@ A file that is selected is read in full.`,
 		wrong = append(wrong, config.OneOf("--format", r.format, "table", "json")...)
 		if wrong != nil {
 			return config.Refuse("replay", wrong...)
+		}
+		if found := p.defaultConfig(); !r.dry && len(*paths) == 0 && len(found) > 0 && config.Variable(p.environ, config.FileVariable) == "" {
+			return config.Refuse("replay", config.Mistake{Field: "-c", Problem: "missing; replay sends alerts, so it does not choose a configuration: name it with -c " + found[0] +
+				", or see with --dry-run what would be sent"})
 		}
 		c, err := p.loadConfig(*paths, cmd.Flags())
 		if err != nil {

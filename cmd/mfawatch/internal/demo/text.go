@@ -105,3 +105,20 @@ func (p *Paragraphs) Write(text []byte) (int, error) {
 	}
 	return len(text), nil
 }
+
+// Replicated is the introduction with several replicas, a format of the number of
+// records and of replicas.
+const Replicated = `
+mfawatch demo: an hour in AWS account 111122223333, in twelve seconds, with a crash.
+One second here is five minutes there.
+
+A Kafka broker runs inside this process. %d CloudTrail records go to its topic cloudtrail. %d replicas,
+each a process of its own, read them and share a journal in that broker. The one that follows the
+exposure of erin is killed in the middle of it.
+`
+
+// Whole is said when nothing is missing; a format of the number of exposures and of
+// alerts.
+const Whole = `Nothing was lost: one replica alone, which nobody kills, finds the same %d exposures.
+Nothing was sent twice: each of the %d alerts is on the topic once, for readers of committed records.
+`

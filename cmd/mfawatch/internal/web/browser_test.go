@@ -26,7 +26,7 @@ func chromium(t *testing.T, args ...string) (stdout, stderr string) {
 	if err != nil {
 		t.Skip("no chromium: install it to see the pages painted")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, browser, append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--allow-file-access-from-files",
 		"--user-data-dir=" + t.TempDir(), "--enable-logging=stderr"}, args...)...)

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -42,12 +41,12 @@ func charts(steps []step) []chart {
 	}
 	last := steps[len(steps)-1]
 	most := top(records)
-	read := chart{Title: "Records read", Text: fmt.Sprintf("now %s, at most %s", Rate(last.Records), Rate(most)), Top: Rate(most),
+	read := chart{Title: "Records read", Text: "now " + Rate(last.Records), Top: Rate(most),
 		Lines: []chartLine{{"p99", path(steps, end, most, records)}}}
 	slowest := top(p99)
 	took := chart{Title: "Latency of deliveries", Text: "none in this time", Lines: []chartLine{{"p50", path(steps, end, slowest, p50)}, {"p99", path(steps, end, slowest, p99)}}}
 	if slowest > 0 {
-		took.Text, took.Top = fmt.Sprintf("99 of 100 within %s at worst; the fainter line is the median", Seconds(slowest)), Seconds(slowest)
+		took.Text, took.Top = "99 %; fainter: 50 %", Seconds(slowest)
 	}
 	all := []chart{read, took}
 	for i := range all {

@@ -82,8 +82,10 @@ func (p pages) event(v view) (message []byte, id string, err error) {
 		return nil, "", err
 	}
 	var b bytes.Buffer
-	if err := pageTemplate().ExecuteTemplate(&b, "live", o); err != nil {
-		return nil, "", err
+	for _, name := range []string{"health", "live"} {
+		if err := pageTemplate().ExecuteTemplate(&b, name, o); err != nil {
+			return nil, "", err
+		}
 	}
 	sum := sha256.Sum256(b.Bytes())
 	id = hex.EncodeToString(sum[:8])

@@ -26,7 +26,7 @@ func crowded(t testing.TB, j *journal.Journal, n int) {
 	t.Helper()
 	folded := false
 	for i := 0; !folded; i++ { // the service may fold an event first
-		if _, err := j.Append(t.Context(), []*trail.Event{{ID: fmt.Sprint("crowd", i), Name: trail.DeactivateMFADevice, Account: "444455556666", Time: exposureTime}}); err != nil {
+		if _, err := j.Append(t.Context(), []*trail.Event{{ID: fmt.Sprint("crowd", i), Name: trail.EnableMFADevice, Account: "444455556666", Time: exposureTime}}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := j.Fold(t.Context(), time.Now(), func([]*trail.Event, exposure.State, time.Time) (out exposure.Outcome) {

@@ -41,6 +41,12 @@ func (w *watched) Config() *config.Config {
 // running is a service that runs until the test ends, and has handled the records.
 func running(t *testing.T, records string) *watched {
 	t.Helper()
+	return runningWith(t, "", records)
+}
+
+// runningWith is running with more lines in its configuration.
+func runningWith(t *testing.T, lines, records string) *watched {
+	t.Helper()
 	dir := t.TempDir()
 	c, err := config.Load("test", fmt.Appendf(nil, `
 sources: {local: {type: files, paths: [%q]}}
@@ -48,7 +54,7 @@ sinks: {audit: {type: file, path: %q}}
 journal: {path: %q}
 http: {address: '127.0.0.1:0'}
 shutdown_timeout: 20ms
-`, dir, filepath.Join(dir, "alerts.jsonl"), filepath.Join(dir, "mfawatch.db")), nil, nil)
+%s`, dir, filepath.Join(dir, "alerts.jsonl"), filepath.Join(dir, "mfawatch.db"), lines), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
 (() => {
-  const live = document.getElementById("live"), button = document.getElementById("pause");
+  const live = document.getElementById("live"), health = document.getElementById("health"), button = document.getElementById("pause");
   if (!live || !button || !window.EventSource) return;
   let source;
   const start = () => {
@@ -7,6 +7,8 @@
     source.onmessage = (event) => {
       const focused = document.activeElement && document.activeElement.id;
       live.innerHTML = event.data;
+      const line = live.firstElementChild;
+      if (health.innerHTML === line.outerHTML) line.remove(); else health.replaceChildren(line);
       const again = focused && document.getElementById(focused);
       if (again) again.focus();
     };

@@ -1,0 +1,99 @@
+package web
+
+import (
+	"bytes"
+	"flag"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/png"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
+)
+
+var screenshots = flag.String("screenshots", "", "the `FOLDER` in which to make the pictures of the documentation anew")
+
+// The pictures of the documentation, with the bundled trail: go test -run
+// Screenshots ./cmd/mfawatch/internal/web -screenshots "$PWD/deploy/images".
+func TestScreenshots(t *testing.T) {
+	if *screenshots == "" {
+		return
+	}
+	trail, err := demo.ReadTrail()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records bytes.Buffer
+	start := time.Now().Add(-trail[len(trail)-1].After - 12*time.Minute).Truncate(time.Second)
+	for _, r := range trail {
+		records.Write(r.At(start))
+		records.WriteByte('\n')
+	}
+	w := runningWith(t, `accounts: {"111122223333": {name: production}}`, records.String())
+	w.http.Store(&config.HTTPConfig{URL: "https://watch.example.net"})
+	admin := NewAdmin(w, prometheus.NewRegistry())
+	b := newBoard(w, admin)
+	b.health.started = time.Now().Add(-9 * 24 * time.Hour)
+	p := pages{b, access{func() config.HTTPConfig { return w.Config().HTTP }, func() bool { return true }}, &group{service: w, admin: admin}, "", nil, nil}
+	for i := range stepCount {
+		day := math.Sin(float64(i) / 40)
+		st := step{End: time.Now().Add(time.Duration(i-stepCount+1) * stepTime), Records: 420 + 160*day + float64(i*37%53), P50: math.NaN(), P99: math.NaN()}
+		if i%7 == 0 || i > 200 {
+			st.P50, st.P99 = 0.3+float64(i%5)/20, 0.7+float64(i*31%23)/20
+		}
+		b.history.steps = append(b.history.steps, st)
+	}
+	lately := time.Now().Add(-7 * time.Second)
+	b.history.last = map[part]time.Time{{"source", "local"}: lately, {"sink", "audit"}: lately.Add(-4 * time.Minute)}
+	dir := t.TempDir()
+	for name, look := range map[string]struct{ path, size, scheme string }{
+		"overview": {"/", "1000,960", "1"},
+		"exposure": {"/exposures/" + w.Journal().Open()[0].ID, "1000,700", "0"},
+	} {
+		file := filepath.Join(dir, name+".html")
+		if err := os.WriteFile(file, []byte(shown(t, p, look.path)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		chromium(t, "--window-size="+look.size, "--blink-settings=preferredColorScheme="+look.scheme, "--screenshot="+file+".png", "file://"+file)
+		shrink(t, file+".png", filepath.Join(*screenshots, name+".png"))
+	}
+}
+
+// shrink copies a picture with its 256 most frequent colours.
+func shrink(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := png.Decode(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[color.Color]int{}
+	for y := range picture.Bounds().Dy() {
+		for x := range picture.Bounds().Dx() {
+			counts[color.RGBAModel.Convert(picture.At(x, y))]++
+		}
+	}
+	colours := slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { return counts[b] - counts[a] })
+	small := image.NewPaletted(picture.Bounds(), colours[:min(len(colours), 256)])
+	draw.Draw(small, small.Rect, picture, image.Point{}, draw.Src)
+	var b bytes.Buffer
+	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, small); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, b.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
