@@ -15,7 +15,7 @@ func TestLoadPlace(t *testing.T) {
 		{name: "a shared journal", text: "journal: {type: kafka, path: caches, brokers: ['${UNSET}'], sasl: {password: '${UNSET}'}}\n", address: "127.0.0.1:9464", journal: "kafka caches"},
 		{name: "a reference", text: "http: {address: '${UNSET}'}\n", wrong: "test:4: http.address: the environment variable UNSET is not set; set it, or write ${UNSET:-default}"},
 		{name: "a wrong type", text: "journal: {type: file}\n", wrong: "test:4: journal.type: unknown \"file\"; known are bbolt, kafka"},
-		{name: "an unknown key", text: "http: {adress: x}\n", wrong: "test:4: http.adress: unknown key; did you mean address?"},
+		{name: "an unknown key", text: "http: {addresss: x}\n", wrong: "test:4: http.addresss: unknown key; did you mean address?"},
 		{name: "no map", text: "http: 5\n", wrong: "test:4: http: want a map of keys to values, got 5"},
 	} {
 		p, err := LoadPlace([]Text{{"test", []byte(rest + tt.text)}}, tt.environ)
