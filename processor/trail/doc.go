@@ -18,11 +18,10 @@
 //     around it none is a record.
 //
 // A document goes through three steps. The sweep searches it for eventName with
-// the vector instructions of bytes.IndexByte: most documents end there, without
-// an allocation. Compressed ones are swept as they are inflated, while each piece
-// is in the processor's cache; that is skimming, and keeps nothing of a document.
-// From its last position a walk goes forward to a watched name,
-// and keeps the open objects. An object is settled as record or wrapper by its
+// vector instructions: most documents end there, without an allocation. Compressed
+// ones are swept as they are inflated, while each piece is in the processor's cache;
+// that is skimming, and keeps nothing of a document. From its last position a walk
+// goes forward to a watched name, and keeps the open objects. An object is settled as record or wrapper by its
 // own members, at the latest when it closes, or after 1 MiB, which no record
 // reaches. A proven record is parsed. Strings and base64 that hold records are
 // documents of their own, to which the same applies.
@@ -33,7 +32,8 @@
 //     in what a caller wrote, whatever its size, nesting, order and escapes.
 //   - The work is linear in the input: a sweep, and at most one walk for names,
 //     one for base64, and one reading of the members of objects with watched names.
-//     A document that skimming shows to need more is inflated and swept once more.
+//     A document that skimming shows to need more is inflated and swept once more,
+//     and the next one is walked as it is inflated.
 //   - A record that does not match costs no allocation. Memory is bounded by the
 //     window and by the compressed input that skimming keeps, never by the input.
 //   - Input that cannot be read goes to Visitor.Unreadable with a Reason, and

@@ -14,7 +14,7 @@ const (
 )
 
 // A Scanner finds the watched records in objects. It is reusable, by one goroutine
-// at a time. Its memory is bounded, whatever is streamed: a window of 4 MiB at
+// at a time. Its memory is bounded, whatever is streamed: a window of 5 MiB at
 // most, one more for each envelope around another, and 8 MiB of compressed input
 // while it is skimmed; input that is in memory already may be inflated, unescaped
 // or decoded once more.

@@ -119,3 +119,39 @@ func TestSkimmedObjects(t *testing.T) {
 		})
 	}
 }
+
+// TestAfterAMatchNothingIsInflatedTwice has the document before decide whether one
+// is skimmed or walked as it is inflated, which finds the same.
+func TestAfterAMatchNothingIsInflatedTwice(t *testing.T) {
+	records := strings.TrimSuffix(strings.TrimPrefix(string(trailtest.New(4).Object(300, 0)), `{"Records":[`), "]}")
+	many := strings.Repeat(records+",", 30) // more than is inflated in one go
+	none := trailtest.Gzip([]byte(`{"Records":[` + many + records + "]}"))
+	one := trailtest.Gzip([]byte(`{"Records":[` + many + minimal + "," + many + records + "]}"))
+	s := NewScanner()
+	for i, step := range []struct {
+		object []byte
+		events int
+		kept   bool // so it is skimmed
+		eager  bool // the next is not
+	}{{none, 0, true, false}, {one, 1, true, true}, {one, 1, false, true}, {none, 0, false, false}, {none, 0, true, false}} {
+		var f found
+		s.input = source{}
+		in := &keeping{Reader: bytes.NewReader(step.object), s: s}
+		stats, err := s.Scan(Place("x"), in, &f)
+		if err != nil || len(f.events) != step.events || len(f.unreadable) != 0 || stats.Inflated < 12<<20 || in.kept != step.kept || s.eager != step.eager {
+			t.Errorf("document %d: %d events, unreadable %v, %+v, %v; skimmed %v, eager %v", i, len(f.events), f.unreadable, stats, err, in.kept, s.eager)
+		}
+	}
+}
+
+// A keeping is a reader that notes whether what is read of it is kept.
+type keeping struct {
+	io.Reader
+	s    *Scanner
+	kept bool
+}
+
+func (k *keeping) Read(b []byte) (int, error) {
+	k.kept = k.kept || k.s.input.kept != nil
+	return k.Reader.Read(b)
+}

@@ -176,12 +176,12 @@ func parseKeyName(name string) (n keyName, ok bool) {
 }
 
 // IsAccount reports whether s is the number of an account: 12 digits.
-func IsAccount(s string) bool { return len(s) == 12 && only(s, "0123456789") }
+func IsAccount(s string) bool { return len(s) == 12 && onlyDigits(s) }
 
 // isOrganization knows o-exampleorgid: AWS says 10 to 32 letters and digits.
 func isOrganization(s string) bool {
 	id, ok := strings.CutPrefix(s, "o-")
-	return ok && len(id) >= 10 && len(id) <= 32 && only(id, lowerAlnum)
+	return ok && len(id) >= 10 && len(id) <= 32 && onlyLower(id)
 }
 
 // IsRegion reports whether s has the form of a region, as us-east-1 and
@@ -193,16 +193,32 @@ func IsRegion(s string) bool {
 	}
 	last := ""
 	for last = range strings.SplitSeq(s, "-") {
-		if last == "" || !only(last, lowerAlnum) {
+		if last == "" || !onlyLower(last) {
 			return false
 		}
 	}
-	return only(last, "0123456789")
+	return onlyDigits(last)
 }
 
-const lowerAlnum = "abcdefghijklmnopqrstuvwxyz0123456789"
+// onlyDigits reports whether all of s are digits.
+func onlyDigits(s string) bool {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
 
-func only(s, letters string) bool { return strings.Trim(s, letters) == "" }
+// onlyLower reports whether all of s are lower-case letters and digits.
+func onlyLower(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
 
 // keyDay reads the folders of a day.
 func keyDay(year, month, day string) (time.Time, bool) {

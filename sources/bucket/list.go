@@ -25,7 +25,7 @@ type Place struct{ Name, Prefix string }
 func ParsePlace(place string) (Place, error) {
 	rest, ok := strings.CutPrefix(place, Scheme)
 	name, prefix, _ := strings.Cut(rest, "/")
-	if !ok || name == "" || strings.Trim(name, lowerAlnum+".-_ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+	if !ok || name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return Place{}, fmt.Errorf("want s3://bucket or s3://bucket/prefix, got %q", place)
 	}
 	return Place{name, prefix}, nil

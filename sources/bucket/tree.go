@@ -35,7 +35,7 @@ func levelOf(folder string) (l level, region string) {
 		return levelTrail, ""
 	case IsRegion(name) && above() == levelTrail:
 		return levelRegion, folder
-	case (len(name) == 4 || len(name) == 2) && only(name, "0123456789"):
+	case (len(name) == 4 || len(name) == 2) && onlyDigits(name):
 		if l, region := levelOf(rest); l == levelRegion {
 			depth := strings.Count(folder[len(region):], "/")
 			if (len(name) == 4) == (depth == 1) && depth <= 3 {
@@ -132,7 +132,7 @@ func (w *lister) below(l level, folder string) (PassedOver, bool) {
 // or by columns.
 func another(folder string) bool {
 	_, name := lastFolder(folder)
-	return strings.Contains(name, "=") || len(name) > 0 && len(name) <= 4 && only(name, "0123456789")
+	return strings.Contains(name, "=") || len(name) > 0 && len(name) <= 4 && onlyDigits(name)
 }
 
 // all lists a folder without what is below it. With a limit it gives up beyond

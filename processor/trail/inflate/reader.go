@@ -128,7 +128,7 @@ func (z *Reader) slide(keep int) {
 		z.m.base = max(0, z.m.base-drop) // distances reach no further than the history
 	}
 	if size := z.m.n + chunk + Slack; size > len(z.window) {
-		z.window = append(z.window[:z.m.n], make([]byte, max(size, 2*len(z.window))-z.m.n)...)
+		z.window = append(z.window[:z.m.n], make([]byte, size+chunk-z.m.n)...)
 		z.m.out = z.window
 	}
 	z.m.summed = z.m.n

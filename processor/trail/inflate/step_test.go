@@ -9,6 +9,38 @@ import (
 	"testing"
 )
 
+// TestStepKeeps has the window grow with what is to be kept, and the copies across
+// its ends come out right.
+func TestStepKeeps(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	want := make([]byte, 20*chunk)
+	for i := range want {
+		want[i] = "abcdefgh\n\""[r.IntN(10)]
+	}
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	w.Write(want)
+	w.Close()
+	z, at := NewReader(&packed, Gzip), 0
+	for keep := 0; ; {
+		b, fresh, err := z.Step(keep)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fresh != min(at, max(keep, history)) || !bytes.Equal(b, want[at-fresh:at+len(b)-fresh]) {
+			t.Fatalf("the step at %d, with %d to be kept, has %d before it, or is not what was compressed", at, keep, fresh)
+		}
+		at += len(b) - fresh
+		keep = r.IntN(min(len(b), 8*chunk) + 1)
+	}
+	if at != len(want) {
+		t.Errorf("%d of %d bytes", at, len(want))
+	}
+}
+
 // TestStep has each step begin with the 32 KiB before it, and the steps together be
 // all of the content.
 func TestStep(t *testing.T) {
