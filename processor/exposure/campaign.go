@@ -109,8 +109,11 @@ func findCampaigns(all []*sighting, p *Policy) (campaigns []*ActorCampaign) {
 			users = max(users, maxWiped)
 		}
 		for begin := 0; begin < len(of); {
-			end := begin + 1
-			for end < len(of) && of[end].OpenedAt.Sub(of[end-1].OpenedAt) < c.Within {
+			end, latest := begin+1, of[begin].to()
+			for end < len(of) && of[end].OpenedAt.Sub(latest) < c.Within {
+				if at := of[end].to(); at.After(latest) {
+					latest = at
+				}
 				end++
 			}
 			if reachesThreshold(of[begin:end], users, c.Within) {
@@ -126,9 +129,10 @@ func findCampaigns(all []*sighting, p *Policy) (campaigns []*ActorCampaign) {
 // reachesThreshold reports whether enough distinct users lie within the time at
 // some point.
 func reachesThreshold(of []*sighting, users int, limit time.Duration) bool {
-	if len(of) < users {
-		return false
+	if slices.ContainsFunc(of, func(s *sighting) bool { return s.More != nil && s.More.Users >= users }) {
+		return true
 	}
+	of = slices.DeleteFunc(slices.Clone(of), func(s *sighting) bool { return s.More != nil })
 	within := map[string]int{}
 	first := 0
 	for _, s := range of {
@@ -154,12 +158,16 @@ func newCampaign(of []*sighting, p *Policy) *ActorCampaign {
 	}
 	users := make(map[string]bool, len(of)) // whether an exposure is open
 	for _, s := range of {
+		if s.More != nil {
+			w.Users, w.Open = w.Users+s.More.Users, w.Open+s.More.Open
+			continue
+		}
 		if _, known := users[s.Whose]; !known {
 			w.firsts = append(w.firsts, s)
 		}
 		users[s.Whose] = users[s.Whose] || s.Open
 	}
-	w.Users = len(w.firsts)
+	w.Users += len(w.firsts)
 	for _, open := range users {
 		if open {
 			w.Open++
@@ -203,8 +211,9 @@ func sortCampaigns(campaigns []*ActorCampaign) {
 func (w *ActorCampaign) moreSevere(n int) bool {
 	var before, since reasons
 	reached := false
+	next := w.after(n)
 	for _, s := range w.hits {
-		reached = reached || s == w.firsts[n]
+		reached = reached || s == next
 		if r := s.reasons() & (root | privileged); reached {
 			since |= r
 		} else {
@@ -212,6 +221,12 @@ func (w *ActorCampaign) moreSevere(n int) bool {
 		}
 	}
 	return since&root > before&root || before == 0 && since != 0
+}
+
+// after returns the first exposure of the user after the first n. Users that a
+// tally counts are among the first.
+func (w *ActorCampaign) after(n int) *sighting {
+	return w.firsts[max(0, len(w.firsts)-(w.Users-n))]
 }
 
 // latestStep returns the removal that hit the last user.

@@ -74,7 +74,7 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 	last := w.latestStep()
 	grown := w.Users > sent.Users
 	if grown && sent.Users > 0 && w.Users < 2*sent.Users && !w.moreSevere(sent.Users) {
-		if at := w.firsts[sent.Users].OpenedAt.Add(regrowthWait); at.After(t.now) {
+		if at := w.after(sent.Users).OpenedAt.Add(regrowthWait); at.After(t.now) {
 			t.wakeAt(at)
 			grown = false
 		}

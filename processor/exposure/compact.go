@@ -248,7 +248,7 @@ func (t *notifier) retain(f *folder, events []*trail.Event, assigned assignment,
 		}
 	}
 
-	st := State{paths: f.known, members: lanes.members}
+	st := State{paths: f.known, members: lanes.members, tallies: lanes.tallies}
 	for _, w := range lanes.campaigns {
 		if !w.Closed || !w.At.Before(k.cutoff) {
 			st.campaigns, ids[w.ID] = append(st.campaigns, *w), true

@@ -75,6 +75,7 @@ type Exposure struct {
 	foreign    []string        // the devices that other identities enabled while it was open
 	known      []netip.Prefix  // where the user was known before it began (J5)
 	proof      *trail.Event    // a sign-in from there that proved a device, while something is left behind (J2)
+	proofKept  *item           // the item of proof, if it is kept for nothing else
 	familiar   *trail.Event    // a sign-in without MFA from there, until the user has had time to enable a device (J4)
 	pending    []pendingChange // changes of which it is not known whether they count, in order
 	waiting    bool            // the time alone may change it

@@ -34,8 +34,11 @@ type sighting struct {
 	LastAt   time.Time    `json:"last_at,omitzero"`
 
 	Resolution string `json:"resolution,omitempty"`
+	WasOpen    bool   `json:"was_open,omitempty"` // as of the revision before
+	More       *more  `json:"more,omitempty"`     // it is a tally
 
-	lane string
+	lane          string
+	firstRevision int // of those that are read together; WasOpen is of that one
 }
 
 // sighted records the last sighting of an exposure.
@@ -43,6 +46,7 @@ type sighted struct {
 	Lane     string `json:"lane"`
 	Revision int    `json:"revision"`
 	Hash     string `json:"hash"` // "": withdrawn
+	Open     bool   `json:"open,omitempty"`
 }
 
 // membership is the campaign that covers an exposure. It is the body of a
@@ -129,12 +133,12 @@ func (s *sighting) reasons() (r reasons) {
 
 func (s *sighting) exploitedOrChanged() bool { return s.reasons()&(exploited|changed) != 0 }
 
-// end returns when the exposure ended, or when it began while it is open.
+// end returns when the exposure ended, or when it began if it has no end.
 func (s *sighting) end() time.Time {
-	if s.Last != nil {
+	if s.Last != nil && s.LastAt.After(s.to()) {
 		return s.LastAt
 	}
-	return s.OpenedAt
+	return s.to()
 }
 
 // event returns the event that carries s to the actor's lane.
@@ -190,9 +194,9 @@ func (t *notifier) sight(x *Exposure, sent *delivered) {
 	}
 	s.Revision = 1
 	if was != nil {
-		s.Revision = was.Revision + 1
+		s.Revision, s.WasOpen = was.Revision+1, was.Open
 	}
-	sent.Sighted = &sighted{Lane: s.lane, Revision: s.Revision, Hash: hash}
+	sent.Sighted = &sighted{Lane: s.lane, Revision: s.Revision, Hash: hash, Open: s.Open}
 	t.out.Derived = append(t.out.Derived, s.event(hash))
 }
 
@@ -202,7 +206,7 @@ func (t *notifier) withdraw(sent *delivered, first *trail.Event) {
 	if was == nil || was.Hash == "" {
 		return
 	}
-	s := &sighting{Exposure: sent.ID, Revision: was.Revision + 1, OpenedAt: sent.OpenedAt, First: withoutRecord(first), lane: was.Lane}
+	s := &sighting{Exposure: sent.ID, Revision: was.Revision + 1, WasOpen: was.Open, OpenedAt: sent.OpenedAt, First: withoutRecord(first), lane: was.Lane}
 	sent.Sighted = &sighted{Lane: was.Lane, Revision: s.Revision}
 	t.out.Derived = append(t.out.Derived, s.event(""))
 }
@@ -262,15 +266,20 @@ func sightings(events []*trail.Event) (all []*sighting, carriers map[*sighting]s
 		if carriers == nil {
 			carriers = map[*sighting]string{}
 		}
+		s.firstRevision = s.Revision
 		k := key{s.lane, s.Exposure}
 		switch i, known := at[k]; {
 		case !known:
 			at[k] = len(all)
 			all = append(all, s)
 		case s.Revision > all[i].Revision:
+			s.firstRevision, s.WasOpen = all[i].firstRevision, all[i].WasOpen
 			delete(carriers, all[i])
 			all[i] = s
 		default:
+			if s.Revision < all[i].firstRevision {
+				all[i].firstRevision, all[i].WasOpen = s.Revision, s.WasOpen
+			}
 			continue
 		}
 		carriers[s] = e.ID
@@ -289,6 +298,7 @@ func sortSightings(all []*sighting) {
 type laneState struct {
 	campaigns []*deliveredCampaign
 	members   []member
+	tallies   []tally
 	kept      map[string]bool // the IDs of sightings
 }
 
@@ -297,7 +307,7 @@ type laneState struct {
 // campaign has changed.
 func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 	all, carriers := sightings(events)
-	if len(all)+len(st.campaigns) == 0 {
+	if len(all)+len(st.campaigns)+len(st.tallies) == 0 {
 		return l
 	}
 	type key struct{ lane, exposure string }
@@ -309,6 +319,7 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 		m, ok := known[key{s.lane, s.Exposure}]
 		return m, ok
 	}
+	all = withTallies(all, carriers, st, memberOf)
 	found := findCampaigns(all, t.policy)
 	l.campaigns = assignCampaignIDs(found, memberOf, st.campaigns)
 	t.notifyCampaigns(found, l.campaigns)
@@ -320,19 +331,33 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 		}
 	}
 	l.kept = make(map[string]bool, len(all))
+	covered := make(map[*sighting]member, len(all))
 	for _, s := range all {
-		w, m := in[s], member{Exposure: s.Exposure, Lane: s.lane}
+		t.live = t.live || s.Open
+		if s.More != nil {
+			continue
+		}
+		m := member{Exposure: s.Exposure, Lane: s.lane}
 		if was, ok := memberOf(s); ok {
 			m = was
 		}
 		m.Over = !s.Open
-		t.cover(s, w, &m)
-		if s.Open || w != nil && w.Open > 0 || !s.end().Before(t.cutoff()) {
-			l.kept[carriers[s]] = true
-			l.members = append(l.members, m)
-		}
-		t.live = t.live || s.Open
+		t.cover(s, in[s], &m)
+		covered[s] = m
 	}
+	for _, s := range reduce(all, in, t.policy.Campaign.Within) {
+		switch w := in[s]; {
+		case !s.Open && (w == nil || w.Open == 0) && s.end().Before(t.cutoff()):
+		case s.More != nil:
+			l.tallies = append(l.tallies, tally{s.lane, *s})
+		default:
+			l.kept[carriers[s]] = true
+			l.members = append(l.members, covered[s])
+		}
+	}
+	slices.SortFunc(l.tallies, func(a, b tally) int {
+		return inOrder(a.Sighting.OpenedAt, b.Sighting.OpenedAt, a.Lane, b.Lane, string(a.Sighting.Kind), string(b.Sighting.Kind))
+	})
 	slices.SortFunc(l.members, func(a, b member) int { return strings.Compare(a.Exposure+a.Lane, b.Exposure+b.Lane) })
 	return l
 }

@@ -21,6 +21,7 @@ type State struct {
 	tombstones []tombstone         // in order of time
 	campaigns  []deliveredCampaign // in order of their first alert
 	members    []member            // of an actor's lane, by exposure
+	tallies    []tally             // of an actor's lane
 	counters   []counter           // of events that are not kept one by one, in order of time
 	paths      map[string]string   // of users within IAM, by folded name; never changed
 }
@@ -135,13 +136,14 @@ type stateJSON struct {
 	Tombstones []tombstone         `json:"tombstones,omitempty"`
 	Campaigns  []deliveredCampaign `json:"campaigns,omitempty"`
 	Members    []member            `json:"members,omitempty"`
+	Tallies    []tally             `json:"tallies,omitempty"`
 	Counters   []counter           `json:"counters,omitempty"`
 	Paths      map[string]string   `json:"paths,omitempty"`
 }
 
 // MarshalJSON encodes s with its version.
 func (s State) MarshalJSON() ([]byte, error) {
-	return json.Marshal(stateJSON{stateVersion, s.delivered, s.attempts, s.tombstones, s.campaigns, s.members, s.counters, s.paths})
+	return json.Marshal(stateJSON{stateVersion, s.delivered, s.attempts, s.tombstones, s.campaigns, s.members, s.tallies, s.counters, s.paths})
 }
 
 // UnmarshalJSON decodes the form that MarshalJSON writes. It refuses any other
@@ -155,13 +157,13 @@ func (s *State) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("decode an account's state: version is %d, want %d: run the version of mfawatch that wrote it",
 			j.Version, stateVersion)
 	}
-	*s = State{j.Delivered, j.Attempts, j.Tombstones, j.Campaigns, j.Members, j.Counters, j.Paths}
+	*s = State{j.Delivered, j.Attempts, j.Tombstones, j.Campaigns, j.Members, j.Tallies, j.Counters, j.Paths}
 	return nil
 }
 
 // IsZero reports whether s keeps nothing.
 func (s State) IsZero() bool {
-	return len(s.delivered) == 0 && len(s.attempts) == 0 && len(s.tombstones) == 0 && len(s.campaigns) == 0 && len(s.members) == 0 && len(s.counters) == 0 && len(s.paths) == 0
+	return len(s.delivered) == 0 && len(s.attempts) == 0 && len(s.tombstones) == 0 && len(s.campaigns) == 0 && len(s.members) == 0 && len(s.tallies) == 0 && len(s.counters) == 0 && len(s.paths) == 0
 }
 
 // assignment joins the exposures of a fold to the delivered ones, which keep

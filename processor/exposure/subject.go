@@ -66,6 +66,7 @@ func (s State) Merge(t State) State {
 		tombstones: slices.Concat(s.tombstones, t.tombstones),
 		campaigns:  slices.Concat(s.campaigns, t.campaigns),
 		members:    slices.Concat(s.members, t.members),
+		tallies:    slices.Concat(s.tallies, t.tallies),
 		counters:   slices.Concat(s.counters, t.counters),
 		paths:      s.paths,
 	}

@@ -66,12 +66,18 @@ func (f *folder) provedBySignIn(it *item) {
 	case !x.suspect && !x.exploitedOrChanged():
 		f.end(it, x, MFASeen)
 	case known:
+		if x.proofKept != nil { // one is enough, however long something is left behind
+			x.proofKept.x, x.proofKept = nil, nil
+		}
 		x.proof = e
 		it.x = x
-		if len(x.leftBehind()) == 0 {
+		switch {
+		case len(x.leftBehind()) == 0:
 			f.end(it, x, Proved)
-		} else if !x.suspect {
+		case !x.suspect:
 			x.becomeSuspect(e)
+		default:
+			x.proofKept = it
 		}
 	case !x.suspect:
 		it.x = x

@@ -1,9 +1,11 @@
 package exposure
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -124,4 +126,26 @@ func TestJ6_PreludeReadLater(t *testing.T) {
 		arrival{10, "-9000 enable bob serial=B; 0 deactivate bob serial=A", "bob reduced@0 low"},
 		arrival{20, "-60 createkey bob by=eve", "bob reduced@0 high"},
 	)
+}
+
+// A suspect exposure of a user who keeps signing in stays small, and ends once
+// nothing is left behind.
+func TestJ2_SuspectForAYear(t *testing.T) {
+	d := play(t, arrival{400, "0 login+ bob from=198.51.100.7 id=known; 100 deactivate bob serial=A by=eve; 200 createkey bob by=eve detail=K id=key; 300 enable bob serial=B by=bob self",
+		"bob suspect@300 critical"})
+	for day := range 365 {
+		e := script(t, "0 login+ bob from=198.51.100.7")[0]
+		e.ID, e.Time = fmt.Sprint("day", day), at(500).AddDate(0, 0, day)
+		if got := show(d.arrive(e.Time.Add(time.Minute), e)); got != "" {
+			t.Fatal(got)
+		}
+		if most := 36 + 8; len(d.events) > most {
+			t.Fatalf("%d events are kept on day %d, want %d at most", len(d.events), day, most)
+		}
+	}
+	e := script(t, "0 deletekey bob by=ann detail=K id=taken")[0]
+	e.Time = at(600).AddDate(0, 0, 364)
+	if got := d.arrive(e.Time.Add(time.Minute), e); len(got) != 1 || got[0].Resolution == nil || *got[0].Resolution != Proved {
+		t.Error(show(got))
+	}
 }

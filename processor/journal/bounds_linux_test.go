@@ -38,6 +38,9 @@ func anonymous(t testing.TB) int {
 	return kb >> 10
 }
 
+// oneActor is the number of exposures of one actor.
+const oneActor = 30_000
+
 type load struct {
 	*testing.B
 	j      *Journal
@@ -71,6 +74,10 @@ func (l *load) perAlert(account, actor string) (computing, told time.Duration) {
 	for i := range rounds {
 		e := event(account, fmt.Sprint("victim", l.alerts, i), i)
 		e.Time, e.Actor = l.now, trail.Actor{Type: "IAMUser", Name: actor, ARN: "arn:aws:iam::" + account + ":user/" + actor}
+		if actor == "" {
+			e.Time = start.Add(oneActor * time.Second) // its campaign goes on
+			e.Actor = trail.Actor{Type: "AssumedRole", Name: "mallory", ARN: "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0/mallory"}
+		}
 		computing += l.take(e)
 	}
 	if l.alerts < before+rounds {
@@ -133,6 +140,24 @@ func BenchmarkBounds(b *testing.B) {
 			return e
 		})
 		check(l, "30,000 open exposures", "mallory")
+	})
+	b.Run("open exposures by one actor", func(b *testing.B) {
+		l := begin(b)
+		fill(l, oneActor, 500, func(i int) *trail.Event {
+			e := event(fmt.Sprint(i%20), fmt.Sprint("user", i), i)
+			e.Actor = trail.Actor{Type: "AssumedRole", Name: "mallory", ARN: "arn:aws:sts::1:assumed-role/AWSReservedSSO_Admin_0/mallory"}
+			return e
+		})
+		check(l, "30,000 open exposures by one actor", "")
+	})
+	b.Run("denied calls on many users", func(b *testing.B) {
+		l := begin(b)
+		fill(l, oneActor, 1000, func(i int) *trail.Event {
+			e := event("1", fmt.Sprint("user", i), i)
+			e.ErrorCode, e.Actor = "AccessDenied", trail.Actor{Type: "IAMUser", Name: "mallory", ARN: "arn:aws:iam::1:user/mallory"}
+			return e
+		})
+		check(l, "denied calls by one actor on 30,000 users", "mallory")
 	})
 	b.Run("denied calls", func(b *testing.B) {
 		l := begin(b)

@@ -1,0 +1,151 @@
+package exposure
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// manyHits are calls by mallory: one on each of n users, a second each.
+func manyHits(t testing.TB, n int, call string) (events []*trail.Event) {
+	for i := range n {
+		events = append(events, script(t, fmt.Sprintf("%d %s id=h%d by=mallory", i, fmt.Sprintf(call, i), i))...)
+	}
+	return events
+}
+
+// lastOf returns the last alert about a campaign.
+func lastOf(alerts []*Alert, step Step) (last *Alert) {
+	for _, a := range alerts {
+		if a.Users != nil && a.Step == step {
+			last = a
+		}
+	}
+	return last
+}
+
+// One actor hits more users than sightings are kept: the campaign counts all of
+// them, in any order, and ends with the last of them; the lane stays small.
+func TestJ15_MoreUsersThanAreKept(t *testing.T) {
+	const users = 2*maxSightings + 10
+	for seed := range uint64(3) {
+		r := rand.New(rand.NewPCG(seed, 91))
+		p := DefaultPolicy()
+		p.EscalateAfter = nil
+		var l Ledger
+		var all []*Alert
+		fold := func(now time.Time, events ...*trail.Event) {
+			l.Append(events...)
+			alerts, next := l.Fold(now, p)
+			all = append(all, alerts...)
+			for !next.IsZero() && next.Before(now.Add(regrowthWait+time.Second)) {
+				alerts, next = l.Fold(next, p)
+				all = append(all, alerts...)
+			}
+			for s := range l.subjects {
+				if s.lane[0] == 'a' && len(l.subjects[s].State.members) > maxSightings {
+					t.Fatalf("%d sightings are kept", len(l.subjects[s].State.members))
+				}
+			}
+		}
+		now := at(users)
+		for rest := shuffle(r, manyHits(t, users, "deactivate user%d serial=S")); len(rest) > 0; now = now.Add(time.Minute) {
+			n := min(1+r.IntN(300), len(rest))
+			for i := range rest[:n] {
+				rest[i].Serial = "" // a device of its own
+			}
+			fold(now, rest[:n]...)
+			rest = rest[n:]
+		}
+		now = now.Add(regrowthWait)
+		fold(now)
+		if a := lastOf(all, StepCampaign); a == nil || a.Users.Count != users || a.Users.Open != users || a.Severity != Critical {
+			t.Fatalf("seed %d: the campaign is %+v", seed, a)
+		}
+		ends := manyHits(t, users, "enable user%d serial=N self")
+		for i, e := range ends {
+			e.ID, e.Time, e.Serial = fmt.Sprint("end", i), now.Add(time.Duration(i)*time.Second), fmt.Sprint("N", i)
+			e.Actor.Name, e.Actor.ARN, e.Actor.Self = e.User, "arn:aws:iam::111122223333:user/"+e.User, true
+		}
+		rest := shuffle(r, ends)
+		for len(rest) > 0 {
+			if lastOf(all, Resolved) != nil {
+				t.Fatalf("seed %d: the campaign is over with %d users open", seed, len(rest))
+			}
+			n := min(1+r.IntN(300), len(rest))
+			fold(now, rest[:n]...)
+			rest = rest[n:]
+		}
+		if a := lastOf(all, Resolved); a == nil || a.Users.Count != users || a.Users.Open != 0 {
+			t.Fatalf("seed %d: the campaign ends with %+v", seed, a)
+		}
+	}
+}
+
+// Calls that are denied at many targets are one case that counts all of them.
+func TestJ16_MoreTargetsThanAreKept(t *testing.T) {
+	const targets = 1000
+	var l Ledger
+	var last *Alert
+	for rest := manyHits(t, targets, "deactivate user%d serial=S fail=AccessDenied"); len(rest) > 0; rest = rest[50:] {
+		l.Append(rest[:50]...)
+		alerts, _ := l.Fold(rest[49].Time, DefaultPolicy())
+		if a := lastOf(alerts, StepCampaign); a != nil {
+			last = a
+		}
+	}
+	if last == nil || last.Users.Count != 800 || last.Severity != High { // told at 50 and at each doubling
+		t.Errorf("the case is %+v", last)
+	}
+}
+
+// An actor who takes MFA from one user again and again makes no campaign, and hides
+// none.
+func TestJ15_ManyExposuresOfOneUser(t *testing.T) {
+	var again []string
+	for i := range maxSightings + sightingsEachEnd {
+		again = append(again, fmt.Sprintf("%d deactivate bob serial=A id=r%d by=mallory; %d enable bob serial=A id=b%d by=bob self", 10+4*i, i, 12+4*i, i))
+	}
+	events := script(t, strings.Join(again, ";"))
+	others := script(t, "0 deactivate eve serial=B id=x by=mallory; 900 deactivate dan serial=C id=y by=mallory")
+	for _, hides := range []bool{false, true} {
+		rest := slices.Clone(events)
+		if hides {
+			rest = append(append([]*trail.Event{others[0]}, rest...), others[1])
+		}
+		var l Ledger
+		var all []*Alert
+		for some := range slices.Chunk(rest, 16) {
+			l.Append(some...)
+			alerts, _ := l.Fold(some[len(some)-1].Time, DefaultPolicy())
+			all = append(all, alerts...)
+		}
+		if a := lastOf(all, StepCampaign); (a != nil) != hides || hides && a.Users.Count != 3 {
+			t.Errorf("hides %v: the campaign is %+v", hides, a)
+		}
+	}
+}
+
+// Of revisions that are read together the last counts, and what was before the first.
+func TestSightingsReadTogether(t *testing.T) {
+	revision := func(n int, open, was bool) *trail.Event {
+		s := sighting{Exposure: "x", Revision: n, Open: open, WasOpen: was, OpenedAt: at(0), First: script(t, "0 deactivate bob")[0], lane: "actor:a"}
+		return s.event(fmt.Sprint(n))
+	}
+	events := []*trail.Event{revision(2, false, true), revision(3, true, false), revision(4, false, true), revision(5, true, false)}
+	for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 0, 3, 2}, {2, 3, 0, 1}} {
+		var some []*trail.Event
+		for _, i := range order {
+			some = append(some, events[i])
+		}
+		all, carriers := sightings(some)
+		if len(all) != 1 || len(carriers) != 1 || !all[0].Open || !all[0].WasOpen || all[0].Revision != 5 || all[0].firstRevision != 2 {
+			t.Errorf("%v: %+v", order, all[0])
+		}
+	}
+}
