@@ -59,6 +59,7 @@ type Cluster struct {
 	topics    atomic.Pointer[topics]
 	restoring chan struct{} // holds one for each journal that is being opened
 	reached   status.Status
+	described described
 
 	mu      sync.Mutex
 	members map[int32]*membership

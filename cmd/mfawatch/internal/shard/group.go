@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -49,7 +50,29 @@ func (c *Cluster) Replicas(ctx context.Context) (all []Replica, err error) {
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b Replica) int { return cmp.Compare(a.Instance, b.Instance) })
-	return all, nil
+	return c.described.remember(all), nil
+}
+
+// A described group is the last one, by the names of its members. While a group
+// rebalances, brokers describe its members without metadata and assignments.
+type described struct {
+	mu   sync.Mutex
+	last map[string]Replica
+}
+
+// remember adds what is known of the members to their descriptions.
+func (d *described) remember(all []Replica) []Replica {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := map[string]Replica{}
+	for i, r := range all {
+		if r.Address == "" && len(r.Partitions) == 0 {
+			r.Address, r.Partitions = d.last[r.Instance].Address, d.last[r.Instance].Partitions
+		}
+		all[i], known[r.Instance] = r, r
+	}
+	d.last = known
+	return all
 }
 
 // An announcer adds the address of this replica to the metadata of its membership.
