@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
@@ -35,7 +36,7 @@ func (c *Cluster) Replicas(ctx context.Context) (all []Replica, err error) {
 		return nil, explain(err)
 	}
 	for _, m := range groups[c.config.Topic].Members {
-		r := Replica{Instance: m.ClientID}
+		r := Replica{Instance: safetext.Clean(m.ClientID, maxInstance)}
 		if meta, ok := m.Join.AsConsumer(); ok {
 			r.Address = announced(meta.UserData)
 		}
