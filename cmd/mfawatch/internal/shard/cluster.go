@@ -64,6 +64,7 @@ type Cluster struct {
 	group     atomic.Pointer[kgo.Client] // while Run is a member
 	restoring chan struct{}              // holds one for each journal that is being opened
 	reached   status.Status
+	described described
 
 	mu      sync.Mutex
 	members map[int32]*membership

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"strings"
 	"sync"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/kafka"
@@ -29,6 +30,7 @@ func DefaultConfig() Config { return Config{Topic: "mfawatch", Partitions: 24, R
 const (
 	maxPartitions  = 1000
 	maxReplication = 7
+	maxInstance    = 200 // bytes
 )
 
 var validTopic = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,199}$`) })
@@ -45,8 +47,8 @@ func (c Config) Validate() error {
 	if c.Replication < 1 || c.Replication > maxReplication {
 		errs = append(errs, fmt.Errorf("replication: want a number from 1 to %d, got %d", maxReplication, c.Replication))
 	}
-	if len(c.Instance) > 200 {
-		errs = append(errs, errors.New("instance: want a name of 200 bytes at most"))
+	if len(c.Instance) > maxInstance || strings.ContainsFunc(c.Instance, unprintable) {
+		errs = append(errs, fmt.Errorf("instance: want a name of %d bytes at most, in printable ASCII without spaces", maxInstance))
 	}
 	if host, port, err := net.SplitHostPort(c.Advertise); c.Advertise != "" && (err != nil || host == "" || port == "" || len(c.Advertise) > maxAddress) {
 		errs = append(errs, fmt.Errorf("advertise: want HOST:PORT at which other replicas reach http.address, got %q", c.Advertise))

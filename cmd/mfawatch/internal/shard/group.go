@@ -8,12 +8,14 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
@@ -34,7 +36,7 @@ func (c *Cluster) Replicas(ctx context.Context) (all []Replica, err error) {
 		return nil, explain(err)
 	}
 	for _, m := range groups[c.config.Topic].Members {
-		r := Replica{Instance: m.ClientID}
+		r := Replica{Instance: safetext.Clean(m.ClientID, maxInstance)}
 		if meta, ok := m.Join.AsConsumer(); ok {
 			r.Address = announced(meta.UserData)
 		}
@@ -49,7 +51,29 @@ func (c *Cluster) Replicas(ctx context.Context) (all []Replica, err error) {
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b Replica) int { return cmp.Compare(a.Instance, b.Instance) })
-	return all, nil
+	return c.described.remember(all), nil
+}
+
+// A described group is the last one, by the names of its members. While a group
+// rebalances, brokers describe its members without metadata and assignments.
+type described struct {
+	mu   sync.Mutex
+	last map[string]Replica
+}
+
+// remember adds what is known of the members to their descriptions.
+func (d *described) remember(all []Replica) []Replica {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := map[string]Replica{}
+	for i, r := range all {
+		if r.Address == "" && len(r.Partitions) == 0 {
+			r.Address, r.Partitions = d.last[r.Instance].Address, d.last[r.Instance].Partitions
+		}
+		all[i], known[r.Instance] = r, r
+	}
+	d.last = known
+	return all
 }
 
 // An announcer adds the address of this replica to the metadata of its membership.

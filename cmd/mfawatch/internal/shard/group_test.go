@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +26,22 @@ func TestReachable(t *testing.T) {
 		c := &Cluster{config: Config{Config: kafka.Config{Brokers: []string{f.broker}}, Advertise: f.advertise}, http: f.http}
 		if got := c.reachable(t.Context()); got != f.want {
 			t.Errorf("%s: %q, want %q", f.name, got, f.want)
+		}
+	}
+}
+
+// What is known of a member is remembered while the group rebalances, and forgotten
+// with the member.
+func TestDescribed(t *testing.T) {
+	var d described
+	for i, f := range []struct{ all, want []Replica }{
+		{[]Replica{{"a", "a:1", []int32{0}}, {"b", "b:1", []int32{1}}}, []Replica{{"a", "a:1", []int32{0}}, {"b", "b:1", []int32{1}}}},
+		{[]Replica{{"a", "", nil}, {"b", "", nil}, {"c", "", nil}}, []Replica{{"a", "a:1", []int32{0}}, {"b", "b:1", []int32{1}}, {"c", "", nil}}},
+		{[]Replica{{"a", "", nil}, {"c", "c:1", nil}}, []Replica{{"a", "a:1", []int32{0}}, {"c", "c:1", nil}}},
+		{[]Replica{{"b", "", nil}, {"c", "c:2", nil}}, []Replica{{"b", "", nil}, {"c", "c:2", nil}}},
+	} {
+		if got := d.remember(f.all); !reflect.DeepEqual(got, f.want) {
+			t.Errorf("%d: %v, want %v", i, got, f.want)
 		}
 	}
 }

@@ -119,6 +119,8 @@ func TestConfig(t *testing.T) {
 		"partitions: want a number from 1":     func(c *Config) { c.Partitions = 0 },
 		"replication: want a number from 1":    func(c *Config) { c.Replication = 8 },
 		"instance: want a name of 200 bytes":   func(c *Config) { c.Instance = strings.Repeat("x", 201) },
+		"printable ASCII without spaces":       func(c *Config) { c.Instance = "a\nb" },
+		"advertise: want HOST:PORT":            func(c *Config) { c.Advertise = "mfawatch-0" },
 		"sasl.mechanism: unknown \"kerberos\"": func(c *Config) { c.SASL.Mechanism = "kerberos" },
 	} {
 		c := good

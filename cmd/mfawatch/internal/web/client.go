@@ -149,11 +149,14 @@ func (c *Client) call(ctx context.Context, method, path string, q url.Values, bo
 		return err
 	}
 	defer answer.Close()
-	if err := json.NewDecoder(answer).Decode(result); err != nil {
+	if err := json.NewDecoder(io.LimitReader(answer, maxAnswer)).Decode(result); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	return nil
 }
+
+// maxAnswer bounds an answer that is one document, in bytes.
+const maxAnswer = 256 << 20
 
 // do sends a request about a selection. The caller closes the body.
 func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.ReadCloser, error) {

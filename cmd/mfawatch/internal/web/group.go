@@ -108,7 +108,7 @@ func (q *query) others(ctx context.Context) (others []shard.Replica) {
 		for _, p := range r.Partitions {
 			owned[p] = true
 		}
-		if r.Instance != name {
+		if r.Instance != name && len(r.Partitions) > 0 {
 			others = append(others, r)
 		}
 	}

@@ -38,16 +38,16 @@ type replica struct {
 }
 
 // startReplica starts one that runs until the test ends.
-func startReplica(t *testing.T, name, broker, hook, token string) *replica {
+func startReplica(t *testing.T, name, broker, topic, hook, token string) *replica {
 	t.Helper()
 	dir := t.TempDir()
 	c, err := config.Load("test", fmt.Appendf(nil, `
 sources: {local: {type: files, paths: [%q]}}
 sinks: {hook: {type: webhook, url: %q}}
-journal: {type: kafka, brokers: [%q], path: %q, partitions: %d, replication: 1, instance: %s}
+journal: {type: kafka, brokers: [%q], topic: %s, path: %q, partitions: %d, replication: 1, instance: %s}
 http: {address: '127.0.0.1:0', token_file: %q}
 shutdown_timeout: 20ms
-`, dir, hook, broker, filepath.Join(dir, "cache"), groupPartitions, name, token), nil, nil)
+`, dir, hook, broker, topic, filepath.Join(dir, "cache"), groupPartitions, name, token), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,15 +87,21 @@ shutdown_timeout: 20ms
 	return &replica{p, client, servers.PublicAddr(), hang, stop}
 }
 
-// group is three replicas whose shards are settled, with n alerts that the sink
-// refused and two quarantined records.
+// startGroup starts three replicas, and waits until they have n alerts that the sink
+// refused and two quarantined records. The broker is kfake, or that which
+// MFAWATCH_TEST_KAFKA names.
 func startGroup(t *testing.T, n int) (all []*replica) {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
-	if err != nil {
-		t.Fatal(err)
+	broker, _, _ := strings.Cut(os.Getenv("MFAWATCH_TEST_KAFKA"), ",")
+	if broker == "" {
+		cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cluster.Close)
+		broker = cluster.ListenAddrs()[0]
 	}
-	t.Cleanup(cluster.Close)
+	topic := fmt.Sprintf("group-%d", time.Now().UnixNano())
 	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnprocessableEntity) }))
 	t.Cleanup(refuses.Close)
 	token := filepath.Join(t.TempDir(), "token")
@@ -103,7 +109,7 @@ func startGroup(t *testing.T, n int) (all []*replica) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"a", "b", "c"} {
-		all = append(all, startReplica(t, name, cluster.ListenAddrs()[0], refuses.URL, token))
+		all = append(all, startReplica(t, name, broker, topic, refuses.URL, token))
 	}
 	eventually(t, func() string {
 		served := 0
