@@ -172,7 +172,7 @@ func TestExpressionsAgainstPrometheus(t *testing.T) {
 		t.Skip("prometheus is not on this machine; CI has it")
 	}
 	b := newBusy(t)
-	api := startPrometheus(t, b.metrics)
+	api := startPrometheus(t, b.metrics, b.shared)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	go b.work(ctx)
@@ -221,8 +221,14 @@ func TestExpressionsAgainstPrometheus(t *testing.T) {
 	for query, want := range map[string]float64{
 		`mfawatch_sink_up{sink="log"}`:                                          1,
 		`mfawatch_source_up{source="trail"}`:                                    1,
-		`mfawatch_config_last_reload_successful`:                                1,
-		`count(mfawatch_source_last_delivery_timestamp_seconds > time() - 600)`: 4,
+		`sum(mfawatch_config_last_reload_successful)`:                           2,
+		`count(mfawatch_source_last_delivery_timestamp_seconds > time() - 600)`: 5,
+		`sum(mfawatch_shards_owned)`:                                            3,
+		`mfawatch_shards`:                                                       3,
+		`count(mfawatch_shard_changelog_lag == 0)`:                              3,
+		`count(mfawatch_shard_last_commit_timestamp_seconds > time() - 600)`:    3,
+		`mfawatch_shard_transactions_total{result="committed"} > bool 10`:       1,
+		`mfawatch_shard_restore_duration_seconds_count`:                         3,
 	} {
 		if found, err := series(ctx, api, query); err != nil || len(found) != 1 || found[0].value != want {
 			t.Errorf("%s: got %v, %v, want %v", query, found, err, want)
@@ -287,8 +293,8 @@ func series(ctx context.Context, api, expr string) ([]sample, error) {
 }
 
 // A busy service reads a topic, a bucket, a folder and what is posted, where
-// something happens all the time, and tells sinks of which one throttles and one
-// refuses.
+// something happens all the time, and notifies sinks of which one throttles and one
+// refuses. A replica with a shared journal reads the topic, too.
 type busy struct {
 	t       *testing.T
 	client  *kgo.Client
@@ -296,10 +302,11 @@ type busy struct {
 	folder  string
 	door    string // host:port
 	metrics string // host:port
+	shared  string // host:port of a replica with a shared journal
 }
 
 func newBusy(t *testing.T) *busy {
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "cloudtrail"))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, "cloudtrail"), kfake.SeedTopics(1, "alerts"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -354,7 +361,18 @@ routes: [{match: {severity: high}}]
 		t.Fatal(err)
 	}
 	start(t, binary, "run", "-c", config)
-	return &busy{t: t, client: client, bucket: bucket, folder: folder, door: door, metrics: address}
+	shared, replica := freeAddress(t), filepath.Join(dir, "replica.yaml")
+	text = fmt.Sprintf(`
+sources: {events: {type: kafka, brokers: [%[1]q], topics: [cloudtrail], group: replicas}}
+sinks: {topic: {type: kafka, brokers: [%[1]q], topic: alerts}}
+journal: {type: kafka, brokers: [%[1]q], path: %[2]q, partitions: 3, replication: 1}
+http: {address: %[3]q}
+`, cluster.ListenAddrs()[0], filepath.Join(dir, "cache"), shared)
+	if err := os.WriteFile(replica, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, binary, "run", "-c", replica)
+	return &busy{t: t, client: client, bucket: bucket, folder: folder, door: door, metrics: address, shared: shared}
 }
 
 // work publishes what happens: noise, removals, a device enabled again, an
@@ -420,9 +438,9 @@ func happened(name, user string, n int) string {
 		time.Now().UTC().Format(time.RFC3339), name, user, user, name, user, n)
 }
 
-// startPrometheus starts a Prometheus that scrapes target each second, and
+// startPrometheus starts a Prometheus that scrapes targets each second, and
 // returns its URL.
-func startPrometheus(t *testing.T, target string) string {
+func startPrometheus(t *testing.T, targets ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	rules, err := filepath.Abs("prometheus/rules.yaml")
@@ -431,7 +449,7 @@ func startPrometheus(t *testing.T, target string) string {
 	}
 	config := filepath.Join(dir, "prometheus.yml")
 	text := fmt.Sprintf("global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [%q]\n"+
-		"scrape_configs: [{job_name: mfawatch, static_configs: [{targets: [%q]}]}]\n", rules, target)
+		"scrape_configs: [{job_name: mfawatch, static_configs: [{targets: [%s]}]}]\n", rules, strings.Join(targets, ", "))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

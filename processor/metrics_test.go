@@ -9,11 +9,12 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 type openStats []exposure.Open
 
-func (s openStats) Stats() (journal.Stats, error) { return journal.Stats{}, journal.ErrClosed }
+func (s openStats) Stats() (journal.Stats, error) { return journal.Stats{}, store.ErrClosed }
 func (s openStats) Open() []exposure.Open         { return s }
 
 // The series by account are bounded, and their sum is every open exposure.

@@ -36,7 +36,7 @@ type (
 		Refold()
 		Ready() error
 	}
-	store interface {
+	durable interface {
 		intake
 		folder
 	}
@@ -123,7 +123,7 @@ const (
 )
 
 // Run is RunFor for the journal of New.
-func (p *Processor) Run(ctx context.Context) error { return p.RunFor(ctx, p.journal.(store)) }
+func (p *Processor) Run(ctx context.Context) error { return p.RunFor(ctx, p.journal.(durable)) }
 
 // RunFor folds a journal until ctx is done: immediately after events were appended,
 // and when an exposure's next deadline is due. The next RunFor folds the rest.

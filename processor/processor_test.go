@@ -24,6 +24,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -588,7 +589,7 @@ func TestNotReadyWithoutTheJournalFile(t *testing.T) {
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Ready(); !errors.Is(err, journal.ErrReplaced) {
+	if err := p.Ready(); !errors.Is(err, store.ErrReplaced) {
 		t.Errorf("got %v, want that the file is gone", err)
 	}
 }

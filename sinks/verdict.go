@@ -27,8 +27,8 @@ func Throttled(err error, after time.Duration) error {
 func Misconfigured(err error) error { return WithVerdict(err, VerdictMisconfigured, 0) }
 
 // ClosedByPerson says that a person ended the exposure at the channel: a ticket
-// that was closed, a conversation that was deleted. The sink counts as delivered,
-// and is sent no more of this exposure, unless it begins anew or turns critical.
+// that was closed, a conversation that was deleted. The alert counts as delivered, and
+// the channel is sent no more of this exposure, unless it begins anew or turns critical.
 func ClosedByPerson(err error) error { return WithVerdict(err, VerdictClosedByPerson, 0) }
 
 // Ambiguous says that the alert may have arrived: the answer to it was lost. It

@@ -14,6 +14,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // An adminClient manages exposures, dead letters and the quarantine: of a running service over
@@ -63,7 +64,11 @@ func (p *program) target(f *adminFlags) (t target, err error) {
 	if f.address != "" || len(*f.config) == 0 && (f.journal != "" || len(p.defaultConfig()) == 0) {
 		return t, nil
 	}
-	c, err := p.loadConfig(*f.config, nil)
+	texts, err := p.configTexts(*f.config)
+	if err != nil {
+		return t, err
+	}
+	c, err := config.LoadPlace(texts, p.environ)
 	if err != nil {
 		return t, err
 	}
@@ -103,9 +108,9 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 	}
 	j, err := journal.Open(t.journal, journal.Options{Logger: slog.New(slog.DiscardHandler)})
 	switch {
-	case errors.Is(err, journal.ErrInUse) && t.address != "":
+	case errors.Is(err, store.ErrInUse) && t.address != "":
 		return t.dial()
-	case errors.Is(err, journal.ErrInUse):
+	case errors.Is(err, store.ErrInUse):
 		return nil, nil, fmt.Errorf("the journal %s is in use, so the service runs: name its configuration with -c FILE, or its address with --address HOST:PORT", t.journal)
 	case err != nil:
 		return nil, nil, err
@@ -114,6 +119,8 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 }
 
 func (t target) dial() (adminClient, *journal.Journal, error) {
-	c, err := web.NewClient(t.address, t.token)
+	c, err := t.client()
 	return c, nil, err
 }
+
+func (t target) client() (*web.Client, error) { return web.NewClient(t.address, t.token) }

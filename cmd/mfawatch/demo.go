@@ -45,8 +45,8 @@ func (p *program) demoCommand() *cobra.Command {
 		Use:   "demo",
 		Short: "Show what mfawatch does, with nothing to set up",
 		Long: `Show what mfawatch does, with nothing to set up: a Kafka broker is started inside
-this process, a trail that tells several stories is published to it, and the
-ordinary pipeline reads it and tells its alerts here and on another topic.`,
+this process, a trail of several exposures is published to it, and the
+ordinary pipeline reads it and delivers its alerts here and to another topic.`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end when every alert is delivered, instead of staying until Ctrl-C")

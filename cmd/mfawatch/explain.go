@@ -23,7 +23,7 @@ func (p *program) explainCommand() *cobra.Command {
 		Short: "Explain what becomes of each record, and which sinks get its alerts",
 		Long: `Explain each record that names a watched event: whether it counts, and if not, the
 first test that it failed; the history of the user so far; the severity of the step
-with its reasons; and, with a configuration, which sinks would be sent it and when.
+with its reasons; and, if there is a configuration, which sinks would be sent it and when.
 A record without an alert says why: MFA was never removed from the user, the exposure
 waits for the grace, the call failed. Each record counts as delivered when it happened.
 No alert is sent. Paths are as for scan.
@@ -51,7 +51,7 @@ Records before --since count for the history of a user as far as they are read.`
 			return config.Refuse("explain", wrong...)
 		}
 		c := &config.Config{Settings: config.Defaults()}
-		if len(*paths) > 0 {
+		if len(*paths) > 0 || len(p.defaultConfig()) > 0 {
 			var err error
 			if c, err = p.loadConfig(*paths, cmd.Flags()); err != nil {
 				return err

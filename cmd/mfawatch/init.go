@@ -43,7 +43,11 @@ not overwritten.`,
 		if err := writeNew(path, text); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(p.stdout, "wrote %s; edit it, then: mfawatch check %[1]s\n", path)
+		then := "check " + path
+		if kind == "pipe" { // it has no sources
+			then = "pipe -c " + path
+		}
+		_, err = fmt.Fprintf(p.stdout, "wrote %s; edit it, then: mfawatch %s\n", path, then)
 		return err
 	}
 	return cmd

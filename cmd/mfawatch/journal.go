@@ -11,6 +11,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 func (p *program) journalCommand() *cobra.Command {
@@ -98,7 +99,7 @@ cannot be verified: back it up, which verifies the copy.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := journal.Verify(args[0]); err != nil {
-				if errors.Is(err, journal.ErrInUse) {
+				if errors.Is(err, store.ErrInUse) {
 					return fmt.Errorf("%w; back it up, which verifies the copy", err)
 				}
 				return err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
 const killSecret = "whsec_a2lsbC10ZXN0LXNpZ25pbmctc2VjcmV0LTEyMw=="
@@ -131,12 +132,20 @@ func (h *killHook) missing(must map[string]string) (texts []string) {
 	return sortedTexts(texts)
 }
 
-// unknown returns the alerts that arrived and are not among may.
+// unknown returns the alerts that arrived and are not among may. A device that was
+// told as enrolled, because its removal was read later, has to be told as part of
+// the exposure, too (J3).
 func (h *killHook) unknown(may map[string]string) (texts []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	inExposure := map[string]bool{} // by event
+	for _, told := range h.got {
+		if told.alert.Exposure != nil {
+			inExposure[told.alert.Event.ID] = true
+		}
+	}
 	for id, told := range h.got {
-		if _, ok := may[id]; !ok {
+		if _, ok := may[id]; !ok && (told.alert.Step != exposure.Enrolled || !inExposure[told.alert.Event.ID]) {
 			texts = append(texts, told.text)
 		}
 	}

@@ -94,9 +94,9 @@ To look through a log that you have:           mfawatch scan PATH`,
 			return errors.New("no command given")
 		},
 	}
-	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.initCommand(), p.runCommand(), p.reloadCommand(), p.pipeCommand(), p.checkCommand(),
+	root.AddCommand(p.demoCommand(), p.scanCommand(), p.replayCommand(), p.explainCommand(), p.initCommand(), p.runCommand(), p.reloadCommand(), p.topCommand(), p.pipeCommand(), p.checkCommand(),
 		p.routesCommand(), p.renderCommand(), p.testAlertCommand(),
-		p.exposuresCommand(), p.deadLettersCommand(), p.quarantineCommand(), p.journalCommand(), p.completionCommand(), p.manCommand(), p.versionCommand())
+		p.exposuresCommand(), p.shardsCommand(), p.deadLettersCommand(), p.quarantineCommand(), p.journalCommand(), p.completionCommand(), p.manCommand(), p.versionCommand())
 	root.SetVersionTemplate("{{.Version}}")
 	root.InitDefaultVersionFlag()
 	completeFlags(root)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,6 +51,24 @@ A running service is called over HTTP; the journal of a stopped one is opened.
 
 // with calls f with an admin client.
 func (c *manageCommand) with(cmd *cobra.Command, f func(context.Context, adminClient) error) error {
+	if err := c.chooseFormat(cmd); err != nil {
+		return err
+	}
+	admin, stopped, err := c.openAdmin(&c.flags)
+	if err != nil {
+		return err
+	}
+	ctx, stop := untilSignal(cmd.Context(), c.stderr)
+	defer stop()
+	if stopped == nil {
+		return c.complete(admin, f(ctx, admin))
+	}
+	c.stopped = true
+	return errors.Join(f(ctx, admin), stopped.Close())
+}
+
+// chooseFormat chooses a table on a terminal, unless --format says otherwise.
+func (c *manageCommand) chooseFormat(cmd *cobra.Command) error {
 	if c.format == "" {
 		c.format = "json"
 		if output.IsTerminal(c.stdout) {
@@ -59,17 +78,20 @@ func (c *manageCommand) with(cmd *cobra.Command, f func(context.Context, adminCl
 	if wrong := config.OneOf("--format", c.format, "table", "json"); wrong != nil {
 		return config.Refuse(cmd.CommandPath(), wrong...)
 	}
-	admin, stopped, err := c.openAdmin(&c.flags)
-	if err != nil {
+	return nil
+}
+
+// complete names the replicas and shards that are missing in the answers of a
+// service, which is a failure.
+func (p *program) complete(admin any, err error) error {
+	client, ok := admin.(*web.Client)
+	if !ok || len(client.Unanswered()) == 0 {
 		return err
 	}
-	ctx, stop := untilSignal(cmd.Context(), c.stderr)
-	defer stop()
-	if stopped == nil {
-		return f(ctx, admin)
+	for _, missing := range client.Unanswered() {
+		fmt.Fprintf(p.stderr, "mfawatch: no answer from %s\n", missing)
 	}
-	c.stopped = true
-	return errors.Join(f(ctx, admin), stopped.Close())
+	return cmp.Or(err, errReported)
 }
 
 func (c *manageCommand) formats(cmd *cobra.Command) {

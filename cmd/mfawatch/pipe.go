@@ -55,7 +55,7 @@ delivered.`,
 		Args: cobra.NoArgs,
 	}
 	paths := config.AddFlags(cmd.Flags())
-	cmd.Flags().StringVar(&o.output, "output", "", "write the alerts to `FILE`, as JSON lines, instead of standard output")
+	cmd.Flags().StringVar(&o.output, "output", "", "write the alerts to `FILE`, or - for standard output, as JSON lines, beside the sinks of a configuration")
 	cmd.Flags().BoolVar(&o.confirm, "confirm", false, "confirm each line on standard output, for rsyslog's omprog")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		o.config = *paths
@@ -80,6 +80,9 @@ delivered.`,
 // sink, no HTTP, and a log of warnings.
 func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet) (*config.Config, error) {
 	var texts []config.Text
+	if slices.Contains(o.config, files.Stdin) {
+		return nil, config.Refuse("pipe", config.Mistake{Field: "-c", Problem: "standard input is for the records; want the configuration in a file"})
+	}
 	if len(o.config) > 0 {
 		var err error
 		if texts, err = p.configTexts(o.config); err != nil {
@@ -105,7 +108,11 @@ func (p *program) pipeConfig(o pipeOptions, scratch string, flags *pflag.FlagSet
 		"log":     map[string]any{"level": "warn"},
 	}
 	switch {
-	case o.output != "" && sinks["output"] == nil:
+	case o.output != "" && sinks["output"] != nil:
+		return nil, config.Refuse(name, config.Mistake{Field: "sinks.output", Problem: "is the name of the sink of --output; want another name, or no --output"})
+	case o.output == files.Stdin:
+		defaults["sinks"] = map[string]any{"output": map[string]any{"type": "stdout"}}
+	case o.output != "":
 		defaults["sinks"] = map[string]any{"output": map[string]any{"type": "file", "path": config.Escape(o.output)}}
 	case len(sinks) == 0 && o.confirm:
 		return nil, config.Refuse(name, config.Mistake{Field: "--confirm", Problem: "standard output is for the confirmations; want --output FILE for the alerts, or a configuration with sinks (-c)"})
@@ -157,6 +164,7 @@ func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch b
 			return errors.Join(fmt.Errorf("remove the temporary journal: %w", err), service.Close())
 		}
 	}
+	before := deadLetters(service)
 	running, stopRunning := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRunning()
 	g, running := errgroup.WithContext(running)
@@ -170,12 +178,42 @@ func (p *program) pipe(ctx context.Context, c *config.Config, confirm, scratch b
 			return errors.Join(err, waitDelivered(running, service, ctx.Err() != nil, scratch))
 		}
 	})
-	err = errors.Join(g.Wait(), service.Close())
-	if unread := unreadableParts(service); err == nil && unread > 0 {
+	err = g.Wait()
+	dead := deadLetters(service) - before
+	if err = errors.Join(err, service.Close()); err != nil {
+		return err
+	}
+	unread := unreadableParts(service)
+	if unread > 0 {
 		fmt.Fprintf(p.stderr, "mfawatch: %s could not be read; the rest was\n", output.Count(int64(unread), "part"))
+	}
+	switch {
+	case dead > 0 && scratch:
+		fmt.Fprintf(p.stderr, "mfawatch: %s refused, and lost: the log names each; --journal FILE would keep them as dead letters\n", output.Count(dead, "alert"))
+	case dead > 0:
+		fmt.Fprintf(p.stderr, "mfawatch: %s\n", saidDead(dead, c))
+	}
+	if unread > 0 || dead > 0 {
 		return errReported
 	}
-	return err
+	return nil
+}
+
+// deadLetters returns how many dead letters the journal has.
+func deadLetters(service *served) (n int64) {
+	stats, err := service.Journal().Stats()
+	if err != nil {
+		return 0 // closed: Run returns why
+	}
+	for _, sink := range stats.Sinks {
+		n += int64(sink.Dead)
+	}
+	return n
+}
+
+// saidDead says how many alerts became dead letters, and where they are shown.
+func saidDead(n int64, c *config.Config) string {
+	return fmt.Sprintf("%s not delivered: see 'mfawatch deadletters list --journal %s'", output.Count(n, "alert"), c.Journal.Path)
 }
 
 // waitDelivered waits until every alert is delivered: for at most shutdown_timeout

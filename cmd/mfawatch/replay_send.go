@@ -34,6 +34,7 @@ func (p *program) replay(ctx context.Context, c *config.Config, r *replayRun) er
 	if err != nil {
 		return err
 	}
+	before := deadLetters(service)
 	bar := output.NewProgress(p.stderr)
 	feed := batch.Feed{
 		Reading: batch.Reading{Paths: r.paths, Wanted: r.wanted, Stdin: p.stdin, Workers: runtime.GOMAXPROCS(0), Bar: bar},
@@ -45,6 +46,7 @@ func (p *program) replay(ctx context.Context, c *config.Config, r *replayRun) er
 	if ctx.Err() == nil {
 		delivered, err = p.deliverAll(ctx, service)
 	}
+	dead := deadLetters(service) - before
 	if err = errors.Join(err, service.Close()); err != nil {
 		return err
 	}
@@ -55,11 +57,14 @@ func (p *program) replay(ctx context.Context, c *config.Config, r *replayRun) er
 	if unread > 0 {
 		fmt.Fprintf(p.stderr, "mfawatch: %s could not be read; the rest was\n", output.Count(unread, "part"))
 	}
+	if dead > 0 {
+		fmt.Fprintf(p.stderr, "mfawatch: %s\n", saidDead(dead, c))
+	}
 	switch {
 	case !delivered:
 		fmt.Fprintln(p.stderr, "mfawatch: interrupted: the records read so far are journalled, and the next start sends their alerts; the same command reads the rest")
 		return errReported
-	case found.Failures.Total > 0 || unread > 0:
+	case found.Failures.Total > 0 || unread > 0 || dead > 0:
 		return errReported
 	}
 	fmt.Fprintln(p.stderr, "every alert is delivered")

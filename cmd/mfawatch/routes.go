@@ -101,7 +101,7 @@ func writeRoutes(w io.Writer, c *config.Config, router *route.Router) error {
 		fmt.Fprintf(w, "\n%s sent every alert, unless a route excepts it.\n", areOrIs(machines))
 	}
 	if len(people) > 0 {
-		fmt.Fprintf(w, "%s not sent planned changes, nor each user of a campaign, unless a route matches planned_changes or campaign.\n", areOrIs(people))
+		fmt.Fprintf(w, "%s not sent planned changes, nor each user of a campaign, unless a route matches planned_change or campaign.\n", areOrIs(people))
 	}
 	if len(pagers) > 0 {
 		fmt.Fprintf(w, "%s not sent late alerts, unless they are critical and no other human sink gets them, or a route matches late.\n", areOrIs(pagers))

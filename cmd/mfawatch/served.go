@@ -33,6 +33,7 @@ func (p *program) newServed(c *config.Config, stdout io.Writer, load func() (*co
 	if err != nil {
 		return nil, errors.Join(err, pipeline.Close())
 	}
+	pipeline.Announce(servers.PublicAddr())
 	return &served{pipeline, servers, log}, nil
 }
 

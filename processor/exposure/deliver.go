@@ -142,8 +142,9 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 		sent.Round++
 		sent.Closed, sent.Opened, sent.Exploited = false, false, false
 	}
+	late := x.latePrelude(sent)
 	if x.Reduced {
-		t.notifyReduced(x, sent)
+		t.notifyReduced(x, sent, late)
 		return
 	}
 	// An exposure that ended unreported is one alert, and one more if it was
@@ -154,8 +155,9 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 	for _, id := range sent.Events {
 		known[id] = true
 	}
-	for i := range x.Steps {
-		m := &x.Steps[i]
+	steps := slices.Concat(late, x.Steps)
+	for i := range steps {
+		m := &steps[i]
 		switch m.Step {
 		case Opened:
 			skip, again := sent.reportOpened(m, unreported, x.suspect, known[m.Event.ID])
@@ -174,11 +176,13 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 			}
 			sent.Reduced = true
 		case Updated:
-			if unreported && x.suspect {
-				sent.Events = append(sent.Events, m.Event.ID)
+			if known[m.Event.ID] {
 				continue
 			}
-			if unreported || known[m.Event.ID] {
+			if unreported {
+				if x.suspect {
+					sent.Events = append(sent.Events, m.Event.ID)
+				}
 				continue
 			}
 			if offboarding && m.Event.Name == trail.DeleteLoginProfile { // part of the opened alert
@@ -186,7 +190,7 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 				continue
 			}
 		case Suspect:
-			if x.ResolvedAt != nil || known[m.Event.ID] && !reopened { // the end tells it all
+			if x.ResolvedAt != nil || known[m.Event.ID] && !reopened && t.reopened == "" { // the end tells it all
 				continue
 			}
 			sent.Opened = true
@@ -218,8 +222,15 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 	}
 }
 
-// notifyReduced alerts an exposure that leaves another device.
-func (t *notifier) notifyReduced(x *Exposure, sent *delivered) {
+// notifyReduced alerts an exposure that leaves another device, and once more with
+// the changes before it that became known later.
+func (t *notifier) notifyReduced(x *Exposure, sent *delivered, late []Moment) {
+	for i := range late {
+		sent.Events = append(sent.Events, late[i].Event.ID)
+	}
+	if n := len(late); n > 0 && sent.Reduced && !sent.isOpen() {
+		t.emit(x, sent, &x.Steps[0], x.ID, stepID(x.ID, Reduced, late[n-1].Event.ID, 0))
+	}
 	switch {
 	case sent.isOpen():
 		t.add(x, sent, x.replacedStep())
@@ -235,8 +246,9 @@ func (t *notifier) notifyReduced(x *Exposure, sent *delivered) {
 // exposure that is reported as opened.
 func (t *delivered) reportOpened(m *Moment, unreported, suspect, known bool) (skip, again bool) {
 	if unreported && suspect {
-		t.Opened = true
-		t.Events = append(t.Events, m.Event.ID)
+		if t.Opened = true; !known {
+			t.Events = append(t.Events, m.Event.ID)
+		}
 		return true, false
 	}
 	if unreported || t.Opened && known {
@@ -270,7 +282,7 @@ func (t *notifier) add(x *Exposure, sent *delivered, m *Moment) {
 		round = sent.Round
 	}
 	a := t.emit(x, sent, m, x.ID, stepID(x.ID, m.Step, cause, round))
-	if m.Step == Opened && round > 0 {
+	if round > 0 && (m.Step == Opened || m.Step == Suspect && t.reopened != "") {
 		a.Summary = cmp.Or(t.reopened, "A record that came late shows that it did not end when that was told. ") + a.Summary
 	}
 }

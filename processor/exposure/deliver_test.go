@@ -52,8 +52,8 @@ func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 		}
 	}
 	d.store(out)
-	if again := d.call(now); len(again.Alerts)+len(again.Deadlines) > 0 || len(again.Drop) > 0 && !bytes.Contains(d.state, []byte("tombstones")) || !slices.Equal(again.Open, out.Open) || !again.Next.Equal(out.Next) {
-		d.t.Errorf("a second call returns %q, deadlines %d, drops %v", show(again.Alerts), len(again.Deadlines), again.Drop)
+	if again := d.call(now); len(again.Alerts)+len(again.Deadlines) > 0 || len(again.Drop) > 0 && !bytes.Contains(d.state, []byte("tombstones")) || !slices.EqualFunc(again.Open, out.Open, sameOpen) || !again.Next.Equal(out.Next) {
+		d.t.Errorf("a second call returns %q, deadlines %d, drops %v, next %v, not %v, open\n%+v, not\n%+v", show(again.Alerts), len(again.Deadlines), again.Drop, again.Next, out.Next, again.Open, out.Open)
 	} else if b := encode(d.t, again.State); string(b) != string(d.state) {
 		// A second compaction may shorten the tombstones further.
 		if b2 := encode(d.t, settle(d.events, again.State, now, d.policy).State); !bytes.Contains(d.state, []byte("tombstones")) || len(b) > len(d.state) || !bytes.Equal(b, b2) {
@@ -62,6 +62,13 @@ func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 	}
 	d.invariant()
 	return out.Alerts
+}
+
+// sameOpen compares open exposures, except the spelling of a user that only a
+// dropped event showed.
+func sameOpen(a, b Open) bool {
+	a.User, b.User = foldName(a.User), foldName(b.User)
+	return a == b
 }
 
 func (d *testAccount) call(now time.Time) Outcome {

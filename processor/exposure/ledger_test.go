@@ -23,16 +23,15 @@ func brief(alerts []*Alert) string {
 
 // Folding the subjects of an account one by one returns the alerts of folding
 // the account as a whole, at the same times, for any policy, order, doubling and
-// splitting.
+// splitting. testAccount checks each step.
 func TestSubjectsFoldAsTheirAccount(t *testing.T) {
 	compared, joined := 0, 0
 	for seed := range seeds(400) {
 		r := rand.New(rand.NewPCG(seed, 71))
 		events := stir(t, r, randomEvents(t, r, 3+r.IntN(25), 1))
 		var l Ledger
-		policy := randomPolicy(t, r)
-		var account []*trail.Event
-		var st State
+		d := newTestAccount(t)
+		d.policy = randomPolicy(t, r)
 		rest := shuffle(r, doubled(r, events))
 		now := at(0)
 		for len(rest) > 0 {
@@ -43,16 +42,13 @@ func TestSubjectsFoldAsTheirAccount(t *testing.T) {
 			if len(subjectSet(&l)) < before {
 				joined++
 			}
-			got, next := l.Fold(now, policy)
-			account = append(account, rest[:n]...)
-			out := settle(account, st, now, policy)
-			if brief(got) != brief(out.Alerts) {
-				t.Fatalf("seed %d at %v: subjects\n%s\nthe account\n%s", seed, now, brief(got), brief(out.Alerts))
+			got, next := l.Fold(now, d.policy)
+			want := d.arrive(now, rest[:n]...)
+			if brief(got) != brief(want) || t.Failed() {
+				t.Fatalf("seed %d at %v: subjects\n%s\nthe account\n%s", seed, now, brief(got), brief(want))
 			}
-			account, st = append(append(account, out.Deadlines...), out.Derived...), out.State
-			account = slices.DeleteFunc(account, func(e *trail.Event) bool { return slices.Contains(out.Drop, e.ID) })
-			if next.IsZero() != out.Next.IsZero() || next.After(out.Next) && out.Next.After(now.Add(time.Second)) { // a subject looks no later
-				t.Fatalf("seed %d: next %v, the account's %v", seed, next, out.Next)
+			if next.IsZero() != d.next.IsZero() || next.After(d.next) && d.next.After(now.Add(time.Second)) { // a subject looks no later
+				t.Fatalf("seed %d: next %v, the account's %v", seed, next, d.next)
 			}
 			rest = rest[n:]
 			compared += len(got)

@@ -7,9 +7,10 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// PlannedChange is a planned change. Steps that it matches are sent to machine sinks
-// alone, unless the exposure is exploited or changed. An exposure that is still
-// open when the change is over is alerted to people after all.
+// PlannedChange is a planned change. Steps that it matches are sent to machine
+// sinks alone, unless the exposure is exploited or changed, or an identity that
+// the change does not announce enabled the device. An exposure that is still open
+// when the change is over is alerted to people after all.
 type PlannedChange struct {
 	// Match sees the event: actor, user, address and device.
 	Match *rule.Matcher
@@ -92,9 +93,10 @@ func (f *folder) matchPlanned(x *Exposure, e *trail.Event, joins bool) {
 }
 
 // plannedReason returns the reason expected if it applies: never to an exposure
-// that is exploited or changed.
+// that is exploited or changed, or whose device another identity enabled that is
+// not announced.
 func (x *Exposure) plannedReason() reasons {
-	if x.planned != nil && !x.exploitedOrChanged() {
+	if x.planned != nil && !x.exploitedOrChanged() && !x.wasForeign {
 		return planned
 	}
 	return 0

@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -122,6 +123,22 @@ func (f *folder) addPrelude(x *Exposure, p *identity, removal *trail.Event) {
 		}
 	}
 	p.recent = nil
+}
+
+// latePrelude returns the changes before x that became known after its beginning
+// was alerted, which lists those known by then. It records all of them.
+func (x *Exposure) latePrelude(sent *delivered) (late []Moment) {
+	began := sent.Opened || sent.Reduced || sent.Exploited || sent.Closed || sent.Round > 0
+	for _, e := range x.prelude {
+		switch {
+		case slices.Contains(sent.Events, e.ID):
+		case began:
+			late = append(late, x.step(Updated, e))
+		default:
+			sent.Events = append(sent.Events, e.ID)
+		}
+	}
+	return late
 }
 
 // offboards reports whether the event may belong to an off-boarding: its actor

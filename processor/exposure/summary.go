@@ -76,6 +76,9 @@ func (x *Exposure) updateTitle(m *Moment, user, in string) string {
 	case e.Name == trail.DeactivateMFADevice, e.Name == trail.DeleteVirtualMFADevice:
 		return removed("another MFA device", "Another MFA device", e, user, in)
 	}
+	if m.Time.Before(x.OpenedAt) {
+		return change(e, user) + in + " shortly before MFA was removed"
+	}
 	return change(e, user) + in + " after MFA was removed"
 }
 
@@ -296,7 +299,7 @@ func (x *Exposure) explainSeverity(m *Moment) string {
 	case m.reasons&exploited != 0:
 		why = append(why, "somebody signed in without MFA")
 	}
-	if m.reasons&changed != 0 && (m.reasons&prelude == 0 || m.Step != Opened && m.Step != Reduced) {
+	if m.reasons&changed != 0 && (m.reasons&prelude == 0 || m.Step != Opened && m.Step != Reduced && !m.Time.Before(x.OpenedAt)) {
 		why = append(why, "access was changed")
 	}
 	whom := userAgain(m.user, x.Root)

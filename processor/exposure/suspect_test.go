@@ -86,3 +86,42 @@ func TestTextsSayWhatTheRecordSays(t *testing.T) {
 		t.Error(last.Summary)
 	}
 }
+
+// A suspect exposure that only a campaign told people of is told by itself when a
+// late record shows that there was no campaign.
+func TestJ17_SuspectOutlivesItsCampaign(t *testing.T) {
+	d := play(t,
+		arrival{100, "0 deactivate bob serial=A by=mallory; 1 deactivate eve serial=B by=mallory; 2 deactivate dan serial=C by=mallory",
+			"bob opened@0 critical; eve opened@1 critical; dan opened@2 critical; ? campaign@2 critical"},
+		arrival{200, "150 enable eve serial=D by=mallory", "eve suspect@150 critical"},
+		arrival{300, "-100 enable bob serial=Z", "bob resolved@0 info replaced; dan opened@2 high; ? resolved@2 info ended; eve suspect@150 high"},
+	)
+	for _, o := range d.open {
+		if d.human[o.ID] == nil {
+			t.Errorf("people do not know that the exposure of %s is open", o.User)
+		}
+	}
+}
+
+// J6: changes before a removal that are read after it are told, also where a
+// planned change had kept the removal from people.
+func TestJ6_PreludeReadLater(t *testing.T) {
+	announced := DefaultPolicy()
+	announced.PlannedChanges = []*PlannedChange{{Match: match(t, map[string]any{"user": "bob"}), From: at(-600), Until: at(5000)}}
+	for _, p := range []Policy{DefaultPolicy(), announced} {
+		d := playUnder(t, p, show, []arrival{
+			{10, "0 deactivate bob serial=A", "bob opened@0 high"},
+			{20, "-60 createkey bob by=eve; -50 attach bob by=eve", "bob updated@-60 critical; bob updated@-50 critical"},
+			{30, "-60 createkey bob by=eve id=1-e00", ""},
+		})
+		a := d.human[d.open[0].ID]
+		if a == nil || a.Severity != Critical || !strings.HasSuffix(a.Title, "shortly before MFA was removed") {
+			t.Errorf("people know of %+v", a)
+		}
+	}
+	// Another device protects bob: the alert is repeated as if all had been known.
+	play(t,
+		arrival{10, "-9000 enable bob serial=B; 0 deactivate bob serial=A", "bob reduced@0 low"},
+		arrival{20, "-60 createkey bob by=eve", "bob reduced@0 high"},
+	)
+}

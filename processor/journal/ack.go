@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // An Outcome tells how an alert ended at a sink.
@@ -51,7 +53,7 @@ func (o Outcome) knows() bool { return o == Delivered || o == Partial || o == Su
 // Partial or Held. Acking an alert twice is no error.
 func (j *Journal) Done(sink string, results ...Result) error {
 	now := time.Now()
-	err := j.ack(sink, func(tx *tx, s *sinkStore, ack func(uint64) error) error {
+	err := j.ack(sink, func(tx *store.Tx, s *sinkStore, ack func(uint64) error) error {
 		for _, r := range results {
 			if err := s.keepRef(tx, r, now); err != nil {
 				return err
@@ -69,7 +71,7 @@ func (j *Journal) Done(sink string, results ...Result) error {
 				return err
 			}
 			if r.Message != nil && !done {
-				tx.messages = append(tx.messages, r.Message)
+				tx.Messages = append(tx.Messages, r.Message)
 			}
 			if err := ack(r.Number); err != nil {
 				return err
@@ -85,23 +87,23 @@ func (j *Journal) Done(sink string, results ...Result) error {
 
 // ack runs f in a transaction, in which ack acks an alert, and moves the sink's
 // cursor.
-func (j *Journal) ack(sink string, f func(tx *tx, s *sinkStore, ack func(uint64) error) error) error {
+func (j *Journal) ack(sink string, f func(tx *store.Tx, s *sinkStore, ack func(uint64) error) error) error {
 	if err := j.registered(sink); err != nil {
 		return err
 	}
 	var c cursor
-	return j.commit(change{
-		do: func(tx *tx) error {
-			s := tx.sink(sink)
+	return j.store.Commit(store.Change{
+		Do: func(tx *store.Tx) error {
+			s := sinkOf(tx, sink)
 			err := f(tx, s, func(number uint64) error {
 				done, err := s.isDone(number)
 				if done || err != nil {
 					return err
 				}
-				if err := s.attempts.delete(numberKey(number)); err != nil {
+				if err := s.attempts.Delete(store.NumberKey(number)); err != nil {
 					return err
 				}
-				return s.done.put(numberKey(number), nil)
+				return s.done.Put(store.NumberKey(number), nil)
 			})
 			if err != nil {
 				return err
@@ -112,7 +114,7 @@ func (j *Journal) ack(sink string, f func(tx *tx, s *sinkStore, ack func(uint64)
 			c, err = s.load(tx, sink)
 			return err
 		},
-		done: func() {
+		Done: func() {
 			j.setCursor(sink, c)
 			j.moved.fire()
 		},
@@ -141,19 +143,19 @@ type ref struct {
 
 // ref returns the zero ref where there is none.
 func (s *sinkStore) ref(lane string) (r ref, err error) {
-	v, err := s.refs.get([]byte(lane))
+	v, err := s.refs.Get([]byte(lane))
 	if err != nil || v == nil {
 		return r, err
 	}
 	if err := json.Unmarshal(v, &r); err != nil {
-		return r, fmt.Errorf("%w: reference of exposure %q: %w", ErrDamaged, lane, err)
+		return r, fmt.Errorf("%w: reference of exposure %q: %w", store.ErrDamaged, lane, err)
 	}
 	return r, nil
 }
 
-func (s *sinkStore) keepRef(tx *tx, r Result, now time.Time) error {
-	key := numberKey(r.Number)
-	v, err := tx.table(alertTable).get(key)
+func (s *sinkStore) keepRef(tx *store.Tx, r Result, now time.Time) error {
+	key := store.NumberKey(r.Number)
+	v, err := tx.Table(alertTable).Get(key)
 	if err != nil || v == nil || r.Outcome == Suppressed || r.Outcome == Held {
 		return err
 	}
@@ -180,9 +182,9 @@ func (s *sinkStore) keepRef(tx *tx, r Result, now time.Time) error {
 	if r.Outcome.knows() {
 		keep.Known, keep.To = true, r.To
 	}
-	value, err := encode(keep)
+	value, err := store.Encode(keep)
 	if err != nil {
 		return err
 	}
-	return s.refs.put([]byte(p.Lane), value)
+	return s.refs.Put([]byte(p.Lane), value)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // An alertEntry is an alert on its way into the file.
@@ -22,12 +23,12 @@ type alertEntry struct {
 // need not decode that: since, then lane, ID, step and severity, each behind its
 // length.
 func newAlertEntry(a *exposure.Alert, since time.Time) (alertEntry, error) {
-	body, err := encode(a)
+	body, err := store.Encode(a)
 	if err != nil {
 		return alertEntry{}, fmt.Errorf("alert %q: %w", a.ID, err)
 	}
-	e := alertEntry{alert: a, lane: laneOf(a), value: exactKey(since)}
-	for _, s := range []string{e.lane, string(nameKey(a.ID)), string(a.Step), string(a.Severity)} {
+	e := alertEntry{alert: a, lane: laneOf(a), value: store.ExactKey(since)}
+	for _, s := range []string{e.lane, string(store.NameKey(a.ID)), string(a.Step), string(a.Severity)} {
 		e.value = append(binary.BigEndian.AppendUint16(e.value, uint16(len(s))), s...)
 	}
 	e.value = append(e.value, body...)
@@ -38,25 +39,25 @@ func newAlertEntry(a *exposure.Alert, since time.Time) (alertEntry, error) {
 // itself where it belongs to none.
 func laneOf(a *exposure.Alert) string {
 	if a.Exposure != nil {
-		return string(nameKey(*a.Exposure))
+		return string(store.NameKey(*a.Exposure))
 	}
-	return string(nameKey(a.ID))
+	return string(store.NameKey(a.ID))
 }
 
 // putAlerts numbers and writes the alerts that are not in the journal yet.
-func putAlerts(tx *tx, entries []alertEntry) ([]alertEntry, error) {
-	ids := tx.table(alertIDTable)
+func putAlerts(tx *store.Tx, entries []alertEntry) ([]alertEntry, error) {
+	ids := tx.Table(alertIDTable)
 	var numbered []alertEntry
 	for _, e := range entries {
-		id := nameKey(e.alert.ID)
-		if ids.has(id) {
+		id := store.NameKey(e.alert.ID)
+		if ids.Has(id) {
 			continue
 		}
 		var err error
 		if e.number, err = putAlert(tx, e); err != nil {
 			return nil, err
 		}
-		if err := ids.put(id, numberKey(e.number)); err != nil {
+		if err := ids.Put(id, store.NumberKey(e.number)); err != nil {
 			return nil, err
 		}
 		numbered = append(numbered, e)
@@ -64,11 +65,11 @@ func putAlerts(tx *tx, entries []alertEntry) ([]alertEntry, error) {
 	return numbered, nil
 }
 
-func putAlert(tx *tx, e alertEntry) (number uint64, err error) {
-	if number, err = tx.table(stateTable).increment(lastAlertKey); err != nil {
+func putAlert(tx *store.Tx, e alertEntry) (number uint64, err error) {
+	if number, err = tx.Table(store.StateTable).Increment(lastAlertKey); err != nil {
 		return 0, err
 	}
-	return number, tx.table(alertTable).put(numberKey(number), e.value)
+	return number, tx.Table(alertTable).Put(store.NumberKey(number), e.value)
 }
 
 // numbered reports whether b is a number from low to high.
@@ -104,13 +105,13 @@ type Pending struct {
 // splitAlert returns the header of an alert, and the alert as JSON.
 func splitAlert(key, v []byte) (p Pending, body []byte, err error) {
 	if len(key) != 8 || len(v) < 8 {
-		return p, nil, damagedEntry(key)
+		return p, nil, store.Damaged(key)
 	}
-	p.Number, p.Since, body = binary.BigEndian.Uint64(key), keyExact(v), v[8:]
+	p.Number, p.Since, body = binary.BigEndian.Uint64(key), store.KeyExact(v), v[8:]
 	var head [4]string
 	for i := range head {
 		if len(body) < 2 || len(body)-2 < int(binary.BigEndian.Uint16(body)) {
-			return p, nil, damagedEntry(key)
+			return p, nil, store.Damaged(key)
 		}
 		n := 2 + int(binary.BigEndian.Uint16(body))
 		head[i], body = string(body[2:n]), body[n:]
@@ -120,9 +121,9 @@ func splitAlert(key, v []byte) (p Pending, body []byte, err error) {
 }
 
 // readAlert returns an alert as JSON, valid until the transaction ends.
-func readAlert(tx *tx, number uint64) (p Pending, body []byte, err error) {
-	key := numberKey(number)
-	v, err := tx.table(alertTable).get(key)
+func readAlert(tx *store.Tx, number uint64) (p Pending, body []byte, err error) {
+	key := store.NumberKey(number)
+	v, err := tx.Table(alertTable).Get(key)
 	switch {
 	case err != nil:
 		return p, nil, err
@@ -135,7 +136,7 @@ func readAlert(tx *tx, number uint64) (p Pending, body []byte, err error) {
 func decodeAlert(number uint64, body []byte) (*exposure.Alert, error) {
 	a := new(exposure.Alert)
 	if err := json.Unmarshal(body, a); err != nil {
-		return nil, fmt.Errorf("%w: alert %d: %w", ErrDamaged, number, err)
+		return nil, fmt.Errorf("%w: alert %d: %w", store.ErrDamaged, number, err)
 	}
 	return a, nil
 }
@@ -144,8 +145,8 @@ func decodeAlert(number uint64, body []byte) (*exposure.Alert, error) {
 // their IDs. It reads through all alerts.
 func (j *Journal) PlannedUsed() (map[string]bool, error) {
 	entries := map[string]bool{}
-	err := j.view(func(tx *tx) (err error) {
-		for k, v := range tx.table(alertTable).ascend(&err, nil) {
+	err := j.store.View(func(tx *store.Tx) (err error) {
+		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
 			_, body, err := splitAlert(k, v)
 			if err != nil {
 				return err
@@ -157,7 +158,7 @@ func (j *Journal) PlannedUsed() (map[string]bool, error) {
 				Expected *exposure.AlertPlannedChange `json:"expected"`
 			}
 			if err := json.Unmarshal(body, &a); err != nil {
-				return fmt.Errorf("%w: alert %x: %w", ErrDamaged, k, err)
+				return fmt.Errorf("%w: alert %x: %w", store.ErrDamaged, k, err)
 			}
 			if a.Expected != nil {
 				entries[a.Expected.Entry] = true

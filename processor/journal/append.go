@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -19,21 +21,22 @@ func (j *Journal) Append(ctx context.Context, events []*trail.Event) (fresh int,
 	if len(events) == 0 {
 		return 0, ctx.Err()
 	}
-	return j.append(ctx, events, func(*tx) error { return nil })
+	return j.append(ctx, events, func(*store.Tx) error { return nil })
 }
 
 // AppendFrom is Append together with KeepOffsets for one cursor of the source that
 // the events come from: both are durable, or neither is.
 func (j *Journal) AppendFrom(ctx context.Context, source, name string, cursor []byte, events []*trail.Event) (fresh int, err error) {
-	return j.append(ctx, events, func(tx *tx) error {
-		if err := tx.makeSource(source); err != nil {
+	return j.append(ctx, events, func(tx *store.Tx) error {
+		source := string(store.NameKey(source))
+		if err := tx.MakeMember(sourceTables, source); err != nil {
 			return err
 		}
-		return tx.table(sourceTables, string(nameKey(source))).put(nameKey(name), cursor)
+		return tx.Table(sourceTables, source).Put(store.NameKey(name), cursor)
 	})
 }
 
-func (j *Journal) append(ctx context.Context, events []*trail.Event, also func(tx *tx) error) (fresh int, err error) {
+func (j *Journal) append(ctx context.Context, events []*trail.Event, also func(tx *store.Tx) error) (fresh int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -44,14 +47,14 @@ func (j *Journal) append(ctx context.Context, events []*trail.Event, also func(t
 	now := time.Now()
 	var added []addition
 	var joined []join
-	err = j.commit(change{
-		do: func(tx *tx) (err error) {
+	err = j.store.Commit(store.Change{
+		Do: func(tx *store.Tx) (err error) {
 			if added, joined, err = putEntries(tx, entries, now); err != nil {
 				return err
 			}
 			return also(tx)
 		},
-		done: func() {
+		Done: func() {
 			j.cache.add(added)
 			j.joined(joined)
 			for _, a := range added {
@@ -109,9 +112,9 @@ func expressible(e *trail.Event) *trail.Event {
 }
 
 // putEntries writes the entries that are new, and marks their subjects dirty.
-func putEntries(tx *tx, entries []entry, now time.Time) (added []addition, joined []join, err error) {
+func putEntries(tx *store.Tx, entries []entry, now time.Time) (added []addition, joined []join, err error) {
 	for _, e := range entries {
-		if tx.table(seenTable).has(seenKey(e.event)) {
+		if tx.Table(seenTable).Has(seenKey(e.event)) {
 			better, err := improve(tx, &e)
 			if err != nil {
 				return nil, nil, err
@@ -139,19 +142,19 @@ func putEntries(tx *tx, entries []entry, now time.Time) (added []addition, joine
 }
 
 // put writes the entry to a subject.
-func (e *entry) put(tx *tx, subject string, now time.Time) error {
+func (e *entry) put(tx *store.Tx, subject string, now time.Time) error {
 	e.subject, e.key = subject, eventKey(subject, e.event)
-	if err := tx.table(seenTable).put(seenKey(e.event), secondsKey(now)); err != nil {
+	if err := tx.Table(seenTable).Put(seenKey(e.event), store.SecondsKey(now)); err != nil {
 		return err
 	}
-	return tx.table(eventTable).put(e.key, e.value)
+	return tx.Table(eventTable).Put(e.key, e.value)
 }
 
 // putNew writes those of the entries that are new to one subject, which knows
 // them: they are no reason to fold it.
-func putNew(tx *tx, subject string, entries []entry, now time.Time) (added []addition, err error) {
+func putNew(tx *store.Tx, subject string, entries []entry, now time.Time) (added []addition, err error) {
 	for _, e := range entries {
-		if tx.table(seenTable).has(seenKey(e.event)) {
+		if tx.Table(seenTable).Has(seenKey(e.event)) {
 			continue
 		}
 		if err := e.put(tx, subject, now); err != nil {
@@ -164,28 +167,28 @@ func putNew(tx *tx, subject string, entries []entry, now time.Time) (added []add
 
 // improve replaces a known event by a copy whose origin sorts first: one event
 // from several places shows that origin (R30).
-func improve(tx *tx, e *entry) (bool, error) {
-	name, err := tx.table(keyTable).get(laneKey(laneName(e.event), exposure.Keys(e.event)[0]))
+func improve(tx *store.Tx, e *entry) (bool, error) {
+	name, err := tx.Table(keyTable).Get(laneKey(laneName(e.event), exposure.Keys(e.event)[0]))
 	if err != nil || name == nil {
 		return false, err
 	}
 	e.subject = string(name)
 	e.key = eventKey(e.subject, e.event)
-	events := tx.table(eventTable)
+	events := tx.Table(eventTable)
 	better, err := sortsBefore(events, *e)
 	if err != nil || !better {
 		return false, err
 	}
-	return true, events.put(e.key, e.value)
+	return true, events.Put(e.key, e.value)
 }
 
 // markDirty returns the new generation of the subject. The mark keeps the time
 // of the first event that waits.
-func markDirty(tx *tx, subject string, now time.Time) (generation uint64, err error) {
-	if generation, err = tx.table(stateTable).increment(generationKey); err != nil {
+func markDirty(tx *store.Tx, subject string, now time.Time) (generation uint64, err error) {
+	if generation, err = tx.Table(store.StateTable).Increment(generationKey); err != nil {
 		return 0, err
 	}
-	dirty, key := tx.table(dirtyTable), []byte(subject)
+	dirty, key := tx.Table(dirtyTable), []byte(subject)
 	old, since, err := dirtyMark(dirty, key)
 	if err != nil {
 		return 0, err
@@ -196,13 +199,13 @@ func markDirty(tx *tx, subject string, now time.Time) (generation uint64, err er
 	return generation, putMark(dirty, key, generation, since)
 }
 
-func putMark(dirty table, subject []byte, generation uint64, since time.Time) error {
-	return dirty.put(subject, append(numberKey(generation), exactKey(since)...))
+func putMark(dirty store.Table, subject []byte, generation uint64, since time.Time) error {
+	return dirty.Put(subject, append(store.NumberKey(generation), store.ExactKey(since)...))
 }
 
 // dirtyMark returns zeros where there is no mark.
-func dirtyMark(dirty table, subject []byte) (generation uint64, since time.Time, err error) {
-	v, err := dirty.get(subject)
+func dirtyMark(dirty store.Table, subject []byte) (generation uint64, since time.Time, err error) {
+	v, err := dirty.Get(subject)
 	if err != nil || v == nil {
 		return 0, since, err
 	}
@@ -211,15 +214,15 @@ func dirtyMark(dirty table, subject []byte) (generation uint64, since time.Time,
 
 func splitMark(subject, v []byte) (generation uint64, since time.Time, err error) {
 	if len(v) != 16 {
-		return 0, since, damagedEntry(subject)
+		return 0, since, store.Damaged(subject)
 	}
-	return binary.BigEndian.Uint64(v), keyExact(v[8:]), nil
+	return binary.BigEndian.Uint64(v), store.KeyExact(v[8:]), nil
 }
 
 // sortsBefore reports whether e's origin sorts before that of the same event in
 // the file, if the file still has it.
-func sortsBefore(events table, e entry) (bool, error) {
-	v, err := events.get(e.key)
+func sortsBefore(events store.Table, e entry) (bool, error) {
+	v, err := events.Get(e.key)
 	if err != nil || v == nil || e.event.Origin == "" {
 		return false, err
 	}
@@ -228,4 +231,19 @@ func sortsBefore(events table, e entry) (bool, error) {
 		return false, err
 	}
 	return e.event.Origin < old.Origin, nil
+}
+
+// EncodeEvent returns the event as JSON, for DecodeEvent.
+func EncodeEvent(e *trail.Event) ([]byte, error) { return store.Encode(expressible(e)) }
+
+// DecodeEvent returns the event that was encoded. It refuses what is no event.
+func DecodeEvent(value []byte) (*trail.Event, error) {
+	e := new(trail.Event)
+	if err := json.Unmarshal(value, e); err != nil {
+		return nil, fmt.Errorf("not an event: %w", err)
+	}
+	if e.ID == "" || e.Name == "" || e.Account == "" {
+		return nil, errors.New("not an event: no id, name or account")
+	}
+	return e, nil
 }

@@ -1,6 +1,10 @@
 package journal
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
+)
 
 // A failure recorded before a restart is known after it, until the sink acks the
 // alert.
@@ -32,8 +36,8 @@ func TestFailedIsKeptOverRestarts(t *testing.T) {
 	}
 	done(t, j, "a", 2, 1, 4)
 	left := 0
-	err = j.view(func(tx *tx) (err error) {
-		left, err = tx.count(sinkTables, "a", attemptsTable)
+	err = j.store.View(func(tx *store.Tx) (err error) {
+		left, err = tx.Count(sinkTables, "a", attemptsTable)
 		return err
 	})
 	if err != nil || left != 0 {

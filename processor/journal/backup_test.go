@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -68,7 +69,7 @@ func TestBackupWhileInUse(t *testing.T) {
 	if left, err := filepath.Glob(path + ".backup-*"); err != nil || left != nil {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
-	if err := Verify(path); !errors.Is(err, ErrInUse) {
+	if err := Verify(path); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("a journal in use: %v", err)
 	}
 }
@@ -131,7 +132,7 @@ func TestOneBackupAtATime(t *testing.T) {
 	if left, err := filepath.Glob(path + ".backup-*"); err != nil || left != nil && runtime.GOOS != "windows" {
 		t.Errorf("a kill would leave %v, %v", left, err)
 	}
-	if err := j.Backup(io.Discard); !errors.Is(err, ErrBackup) {
+	if err := j.Backup(io.Discard); !errors.Is(err, store.ErrBackup) {
 		t.Errorf("a second backup: %v", err)
 	}
 	reads.Close()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -107,13 +108,13 @@ func (j *Journal) folds(e *trail.Event) bool { return j.local == nil || j.local(
 // subjectOf returns the subject that a derived event belongs to, stored or not,
 // and whether the event is stored already.
 func (j *Journal) subjectOf(e *trail.Event) (name string, known bool, err error) {
-	err = j.view(func(tx *tx) error {
+	err = j.store.View(func(tx *store.Tx) error {
 		key := laneKey(laneName(e), exposure.Keys(e)[0])
-		v, err := tx.table(keyTable).get(key)
+		v, err := tx.Table(keyTable).Get(key)
 		if name = string(v); v == nil {
 			name = string(key)
 		}
-		known = tx.table(seenTable).has(seenKey(e))
+		known = tx.Table(seenTable).Has(seenKey(e))
 		return err
 	})
 	return name, known, err

@@ -17,17 +17,18 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // A memoryLog is a ChangeLog whose position is the number of batches.
 type memoryLog struct {
-	batches []Batch
+	batches []store.Batch
 	first   int    // the log has positions from here on
 	fault   string // of commits: "", "lost" or "kept"
 }
 
-func (l *memoryLog) Commit(b Batch) ([]byte, error) {
+func (l *memoryLog) Commit(b store.Batch) ([]byte, error) {
 	if l.fault != "lost" {
 		l.batches = append(l.batches, b)
 	}
@@ -35,23 +36,23 @@ func (l *memoryLog) Commit(b Batch) ([]byte, error) {
 	case "":
 	case "refused":
 		l.batches = l.batches[:len(l.batches)-1]
-		return nil, ErrRefused
+		return nil, store.ErrRefused
 	default:
 		return nil, errInjected
 	}
-	return numberKey(uint64(len(l.batches))), nil
+	return store.NumberKey(uint64(len(l.batches))), nil
 }
 
-func (l *memoryLog) Restore(position []byte, apply func([]Write, []byte) error) error {
+func (l *memoryLog) Restore(position []byte, apply func([]store.Write, []byte) error) error {
 	at := 0
 	if position != nil {
 		at = int(binary.BigEndian.Uint64(position))
 		if at < l.first || at > len(l.batches) {
-			return ErrPosition
+			return store.ErrPosition
 		}
 	}
 	for i := at; i < len(l.batches); i++ {
-		if err := apply(l.batches[i].Writes, numberKey(uint64(i+1))); err != nil {
+		if err := apply(l.batches[i].Writes, store.NumberKey(uint64(i+1))); err != nil {
 			return err
 		}
 	}
@@ -69,7 +70,7 @@ func (l *memoryLog) compacted() *memoryLog {
 	}
 	c := &memoryLog{first: len(l.batches)}
 	for i, b := range l.batches {
-		var left Batch
+		var left store.Batch
 		for _, w := range b.Writes {
 			if last[string(w.Key)] == i && w.Value != nil {
 				left.Writes = append(left.Writes, w)
@@ -80,7 +81,7 @@ func (l *memoryLog) compacted() *memoryLog {
 	return c
 }
 
-func openShared(t testing.TB, path string, l ChangeLog) *Journal {
+func openShared(t testing.TB, path string, l store.ChangeLog) *Journal {
 	t.Helper()
 	o := options()
 	o.ChangeLog = l
@@ -96,7 +97,7 @@ func openShared(t testing.TB, path string, l ChangeLog) *Journal {
 func dump(t testing.TB, db *bolt.DB) (text string) {
 	t.Helper()
 	err := db.View(func(tx *bolt.Tx) error {
-		for _, w := range entries(tx) {
+		for _, w := range store.Entries(tx) {
 			text += fmt.Sprintf("%q=%q\n", w.Key, w.Value)
 		}
 		return nil
@@ -118,7 +119,7 @@ func TestRestoredEqualsOriginal(t *testing.T) {
 			m.log = log
 			dir := t.TempDir()
 			dumps := map[int]string{} // by the length of the log
-			m.committed = func(j *Journal) { dumps[len(log.batches)] = dump(t, j.db) }
+			m.committed = func(j *Journal) { dumps[len(log.batches)] = dump(t, file(j)) }
 			m.open(filepath.Join(dir, "original"))
 			defer func() { m.j.Close() }()
 			m.run(60, func() string { return "" })
@@ -131,7 +132,7 @@ func TestRestoredEqualsOriginal(t *testing.T) {
 			follower := filepath.Join(dir, "follower")
 			for _, n := range slices.Sorted(maps.Keys(dumps)) {
 				prefix := &memoryLog{batches: log.batches[:n:n]}
-				paths := map[string]ChangeLog{"new": prefix, "compacted": prefix.compacted()}
+				paths := map[string]store.ChangeLog{"new": prefix, "compacted": prefix.compacted()}
 				if r.IntN(4) == 0 {
 					paths["follower"] = prefix
 				}
@@ -141,7 +142,7 @@ func TestRestoredEqualsOriginal(t *testing.T) {
 						path = filepath.Join(t.TempDir(), "cache")
 					}
 					j := openShared(t, path, l)
-					if got := dump(t, j.db); got != dumps[n] {
+					if got := dump(t, file(j)); got != dumps[n] {
 						t.Fatalf("%s after %d of %d commits:\n%s\nwant\n%s", name, n, len(log.batches), got, dumps[n])
 					}
 					j.Close()
@@ -165,7 +166,7 @@ func TestModelWithAChangeLog(t *testing.T) {
 	}
 }
 
-// A commit of unknown outcome makes every method fail with ErrLost and wakes the
+// A commit of unknown outcome makes every method fail with store.ErrLost and wakes the
 // owner.
 func TestLost(t *testing.T) {
 	for _, fault := range []string{"lost", "kept"} {
@@ -186,7 +187,7 @@ func TestLost(t *testing.T) {
 		_, appended := j.Append(t.Context(), events(3))
 		_, pending := j.Pending("a", 0, 1)
 		for _, err := range []error{appended, pending, j.Ready()} {
-			if !errors.Is(err, ErrLost) {
+			if !errors.Is(err, store.ErrLost) {
 				t.Errorf("got %v, want ErrLost", err)
 			}
 		}
@@ -197,7 +198,7 @@ func TestLost(t *testing.T) {
 		if fault == "kept" {
 			want = 0
 		}
-		if n := mustAppend(t, openShared(t, j.path, log), events(3)...); n != want {
+		if n := mustAppend(t, openShared(t, j.store.Path(), log), events(3)...); n != want {
 			t.Errorf("%s: %d events are new, want %d", fault, n, want)
 		}
 	}
@@ -209,11 +210,11 @@ func TestCacheFails(t *testing.T) {
 	log := &memoryLog{}
 	j := openShared(t, filepath.Join(t.TempDir(), "cache"), log)
 	failNext(j, false)
-	if _, err := j.Append(t.Context(), events(1)); !errors.Is(err, ErrLost) {
+	if _, err := j.Append(t.Context(), events(1)); !errors.Is(err, store.ErrLost) {
 		t.Fatalf("got %v, want ErrLost", err)
 	}
 	j.Close()
-	if n := mustAppend(t, openShared(t, j.path, log), events(1)...); n != 0 {
+	if n := mustAppend(t, openShared(t, j.store.Path(), log), events(1)...); n != 0 {
 		t.Error("the commit was lost")
 	}
 }
@@ -232,17 +233,18 @@ func TestCacheIsDiscarded(t *testing.T) {
 			}
 		}
 	}
-	sealed := seal(seedOf(metaTable), positionKey, numberKey(1000))
+	meta, formatKey, positionKey := "meta", []byte("format"), []byte("position")
+	sealed := store.Seal(meta, positionKey, store.NumberKey(1000))
 	for name, spoil := range map[string]func(t *testing.T, path string){
 		"missing":           func(_ *testing.T, path string) { os.Remove(path) },
 		"empty":             func(_ *testing.T, path string) { os.Truncate(path, 0) },
-		"cut short":         func(_ *testing.T, path string) { os.Truncate(path, minSize) },
+		"cut short":         func(_ *testing.T, path string) { os.Truncate(path, 4*4096) },
 		"no store":          func(_ *testing.T, path string) { os.WriteFile(path, bytes.Repeat([]byte("x"), 1<<16), 0o600) },
-		"an old entry":      write(stateTable, lastAlertKey, seal(seedOf(stateTable), lastAlertKey, numberKey(7))),
-		"another format":    write(metaTable, formatKey, []byte("mfawatch.journal/0")),
-		"ahead":             write(metaTable, positionKey, sealed),
-		"damaged position":  write(metaTable, positionKey, []byte("12345678")),
-		"of an unknown key": write(metaTable, []byte("x"), []byte("y")),
+		"an old entry":      write(store.StateTable, lastAlertKey, store.Seal(store.StateTable, lastAlertKey, store.NumberKey(7))),
+		"another format":    write(meta, formatKey, []byte("mfawatch.journal/0")),
+		"ahead":             write(meta, positionKey, sealed),
+		"damaged position":  write(meta, positionKey, []byte("12345678")),
+		"of an unknown key": write(meta, []byte("x"), []byte("y")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			log := &memoryLog{}
@@ -250,23 +252,23 @@ func TestCacheIsDiscarded(t *testing.T) {
 			enlist(t, j, "a")
 			mustAppend(t, j, events(3)...)
 			mustFold(t, j, each)
-			want := dump(t, j.db)
+			want := dump(t, file(j))
 			j.Close()
-			spoil(t, j.path)
-			if got := dump(t, openShared(t, j.path, log).db); got != want {
+			spoil(t, j.store.Path())
+			if got := dump(t, file(openShared(t, j.store.Path(), log))); got != want {
 				t.Errorf("restored\n%s\nwant\n%s", got, want)
 			}
 		})
 	}
 	for name, c := range map[string]struct {
-		write Write
+		write store.Write
 		want  error
 	}{
-		"another format": {Write{[]byte(writeKey(metaTable, formatKey)), []byte("mfawatch.journal/9")}, ErrFormat},
-		"an old entry":   {Write{[]byte(writeKey(stateTable, lastAlertKey)), seal(seedOf(stateTable), lastAlertKey, numberKey(7))}, ErrDamaged},
-		"no key":         {Write{[]byte("x"), nil}, ErrDamaged},
-		"cut key":        {Write{[]byte("\xff\xffx"), nil}, ErrDamaged},
-		"no table":       {Write{[]byte("\x00\x00x"), []byte("y")}, ErrDamaged},
+		"another format": {store.Write{Key: []byte(store.WriteKey(meta, formatKey)), Value: []byte("mfawatch.journal/9")}, store.ErrFormat},
+		"an old entry":   {store.Write{Key: []byte(store.WriteKey(store.StateTable, lastAlertKey)), Value: store.Seal(store.StateTable, lastAlertKey, store.NumberKey(7))}, store.ErrDamaged},
+		"no key":         {store.Write{Key: []byte("x"), Value: nil}, store.ErrDamaged},
+		"cut key":        {store.Write{Key: []byte("\xff\xffx"), Value: nil}, store.ErrDamaged},
+		"no table":       {store.Write{Key: []byte("\x00\x00x"), Value: []byte("y")}, store.ErrDamaged},
 	} {
 		t.Run("log with "+name, func(t *testing.T) {
 			log := &memoryLog{}
@@ -274,10 +276,10 @@ func TestCacheIsDiscarded(t *testing.T) {
 			mustAppend(t, j, events(3)...)
 			mustFold(t, j, each)
 			j.Close()
-			log.batches = append(log.batches, Batch{Writes: []Write{c.write}})
+			log.batches = append(log.batches, store.Batch{Writes: []store.Write{c.write}})
 			o := options()
 			o.ChangeLog = log
-			if _, err := Open(j.path, o); !errors.Is(err, c.want) {
+			if _, err := Open(j.store.Path(), o); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})
@@ -301,7 +303,7 @@ func TestMessagesAndIdle(t *testing.T) {
 	for _, b := range log.batches {
 		for _, m := range b.Messages {
 			got = append(got, fmt.Sprint(m))
-			acked := slices.ContainsFunc(b.Writes, func(w Write) bool { return strings.Contains(string(w.Key), cursorTable) })
+			acked := slices.ContainsFunc(b.Writes, func(w store.Write) bool { return strings.Contains(string(w.Key), cursorTable) })
 			if !acked {
 				t.Error("the message went without its ack")
 			}
@@ -337,7 +339,7 @@ func TestAppendFrom(t *testing.T) {
 		if faulty {
 			log.fault = ""
 			j.Close()
-			j = openShared(t, j.path, log)
+			j = openShared(t, j.store.Path(), log)
 		}
 		want := fmt.Sprint(i)
 		if faulty {
@@ -354,12 +356,12 @@ func TestRefused(t *testing.T) {
 	log := &memoryLog{}
 	j := openShared(t, filepath.Join(t.TempDir(), "cache"), log)
 	mustAppend(t, j, events(2)...)
-	before := dump(t, j.db)
+	before := dump(t, file(j))
 	log.fault = "refused"
-	if _, err := j.Append(t.Context(), events(3)); !errors.Is(err, ErrRefused) || errors.Is(err, ErrLost) {
+	if _, err := j.Append(t.Context(), events(3)); !errors.Is(err, store.ErrRefused) || errors.Is(err, store.ErrLost) {
 		t.Fatalf("got %v", err)
 	}
-	if dump(t, j.db) != before {
+	if dump(t, file(j)) != before {
 		t.Error("something was written")
 	}
 	log.fault = ""
@@ -401,7 +403,7 @@ func TestDerivedEventsAway(t *testing.T) {
 	for _, b := range log.batches {
 		for _, e := range b.Events {
 			away = append(away, e.ID)
-			if !slices.ContainsFunc(b.Writes, func(w Write) bool { return strings.Contains(string(w.Key), alertTable) }) {
+			if !slices.ContainsFunc(b.Writes, func(w store.Write) bool { return strings.Contains(string(w.Key), alertTable) }) {
 				t.Error("a derived event went without its fold")
 			}
 		}

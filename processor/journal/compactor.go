@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // Bounds on the entries that one transaction of Prune removes, and one search finds.
@@ -20,7 +22,7 @@ type removal struct {
 }
 
 // A finder calls add with each entry to remove.
-type finder func(tx *tx, add func(key []byte, path ...string)) error
+type finder func(tx *store.Tx, add func(key []byte, path ...string)) error
 
 // Compact removes entries that are older than the retention and not needed any
 // more: alerts that every registered sink has acked with their deliveries, the IDs of events seen,
@@ -30,7 +32,7 @@ func (j *Journal) Compact(ctx context.Context, now time.Time) error {
 	before := now.Add(-j.retention)
 	for _, find := range []finder{j.oldAlerts(before), oldSeen(before), j.oldRefs(before), oldQuarantined(before)} {
 		var found []removal
-		err := j.view(func(tx *tx) error {
+		err := j.store.View(func(tx *store.Tx) error {
 			return find(tx, func(key []byte, path ...string) {
 				if len(found) < pruneSearch {
 					found = append(found, removal{path, slices.Clone(key)})
@@ -53,16 +55,15 @@ func (j *Journal) Compact(ctx context.Context, now time.Time) error {
 }
 
 func (j *Journal) remove(removals []removal) error {
-	return j.commit(change{
-		do: func(tx *tx) error {
+	return j.store.Commit(store.Change{
+		Do: func(tx *store.Tx) error {
 			for _, r := range removals {
-				if err := tx.table(r.path...).delete(r.key); err != nil {
+				if err := tx.Table(r.path...).Delete(r.key); err != nil {
 					return err
 				}
 			}
 			return nil
 		},
-		done: func() {},
 	})
 }
 
@@ -75,16 +76,16 @@ func (j *Journal) oldAlerts(before time.Time) finder {
 		needed = min(needed, c.next)
 	}
 	j.mu.Unlock()
-	return func(tx *tx, add func([]byte, ...string)) (err error) {
+	return func(tx *store.Tx, add func([]byte, ...string)) (err error) {
 		sinks := map[string]*sinkStore{}
-		err = tx.eachSink(func(name string, s *sinkStore) error {
+		err = eachSink(tx, func(name string, s *sinkStore) error {
 			sinks[name] = s
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.table(alertTable).ascend(&err, nil) {
+		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
 			p, _, err := splitAlert(k, v)
 			if err != nil {
 				return err
@@ -93,7 +94,7 @@ func (j *Journal) oldAlerts(before time.Time) finder {
 				break
 			}
 			for name, s := range sinks {
-				if s.deliveries.has(k) {
+				if s.deliveries.Has(k) {
 					add(k, sinkTables, name, deliveryTable)
 				}
 			}
@@ -105,12 +106,12 @@ func (j *Journal) oldAlerts(before time.Time) finder {
 }
 
 func oldSeen(before time.Time) finder {
-	return func(tx *tx, add func([]byte, ...string)) (err error) {
-		for k, v := range tx.table(seenTable).ascend(&err, nil) {
+	return func(tx *store.Tx, add func([]byte, ...string)) (err error) {
+		for k, v := range tx.Table(seenTable).Ascend(&err, nil) {
 			if len(v) != 8 {
-				return damagedEntry(k)
+				return store.Damaged(k)
 			}
-			if keySeconds(v).Before(before) {
+			if store.KeySeconds(v).Before(before) {
 				add(k, seenTable)
 			}
 		}
@@ -124,10 +125,10 @@ func oldSeen(before time.Time) finder {
 func (j *Journal) oldRefs(before time.Time) finder {
 	needed := map[string]bool{}
 	for _, o := range j.Open() {
-		needed[string(nameKey(o.ID))], needed[string(nameKey(o.Campaign))] = true, true
+		needed[string(store.NameKey(o.ID))], needed[string(store.NameKey(o.Campaign))] = true, true
 	}
-	return func(tx *tx, add func([]byte, ...string)) (err error) {
-		for k, v := range tx.table(alertTable).ascend(&err, nil) {
+	return func(tx *store.Tx, add func([]byte, ...string)) (err error) {
+		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
 			p, _, err := splitAlert(k, v)
 			if err != nil {
 				return err
@@ -137,8 +138,8 @@ func (j *Journal) oldRefs(before time.Time) finder {
 		if err != nil {
 			return err
 		}
-		return tx.eachSink(func(name string, s *sinkStore) (err error) {
-			for k := range s.refs.ascend(&err, nil) {
+		return eachSink(tx, func(name string, s *sinkStore) (err error) {
+			for k := range s.refs.Ascend(&err, nil) {
 				r, err := s.ref(string(k))
 				if err != nil {
 					return err
@@ -153,8 +154,8 @@ func (j *Journal) oldRefs(before time.Time) finder {
 }
 
 func oldQuarantined(before time.Time) finder {
-	return func(tx *tx, add func([]byte, ...string)) (err error) {
-		for k, v := range tx.table(quarantineTable).ascend(&err, nil) {
+	return func(tx *store.Tx, add func([]byte, ...string)) (err error) {
+		for k, v := range tx.Table(quarantineTable).Ascend(&err, nil) {
 			r, err := decodeAside(k, v)
 			if err != nil {
 				return err

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // maxBookmarks bounds the cursors of one source.
@@ -16,11 +18,11 @@ const bookmarkStep = 1000
 // Offsets returns the cursors that a source has kept, by name.
 func (j *Journal) Offsets(source string) (map[string][]byte, error) {
 	cursors := map[string][]byte{}
-	err := j.view(func(tx *tx) (err error) {
-		if !tx.hasSource(source) {
+	err := j.store.View(func(tx *store.Tx) (err error) {
+		if !tx.HasMember(sourceTables, string(store.NameKey(source))) {
 			return nil
 		}
-		for k, v := range tx.table(sourceTables, string(nameKey(source))).ascend(&err, nil) {
+		for k, v := range tx.Table(sourceTables, string(store.NameKey(source))).Ascend(&err, nil) {
 			cursors[string(k)] = append([]byte(nil), v...)
 		}
 		return err
@@ -31,28 +33,19 @@ func (j *Journal) Offsets(source string) (map[string][]byte, error) {
 	return cursors, nil
 }
 
-func (t *tx) hasSource(source string) bool {
-	return t.Bucket([]byte(sourceTables)).Bucket(nameKey(source)) != nil
-}
-
-func (t *tx) makeSource(source string) error {
-	_, err := t.Bucket([]byte(sourceTables)).CreateBucketIfNotExists(nameKey(source))
-	return err
-}
-
 // KeepOffsets keeps cursors by name, and drops the names in forget. A name has
 // at most 256 bytes. After an error some may be kept and others not. A source
 // has at most 100,000; KeepOffsets leaves out those beyond.
 func (j *Journal) KeepOffsets(ctx context.Context, source string, keep map[string][]byte, forget []string) error {
 	left := 0
 	for names := range slices.Chunk(forget, bookmarkStep) {
-		if err := j.changeCursors(ctx, source, func(t table, _ int) error { return dropCursors(t, names) }); err != nil {
+		if err := j.changeCursors(ctx, source, func(t store.Table, _ int) error { return dropCursors(t, names) }); err != nil {
 			return err
 		}
 	}
 	for names := range slices.Chunk(slices.Sorted(maps.Keys(keep)), bookmarkStep) {
 		over := 0
-		err := j.changeCursors(ctx, source, func(t table, count int) (err error) {
+		err := j.changeCursors(ctx, source, func(t store.Table, count int) (err error) {
 			over, err = putCursors(t, count, names, keep)
 			return err
 		})
@@ -69,23 +62,22 @@ func (j *Journal) KeepOffsets(ctx context.Context, source string, keep map[strin
 
 // changeCursors calls f with a source's table and the count of its entries, in a
 // transaction.
-func (j *Journal) changeCursors(ctx context.Context, source string, f func(t table, count int) error) error {
+func (j *Journal) changeCursors(ctx context.Context, source string, f func(t store.Table, count int) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	name := string(nameKey(source))
-	err := j.commit(change{
-		do: func(tx *tx) error {
-			if err := tx.makeSource(source); err != nil {
+	name := string(store.NameKey(source))
+	err := j.store.Commit(store.Change{
+		Do: func(tx *store.Tx) error {
+			if err := tx.MakeMember(sourceTables, name); err != nil {
 				return err
 			}
-			count, err := tx.count(sourceTables, name)
+			count, err := tx.Count(sourceTables, name)
 			if err != nil {
 				return err
 			}
-			return f(tx.table(sourceTables, name), count)
+			return f(tx.Table(sourceTables, name), count)
 		},
-		done: func() {},
 	})
 	if err != nil {
 		return fmt.Errorf("keep the cursors of source %s: %w", source, err)
@@ -93,9 +85,9 @@ func (j *Journal) changeCursors(ctx context.Context, source string, f func(t tab
 	return nil
 }
 
-func dropCursors(t table, names []string) error {
+func dropCursors(t store.Table, names []string) error {
 	for _, name := range names {
-		if err := t.delete(nameKey(name)); err != nil {
+		if err := t.Delete(store.NameKey(name)); err != nil {
 			return err
 		}
 	}
@@ -103,17 +95,17 @@ func dropCursors(t table, names []string) error {
 }
 
 // putCursors returns how many exceeded the bound.
-func putCursors(t table, count int, names []string, values map[string][]byte) (over int, err error) {
+func putCursors(t store.Table, count int, names []string, values map[string][]byte) (over int, err error) {
 	for _, name := range names {
-		k := nameKey(name)
-		if !t.has(k) {
+		k := store.NameKey(name)
+		if !t.Has(k) {
 			if count >= maxBookmarks {
 				over++
 				continue
 			}
 			count++
 		}
-		if err := t.put(k, values[name]); err != nil {
+		if err := t.Put(k, values[name]); err != nil {
 			return 0, err
 		}
 	}

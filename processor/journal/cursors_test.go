@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 func bookmarksOf(t *testing.T, j *Journal, source string) map[string]string {
@@ -52,18 +54,18 @@ func TestBookmarks(t *testing.T) {
 			t.Fatal(err)
 		}
 		var err error
-		if j, err = Open(j.path, Options{}); err != nil {
+		if j, err = Open(j.store.Path(), Options{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// A damaged one is an error: the source must not go on from elsewhere.
-	err := j.update(func(tx *bolt.Tx) error {
+	err := j.store.Update(func(tx *bolt.Tx) error {
 		return tx.Bucket([]byte(sourceTables)).Bucket([]byte("a")).Put([]byte("x"), []byte("something else"))
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, err := j.Offsets("a"); !errors.Is(err, ErrDamaged) {
+	if got, err := j.Offsets("a"); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a: %v, %v", got, err)
 	}
 	if err := j.Close(); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/boltfile"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -56,7 +57,7 @@ func fullJournal(t *testing.T) string {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return j.path
+	return j.store.Path()
 }
 
 // Flags of the pages of a bbolt file.
@@ -96,7 +97,7 @@ func layout(t *testing.T, file []byte) (entries map[string][]foundEntry, tables 
 func contents(t testing.TB, j *Journal) string {
 	t.Helper()
 	var b strings.Builder
-	err := j.view(func(tx *tx) error {
+	err := j.store.View(func(tx *store.Tx) error {
 		var walk func(prefix string, k, v []byte, in *bolt.Bucket) error
 		walk = func(prefix string, k, v []byte, in *bolt.Bucket) error {
 			fmt.Fprintf(&b, "%s/%x=%x\n", prefix, k, v)
@@ -130,7 +131,7 @@ func TestOpenDamagedJournals(t *testing.T) {
 	want := contents(t, j)
 	j.Close()
 	entries, tables, w, head := layout(t, good)
-	if len(tables) < len(topTables)+1+2*len(tablesOfSink)+1 {
+	if len(tables) < 2+len(schema.Tables)+1+2*len(schema.Groups[sinkTables])+1 {
 		t.Fatalf("only %d tables have entries: %q", len(tables), tables)
 	}
 	page := os.Getpagesize()
@@ -203,7 +204,7 @@ func TestOpenDamagedJournals(t *testing.T) {
 		j, err := openWithin(t, path, 10*time.Second)
 		slowest = max(slowest, time.Since(started))
 		switch {
-		case err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrFormat):
+		case err != nil && !errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrFormat):
 			t.Errorf("round %d, %s of %q: %v", round, what, table, err)
 		case err != nil:
 			refused++
@@ -280,41 +281,45 @@ func TestOpenRefusesContradictions(t *testing.T) {
 	inSink := func(table string) []string { return []string{sinkTables, "a", table} }
 	for _, tt := range []struct {
 		name  string
-		spoil func(tx *tx) error
+		spoil func(tx *store.Tx) error
 		want  string
 	}{
-		{"a cursor beyond the last alert", func(tx *tx) error { return tx.table(inSink(cursorTable)...).put(cursorKey, numberKey(1<<40)) }, "the cursor of sink"},
-		{"a cursor of zero", func(tx *tx) error { return tx.table(inSink(cursorTable)...).put(cursorKey, numberKey(0)) }, "no cursor"},
-		{"an ack before the cursor", func(tx *tx) error { return tx.table(inSink(doneTable)...).put(numberKey(1), nil) }, "done of alert"},
-		{"an ack beyond the last alert", func(tx *tx) error { return tx.table(inSink(doneTable)...).put(numberKey(1<<40), nil) }, "done of alert"},
-		{"an ack without a number", func(tx *tx) error { return tx.table(inSink(doneTable)...).put([]byte("x"), nil) }, "done of alert"},
-		{"attempts beyond the last alert", func(tx *tx) error {
-			return tx.table(inSink(attemptsTable)...).put(numberKey(1<<40), encodeFailure(Failure{Attempts: 1}))
+		{"a cursor beyond the last alert", func(tx *store.Tx) error {
+			return tx.Table(inSink(cursorTable)...).Put(cursorKey, store.NumberKey(1<<40))
+		}, "the cursor of sink"},
+		{"a cursor of zero", func(tx *store.Tx) error { return tx.Table(inSink(cursorTable)...).Put(cursorKey, store.NumberKey(0)) }, "no cursor"},
+		{"an ack before the cursor", func(tx *store.Tx) error { return tx.Table(inSink(doneTable)...).Put(store.NumberKey(1), nil) }, "done of alert"},
+		{"an ack beyond the last alert", func(tx *store.Tx) error { return tx.Table(inSink(doneTable)...).Put(store.NumberKey(1<<40), nil) }, "done of alert"},
+		{"an ack without a number", func(tx *store.Tx) error { return tx.Table(inSink(doneTable)...).Put([]byte("x"), nil) }, "done of alert"},
+		{"attempts beyond the last alert", func(tx *store.Tx) error {
+			return tx.Table(inSink(attemptsTable)...).Put(store.NumberKey(1<<40), encodeFailure(Failure{Attempts: 1}))
 		}, "attempts of alert"},
-		{"a dead letter beyond the last alert", func(tx *tx) error { return tx.table(inSink(deadTable)...).put(numberKey(1<<40), []byte("{}")) }, "dead of alert"},
-		{"a reference that is no JSON", func(tx *tx) error { return tx.table(inSink(refTable)...).put([]byte("x"), []byte("{")) }, "entry"},
-		{"a due time of no account", func(tx *tx) error { return tx.table(dueTable).put(dueKey(start, []byte("aws/9")), nil) }, "are scheduled"},
-		{"a due time other than the account's", func(tx *tx) error {
-			due := tx.table(dueTable)
-			k := bytes.Clone(due.first())
-			return errors.Join(due.delete(k), due.put(dueKey(start, k[8:]), nil))
+		{"a dead letter beyond the last alert", func(tx *store.Tx) error {
+			return tx.Table(inSink(deadTable)...).Put(store.NumberKey(1<<40), []byte("{}"))
+		}, "dead of alert"},
+		{"a reference that is no JSON", func(tx *store.Tx) error { return tx.Table(inSink(refTable)...).Put([]byte("x"), []byte("{")) }, "entry"},
+		{"a due time of no account", func(tx *store.Tx) error { return tx.Table(dueTable).Put(dueKey(start, []byte("aws/9")), nil) }, "are scheduled"},
+		{"a due time other than the account's", func(tx *store.Tx) error {
+			due := tx.Table(dueTable)
+			k := bytes.Clone(due.First())
+			return errors.Join(due.Delete(k), due.Put(dueKey(start, k[8:]), nil))
 		}, "not scheduled then"},
-		{"an alert beyond the last", func(tx *tx) error { return tx.table(alertTable).put(numberKey(1<<40), []byte("x")) }, "beyond the last"},
-		{"an ID of an alert beyond the last", func(tx *tx) error { return tx.table(alertIDTable).put([]byte("x"), numberKey(1<<40)) }, "the last is"},
-		{"a generation that is to come", func(tx *tx) error { return putMark(tx.table(dirtyTable), []byte("aws/3"), 1<<40, start) }, "has generation"},
-		{"a tally of more entries", func(tx *tx) error {
-			tx.table(seenTable).change.count++
-			return nil
+		{"an alert beyond the last", func(tx *store.Tx) error { return tx.Table(alertTable).Put(store.NumberKey(1<<40), []byte("x")) }, "beyond the last"},
+		{"an ID of an alert beyond the last", func(tx *store.Tx) error { return tx.Table(alertIDTable).Put([]byte("x"), store.NumberKey(1<<40)) }, "the last is"},
+		{"a generation that is to come", func(tx *store.Tx) error { return putMark(tx.Table(dirtyTable), []byte("aws/3"), 1<<40, start) }, "has generation"},
+		{"an entry that is gone", func(tx *store.Tx) error {
+			seen := tx.Bucket([]byte(seenTable))
+			k, _ := seen.Cursor().First()
+			return seen.Delete(k)
 		}, "other entries than were written"},
-		{"a value of another sink", func(tx *tx) error {
-			from, to, key := tx.table(sinkTables, "b", attemptsTable), tx.table(inSink(attemptsTable)...), numberKey(10)
-			sealed := bytes.Clone(from.b.Get(key))
-			to.change.remove(to.b.Get(key))
-			to.change.add(sealed)
-			return to.b.Put(key, sealed)
+		{"a value of another sink", func(tx *store.Tx) error {
+			of := func(sink string) *bolt.Bucket {
+				return tx.Bucket([]byte(sinkTables)).Bucket([]byte(sink)).Bucket([]byte(attemptsTable))
+			}
+			return of("a").Put(store.NumberKey(10), bytes.Clone(of("b").Get(store.NumberKey(10))))
 		}, "checksum of entry"},
-		{"a table that is gone", func(tx *tx) error {
-			return errors.Join(tx.DeleteBucket([]byte(quarantineTable)), tx.Bucket([]byte(tallyTable)).Delete([]byte(quarantineTable)))
+		{"a table that is gone", func(tx *store.Tx) error {
+			return errors.Join(tx.DeleteBucket([]byte(quarantineTable)), tx.Bucket([]byte("tallies")).Delete([]byte(quarantineTable)))
 		}, "is missing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -324,14 +329,14 @@ func TestOpenRefusesContradictions(t *testing.T) {
 				t.Fatal(err)
 			}
 			err = db.Update(func(b *bolt.Tx) error {
-				tx := newTx(b)
-				return errors.Join(tt.spoil(tx), tx.flush())
+				tx := store.NewTx(b)
+				return errors.Join(tt.spoil(tx), tx.Flush())
 			})
 			if err := errors.Join(err, db.Close()); err != nil {
 				t.Fatal(err)
 			}
 			_, err = openWithin(t, path, 10*time.Second)
-			if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), tt.want) {
+			if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want that it is damaged, and %q", err, tt.want)
 			}
 		})

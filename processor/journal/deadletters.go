@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // A DeadLetter is an alert that a sink did not get and is not sent any more,
@@ -25,8 +26,8 @@ type DeadLetter struct {
 // Bury keeps an alert as a dead letter of the sink and acks it. It ignores an
 // alert that the sink has acked already.
 func (j *Journal) Bury(sink string, d DeadLetter) error {
-	key := numberKey(d.Number)
-	err := j.ack(sink, func(tx *tx, s *sinkStore, ack func(uint64) error) error {
+	key := store.NumberKey(d.Number)
+	err := j.ack(sink, func(tx *store.Tx, s *sinkStore, ack func(uint64) error) error {
 		done, err := s.isDone(d.Number)
 		if done || err != nil {
 			return err
@@ -35,14 +36,14 @@ func (j *Journal) Bury(sink string, d DeadLetter) error {
 		if err != nil {
 			return err
 		}
-		value, err := encode(struct {
+		value, err := store.Encode(struct {
 			DeadLetter
 			Alert json.RawMessage `json:"alert"`
 		}{d, body})
 		if err != nil {
 			return err
 		}
-		if err := s.dead.put(key, value); err != nil {
+		if err := s.dead.Put(key, value); err != nil {
 			return err
 		}
 		if err := s.putDelivery(d.Number, Delivery{State: StateDeadLetter, Time: utc(d.Last), Attempts: d.Attempts, Why: d.Cause}); err != nil {
@@ -65,12 +66,12 @@ func (j *Journal) DeadLetters(sink string) ([]DeadLetter, error) {
 // after, in order, at most limit of them. The sink need not be registered.
 func (j *Journal) DeadLettersAfter(sink string, after uint64, limit int) ([]DeadLetter, error) {
 	var letters []DeadLetter
-	err := j.view(func(tx *tx) (err error) {
-		s := tx.sink(sink)
+	err := j.store.View(func(tx *store.Tx) (err error) {
+		s := sinkOf(tx, sink)
 		if s == nil {
 			return fmt.Errorf("%w: %q", ErrUnknownSink, sink)
 		}
-		for k, v := range s.dead.ascend(&err, numberKey(after+1)) {
+		for k, v := range s.dead.Ascend(&err, store.NumberKey(after+1)) {
 			if len(letters) >= limit {
 				break
 			}
@@ -87,10 +88,10 @@ func (j *Journal) DeadLettersAfter(sink string, after uint64, limit int) ([]Dead
 
 func decodeDead(key, value []byte) (d DeadLetter, err error) {
 	if err := json.Unmarshal(value, &d); err != nil {
-		return d, fmt.Errorf("%w: dead letter %x: %w", ErrDamaged, key, err)
+		return d, fmt.Errorf("%w: dead letter %x: %w", store.ErrDamaged, key, err)
 	}
 	if d.Alert == nil {
-		return d, fmt.Errorf("%w: dead letter %x has no alert", ErrDamaged, key)
+		return d, fmt.Errorf("%w: dead letter %x has no alert", store.ErrDamaged, key)
 	}
 	return d, nil
 }
@@ -99,17 +100,17 @@ func decodeDead(key, value []byte) (d DeadLetter, err error) {
 // many there were. The sink need not be registered.
 func (j *Journal) DropDead(sink string, numbers ...uint64) (dropped int, err error) {
 	var c cursor
-	err = j.commit(change{
-		do: func(tx *tx) error {
+	err = j.store.Commit(store.Change{
+		Do: func(tx *store.Tx) error {
 			letters, err := takeDead(tx, sink, numbers)
 			if err != nil {
 				return err
 			}
 			dropped = len(letters)
-			c, err = tx.sink(sink).load(tx, sink)
+			c, err = sinkOf(tx, sink).load(tx, sink)
 			return err
 		},
-		done: func() { j.setCursor(sink, c) },
+		Done: func() { j.setCursor(sink, c) },
 	})
 	if err != nil {
 		return 0, fmt.Errorf("drop dead letters of sink %s: %w", sink, err)
@@ -118,14 +119,14 @@ func (j *Journal) DropDead(sink string, numbers ...uint64) (dropped int, err err
 }
 
 // takeDead removes the dead letters of those numbers and returns them.
-func takeDead(tx *tx, sink string, numbers []uint64) (letters []DeadLetter, err error) {
-	s := tx.sink(sink)
+func takeDead(tx *store.Tx, sink string, numbers []uint64) (letters []DeadLetter, err error) {
+	s := sinkOf(tx, sink)
 	if s == nil {
 		return nil, fmt.Errorf("%w: %q", ErrUnknownSink, sink)
 	}
 	for _, number := range numbers {
-		key := numberKey(number)
-		v, err := s.dead.get(key)
+		key := store.NumberKey(number)
+		v, err := s.dead.Get(key)
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +137,7 @@ func takeDead(tx *tx, sink string, numbers []uint64) (letters []DeadLetter, err 
 		if err != nil {
 			return nil, err
 		}
-		if err := s.dead.delete(key); err != nil {
+		if err := s.dead.Delete(key); err != nil {
 			return nil, err
 		}
 		letters = append(letters, d)
@@ -154,15 +155,15 @@ func (j *Journal) Requeue(sink string, numbers ...uint64) (retried int, err erro
 	now := time.Now()
 	var last uint64
 	cursors := map[string]cursor{}
-	err = j.commit(change{
-		do: func(tx *tx) (err error) {
+	err = j.store.Commit(store.Change{
+		Do: func(tx *store.Tx) (err error) {
 			if retried, err = requeue(tx, sink, numbers, now); err != nil {
 				return err
 			}
-			if last, err = tx.table(stateTable).number(lastAlertKey); err != nil {
+			if last, err = tx.Table(store.StateTable).Number(lastAlertKey); err != nil {
 				return err
 			}
-			return tx.eachSink(func(name string, s *sinkStore) (err error) {
+			return eachSink(tx, func(name string, s *sinkStore) (err error) {
 				if err = s.advance(0); err != nil {
 					return err
 				}
@@ -170,7 +171,7 @@ func (j *Journal) Requeue(sink string, numbers ...uint64) (retried int, err erro
 				return err
 			})
 		},
-		done: func() {
+		Done: func() {
 			if retried == 0 {
 				return
 			}
@@ -196,7 +197,7 @@ type requeued struct {
 	first uint64
 }
 
-func requeue(tx *tx, sink string, numbers []uint64, now time.Time) (retried int, err error) {
+func requeue(tx *store.Tx, sink string, numbers []uint64, now time.Time) (retried int, err error) {
 	letters, err := takeDead(tx, sink, numbers)
 	if err != nil || len(letters) == 0 {
 		return 0, err
@@ -204,10 +205,10 @@ func requeue(tx *tx, sink string, numbers []uint64, now time.Time) (retried int,
 	var again []requeued
 	lanes := map[string]uint64{} // the first number of each that is retried
 	for _, d := range letters {
-		if err := tx.sink(sink).deliveries.delete(numberKey(d.Number)); err != nil {
+		if err := sinkOf(tx, sink).deliveries.Delete(store.NumberKey(d.Number)); err != nil {
 			return 0, err
 		}
-		first, err := firstNumber(tx, string(nameKey(d.Alert.ID)), d.Number)
+		first, err := firstNumber(tx, string(store.NameKey(d.Alert.ID)), d.Number)
 		if err != nil {
 			return 0, err
 		}
@@ -217,7 +218,7 @@ func requeue(tx *tx, sink string, numbers []uint64, now time.Time) (retried int,
 		}
 		again = append(again, requeued{d.Alert, first})
 	}
-	later, err := takePending(tx, tx.sink(sink), lanes)
+	later, err := takePending(tx, sinkOf(tx, sink), lanes)
 	if err != nil {
 		return 0, err
 	}
@@ -228,8 +229,8 @@ func requeue(tx *tx, sink string, numbers []uint64, now time.Time) (retried int,
 
 // firstNumber returns the number that an alert was journalled with first, or
 // else the one it has now.
-func firstNumber(tx *tx, id string, number uint64) (uint64, error) {
-	first, err := tx.table(alertIDTable).number([]byte(id))
+func firstNumber(tx *store.Tx, id string, number uint64) (uint64, error) {
+	first, err := tx.Table(alertIDTable).Number([]byte(id))
 	if err != nil || first == 0 {
 		return number, err
 	}
@@ -238,13 +239,13 @@ func firstNumber(tx *tx, id string, number uint64) (uint64, error) {
 
 // takePending acks the pending alerts of the lanes that follow the given
 // numbers, and returns them.
-func takePending(tx *tx, s *sinkStore, lanes map[string]uint64) (later []requeued, err error) {
+func takePending(tx *store.Tx, s *sinkStore, lanes map[string]uint64) (later []requeued, err error) {
 	next, err := s.next()
 	if err != nil {
 		return nil, err
 	}
-	for k, v := range tx.table(alertTable).ascend(&err, numberKey(next)) {
-		if s.done.has(k) {
+	for k, v := range tx.Table(alertTable).Ascend(&err, store.NumberKey(next)) {
+		if s.done.Has(k) {
 			continue
 		}
 		p, body, err := splitAlert(k, v)
@@ -267,13 +268,13 @@ func takePending(tx *tx, s *sinkStore, lanes map[string]uint64) (later []requeue
 			return nil, err
 		}
 		later = append(later, requeued{a, first})
-		if err := s.attempts.delete(k); err != nil {
+		if err := s.attempts.Delete(k); err != nil {
 			return nil, err
 		}
-		if err := s.deliveries.delete(k); err != nil {
+		if err := s.deliveries.Delete(k); err != nil {
 			return nil, err
 		}
-		if err := s.done.put(k, nil); err != nil {
+		if err := s.done.Put(k, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -282,7 +283,7 @@ func takePending(tx *tx, s *sinkStore, lanes map[string]uint64) (later []requeue
 
 // appendFor appends alerts for one sink alone: every other one has acked them
 // from the start.
-func appendFor(tx *tx, sink string, again []requeued, now time.Time) error {
+func appendFor(tx *store.Tx, sink string, again []requeued, now time.Time) error {
 	for _, r := range again {
 		e, err := newAlertEntry(r.alert, now)
 		if err != nil {
@@ -292,11 +293,11 @@ func appendFor(tx *tx, sink string, again []requeued, now time.Time) error {
 		if err != nil {
 			return err
 		}
-		err = tx.eachSink(func(name string, s *sinkStore) error {
+		err = eachSink(tx, func(name string, s *sinkStore) error {
 			if name == sink {
 				return nil
 			}
-			return s.done.put(numberKey(number), nil)
+			return s.done.Put(store.NumberKey(number), nil)
 		})
 		if err != nil {
 			return err

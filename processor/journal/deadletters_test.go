@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 func bury(t testing.TB, j *Journal, sink string, ns ...uint64) {
@@ -211,7 +213,7 @@ func TestClosedForCommands(t *testing.T) {
 	_, list := j.DeadLetters("a")
 	_, sinks := j.Sinks()
 	for i, err := range []error{retry, drop, aside, list, sinks} {
-		if !errors.Is(err, ErrClosed) {
+		if !errors.Is(err, store.ErrClosed) {
 			t.Errorf("method %d: %v", i, err)
 		}
 	}

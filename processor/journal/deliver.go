@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // Pending returns the alerts that the sink has not acked and whose number is
@@ -16,8 +17,8 @@ func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, erro
 		return nil, err
 	}
 	var pending []Pending
-	err := j.view(func(tx *tx) error {
-		s := tx.sink(sink)
+	err := j.store.View(func(tx *store.Tx) error {
+		s := sinkOf(tx, sink)
 		gone, err := j.unregistered(tx)
 		if err != nil {
 			return err
@@ -26,11 +27,11 @@ func (j *Journal) Pending(sink string, after uint64, limit int) ([]Pending, erro
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.table(alertTable).ascend(&err, numberKey(max(after+1, next))) {
+		for k, v := range tx.Table(alertTable).Ascend(&err, store.NumberKey(max(after+1, next))) {
 			if len(pending) >= limit {
 				break
 			}
-			if s.done.has(k) {
+			if s.done.Has(k) {
 				continue
 			}
 			p, err := s.pending(k, v, gone)
@@ -56,13 +57,13 @@ func (j *Journal) Urgent(sink string, after, seen uint64, limit int) (pending []
 		return nil, 0, err
 	}
 	last = seen
-	err = j.view(func(tx *tx) error {
-		s, lanes := tx.sink(sink), map[string]bool{}
+	err = j.store.View(func(tx *store.Tx) error {
+		s, lanes := sinkOf(tx, sink), map[string]bool{}
 		gone, err := j.unregistered(tx)
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.table(alertTable).ascend(&err, numberKey(seen+1)) {
+		for k, v := range tx.Table(alertTable).Ascend(&err, store.NumberKey(seen+1)) {
 			if len(lanes) >= limit {
 				break
 			}
@@ -70,14 +71,14 @@ func (j *Journal) Urgent(sink string, after, seen uint64, limit int) (pending []
 			if err != nil {
 				return err
 			}
-			if last = p.Number; p.Severity == exposure.Critical && !s.done.has(k) {
+			if last = p.Number; p.Severity == exposure.Critical && !s.done.Has(k) {
 				lanes[p.Lane] = true
 			}
 		}
 		if err != nil || len(lanes) == 0 {
 			return err
 		}
-		for k, v := range tx.table(alertTable).ascend(&err, numberKey(after+1)) {
+		for k, v := range tx.Table(alertTable).Ascend(&err, store.NumberKey(after+1)) {
 			if len(pending) >= limit {
 				break
 			}
@@ -85,7 +86,7 @@ func (j *Journal) Urgent(sink string, after, seen uint64, limit int) (pending []
 			if err != nil {
 				return err
 			}
-			if !lanes[p.Lane] || s.done.has(k) {
+			if !lanes[p.Lane] || s.done.Has(k) {
 				continue
 			}
 			if p, err = s.pending(k, v, gone); err != nil {
@@ -143,8 +144,8 @@ func (j *Journal) Take(sink string, number uint64) (a *exposure.Alert, ref strin
 func (j *Journal) read(sink string, number uint64, pending bool) (a *exposure.Alert, reference string, err error) {
 	var body []byte
 	var r ref
-	err = j.view(func(tx *tx) error {
-		s := tx.sink(sink)
+	err = j.store.View(func(tx *store.Tx) error {
+		s := sinkOf(tx, sink)
 		if s == nil {
 			return ErrUnknownSink
 		}
@@ -189,9 +190,9 @@ func (j *Journal) Failed(sink string, failures ...Failure) error {
 	if err := j.registered(sink); err != nil {
 		return err
 	}
-	err := j.commit(change{
-		do: func(tx *tx) error {
-			s := tx.sink(sink)
+	err := j.store.Commit(store.Change{
+		Do: func(tx *store.Tx) error {
+			s := sinkOf(tx, sink)
 			for _, f := range failures {
 				done, err := s.isDone(f.Number)
 				if err != nil {
@@ -200,7 +201,7 @@ func (j *Journal) Failed(sink string, failures ...Failure) error {
 				if done {
 					continue
 				}
-				if err := s.attempts.put(numberKey(f.Number), encodeFailure(f)); err != nil {
+				if err := s.attempts.Put(store.NumberKey(f.Number), encodeFailure(f)); err != nil {
 					return err
 				}
 				if err := s.putDelivery(f.Number, Delivery{State: StatePending, Time: utc(f.Last), Attempts: f.Attempts, Why: f.Why}); err != nil {
@@ -209,7 +210,6 @@ func (j *Journal) Failed(sink string, failures ...Failure) error {
 			}
 			return nil
 		},
-		done: func() {},
 	})
 	if err != nil {
 		return fmt.Errorf("record failures of sink %s: %w", sink, err)
@@ -222,19 +222,19 @@ func encodeFailure(f Failure) []byte {
 	if f.First.IsZero() {
 		return v
 	}
-	return append(v, exactKey(f.First)...)
+	return append(v, store.ExactKey(f.First)...)
 }
 
 // failed returns zeros for an alert that did not fail.
 func (s *sinkStore) failed(key []byte) (attempts int, first time.Time, err error) {
-	v, err := s.attempts.get(key)
+	v, err := s.attempts.Get(key)
 	switch {
 	case err != nil || v == nil:
 		return 0, first, err
 	case len(v) == 12:
-		first = keyExact(v[4:])
+		first = store.KeyExact(v[4:])
 	case len(v) != 4:
-		return 0, first, damagedEntry(key)
+		return 0, first, store.Damaged(key)
 	}
 	return int(binary.BigEndian.Uint32(v)), first, nil
 }

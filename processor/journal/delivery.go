@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
@@ -43,11 +44,11 @@ func (s *sinkStore) putDelivery(number uint64, d Delivery) error {
 	}
 	d.Sink = "" // the table is the sink's
 	d.Reference, d.Why = safetext.Clean(d.Reference, maxWhy), safetext.Clean(d.Why, maxWhy)
-	value, err := encode(d)
+	value, err := store.Encode(d)
 	if err != nil {
 		return err
 	}
-	return s.deliveries.put(numberKey(number), value)
+	return s.deliveries.Put(store.NumberKey(number), value)
 }
 
 var stateOf = map[Outcome]string{
@@ -84,7 +85,7 @@ type Recorded struct {
 // Story returns the alerts of an exposure or a campaign that are kept, at most
 // limit, the newest first. It reads through all alerts.
 func (j *Journal) Story(id string, limit int) ([]Recorded, error) {
-	lane := string(nameKey(id))
+	lane := string(store.NameKey(id))
 	return j.recorded(limit, func(p Pending) bool { return p.Lane == lane })
 }
 
@@ -105,11 +106,11 @@ type foundAlert struct {
 func (j *Journal) recorded(limit int, want func(Pending) bool) ([]Recorded, error) {
 	live := j.registeredSinks()
 	var all []*foundAlert
-	err := j.view(func(tx *tx) (err error) {
+	err := j.store.View(func(tx *store.Tx) (err error) {
 		if all, err = findAlerts(tx, limit, want); err != nil {
 			return err
 		}
-		return tx.eachSink(func(name string, s *sinkStore) error {
+		return eachSink(tx, func(name string, s *sinkStore) error {
 			for _, f := range all {
 				d, err := s.deliveryOf(f.numbers, live == nil || live[name])
 				if err != nil {
@@ -137,9 +138,9 @@ func (j *Journal) recorded(limit int, want func(Pending) bool) ([]Recorded, erro
 }
 
 // findAlerts returns wanted alerts, the one that was journalled last first.
-func findAlerts(tx *tx, limit int, want func(Pending) bool) (all []*foundAlert, err error) {
+func findAlerts(tx *store.Tx, limit int, want func(Pending) bool) (all []*foundAlert, err error) {
 	again := map[string][]uint64{} // the later numbers of alerts, by ID
-	for k, v := range tx.table(alertTable).descend(&err) {
+	for k, v := range tx.Table(alertTable).Descend(&err) {
 		if len(all) == limit {
 			break
 		}
@@ -166,8 +167,8 @@ func findAlerts(tx *tx, limit int, want func(Pending) bool) (all []*foundAlert, 
 // one; nil if the sink has nothing to do with the alert.
 func (s *sinkStore) deliveryOf(numbers []uint64, live bool) (*Delivery, error) {
 	for _, number := range numbers {
-		key := numberKey(number)
-		v, err := s.deliveries.get(key)
+		key := store.NumberKey(number)
+		v, err := s.deliveries.Get(key)
 		if err != nil {
 			return nil, err
 		}
@@ -183,7 +184,7 @@ func (s *sinkStore) deliveryOf(numbers []uint64, live bool) (*Delivery, error) {
 		}
 		d := &Delivery{State: StatePending}
 		if err := json.Unmarshal(v, d); err != nil {
-			return nil, fmt.Errorf("%w: delivery of alert %d: %w", ErrDamaged, number, err)
+			return nil, fmt.Errorf("%w: delivery of alert %d: %w", store.ErrDamaged, number, err)
 		}
 		return d, nil
 	}
@@ -214,9 +215,9 @@ type Summary struct {
 // Summaries calls each with every exposure of which an alert is kept, the one with
 // the newest alert first, until each returns false. It reads through all alerts.
 func (j *Journal) Summaries(each func(Summary) bool) error {
-	err := j.view(func(tx *tx) (err error) {
+	err := j.store.View(func(tx *store.Tx) (err error) {
 		worst := map[string]exposure.Severity{}
-		for k, v := range tx.table(alertTable).ascend(&err, nil) {
+		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
 			p, _, err := splitAlert(k, v)
 			if err != nil {
 				return err
@@ -228,7 +229,7 @@ func (j *Journal) Summaries(each func(Summary) bool) error {
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.table(alertTable).descend(&err) {
+		for k, v := range tx.Table(alertTable).Descend(&err) {
 			p, body, err := splitAlert(k, v)
 			if err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -119,8 +120,8 @@ func TestDeliveriesAreCompacted(t *testing.T) {
 	}
 	for sink, want := range map[string]int{"a": 1, "b": 0} {
 		left := 0
-		err := j.view(func(tx *tx) (err error) {
-			left, err = tx.count(sinkTables, sink, deliveryTable)
+		err := j.store.View(func(tx *store.Tx) (err error) {
+			left, err = tx.Count(sinkTables, sink, deliveryTable)
 			return err
 		})
 		if err != nil || left != want {

@@ -28,8 +28,6 @@ sent again only with the same ID.
   - quarantine: records that could not be read, kept for an operator
   - change log: the durable copy of a journal outside its file, which is then a cache
   - compactor: Compact, which removes what is older than the retention
-  - seal: the checksum of table, key and value in front of each value
-  - tally: the count and the sum of the seals of one table
 
 # The life of an alert
 
@@ -65,13 +63,13 @@ Durability: when a method returns nil, its writes are on disk. After an error
 nothing was written, or retrying is a no-op: an error does not say which.
 
 Order: alerts have ascending numbers, those of one subject in the order in which
-the Folder returned them, those of one transaction in order of time. Pending returns them in that order. Requeue keeps the
-order within an exposure.
+the Folder returned them, those of one transaction in order of time. Pending
+returns them in that order. Requeue keeps the order within an exposure.
 
 Change log: a journal with a ChangeLog commits each transaction to it first, and
 then to its file, which is a cache: one that is missing, damaged, or of another
 format is made again. After a commit of unknown outcome every method fails with
-ErrLost; closing the journal and opening it restores it.
+store.ErrLost; closing the journal and opening it restores it.
 
 Callers: one process has the file open. The processor calls Append, Quarantine,
 Fold and Compact; a source Offsets and KeepOffsets; a dispatcher Pending, Take,
@@ -83,11 +81,11 @@ transaction runs share the next one, and so one fsync. Readers wait for no
 commit. Callbacks run without locks, except that one Fold runs at a time.
 
 Damage: Open reads the whole file and refuses one that was changed, with
-ErrDamaged: each page is used once or free, keys are in order, each seal and each
-tally is right, and due times, keys, cursors and numbers agree with each other. It
+store.ErrDamaged: each page is used once or free, keys are in order, each seal and
+each tally is right, and due times, keys, cursors and numbers agree with each other. It
 never changes a file that it refuses, and never starts a new journal in the place
 of a damaged one. While the file is open, each value that is read is checked, and
 each commit makes sure that the path still leads to the open file, or fails with
-ErrReplaced.
+store.ErrReplaced.
 */
 package journal

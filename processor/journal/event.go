@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -83,7 +84,7 @@ func decodeEvent(key, value []byte) (*trail.Event, error) {
 	e.Deadline = int(r.varint())
 	e.Body, e.Raw = r.message(), r.message()
 	if layout != eventLayout || r.bad || texts.bad || len(r.rest)+len(texts.rest) > 0 {
-		return nil, fmt.Errorf("%w: event %.100q", ErrDamaged, key)
+		return nil, fmt.Errorf("%w: event %.100q", store.ErrDamaged, key)
 	}
 	return e, nil
 }

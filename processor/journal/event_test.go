@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -82,11 +83,11 @@ func TestEventCutShortIsDamaged(t *testing.T) {
 	fill(t, reflect.ValueOf(&e).Elem(), &n)
 	whole := encodeEvent(&e)
 	for i := range whole {
-		if _, err := decodeEvent([]byte("key"), whole[:i]); !errors.Is(err, ErrDamaged) {
+		if _, err := decodeEvent([]byte("key"), whole[:i]); !errors.Is(err, store.ErrDamaged) {
 			t.Fatalf("%d of %d bytes: %v", i, len(whole), err)
 		}
 	}
-	if _, err := decodeEvent([]byte("key"), append(whole, 0)); !errors.Is(err, ErrDamaged) {
+	if _, err := decodeEvent([]byte("key"), append(whole, 0)); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a byte too many: %v", err)
 	}
 }

@@ -11,15 +11,25 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
+
+// file returns the open file of a journal.
+func file(j *Journal) (db *bolt.DB) {
+	_ = j.store.View(func(tx *store.Tx) error {
+		db = tx.DB()
+		return nil
+	})
+	return db
+}
 
 // failNext makes the next transaction fail: without having been stored, or after
 // that.
 func failNext(j *Journal, stored bool) {
-	update := j.update
-	j.update = func(f func(*bolt.Tx) error) error {
-		j.update = update
+	update := j.store.Update
+	j.store.Update = func(f func(*bolt.Tx) error) error {
+		j.store.Update = update
 		return errors.Join(errInjected, update(func(tx *bolt.Tx) error {
 			if err := f(tx); err != nil || stored {
 				return err
@@ -70,7 +80,7 @@ func TestFaultMatrix(t *testing.T) {
 							}
 						}
 						// Stored alerts may need no second write.
-						j.update = func(f func(*bolt.Tx) error) error { return j.db.Update(f) }
+						j.store.Update = func(f func(*bolt.Tx) error) error { return file(j).Update(f) }
 					}
 					if err := w.write(t, j); err != nil {
 						t.Fatalf("%s: %v", w.name, err)
@@ -112,8 +122,8 @@ func TestReopenAfterAFailedCommit(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
 	mustAppend(t, j, events(3)...)
-	away := j.path + ".away"
-	if err := os.Rename(j.path, away); err != nil {
+	away := j.store.Path() + ".away"
+	if err := os.Rename(j.store.Path(), away); err != nil {
 		t.Fatal(err)
 	}
 	failNext(j, true)
@@ -126,10 +136,10 @@ func TestReopenAfterAFailedCommit(t *testing.T) {
 	if _, err := j.Stats(); err == nil || !strings.Contains(err.Error(), "could not be opened again") {
 		t.Errorf("stats: %v", err)
 	}
-	if _, err := os.Stat(j.path); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(j.store.Path()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file was made in its place: %v", err)
 	}
-	if err := os.Rename(away, j.path); err != nil {
+	if err := os.Rename(away, j.store.Path()); err != nil {
 		t.Fatal(err)
 	}
 	if n := mustAppend(t, j, events(6)...); n != 1 {
@@ -141,7 +151,7 @@ func TestReopenAfterAFailedCommit(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Append(t.Context(), events(7)); !errors.Is(err, ErrClosed) {
+	if _, err := j.Append(t.Context(), events(7)); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 }
@@ -149,7 +159,7 @@ func TestReopenAfterAFailedCommit(t *testing.T) {
 // While the file is away, Close is no error, and nothing is opened after it.
 func TestCloseWhileTheFileIsAway(t *testing.T) {
 	j := temp(t)
-	if err := os.Remove(j.path); err != nil {
+	if err := os.Remove(j.store.Path()); err != nil {
 		t.Fatal(err)
 	}
 	failNext(j, false)
@@ -159,7 +169,7 @@ func TestCloseWhileTheFileIsAway(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := j.Append(t.Context(), events(1)); !errors.Is(err, ErrClosed) {
+	if _, err := j.Append(t.Context(), events(1)); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("got %v, want ErrClosed", err)
 	}
 }

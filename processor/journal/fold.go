@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -26,7 +27,7 @@ type Folded struct {
 // Bounds of one transaction of Fold. Subjects that derived events reach may
 // exceed them by as much again.
 const (
-	maxFolds     = 64
+	maxFolds     = 256
 	maxFoldBytes = 4 << 20
 )
 
@@ -64,7 +65,7 @@ func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, folded func
 				err = b.run()
 			}
 			if err == nil {
-				err = j.store(b, folded)
+				err = j.storeBatch(b, folded)
 			}
 			switch {
 			case errors.Is(err, errJoined):
@@ -82,9 +83,9 @@ func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, folded func
 		}
 		names = next
 	}
-	err = j.view(func(tx *tx) error {
-		if k := tx.table(dueTable).first(); k != nil {
-			due = keyExact(k)
+	err = j.store.View(func(tx *store.Tx) error {
+		if k := tx.Table(dueTable).First(); k != nil {
+			due = store.KeyExact(k)
 		}
 		return nil
 	})
@@ -151,9 +152,9 @@ func (j *Journal) due(now time.Time, refold map[string]bool) (names []string, si
 			names = append(names, string(name))
 		}
 	}
-	err = j.view(func(tx *tx) (err error) {
-		for k := range tx.table(dueTable).ascend(&err, nil) {
-			if keyExact(k).After(now) {
+	err = j.store.View(func(tx *store.Tx) (err error) {
+		for k := range tx.Table(dueTable).Ascend(&err, nil) {
+			if store.KeyExact(k).After(now) {
 				break
 			}
 			list(k[8:])
@@ -161,7 +162,7 @@ func (j *Journal) due(now time.Time, refold map[string]bool) (names []string, si
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.table(dirtyTable).ascend(&err, nil) {
+		for k, v := range tx.Table(dirtyTable).Ascend(&err, nil) {
 			list(k)
 			if _, since[string(k)], err = splitMark(k, v); err != nil {
 				return err

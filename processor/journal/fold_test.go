@@ -190,8 +190,8 @@ func TestFoldIsOneTransaction(t *testing.T) {
 				out.Drop, out.Deadlines, out.Next = []string{"1-bob-1"}, []*trail.Event{deadline}, start.Add(time.Hour)
 				return out
 			}
-			update := j.update
-			j.update = func(f func(*bolt.Tx) error) error {
+			update := j.store.Update
+			j.store.Update = func(f func(*bolt.Tx) error) error {
 				err := update(func(tx *bolt.Tx) error {
 					if err := f(tx); err != nil || persisted {
 						return err
@@ -203,7 +203,7 @@ func TestFoldIsOneTransaction(t *testing.T) {
 			if _, err := j.Fold(t.Context(), start, f, func(Folded) { t.Error("called back before it was stored") }); !errors.Is(err, injected) {
 				t.Fatalf("got %v", err)
 			}
-			j.update = update
+			j.store.Update = update
 			if restart {
 				j = reopen(t, j)
 			}
@@ -268,7 +268,7 @@ func TestFoldPanicOfOneAccount(t *testing.T) {
 func TestFoldDiskFull(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1))
-	j.db.MaxSize = 1 // any growth fails
+	file(j).MaxSize = 1 // any growth fails
 	var err error
 	for i := 2; i < 2000 && err == nil; i++ {
 		_, err = j.Append(t.Context(), []*trail.Event{event("1", "bob", i)})
@@ -276,7 +276,7 @@ func TestFoldDiskFull(t *testing.T) {
 	if err == nil {
 		t.Fatal("the file did not fill up")
 	}
-	j.db.MaxSize = 0
+	file(j).MaxSize = 0
 	mustAppend(t, j, event("1", "eve", 1))
 	j = reopen(t, j)
 	if got := mustFold(t, j, each); !slices.Contains(got, "alert-1-eve-1") || !slices.Contains(got, "alert-1-bob-1") {

@@ -198,7 +198,7 @@ func lost(t *testing.T, noSync bool) (broken []string) {
 			return err
 		}
 		defer j.Close()
-		j.db.NoSync = noSync
+		file(j).NoSync = noSync
 		give := func(what string, err error, kept func(j *Journal) bool) {
 			if err != nil {
 				t.Errorf("%s: %v", what, err)

@@ -15,8 +15,8 @@ func TestIdleWhileAFoldIsWritten(t *testing.T) {
 	mustAppend(t, j, event("1", "bob", 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	idle := make(chan error, 1)
-	update, asked := j.update, false
-	j.update = func(f func(*bolt.Tx) error) error {
+	update, asked := j.store.Update, false
+	j.store.Update = func(f func(*bolt.Tx) error) error {
 		err := update(f)
 		if !asked {
 			asked = true

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -21,37 +22,37 @@ type keyring struct {
 type join struct{ into, from string }
 
 // subjectKeys returns the keys of a subject, and whether it is stored.
-func subjectKeys(tx *tx, name []byte) (k keyring, known bool, err error) {
-	v, err := tx.table(subjectTable).get(name)
+func subjectKeys(tx *store.Tx, name []byte) (k keyring, known bool, err error) {
+	v, err := tx.Table(subjectTable).Get(name)
 	if err != nil || v == nil {
 		return k, false, err
 	}
 	if err := json.Unmarshal(v, &k); err != nil {
-		return k, false, fmt.Errorf("%w: subject %q: %w", ErrDamaged, name, err)
+		return k, false, fmt.Errorf("%w: subject %q: %w", store.ErrDamaged, name, err)
 	}
 	return k, true, nil
 }
 
-func putKeys(tx *tx, name string, k keyring) error {
-	v, err := encode(k)
+func putKeys(tx *store.Tx, name string, k keyring) error {
+	v, err := store.Encode(k)
 	if err != nil {
 		return err
 	}
-	return tx.table(subjectTable).put([]byte(name), v)
+	return tx.Table(subjectTable).Put([]byte(name), v)
 }
 
 // subjectOf returns the subject of e. It makes one where there is none, and joins
 // those that e joins.
-func subjectOf(tx *tx, e *trail.Event, now time.Time) (name string, joined []join, err error) {
-	lane, index := laneName(e), tx.table(keyTable)
+func subjectOf(tx *store.Tx, e *trail.Event, now time.Time) (name string, joined []join, err error) {
+	lane, index := laneName(e), tx.Table(keyTable)
 	var fresh []string
 	for _, key := range exposure.Keys(e) {
-		v, err := index.get(laneKey(lane, key))
+		v, err := index.Get(laneKey(lane, key))
 		switch {
 		case err != nil:
 			return "", nil, err
 		case v == nil:
-			fresh = append(fresh, string(nameKey(key)))
+			fresh = append(fresh, string(store.NameKey(key)))
 		case name == "":
 			name = string(v)
 		case name != string(v):
@@ -73,7 +74,7 @@ func subjectOf(tx *tx, e *trail.Event, now time.Time) (name string, joined []joi
 		return "", nil, err
 	}
 	for _, key := range fresh {
-		if err := index.put(laneKey(lane, key), []byte(name)); err != nil {
+		if err := index.Put(laneKey(lane, key), []byte(name)); err != nil {
 			return "", nil, err
 		}
 	}
@@ -83,7 +84,7 @@ func subjectOf(tx *tx, e *trail.Event, now time.Time) (name string, joined []joi
 
 // joinSubjects moves the subject that has fewer events into the other one, which
 // is dirty from then on.
-func joinSubjects(tx *tx, a, b string, now time.Time) (join, error) {
+func joinSubjects(tx *store.Tx, a, b string, now time.Time) (join, error) {
 	j := join{into: a, from: b}
 	if fewer, err := hasFewer(tx, a, b); err != nil {
 		return j, err
@@ -99,7 +100,7 @@ func joinSubjects(tx *tx, a, b string, now time.Time) (join, error) {
 	if err := moveRecord(tx, j); err != nil {
 		return j, err
 	}
-	if err := tx.table(dirtyTable).delete([]byte(j.from)); err != nil {
+	if err := tx.Table(dirtyTable).Delete([]byte(j.from)); err != nil {
 		return j, err
 	}
 	_, err := markDirty(tx, j.into, now)
@@ -107,9 +108,9 @@ func joinSubjects(tx *tx, a, b string, now time.Time) (join, error) {
 }
 
 // hasFewer reports whether a has fewer events than b, in the time of the smaller.
-func hasFewer(tx *tx, a, b string) (bool, error) {
+func hasFewer(tx *store.Tx, a, b string) (bool, error) {
 	of := func(name string) func() bool {
-		prefix, c := namePrefix(name), tx.table(eventTable).b.Cursor()
+		prefix, c := namePrefix(name), tx.Table(eventTable).Cursor()
 		k, _ := c.Seek(prefix)
 		return func() bool {
 			had := bytes.HasPrefix(k, prefix)
@@ -127,10 +128,10 @@ func hasFewer(tx *tx, a, b string) (bool, error) {
 	}
 }
 
-func moveEvents(tx *tx, j join) (err error) {
-	events, prefix := tx.table(eventTable), namePrefix(j.from)
+func moveEvents(tx *store.Tx, j join) (err error) {
+	events, prefix := tx.Table(eventTable), namePrefix(j.from)
 	var moved []item
-	for k, v := range events.ascend(&err, prefix) {
+	for k, v := range events.Ascend(&err, prefix) {
 		if !bytes.HasPrefix(k, prefix) {
 			break
 		}
@@ -144,21 +145,21 @@ func moveEvents(tx *tx, j join) (err error) {
 		return err
 	}
 	for _, it := range moved {
-		v, err := events.get([]byte(it.key))
+		v, err := events.Get([]byte(it.key))
 		if err != nil {
 			return err
 		}
-		if err := events.put(eventKey(j.into, it.event), bytes.Clone(v)); err != nil {
+		if err := events.Put(eventKey(j.into, it.event), bytes.Clone(v)); err != nil {
 			return err
 		}
-		if err := events.delete([]byte(it.key)); err != nil {
+		if err := events.Delete([]byte(it.key)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func moveKeys(tx *tx, j join) error {
+func moveKeys(tx *store.Tx, j join) error {
 	into, _, err := subjectKeys(tx, []byte(j.into))
 	if err != nil {
 		return err
@@ -167,9 +168,9 @@ func moveKeys(tx *tx, j join) error {
 	if err != nil {
 		return err
 	}
-	lane, index := subjectLane(j.into), tx.table(keyTable)
+	lane, index := subjectLane(j.into), tx.Table(keyTable)
 	for _, key := range from.Keys {
-		if err := index.put(laneKey(lane, key), []byte(j.into)); err != nil {
+		if err := index.Put(laneKey(lane, key), []byte(j.into)); err != nil {
 			return err
 		}
 	}
@@ -178,10 +179,10 @@ func moveKeys(tx *tx, j join) error {
 	if err := putKeys(tx, j.into, into); err != nil {
 		return err
 	}
-	return tx.table(subjectTable).delete([]byte(j.from))
+	return tx.Table(subjectTable).Delete([]byte(j.from))
 }
 
-func moveRecord(tx *tx, j join) error {
+func moveRecord(tx *store.Tx, j join) error {
 	into, err := loadRecord(tx, []byte(j.into))
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -200,24 +201,24 @@ func TestForget(t *testing.T) {
 
 // Keys that lead elsewhere are refused.
 func TestOpenRefusesWrongKeys(t *testing.T) {
-	for _, spoil := range []func(tx *tx) error{
-		func(tx *tx) error {
-			return tx.table(keyTable).put(laneKey("aws/1", "user:bob"), laneKey("aws/1", "user:eve"))
+	for _, spoil := range []func(tx *store.Tx) error{
+		func(tx *store.Tx) error {
+			return tx.Table(keyTable).Put(laneKey("aws/1", "user:bob"), laneKey("aws/1", "user:eve"))
 		},
-		func(tx *tx) error {
-			return tx.table(keyTable).put(laneKey("aws/1", "user:al"), laneKey("aws/1", "user:eve"))
+		func(tx *store.Tx) error {
+			return tx.Table(keyTable).Put(laneKey("aws/1", "user:al"), laneKey("aws/1", "user:eve"))
 		},
-		func(tx *tx) error { return tx.table(subjectTable).delete(laneKey("aws/1", "user:eve")) },
+		func(tx *store.Tx) error { return tx.Table(subjectTable).Delete(laneKey("aws/1", "user:eve")) },
 	} {
 		j := temp(t)
 		mustAppend(t, j, event("1", "bob", 1), event("1", "eve", 1))
 		mustFold(t, j, each)
-		if err := j.commit(change{do: spoil, done: func() {}}); err != nil {
+		if err := j.store.Commit(store.Change{Do: spoil}); err != nil {
 			t.Fatal(err)
 		}
-		path := j.db.Path()
+		path := j.store.Path()
 		j.Close()
-		if _, err := Open(path, options()); !errors.Is(err, ErrDamaged) {
+		if _, err := Open(path, options()); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("got %v", err)
 		}
 	}

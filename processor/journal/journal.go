@@ -1,40 +1,22 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
+	"io"
 	"log/slog"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	bolt "go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
-// Errors that callers may want to distinguish.
+// Errors that callers may want to distinguish, besides those of the store.
 var (
-	// ErrInUse is returned by Open when another process has the file open.
-	ErrInUse = errors.New("in use by another process")
-	// ErrDamaged is returned when the file is not as it was written.
-	ErrDamaged = errors.New("damaged")
-	// ErrFormat is returned by Open for a file that this version cannot read:
-	// of another format version, or no journal at all.
-	ErrFormat = errors.New("unknown format")
-	// ErrBackup is returned by Backup while another one is under way.
-	ErrBackup = errors.New("another backup of the journal is under way: try again when it has ended")
-
-	// ErrReplaced is returned when the file was deleted, or another one put in
-	// its place, while it was open.
-	ErrReplaced = errors.New("the journal file was deleted or replaced while it was open")
-	// ErrClosed is returned by every method after Close.
-	ErrClosed = errors.New("closed")
 	// ErrAcked is returned by Take for an alert that the sink has acked.
 	ErrAcked = errors.New("the sink has acked the alert")
 	// ErrUnknownSink is returned for a sink that was not registered.
@@ -47,19 +29,15 @@ type Options struct {
 	LockTimeout time.Duration          // how long Open waits for another process to release the file; default 1s
 	Retention   time.Duration          // how long Prune keeps acked alerts and the IDs of events; default 35 days
 	Registerer  prometheus.Registerer  // nil: metrics are counted but not exported
-	ChangeLog   ChangeLog              // the durable copy, of which the file is a cache; nil: there is none, and the file is durable
-	Local       func(lane string) bool // whether a lane is folded in this journal; others are told by the change log; nil: all are
+	ChangeLog   store.ChangeLog        // the durable copy, of which the file is a cache; nil: there is none, and the file is durable
+	Local       func(lane string) bool // whether a lane is folded in this journal; others get their events through the change log; nil: all are
 	CacheBytes  int                    // bound on decoded subjects held in memory, by their size in the file; default 8 MiB
 }
 
 const (
-	defaultLockTimeout = time.Second
-	defaultRetention   = 35 * 24 * time.Hour // CloudTrail redelivers for up to 30 days
-	defaultCacheBytes  = 8 << 20
+	defaultRetention  = 35 * 24 * time.Hour // CloudTrail redelivers for up to 30 days
+	defaultCacheBytes = 8 << 20
 )
-
-// maxCommit is how long a commit may take until the journal is not ready.
-const maxCommit = 10 * time.Second
 
 // Journal is the durable log. When a method returns nil, its writes are on
 // disk. After an error nothing was written, or retrying is a no-op. Methods are
@@ -67,33 +45,15 @@ const maxCommit = 10 * time.Second
 type Journal struct {
 	log       *slog.Logger
 	retention time.Duration
-	metrics   *metrics
+	store     *store.Store
+	local     func(lane string) bool // nil: every lane is
 
-	path        string
-	lockTimeout time.Duration
-	file        sync.RWMutex                     // held for reading while reading from db, for writing to replace it
-	db          *bolt.DB                         // nil: noFile holds the cause
-	noFile      error                            // set before db becomes nil
-	closed      bool                             // by Close
-	update      func(func(*bolt.Tx) error) error // db.Update; tests make it fail
-	id          string                           // of the journal, as stored
-	txid        int                              // of the last transaction that was tried; guarded by write
-	opened      atomic.Pointer[fs.FileInfo]      // the file that db has open
-	changeLog   ChangeLog                        // nil: none
-	local       func(lane string) bool           // nil: every lane is
-	lost        chan struct{}                    // closed when a commit to the change log has an unknown outcome
-	unlinked    atomic.Bool                      // Unlink was called
-	started     atomic.Pointer[time.Time]        // when the running commit started; nil: none is running
-
-	backup   sync.Mutex    // one Backup at a time
 	folding  sync.Mutex    // one Fold at a time; guards the next two
 	folded   time.Time     // end of the last Fold
 	foldTime time.Duration // that it took
-	write    sync.Mutex    // held from the start of a transaction until memory shows it
 	cache    *cache        // of decoded subjects
 
 	mu      sync.Mutex                 // guards the fields below; never held during I/O
-	group   *group                     // changes waiting for the next transaction, nil if none
 	cursors map[string]*cursor         // by registered sink
 	last    uint64                     // the number of the newest alert
 	open    map[string][]exposure.Open // by subject, without those that have none
@@ -105,45 +65,76 @@ type Journal struct {
 	moved    signal // a fold or an ack was stored
 }
 
+// schema is that of the file.
+var schema = store.Schema{
+	Format: "mfawatch.journal/2",
+	Tables: []string{eventTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, alertTable, alertIDTable, quarantineTable},
+	Groups: map[string][]string{sinkTables: {cursorTable, doneTable, refTable, deadTable, attemptsTable, deliveryTable}, sourceTables: nil},
+}
+
+// Open opens the journal at path, or creates one where there is no file. It
+// reads the whole file once and refuses one that is damaged, contradicts itself,
+// has a format it does not know, or is open in another process. It never changes
+// a file that it refuses. The errors name the next step.
+func Open(path string, o Options) (*Journal, error) {
+	o.Logger = cmp.Or(o.Logger, slog.Default())
+	j := newJournal(o)
+	var err error
+	j.store, err = store.Open(path, store.Options{
+		Schema: schema,
+		Load:   j.load,
+		Reopened: func() { // the stored commit may be the one that a caller waits for; others retry
+			j.appended.fire()
+			j.alerted.fire()
+			j.moved.fire()
+		},
+		Logger:      o.Logger,
+		LockTimeout: o.LockTimeout,
+		Registerer:  o.Registerer,
+		ChangeLog:   o.ChangeLog,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+func newJournal(o Options) *Journal {
+	return &Journal{
+		log:       o.Logger,
+		retention: cmp.Or(o.Retention, defaultRetention),
+		cache:     newCache(cmp.Or(o.CacheBytes, defaultCacheBytes)),
+		cursors:   map[string]*cursor{},
+		local:     o.Local,
+	}
+}
+
+// Verify reads the journal at path in full, and changes nothing. It returns an
+// error if it is damaged, of an unknown format or in use.
+func Verify(path string) error { return store.Verify(path, schema, newJournal(Options{}).load) }
+
 // Close waits for the running transaction and closes the file. A disk that
 // hangs makes Close hang: a caller with a deadline must not wait for it longer.
-func (j *Journal) Close() error {
-	j.write.Lock()
-	defer j.write.Unlock()
-	j.file.Lock()
-	defer j.file.Unlock()
-	db := j.db
-	j.db, j.noFile, j.closed = nil, ErrClosed, true
-	if db == nil {
-		return nil
-	}
-	if err := db.Close(); err != nil {
-		return fmt.Errorf("close journal: %w", err)
-	}
-	return nil
-}
+func (j *Journal) Close() error { return j.store.Close() }
 
 // Ready returns why the journal cannot be relied on at the moment: a commit has
 // been running for more than 10 s, or the file was deleted or replaced. It never
 // waits for a commit.
-func (j *Journal) Ready() error {
-	if started := j.started.Load(); started != nil {
-		if took := time.Since(*started); took > maxCommit {
-			holds := "disk that holds " + j.path
-			if j.changeLog != nil {
-				holds = "brokers of the change log, and the " + holds
-			}
-			return fmt.Errorf("journal: a commit has been running for %s: check the %s", took.Round(time.Second), holds)
-		}
-		return nil
-	}
-	select {
-	case <-j.lost:
-		return fmt.Errorf("journal: %w", ErrLost)
-	default:
-	}
-	return explain(j.inPlace())
-}
+func (j *Journal) Ready() error { return j.store.Ready() }
+
+// Lost returns a channel that is closed when every method fails with
+// store.ErrLost. Only a journal with a change log gets lost.
+func (j *Journal) Lost() <-chan struct{} { return j.store.Lost() }
+
+// Unlink removes the journal's file while it stays open, so that nothing of it is
+// left however the process ends: for a journal that serves one run. A commit that
+// fails afterwards cannot be repaired.
+func (j *Journal) Unlink() error { return j.store.Unlink() }
+
+// Backup writes the journal, as it is at one moment, to w while it is in use. A
+// slow w delays no commit, since it is sent a copy beside the journal, which is
+// removed.
+func (j *Journal) Backup(w io.Writer) error { return j.store.Backup(w) }
 
 // Appended returns a channel that is closed by the next Append of a new event, or
 // Refold.
@@ -188,11 +179,10 @@ func (j *Journal) Idle(ctx context.Context) error {
 func (j *Journal) busy() (bool, error) {
 	// A fold moves work from the events on disk to the alerts in memory. The
 	// lock keeps this method from reading between the two.
-	j.write.Lock()
-	defer j.write.Unlock()
+	defer j.store.Hold()()
 	busy := false
-	err := j.view(func(tx *tx) error {
-		busy = tx.table(dirtyTable).first() != nil
+	err := j.store.View(func(tx *store.Tx) error {
+		busy = tx.Table(dirtyTable).First() != nil
 		return nil
 	})
 	if err != nil || busy {
@@ -206,21 +196,6 @@ func (j *Journal) busy() (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// explain adds the operator's next step to the store's own errors.
-func explain(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, ErrClosed), errors.Is(err, berrors.ErrDatabaseNotOpen), errors.Is(err, berrors.ErrTxClosed):
-		return fmt.Errorf("journal: %w", ErrClosed)
-	case errors.Is(err, ErrReplaced):
-		return fmt.Errorf("journal: %w: put the file back, or restart mfawatch to go on with the file that is there now", err)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("journal: no space to write (free some on its disk; nothing was lost, mfawatch retries): %w", err)
-	}
-	return fmt.Errorf("journal: %w", err)
 }
 
 // A signal wakes every waiter the next time it fires.

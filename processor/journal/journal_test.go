@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -40,7 +40,7 @@ func open(t testing.TB, path string) *Journal {
 
 func reopen(t testing.TB, j *Journal) *Journal {
 	t.Helper()
-	path := j.db.Path()
+	path := j.store.Path()
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -193,47 +193,19 @@ func TestAppendStopsForADoneContext(t *testing.T) {
 	}
 }
 
-func TestConcurrentAppendsShareTransactions(t *testing.T) {
-	j := temp(t)
-	transactions := 0
-	update := j.update
-	j.update = func(f func(*bolt.Tx) error) error { transactions++; return update(f) }
-	var wg sync.WaitGroup
-	const n = 200
-	j.write.Lock() // all come while a transaction is running
-	for i := range n {
-		wg.Go(func() { mustAppend(t, j, event("1", "bob", i)) })
-	}
-	for queued := 0; queued < n; {
-		j.mu.Lock()
-		if j.group != nil {
-			queued = len(j.group.changes)
-		}
-		j.mu.Unlock()
-	}
-	j.write.Unlock()
-	wg.Wait()
-	if transactions != 1 {
-		t.Errorf("%d transactions for %d concurrent appends, want 1", transactions, n)
-	}
-	if got := mustFold(t, j, each); len(got) != n {
-		t.Errorf("%d alerted, want %d", len(got), n)
-	}
-}
-
 func TestClosed(t *testing.T) {
 	j := temp(t)
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
 	_, err := j.Append(t.Context(), []*trail.Event{event("1", "bob", 1)})
-	if !errors.Is(err, ErrClosed) {
+	if !errors.Is(err, store.ErrClosed) {
 		t.Errorf("append: got %v, want ErrClosed", err)
 	}
-	if _, err := j.Fold(t.Context(), start, each, nil); !errors.Is(err, ErrClosed) {
+	if _, err := j.Fold(t.Context(), start, each, nil); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("fold: got %v, want ErrClosed", err)
 	}
-	if _, err := j.Stats(); !errors.Is(err, ErrClosed) {
+	if _, err := j.Stats(); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("stats: got %v, want ErrClosed", err)
 	}
 	if err := j.Close(); err != nil {
@@ -268,25 +240,25 @@ func TestOpenRefuses(t *testing.T) {
 		is     error
 		advice string
 	}{
-		{"open in another process", func(t *testing.T, path string) { open(t, path) }, ErrInUse, "stop the other mfawatch"},
+		{"open in another process", func(t *testing.T, path string) { open(t, path) }, store.ErrInUse, "stop the other mfawatch"},
 		{"a newer format", func(t *testing.T, path string) {
 			write(t, path, func(tx *bolt.Tx) error {
-				return tx.Bucket([]byte(metaTable)).Put(formatKey, []byte("mfawatch.journal/99"))
+				return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("mfawatch.journal/99"))
 			})
-		}, ErrFormat, `"mfawatch.journal/99", want "mfawatch.journal/2": start the mfawatch that wrote it`},
+		}, store.ErrFormat, `"mfawatch.journal/99", want "mfawatch.journal/2": start the mfawatch that wrote it`},
 		{"a store of another program", func(t *testing.T, path string) {
 			os.Remove(path)
 			write(t, path, func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err })
-		}, ErrFormat, "name another file"},
+		}, store.ErrFormat, "name another file"},
 		{"not a store", func(t *testing.T, path string) {
 			bytesOf(t, path, func(b []byte) []byte { return []byte(strings.Repeat("# notes\n", 4096)) })
-		}, ErrDamaged, "nothing was changed; put a backup in its place"},
+		}, store.ErrDamaged, "nothing was changed; put a backup in its place"},
 		{"cut short", func(t *testing.T, path string) {
 			bytesOf(t, path, func(b []byte) []byte { return b[:len(b)/2] })
-		}, ErrDamaged, "nothing was changed"},
+		}, store.ErrDamaged, "nothing was changed"},
 		{"cut to a few bytes", func(t *testing.T, path string) {
 			bytesOf(t, path, func(b []byte) []byte { return b[:100] })
-		}, ErrDamaged, "nothing was changed"},
+		}, store.ErrDamaged, "nothing was changed"},
 		{"a flipped bit in an event", func(t *testing.T, path string) {
 			bytesOf(t, path, func(b []byte) []byte {
 				i := strings.Index(string(b), `"eventName":"Deac`)
@@ -298,17 +270,17 @@ func TestOpenRefuses(t *testing.T) {
 				}
 				return b
 			})
-		}, ErrDamaged, "checksum"},
+		}, store.ErrDamaged, "checksum"},
 		{"pages of zeros", func(t *testing.T, path string) {
 			bytesOf(t, path, func(b []byte) []byte { clear(b[2*4096:]); return b })
-		}, ErrDamaged, "nothing was changed"},
+		}, store.ErrDamaged, "nothing was changed"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			j := temp(t)
 			mustAppend(t, j, events(300)...)
 			mustFold(t, j, each)
-			path := j.db.Path()
+			path := j.store.Path()
 			if err := j.Close(); err != nil {
 				t.Fatal(err)
 			}
@@ -342,7 +314,7 @@ func TestOpenDamageAnywhere(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, events(100)...)
 	mustFold(t, j, each)
-	path := j.db.Path()
+	path := j.store.Path()
 	j.Close()
 	good, err := os.ReadFile(path)
 	if err != nil {
@@ -378,7 +350,7 @@ func TestOpenRefusesAnEmptyFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open(path, options())
-	if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "the file is empty") || !strings.Contains(err.Error(), "put a backup in its place") {
+	if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "the file is empty") || !strings.Contains(err.Error(), "put a backup in its place") {
 		t.Errorf("got %v, want that it is empty, and what to do", err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() != 0 {
@@ -435,8 +407,8 @@ func TestOpenAfterAKilledCreation(t *testing.T) {
 			return errors.Join(err, db.Close())
 		},
 		"not renamed": func(path string) error {
-			db, err := bolt.Open(path, 0o600, nil)
-			return errors.Join(err, db.Update(initialize), db.Close())
+			j, err := Open(path+"-whole", options())
+			return errors.Join(err, j.Close(), os.Rename(path+"-whole", path))
 		},
 	} {
 		path := filepath.Join(t.TempDir(), "new.db")

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -48,26 +49,26 @@ func (j *Journal) Settled() error {
 func (j *Journal) Merge(from *Journal, part func(name string) bool) error {
 	var last, generation uint64
 	m := &merger{to: j, taken: map[uint64]bool{}}
-	err := from.view(func(src *tx) (err error) {
-		if last, err = src.table(stateTable).number(lastAlertKey); err != nil {
+	err := from.store.View(func(src *store.Tx) (err error) {
+		if last, err = src.Table(store.StateTable).Number(lastAlertKey); err != nil {
 			return err
 		}
-		if generation, err = src.table(stateTable).number(generationKey); err != nil {
+		if generation, err = src.Table(store.StateTable).Number(generationKey); err != nil {
 			return err
 		}
-		if err := j.commitDo(func(tx *tx) error {
-			state := tx.table(stateTable)
-			newest, err := state.number(generationKey)
+		if err := j.commitDo(func(tx *store.Tx) error {
+			state := tx.Table(store.StateTable)
+			newest, err := state.Number(generationKey)
 			if err != nil {
 				return err
 			}
-			if m.base, err = state.number(lastAlertKey); err != nil {
+			if m.base, err = state.Number(lastAlertKey); err != nil {
 				return err
 			}
-			if err := state.put(generationKey, numberKey(max(newest, generation))); err != nil {
+			if err := state.Put(generationKey, store.NumberKey(max(newest, generation))); err != nil {
 				return err
 			}
-			return state.put(lastAlertKey, numberKey(m.base+last))
+			return state.Put(lastAlertKey, store.NumberKey(m.base+last))
 		}); err != nil {
 			return err
 		}
@@ -77,8 +78,8 @@ func (j *Journal) Merge(from *Journal, part func(name string) bool) error {
 		err = m.flush()
 	}
 	if err == nil {
-		err = j.commitDo(func(tx *tx) error {
-			return tx.eachSink(func(_ string, s *sinkStore) error { return s.cursor.put(cursorKey, numberKey(m.base+last+1)) })
+		err = j.commitDo(func(tx *store.Tx) error {
+			return eachSink(tx, func(_ string, s *sinkStore) error { return s.cursor.Put(cursorKey, store.NumberKey(m.base+last+1)) })
 		})
 	}
 	if err != nil {
@@ -87,8 +88,8 @@ func (j *Journal) Merge(from *Journal, part func(name string) bool) error {
 	return nil
 }
 
-func (j *Journal) commitDo(do func(tx *tx) error) error {
-	return j.commit(change{do: do, done: func() {}})
+func (j *Journal) commitDo(do func(tx *store.Tx) error) error {
+	return j.store.Commit(store.Change{Do: do})
 }
 
 // A merger writes entries in steps.
@@ -96,22 +97,22 @@ type merger struct {
 	to    *Journal
 	base  uint64          // added to the numbers of alerts
 	taken map[uint64]bool // the numbers of alerts that are merged, as in the other
-	steps []func(tx *tx) error
+	steps []func(tx *store.Tx) error
 	size  int
 }
 
 // put adds an entry, if it is not there, to a table that is.
 func (m *merger) put(key, value []byte, path ...string) error {
 	key, value = slices.Clone(key), slices.Clone(value)
-	return m.step(len(key)+len(value), func(tx *tx) error {
-		if t := tx.table(path...); !t.has(key) {
-			return t.put(key, value)
+	return m.step(len(key)+len(value), func(tx *store.Tx) error {
+		if t := tx.Table(path...); !t.Has(key) {
+			return t.Put(key, value)
 		}
 		return nil
 	})
 }
 
-func (m *merger) step(size int, do func(tx *tx) error) error {
+func (m *merger) step(size int, do func(tx *store.Tx) error) error {
 	m.steps, m.size = append(m.steps, do), m.size+size
 	if m.size < mergeBytes {
 		return nil
@@ -122,7 +123,7 @@ func (m *merger) step(size int, do func(tx *tx) error) error {
 func (m *merger) flush() error {
 	steps := m.steps
 	m.steps, m.size = nil, 0
-	return m.to.commitDo(func(tx *tx) error {
+	return m.to.commitDo(func(tx *store.Tx) error {
 		for _, do := range steps {
 			if err := do(tx); err != nil {
 				return err
@@ -132,7 +133,7 @@ func (m *merger) flush() error {
 	})
 }
 
-func (m *merger) tables(src *tx, part func(string) bool) error {
+func (m *merger) tables(src *store.Tx, part func(string) bool) error {
 	prefixed := func(k []byte) string { return subjectLane(string(k)) }
 	subject := func(k []byte) string { return subjectLane(prefixed(k)) }
 	for _, t := range []struct {
@@ -143,7 +144,7 @@ func (m *merger) tables(src *tx, part func(string) bool) error {
 		{dueTable, func(k []byte) string { return prefixed(k[8:]) }}, {quarantineTable, hex.EncodeToString},
 	} {
 		var err error
-		for k, v := range src.table(t.table).ascend(&err, nil) {
+		for k, v := range src.Table(t.table).Ascend(&err, nil) {
 			if !part(t.name(k)) {
 				continue
 			}
@@ -158,11 +159,11 @@ func (m *merger) tables(src *tx, part func(string) bool) error {
 	if err := m.alerts(src, part); err != nil {
 		return err
 	}
-	return src.eachSink(func(name string, s *sinkStore) error { return m.sink(name, s, part) })
+	return eachSink(src, func(name string, s *sinkStore) error { return m.sink(name, s, part) })
 }
 
-func (m *merger) alerts(src *tx, part func(string) bool) (err error) {
-	for k, v := range src.table(alertTable).ascend(&err, nil) {
+func (m *merger) alerts(src *store.Tx, part func(string) bool) (err error) {
+	for k, v := range src.Table(alertTable).Ascend(&err, nil) {
 		p, _, err := splitAlert(k, v)
 		if err != nil {
 			return err
@@ -171,13 +172,13 @@ func (m *merger) alerts(src *tx, part func(string) bool) (err error) {
 			continue
 		}
 		m.taken[p.Number] = true
-		if err := m.put(numberKey(m.base+p.Number), v, alertTable); err != nil {
+		if err := m.put(store.NumberKey(m.base+p.Number), v, alertTable); err != nil {
 			return err
 		}
 		first, err := firstNumber(src, p.id, p.Number)
 		if err == nil && first == p.Number {
-			err = m.step(len(p.id)+8, func(tx *tx) error { // a part before may know the ID alone
-				return tx.table(alertIDTable).put([]byte(p.id), numberKey(m.base+p.Number))
+			err = m.step(len(p.id)+8, func(tx *store.Tx) error { // a part before may know the ID alone
+				return tx.Table(alertIDTable).Put([]byte(p.id), store.NumberKey(m.base+p.Number))
 			})
 		}
 		if err != nil {
@@ -187,11 +188,11 @@ func (m *merger) alerts(src *tx, part func(string) bool) (err error) {
 	if err != nil {
 		return err
 	}
-	ids := src.table(alertIDTable)
-	for k := range ids.ascend(&err, nil) {
-		n, err := ids.number(k)
+	ids := src.Table(alertIDTable)
+	for k := range ids.Ascend(&err, nil) {
+		n, err := ids.Number(k)
 		if err == nil {
-			err = m.put(k, numberKey(m.base+n), alertIDTable)
+			err = m.put(k, store.NumberKey(m.base+n), alertIDTable)
 		}
 		if err != nil {
 			return err
@@ -201,15 +202,15 @@ func (m *merger) alerts(src *tx, part func(string) bool) (err error) {
 }
 
 func (m *merger) sink(name string, s *sinkStore, part func(string) bool) (err error) {
-	if err := m.step(0, func(tx *tx) error {
-		if tx.sink(name) != nil {
+	if err := m.step(0, func(tx *store.Tx) error {
+		if sinkOf(tx, name) != nil {
 			return nil
 		}
 		return newSink(tx, name, 1)
 	}); err != nil {
 		return err
 	}
-	for k, v := range s.dead.ascend(&err, nil) {
+	for k, v := range s.dead.Ascend(&err, nil) {
 		d, err := decodeDead(k, v)
 		if err != nil {
 			return err
@@ -218,9 +219,9 @@ func (m *merger) sink(name string, s *sinkStore, part func(string) bool) (err er
 			continue
 		}
 		d.Number += m.base
-		value, err := encode(d)
+		value, err := store.Encode(d)
 		if err == nil {
-			err = m.put(numberKey(d.Number), value, sinkTables, name, deadTable)
+			err = m.put(store.NumberKey(d.Number), value, sinkTables, name, deadTable)
 		}
 		if err != nil {
 			return err
@@ -229,9 +230,9 @@ func (m *merger) sink(name string, s *sinkStore, part func(string) bool) (err er
 	if err != nil {
 		return err
 	}
-	for k, v := range s.deliveries.ascend(&err, nil) {
+	for k, v := range s.deliveries.Ascend(&err, nil) {
 		if n := binary.BigEndian.Uint64(k); m.taken[n] {
-			if err := m.put(numberKey(m.base+n), v, sinkTables, name, deliveryTable); err != nil {
+			if err := m.put(store.NumberKey(m.base+n), v, sinkTables, name, deliveryTable); err != nil {
 				return err
 			}
 		}
@@ -239,13 +240,13 @@ func (m *merger) sink(name string, s *sinkStore, part func(string) bool) (err er
 	if err != nil {
 		return err
 	}
-	for k, v := range s.refs.ascend(&err, nil) {
+	for k, v := range s.refs.Ascend(&err, nil) {
 		lane, value := string(k), slices.Clone(v)
 		r, err := s.ref(lane)
 		if err != nil {
 			return err
 		}
-		if err := m.step(len(value), func(tx *tx) error { return newerRef(tx.sink(name), lane, r.Time, value) }); err != nil {
+		if err := m.step(len(value), func(tx *store.Tx) error { return newerRef(sinkOf(tx, name), lane, r.Time, value) }); err != nil {
 			return err
 		}
 	}
@@ -258,5 +259,5 @@ func newerRef(s *sinkStore, lane string, kept time.Time, value []byte) error {
 	if err != nil || known.Time.After(kept) {
 		return err
 	}
-	return s.refs.put([]byte(lane), value)
+	return s.refs.Put([]byte(lane), value)
 }

@@ -13,6 +13,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -52,8 +53,8 @@ func (m *model) open(path string) {
 	if m.r.IntN(3) == 0 {
 		j.cache.bound = 4000 // accounts come and go
 	}
-	update := j.update
-	j.update = func(f func(*bolt.Tx) error) error {
+	update := j.store.Update
+	j.store.Update = func(f func(*bolt.Tx) error) error {
 		switch {
 		case m.log != nil:
 			m.log.fault = m.fault
@@ -93,7 +94,7 @@ func (m *model) took(what string, err error) bool {
 	if err != nil && (m.fault == "" || !errors.Is(err, errInjected)) {
 		m.Fatalf("%s: %v", what, err)
 	}
-	if errors.Is(err, ErrLost) {
+	if errors.Is(err, store.ErrLost) {
 		m.restart()
 	}
 	return err == nil
@@ -182,8 +183,8 @@ func (m *model) deliver() {
 func (m *model) alerts() map[string]uint64 {
 	m.Helper()
 	alerts := map[string]uint64{}
-	err := m.j.view(func(tx *tx) (err error) {
-		for k, v := range tx.table(alertTable).ascend(&err, nil) {
+	err := m.j.store.View(func(tx *store.Tx) (err error) {
+		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
 			p, body, err := splitAlert(k, v)
 			if err != nil {
 				return err
@@ -224,7 +225,7 @@ func (m *model) prune() {
 }
 
 func (m *model) restart() {
-	path := m.j.path
+	path := m.j.store.Path()
 	if err := m.j.Close(); err != nil {
 		m.Fatal(err)
 	}

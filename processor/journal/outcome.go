@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -97,10 +98,9 @@ func (j *Journal) subject(name string) (*subject, error) {
 		return s, nil
 	}
 	// No append may come between reading the subject and caching it.
-	j.write.Lock()
-	defer j.write.Unlock()
+	defer j.store.Hold()()
 	var s *subject
-	err := j.view(func(tx *tx) (err error) {
+	err := j.store.View(func(tx *store.Tx) (err error) {
 		s, err = loadSubject(tx, name)
 		return err
 	})
@@ -139,7 +139,7 @@ func dueTime(out exposure.Outcome, now time.Time) time.Time {
 	return due
 }
 
-func (j *Journal) store(b *batch, folded func(Folded)) error {
+func (j *Journal) storeBatch(b *batch, folded func(Folded)) error {
 	outcomes, err := b.outcomes()
 	if err != nil {
 		return err
@@ -147,8 +147,8 @@ func (j *Journal) store(b *batch, folded func(Folded)) error {
 	var left []addition
 	var joins []join
 	alerts := 0
-	err = j.commit(change{
-		do: func(tx *tx) (err error) {
+	err = j.store.Commit(store.Change{
+		Do: func(tx *store.Tx) (err error) {
 			left, joins = nil, nil
 			for _, o := range outcomes {
 				if err := o.put(tx, b.now); err != nil {
@@ -156,7 +156,7 @@ func (j *Journal) store(b *batch, folded func(Folded)) error {
 				}
 			}
 			for _, o := range outcomes {
-				tx.events = append(tx.events, o.away...)
+				tx.Events = append(tx.Events, o.away...)
 				added, joined, err := putEntries(tx, o.derived, b.now)
 				if err != nil {
 					return err
@@ -165,7 +165,7 @@ func (j *Journal) store(b *batch, folded func(Folded)) error {
 			}
 			return putInOrder(tx, outcomes)
 		},
-		done: func() {
+		Done: func() {
 			for _, o := range outcomes {
 				alerts += j.show(o)
 			}
@@ -225,13 +225,13 @@ func (j *Journal) show(o *outcome) (alerts int) {
 	return len(o.numbered)
 }
 
-func (o *outcome) put(tx *tx, now time.Time) error {
+func (o *outcome) put(tx *store.Tx, now time.Time) error {
 	name := []byte(o.subject.name)
 	if err := o.ensureSubject(tx); err != nil {
 		return err
 	}
 	// The mark stays if an event came after those that were folded.
-	dirty := tx.table(dirtyTable)
+	dirty := tx.Table(dirtyTable)
 	generation, _, err := dirtyMark(dirty, name)
 	if err != nil {
 		return err
@@ -241,7 +241,7 @@ func (o *outcome) put(tx *tx, now time.Time) error {
 	case fresh:
 		err = putMark(dirty, name, generation, now)
 	case generation > 0:
-		err = dirty.delete(name)
+		err = dirty.Delete(name)
 	}
 	if err != nil {
 		return err
@@ -259,9 +259,9 @@ func (o *outcome) put(tx *tx, now time.Time) error {
 		return err
 	}
 	o.added = append(arrived, deadlines...)
-	events := tx.table(eventTable)
+	events := tx.Table(eventTable)
 	for key := range o.dropped {
-		if err := events.delete([]byte(key)); err != nil {
+		if err := events.Delete([]byte(key)); err != nil {
 			return err
 		}
 	}
@@ -275,7 +275,7 @@ func (o *outcome) put(tx *tx, now time.Time) error {
 
 // putInOrder journals the alerts of all outcomes in order of time, those of each
 // outcome in their own order.
-func putInOrder(tx *tx, outcomes []*outcome) error {
+func putInOrder(tx *store.Tx, outcomes []*outcome) error {
 	var all []alertEntry
 	owner := map[*exposure.Alert]*outcome{}
 	next := make([]int, len(outcomes))
@@ -306,7 +306,7 @@ func putInOrder(tx *tx, outcomes []*outcome) error {
 
 // ensureSubject makes sure that the subject is the one that was folded, and makes
 // one that derived events begin.
-func (o *outcome) ensureSubject(tx *tx) error {
+func (o *outcome) ensureSubject(tx *store.Tx) error {
 	k, known, err := subjectKeys(tx, []byte(o.subject.name))
 	switch {
 	case err != nil:
@@ -324,26 +324,26 @@ func (o *outcome) ensureSubject(tx *tx) error {
 }
 
 // forget removes a subject of which nothing is kept.
-func forget(tx *tx, name []byte) error {
+func forget(tx *store.Tx, name []byte) error {
 	k, _, err := subjectKeys(tx, name)
 	if err != nil {
 		return err
 	}
-	index := tx.table(keyTable)
+	index := tx.Table(keyTable)
 	for _, key := range k.Keys {
-		if err := index.delete(laneKey(subjectLane(string(name)), key)); err != nil {
+		if err := index.Delete(laneKey(subjectLane(string(name)), key)); err != nil {
 			return err
 		}
 	}
 	if err := deleteRecord(tx, name); err != nil {
 		return err
 	}
-	return tx.table(subjectTable).delete(name)
+	return tx.Table(subjectTable).Delete(name)
 }
 
-func putRecord(tx *tx, name, value []byte) error {
-	records := tx.table(recordTable)
-	old, err := records.get(name)
+func putRecord(tx *store.Tx, name, value []byte) error {
+	records := tx.Table(recordTable)
+	old, err := records.Get(name)
 	if err != nil || bytes.Equal(old, value) {
 		return err
 	}
@@ -354,19 +354,19 @@ func putRecord(tx *tx, name, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := records.put(name, value); err != nil {
+	if err := records.Put(name, value); err != nil {
 		return err
 	}
 	if due.IsZero() {
 		return nil
 	}
-	return tx.table(dueTable).put(dueKey(due, name), nil)
+	return tx.Table(dueTable).Put(dueKey(due, name), nil)
 }
 
 // deleteRecord removes the record of a subject, if it has one, and when it is due.
-func deleteRecord(tx *tx, name []byte) error {
-	records := tx.table(recordTable)
-	old, err := records.get(name)
+func deleteRecord(tx *store.Tx, name []byte) error {
+	records := tx.Table(recordTable)
+	old, err := records.Get(name)
 	if err != nil || old == nil {
 		return err
 	}
@@ -375,9 +375,9 @@ func deleteRecord(tx *tx, name []byte) error {
 		return err
 	}
 	if !due.IsZero() {
-		if err := tx.table(dueTable).delete(dueKey(due, name)); err != nil {
+		if err := tx.Table(dueTable).Delete(dueKey(due, name)); err != nil {
 			return err
 		}
 	}
-	return records.delete(name)
+	return records.Delete(name)
 }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // Bounds on each room of the quarantine, against a flood of bad records. The watched
@@ -59,17 +61,17 @@ func (j *Journal) Quarantine(ctx context.Context, records []Quarantined) (left i
 		h.Write(room)
 		fmt.Fprintf(h, "%s\x00%s\x00", r.Origin, strconv.FormatInt(r.Offset, 10))
 		h.Write(r.Raw)
-		if values[i], err = encode(r); err != nil {
+		if values[i], err = store.Encode(r); err != nil {
 			return 0, fmt.Errorf("quarantine a record of %s: %w", r.Origin, err)
 		}
 		keys[i] = append(h.Sum(nil), room...)
 	}
-	err = j.commit(change{
-		do: func(tx *tx) (err error) {
-			left, err = quarantine(tx.table(quarantineTable), keys, values)
+	err = j.store.Commit(store.Change{
+		Do: func(tx *store.Tx) (err error) {
+			left, err = quarantine(tx.Table(quarantineTable), keys, values)
 			return err
 		},
-		done: func() {
+		Done: func() {
 			if left > 0 {
 				j.log.Warn("quarantine is full; review it with 'mfawatch quarantine list'", "left_out", left)
 			}
@@ -85,20 +87,20 @@ func (j *Journal) Quarantine(ctx context.Context, records []Quarantined) (left i
 type roomUse struct{ records, bytes int }
 
 // quarantine returns how many records had no room.
-func quarantine(t table, keys, values [][]byte) (left int, err error) {
+func quarantine(t store.Table, keys, values [][]byte) (left int, err error) {
 	used := make(map[string]roomUse)
 	add := func(key, value []byte) {
 		room := string(key[max(0, len(key)-roomID):])
 		used[room] = roomUse{used[room].records + 1, used[room].bytes + len(value)}
 	}
-	for k, v := range t.ascend(&err, nil) {
+	for k, v := range t.Ascend(&err, nil) {
 		add(k, v)
 	}
 	if err != nil {
 		return 0, err
 	}
 	for i, key := range keys {
-		if t.has(key) {
+		if t.Has(key) {
 			continue
 		}
 		room := used[string(key[len(key)-roomID:])]
@@ -106,7 +108,7 @@ func quarantine(t table, keys, values [][]byte) (left int, err error) {
 			left++
 			continue
 		}
-		if err := t.put(key, values[i]); err != nil {
+		if err := t.Put(key, values[i]); err != nil {
 			return 0, err
 		}
 		add(key, values[i])
@@ -117,8 +119,8 @@ func quarantine(t table, keys, values [][]byte) (left int, err error) {
 // QuarantineRecords returns the quarantined records, in no order.
 func (j *Journal) QuarantineRecords() ([]Quarantined, error) {
 	var records []Quarantined
-	err := j.view(func(tx *tx) (err error) {
-		for k, v := range tx.table(quarantineTable).ascend(&err, nil) {
+	err := j.store.View(func(tx *store.Tx) (err error) {
+		for k, v := range tx.Table(quarantineTable).Ascend(&err, nil) {
 			r, err := decodeAside(k, v)
 			if err != nil {
 				return err
@@ -132,7 +134,7 @@ func (j *Journal) QuarantineRecords() ([]Quarantined, error) {
 
 func decodeAside(key, value []byte) (r Quarantined, err error) {
 	if err := json.Unmarshal(value, &r); err != nil || len(key) < asideID/2 {
-		return r, fmt.Errorf("%w: quarantined record %x: %w", ErrDamaged, key, err)
+		return r, fmt.Errorf("%w: quarantined record %x: %w", store.ErrDamaged, key, err)
 	}
 	r.ID = hex.EncodeToString(key)[:asideID]
 	return r, nil
@@ -144,27 +146,26 @@ const asideID = 32
 // DropQuarantined removes quarantined records, by their IDs, and returns how many
 // there were.
 func (j *Journal) DropQuarantined(ids ...string) (dropped int, err error) {
-	err = j.commit(change{
-		do: func(tx *tx) (err error) {
+	err = j.store.Commit(store.Change{
+		Do: func(tx *store.Tx) (err error) {
 			dropped = 0
-			t := tx.table(quarantineTable)
+			t := tx.Table(quarantineTable)
 			for _, id := range ids {
 				prefix, err := hex.DecodeString(id)
 				if err != nil || len(id) != asideID {
 					continue
 				}
-				k, _ := t.b.Cursor().Seek(prefix)
+				k, _ := t.Cursor().Seek(prefix)
 				if k == nil || !bytes.HasPrefix(k, prefix) {
 					continue
 				}
-				if err := t.delete(k); err != nil {
+				if err := t.Delete(k); err != nil {
 					return err
 				}
 				dropped++
 			}
 			return nil
 		},
-		done: func() {},
 	})
 	if err != nil {
 		return 0, fmt.Errorf("drop quarantined records: %w", err)

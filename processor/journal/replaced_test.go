@@ -11,6 +11,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -40,24 +41,24 @@ func TestReplacedFile(t *testing.T) {
 			if err := j.Ready(); err != nil {
 				t.Fatal(err)
 			}
-			away := j.path + ".away"
-			if err := os.Rename(j.path, away); err != nil {
+			away := j.store.Path() + ".away"
+			if err := os.Rename(j.store.Path(), away); err != nil {
 				t.Fatal(err)
 			}
-			tt.replace(t, j.path)
-			if err := j.Ready(); !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), "put the file back, or restart") {
+			tt.replace(t, j.store.Path())
+			if err := j.Ready(); !errors.Is(err, store.ErrReplaced) || !strings.Contains(err.Error(), "put the file back, or restart") {
 				t.Errorf("ready: %v", err)
 			}
-			before, _ := os.ReadFile(j.path)
+			before, _ := os.ReadFile(j.store.Path())
 			for range 2 {
-				if err := j.Done("a", Result{Number: 1}); !errors.Is(err, ErrReplaced) && !errors.Is(err, ErrDamaged) && !errors.Is(err, os.ErrNotExist) {
+				if err := j.Done("a", Result{Number: 1}); !errors.Is(err, store.ErrReplaced) && !errors.Is(err, store.ErrDamaged) && !errors.Is(err, os.ErrNotExist) {
 					t.Errorf("acked: %v", err)
 				}
 			}
-			if after, _ := os.ReadFile(j.path); string(after) != string(before) {
+			if after, _ := os.ReadFile(j.store.Path()); string(after) != string(before) {
 				t.Error("the file in its place was changed")
 			}
-			if err := os.Rename(away, j.path); err != nil {
+			if err := os.Rename(away, j.store.Path()); err != nil {
 				t.Fatal(err)
 			}
 			done(t, j, "a", 2)
@@ -76,22 +77,25 @@ func TestReplacedFile(t *testing.T) {
 func TestReplacedByAnOlderCopy(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
-	old, err := os.ReadFile(j.path)
+	old, err := os.ReadFile(j.store.Path())
 	if err != nil {
 		t.Fatal(err)
 	}
 	alertEach(t, j, events(3)...)
 	failNext(j, true)
-	if err := errors.Join(os.Remove(j.path), os.WriteFile(j.path, old, 0o600)); err != nil {
+	if err := errors.Join(os.Remove(j.store.Path()), os.WriteFile(j.store.Path(), old, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := j.Append(t.Context(), events(4)); !errors.Is(err, ErrReplaced) || !strings.Contains(err.Error(), "was written last") {
+	if _, err := j.Append(t.Context(), events(4)); !errors.Is(err, store.ErrReplaced) || !strings.Contains(err.Error(), "was written last") {
 		t.Errorf("append: %v", err)
 	}
-	if _, err := j.Latest(0, 1); !errors.Is(err, ErrReplaced) {
+	if _, err := j.Latest(0, 1); !errors.Is(err, store.ErrReplaced) {
 		t.Errorf("read: %v", err)
 	}
 }
+
+// maxCommit is how long a commit may take until the journal is not ready.
+const maxCommit = 10 * time.Second
 
 // A commit that hangs makes the journal not ready after 10 s.
 func TestNotReadyWhileACommitHangs(t *testing.T) {
@@ -103,8 +107,8 @@ func TestNotReadyWhileACommitHangs(t *testing.T) {
 		}
 		defer j.Close()
 		thawed := make(chan struct{})
-		update := j.update
-		j.update = func(f func(*bolt.Tx) error) error {
+		update := j.store.Update
+		j.store.Update = func(f func(*bolt.Tx) error) error {
 			<-thawed
 			return update(f)
 		}
@@ -135,8 +139,8 @@ func TestNotReadyWhileACommitHangs(t *testing.T) {
 func TestIdleEndsWhileACommitHangs(t *testing.T) {
 	j := temp(t)
 	hangs, thawed, appended := make(chan struct{}), make(chan struct{}), make(chan error)
-	update := j.update
-	j.update = func(f func(*bolt.Tx) error) error {
+	update := j.store.Update
+	j.store.Update = func(f func(*bolt.Tx) error) error {
 		close(hangs)
 		<-thawed
 		return update(f)
@@ -175,7 +179,7 @@ func TestUnlink(t *testing.T) {
 	if err := errors.Join(j.Ready(), j.Done("a", Result{Number: 1})); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(j.path); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(j.store.Path()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the file is left: %v", err)
 	}
 }

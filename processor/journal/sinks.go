@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // A cursor is how far a registered sink has come. The file holds next; held and
@@ -17,53 +19,44 @@ type cursor struct {
 func (c *cursor) pending(last uint64) int { return int(last+1-c.next) - c.held }
 
 // A sinkStore is the tables of one sink.
-type sinkStore struct{ cursor, done, refs, dead, attempts, deliveries table }
+type sinkStore struct{ cursor, done, refs, dead, attempts, deliveries store.Table }
 
-// sink returns the tables of the sink, nil if it was never registered.
-func (t *tx) sink(name string) *sinkStore {
-	if t.Bucket([]byte(sinkTables)).Bucket([]byte(name)) == nil {
+// sinkOf returns the tables of the sink, nil if it was never registered.
+func sinkOf(t *store.Tx, name string) *sinkStore {
+	if !t.HasMember(sinkTables, name) {
 		return nil
 	}
-	of := func(table string) table { return t.table(sinkTables, name, table) }
+	of := func(table string) store.Table { return t.Table(sinkTables, name, table) }
 	return &sinkStore{of(cursorTable), of(doneTable), of(refTable), of(deadTable), of(attemptsTable), of(deliveryTable)}
 }
 
-// sinkNames returns the sinks that were ever registered, sorted.
-func (t *tx) sinkNames() (names []string, err error) {
-	err = t.Bucket([]byte(sinkTables)).ForEachBucket(func(name []byte) error {
-		names = append(names, string(name))
-		return nil
-	})
-	return names, err
-}
-
 // eachSink calls f with each sink that was ever registered.
-func (t *tx) eachSink(f func(name string, s *sinkStore) error) error {
-	names, err := t.sinkNames()
+func eachSink(tx *store.Tx, f func(name string, s *sinkStore) error) error {
+	names, err := tx.Members(sinkTables)
 	for _, name := range names {
 		if err == nil {
-			err = f(name, t.sink(name))
+			err = f(name, sinkOf(tx, name))
 		}
 	}
 	return err
 }
 
 // load reads the cursor with its counts.
-func (s *sinkStore) load(tx *tx, name string) (c cursor, err error) {
+func (s *sinkStore) load(tx *store.Tx, name string) (c cursor, err error) {
 	if c.next, err = s.next(); err != nil {
 		return c, err
 	}
-	if c.held, err = tx.count(sinkTables, name, doneTable); err != nil {
+	if c.held, err = tx.Count(sinkTables, name, doneTable); err != nil {
 		return c, err
 	}
-	c.dead, err = tx.count(sinkTables, name, deadTable)
+	c.dead, err = tx.Count(sinkTables, name, deadTable)
 	return c, err
 }
 
 func (s *sinkStore) next() (uint64, error) {
-	next, err := s.cursor.number(cursorKey)
+	next, err := s.cursor.Number(cursorKey)
 	if err == nil && next == 0 {
-		err = fmt.Errorf("%w: a sink has no cursor", ErrDamaged)
+		err = fmt.Errorf("%w: a sink has no cursor", store.ErrDamaged)
 	}
 	return next, err
 }
@@ -71,7 +64,7 @@ func (s *sinkStore) next() (uint64, error) {
 // isDone reports whether the sink has acked the alert.
 func (s *sinkStore) isDone(number uint64) (bool, error) {
 	next, err := s.next()
-	return number < next || s.done.has(numberKey(number)), err
+	return number < next || s.done.Has(store.NumberKey(number)), err
 }
 
 // advance moves the cursor to first at least, then over the alerts that are
@@ -83,7 +76,7 @@ func (s *sinkStore) advance(first uint64) error {
 	}
 	next := max(old, first)
 	var passed [][]byte
-	for k := range s.done.ascend(&err, nil) {
+	for k := range s.done.Ascend(&err, nil) {
 		number := binary.BigEndian.Uint64(k)
 		if number > next {
 			break
@@ -97,7 +90,7 @@ func (s *sinkStore) advance(first uint64) error {
 		return err
 	}
 	for _, k := range passed {
-		if err := s.done.delete(k); err != nil {
+		if err := s.done.Delete(k); err != nil {
 			return err
 		}
 	}
@@ -105,7 +98,7 @@ func (s *sinkStore) advance(first uint64) error {
 		return nil
 	}
 	passed = passed[:0]
-	for k := range s.attempts.ascend(&err, nil) {
+	for k := range s.attempts.Ascend(&err, nil) {
 		if binary.BigEndian.Uint64(k) >= next {
 			break
 		}
@@ -115,11 +108,11 @@ func (s *sinkStore) advance(first uint64) error {
 		return err
 	}
 	for _, k := range passed {
-		if err := s.attempts.delete(k); err != nil {
+		if err := s.attempts.Delete(k); err != nil {
 			return err
 		}
 	}
-	return s.cursor.put(cursorKey, numberKey(next))
+	return s.cursor.Put(cursorKey, store.NumberKey(next))
 }
 
 // Register makes the sinks known by their names. A sink that was known before
@@ -128,16 +121,16 @@ func (s *sinkStore) advance(first uint64) error {
 // retention. Call Register before the first Fold.
 func (j *Journal) Register(names ...string) error {
 	for _, name := range names {
-		if len(name) == 0 || len(name) > maxName {
-			return fmt.Errorf("register sink %q: a name has 1 to %d bytes", name, maxName)
+		if len(name) == 0 || len(name) > store.MaxName {
+			return fmt.Errorf("register sink %q: a name has 1 to %d bytes", name, store.MaxName)
 		}
 		var c cursor
-		err := j.commit(change{
-			do: func(tx *tx) (err error) {
+		err := j.store.Commit(store.Change{
+			Do: func(tx *store.Tx) (err error) {
 				c, err = register(tx, name)
 				return err
 			},
-			done: func() {
+			Done: func() {
 				j.mu.Lock()
 				defer j.mu.Unlock()
 				j.cursors[name] = &c
@@ -150,18 +143,18 @@ func (j *Journal) Register(names ...string) error {
 	return nil
 }
 
-func register(tx *tx, name string) (cursor, error) {
-	last, err := tx.table(stateTable).number(lastAlertKey)
+func register(tx *store.Tx, name string) (cursor, error) {
+	last, err := tx.Table(store.StateTable).Number(lastAlertKey)
 	if err != nil {
 		return cursor{}, err
 	}
-	s := tx.sink(name)
+	s := sinkOf(tx, name)
 	if s == nil {
 		return cursor{next: last + 1}, newSink(tx, name, last+1)
 	}
 	// While a sink is away, alerts beyond the retention may go.
 	first := last + 1
-	if k := tx.table(alertTable).first(); k != nil {
+	if k := tx.Table(alertTable).First(); k != nil {
 		first = binary.BigEndian.Uint64(k)
 	}
 	if err := s.advance(first); err != nil {
@@ -170,17 +163,11 @@ func register(tx *tx, name string) (cursor, error) {
 	return s.load(tx, name)
 }
 
-func newSink(tx *tx, name string, next uint64) error {
-	b, err := tx.Bucket([]byte(sinkTables)).CreateBucket([]byte(name))
-	if err != nil {
+func newSink(tx *store.Tx, name string, next uint64) error {
+	if err := tx.MakeMember(sinkTables, name, schema.Groups[sinkTables]...); err != nil {
 		return err
 	}
-	for _, table := range tablesOfSink {
-		if _, err := b.CreateBucket([]byte(table)); err != nil {
-			return err
-		}
-	}
-	return tx.sink(name).cursor.put(cursorKey, numberKey(next))
+	return sinkOf(tx, name).cursor.Put(cursorKey, store.NumberKey(next))
 }
 
 // Unregister takes the sink out of the registered ones. Its cursor, its dead
@@ -195,18 +182,18 @@ func (j *Journal) Unregister(sink string) {
 
 // Sinks returns the names of all sinks that were ever registered, sorted.
 func (j *Journal) Sinks() (names []string, err error) {
-	err = j.view(func(tx *tx) (err error) {
-		names, err = tx.sinkNames()
+	err = j.store.View(func(tx *store.Tx) (err error) {
+		names, err = tx.Members(sinkTables)
 		return err
 	})
 	return names, err
 }
 
 // unregistered returns the sinks that were registered once and are not now.
-func (j *Journal) unregistered(tx *tx) (gone []*sinkStore, err error) {
+func (j *Journal) unregistered(tx *store.Tx) (gone []*sinkStore, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	err = tx.eachSink(func(name string, s *sinkStore) error {
+	err = eachSink(tx, func(name string, s *sinkStore) error {
 		if j.cursors[name] == nil {
 			gone = append(gone, s)
 		}

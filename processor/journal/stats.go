@@ -3,10 +3,8 @@ package journal
 import (
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
-
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // Stats counts the contents of the journal at a moment.
@@ -35,10 +33,10 @@ func (j *Journal) Stats() (Stats, error) {
 		oldest[name] = c.next
 	}
 	j.mu.Unlock()
-	err := j.view(func(tx *tx) (err error) {
+	err := j.store.View(func(tx *store.Tx) (err error) {
 		s.Bytes = tx.Size()
 		for table, n := range map[string]*int{subjectTable: &s.Subjects, dirtyTable: &s.Unfolded, quarantineTable: &s.Quarantined} {
-			if *n, err = tx.count(table); err != nil {
+			if *n, err = tx.Count(table); err != nil {
 				return err
 			}
 		}
@@ -46,8 +44,8 @@ func (j *Journal) Stats() (Stats, error) {
 			if st.Pending == 0 {
 				continue
 			}
-			key := numberKey(oldest[name])
-			v, err := tx.table(alertTable).get(key)
+			key := store.NumberKey(oldest[name])
+			v, err := tx.Table(alertTable).Get(key)
 			if err != nil {
 				return err
 			}
@@ -75,22 +73,6 @@ func (j *Journal) Open() []exposure.Open {
 		open = append(open, o...)
 	}
 	return open
-}
-
-type metrics struct {
-	fsync  prometheus.Histogram
-	errors prometheus.Counter
-}
-
-func newMetrics(reg prometheus.Registerer) *metrics {
-	f := promauto.With(reg)
-	return &metrics{
-		fsync: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_journal_fsync_duration_seconds",
-			Help:    "Time that a transaction of the journal took to be written to disk.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}}),
-		errors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_journal_commit_errors_total",
-			Help: "Transactions of the journal that failed."}),
-	}
 }
 
 // Add adds the counts of another journal.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -24,13 +25,13 @@ type record struct {
 const neverDue = 1<<64 - 1
 
 func encodeRecord(r record) ([]byte, error) {
-	value, err := encode(r)
+	value, err := store.Encode(r)
 	if err != nil {
 		return nil, err
 	}
-	due := numberKey(neverDue)
+	due := store.NumberKey(neverDue)
 	if !r.Due.IsZero() {
-		due = exactKey(r.Due)
+		due = store.ExactKey(r.Due)
 	}
 	return append(due, value...), nil
 }
@@ -42,7 +43,7 @@ func decodeRecord(key, value []byte) (record, error) {
 		return r, err
 	}
 	if err := json.Unmarshal(value[8:], &r); err != nil {
-		return r, fmt.Errorf("%w: subject %q: %w", ErrDamaged, key, err)
+		return r, fmt.Errorf("%w: subject %q: %w", store.ErrDamaged, key, err)
 	}
 	r.Due = due
 	return r, nil
@@ -51,12 +52,12 @@ func decodeRecord(key, value []byte) (record, error) {
 // recordDue reads the due time alone.
 func recordDue(key, value []byte) (time.Time, error) {
 	if len(value) < 8 {
-		return time.Time{}, damagedEntry(key)
+		return time.Time{}, store.Damaged(key)
 	}
 	if binary.BigEndian.Uint64(value) == neverDue {
 		return time.Time{}, nil
 	}
-	return keyExact(value), nil
+	return store.KeyExact(value), nil
 }
 
 // A subject is decoded: all its events and its record.
@@ -78,7 +79,7 @@ type item struct {
 // eventSize returns about how much memory an event takes that takes n bytes of the file.
 func eventSize(n int) int { return 512 + n }
 
-func loadSubject(tx *tx, name string) (s *subject, err error) {
+func loadSubject(tx *store.Tx, name string) (s *subject, err error) {
 	s = &subject{name: name, joins: -1}
 	key := []byte(name)
 	keys, known, err := subjectKeys(tx, key)
@@ -88,14 +89,14 @@ func loadSubject(tx *tx, name string) (s *subject, err error) {
 	if known {
 		s.joins = keys.Joins
 	}
-	if s.generation, _, err = dirtyMark(tx.table(dirtyTable), key); err != nil {
+	if s.generation, _, err = dirtyMark(tx.Table(dirtyTable), key); err != nil {
 		return nil, err
 	}
 	if s.record, err = loadRecord(tx, key); err != nil {
 		return nil, err
 	}
 	prefix := namePrefix(name)
-	for k, v := range tx.table(eventTable).ascend(&err, prefix) {
+	for k, v := range tx.Table(eventTable).Ascend(&err, prefix) {
 		if !bytes.HasPrefix(k, prefix) {
 			break
 		}
@@ -110,8 +111,8 @@ func loadSubject(tx *tx, name string) (s *subject, err error) {
 }
 
 // loadRecord returns the zero record where there is none.
-func loadRecord(tx *tx, name []byte) (r record, err error) {
-	v, err := tx.table(recordTable).get(name)
+func loadRecord(tx *store.Tx, name []byte) (r record, err error) {
+	v, err := tx.Table(recordTable).Get(name)
 	if err != nil || v == nil {
 		return r, err
 	}

@@ -16,8 +16,8 @@ func (q *Queue) GiveUp(name string) {
 	q.end(l, 1, true, l.Closed)
 }
 
-// Retry reports a failed send, or an alert that could not be read: the head of the lane is sent again at due. With
-// alone set, it then shares no message.
+// Retry reports a failed send, or an alert that could not be read: the head of the
+// lane is sent again at due. With alone set, it then shares no message.
 func (q *Queue) Retry(name string, due time.Time, maybeDelivered, alone bool) {
 	l := q.lanes[name]
 	l.attempts++

@@ -139,8 +139,8 @@ func (s *Sink) urgent(l *Lane, now time.Time) (bool, error) {
 
 // superseded reports whether a later alert makes the head outdated for people: if
 // the exposure has ended, only the end is sent, and critical alerts; of several
-// escalations, only the last, and none once a device came back. An alert that may have arrived is sent again all
-// the same, since its end would refer to it.
+// escalations, only the last, and none once a device came back. An alert that may
+// have arrived is sent again all the same, since its end would refer to it.
 func (l *Lane) superseded() bool {
 	head := l.Queue[0]
 	follows := func(s exposure.Step) bool {

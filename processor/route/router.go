@@ -77,8 +77,8 @@ type Decision struct {
 // A sink that knows an exposure is notified of the rest of it through the same
 // recipients, whatever the routes say by then. Machine sinks get every alert.
 // Human sinks get what a route gives them, with three exceptions, each lifted
-// by a route whose matcher names the field: planned changes (expected), alerts
-// whose campaign notifies in their place (campaign), and, for pagers, late
+// by a route whose matcher names the field: planned changes (planned_change),
+// alerts whose campaign notifies in their place (campaign), and, for pagers, late
 // alerts (late). Failed calls are for machine sinks alone. A human sink that does
 // not know an exposure is not notified of its end, with two exceptions: an end
 // above info, which is the first alert of its exposure, goes to the sinks that

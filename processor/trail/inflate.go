@@ -30,6 +30,7 @@ const (
 type inflater struct {
 	decoder inflate.Decoder
 	reader  inflate.Reader
+	steps   steps // of reader
 	zstd    *zstd.Decoder
 	memory  bytes.Reader
 	doc     []byte // what decoder inflated last
@@ -47,14 +48,16 @@ func (s *Scanner) inflateBytes(b []byte, f Form) {
 	isWhole := f != FormZstd && len(b) <= wholeObject && size <= limit
 	z.memory.Reset(b)
 	defer z.memory.Reset(nil)
-	if f.skims() && (!isWhole || size > inCache) && s.skimReader(&z.memory, f) {
+	if f.skims() && !s.eager && (!isWhole || size > inCache) && s.skimReader(&z.memory, f) {
 		return
 	}
 	if isWhole {
 		var err error
 		if z.doc, err = z.decoder.Append(z.doc[:0], b, f.inflates(), int(limit)); err == nil {
 			s.budget -= int64(len(z.doc))
+			s.met = false
 			s.inflatedDocument(z.doc)
+			s.eager = s.met && size > inCache
 			return
 		}
 	}
@@ -88,14 +91,17 @@ func (s *Scanner) inflate(r io.Reader, f Form) error {
 			err = z.zstd.Reset(r)
 		}
 		if err == nil {
-			err = s.stream(z.zstd)
+			err = s.streamPieces(z.zstd)
 			_ = z.zstd.Reset(nil) // lets go of r
 		}
 	case FormUnknown:
-		err = s.stream(r)
+		err = s.streamPieces(r)
 	default:
 		z.reader.Reset(r, f.inflates())
-		err = s.stream(&z.reader)
+		z.steps = steps{z: &z.reader}
+		s.met = false
+		err = s.stream(&z.steps)
+		s.eager = s.met
 	}
 	if err != nil && s.input.err == nil && !errors.Is(err, errTooInflated) {
 		s.unreadable(0, inflateReason(err), err, nil)

@@ -15,6 +15,8 @@ func TestMappedRecordsInDoubt(t *testing.T) {
 		{"two names, the last of which nobody watches", with(`"event":{"action":"ListUsers"}`), "ecs"},
 		{"the same name twice", with(`"event.action":"DeactivateMFADevice"`), "ecs"},
 		{"no valid JSON", with(`"x":tru`), "ecs"},
+		{"no parameters", strings.Replace(ecs, `"request_parameters"`, `"other"`, 1), "ecs"},
+		{"a sign-in without its response", strings.NewReplacer("DeactivateMFADevice", "ConsoleLogin", "iam.amazonaws", "signin.amazonaws").Replace(ecs), "ecs"},
 		{"nested too deep", with(`"x":` + deep), "too_deep"},
 	} {
 		if v, _ := scanBytes(t, c.doc); v.names() != "" || v.reasons() != c.reason || !v.unreadable[0].Watched {

@@ -136,8 +136,8 @@ func valueInString(b []byte) (value []byte, sure bool) {
 // inside has the string around w[i] unescaped and scanned as a document of its
 // own, if it stands where records may. It reports whether that needs more bytes.
 func (s *Scanner) inside(w []byte, i int, final bool) (more bool) {
+	s.met = true
 	if s.skimming {
-		s.met = true
 		return true
 	}
 	if s.base+int64(i) < s.unescaped {

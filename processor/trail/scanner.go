@@ -24,10 +24,11 @@ type Scanner struct {
 	input    source
 	in       []byte // its first bytes
 	inflater inflater
-	buf      []byte // the window
+	pieces   pieces // of what is streamed, but not inflated
 	text     []byte // the unescaped or decoded content of an envelope
 	rec      record
 
+	eager    bool // the last document that was to be skimmed had to be walked
 	walk     walk // the structure around the names met
 	hidden   walk // the structure around base64
 	spelling []byte
@@ -52,7 +53,7 @@ type Scanner struct {
 	looked    int64 // up to here mapped records have been looked for in it
 	far       bool  // the last name in it is far apart; see farApart
 	skimming  bool  // the document is only swept; see skim
-	met       bool  // that met a name which may be a watched one
+	met       bool  // it has a name which may be a watched one
 	damaged   bool  // the stream's end is unreadable; the inflater reports it
 	cut       bool  // the document's end is unreadable, which has been reported
 }
@@ -119,7 +120,7 @@ func (s *Scanner) read() (b []byte, whole bool) {
 func (s *Scanner) object(b []byte) {
 	s.input.again = b
 	f := compression(b)
-	if f.skims() {
+	if f.skims() && !s.eager {
 		s.input.keep(b)
 		if s.skimReader(&s.input, f) {
 			return
@@ -129,7 +130,7 @@ func (s *Scanner) object(b []byte) {
 	if f != FormUnknown {
 		_ = s.inflate(&s.input, f) // reports its error
 	} else {
-		_ = s.stream(&s.input) // Scan returns the input's own error
+		_ = s.streamPieces(&s.input) // Scan returns the input's own error
 	}
 }
 

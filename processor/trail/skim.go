@@ -7,7 +7,7 @@ import (
 
 // A stepper inflates step by step, as those of package inflate do.
 type stepper interface {
-	Step() (w []byte, fresh int, err error)
+	Step(keep int) (w []byte, fresh int, err error)
 }
 
 // skims reports whether documents of this form are skimmed.
@@ -30,7 +30,7 @@ func (s *Scanner) skim(z stepper) (done bool) {
 	s.skimming, s.met = true, false
 	h, size := head{}, int64(0)
 	for left, final := 0, false; !final; {
-		w, fresh, err := z.Step()
+		w, fresh, err := z.Step(0)
 		final = errors.Is(err, io.EOF)
 		if err != nil && !final {
 			break
@@ -51,6 +51,7 @@ func (s *Scanner) skim(z stepper) (done bool) {
 	}
 	s.skimming = false
 	if !done {
+		s.eager = s.met
 		s.plain, s.inString = 0, 0
 		return false
 	}

@@ -13,14 +13,14 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
-// steps gives doc in steps of some bytes, with 32 KiB before them. The first is
+// A stepwise gives doc in steps of some bytes, with 32 KiB before them. The first is
 // long enough for how the document begins.
-type steps struct {
+type stepwise struct {
 	doc      []byte
 	at, size int
 }
 
-func (z *steps) Step() ([]byte, int, error) {
+func (z *stepwise) Step(int) ([]byte, int, error) {
 	lo, hi := max(0, z.at-32<<10), min(max(64, z.at+z.size), len(z.doc))
 	fresh := z.at - lo
 	if z.at = hi; fresh == hi-lo {
@@ -32,7 +32,7 @@ func (z *steps) Step() ([]byte, int, error) {
 // skimmed reports whether skimming doc is all there is to do, and the records in it.
 func (s *Scanner) skimmed(doc []byte, step int) (done bool, records int64) {
 	s.begin(Place("x"), new(found))
-	done = s.skim(&steps{doc: doc, size: step})
+	done = s.skim(&stepwise{doc: doc, size: step})
 	return done, s.records
 }
 

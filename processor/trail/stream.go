@@ -13,97 +13,101 @@ const (
 	readSize    = 32 << 10
 )
 
-// A window is where in Scanner.buf its ends are.
+// A window is the part of a document that is in memory.
 type window struct {
-	n       int   // filled up to here
+	w       []byte
 	swept   int   // swept up to here
 	decoded int   // looked into for base64 up to here
 	surface int64 // names seen at the surface up to there
 }
 
-// stream scans r, which is not compressed, through a window. It returns r's
-// error, other than io.EOF.
-func (s *Scanner) stream(r io.Reader) error {
-	if s.buf == nil {
-		s.buf = make([]byte, firstWindow)
-	}
+// stream scans the document that f gives through a window. It returns the error
+// of f, other than io.EOF.
+func (s *Scanner) stream(f feed) error {
+	const enough = 512 // to know the format
 	s.restart()
 	at := window{surface: s.plain}
-	err := s.fill(r, &at, 512) // enough to know the format
-	for err == nil && skipSpace(s.buf[:at.n], 0) == at.n {
-		s.base += int64(at.n)
-		at.n = 0
-		err = s.fill(r, &at, 512)
+	err := s.fill(f, &at, 0)
+	for err == nil && (len(at.w) < enough || skipSpace(at.w, 0) == len(at.w)) {
+		drop := 0
+		if skipSpace(at.w, 0) == len(at.w) {
+			drop = len(at.w)
+		}
+		err = s.fill(f, &at, drop)
 	}
-	if !s.looksLikeJSON(s.buf[:at.n]) {
+	s.forget()
+	at.swept, at.decoded = 0, 0
+	if !s.looksLikeJSON(at.w) {
 		return ended(err)
 	}
-	h := headOf(s.buf[:at.n])
-	s.own = beginsAsOwn(bytes.TrimLeft(bytes.TrimPrefix(s.buf[:at.n], bom), " \t\r\n"))
-	lines := isLines(s.buf[:at.n])
+	h := headOf(at.w)
+	s.own = beginsAsOwn(bytes.TrimLeft(bytes.TrimPrefix(at.w, bom), " \t\r\n"))
+	lines := isLines(at.w)
 	for err == nil {
 		s.look(&at, lines, false)
-		if len(s.buf)-at.n < readSize {
-			s.room(&at, lines)
+		drop := 0
+		if f.full() {
+			drop = s.dropped(&at, lines)
 		}
-		err = s.fill(r, &at, 1)
+		err = s.fill(f, &at, drop)
 	}
 	s.damaged = s.damaged || !errors.Is(err, io.EOF)
 	s.look(&at, lines, true)
 	if !lines {
-		s.finish(s.buf[:at.n], h)
+		s.finish(at.w, h)
 	}
 	s.count()
 	return ended(err)
 }
 
+// streamPieces streams r, which is not compressed.
+func (s *Scanner) streamPieces(r io.Reader) error {
+	s.pieces.r, s.pieces.n = r, 0
+	err := s.stream(&s.pieces)
+	s.pieces.r = nil
+	return err
+}
+
 // look looks at what has come into the window.
 func (s *Scanner) look(at *window, lines, final bool) {
-	w := s.buf[:at.n]
 	if lines {
-		at.swept = s.lines(w, at.swept, final)
+		at.swept = s.lines(at.w, at.swept, final)
 		return
 	}
-	at.swept = s.sweep(w, at.swept, final)
+	at.swept = s.sweep(at.w, at.swept, final)
 	coded := s.plain == at.surface
-	if (coded || !s.own) && (final || at.n-at.decoded > maxWindow/2) {
-		at.decoded = s.decode(w, at.decoded, final, coded)
+	if (coded || !s.own) && (final || len(at.w)-at.decoded > maxWindow/2) {
+		at.decoded = s.decode(at.w, at.decoded, final, coded)
 	}
 }
 
-// fill reads at least least bytes into the window, unless r ends.
-func (s *Scanner) fill(r io.Reader, at *window, least int) error {
-	for least > 0 {
-		m, err := r.Read(s.buf[at.n:min(at.n+readSize, len(s.buf))])
-		at.n += m
-		least -= m
-		s.inflated += int64(m)
-		if s.budget -= int64(m); s.budget < 0 {
-			s.unreadable(at.n, ReasonTooInflated, errTooInflated, nil)
-			return errTooInflated
-		}
-		if err != nil {
-			return err
-		}
+// fill moves the window on, and follows it.
+func (s *Scanner) fill(f feed, at *window, drop int) error {
+	before := len(at.w)
+	w, dropped, err := f.more(drop)
+	at.w = w
+	s.base += int64(dropped)
+	s.walk.drop(dropped)
+	s.hidden.drop(dropped)
+	at.swept, at.decoded = at.swept-dropped, at.decoded-dropped
+	m := int64(len(w) - (before - dropped))
+	s.inflated += m
+	if s.budget -= m; s.budget < 0 {
+		s.unreadable(len(w), ReasonTooInflated, errTooInflated, nil)
+		return errTooInflated
 	}
-	return nil
+	return err
 }
 
-// room makes room in the window: by dropping bytes that are not needed any more,
-// or, where those are too few, by growing it up to its bound. A small window
-// stays in the processor's cache.
-func (s *Scanner) room(at *window, lines bool) {
-	drop := at.swept
-	if !lines {
-		drop = s.spare(at)
+// dropped returns how many bytes of the window are not needed any more.
+func (s *Scanner) dropped(at *window, lines bool) int {
+	if lines {
+		return at.swept
 	}
-	if drop < len(s.buf)/2 && len(s.buf) < maxWindow {
-		s.buf = append(s.buf, make([]byte, len(s.buf))...)
-		return
-	}
-	if !lines && drop < readSize {
+	drop := s.spare(at)
+	if drop < readSize && len(at.w) > maxWindow-readSize {
 		// The rest of the document cannot come: white space without end.
-		at.swept = s.sweep(s.buf[:at.n], at.swept, true)
+		at.swept = s.sweep(at.w, at.swept, true)
 		if drop = s.spare(at); drop < readSize {
 			s.unreadable(at.decoded, ReasonTooLarge, errTextTooLarge, nil)
 			at.decoded = at.swept
@@ -111,37 +115,24 @@ func (s *Scanner) room(at *window, lines bool) {
 			drop = s.spare(at)
 		}
 	}
-	copy(s.buf, s.buf[drop:at.n])
-	s.base += int64(drop)
-	s.walk.drop(drop)
-	s.hidden.drop(drop)
-	at.n, at.swept, at.decoded = at.n-drop, at.swept-drop, at.decoded-drop
+	return drop
 }
 
-// spare returns how many bytes of the window nothing needs any more.
+// spare is dropped, as long as the rest of the document can come.
 func (s *Scanner) spare(at *window) int {
 	const ahead = 256 // a name that is met next may begin before what was swept
-	w := s.buf[:at.n]
-	need := s.walk.needs(w, max(0, at.swept-ahead))
-	s.report(w, &s.walk)
+	need := s.walk.needs(at.w, max(0, at.swept-ahead))
+	s.report(at.w, &s.walk)
 	if s.plain != at.surface { // nothing here is hidden in base64
 		at.surface = s.plain
 		if s.own {
 			at.decoded = max(at.decoded, at.swept-longestMarker)
 			s.hidden.copy(&s.walk)
 		} else {
-			at.decoded = max(at.decoded, s.decode(w, at.decoded, false, false))
+			at.decoded = max(at.decoded, s.decode(at.w, at.decoded, false, false))
 		}
 	}
-	need = min(need, s.hidden.needs(w, max(0, at.decoded-ahead)))
-	s.report(w, &s.hidden)
+	need = min(need, s.hidden.needs(at.w, max(0, at.decoded-ahead)))
+	s.report(at.w, &s.hidden)
 	return max(0, min(need, at.swept, at.decoded-context))
-}
-
-// ended is err, unless that only says that all has been read.
-func ended(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }

@@ -1,6 +1,10 @@
 package trail
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/mfawatch/mfawatch/processor/trail/vector"
+)
 
 // block is how much is swept at a time: small enough that the second needle
 // finds the bytes still in the cache.
@@ -29,24 +33,19 @@ func (s *Scanner) sweep(w []byte, from int, final bool) int {
 	spelt := from // up to here escapes have been looked at
 	for lo := from; lo < limit; {
 		hi := min(lo+block, limit)
-		esc, i := nextEscape(w, max(lo, spelt), hi), -1
 		for lo < hi {
-			if i < lo {
-				i = nextName(w, lo, hi)
-			}
-			more := false
+			i, more := nextOf(w, lo, max(lo, spelt), hi), false
 			switch {
-			case esc < i:
-				if spelt, more = s.spelt(w, esc, final); !more {
-					esc = nextEscape(w, spelt, hi)
-				}
-			case i < hi:
+			case i == hi:
+				lo = hi
+			case w[i] == rare:
 				lo, more = s.named(w, i-beforeRare, final)
 			default:
-				lo = hi
+				lo = i + 1
+				spelt, more = s.spelt(w, i, final)
 			}
 			if more {
-				return min(i, esc)
+				return i
 			}
 		}
 		lo = max(lo, hi)
@@ -58,6 +57,45 @@ func (s *Scanner) sweep(w []byte, from int, final bool) int {
 	return max(from, limit)
 }
 
+// nextOf returns the first that nextName finds in w[lo:hi] or nextEscape in
+// w[spelt:hi], hi if there is none; spelt >= lo.
+func nextOf(w []byte, lo, spelt, hi int) int {
+	if vector.Fast {
+		return nextPair(w, lo, spelt, hi)
+	}
+	return nextInTurns(w, lo, spelt, hi)
+}
+
+// nextPair is nextOf with vectors, in one pass for both.
+func nextPair(w []byte, lo, spelt, hi int) int {
+	for at, end := max(0, lo-1), min(hi+1, len(w)); ; at++ {
+		at += vector.Pair(w[at:end])
+		switch {
+		case at == end-1, at == hi-1 && w[at] != '\\':
+			return hi
+		case w[at] == '\\':
+			if at >= spelt && bytes.HasPrefix(w[at:], escapeNeedle) {
+				return at
+			}
+		case isName(w, at+1):
+			return at + 1
+		}
+	}
+}
+
+// nextInTurns is nextOf with what package bytes has. It looks not much further than
+// to what it finds, so that the next call does not do all again.
+func nextInTurns(w []byte, lo, spelt, hi int) int {
+	for size := 256; lo < hi; size *= 2 {
+		end := min(lo+size, hi)
+		if i := nextEscape(w, max(lo, spelt), nextName(w, lo, end)); i < end {
+			return i
+		}
+		lo = end
+	}
+	return hi
+}
+
 // nextName is the N of the first eventName with its N in w[lo:hi], hi if there
 // is none.
 func nextName(w []byte, lo, hi int) int {
@@ -67,12 +105,17 @@ func nextName(w []byte, lo, hi int) int {
 			break
 		}
 		i += lo
-		if i >= beforeRare && i+afterRare < len(w) && string(w[i-beforeRare:i+afterRare+1]) == eventName {
+		if isName(w, i) {
 			return i
 		}
 		lo = i + 1
 	}
 	return hi
+}
+
+// isName reports whether the N at w[i] is that of eventName.
+func isName(w []byte, i int) bool {
+	return i >= beforeRare && i+afterRare < len(w) && string(w[i-beforeRare:i+afterRare+1]) == eventName
 }
 
 // nextEscape is the first \u00 that begins in w[lo:hi], hi if there is none.
@@ -135,8 +178,8 @@ func (s *Scanner) keyed(w []byte, q, after int, final bool) (next int, more bool
 		name = s.spelling
 	}
 	if watched(name) {
+		s.met = true
 		if s.skimming {
-			s.met = true
 			return after, true
 		}
 		s.walk.key(w, q)

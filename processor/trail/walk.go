@@ -1,6 +1,10 @@
 package trail
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/mfawatch/mfawatch/processor/trail/vector"
+)
 
 // A walk is one forward pass over a document. It knows which objects are open
 // at its position, and so whether that position lies within a record. It goes
@@ -12,6 +16,7 @@ import "bytes"
 // bracket or white space exactly if it closes a string, with the exception of
 // strings that begin with such a byte. Where the neighbours do not decide, the
 // strings are walked one by one from the last place known to be outside of one.
+// Where that is right behind a brace the walk goes in blocks, if the processor can.
 type walk struct {
 	position
 	pos  int // everything before w[pos] is walked
@@ -19,8 +24,9 @@ type walk struct {
 	// The string walked into last, and where the search for its end goes on.
 	// Its end is -1 as long as the window ends in it.
 	open, end, seek int
-	shut            int   // the last closing brace outside of strings
-	walked          int64 // bytes looked at, as a measure of the work
+	shut            int                // the last closing brace outside of strings
+	walked          int64              // bytes looked at, as a measure of the work
+	masks           *[256]vector.Block // of blocks
 }
 
 // reset readies the walk for the start of a document.
@@ -80,9 +86,13 @@ func (k *walk) to(w []byte, to int, final bool) {
 		return
 	}
 	k.walked += int64(to - k.pos)
-	pos := k.pos
+	pos, next := k.pos, k.pos
 	open, shut := pos-1, pos-1
 	for pos < to {
+		if k.sure == pos && pos >= next {
+			pos = k.blocks(w, pos, to)
+			next = pos + afterBlocks
+		}
 		if open < pos {
 			open = indexByte(w, '{', pos, to)
 		}

@@ -284,3 +284,27 @@ func TestHangingSendsDelayNothing(t *testing.T) {
 		}
 	}
 }
+
+// Sends are admitted as urgent if a critical alert of their exposure is pending.
+func TestAdmittedAsUrgent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		o := delivery(DeliveryConfig{People: true, Concurrency: 1})
+		var admitted []bool
+		o.Admit = func(_ context.Context, urgent bool) (func(), error) {
+			admitted = append(admitted, urgent)
+			return func() {}, nil
+		}
+		r.start(o, map[string]sinks.Sink{"a": &loggingSink{}})
+		r.attack(exposure.Opened, exposure.High, "root")
+		time.Sleep(time.Second)
+		r.attack(exposure.Exploited, exposure.Critical, "root")
+		time.Sleep(time.Second)
+		r.attack(exposure.Updated, exposure.High, "root")
+		r.idle()
+		r.stop()
+		if !slices.Equal(admitted, []bool{false, true, false}) {
+			t.Errorf("admitted as urgent: %v, want the second alone", admitted)
+		}
+	})
+}

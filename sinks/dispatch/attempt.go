@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
@@ -27,6 +28,7 @@ type attempt struct {
 	items   []item  // in the order of the queue; send removes what does not fit
 	lanes   []*lane // of the items, each once
 	probe   bool
+	urgent  bool // a lane has a critical alert
 	started time.Time
 
 	sink    sinks.Sink // for the recipients of the alerts
@@ -59,10 +61,11 @@ func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
 		if it.Muted {
 			l.unmute(now)
 		}
-		l.hold(it.Held)
+		l.ungroup(it.Held)
 		head := l.sending == 0
 		if head {
 			a.lanes = append(a.lanes, l)
+			a.urgent = a.urgent || slices.ContainsFunc(l.queue, func(p journal.Pending) bool { return p.Severity == exposure.Critical })
 		}
 		i := item{lane: l, pending: l.queue[l.sending], ref: l.ref, hasRef: l.hasRef, to: it.Decision.To, unrouted: it.Decision.Unrouted, why: it.Decision.Why}
 		i.perhaps = head && (it.MaybeDelivered || i.pending.Number <= w.before)
@@ -93,7 +96,7 @@ func (a *attempt) send(ctx context.Context, w *Worker) {
 		return
 	}
 	if w.admit != nil {
-		release, err := w.admit(ctx)
+		release, err := w.admit(ctx, a.urgent)
 		if err != nil {
 			a.err = err
 			return

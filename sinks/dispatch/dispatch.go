@@ -43,8 +43,8 @@ type Options struct {
 	Limiter *rate.Limiter
 	// Admit, if set, is called before each send: it returns once the send may
 	// start, with a function that is called after it. After an error the send is
-	// retried.
-	Admit func(ctx context.Context) (release func(), err error)
+	// retried. A send is urgent if its exposure has a critical alert.
+	Admit func(ctx context.Context, urgent bool) (release func(), err error)
 }
 
 // New registers the sink under its name with the journal and returns its Worker.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/route"
 )
 
@@ -64,7 +65,7 @@ func (w *Worker) fetched(err error) bool {
 
 // closed returns the error of a journal that was closed, nil for any other.
 func closed(err error) error {
-	if errors.Is(err, journal.ErrClosed) {
+	if errors.Is(err, store.ErrClosed) {
 		return err
 	}
 	return nil
@@ -107,7 +108,7 @@ type cache struct {
 }
 
 type cached struct {
-	alert *processor.Alert // nil: it needs no delivery any more
+	alert *processor.Alert
 	ref   string
 }
 

@@ -37,11 +37,11 @@ func (l *lane) unmute(now time.Time) {
 	l.first = time.Time{}
 }
 
-// hold starts the time of the next alert over at the end of the group window that
-// it waited for: only what comes after it is a delay of the sink.
-func (l *lane) hold(until time.Time) {
-	if next := &l.queue[l.sending]; l.attempts == 0 && next.Since.Before(until) {
-		next.Since = until
+// ungroup starts the time of the next alert over at the end of the group window that
+// it waited for, zero for none: only the time after it is a delay of the sink.
+func (l *lane) ungroup(ended time.Time) {
+	if next := &l.queue[l.sending]; l.attempts == 0 && next.Since.Before(ended) {
+		next.Since = ended
 	}
 }
 

@@ -16,6 +16,7 @@ type metrics struct {
 	duration   prometheus.Histogram
 	delivered  prometheus.Histogram
 	done       prometheus.Histogram
+	last       prometheus.Gauge
 	retries    prometheus.Counter
 	throttled  prometheus.Counter
 	superseded prometheus.Counter
@@ -39,6 +40,8 @@ func newMetrics(reg prometheus.Registerer, name string, j statser) *metrics {
 		done: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_sink_delivery_latency_seconds",
 			Help:    "Time from the journalling of the event, or the end of its mute time or group window, until its delivery was journalled.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600}}),
+		last: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_sink_last_delivery_timestamp_seconds",
+			Help: "When a delivery was last journalled, in seconds since 1970; 0 if none was since the start."}),
 		retries: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_retries_total",
 			Help: "Attempts to send an alert that failed before."}),
 		throttled: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_throttled_seconds_total",

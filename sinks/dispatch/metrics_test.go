@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/sinks"
@@ -57,6 +58,9 @@ func TestTimeToDoneAndRetries(t *testing.T) {
 		synctest.Wait() // the worker hears of it after the journal
 		if n, sum := gathered(t, reg, "mfawatch_sink_delivery_latency_seconds"); n != 1 || sum < 30 || sum > 31.1 {
 			t.Errorf("done after %v s, %d times, want 30 and up to a second of backoff", sum, n)
+		}
+		if at := testutil.ToFloat64(r.workers["a"].metrics.last); at != float64(time.Now().Unix()) {
+			t.Errorf("the last delivery was at %v, now it is %v", at, time.Now().Unix())
 		}
 		if n, _ := gathered(t, reg, "mfawatch_sink_retries_total"); n != 1 {
 			t.Errorf("%v retries, want 1", n)

@@ -101,6 +101,7 @@ func (w *Worker) endWrite(err error) {
 		case err == nil && r.ends():
 			if r.dead == nil && r.result.Outcome != journal.Superseded && r.result.Outcome != journal.Suppressed {
 				w.metrics.done.Observe(now.Sub(r.since).Seconds())
+				w.metrics.last.Set(float64(now.Unix()))
 			}
 			r.lane.unrecorded--
 			w.evict(r.lane)

@@ -25,7 +25,7 @@ type Worker struct {
 	log       *slog.Logger
 	metrics   *metrics
 	config    DeliveryConfig
-	admit     func(context.Context) (func(), error) // nil: a send may always start
+	admit     func(ctx context.Context, urgent bool) (func(), error) // nil: a send may always start
 	drainTime time.Duration
 	group     route.Group // zero: alerts are not grouped
 

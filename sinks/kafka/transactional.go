@@ -24,10 +24,9 @@ func NewTransactional(c Config) (*Transactional, error) {
 	return &Transactional{c.Topic}, nil
 }
 
-// Send reports whether the alert has a record.
-func (k *Transactional) Send(_ context.Context, a *processor.Alert, ref string) (newRef string, err error) {
-	_, err = record(a)
-	return ref, err
+// Send does nothing: the alert is produced when its delivery is recorded.
+func (k *Transactional) Send(_ context.Context, _ *processor.Alert, ref string) (newRef string, err error) {
+	return ref, nil
 }
 
 // Record returns the record of an alert.

@@ -78,13 +78,14 @@ const (
 )
 
 // Send triggers or resolves the incident that has the exposure as its dedup_key.
-// A copy adds a line to the incident's log and opens nothing. Sink opens a
+// A copy adds a line to the incident's log and opens nothing. PagerDuty opens a
 // new incident for a trigger that follows a resolve, so once an exposure is over
-// only what has to be heard nevertheless (see exposure.Step.AlwaysDelivered) is sent. A resolve
-// of what it was not notified of is dropped there. An attempt, and a device less
-// where another is left, have no end that mfawatch would see: a person resolves
-// them, or the service after its time. That one service cannot be notified keeps it
-// from no other; the others get a copy with the next attempt.
+// Send triggers only for alerts that are always delivered (see
+// exposure.Step.AlwaysDelivered). PagerDuty drops a resolve of an incident that it
+// does not have. An attempt, and a device less where another is left, have no end
+// that mfawatch would see: a person resolves them, or the service after its time.
+// A service that cannot be notified keeps the alert from no other; the others get a
+// copy with the next attempt.
 func (p *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	newRef = stateOpen
 	switch {
@@ -134,7 +135,7 @@ func escalates(s exposure.Step) bool {
 	return s == exposure.Escalated || s == exposure.Exploited || s == exposure.Suspect || s == exposure.Resolved
 }
 
-// Receipt says what an acceptance is worth: Sink accepts an event before it
+// Receipt says what an acceptance is worth: PagerDuty accepts an event before it
 // looks whose it is.
 func (p *Sink) Receipt(ref string) string {
 	switch ref {
@@ -158,11 +159,11 @@ func (p *Sink) enqueue(ctx context.Context, key string, a *processor.Alert, secr
 	return verdict(got, err)
 }
 
-// pause is how long Sink wants to be left alone where it does not say:
+// pause is how long PagerDuty wants to be left alone where it does not say:
 // it counts over a minute.
 const pause = 30 * time.Second
 
-// verdict is httpsend.StatusError with what Sink means otherwise. A 400 is
+// verdict is httpsend.StatusError with the exceptions of PagerDuty. A 400 is
 // about the event, unless it is about the key; nothing but a wrong address
 // answers 404 or 405.
 func verdict(got httpsend.Reply, err error) error {

@@ -22,7 +22,7 @@ const (
 	secondKey = "xyzzysecond000000000000000000002"
 )
 
-// channel is Sink for the suite.
+// channel is PagerDuty for the suite.
 func channel(t *testing.T) *sinktest.Server {
 	fake := &server{keys: []string{firstKey, secondKey}}
 	server := sinktest.NewHTTPServer(t, fake)
@@ -119,7 +119,7 @@ func TestAfterTheEnd(t *testing.T) {
 	}
 }
 
-// The event that Sink sends, field by field.
+// The event that the sink sends, field by field.
 func TestEvent(t *testing.T) {
 	p, _, server := newTestSink(t, Config{RoutingKeyFile: sinktest.SecretFile(t, firstKey+"\n")})
 	a := sinktest.Named("payments", sinktest.Story("bob")...)[0]

@@ -110,7 +110,7 @@ func dedup(a *processor.Alert) string {
 	return safetext.CutRunes(a.ID, maxKey)
 }
 
-// severities are Sink's words for ours.
+// severities are PagerDuty's words for ours.
 var severities = map[exposure.Severity]string{
 	exposure.Critical: "critical",
 	exposure.High:     "error",

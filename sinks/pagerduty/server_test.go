@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// A server behaves as the Events API v2 of Sink, after its published
+// A server behaves as the Events API v2 of PagerDuty, after its published
 // description: what it requires and refuses, its limits, and what a trigger and
 // a resolve do. As the real one, it accepts events for keys that no service
 // has, and drops them.

@@ -13,7 +13,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// wrong finds mark-up that Sink would show as HTML.
+// wrong finds mark-up that ServiceNow would show as HTML.
 func wrong(text string) string {
 	if regexp.MustCompile(`(?i)\[/?code`).MatchString(text) {
 		return "HTML in a journal"

@@ -16,7 +16,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// Bounds of Sink's columns, in bytes. The platform does not enforce them
+// Bounds of ServiceNow's columns, in bytes. The platform does not enforce them
 // itself, and cuts in silence where the database does.
 const (
 	maxShortDescription = 160
@@ -215,8 +215,8 @@ var severity = map[exposure.Severity]string{
 	exposure.Critical: "1", exposure.High: "2", exposure.Medium: "3", exposure.Low: "4", exposure.Info: "4",
 }
 
-// codeTag begins or ends what Sink shows as HTML in a journal.
+// codeTag begins or ends what ServiceNow shows as HTML in a journal.
 var codeTag = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\[(\s*/?\s*code)`) })
 
-// harmless takes the meaning from the mark-up that Sink's fields know.
+// harmless takes the meaning from the mark-up that ServiceNow's fields know.
 func harmless(s string) string { return codeTag().ReplaceAllString(s, "[ $1") }

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// An server is an instance of Sink as its documentation describes it:
+// A server is an instance of ServiceNow as its documentation describes it:
 // the Table API of incident, and Event Management.
 type server struct {
 	t *testing.T

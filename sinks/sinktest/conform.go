@@ -15,27 +15,27 @@ import (
 )
 
 // A Channel describes a channel to the suite that every sink runs. Each has
-// one test, TestXConforms, that calls conforms with it.
+// one test, TestXConforms, that calls Run with it.
 type Channel struct {
-	// people: people read it. Text shown to them is clean and marked where it was
+	// People: people read it. Text shown to them is clean and marked where it was
 	// cut.
 	People bool
-	// cases: it keeps open cases and knows nothing else, so that an end whose
+	// Cases: it keeps open cases and knows nothing else, so that an end whose
 	// beginning it was never sent leaves nothing there. Any other channel says
 	// both in one note.
 	Cases bool
 	// Brief: a text has room for little more than what happened.
 	Brief bool
-	// copies says why a step may be there twice when its reply was lost; "" for
+	// Copies says why a step may be there twice when its reply was lost; "" for
 	// a channel with a key of its own, or that looks before it sends again.
 	Copies string
-	// verdicts are the answers that mean something else here than httpsend.StatusError
-	// says, by their status. http says that the channel is reached by HTTP at
+	// Verdicts are the answers that mean something else here than httpsend.StatusError
+	// says, by their status. HTTP says that the channel is reached by HTTP at
 	// all, and so has statuses.
 	HTTP     bool
 	Verdicts map[int]sinks.Verdict
 	Throttle time.Duration // how long a 429 without Retry-After is waited for; 0: as a retry
-	// start starts a server of its own for the channel, over TCP where there is
+	// Start starts a server of its own for the channel, over TCP where there is
 	// a server, which keeps state and refuses what breaks a documented rule or
 	// limit, as the real one does.
 	Start func(t *testing.T) *Server
@@ -43,20 +43,20 @@ type Channel struct {
 
 // A Server is a channel's server, as the suite sees it.
 type Server struct {
-	// sink makes a new sink on the server, as a start of the program does.
+	// Sink makes a new sink on the server, as a start of the program does.
 	Sink func() (sinks.Sink, error)
-	// holds returns the server's state of the alert's exposure (or, if it has none,
+	// Holds returns the server's state of the alert's exposure (or, if it has none,
 	// of the alert).
 	Holds func(a *processor.Alert) Held
-	// inject makes the server answer a request so, once. It reports whether it
+	// Inject makes the server answer a request so, once. It reports whether it
 	// can. Requests before the injection are not affected; several are used up
 	// in order.
 	Inject func(f Fault) bool
-	// bodies are those of all requests so far.
+	// Bodies are those of all requests so far.
 	Bodies func() []string
-	// secrets are parts of the configuration that must stay hidden.
+	// Secrets are parts of the configuration that must stay hidden.
 	Secrets []string
-	// wrong returns the fault of a text that people see there: mark-up that works,
+	// Wrong returns the fault of a text that people see there: mark-up that works,
 	// a mention. nil: nothing could be.
 	Wrong func(text string) string
 }

@@ -47,16 +47,15 @@ func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 	return sinks.Worst(failed, delivered)
 }
 
-// A listedIn remembers which channels were notified of an alert in a list that not
-// all of them were notified: a list has no reference that could say so. It does not
+// A listedIn remembers which channels have an alert of a list that others do not
+// have yet: a list has no reference that could say so. It does not
 // outlive the program.
 type listedIn struct {
 	mu     sync.Mutex
 	posted map[[2]string]bool // by channel and alert
 }
 
-// maxListed bounds what is remembered of alerts that some channel was never
-// delivered.
+// maxListed bounds what is remembered of lists that some channel never got.
 const maxListed = 10_000
 
 func (l *listedIn) has(channel string, a *processor.Alert) bool {

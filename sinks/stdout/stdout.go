@@ -34,8 +34,8 @@ type Sink struct {
 	w     io.Writer
 }
 
-// New prints to w, with one write for each alert, text in the words of words. Alerts keep the order of the
-// journal when they are sent one at a time: see
+// New prints to w, with one write for each alert; format text is worded by words.
+// Alerts keep the order of the journal when they are sent one at a time: see
 // dispatch.DeliveryConfig.Concurrency.
 func New(cfg Config, words message.Wording, w io.Writer) (*Sink, error) {
 	switch cfg.Format {

@@ -33,7 +33,7 @@ const (
 var Faults = []Fault{FaultMissing, FaultDenied, FaultKMS, FaultArchived, FaultCredentials, FaultThrottled, FaultRegion,
 	FaultChanged, FaultServer, FaultNetwork, FaultCorrupt, FaultOther}
 
-// faultCodes are the codes in AWS's answers that tell more than the status.
+// faultCodes are the codes in AWS's answers that say more than the status.
 var faultCodes = map[string]Fault{
 	"NoSuchKey": FaultMissing, "NoSuchVersion": FaultMissing, "NoSuchBucket": FaultMissing, "NotFound": FaultMissing,
 	"QueueDoesNotExist": FaultMissing, "AWS.SimpleQueueService.NonExistentQueue": FaultMissing, "NonExistentQueue": FaultMissing,

@@ -49,9 +49,9 @@ type Key struct {
 }
 
 // ParseKey takes a decoded key apart. It reads from the end, since the prefix
-// may hold anything, AWSLogs and slashes included. An object that lies elsewhere
-// but bears the name of a CloudTrail file, as in a copy without folders, is told
-// by its name alone.
+// may hold anything, AWSLogs and slashes included. Of an object that lies
+// elsewhere but bears the name of a CloudTrail file, as in a copy without folders,
+// the name alone counts.
 //
 // False means a key of unknown form, which says nothing about what the object
 // holds: it may be a re-keyed copy, and has to be read unless a filter says

@@ -88,7 +88,7 @@ func (e *ListError) Unwrap() error { return e.Err }
 // only the days that are wanted; several folders concurrently. Keys of another
 // form are listed as they are. The place may lie inside of the tree, or name
 // one object; where it ends without a slash and there is a folder of that name,
-// it is that folder. List returns when all is listed, or ctx is done; l is told
+// it is that folder. List returns when all is listed, or ctx is done; l gets
 // what went wrong, and the rest is listed all the same. There is false if
 // nothing at all lies at the place, whatever is wanted, as far as was looked.
 func (o *Objects) List(ctx context.Context, place Place, l Listing) (there bool) {

@@ -19,7 +19,7 @@ type Wanted struct {
 	// where a bucket could not be reached, is found with a later Until alone.
 	Since, Until time.Time
 	// Accounts and Regions are patterns, as path.Match knows them, for the
-	// folders of the same name; none is all. A key of another form tells neither
+	// folders of the same name; none is all. A key of another form names neither
 	// and passes (R33, R34).
 	Accounts, Regions []string
 }

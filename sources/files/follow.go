@@ -21,7 +21,7 @@ import (
 const (
 	settleTime   = 2 * time.Second  // a file that is read as a whole has to have rested for so long
 	cutTime      = 30 * time.Second // and one whose last document has no end, before that is taken for cut off
-	pollTime     = 2 * time.Second  // between looks where nothing tells of changes
+	pollTime     = 2 * time.Second  // between polls where no changes are reported
 	fullPollTime = time.Minute      // between looks where something does
 	pollShare    = 20               // a look that took long is followed by a rest of so many times as long
 	keepTime     = time.Second      // between places that are kept

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// identity tells files apart whatever they are called: a renamed file is the same
+// identity distinguishes files whatever they are called: a renamed file is the same
 // one.
 func identity(_ string, info fs.FileInfo) string {
 	st, ok := info.Sys().(*syscall.Stat_t)

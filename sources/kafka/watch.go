@@ -100,7 +100,7 @@ func (r *run) watchGroup(ctx context.Context, alone time.Time) time.Time {
 			continue
 		}
 		if time.Since(alone) >= r.k.othersAfter {
-			err = fmt.Errorf("kafka source %s: another member (%s at %s) reads this topic: its exposures are unknown here; use journal.type kafka, or stop it",
+			err = fmt.Errorf("kafka source %s: another member (%.100q at %.100q) reads a topic of this source: its exposures are unknown here; use journal.type kafka, or stop it",
 				r.k.name, m.ClientID, m.ClientHost)
 		}
 		if r.k.others.Set(err) && err != nil {

@@ -54,18 +54,19 @@ func (z *Reader) Next() ([]byte, error) {
 		z.unread = nil
 		return b, nil
 	}
-	b, fresh, err := z.Step()
+	b, fresh, err := z.Step(0)
 	return b[fresh:], err
 }
 
 // Step is Next together with what was inflated before: b[fresh:] are the next
-// bytes, and b[:fresh] are the 32 KiB before them, or as many as there are. It may
-// not follow a Read, which may have left bytes behind.
-func (z *Reader) Step() (b []byte, fresh int, err error) {
+// bytes, and b[:fresh] those before them, which are as many as keep says, 32 KiB at
+// least, or as there are in the step before. It may not follow a Read, which may
+// have left bytes behind.
+func (z *Reader) Step(keep int) (b []byte, fresh int, err error) {
 	if z.err != nil {
 		return z.window[:z.m.n], z.m.n, z.err
 	}
-	z.slide()
+	z.slide(max(keep, history))
 	start := z.m.n
 	z.m.pause = start + chunk
 	for {
@@ -119,16 +120,18 @@ func (z *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	}
 }
 
-// slide makes room in the window for a chunk, and keeps the history.
-func (z *Reader) slide() {
-	drop := z.m.n - history
-	if drop <= 0 {
-		return
+// slide makes room in the window for a chunk, and keeps so many bytes.
+func (z *Reader) slide(keep int) {
+	if drop := z.m.n - keep; drop > 0 {
+		copy(z.window, z.window[drop:z.m.n])
+		z.m.n = keep
+		z.m.base = max(0, z.m.base-drop) // distances reach no further than the history
 	}
-	copy(z.window, z.window[drop:z.m.n])
-	z.m.n = history
-	z.m.summed = history
-	z.m.base = max(0, z.m.base-drop) // distances reach no further than the history
+	if size := z.m.n + chunk + Slack; size > len(z.window) {
+		z.window = append(z.window[:z.m.n], make([]byte, max(size, 2*len(z.window))-z.m.n)...)
+		z.m.out = z.window
+	}
+	z.m.summed = z.m.n
 }
 
 // fill reads input behind what is left of it.

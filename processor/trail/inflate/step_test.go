@@ -24,7 +24,7 @@ func TestStep(t *testing.T) {
 		w.Close()
 		z, at := NewReader(&packed, Gzip), 0
 		for {
-			b, fresh, err := z.Step()
+			b, fresh, err := z.Step(0)
 			if kept := min(at, history); fresh < kept || !bytes.Equal(b[fresh-kept:], want[at-kept:at+len(b)-fresh]) {
 				t.Fatalf("%d bytes: the step at %d is not what was compressed", size, at)
 			}
@@ -36,7 +36,7 @@ func TestStep(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if b, fresh, err := z.Step(); at != size || len(b) != fresh || !errors.Is(err, io.EOF) {
+		if b, fresh, err := z.Step(0); at != size || len(b) != fresh || !errors.Is(err, io.EOF) {
 			t.Fatalf("%d of %d bytes, and behind them %d, %v", at, size, len(b)-fresh, err)
 		}
 	}

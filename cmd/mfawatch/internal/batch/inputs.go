@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
@@ -73,16 +74,23 @@ type inputs struct {
 // find lists the files first, then the objects of buckets, until ctx is done.
 func (in *inputs) find(ctx context.Context) {
 	local := slices.DeleteFunc(slices.Clone(in.paths), isBucket)
-	for f, err := range files.Walk(local) {
-		if ctx.Err() != nil {
-			return
+	for _, path := range local {
+		there := false
+		for f, err := range files.Walk([]string{path}) {
+			there = true
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				in.failed(err)
+			} else if why, ok := in.wanted.Pass(f.Place()); !ok {
+				in.passed(why, false)
+			} else {
+				in.found(in.file(f))
+			}
 		}
-		if err != nil {
-			in.failed(err)
-		} else if why, ok := in.wanted.Pass(f.Place()); !ok {
-			in.passed(why, false)
-		} else {
-			in.found(in.file(f))
+		if !there {
+			in.failed(fmt.Errorf("no file in %q is one of CloudTrail's; check the path", path))
 		}
 	}
 	if len(local) == len(in.paths) {
@@ -106,11 +114,11 @@ func (in *inputs) file(f files.File) input {
 		i.open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(in.stdin), nil }
 	} else {
 		i.open = func(context.Context) (io.ReadCloser, error) { return os.Open(f.Path) }
-		if f.Size >= 0 {
-			i.id = fmt.Sprintf("%s %d %d", f.Path, f.Size, f.Modified.UnixNano())
-		}
 	}
-	if f.Size < 0 { // a terminal or a pipe, which may be silent for long
+	if f.Size >= 0 {
+		i.open = func(context.Context) (io.ReadCloser, error) { return openFile(f.Path, f.Size) }
+		i.id = f.Path + " " + strconv.FormatInt(f.Size, 10) + " " + strconv.FormatInt(f.Modified.UnixNano(), 10)
+	} else { // a terminal or a pipe, which may be silent for long
 		i.open = interruptible(i.open)
 	}
 	return i

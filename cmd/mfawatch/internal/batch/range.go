@@ -51,6 +51,9 @@ func (f *Range) Wanted(now time.Time) (w bucket.Wanted, wrong []config.Mistake) 
 	w.Accounts, w.Regions = f.Accounts, f.Regions
 	if len(wrong) == 0 {
 		for _, m := range config.MistakesOf("", w.Validate()) {
+			if m.Field == "until" { // as it was written: a day counts whole
+				m.Problem = "want a time after --since, " + f.Since + ", got " + f.Until
+			}
 			wrong = append(wrong, config.Mistake{Field: "--" + m.Field, Problem: m.Problem})
 		}
 	}

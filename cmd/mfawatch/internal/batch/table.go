@@ -14,7 +14,7 @@ import (
 
 var tableHead = []string{"SEVERITY", "ACCOUNT", "USER", "WHAT", "BY", "SINCE (UTC)", "LASTED", "ENDED BY"}
 
-// Rows tells a history: what began first comes first.
+// Rows returns the lines of a history, in the order of their beginning.
 func Rows(h exposure.History) []output.Row {
 	var all []output.Row
 	for _, x := range h.Exposures {

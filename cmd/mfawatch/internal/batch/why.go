@@ -59,7 +59,7 @@ func (s *silence) why(e *trail.Event) string {
 		return text
 	}
 	if i := slices.IndexFunc(last.Steps, func(m exposure.Moment) bool { return m.Event != nil && m.Event.ID == e.ID }); i >= 0 {
-		return "its step " + string(last.Steps[i].Step) + " is told with another record of the exposure"
+		return "its step " + string(last.Steps[i].Step) + " is alerted with another record of the exposure"
 	}
 	return "the exposure of " + name + " is open since " + moments(last.OpenedAt) + ", and this changes nothing"
 }

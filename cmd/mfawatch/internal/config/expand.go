@@ -38,6 +38,7 @@ func (r *textReader) expand(field, value string) string {
 			text, err := readBounded(path, maxReferredFile)
 			if err != nil {
 				bad("cannot read %s of ${file:…}: %v", Clean(path), WithoutPath(err))
+				return found
 			}
 			return strings.TrimRight(string(text), "\r\n")
 		case name == "":
@@ -49,6 +50,7 @@ func (r *textReader) expand(field, value string) string {
 				return strings.TrimPrefix(fallback, ":-")
 			case !set:
 				bad("the environment variable %s is not set; set it, or write ${%[1]s:-default}", Bounded(name))
+				return found // no second mistake is made of it
 			}
 			return text
 		}

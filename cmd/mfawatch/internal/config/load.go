@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -40,38 +41,61 @@ func Load(name string, text []byte, environ []string, flags *pflag.FlagSet) (*Co
 // LoadTexts merges defaults, texts in their order, environment and flags, each
 // overriding the one before. Its error is an *Error with every mistake.
 func LoadTexts(texts []Text, environ []string, flags *pflag.FlagSet) (*Config, error) {
-	k, at := koanf.New("."), places{}
+	m, err := merge(texts, environ, flags)
+	if err != nil {
+		return nil, err
+	}
+	c, mistakes := build(m.values)
+	mistakes = append(slices.DeleteFunc(mistakes, m.unreplaced), m.mistakes...)
+	if len(mistakes) > 0 {
+		return nil, refuseAt(m.name, m.at, m.variables, mistakes)
+	}
+	return c, nil
+}
+
+// A merged configuration holds the values of texts, environment and flags.
+type merged struct {
+	name      string // of the texts, in messages
+	values    *koanf.Koanf
+	at        places
+	variables map[string]string // which variable or flag set a field
+	mistakes  []Mistake         // of references that cannot be replaced
+}
+
+// unreplaced reports whether a mistake is about a value with such a reference.
+func (m *merged) unreplaced(wrong Mistake) bool {
+	return slices.ContainsFunc(m.mistakes, func(r Mistake) bool { return r.Field == wrong.Field })
+}
+
+func merge(texts []Text, environ []string, flags *pflag.FlagSet) (*merged, error) {
+	m := &merged{name: Names(texts), values: koanf.New("."), at: places{}}
 	for _, text := range texts {
-		r := textReader{name: text.Name, lookup: lookup(environ), places: at}
+		r := textReader{name: text.Name, lookup: lookup(environ), places: m.at}
 		values, err := r.read(text.YAML)
 		if err != nil {
 			return nil, Refuse(text.Name, Mistake{"", YAMLMistake(err)})
 		}
-		if len(r.mistakes) > 0 {
-			return nil, refuseAt(text.Name, at, nil, r.mistakes)
-		}
-		if err := k.Load(rawMap(values), nil); err != nil {
+		m.mistakes = append(m.mistakes, r.mistakes...)
+		if err := m.values.Load(rawMap(values), nil); err != nil {
 			return nil, Refuse(text.Name, Mistake{"", err.Error()})
 		}
 	}
-	name := Names(texts)
-	variables, err := loadEnvironment(k, environ)
-	if err != nil {
-		return nil, Refuse(name, Mistake{"", "environment: " + err.Error()})
+	var err error
+	if m.variables, err = loadEnvironment(m.values, environ); err != nil {
+		return nil, Refuse(m.name, Mistake{"", "environment: " + err.Error()})
 	}
 	if flags != nil {
-		err := k.Load(posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
+		err := m.values.Load(posflag.ProviderWithFlag(flags, ".", nil, func(f *pflag.Flag) (string, any) {
+			if f.Changed && flagKeys[f.Name] != "" {
+				m.variables[flagKeys[f.Name]] = "--" + f.Name
+			}
 			return flagKeys[f.Name], posflag.FlagVal(flags, f)
 		}), nil)
 		if err != nil {
-			return nil, Refuse(name, Mistake{"", "flags: " + err.Error()})
+			return nil, Refuse(m.name, Mistake{"", "flags: " + err.Error()})
 		}
 	}
-	c, mistakes := build(k)
-	if len(mistakes) > 0 {
-		return nil, refuseAt(name, at, variables, mistakes)
-	}
-	return c, nil
+	return m, nil
 }
 
 // build returns the Config, or every mistake in it.
@@ -166,6 +190,9 @@ func WithoutPath(err error) error {
 // YAMLMistake returns a YAML parser's error on one line. It repeats only errors
 // about the form of the text, so that it quotes no secret.
 func YAMLMistake(err error) string {
+	if second := secondDocument(0); errors.As(err, &second) {
+		return second.Error()
+	}
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
 	text, _, _ = strings.Cut(text, "\n")

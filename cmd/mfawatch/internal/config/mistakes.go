@@ -27,7 +27,7 @@ type Error struct {
 func Refuse(name string, mistakes ...Mistake) error { return &Error{Name: name, Mistakes: mistakes} }
 
 // refuseAt returns the Error of mistakes in files, each with its place or with the
-// variable that set the field.
+// variable or flag that set the field.
 func refuseAt(name string, at places, variables map[string]string, mistakes []Mistake) error {
 	slices.SortStableFunc(mistakes, func(a, b Mistake) int { return strings.Compare(a.Field, b.Field) })
 	e := &Error{name, mistakes, make([]string, len(mistakes))}

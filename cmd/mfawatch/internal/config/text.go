@@ -1,7 +1,10 @@
 package config
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -51,11 +54,29 @@ func (r *textReader) read(text []byte) (map[string]any, error) {
 	if err := yaml.Unmarshal(text, new(map[string]any)); err != nil {
 		return nil, err
 	}
-	if err := yaml.Unmarshal(text, &top); err != nil || len(top.Content) == 0 {
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	if err := documents.Decode(&top); err != nil || len(top.Content) == 0 {
+		if errors.Is(err, io.EOF) { // it is empty
+			return nil, nil
+		}
+		return nil, err
+	}
+	var next yaml.Node
+	if err := documents.Decode(&next); err == nil && len(next.Content) > 0 && next.Content[0].ShortTag() != "!!null" {
+		return nil, secondDocument(next.Content[0].Line)
+	} else if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	values, _ := r.value("", top.Content[0]).(map[string]any)
 	return values, nil
+}
+
+// A secondDocument is the line of a second YAML document in a text. Only the first
+// one would have an effect.
+type secondDocument int
+
+func (line secondDocument) Error() string {
+	return fmt.Sprintf("line %d: want one YAML document, got a second one after ---; remove the ---, or give each document a file and a -c", int(line))
 }
 
 func (r *textReader) value(field string, n *yaml.Node) any {

@@ -70,7 +70,12 @@ func TestTexts(t *testing.T) {
 		{"log: {level: loud}\nsinks:\n  hook:\n    type: file\n    paht: x\nretention: 3\n", "base.yaml, more.yaml: 2 mistakes:\n" +
 			"  more.yaml:6: retention: want a duration such as 90s, 15m or 35d, got 3\n" +
 			"  more.yaml:5: sinks.hook.paht: unknown key; did you mean path?"},
+		{"log: {level: '${UNSET}', format: xml}\n", "base.yaml, more.yaml: 2 mistakes:\n" +
+			"  more.yaml:1: log.format: unknown \"xml\"; known are text, json\n" +
+			"  more.yaml:1: log.level: the environment variable UNSET is not set; set it, or write ${UNSET:-default}"},
 		{"a: &a\n  b: *a\n", "more.yaml: not readable as YAML; check for values that need quotes"},
+		{"---\nlog: {level: debug}\n---\nhttp: {address: 'off'}\n", "more.yaml: line 4: want one YAML document, got a second one after ---; remove the ---, or give each document a file and a -c"},
+		{"log: {level: loud}\n---\n# nothing\n", `more.yaml:1: log.level: unknown "loud"; known are debug, info, warn, error`},
 		{"log: &log {level: loud}\nhttp: *log\n", ""},
 	} {
 		_, err := LoadTexts([]Text{base, {"more.yaml", []byte(tt.more)}}, nil, nil)

@@ -21,6 +21,11 @@ import (
 // dialTimeout bounds a connection attempt, TLS included.
 const dialTimeout = 10 * time.Second
 
+// metadataAge is the least time between two looks at who leads a partition. A
+// client waits for it after a leader moved, and after a transaction that followed
+// another one too closely.
+const metadataAge = 100 * time.Millisecond
+
 // Options returns the options of clients of the cluster. It calls no broker. Several
 // clients may use the options.
 func (c Config) Options() ([]kgo.Opt, error) {
@@ -31,7 +36,7 @@ func (c Config) Options() ([]kgo.Opt, error) {
 	if clientID == "" {
 		clientID = "mfawatch"
 	}
-	opts := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(clientID)}
+	opts := []kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.ClientID(clientID), kgo.MetadataMinAge(metadataAge)}
 	if c.TLS.Enabled {
 		opts = append(opts, kgo.Dialer(c.TLS.dial))
 	} else {

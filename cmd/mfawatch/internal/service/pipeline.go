@@ -22,6 +22,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
@@ -187,6 +188,15 @@ func (p *Pipeline) Journals() (all []*journal.Journal) {
 	return all
 }
 
+// Numbered yields the same journals with their partitions; -1: the journal is a file.
+func (p *Pipeline) Numbered(yield func(partition int, j *journal.Journal) bool) {
+	for _, s := range p.shardsInOrder() {
+		if !yield(s.partition, s.journal) {
+			return
+		}
+	}
+}
+
 // Stats sums up the stats of the journals, of at most 200 ms ago.
 func (p *Pipeline) Stats() (journal.Stats, error) {
 	all := journal.Stats{Sinks: map[string]journal.SinkStats{}}
@@ -295,7 +305,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.changing.Unlock()
 	serving.stop()
 	err := signals.Wait()
-	if cause := context.Cause(intake); errors.Is(cause, journal.ErrClosed) || errors.Is(cause, kafkashard.ErrRefused) {
+	if cause := context.Cause(intake); errors.Is(cause, store.ErrClosed) || errors.Is(cause, kafkashard.ErrRefused) {
 		err = errors.Join(err, cause)
 	}
 	return err

@@ -17,7 +17,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // patience is how long a test waits at most.
@@ -102,7 +102,7 @@ func TestPipelineEndsWithTheJournal(t *testing.T) {
 	if err := p.local.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Run(t.Context()); !errors.Is(err, journal.ErrClosed) {
+	if err := p.Run(t.Context()); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("got %v, want that the journal is closed", err)
 	}
 	if err := p.Close(); err != nil {

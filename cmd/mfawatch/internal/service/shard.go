@@ -14,6 +14,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
@@ -27,11 +28,16 @@ type channel struct {
 	rate    float64
 	limiter *rate.Limiter // nil: no rate
 	slots   chan struct{} // holds one for each send that runs
+	urgent  chan struct{} // likewise for urgent sends, beside slots; nil: there are none
 }
 
 func newChannel(name string, sink sinks.Sink, o dispatch.Options) *channel {
-	return &channel{name: name, sink: sink, options: o, rate: o.Delivery.Rate, limiter: route.NewLimiter(o.Delivery.Rate),
-		slots: make(chan struct{}, max(1, o.Delivery.Concurrency))}
+	c := &channel{name: name, sink: sink, options: o, rate: o.Delivery.Rate, limiter: route.NewLimiter(o.Delivery.Rate)}
+	c.slots = make(chan struct{}, max(1, o.Delivery.Concurrency))
+	if o.Delivery.People {
+		c.urgent = make(chan struct{}, cap(c.slots))
+	}
+	return c
 }
 
 // share limits the rate to the share of the partitions that this replica owns.
@@ -100,15 +106,22 @@ func (s *shard) worker(c *channel, m *metrics) (*servedSink, error) {
 }
 
 // admit lets a send start if this replica is the owner of the shard, and no more
-// at one time than the sink's concurrency in all shards together.
-func (s *shard) admit(c *channel) func(context.Context) (func(), error) {
-	return func(ctx context.Context) (func(), error) {
+// at one time than the sink's concurrency in all shards together. Human sinks have
+// as many again for urgent sends: others that hang do not delay them.
+func (s *shard) admit(c *channel) func(context.Context, bool) (func(), error) {
+	return func(ctx context.Context, urgent bool) (func(), error) {
+		slots, reserved := c.slots, c.urgent
+		if !urgent {
+			reserved = nil
+		}
 		select {
-		case c.slots <- struct{}{}:
+		case slots <- struct{}{}:
+		case reserved <- struct{}{}:
+			slots = reserved
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		release := func() { <-c.slots }
+		release := func() { <-slots }
 		if err := s.lease(); err != nil {
 			release()
 			return nil, err
@@ -194,5 +207,5 @@ func (p *Pipeline) startShard(ctx context.Context, s *shard) error {
 
 // ended reports whether an error says that the journal is closed.
 func ended(err error) bool {
-	return errors.Is(err, journal.ErrClosed) || errors.Is(err, journal.ErrLost)
+	return errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrLost)
 }

@@ -41,6 +41,30 @@ func (p *Pipeline) runShared(ctx context.Context) {
 	}
 }
 
+// Announce sets the address of the HTTP server, for the other replicas that share
+// the journal.
+func (p *Pipeline) Announce(address string) {
+	if p.cluster != nil {
+		p.cluster.Announce(address)
+	}
+}
+
+// Replicas returns the replicas that share the journal; none: it is a file.
+func (p *Pipeline) Replicas(ctx context.Context) ([]kafkashard.Replica, error) {
+	if p.cluster == nil {
+		return nil, nil
+	}
+	return p.cluster.Replicas(ctx)
+}
+
+// ShardStatuses returns the statuses of the shards that are assigned to this replica.
+func (p *Pipeline) ShardStatuses() []kafkashard.Status {
+	if p.cluster == nil {
+		return nil
+	}
+	return p.cluster.Statuses()
+}
+
 // shareRates gives each sink the part of its rate that belongs to the shards of this
 // replica.
 func (p *Pipeline) shareRates() {

@@ -26,7 +26,7 @@ type sharedReplica struct {
 	stop func()
 }
 
-func startShared(t *testing.T, load func(reload int) (*config.Config, error)) *sharedReplica {
+func startShared(t testing.TB, load func(reload int) (*config.Config, error)) *sharedReplica {
 	t.Helper()
 	c, err := load(0)
 	if err != nil {
@@ -67,7 +67,7 @@ func (p *Pipeline) problems() (all []string) {
 	return all
 }
 
-func until(t *testing.T, what string, done func() bool) {
+func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	sourcetest.Eventually(t, done, func() string { return "waited for " + what })
 }

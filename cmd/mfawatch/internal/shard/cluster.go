@@ -29,6 +29,7 @@ const (
 	offsetsEvery      = 30 * time.Second
 	leaveTimeout      = 5 * time.Second // a member that does not leave is expelled after sessionTimeout
 	concurrentOpens   = 4
+	intakeLinger      = 5 * time.Millisecond // deliveries handled concurrently share a request
 )
 
 // Serve works on a shard until ctx is done.
@@ -49,6 +50,7 @@ type Cluster struct {
 	config    Config
 	opts      []kgo.Opt
 	path      string
+	http      string // address of the HTTP server; "": there is none
 	journals  journal.Options
 	drain     time.Duration
 	log       *slog.Logger
@@ -79,7 +81,7 @@ func New(c Config, o Options) (*Cluster, error) {
 	cl.producer, err = kgo.NewClient(append([]kgo.Opt{
 		kgo.RecordPartitioner(partitioner{t}),
 		kgo.RecordDeliveryTimeout(20 * time.Second),
-		kgo.ProducerLinger(0),
+		kgo.ProducerLinger(intakeLinger),
 		kgo.ProducerBatchMaxBytes(16 << 20),
 		kgo.DisableClientMetrics(),
 	}, opts...)...)
@@ -125,7 +127,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 		kgo.ClientID(c.config.Name()),
 		kgo.ConsumerGroup(c.config.Topic),
 		kgo.ConsumeTopics(c.config.events()),
-		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.Balancers(announcer{kgo.CooperativeStickyBalancer(), c.reachable(ctx)}),
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),

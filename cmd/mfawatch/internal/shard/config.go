@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"regexp"
 	"sync"
@@ -18,6 +19,7 @@ type Config struct {
 	Partitions   int    `koanf:"partitions"`  // of the topics when they are made; never changes
 	Replication  int    `koanf:"replication"` // of the topics when they are made
 	Instance     string `koanf:"instance"`    // name of this replica; default: the host's name
+	Advertise    string `koanf:"advertise"`   // HOST:PORT at which other replicas reach http.address; default: found out
 }
 
 // DefaultConfig returns the defaults.
@@ -45,6 +47,9 @@ func (c Config) Validate() error {
 	}
 	if len(c.Instance) > 200 {
 		errs = append(errs, errors.New("instance: want a name of 200 bytes at most"))
+	}
+	if host, port, err := net.SplitHostPort(c.Advertise); c.Advertise != "" && (err != nil || host == "" || port == "" || len(c.Advertise) > maxAddress) {
+		errs = append(errs, fmt.Errorf("advertise: want HOST:PORT at which other replicas reach http.address, got %q", c.Advertise))
 	}
 	return errors.Join(errs...)
 }

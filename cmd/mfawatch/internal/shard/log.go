@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
 // Times of a transaction. A transaction that its owner left open is aborted by the
@@ -42,7 +42,8 @@ type changeLog struct {
 	opts      []kgo.Opt
 	metrics   *metrics
 	client    *kgo.Client
-	own       int64 // offset of the owner record
+	own       int64        // offset of the owner record
+	next      atomic.Int64 // offset up to which the journal has what was committed
 	ctx       context.Context
 
 	running sync.Mutex // held by a transaction
@@ -53,7 +54,7 @@ type changeLog struct {
 	last   time.Time     // when the last transaction that was committed began
 }
 
-var _ journal.ChangeLog = (*changeLog)(nil)
+var _ store.ChangeLog = (*changeLog)(nil)
 
 // openLog makes this replica the owner of the partition. ctx bounds openLog and
 // Restore.
@@ -64,7 +65,7 @@ func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kg
 		kgo.RecordPartitioner(partitioner{t}),
 		kgo.RecordDeliveryTimeout(produceTimeout),
 		kgo.RetryTimeout(produceTimeout),
-		kgo.ProducerLinger(0),
+		kgo.ManualFlushing(), // one request to each broker
 		kgo.ProducerBatchMaxBytes(maxBatchBytes),
 		kgo.BrokerMaxWriteBytes(maxBatchBytes + 16<<20),
 		kgo.MaxBufferedRecords(1 << 20),
@@ -78,6 +79,7 @@ func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kg
 	defer cancel()
 	if _, _, err = client.ProducerID(within); err == nil { // fences the former owner
 		l.own, err = l.renew()
+		l.next.Store(-1) // nothing is restored yet
 	}
 	if err != nil {
 		l.close()
@@ -88,11 +90,11 @@ func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kg
 
 func (l *changeLog) close() { l.client.Close() }
 
-// Commit implements [journal.ChangeLog].
-func (l *changeLog) Commit(b journal.Batch) ([]byte, error) {
+// Commit implements [store.ChangeLog].
+func (l *changeLog) Commit(b store.Batch) ([]byte, error) {
 	records, err := eventRecords(&l.topics, b.Events)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", journal.ErrRefused, err)
+		return nil, fmt.Errorf("%w: %w", store.ErrRefused, err)
 	}
 	for _, w := range b.Writes {
 		records = append(records, l.record(w.Key, w.Value))
@@ -136,7 +138,7 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
 	defer cancel()
-	if err := l.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+	if err := l.produce(ctx, records); err != nil {
 		return 0, l.abort(err)
 	}
 	for _, r := range records {
@@ -153,7 +155,19 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	l.last = began
 	l.mu.Unlock()
 	l.metrics.committed.Inc()
+	if last > 0 {
+		l.next.Store(last + 1)
+	}
 	return last, nil
+}
+
+// produce returns when the brokers have all records.
+func (l *changeLog) produce(ctx context.Context, records []*kgo.Record) error {
+	var produced kgo.FirstErrPromise
+	for _, r := range records {
+		l.client.Produce(ctx, r, produced.Promise())
+	}
+	return errors.Join(l.client.Flush(ctx), produced.Err())
 }
 
 // abort ends a transaction of which nothing is to be kept. The error is ErrRefused
@@ -171,7 +185,7 @@ func (l *changeLog) abort(cause error) error {
 		return l.fail(errors.Join(cause, err))
 	}
 	l.metrics.aborted.Inc()
-	return fmt.Errorf("%w: %w", journal.ErrRefused, explain(cause))
+	return fmt.Errorf("%w: %w", store.ErrRefused, explain(cause))
 }
 
 // fail ends the use of the client, whose state is not trusted any more.
@@ -215,6 +229,9 @@ func (l *changeLog) lastCommit() time.Time {
 	return l.last
 }
 
+// behind returns how many records of the partition are left to restore.
+func (l *changeLog) behind() int64 { return max(0, l.own+1-max(0, l.next.Load())) }
+
 // A position is the ID of the topic and an offset.
 func (l *changeLog) position(offset int64) []byte { return topicPosition(l.topics.journalID, offset) }
 
@@ -229,21 +246,22 @@ func splitPosition(b []byte) (id kadm.TopicID, offset int64, ok bool) {
 	return kadm.TopicID(b[:len(id)]), int64(binary.BigEndian.Uint64(b[len(id):])), true
 }
 
-// Restore implements [journal.ChangeLog]. It reads up to the owner record: not to
+// Restore implements [store.ChangeLog]. It reads up to the owner record: not to
 // the last stable offset, which an open transaction holds back.
-func (l *changeLog) Restore(position []byte, apply func([]journal.Write, []byte) error) error {
+func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) error) error {
 	next := int64(0)
 	start := kgo.NewOffset().AtStart()
 	if position != nil {
 		id, offset, ok := splitPosition(position)
 		switch {
 		case !ok, id == l.topics.journalID && offset > l.own:
-			return journal.ErrPosition
+			return store.ErrPosition
 		case id != l.topics.journalID:
 			return fmt.Errorf("%w: topic %s was deleted and made again since this replica used it: open exposures are forgotten; restore the topic from a backup, or empty the folder journal.path of every replica to go on without them", ErrRefused, l.topics.journal)
 		}
 		next, start = offset, kgo.NewOffset().At(offset)
 	}
+	l.next.Store(next)
 	client, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topics.journal: {l.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
@@ -261,15 +279,15 @@ func (l *changeLog) Restore(position []byte, apply func([]journal.Write, []byte)
 		cancel()
 		for _, e := range fetches.Errors() {
 			if errors.Is(e.Err, kerr.OffsetOutOfRange) {
-				return journal.ErrPosition
+				return store.ErrPosition
 			}
 			return explain(fmt.Errorf("read partition %d of %s at offset %d: %w", l.partition, l.topics.journal, next, e.Err))
 		}
-		var writes []journal.Write
+		var writes []store.Write
 		fetches.EachRecord(func(r *kgo.Record) {
 			next = r.Offset + 1
 			if string(r.Key) != ownerKey {
-				writes = append(writes, journal.Write{Key: r.Key, Value: r.Value})
+				writes = append(writes, store.Write{Key: r.Key, Value: r.Value})
 			}
 		})
 		if len(writes) > 0 {
@@ -277,6 +295,7 @@ func (l *changeLog) Restore(position []byte, apply func([]journal.Write, []byte)
 				return err
 			}
 		}
+		l.next.Store(next)
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // The next owner restores what the former committed, with its cache, without it,
@@ -60,7 +61,7 @@ func TestNextOwner(t *testing.T) {
 					t.Errorf("%s: %d alerts, want %d", path, len(got), len(want))
 				}
 				if i == 0 {
-					if _, err := j.Append(t.Context(), events("1", 500)); !errors.Is(err, journal.ErrLost) || !fenced(err) {
+					if _, err := j.Append(t.Context(), events("1", 500)); !errors.Is(err, store.ErrLost) || !fenced(err) {
 						t.Errorf("a former owner: %v", err)
 					}
 				}
@@ -168,7 +169,7 @@ func TestUnknownCommit(t *testing.T) {
 			if h.Hits() == 0 {
 				t.Fatal("the fault was not met")
 			}
-			if failed := c.lost || !c.kept; failed != (err != nil) || c.lost != errors.Is(err, journal.ErrLost) || err != nil && c.lost == errors.Is(err, journal.ErrRefused) {
+			if failed := c.lost || !c.kept; failed != (err != nil) || c.lost != errors.Is(err, store.ErrLost) || err != nil && c.lost == errors.Is(err, store.ErrRefused) {
 				t.Fatalf("got %v", err)
 			}
 			if c.lost {
@@ -193,11 +194,11 @@ func TestTopicIsNotTheOne(t *testing.T) {
 	_, c := fake(t)
 	top := prepared(t, c)
 	l := own(t, c, top, 0)
-	nothing := func([]journal.Write, []byte) error { t.Error("restored"); return nil }
-	if err := l.Restore(l.position(1000), nothing); !errors.Is(err, journal.ErrPosition) {
+	nothing := func([]store.Write, []byte) error { t.Error("restored"); return nil }
+	if err := l.Restore(l.position(1000), nothing); !errors.Is(err, store.ErrPosition) {
 		t.Errorf("ahead: %v", err)
 	}
-	if err := l.Restore([]byte("x"), nothing); !errors.Is(err, journal.ErrPosition) {
+	if err := l.Restore([]byte("x"), nothing); !errors.Is(err, store.ErrPosition) {
 		t.Errorf("no position: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "a")
@@ -270,7 +271,7 @@ func TestMessages(t *testing.T) {
 		return j.Done("k", journal.Result{Number: n, Message: &kgo.Record{Topic: "alerts", Key: []byte("k"), Value: fmt.Append(nil, n)}})
 	}
 	f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.UnknownServerError})
-	if err := done(1); !errors.Is(err, journal.ErrLost) {
+	if err := done(1); !errors.Is(err, store.ErrLost) {
 		t.Fatalf("got %v", err)
 	}
 	j.Close()

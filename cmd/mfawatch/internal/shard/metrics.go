@@ -32,16 +32,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 }
 
 var (
-	ownedDesc = prometheus.NewDesc("mfawatch_shards_owned", "Shards that this replica serves.", nil, nil)
-	lagDesc   = prometheus.NewDesc("mfawatch_shard_lag", "Events of a shard that are not journalled yet, as of the last read.", []string{"partition"}, nil)
-	lastDesc  = prometheus.NewDesc("mfawatch_shard_last_commit_timestamp_seconds", "When the last transaction of a shard was committed, in seconds since 1970.", []string{"partition"}, nil)
+	ownedDesc  = prometheus.NewDesc("mfawatch_shards_owned", "Shards that this replica serves.", nil, nil)
+	allDesc    = prometheus.NewDesc("mfawatch_shards", "Shards of the shared journal, on all replicas together.", nil, nil)
+	behindDesc = prometheus.NewDesc("mfawatch_shard_changelog_lag", "Records of the journal topic that are left to restore.", []string{"partition"}, nil)
+	lagDesc    = prometheus.NewDesc("mfawatch_shard_lag", "Events of a shard that are not journalled yet, as of the last read.", []string{"partition"}, nil)
+	lastDesc   = prometheus.NewDesc("mfawatch_shard_last_commit_timestamp_seconds", "When the last transaction of a shard was committed, in seconds since 1970.", []string{"partition"}, nil)
 )
 
 // A collector reads the state of the shards at each scrape.
 type collector struct{ c *Cluster }
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- allDesc
 	ch <- ownedDesc
+	ch <- behindDesc
 	ch <- lagDesc
 	ch <- lastDesc
 }
@@ -49,14 +53,18 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	owned := 0.0
 	for _, m := range c.c.memberships() {
+		p := strconv.Itoa(int(m.partition))
+		if l := m.log.Load(); l != nil {
+			ch <- prometheus.MustNewConstMetric(behindDesc, prometheus.GaugeValue, float64(l.behind()), p)
+		}
 		s := m.shard.Load()
 		if s == nil {
 			continue
 		}
 		owned++
-		p := strconv.Itoa(int(m.partition))
 		ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(m.lag.Load()), p)
 		ch <- prometheus.MustNewConstMetric(lastDesc, prometheus.GaugeValue, float64(s.log.lastCommit().UnixMilli())/1000, p)
 	}
 	ch <- prometheus.MustNewConstMetric(ownedDesc, prometheus.GaugeValue, owned)
+	ch <- prometheus.MustNewConstMetric(allDesc, prometheus.GaugeValue, float64(c.c.Partitions()))
 }

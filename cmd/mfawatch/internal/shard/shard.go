@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -37,8 +38,9 @@ type membership struct {
 	done      chan struct{}
 
 	failure status.Status
-	shard   atomic.Pointer[Shard] // nil while it is restored
-	next    atomic.Int64          // offset in the events topic; -1: not known
+	log     atomic.Pointer[changeLog] // nil before this replica is the owner
+	shard   atomic.Pointer[Shard]     // nil while it is restored
+	next    atomic.Int64              // offset in the events topic; -1: not known
 	lag     atomic.Int64
 }
 
@@ -121,6 +123,7 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
+	m.log.Store(nil)
 	started := time.Now()
 	t, err := prepare(ctx, m.c.config, m.c.producer, false)
 	if err != nil {
@@ -130,6 +133,7 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	m.log.Store(l)
 	o := m.c.journals
 	o.ChangeLog = l
 	o.Local = func(lane string) bool { return partitionOf(lane, t.partitions) == m.partition }
@@ -170,6 +174,10 @@ func (m *membership) start(s *Shard, t *topics) (kgo.Offset, error) {
 	return kgo.NewOffset().At(offset), nil
 }
 
+// gatherTime is how long an event waits for others that are read in the same
+// transaction.
+const gatherTime = 5 * time.Millisecond
+
 // consume journals the events of the partition until ctx is done.
 func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 	start, err := m.start(s, t)
@@ -180,6 +188,7 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.events: {m.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // which are no lag
 		kgo.FetchMaxBytes(4 << 20),
 		kgo.FetchMaxPartitionBytes(1 << 20),
 		kgo.MaxConcurrentFetches(1),
@@ -192,32 +201,40 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 	defer client.Close()
 	for {
 		fetches := client.PollRecords(ctx, 1000)
+		more, cancel := context.WithTimeout(ctx, gatherTime) // what came since the last poll is not in its answer
+		fetches = append(fetches, client.PollRecords(more, 1000)...)
+		cancel()
 		if ctx.Err() != nil {
 			return nil
 		}
-		for _, e := range fetches.Errors() {
-			if err := explain(e.Err); !kerr.IsRetriable(e.Err) {
-				return fmt.Errorf("read partition %d of %s: %w", m.partition, t.events, err)
-			}
-		}
-		var failed error
+		var read kgo.FetchPartition
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-			if failed == nil && len(p.Records) > 0 {
-				failed = m.take(ctx, s, t, p)
+			switch {
+			case p.Err == nil:
+				p.Records = append(read.Records, p.Records...)
+				read = p.FetchPartition
+			case !errors.Is(p.Err, context.DeadlineExceeded) && !kerr.IsRetriable(p.Err):
+				err = fmt.Errorf("read partition %d of %s: %w", m.partition, t.events, explain(p.Err))
 			}
 		})
-		if failed != nil {
-			return failed
+		if err == nil && len(read.Records) > 0 {
+			err = m.take(ctx, s, t, read)
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
 
 // take journals records, and then that they were.
-func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchTopicPartition) error {
+func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchPartition) error {
 	var events []*trail.Event
 	var quarantined []journal.Quarantined
 	var foreign *journal.Quarantined // the last
 	for _, r := range p.Records {
+		if r.Attrs.IsControl() {
+			continue
+		}
 		got, err := receive(t, r)
 		switch {
 		case err != nil:
@@ -240,7 +257,11 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchT
 			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
 	next := p.Records[len(p.Records)-1].Offset + 1
-	store := func() error {
+	m.lag.Store(max(0, p.HighWatermark-p.Records[0].Offset))
+	keep := func() error {
+		if len(events)+len(quarantined) == 0 {
+			return nil
+		}
 		if _, err := s.Journal.Quarantine(ctx, quarantined); err != nil {
 			return err
 		}
@@ -248,11 +269,11 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchT
 		return err
 	}
 	for wait := minPause; ; wait = min(2*wait, maxPause) {
-		err := store()
+		err := keep()
 		if err == nil {
 			break
 		}
-		if ctx.Err() != nil || errors.Is(err, journal.ErrLost) || errors.Is(err, journal.ErrClosed) {
+		if ctx.Err() != nil || errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrClosed) {
 			return err
 		}
 		m.failure.Set(err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,6 +24,7 @@ import (
 // through a Client while it runs.
 type Admin struct {
 	journals    func() []*journal.Journal
+	numbered    iter.Seq2[int, *journal.Journal] // the same with their partitions; -1: a file
 	append      func(ctx context.Context, events []*trail.Event) (fresh int, err error)
 	metrics     *adminMetrics
 	again       func(ctx context.Context, source, message string) error // nil: no source runs
@@ -35,13 +37,14 @@ const adminStep = 200
 // NewAdmin returns the Admin of a running service.
 func NewAdmin(s Service, reg prometheus.Registerer) *Admin {
 	name := func(number string) string { return s.Config().Accounts[number].Name }
-	return &Admin{s.Journals, s.Append, newAdminMetrics(reg), s.Again, name}
+	return &Admin{s.Journals, s.Numbered, s.Append, newAdminMetrics(reg), s.Again, name}
 }
 
 // NewJournalAdmin returns the Admin of the journal of a stopped service.
 func NewJournalAdmin(j *journal.Journal) *Admin {
 	name := func(string) string { return "" }
-	return &Admin{func() []*journal.Journal { return []*journal.Journal{j} }, j.Append, newAdminMetrics(prometheus.NewRegistry()), nil, name}
+	only := func() []*journal.Journal { return []*journal.Journal{j} }
+	return &Admin{only, func(yield func(int, *journal.Journal) bool) { yield(-1, j) }, j.Append, newAdminMetrics(prometheus.NewRegistry()), nil, name}
 }
 
 // sinks returns the sinks that were ever registered, sorted.

@@ -20,19 +20,6 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// A manager has the methods that an Admin and its Client share.
-type manager interface {
-	ListExposures(context.Context, ExposureFilter) (ExposurePage, error)
-	ShowExposure(ctx context.Context, id string) (ExposureStory, error)
-	CloseExposure(ctx context.Context, id string, c Closing) error
-	ListDeadLetters(context.Context, Selection, func(DeadLetter) error) error
-	RetryDeadLetters(context.Context, Selection) (Outcome, error)
-	DropDeadLetters(context.Context, Selection) (Outcome, error)
-	ListQuarantine(context.Context, Selection, func(journal.Quarantined) error) error
-	RetryQuarantine(context.Context, Selection) (Outcome, error)
-	DropQuarantine(context.Context, Selection) (Outcome, error)
-}
-
 // managers is the two ways to one journal: over the network, and within.
 func managers(t *testing.T, j *journal.Journal) map[string]manager {
 	admin := NewJournalAdmin(j)

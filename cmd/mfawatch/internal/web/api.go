@@ -3,22 +3,14 @@ package web
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
-
-// An AlertPage is a page of the alerts, the newest first.
-type AlertPage struct {
-	Alerts []journal.Recorded `json:"alerts"`
-	Next   uint64             `json:"next,omitempty"` // the value of before for the next page
-}
 
 // A SinkStatus tells how a sink does.
 type SinkStatus struct {
@@ -28,6 +20,7 @@ type SinkStatus struct {
 	Pending       int        `json:"pending"`
 	OldestPending *time.Time `json:"oldest_pending"` // when it was journalled; null if none is pending
 	DeadLetters   int        `json:"dead_letters"`
+	LastSuccess   *time.Time `json:"last_success"` // null if nothing was delivered since the start
 }
 
 // A SinkList lists the sinks by name.
@@ -45,6 +38,8 @@ type SourceStatus struct {
 	Name    string `json:"name"`
 	Ready   bool   `json:"ready"`
 	Problem string `json:"problem,omitempty"`
+
+	LastSuccess *time.Time `json:"last_success"` // when it last brought a record; null if it did not since the start
 }
 
 // maxProblem bounds the text of a problem, in bytes.
@@ -64,8 +59,27 @@ func handlerOf(routes []route) http.Handler {
 	return mux
 }
 
+// A manager lists, shows and changes what journals hold: an Admin those of this
+// process, a Client those of a service, a query those of all replicas.
+type manager interface {
+	ListExposures(context.Context, ExposureFilter) (ExposurePage, error)
+	ShowExposure(ctx context.Context, id string) (ExposureStory, error)
+	CloseExposure(ctx context.Context, id string, c Closing) error
+	ListAlerts(ctx context.Context, before string, limit int) (AlertPage, error)
+	ListDeadLetters(context.Context, Selection, func(DeadLetter) error) error
+	RetryDeadLetters(context.Context, Selection) (Outcome, error)
+	DropDeadLetters(context.Context, Selection) (Outcome, error)
+	ListQuarantine(context.Context, Selection, func(journal.Quarantined) error) error
+	RetryQuarantine(context.Context, Selection) (Outcome, error)
+	DropQuarantine(context.Context, Selection) (Outcome, error)
+}
+
 // routes returns the operations on a journal.
 func (a *Admin) routes() []route {
+	return append(routesOf(a), route{"GET " + backupPath, a.serveBackup})
+}
+
+func routesOf(a manager) []route {
 	return []route{
 		{"GET " + exposuresPath, answering(func(r *http.Request) (any, error) {
 			f, err := filtered(r)
@@ -87,7 +101,7 @@ func (a *Admin) routes() []route {
 			if err != nil {
 				return nil, err
 			}
-			return a.ListAlerts(before, limit)
+			return a.ListAlerts(r.Context(), before, limit)
 		})},
 		{"GET " + deadLettersPath, listing(a.ListDeadLetters)},
 		{"POST " + deadLettersPath + "/retry", changing(a.RetryDeadLetters)},
@@ -95,18 +109,6 @@ func (a *Admin) routes() []route {
 		{"GET " + quarantinePath, listing(a.ListQuarantine)},
 		{"POST " + quarantinePath + "/retry", changing(a.RetryQuarantine)},
 		{"DELETE " + quarantinePath, changing(a.DropQuarantine)},
-		{"GET " + backupPath, a.serveBackup},
-	}
-}
-
-// serviceRoutes returns the operations on a running service.
-func serviceRoutes(s Service) []route {
-	return []route{
-		{"GET " + sinksPath, answering(func(*http.Request) (any, error) {
-			all, err := sinkStatuses(s)
-			return SinkList{all}, err
-		})},
-		{"GET " + sourcesPath, answering(func(*http.Request) (any, error) { return SourceList{sourceStatuses(s)}, nil })},
 	}
 }
 
@@ -132,39 +134,23 @@ func changing(f func(context.Context, Selection) (Outcome, error)) http.HandlerF
 	})
 }
 
-func sinkStatuses(s Service) ([]SinkStatus, error) {
-	st, err := s.Stats()
-	if err != nil {
-		return nil, err
-	}
-	all := []SinkStatus{}
-	for _, part := range partsOf(s, "sink ") {
-		of := st.Sinks[part.Name]
-		x := SinkStatus{Name: part.Name, Ready: part.Problem == "", Problem: part.Problem, Pending: of.Pending, DeadLetters: of.Dead}
-		if !of.Oldest.IsZero() {
-			x.OldestPending = &of.Oldest
-		}
-		all = append(all, x)
-	}
-	return all, nil
-}
-
-func sourceStatuses(s Service) []SourceStatus {
-	all := []SourceStatus{}
-	for _, part := range partsOf(s, "source ") {
-		all = append(all, SourceStatus{Name: part.Name, Ready: part.Problem == "", Problem: part.Problem})
+// sinks returns how the sinks do, by name.
+func (b board) sinks(st journal.Stats) []SinkStatus {
+	all, problems := []SinkStatus{}, b.problems("sink")
+	for _, name := range b.Sinks() {
+		of := st.Sinks[name]
+		all = append(all, SinkStatus{Name: name, Ready: problems[name] == "", Problem: problems[name], Pending: of.Pending,
+			OldestPending: utc(of.Oldest), DeadLetters: of.Dead, LastSuccess: b.history.success("sink", name)})
 	}
 	return all
 }
 
-// partsOf returns the parts of a service whose names have the prefix, without it.
-func partsOf(s Service, prefix string) (all []pagePart) {
-	for name, err := range s.Ready {
-		if name, ok := strings.CutPrefix(name, prefix); ok {
-			all = append(all, pagePart{Name: name, Problem: problem(err)})
-		}
+// sources returns how the sources do, by name.
+func (b board) sources() []SourceStatus {
+	all, problems := []SourceStatus{}, b.problems("source")
+	for _, name := range slices.Sorted(maps.Keys(problems)) {
+		all = append(all, SourceStatus{Name: name, Ready: problems[name] == "", Problem: problems[name], LastSuccess: b.history.success("source", name)})
 	}
-	slices.SortFunc(all, func(a, b pagePart) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 
@@ -174,47 +160,4 @@ func problem(err error) string {
 		return ""
 	}
 	return cmp.Or(safetext.Clean(line(err.Error()), maxProblem), "failing")
-}
-
-// ListAlerts returns the alerts whose number is less than before, 0: the newest.
-// Each of several journals counts by itself, so there is one page of the newest.
-func (a *Admin) ListAlerts(before uint64, limit int) (AlertPage, error) {
-	limit = cmp.Or(limit, defaultLimit)
-	if before > 0 && len(a.journals()) != 1 {
-		return AlertPage{}, refused{http.StatusBadRequest, "before: a journal that replicas share has no one order; ask for more with limit, or for one exposure"}
-	}
-	alerts, err := latestOf(a.journals(), before, limit)
-	page := AlertPage{Alerts: append([]journal.Recorded{}, alerts...)}
-	if len(alerts) == limit && len(a.journals()) == 1 {
-		page.Next = alerts[limit-1].Number
-	}
-	return page, err
-}
-
-// latestOf returns the newest alerts of the journals, the newest first.
-func latestOf(journals []*journal.Journal, before uint64, limit int) (all []journal.Recorded, err error) {
-	for _, j := range journals {
-		some, err := j.Latest(before, limit)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
-	}
-	if len(journals) > 1 {
-		slices.SortStableFunc(all, func(a, b journal.Recorded) int { return b.Alert.Time.Compare(a.Alert.Time) })
-	}
-	return all[:min(len(all), limit)], nil
-}
-
-// listed returns the bounds of a request for alerts.
-func listed(q url.Values) (before uint64, limit int, err error) {
-	if limit, err = limited(q); err != nil {
-		return 0, 0, err
-	}
-	if text := q.Get("before"); text != "" {
-		if before, err = strconv.ParseUint(text, 10, 64); err != nil || before == 0 {
-			return 0, 0, refused{http.StatusBadRequest, "before: want the value of next in the page before"}
-		}
-	}
-	return before, limit, nil
 }

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 const backupPath = "/api/v1/journal/backup"
@@ -20,7 +20,7 @@ func (a *Admin) Backup(_ context.Context, w io.Writer) error {
 		return refused{http.StatusConflict, "the journal lies in a Kafka cluster; copy it with mfawatch journal copy"}
 	}
 	err := journals[0].Backup(w)
-	if errors.Is(err, journal.ErrBackup) {
+	if errors.Is(err, store.ErrBackup) {
 		return refused{http.StatusConflict, err.Error()}
 	}
 	return err

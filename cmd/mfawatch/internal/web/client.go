@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
@@ -29,6 +30,7 @@ const (
 	alertsPath      = "/api/v1/alerts"
 	sinksPath       = "/api/v1/sinks"
 	sourcesPath     = "/api/v1/sources"
+	overviewPath    = "/api/v1/overview"
 )
 
 // A Client calls the Handler of an Admin over HTTP.
@@ -36,6 +38,18 @@ type Client struct {
 	client  *http.Client
 	address string
 	token   string
+	replica string // name of the one that is asked by another; "": a client asks
+
+	mu         sync.Mutex
+	unanswered []string
+}
+
+// Unanswered names the replicas and the shards that are missing in the answers so
+// far, each with the reason.
+func (c *Client) Unanswered() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.unanswered)
 }
 
 // NewClient returns the client of the service at address, HOST:PORT or unix:PATH,
@@ -47,7 +61,7 @@ func NewClient(address, token string) (*Client, error) {
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}
-		return &Client{&http.Client{Transport: transport}, "localhost", token}, nil
+		return &Client{client: &http.Client{Transport: transport}, address: "localhost", token: token}, nil
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port == "" || port == "0" {
@@ -56,7 +70,7 @@ func NewClient(address, token string) (*Client, error) {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return &Client{&http.Client{Transport: transport}, net.JoinHostPort(host, port), token}, nil
+	return &Client{client: &http.Client{Transport: transport}, address: net.JoinHostPort(host, port), token: token}, nil
 }
 
 // ListDeadLetters is Admin.ListDeadLetters over HTTP.
@@ -117,6 +131,12 @@ func (c *Client) CloseExposure(ctx context.Context, id string, closing Closing) 
 	return c.call(ctx, http.MethodPost, exposuresPath+"/"+url.PathEscape(id)+"/close", nil, body, &closing)
 }
 
+// Overview returns the overview of the first page of open exposures by severity, the
+// oldest of each first.
+func (c *Client) Overview(ctx context.Context) (o Overview, err error) {
+	return o, c.call(ctx, http.MethodGet, overviewPath, nil, nil, &o)
+}
+
 // Reload has the service read its configuration again, and returns the changes.
 func (c *Client) Reload(ctx context.Context) (changes config.Changes, err error) {
 	return changes, c.call(ctx, http.MethodPost, "/-/reload", nil, nil, &changes)
@@ -154,7 +174,13 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, bo
 		return nil, err
 	}
 	r.Host = "localhost" // see plainHost
-	if c.token != "" {
+	switch {
+	case c.replica != "":
+		r.Header.Set(replicaHeader, c.replica)
+		if c.token != "" {
+			sign(r, c.token, c.replica, body)
+		}
+	case c.token != "":
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	response, err := c.client.Do(r)
@@ -165,19 +191,39 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, bo
 	if err != nil {
 		return nil, err
 	}
+	c.note(response.Header.Values(unansweredHeader))
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(response.Body, 4<<10))
 		reason := safetext.Clean(line(string(text)), 4<<10)
 		switch {
 		case response.StatusCode != http.StatusNotFound:
-			return nil, errors.New(reason)
+			return nil, refused{response.StatusCode, reason}
 		case strings.HasPrefix(reason, "no "):
 			return nil, NotFound{reason}
 		}
 		return nil, fmt.Errorf("no mfawatch with this API listens at %s", c.address)
 	}
 	return response.Body, nil
+}
+
+// Refused reports whether a service refused a client without its token.
+func Refused(err error) bool {
+	var r refused
+	return errors.As(err, &r) && (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden)
+}
+
+// maxUnanswered bounds what is noted of answers.
+const maxUnanswered = 100
+
+func (c *Client) note(unanswered []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, text := range unanswered {
+		if text = safetext.Clean(text, maxProblem); len(c.unanswered) < maxUnanswered && !slices.Contains(c.unanswered, text) {
+			c.unanswered = append(c.unanswered, text)
+		}
+	}
 }
 
 // idStep bounds the IDs of one request.

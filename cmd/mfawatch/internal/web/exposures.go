@@ -110,7 +110,7 @@ func (a *Admin) ListExposures(_ context.Context, f ExposureFilter) (ExposurePage
 	if err != nil {
 		return page, err
 	}
-	slices.SortFunc(all, func(a, b Exposure) int { return cmp.Or(b.OpenedAt.Compare(a.OpenedAt), strings.Compare(a.ID, b.ID)) })
+	slices.SortFunc(all, Exposure.compare)
 	if f.After != "" {
 		if all, err = after(all, f.After); err != nil {
 			return page, err
@@ -122,6 +122,11 @@ func (a *Admin) ListExposures(_ context.Context, f ExposureFilter) (ExposurePage
 	}
 	page.Exposures = append(page.Exposures, all...)
 	return page, nil
+}
+
+// compare puts the exposure that opened last first.
+func (x Exposure) compare(y Exposure) int {
+	return cmp.Or(y.OpenedAt.Compare(x.OpenedAt), strings.Compare(x.ID, y.ID))
 }
 
 // place names where an exposure stands in a list.

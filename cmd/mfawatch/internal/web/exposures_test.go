@@ -183,33 +183,44 @@ func TestDeliveryText(t *testing.T) {
 	}
 }
 
-// The alerts come in pages, the newest first; with journals that replicas share, in
-// one page of all.
+// The alerts come in pages, the newest first. Those of several shards are in pages,
+// too, each alert once, those of one shard in its order.
 func TestListAlerts(t *testing.T) {
 	one, other := newJournal(t), newJournal(t)
 	withExposures(t, one, "bob", "eve", "dan")
-	withExposures(t, other, "zoe")
+	withExposures(t, other, "zoe", "kim")
 	a := NewJournalAdmin(one)
-	users := func(page AlertPage) (all []string) {
-		for _, r := range page.Alerts {
-			all = append(all, *r.Alert.User)
+	pages := func(limit int) (users []string, sizes []int) {
+		for next := "first"; next != ""; {
+			page, err := a.ListAlerts(t.Context(), strings.TrimPrefix(next, "first"), limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range page.Alerts {
+				users = append(users, *r.Alert.User)
+			}
+			next, sizes = page.Next, append(sizes, len(page.Alerts))
 		}
-		return all
+		return users, sizes
 	}
-	page, err := a.ListAlerts(0, 2)
-	if got := users(page); err != nil || !slices.Equal(got, []string{"dan", "eve"}) || page.Next == 0 {
-		t.Errorf("%v, %d, %v", got, page.Next, err)
+	if users, sizes := pages(2); !slices.Equal(users, []string{"dan", "eve", "bob"}) || !slices.Equal(sizes, []int{2, 1}) {
+		t.Errorf("of a file: %v, %v", users, sizes)
 	}
-	page, err = a.ListAlerts(page.Next, 2)
-	if got := users(page); err != nil || !slices.Equal(got, []string{"bob"}) || page.Next != 0 {
-		t.Errorf("%v, %d, %v", got, page.Next, err)
+	a.numbered = func(yield func(int, *journal.Journal) bool) { _ = yield(3, one) && yield(7, other) }
+	for limit := 1; limit <= 6; limit++ {
+		users, sizes := pages(limit)
+		if len(users) != 5 || slices.Max(sizes) > limit {
+			t.Errorf("pages of %d: %v, %v", limit, users, sizes)
+		}
+		for _, of := range [][]string{{"dan", "eve", "bob"}, {"kim", "zoe"}} {
+			if got := slices.DeleteFunc(slices.Clone(users), func(user string) bool { return !slices.Contains(of, user) }); !slices.Equal(got, of) {
+				t.Errorf("pages of %d: %v, want %v in this order", limit, users, of)
+			}
+		}
 	}
-	a.journals = func() []*journal.Journal { return []*journal.Journal{one, other} }
-	page, err = a.ListAlerts(0, 3)
-	if got := users(page); err != nil || len(got) != 3 || got[0] != "dan" || got[1] != "eve" || page.Next != 0 {
-		t.Errorf("%v, %d, %v", got, page.Next, err)
-	}
-	if _, err := a.ListAlerts(2, 3); err == nil || !strings.Contains(err.Error(), "before: a journal that replicas share has no one order") {
-		t.Errorf("a page behind: %v", err)
+	for _, wrong := range []string{"0", "-1", "x", "3.", "3.0", ".1", "-2.1", "1.1,x", "1.1;2.2"} {
+		if _, err := a.ListAlerts(t.Context(), wrong, 3); err == nil || err.Error() != "before: want the value of next in the page before" {
+			t.Errorf("%q: %v", wrong, err)
+		}
 	}
 }

@@ -60,6 +60,12 @@ func (a access) guard(h http.Handler) http.Handler {
 		case has && a.proves(shown):
 			connlimit.Prove(r.Context())
 			h.ServeHTTP(w, r)
+		case strings.HasPrefix(r.Header.Get("Authorization"), signedScheme):
+			if a.signed(r) {
+				h.ServeHTTP(w, r)
+				return
+			}
+			plain(w, http.StatusUnauthorized, "refused: the signature is wrong: give all replicas the same http.token_file, and clocks that agree\n")
 		case has:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="mfawatch"`)
 			plain(w, http.StatusUnauthorized, "refused: the token is not that of http.token_file, or that file cannot be read\n")

@@ -1,26 +1,23 @@
 package web
 
 import (
-	"context"
 	"iter"
 	"sync"
 	"time"
 )
 
-// A health remembers since when parts of a service fail.
+// A health remembers since when parts of a service fail, or none does.
 type health struct {
-	mu    sync.Mutex
-	since map[string]time.Time
+	mu      sync.Mutex
+	since   map[string]time.Time
+	started time.Time // of the time in which nothing fails, or failed last
 }
 
-// A failing part of a service.
-type failing struct{ Name, Problem, Since string }
-
 // look returns the parts that fail.
-func (h *health) look(ready iter.Seq2[string, error]) (all []failing) {
+func (h *health) look(ready iter.Seq2[string, error]) []Failure {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	now := map[string]time.Time{}
+	all, now := []Failure{}, map[string]time.Time{}
 	for name, err := range ready {
 		if err == nil {
 			continue
@@ -30,25 +27,21 @@ func (h *health) look(ready iter.Seq2[string, error]) (all []failing) {
 			at = time.Now()
 		}
 		now[name] = at
-		all = append(all, failing{name, problem(err), moment(at)})
+		all = append(all, Failure{name, at.UTC(), problem(err)})
+	}
+	if len(now) == 0 && len(h.since) > 0 {
+		h.started = time.Now()
 	}
 	h.since = now
 	return all
 }
 
-// lookEvery is how often health is looked at while no page is open.
-const lookEvery = 5 * time.Second
-
-// watch looks until ctx is done.
-func (h *health) watch(ctx context.Context, ready iter.Seq2[string, error]) {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for {
-		h.look(ready)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+// okSince returns since when nothing fails; zero while something does.
+func (h *health) okSince() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.since) > 0 {
+		return time.Time{}
 	}
+	return h.started
 }

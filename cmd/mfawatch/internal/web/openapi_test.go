@@ -39,12 +39,14 @@ type schema struct {
 // schemaTypes are the types of answers and bodies, by the name of their schema.
 var schemaTypes = map[string]reflect.Type{
 	"Exposure": reflect.TypeFor[Exposure](), "ExposurePage": reflect.TypeFor[ExposurePage](), "ExposureStory": reflect.TypeFor[ExposureStory](),
-	"Closing": reflect.TypeFor[Closing](), "AlertPage": reflect.TypeFor[AlertPage](), "RecordedAlert": reflect.TypeFor[journal.Recorded](),
+	"Closing": reflect.TypeFor[Closing](), "AlertPage": reflect.TypeFor[AlertPage](), "RecordedAlert": reflect.TypeFor[journal.Recorded](), "ListedAlert": reflect.TypeFor[ListedAlert](),
+	"Shard": reflect.TypeFor[Shard](), "ShardList": reflect.TypeFor[ShardList](),
 	"Delivery": reflect.TypeFor[journal.Delivery](), "Alert": reflect.TypeFor[exposure.Alert](), "AlertActor": reflect.TypeFor[exposure.AlertActor](),
 	"AlertDevice": reflect.TypeFor[exposure.AlertDevice](), "AlertEvent": reflect.TypeFor[exposure.AlertEvent](), "AlertAttempts": reflect.TypeFor[exposure.AlertAttempts](),
 	"AlertUsers": reflect.TypeFor[exposure.AlertUsers](), "AlertPlannedChange": reflect.TypeFor[exposure.AlertPlannedChange](),
 	"AlertLeftBehind": reflect.TypeFor[exposure.AlertLeftBehind](), "DeadLetter": reflect.TypeFor[DeadLetter](), "QuarantinedRecord": reflect.TypeFor[journal.Quarantined](),
 	"Outcome": reflect.TypeFor[Outcome](), "SinkStatus": reflect.TypeFor[SinkStatus](), "SinkList": reflect.TypeFor[SinkList](),
+	"Overview": reflect.TypeFor[Overview](), "Failure": reflect.TypeFor[Failure](), "Counted": reflect.TypeFor[Counted](),
 	"SourceStatus": reflect.TypeFor[SourceStatus](), "SourceList": reflect.TypeFor[SourceList](), "Changes": reflect.TypeFor[config.Changes](),
 }
 
@@ -59,7 +61,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatalf("%q, %v", doc.OpenAPI, err)
 	}
 	want := []string{"POST /-/reload"}
-	for _, r := range append((&Admin{}).routes(), serviceRoutes(nil)...) {
+	for _, r := range append(append((&Admin{}).routes(), board{}.routes()...), (&query{}).shardsRoute()) {
 		want = append(want, r.pattern)
 	}
 	var got []string
@@ -170,8 +172,10 @@ func kindOf(of reflect.Type, optional bool) string {
 	switch of.Kind() {
 	case reflect.Bool:
 		return "boolean"
-	case reflect.Int, reflect.Int64, reflect.Uint64:
+	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Uint64:
 		return "integer"
+	case reflect.Float64:
+		return "number"
 	case reflect.Slice:
 		return "[]" + kindOf(of.Elem(), false)
 	case reflect.Pointer:

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"net/url"
 	"slices"
 	"strconv"
@@ -72,18 +73,58 @@ func (v view) link() string {
 	return "/?" + q.Encode()
 }
 
+// from and to return the bounds of the page among so many.
+func (v view) from(total int) int { return min(v.Page*pageOpen, total) }
+func (v view) to(total int) int   { return min((v.Page+1)*pageOpen, total) }
+
+// selectOpen returns the selected open exposures in the order of the view, and how
+// many are open of each severity. A page behind the last becomes the last.
+func (b board) selectOpen(v *view) (selected []exposure.Open, counts []Counted) {
+	open := slices.Collect(b.admin.openExposures)
+	for _, severity := range worseFirst() {
+		counts = append(counts, Counted{Severity: severity})
+	}
+	for _, x := range open {
+		if i := slices.IndexFunc(counts, func(c Counted) bool { return c.Severity == x.Severity }); i >= 0 {
+			counts[i].Open++
+			if x.Suspect {
+				counts[i].Suspect++
+			}
+		}
+	}
+	names, query := b.Config().Accounts, strings.ToLower(v.Query)
+	selected = slices.DeleteFunc(open, func(x exposure.Open) bool {
+		return v.State == StateSuspect && !x.Suspect || v.Severity != "" && v.Severity != string(x.Severity) ||
+			query != "" && !strings.Contains(strings.ToLower(x.User+" "+x.Account+" "+names[x.Account].Name), query)
+	})
+	slices.SortFunc(selected, func(a, b exposure.Open) int {
+		worse := 0
+		if v.Sort == sortSeverity {
+			worse = slices.Index(exposure.Severities, b.Severity) - slices.Index(exposure.Severities, a.Severity)
+		}
+		return cmp.Or(worse, a.OpenedAt.Compare(b.OpenedAt), strings.Compare(a.ID, b.ID))
+	})
+	v.Page = min(v.Page, max(0, len(selected)-1)/pageOpen)
+	return selected, counts
+}
+
 // An overview shows health, open exposures and the latest alerts.
 type overview struct {
 	view
 	States, Severities []option
-	Failing            []failing
+	OKSince            string
+	Failing            []Failure
 	Heads              []pageHead
 	Open               []pageExposure
 	Total, Suspect     int // of the selected
 	From, To           int
 	Before, After      string // links
+	Charts             []chart
 	Parts              []pagePart
+	Dead, Quarantined  int
 	Alerts             []pageAlert
+	Shards             []Shard // of all replicas
+	MoreShards         int
 }
 
 type option struct {
@@ -99,78 +140,72 @@ type pageExposure struct {
 }
 
 type pagePart struct {
-	Name, Problem string
-	Sink          bool
-	Pending, Dead int
-	Oldest        string
+	Name, Problem, Last string
+	Sink                bool
+	Pending, Dead       int
+	Oldest              string
 }
 
 type pageAlert struct{ ID, Exposure, Severity, Step, When, Title string }
 
 func (p pages) overview(v view) (*overview, error) {
 	o := &overview{view: v, States: []option{{"", "open", v.State == ""}, {StateSuspect, "suspect", v.State == StateSuspect}}, Severities: []option{{"", "any", v.Severity == ""}}}
-	for i := len(exposure.Severities) - 1; i >= 0; i-- {
-		s := string(exposure.Severities[i])
+	for _, severity := range worseFirst() {
+		s := string(severity)
 		o.Severities = append(o.Severities, option{s, s, v.Severity == s})
 	}
 	if err := p.addParts(o); err != nil {
 		return nil, err
 	}
 	p.addOpen(o)
-	alerts, err := latestOf(p.Journals(), 0, pageAlerts)
+	o.Charts = charts(p.history.lately())
+	o.Shards, o.MoreShards = p.shards()
+	latest, err := p.admin.ListAlerts(context.Background(), "", pageAlerts)
 	words := p.wording()
-	for _, r := range alerts {
+	for _, r := range latest.Alerts {
 		m := words.Message(r.Alert)
 		o.Alerts = append(o.Alerts, pageAlert{r.Alert.ID, deref(r.Alert.Exposure), string(m.Severity), string(m.Step), words.Time(r.Alert.Time), m.Title})
 	}
 	return o, err
 }
 
-// addParts adds health and sinks.
+// addParts adds health, sources and sinks.
 func (p pages) addParts(o *overview) error {
 	st, err := p.Stats()
 	if err != nil {
 		return err
 	}
 	o.Failing = p.health.look(p.Ready)
-	for name, err := range p.Ready {
-		part := pagePart{Name: name, Problem: problem(err)}
-		var sink string
-		if sink, part.Sink = strings.CutPrefix(name, "sink "); part.Sink {
-			of := st.Sinks[sink]
-			part.Pending, part.Dead = of.Pending, of.Dead
-			if !of.Oldest.IsZero() {
-				part.Oldest = since(of.Oldest)
-			}
-		}
-		o.Parts = append(o.Parts, part)
+	if ok := p.health.okSince(); !ok.IsZero() {
+		o.OKSince = moment(ok)
 	}
+	ago := func(t *time.Time) string {
+		if t == nil {
+			return ""
+		}
+		return since(*t)
+	}
+	for _, s := range p.sources() {
+		o.Parts = append(o.Parts, pagePart{Name: "source " + s.Name, Problem: s.Problem, Last: ago(s.LastSuccess)})
+	}
+	for _, s := range p.sinks(st) {
+		o.Dead += s.DeadLetters
+		o.Parts = append(o.Parts, pagePart{"sink " + s.Name, s.Problem, ago(s.LastSuccess), true, s.Pending, s.DeadLetters, ago(s.OldestPending)})
+	}
+	o.Quarantined = st.Quarantined
 	return nil
 }
 
 // addOpen adds the selected open exposures of the page.
 func (p pages) addOpen(o *overview) {
-	names := p.Config().Accounts
-	query := strings.ToLower(o.Query)
-	open := slices.DeleteFunc(slices.Collect(p.admin.openExposures), func(x exposure.Open) bool {
-		return o.State == StateSuspect && !x.Suspect || o.Severity != "" && o.Severity != string(x.Severity) ||
-			query != "" && !strings.Contains(strings.ToLower(x.User+" "+x.Account+" "+names[x.Account].Name), query)
-	})
-	slices.SortFunc(open, func(a, b exposure.Open) int {
-		worse := 0
-		if o.Sort == sortSeverity {
-			worse = slices.Index(exposure.Severities, b.Severity) - slices.Index(exposure.Severities, a.Severity)
-		}
-		return cmp.Or(worse, a.OpenedAt.Compare(b.OpenedAt), strings.Compare(a.ID, b.ID))
-	})
+	open, _ := p.selectOpen(&o.view)
 	o.Total = len(open)
 	for _, x := range open {
 		if x.Suspect {
 			o.Suspect++
 		}
 	}
-	o.Page = min(o.Page, max(0, o.Total-1)/pageOpen)
-	o.From, o.To = o.Page*pageOpen+1, min(o.Total, (o.Page+1)*pageOpen)
+	o.From, o.To = o.from(o.Total)+1, o.to(o.Total)
 	to := func(change func(*view)) string {
 		v := o.view
 		change(&v)
@@ -190,8 +225,8 @@ func (p pages) addOpen(o *overview) {
 		return h
 	}
 	o.Heads = []pageHead{by("Severity", sortSeverity, "descending"), {Text: "User"}, {Text: "Account"}, by("Since", sortAge, "ascending"), {Text: "For"}}
-	words := p.wording()
-	for _, x := range open[min(o.From-1, o.Total):o.To] {
+	words, names := p.wording(), p.Config().Accounts
+	for _, x := range open[o.from(o.Total):o.To] {
 		o.Open = append(o.Open, pageExposure{x.ID, string(x.Severity), output.UserName(x.User, x.Root), message.Account(names[x.Account].Name, x.Account),
 			words.Time(x.OpenedAt), since(x.OpenedAt), x.Suspect})
 	}

@@ -42,26 +42,29 @@ var pageTemplate = sync.OnceValue(func() pageTemplates {
 	layout := strings.NewReplacer("STYLE", style, "SCRIPT", script).Replace(read("layout.html"))
 	t := template.Must(template.New("layout").Parse(layout))
 	template.Must(t.Parse(read("live.html")))
+	template.Must(t.Parse(read("shards.html")))
 	template.Must(t.Parse(read("story.html")))
+	template.Must(t.Parse(read("review.html")))
 	return pageTemplates{t, "default-src 'none'; style-src " + hash(style) + "; script-src " + hash(script) +
 		"; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"}
 })
 
-// A page is the overview, or the story of one exposure.
+// A page is the overview, the story of one exposure, or a review.
 type page struct {
 	Title, Version, Now string
 	Overview            *overview
 	Story               *story
+	Review              *review
 }
 
 // pages serves the pages of a service.
 type pages struct {
-	Service
+	board
 	access
-	admin  *Admin
-	health *health
-	live   chan struct{} // holds one for each stream
-	ended  <-chan struct{}
+	group *group
+	form  string        // random: a form with it was on a page of this server
+	live  chan struct{} // holds one for each stream
+	ended <-chan struct{}
 }
 
 func (p pages) handler() http.Handler {
@@ -79,6 +82,13 @@ func (p pages) handler() http.Handler {
 		p.show(w, v, err)
 	})
 	mux.HandleFunc("GET /events", p.events)
+	for _, of := range p.reviews() {
+		mux.HandleFunc("GET "+of.path, func(w http.ResponseWriter, r *http.Request) {
+			v, err := p.review(r, of)
+			p.show(w, page{Title: "mfawatch: " + of.title, Review: v}, err)
+		})
+		mux.HandleFunc("POST "+of.path, func(w http.ResponseWriter, r *http.Request) { p.change(w, r, of) })
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case !p.pagesOpen():
@@ -128,7 +138,7 @@ func (p pages) show(w http.ResponseWriter, v page, err error) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", t.policy)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // without one, a form has no origin
 	h.Set("Cache-Control", "no-store")
 	_, _ = w.Write(b.Bytes())
 }

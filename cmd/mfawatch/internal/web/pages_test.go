@@ -120,6 +120,17 @@ func browse(t *testing.T, p *watched, host, path string, header ...string) (stat
 	return resp.StatusCode, resp.Header, string(text)
 }
 
+// handleShared has a replica handle a record.
+func handleShared(t testing.TB, p *replica, record, name string) {
+	t.Helper()
+	d := processor.Delivery{Source: "test", Parts: func(yield func(processor.Part, error) bool) {
+		yield(processor.Part{Origin: trail.Place(name), Bytes: []byte(record)}, nil)
+	}}
+	if err := p.Handle(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+}
+
 const hostileUser = `<script>alert(1)</script>`
 
 func deactivation(user string) string {

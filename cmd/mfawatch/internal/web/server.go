@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 	"github.com/mfawatch/mfawatch/processor/connlimit"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/secret"
@@ -33,6 +35,13 @@ type Service interface {
 	// Journals returns the journals that are served now. One that is closed since
 	// fails.
 	Journals() []*journal.Journal
+	// Numbered yields the same journals with their partitions; -1: the journal is a
+	// file.
+	Numbered(yield func(partition int, j *journal.Journal) bool)
+	// Replicas returns the replicas that share the journal; none: it is a file.
+	Replicas(ctx context.Context) ([]shard.Replica, error)
+	// ShardStatuses returns the statuses of this replica's shards.
+	ShardStatuses() []shard.Status
 	// Append makes events durable, and returns how many are new.
 	Append(ctx context.Context, events []*trail.Event) (fresh int, err error)
 	// Ready yields each part by name with why it is not ready, nil if it is.
@@ -53,9 +62,9 @@ type Service interface {
 func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers, error) {
 	settings := func() config.HTTPConfig { return s.Config().HTTP }
 	admin := NewAdmin(s, reg)
-	api := handlerOf(append(admin.routes(), serviceRoutes(s)...))
-	seen := new(health)
-	all := Servers{watch: func(ctx context.Context) { seen.watch(ctx, s.Ready) }}
+	board := newBoard(s, admin)
+	group := &group{service: s, admin: admin, own: handlerOf(append(admin.routes(), board.routes()...))}
+	all := Servers{watch: board.watch}
 	for _, at := range []struct {
 		field, address string
 		local          func() bool
@@ -71,24 +80,32 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 			return all, errors.Join(err, all.Close())
 		}
 		a := access{settings, at.local}
-		server.admit(api, s.Reload, a)
+		server.admit(group, s.Reload, a)
 		ended, end := context.WithCancel(context.Background())
 		server.server.RegisterOnShutdown(end)
-		pages := pages{s, a, admin, seen, make(chan struct{}, maxStreams), ended.Done()}
-		for _, pattern := range []string{"GET /{$}", "GET /exposures/{id}", "GET /events"} {
+		pages := pages{board, a, group, rand.Text(), make(chan struct{}, maxStreams), ended.Done()}
+		for _, pattern := range []string{"GET /{$}", "GET /exposures/{id}", "GET /events", "/deadletters", "/quarantine"} {
 			server.mux.Handle(pattern, pages.handler())
 		}
 		server.server.Handler = pages.ownHostsOnly(server.server.Handler)
 		all.all = append(all.all, server)
+		if at.field == "http.address" && !strings.HasPrefix(server.Addr(), config.UnixPrefix) {
+			all.public = server.Addr()
+		}
 	}
 	return all, nil
 }
 
 // Servers are the servers of a service.
 type Servers struct {
-	all   []*Server
-	watch func(ctx context.Context) // looks at the health of the service
+	all    []*Server
+	public string                    // address of the server at http.address
+	watch  func(ctx context.Context) // looks at the health and the metrics of the service
 }
+
+// PublicAddr returns the address of the server at http.address, "" if there is none
+// that other replicas could reach.
+func (s Servers) PublicAddr() string { return s.public }
 
 // Len returns the number of servers.
 func (s Servers) Len() int { return len(s.all) }

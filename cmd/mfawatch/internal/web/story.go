@@ -34,7 +34,7 @@ type storyDelivery struct{ Name, Text string }
 
 // story returns the story of an exposure or a campaign.
 func (p pages) story(ctx context.Context, id string) (*story, error) {
-	x, err := p.admin.ShowExposure(ctx, id)
+	x, err := p.group.ask(nil).ShowExposure(ctx, id)
 	if err != nil {
 		return nil, err
 	}

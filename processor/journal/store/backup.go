@@ -1,28 +1,26 @@
-package journal
+package store
 
 import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// Backup writes the journal, as it is at one moment, to w while it is in use. A
-// slow w delays no commit, since it is sent a copy beside the journal, which is
-// removed. A second backup meanwhile fails with ErrBackup: copies must not fill the
-// disk that the journal needs.
-func (j *Journal) Backup(w io.Writer) (err error) {
-	if !j.backup.TryLock() {
+// Backup writes the file, as it is at one moment, to w while it is in use. A
+// slow w delays no commit, since it is sent a copy beside it, which is removed. A
+// second backup meanwhile fails with ErrBackup: copies must not fill the disk that
+// the journal needs.
+func (s *Store) Backup(w io.Writer) (err error) {
+	if !s.backup.TryLock() {
 		return ErrBackup
 	}
-	defer j.backup.Unlock()
-	copied, err := os.CreateTemp(filepath.Dir(j.path), filepath.Base(j.path)+".backup-*")
+	defer s.backup.Unlock()
+	copied, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".backup-*")
 	if err != nil {
 		return fmt.Errorf("copy the journal: %w", err)
 	}
@@ -34,12 +32,12 @@ func (j *Journal) Backup(w io.Writer) (err error) {
 		}
 	}()
 	err = explain(guard(func() error {
-		j.file.RLock()
-		defer j.file.RUnlock()
-		if j.db == nil {
-			return j.noFile
+		s.file.RLock()
+		defer s.file.RUnlock()
+		if s.db == nil {
+			return s.noFile
 		}
-		return j.db.View(func(t *bolt.Tx) error {
+		return s.db.View(func(t *bolt.Tx) error {
 			_, err := t.WriteTo(copied)
 			return err
 		})
@@ -54,22 +52,13 @@ func (j *Journal) Backup(w io.Writer) (err error) {
 	return err
 }
 
-// Verify reads the journal at path in full, and changes nothing. It returns an
-// error if it is damaged, of an unknown format or in use.
-func Verify(path string) error {
-	j := &Journal{
-		log:         slog.New(slog.DiscardHandler),
-		metrics:     newMetrics(nil),
-		retention:   defaultRetention,
-		cache:       newCache(defaultCacheBytes),
-		cursors:     map[string]*cursor{},
-		path:        path,
-		lockTimeout: time.Second,
-	}
+// Verify reads the file at path in full, and changes nothing. It returns an error
+// if it is damaged, of an unknown format or in use, or if load refuses it.
+func Verify(path string, schema Schema, load func(tx *Tx) error) error {
 	if _, err := os.Stat(path); err != nil {
 		return err
 	}
-	err := j.verify()
+	err := newStore(path, Options{Schema: schema, Load: load}).verify()
 	switch {
 	case err == nil:
 		return nil

@@ -1,4 +1,4 @@
-package journal
+package store
 
 import (
 	"bytes"
@@ -13,22 +13,24 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// tx is a transaction of the store. It adds up its changes of each table.
-type tx struct {
+// Tx is a transaction of the store. It adds up its changes of each table.
+type Tx struct {
 	*bolt.Tx
-	changes  map[string]*tally
-	writes   map[string][]byte // for the change log, by writeKey; nil: there is none
-	messages []any             // for the change log
-	events   []*trail.Event    // for the change log
+	Messages []any          // for the change log
+	Events   []*trail.Event // for the change log
+
+	changes map[string]*tally
+	writes  map[string][]byte // for the change log, by WriteKey; nil: there is none
 }
 
-func newTx(t *bolt.Tx) *tx { return &tx{Tx: t, changes: map[string]*tally{}} }
+// NewTx returns a transaction whose changes Flush sums up.
+func NewTx(t *bolt.Tx) *Tx { return &Tx{Tx: t, changes: map[string]*tally{}} }
 
-// A table is a bucket that is proof against damage: each value carries a
+// A Table is a bucket that is proof against damage: each value carries a
 // checksum of the table's path, the key and the value, so that a value changed
 // or moved elsewhere is noticed, and a tally of the table notices an entry that
 // is missing, or an old one that came back.
-type table struct {
+type Table struct {
 	b      *bolt.Bucket
 	path   string
 	seed   uint32            // checksum of the path
@@ -36,8 +38,8 @@ type table struct {
 	writes map[string][]byte // of the transaction
 }
 
-// table returns the table at a path, which exists.
-func (t *tx) table(path ...string) table {
+// Table returns the table at a path, which exists.
+func (t *Tx) Table(path ...string) Table {
 	b := t.Bucket([]byte(path[0]))
 	for _, name := range path[1:] {
 		b = b.Bucket([]byte(name))
@@ -48,10 +50,11 @@ func (t *tx) table(path ...string) table {
 		change = new(tally)
 		t.changes[p] = change
 	}
-	return table{b, p, seedOf(p), change, t.writes}
+	return Table{b, p, seedOf(p), change, t.writes}
 }
 
-func (t table) put(key, value []byte) error {
+// Put writes an entry.
+func (t Table) Put(key, value []byte) error {
 	old, sealed := t.b.Get(key), seal(t.seed, key, value)
 	if bytes.Equal(old, sealed) {
 		return nil
@@ -62,7 +65,8 @@ func (t table) put(key, value []byte) error {
 	return t.b.Put(key, sealed)
 }
 
-func (t table) delete(key []byte) error {
+// Delete removes an entry, if it is there.
+func (t Table) Delete(key []byte) error {
 	old := t.b.Get(key)
 	if old == nil {
 		return nil
@@ -73,17 +77,18 @@ func (t table) delete(key []byte) error {
 }
 
 // write records a change for the change log.
-func (t table) write(key, sealed []byte) {
+func (t Table) write(key, sealed []byte) {
 	if t.writes != nil {
-		t.writes[writeKey(t.path, key)] = sealed
+		t.writes[WriteKey(t.path, key)] = sealed
 	}
 }
 
-func (t table) has(key []byte) bool { return t.b.Get(key) != nil }
+// Has reports whether there is an entry.
+func (t Table) Has(key []byte) bool { return t.b.Get(key) != nil }
 
-// get returns the value, nil if there is none. It is valid until the
+// Get returns the value, nil if there is none. It is valid until the
 // transaction ends or changes the table.
-func (t table) get(key []byte) ([]byte, error) {
+func (t Table) Get(key []byte) ([]byte, error) {
 	sealed := t.b.Get(key)
 	if sealed == nil {
 		return nil, nil
@@ -91,30 +96,30 @@ func (t table) get(key []byte) ([]byte, error) {
 	return unseal(t.seed, key, sealed)
 }
 
-// number returns a value of eight bytes, 0 if there is none.
-func (t table) number(key []byte) (uint64, error) {
-	v, err := t.get(key)
+// Number returns a value of eight bytes, 0 if there is none.
+func (t Table) Number(key []byte) (uint64, error) {
+	v, err := t.Get(key)
 	switch {
 	case err != nil || v == nil:
 		return 0, err
 	case len(v) != 8:
-		return 0, damagedEntry(key)
+		return 0, Damaged(key)
 	}
 	return binary.BigEndian.Uint64(v), nil
 }
 
-// increment adds 1 to a value of eight bytes.
-func (t table) increment(key []byte) (uint64, error) {
-	n, err := t.number(key)
+// Increment adds 1 to a value of eight bytes.
+func (t Table) Increment(key []byte) (uint64, error) {
+	n, err := t.Number(key)
 	if err != nil {
 		return 0, err
 	}
-	return n + 1, t.put(key, numberKey(n+1))
+	return n + 1, t.Put(key, NumberKey(n+1))
 }
 
-// ascend yields the entries from a key on, in order. At a damaged one it stops
+// Ascend yields the entries from a key on, in order. At a damaged one it stops
 // and sets err. The loop must not change the table.
-func (t table) ascend(err *error, from []byte) iter.Seq2[[]byte, []byte] {
+func (t Table) Ascend(err *error, from []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
 		c := t.b.Cursor()
 		for k, sealed := c.Seek(from); k != nil; k, sealed = c.Next() {
@@ -130,8 +135,8 @@ func (t table) ascend(err *error, from []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// descend yields the entries from the last on, as ascend does.
-func (t table) descend(err *error) iter.Seq2[[]byte, []byte] {
+// Descend yields the entries from the last on, as Ascend does.
+func (t Table) Descend(err *error) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
 		c := t.b.Cursor()
 		for k, sealed := c.Last(); k != nil; k, sealed = c.Prev() {
@@ -147,11 +152,14 @@ func (t table) descend(err *error) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// first returns the first key, nil if the table is empty.
-func (t table) first() []byte {
+// First returns the first key, nil if the table is empty.
+func (t Table) First() []byte {
 	k, _ := t.b.Cursor().First()
 	return k
 }
+
+// Cursor returns a cursor over the keys. The values that it returns are sealed.
+func (t Table) Cursor() *bolt.Cursor { return t.b.Cursor() }
 
 // A tally sums up a table: the number of entries and the sum of their checksums.
 type tally struct{ count, sum uint64 }
@@ -175,13 +183,13 @@ func (t *tally) encode() []byte {
 
 func decodeTally(key, v []byte) (tally, error) {
 	if len(v) != 16 {
-		return tally{}, damagedEntry(key)
+		return tally{}, Damaged(key)
 	}
 	return tally{binary.BigEndian.Uint64(v), binary.BigEndian.Uint64(v[8:])}, nil
 }
 
-// count returns how many entries the table at the path has.
-func (t *tx) count(path ...string) (int, error) {
+// Count returns how many entries the table at the path has.
+func (t *Tx) Count(path ...string) (int, error) {
 	p := strings.Join(path, "\x00")
 	stored, err := t.stored(p)
 	if change := t.changes[p]; change != nil {
@@ -191,7 +199,7 @@ func (t *tx) count(path ...string) (int, error) {
 }
 
 // stored returns the tally of the table as of the last transaction.
-func (t *tx) stored(path string) (tally, error) {
+func (t *Tx) stored(path string) (tally, error) {
 	key := []byte(path)
 	sealed := t.Bucket([]byte(tallyTable)).Get(key)
 	if sealed == nil {
@@ -204,8 +212,8 @@ func (t *tx) stored(path string) (tally, error) {
 	return decodeTally(key, v)
 }
 
-// flush stores the tallies of the tables that the transaction changed.
-func (t *tx) flush() error {
+// Flush stores the tallies of the tables that the transaction changed.
+func (t *Tx) Flush() error {
 	for path, change := range t.changes {
 		if *change == (tally{}) {
 			continue
@@ -217,9 +225,9 @@ func (t *tx) flush() error {
 		stored.count += change.count
 		stored.sum += change.sum
 		key := []byte(path)
-		sealed := seal(seedOf(tallyTable), key, stored.encode())
+		sealed := Seal(tallyTable, key, stored.encode())
 		if t.writes != nil {
-			t.writes[writeKey(tallyTable, key)] = sealed
+			t.writes[WriteKey(tallyTable, key)] = sealed
 		}
 		if err := t.Bucket([]byte(tallyTable)).Put(key, sealed); err != nil {
 			return err
@@ -233,6 +241,9 @@ const sealSize = 4
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func seedOf(path string) uint32 { return crc32.Checksum([]byte(path), castagnoli) }
+
+// Seal returns the value as the table at a path keeps it at the key.
+func Seal(path string, key, value []byte) []byte { return seal(seedOf(path), key, value) }
 
 // seal puts a checksum of table, key and value in front of the value.
 func seal(seed uint32, key, value []byte) []byte {
@@ -255,4 +266,5 @@ func checksum(seed uint32, key, value []byte) uint32 {
 	return crc32.Update(crc32.Update(crc32.Update(seed, castagnoli, length[:]), castagnoli, key), castagnoli, value)
 }
 
-func damagedEntry(key []byte) error { return fmt.Errorf("%w: entry %.100q", ErrDamaged, key) }
+// Damaged returns ErrDamaged for the entry of a key.
+func Damaged(key []byte) error { return fmt.Errorf("%w: entry %.100q", ErrDamaged, key) }

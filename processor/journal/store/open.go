@@ -1,12 +1,10 @@
-package journal
+package store
 
 import (
-	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -19,80 +17,60 @@ import (
 	"github.com/mfawatch/mfawatch/processor/ownfile"
 )
 
-// format names the file's format and its version. Any other is refused.
-const format = "mfawatch.journal/2"
-
 // minSize is that of an empty store, with the smallest pages.
 const minSize = 4 * 4096
 
-// Open opens the journal at path, or creates one where there is no file. It
-// reads the whole file once and refuses one that is damaged, contradicts itself,
-// has a format it does not know, or is open in another process. It never changes
-// a file that it refuses. The errors name the next step.
-func Open(path string, o Options) (*Journal, error) {
-	o.Logger = cmp.Or(o.Logger, slog.Default())
-	o.LockTimeout = cmp.Or(o.LockTimeout, defaultLockTimeout)
-	o.Retention = cmp.Or(o.Retention, defaultRetention)
-	o.CacheBytes = cmp.Or(o.CacheBytes, defaultCacheBytes)
-	j := &Journal{
-		log:       o.Logger,
-		metrics:   newMetrics(o.Registerer),
-		retention: o.Retention,
-		cache:     newCache(o.CacheBytes),
-		cursors:   map[string]*cursor{},
-
-		path:        path,
-		lockTimeout: o.LockTimeout,
-		changeLog:   o.ChangeLog,
-		local:       o.Local,
-		lost:        make(chan struct{}),
-	}
-	j.update = func(f func(*bolt.Tx) error) error { return j.db.Update(f) }
+// Open opens the file at path, or creates one where there is none. It reads the
+// whole file once and refuses one that is damaged, that Options.Load refuses, that
+// has a format it does not know, or that is open in another process. It never
+// changes a file that it refuses. The errors name the next step.
+func Open(path string, o Options) (*Store, error) {
+	s := newStore(path, o)
 	// A file cut short makes reads of its memory map fault: that has to be an
 	// error and not the end of the process.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	if j.changeLog != nil {
-		if err := j.openCache(); err != nil {
+	if s.o.ChangeLog != nil {
+		if err := s.openCache(); err != nil {
 			return nil, fmt.Errorf("open the cache of the journal %s: %w", path, err)
 		}
-		return j, nil
+		return s, nil
 	}
-	err := j.makeFile()
+	err := s.makeFile()
 	if err == nil {
-		err = j.openFile()
+		err = s.openFile()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open journal %s: %w", path, hint(err))
 	}
-	return j, nil
+	return s, nil
 }
 
-// makeFile makes a new journal where there is no file.
-func (j *Journal) makeFile() error {
-	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
+// makeFile makes a new file where there is no file.
+func (s *Store) makeFile() error {
+	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
 		return err
 	}
-	_, err := os.Stat(j.path)
+	_, err := os.Stat(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, link := os.Lstat(j.path); link == nil {
+		if _, link := os.Lstat(s.path); link == nil {
 			return errors.New("it is a symbolic link that leads nowhere: remove the link, or name the file itself as the journal")
 		}
-		err = create(j.path, j.lockTimeout)
+		err = s.create()
 	}
 	return err
 }
 
 // openFile verifies the file and opens it.
-func (j *Journal) openFile() error {
-	if err := j.verify(); err != nil {
+func (s *Store) openFile() error {
+	if err := s.verify(); err != nil {
 		return err
 	}
-	db, opened, err := openStore(j.path, j.lockTimeout, os.O_RDWR)
+	db, opened, err := openStore(s.path, s.o.LockTimeout, os.O_RDWR)
 	if err != nil {
 		return err
 	}
 	err = db.View(func(t *bolt.Tx) error {
-		if t.ID() != j.txid {
+		if t.ID() != s.txid {
 			return fmt.Errorf("%w, which wrote to it meanwhile", ErrInUse)
 		}
 		return nil
@@ -101,9 +79,9 @@ func (j *Journal) openFile() error {
 		return errors.Join(err, db.Close())
 	}
 	// The change log is the durable copy.
-	db.NoSync = j.changeLog != nil
-	j.db = db
-	j.opened.Store(&opened)
+	db.NoSync = s.o.ChangeLog != nil
+	s.db = db
+	s.opened.Store(&opened)
 	return nil
 }
 
@@ -147,46 +125,46 @@ func checkLength(size int64) error {
 	return nil
 }
 
-// create makes a new journal beside path and renames it when it is whole, so
-// that a file at path never is half a journal.
-func create(path string, timeout time.Duration) error {
-	unfinished := path + ".new"
-	db, _, err := openStore(unfinished, timeout, os.O_RDWR|os.O_CREATE)
+// create makes a new file beside the path and renames it when it is whole, so
+// that the file at the path never is half a store.
+func (s *Store) create() error {
+	unfinished := s.path + ".new"
+	db, _, err := openStore(unfinished, s.o.LockTimeout, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}
-	err = guard(func() error { return db.Update(initialize) })
-	if _, exists := os.Stat(path); exists == nil { // another process came first
+	err = guard(func() error { return db.Update(s.o.Schema.create) })
+	if _, exists := os.Stat(s.path); exists == nil { // another process came first
 		return errors.Join(err, db.Close())
 	}
 	if err != nil {
 		return errors.Join(err, db.Close())
 	}
-	if err := os.Rename(unfinished, path); err != nil {
+	if err := os.Rename(unfinished, s.path); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	return errors.Join(db.Close(), syncDir(filepath.Dir(path)))
+	return errors.Join(db.Close(), syncDir(filepath.Dir(s.path)))
 }
 
-// initialize makes the tables of a journal, unless an attempt that was killed
-// before the rename has made them.
-func initialize(t *bolt.Tx) error {
+// create makes the tables of a file, unless an attempt that was killed before the
+// rename has made them.
+func (c Schema) create(t *bolt.Tx) error {
 	if t.Bucket([]byte(metaTable)) != nil {
 		return nil
 	}
-	for _, name := range append([]string{metaTable, sinkTables, sourceTables}, topTables...) {
+	for _, name := range c.tables() {
 		if _, err := t.CreateBucket([]byte(name)); err != nil {
 			return err
 		}
 	}
-	if err := t.Bucket([]byte(metaTable)).Put(formatKey, []byte(format)); err != nil {
+	if err := t.Bucket([]byte(metaTable)).Put(formatKey, []byte(c.Format)); err != nil {
 		return err
 	}
-	tx := newTx(t)
-	if err := tx.table(stateTable).put(idKey, []byte(rand.Text())); err != nil {
+	tx := NewTx(t)
+	if err := tx.Table(StateTable).Put(idKey, []byte(rand.Text())); err != nil {
 		return err
 	}
-	return tx.flush()
+	return tx.Flush()
 }
 
 // hint adds the next step to an error of Open.

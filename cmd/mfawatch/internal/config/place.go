@@ -1,0 +1,59 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/v2"
+)
+
+// A Place is where the service of a configuration is found: its addresses and its
+// journal.
+type Place struct {
+	HTTP    HTTPConfig `koanf:"http"`
+	Journal struct {
+		Type string `koanf:"type"`
+		Path string `koanf:"path"`
+	} `koanf:"journal"`
+}
+
+// placeKeys are the keys of a Place.
+var placeKeys = []string{"http", "journal.type", "journal.path"}
+
+// LoadPlace reads the place of a service as LoadTexts does. It ignores every other
+// key, and so needs none of the secrets that the service has.
+func LoadPlace(texts []Text, environ []string) (Place, error) {
+	defaults := Defaults()
+	p := Place{HTTP: defaults.HTTP}
+	p.Journal.Type, p.Journal.Path = defaults.Journal.Type, defaults.Journal.Path
+	m, err := merge(texts, environ, nil)
+	if err != nil {
+		return p, err
+	}
+	k := koanf.New(".")
+	for _, key := range placeKeys {
+		if m.values.Exists(key) {
+			err = k.Set(key, m.values.Get(key))
+		}
+		if err != nil {
+			return p, Refuse(m.name, Mistake{key, err.Error()})
+		}
+	}
+	wrong := slices.DeleteFunc(m.mistakes, func(m Mistake) bool {
+		return !slices.ContainsFunc(placeKeys, func(key string) bool { return m.Field == key || strings.HasPrefix(m.Field, key+".") })
+	})
+	if len(wrong) == 0 {
+		wrong = decode(k, "", &p)
+	}
+	if len(wrong) == 0 {
+		p.HTTP.mistakes(func(field, format string, args ...any) {
+			wrong = append(wrong, Mistake{field, fmt.Sprintf(format, args...)})
+		})
+		wrong = append(wrong, OneOf("journal.type", p.Journal.Type, JournalFile, JournalKafka)...)
+	}
+	if len(wrong) > 0 {
+		return p, refuseAt(m.name, m.at, m.variables, wrong)
+	}
+	return p, nil
+}

@@ -1,0 +1,180 @@
+package shard
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/mfawatch/mfawatch/processor/secret"
+)
+
+// A Replica is a member of the group.
+type Replica struct {
+	Instance   string
+	Address    string  // HOST:PORT of its HTTP server; "": it has none that others reach
+	Partitions []int32 // that are assigned to it
+}
+
+// Replicas returns the members of the group, sorted by name.
+func (c *Cluster) Replicas(ctx context.Context) (all []Replica, err error) {
+	groups, err := kadm.NewClient(c.producer).DescribeGroups(ctx, c.config.Topic)
+	if err == nil {
+		err = groups[c.config.Topic].Err
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	for _, m := range groups[c.config.Topic].Members {
+		r := Replica{Instance: m.ClientID}
+		if meta, ok := m.Join.AsConsumer(); ok {
+			r.Address = announced(meta.UserData)
+		}
+		if a, ok := m.Assigned.AsConsumer(); ok {
+			for _, t := range a.Topics {
+				if t.Topic == c.config.events() {
+					r.Partitions = append(r.Partitions, t.Partitions...)
+				}
+			}
+		}
+		slices.Sort(r.Partitions)
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b Replica) int { return cmp.Compare(a.Instance, b.Instance) })
+	return all, nil
+}
+
+// An announcer adds the address of this replica to the metadata of its membership.
+type announcer struct {
+	kgo.GroupBalancer
+	address string
+}
+
+// announcement separates the address from the balancer's own data, which ignores
+// what follows it.
+const announcement = "\nmfawatch "
+
+// maxAddress bounds the address of a replica, in bytes.
+const maxAddress = 255
+
+// JoinGroupMetadata implements [kgo.GroupBalancer].
+func (a announcer) JoinGroupMetadata(topics []string, assigned map[string][]int32, generation int32) []byte {
+	b := a.GroupBalancer.JoinGroupMetadata(topics, assigned, generation)
+	var meta kmsg.ConsumerMemberMetadata
+	if meta.ReadFrom(b) != nil {
+		return b
+	}
+	meta.UserData = append(meta.UserData, announcement+a.address...)
+	return meta.AppendTo(nil)
+}
+
+// announced returns the address that a member announces, "" if it announces none.
+func announced(userData []byte) string {
+	i := bytes.LastIndex(userData, []byte(announcement))
+	if i < 0 || len(userData)-i-len(announcement) > maxAddress {
+		return ""
+	}
+	address := string(userData[i+len(announcement):])
+	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" || strings.ContainsFunc(address, unprintable) {
+		return ""
+	}
+	return address
+}
+
+func unprintable(r rune) bool { return r <= ' ' || r >= 0x7f }
+
+// Announce sets the address of this replica's HTTP server, before Run.
+func (c *Cluster) Announce(address string) { c.http = address }
+
+// reachable returns the address at which other replicas reach the HTTP server, ""
+// if they do not. A server on all addresses is reached at the one that this machine
+// uses towards the brokers, and a server on loopback if the brokers are there too.
+func (c *Cluster) reachable(ctx context.Context) string {
+	if c.config.Advertise != "" {
+		return c.config.Advertise
+	}
+	host, port, err := net.SplitHostPort(c.http)
+	if err != nil {
+		return ""
+	}
+	ip := net.ParseIP(host)
+	wildcard, loopback := host == "" || ip != nil && ip.IsUnspecified(), secret.Loopback(c.http)
+	if !wildcard && !loopback {
+		return c.http
+	}
+	for _, broker := range c.config.Brokers {
+		conn, err := new(net.Dialer).DialContext(ctx, "udp", broker) // which sends nothing
+		if err != nil {
+			continue
+		}
+		own := conn.LocalAddr().(*net.UDPAddr).IP
+		_ = conn.Close()
+		switch {
+		case wildcard:
+			return net.JoinHostPort(own.String(), port)
+		case own.IsLoopback():
+			return c.http
+		}
+	}
+	return ""
+}
+
+// The states of a shard.
+const (
+	Serving   = "serving"
+	Restoring = "restoring"
+	Failing   = "failing" // it will be restored again
+)
+
+// A Status is what its owner knows of a shard.
+type Status struct {
+	Partition    int32      `json:"partition"`
+	State        string     `json:"state"`
+	Problem      string     `json:"problem,omitempty"`
+	Offset       int64      `json:"offset"`        // in the journal topic, up to which the shard is restored and has committed; -1: not known
+	ChangeLogLag int64      `json:"changelog_lag"` // records of the journal topic that are left to restore
+	Lag          int64      `json:"lag"`           // events that are not journalled yet
+	Open         int        `json:"open_exposures"`
+	LastCommit   *time.Time `json:"last_commit"` // null before the first
+}
+
+// Statuses returns the statuses of the shards that are assigned to this replica, by
+// partition.
+func (c *Cluster) Statuses() (all []Status) {
+	for _, m := range c.memberships() {
+		all = append(all, m.status())
+	}
+	return all
+}
+
+func (m *membership) status() Status {
+	st := Status{Partition: m.partition, State: Restoring, Offset: -1, Lag: m.lag.Load()}
+	err := m.failure.Err()
+	if l := m.log.Load(); l != nil {
+		st.Offset = l.next.Load()
+		st.ChangeLogLag = l.behind()
+		if at := l.lastCommit().UTC(); !at.IsZero() {
+			st.LastCommit = &at
+		}
+	}
+	s := m.shard.Load()
+	switch {
+	case s != nil:
+		st.State, st.Open = Serving, len(s.Journal.Open())
+		err = errors.Join(err, s.Journal.Ready())
+	case err != nil:
+		st.State = Failing
+	}
+	if err != nil {
+		st.Problem = err.Error()
+	}
+	return st
+}

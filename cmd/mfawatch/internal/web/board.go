@@ -1,0 +1,142 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+)
+
+// A board is what pages and API show of a running service.
+type board struct {
+	Service
+	admin   *Admin
+	health  *health
+	history *history
+}
+
+func newBoard(s Service, admin *Admin) board {
+	return board{s, admin, &health{started: time.Now()}, new(history)}
+}
+
+// lookEvery is how often health and metrics are looked at while no page is open.
+const lookEvery = 5 * time.Second
+
+// watch looks until ctx is done.
+func (b board) watch(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		b.health.look(b.Ready)
+		metrics, _ := b.Gather() // what it can; /metrics names what it cannot
+		b.history.look(time.Now(), metrics)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// An Overview sums up a running service.
+type Overview struct {
+	Time    time.Time  `json:"time"`
+	OKSince *time.Time `json:"ok_since"` // since when nothing fails; null while something does
+	Failing []Failure  `json:"failing"`
+	Open    []Counted  `json:"open"` // the most severe first
+
+	// The selected exposures, in the order of the request, and how many they are.
+	Selected  int        `json:"selected"`
+	Exposures []Exposure `json:"exposures"`
+
+	Sinks       []SinkStatus   `json:"sinks"`
+	Sources     []SourceStatus `json:"sources"`
+	Quarantined int            `json:"quarantined"`
+
+	// Of the last minute, the latency of the last minute with deliveries within four
+	// hours; null if it is not known.
+	RecordsPerSecond *float64 `json:"records_per_second"`
+	DeliveryP99      *float64 `json:"delivery_p99_seconds"`
+}
+
+// A Failure tells what fails, since when and why.
+type Failure struct {
+	Part    string    `json:"part"`
+	Since   time.Time `json:"since"`
+	Problem string    `json:"problem"`
+}
+
+// Moment returns since when the part fails, in words.
+func (f Failure) Moment() string { return moment(f.Since) }
+
+// A Counted counts the open exposures of one severity.
+type Counted struct {
+	Severity exposure.Severity `json:"severity"`
+	Open     int               `json:"open"` // suspect ones included
+	Suspect  int               `json:"suspect"`
+}
+
+// Overview returns the overview of a view.
+func (b board) Overview(v view) (Overview, error) {
+	open, all := b.selectOpen(&v)
+	o := Overview{Time: time.Now().UTC(), Failing: b.health.look(b.Ready), Open: all, Selected: len(open), Exposures: []Exposure{}}
+	o.OKSince = utc(b.health.okSince())
+	for _, x := range open[v.from(len(open)):v.to(len(open))] {
+		o.Exposures = append(o.Exposures, b.admin.openExposure(x))
+	}
+	st, err := b.Stats()
+	if err != nil {
+		return o, err
+	}
+	o.Quarantined, o.Sinks, o.Sources = st.Quarantined, b.sinks(st), b.sources()
+	steps := b.history.lately()
+	for i := len(steps) - 1; i >= 0; i-- {
+		if p99 := steps[i].P99; o.DeliveryP99 == nil && p99 == p99 {
+			o.DeliveryP99 = &p99
+		}
+	}
+	if len(steps) > 0 {
+		o.RecordsPerSecond = &steps[len(steps)-1].Records
+	}
+	return o, nil
+}
+
+// routes returns the operations on a running service.
+func (b board) routes() []route {
+	return []route{
+		{"GET " + overviewPath, answering(func(r *http.Request) (any, error) { return b.Overview(viewOf(r.URL.Query())) })},
+		{"GET " + sinksPath, answering(func(*http.Request) (any, error) {
+			st, err := b.Stats()
+			if err != nil {
+				return nil, err
+			}
+			return SinkList{b.sinks(st)}, nil
+		})},
+		{"GET " + sourcesPath, answering(func(*http.Request) (any, error) { return SourceList{b.sources()}, nil })},
+	}
+}
+
+// worseFirst lists the severities, the highest first.
+func worseFirst() []exposure.Severity {
+	all := slices.Clone(exposure.Severities)
+	slices.Reverse(all)
+	return all
+}
+
+// problems returns the problems of the parts of a kind, by name: of a sink that of
+// the first shard in which it fails.
+func (b board) problems(kind string) map[string]string {
+	all := map[string]string{}
+	for name, err := range b.Ready {
+		if name, ok := strings.CutPrefix(name, kind+" "); ok {
+			name, _, _ = strings.Cut(name, " of shard ")
+			if all[name] == "" {
+				all[name] = problem(err)
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,364 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/service"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources/sourcetest"
+)
+
+const groupPartitions = 4
+
+// A replica is a service with a shared journal, and its client.
+type replica struct {
+	*service.Pipeline
+	*Client
+	address string
+	hang    func() // ends its web server, and nothing else
+}
+
+// startReplica starts one that runs until the test ends.
+func startReplica(t *testing.T, name, broker, hook, token string) *replica {
+	t.Helper()
+	dir := t.TempDir()
+	c, err := config.Load("test", fmt.Appendf(nil, `
+sources: {local: {type: files, paths: [%q]}}
+sinks: {hook: {type: webhook, url: %q}}
+journal: {type: kafka, brokers: [%q], path: %q, partitions: %d, replication: 1, instance: %s}
+http: {address: '127.0.0.1:0', token_file: %q}
+shutdown_timeout: 20ms
+`, dir, hook, broker, filepath.Join(dir, "cache"), groupPartitions, name, token), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg, log := NewRegistry(), slog.New(slog.DiscardHandler)
+	p, err := service.New(c, config.Deps{Log: log, Level: new(slog.LevelVar), Metrics: reg}, reg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	servers, err := Listen(p, reg, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Announce(servers.PublicAddr())
+	client, err := NewClient(servers.PublicAddr(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	serving, hang := context.WithCancel(ctx)
+	ended := make(chan error, 2)
+	go func() { ended <- p.Run(ctx) }()
+	go func() { ended <- servers.Run(serving) }()
+	t.Cleanup(func() {
+		cancel()
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &replica{p, client, servers.PublicAddr(), hang}
+}
+
+// group is three replicas whose shards are settled, with n alerts that the sink
+// refused and two quarantined records.
+func startGroup(t *testing.T, n int) (all []*replica) {
+	t.Helper()
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	refuses := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnprocessableEntity) }))
+	t.Cleanup(refuses.Close)
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("a-token-of-some-length"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		all = append(all, startReplica(t, name, cluster.ListenAddrs()[0], refuses.URL, token))
+	}
+	eventually(t, func() string {
+		served := 0
+		for _, r := range all {
+			for _, st := range r.ShardStatuses() {
+				if st.State != shard.Serving || st.Problem != "" {
+					return fmt.Sprint(st)
+				}
+			}
+			if len(r.Journals()) == 0 {
+				return "a replica without a shard"
+			}
+			served += len(r.Journals())
+		}
+		if served != groupPartitions {
+			return fmt.Sprintf("%d shards served", served)
+		}
+		return ""
+	})
+	var events []*trail.Event
+	for i := range n {
+		account, user := fmt.Sprintf("%012d", i), fmt.Sprint("user", i)
+		events = append(events, &trail.Event{
+			ID: fmt.Sprint("e", i), Time: time.Now().Add(-time.Duration(i+1) * time.Second).UTC(), Source: trail.SourceIAM, Name: trail.DeactivateMFADevice, Partition: "aws",
+			Account: account, User: user, Serial: "arn:aws:iam::" + account + ":mfa/" + user, Raw: json.RawMessage(`{}`), Actor: trail.Actor{Type: "IAMUser", Name: "admin" + user},
+		})
+	}
+	if _, err := all[0].Append(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	handleShared(t, all[1], `{"eventName":"DeactivateMFADevice","eventSource":"iam.amazonaws.com","eventTime":"never"}`, "one.json")
+	handleShared(t, all[2], `{"eventName":"DeactivateMFADevice","eventSource":"iam.amazonaws.com","eventTime":"no more"}`, "two.json")
+	eventually(t, func() string {
+		dead, kept := 0, 0
+		for _, r := range all {
+			st, err := r.Stats()
+			if err != nil {
+				return err.Error()
+			}
+			dead += st.Sinks["hook"].Dead
+			for _, j := range r.Journals() {
+				some, err := j.QuarantineRecords()
+				if err != nil {
+					return err.Error()
+				}
+				kept += len(some)
+			}
+		}
+		if dead != n || kept != 2 {
+			return fmt.Sprintf("%d dead letters, %d quarantined", dead, kept)
+		}
+		return ""
+	})
+	return all
+}
+
+func eventually(t *testing.T, problem func() string) {
+	t.Helper()
+	last := ""
+	sourcetest.Eventually(t, func() bool { last = problem(); return last == "" }, func() string { return last })
+}
+
+// Each replica answers for all of them.
+func TestGroup(t *testing.T) {
+	const n = 30
+	all := startGroup(t, n)
+	ctx := t.Context()
+	var ids []string
+	for i, r := range all {
+		var pages []Exposure
+		for f, next := (ExposureFilter{Limit: 7}), "first"; next != ""; f.After = next {
+			page, err := r.ListExposures(ctx, f)
+			if err != nil || len(page.Exposures) > 7 {
+				t.Fatalf("%d, %v", len(page.Exposures), err)
+			}
+			pages, next = append(pages, page.Exposures...), page.Next
+		}
+		if len(pages) != n || !slices.IsSortedFunc(pages, Exposure.compare) {
+			t.Errorf("replica %d: %d exposures, sorted: %v", i, len(pages), slices.IsSortedFunc(pages, Exposure.compare))
+		}
+		ids = nil
+		for _, x := range pages {
+			ids = append(ids, x.ID)
+			if story, err := r.ShowExposure(ctx, x.ID); err != nil || len(story.Alerts) != 1 {
+				t.Errorf("replica %d: %d alerts, %v", i, len(story.Alerts), err)
+			}
+		}
+		alerts := map[string]int{}
+		for next := "first"; next != ""; {
+			page, err := r.ListAlerts(ctx, strings.TrimPrefix(next, "first"), 7)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range page.Alerts {
+				alerts[a.Alert.ID]++
+			}
+			next = page.Next
+		}
+		if len(alerts) != n {
+			t.Errorf("replica %d: %d alerts in pages", i, len(alerts))
+		}
+		var dead []string
+		if err := r.ListDeadLetters(ctx, Selection{}, func(d DeadLetter) error { dead = append(dead, d.Alert.ID); return nil }); err != nil || len(dead) != n {
+			t.Errorf("replica %d: %d dead letters, %v", i, len(dead), err)
+		}
+		var kept []journal.Quarantined
+		if err := r.ListQuarantine(ctx, Selection{}, func(q journal.Quarantined) error { kept = append(kept, q); return nil }); err != nil || len(kept) != 2 || kept[0].Time.After(kept[1].Time) {
+			t.Errorf("replica %d: quarantine %v, %v", i, kept, err)
+		}
+		shards, err := r.ListShards(ctx)
+		if err != nil || len(shards.Shards) != groupPartitions || shards.Instance != []string{"a", "b", "c"}[i] {
+			t.Errorf("replica %d: %v, %v", i, shards, err)
+		}
+		open := 0
+		for _, s := range shards.Shards {
+			open += s.Open
+			owner := all[strings.Index("abc", s.Owner)]
+			if s.State != shard.Serving || s.Address != owner.address || s.Offset <= 0 || s.ChangeLogLag != 0 || s.Lag != 0 || s.LastCommit == nil {
+				t.Errorf("replica %d: %+v", i, s)
+			}
+		}
+		if open != n {
+			t.Errorf("replica %d: %d open exposures", i, open)
+		}
+		if missing := r.Unanswered(); len(missing) > 0 {
+			t.Errorf("replica %d: %q", i, missing)
+		}
+	}
+
+	a, b := all[0], all[1]
+	for _, id := range ids {
+		if err := a.CloseExposure(ctx, id, Closing{By: "ann", Note: "seen"}); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	}
+	if err := a.CloseExposure(ctx, "nothing", Closing{By: "ann", Note: "seen"}); !isMissing(err) {
+		t.Errorf("close what is not there: %v", err)
+	}
+	if _, err := a.ShowExposure(ctx, "nothing"); !isMissing(err) {
+		t.Errorf("show what is not there: %v", err)
+	}
+	var dead []string
+	if err := a.ListDeadLetters(ctx, Selection{Sink: "hook"}, func(d DeadLetter) error { dead = append(dead, d.Alert.ID); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	o, err := b.DropDeadLetters(ctx, Selection{IDs: append(dead[:3:3], "nothing")})
+	if err != nil || o.Done != 3 || !slices.Equal(o.Unknown, []string{"nothing"}) {
+		t.Errorf("drop: %+v, %v", o, err)
+	}
+	if o, err = a.RetryQuarantine(ctx, Selection{All: true}); err != nil || len(o.Still) != 2 {
+		t.Errorf("retry of the quarantine: %+v, %v", o, err)
+	}
+	if o, err = a.DropQuarantine(ctx, Selection{All: true}); err != nil || o.Done != 2 {
+		t.Errorf("drop of the quarantine: %+v, %v", o, err)
+	}
+	if err := a.ListDeadLetters(ctx, Selection{Sink: "none"}, func(DeadLetter) error { return nil }); !isMissing(err) {
+		t.Errorf("a sink that is not there: %v", err)
+	}
+	// A page of an exposure is that of any replica, which links in messages name.
+	for path, wants := range map[string][]string{"/exposures/" + ids[0]: {"MFA"}, "/": {`href="http://` + b.address + `/">b</a>`, `href="http://` + all[2].address + `/">c</a>`}} {
+		response, err := http.Get("http://" + a.address + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s %v", path, response.StatusCode, body, err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(body), want) {
+				t.Errorf("%s has no %s:\n%s", path, want, body)
+			}
+		}
+	}
+}
+
+// A replica whose server hangs is named in every answer, within a bounded time.
+func TestGroupWithAReplicaThatDoesNotAnswer(t *testing.T) {
+	const n = 30
+	all := startGroup(t, n)
+	a, silent := all[0], all[2]
+	silent.hang()
+	eventually(t, func() string {
+		if _, err := silent.ListShards(t.Context()); err == nil {
+			return "the server still answers"
+		}
+		return ""
+	})
+	left := n
+	for _, j := range silent.Journals() {
+		left -= len(j.Open())
+	}
+	page, err := a.ListExposures(t.Context(), ExposureFilter{})
+	if err != nil || len(page.Exposures) != left {
+		t.Errorf("%d exposures, want %d: %v", len(page.Exposures), left, err)
+	}
+	if missing := a.Unanswered(); len(missing) != 1 || !strings.HasPrefix(missing[0], "c: call the service at "+silent.address) {
+		t.Errorf("%q", missing)
+	}
+	shards, err := a.ListShards(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range shards.Shards {
+		if (s.Owner == "c") != (s.State == shardUnanswered) {
+			t.Errorf("%+v", s)
+		}
+	}
+	// An exposure that is not found may be one of that replica.
+	if _, err := a.ShowExposure(t.Context(), "nothing"); err == nil || isMissing(err) || !strings.Contains(err.Error(), "not every replica answered: c: ") {
+		t.Errorf("show: %v", err)
+	}
+}
+
+// A signed request opens the API to another replica that knows the token, for the
+// replica that it names, and no other request.
+func TestSignature(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	const token = "a-token-of-some-length"
+	if err := os.WriteFile(path, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	body := []byte(`{"by":"ann"}`)
+	for _, f := range []struct {
+		name   string
+		change func(r *http.Request)
+		want   int
+	}{
+		{"as it was signed", func(*http.Request) {}, http.StatusNoContent},
+		{"another replica", func(r *http.Request) { r.Header.Set(replicaHeader, "b") }, http.StatusUnauthorized},
+		{"another method", func(r *http.Request) { r.Method = http.MethodDelete }, http.StatusUnauthorized},
+		{"another path", func(r *http.Request) { r.URL.Path = "/api/v1/deadletters" }, http.StatusUnauthorized},
+		{"another query", func(r *http.Request) { r.URL.RawQuery = "all=true" }, http.StatusUnauthorized},
+		{"another body", func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"by":"eve"}`)) }, http.StatusUnauthorized},
+		{"another token", func(r *http.Request) { sign(r, "some-other-token-of-length", "a", body) }, http.StatusUnauthorized},
+		{"no signature", func(r *http.Request) { r.Header.Set("Authorization", signedScheme) }, http.StatusUnauthorized},
+		{"an old one", func(r *http.Request) {
+			at := fmt.Sprint(time.Now().Add(-2 * signedAge).Unix())
+			r.Header.Set("Authorization", signedScheme+at+" "+signature(token, "a", r.Method, r.URL.RequestURI(), at, body))
+		}, http.StatusUnauthorized},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/api/v1/exposures/x/close?a=b", strings.NewReader(string(body)))
+		r.Header.Set(replicaHeader, "a")
+		sign(r, token, "a", body)
+		f.change(r)
+		w := httptest.NewRecorder()
+		accessTo(config.HTTPConfig{Address: "0.0.0.0:9464", TokenFile: path}).guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if got, err := io.ReadAll(r.Body); err != nil || string(got) != string(body) {
+				t.Errorf("%s: body %q, %v", f.name, got, err)
+			}
+			w.WriteHeader(http.StatusNoContent)
+		})).ServeHTTP(w, r)
+		if w.Code != f.want {
+			t.Errorf("%s: %d %s, want %d", f.name, w.Code, w.Body, f.want)
+		}
+	}
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	sign(r, "", "a", nil)
+	if (access{config: func() config.HTTPConfig { return config.HTTPConfig{} }}).signed(r) {
+		t.Error("a signature with no token is valid")
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/top"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
+)
+
+func (p *program) topCommand() *cobra.Command {
+	var flags adminFlags
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "top",
+		Short: "Show a running service live in a terminal",
+		Long: `Show a running service live in a terminal: its health, open and suspect exposures by
+severity and age, sinks and sources with their last success. q or Ctrl-C ends it.
+
+With --once, and where the output is no terminal, it is shown once as plain text.`,
+		Example: `  mfawatch top -c mfawatch.yaml
+  mfawatch top --address mfawatch.example.net:9464 --token-file token
+  mfawatch top --once`,
+		Args: cobra.NoArgs,
+	}
+	flags.addService(cmd)
+	cmd.Flags().BoolVar(&once, "once", false, "show it once and end")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		t, err := p.target(&flags)
+		if err != nil {
+			return err
+		}
+		if t.address == "" {
+			return config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration of the service, with http.address or http.admin_address (-c FILE), or its address (--address HOST:PORT)"})
+		}
+		client, err := web.NewClient(t.address, t.token)
+		if err != nil {
+			return err
+		}
+		ctx, stop := untilSignal(cmd.Context(), p.stderr)
+		defer stop()
+		look := func() (web.Overview, error) {
+			ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+			defer cancel()
+			o, err := client.Overview(ctx)
+			return o, topHint(err)
+		}
+		o, err := look()
+		if err != nil {
+			return err
+		}
+		if !once && output.IsTerminal(p.stdout) {
+			return p.topLive(ctx, t.address, o, look)
+		}
+		_, err = fmt.Fprintln(p.stdout, strings.Join(top.Frame(o, t.address, "", top.Size{}, p.colours()), "\n"))
+		return err
+	}
+	return cmd
+}
+
+// lookTimeout bounds one look at the service.
+const lookTimeout = 10 * time.Second
+
+// topHint adds the operator's next step to an error of the client.
+func topHint(err error) error {
+	var unreachable *net.OpError
+	switch {
+	case err == nil:
+		return nil
+	case web.Refused(err):
+		return fmt.Errorf("%w; --token-file FILE shows the token", err)
+	case errors.As(err, &unreachable), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w; start the service, or name its address with --address HOST:PORT or its configuration with -c FILE", err)
+	}
+	return err
+}
