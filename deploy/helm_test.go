@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -84,10 +85,40 @@ func TestHelmChart(t *testing.T) {
 	}
 }
 
+// Replicas share a journal in Kafka, stand apart, and reach each other.
+func TestHelmReplicas(t *testing.T) {
+	set := "replicas=3,journal.kafka.brokers={kafka:9093},journal.kafka.tls.enabled=true,config.http.token_file=/run/secrets/mfawatch/token"
+	objects := rendered(t, "--set", set)
+	config := at(objects["ConfigMap"], "data").(map[string]any)["mfawatch.yaml"].(string)
+	checks(t, config, "/run/secrets/mfawatch")
+	const pods = "map[app.kubernetes.io/instance:mfawatch app.kubernetes.io/name:mfawatch]"
+	for _, f := range []struct{ kind, path, want string }{
+		{"StatefulSet", "spec.replicas", "3"},
+		{"StatefulSet", "spec.updateStrategy.type", "RollingUpdate"},
+		{"StatefulSet", "spec.volumeClaimTemplates", "<nil>"},
+		{"StatefulSet", "spec.template.spec.volumes.1", "map[emptyDir:map[sizeLimit:5Gi] name:journal]"},
+		{"StatefulSet", "spec.template.spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm.labelSelector.matchLabels", pods},
+		{"PodDisruptionBudget", "spec.maxUnavailable", "1"},
+		{"NetworkPolicy", "spec.ingress.1.from.0.podSelector.matchLabels", pods},
+		{"NetworkPolicy", "spec.egress.0.to.0.podSelector.matchLabels", pods},
+	} {
+		if got := fmt.Sprint(at(objects[f.kind], f.path)); got != f.want {
+			t.Errorf("%s %s: %s, want %s", f.kind, f.path, got, f.want)
+		}
+	}
+	var c struct{ Journal map[string]any }
+	if err := yaml.Unmarshal([]byte(config), &c); err != nil || fmt.Sprint(c.Journal) != "map[brokers:[kafka:9093] path:/var/lib/mfawatch/cache tls:map[enabled:true] type:kafka]" {
+		t.Errorf("%v, %v", c.Journal, err)
+	}
+	if replicas := at(rendered(t)["StatefulSet"], "spec.volumeClaimTemplates.0.metadata.name"); replicas != "journal" {
+		t.Errorf("a journal file has the volume %v", replicas)
+	}
+}
+
 // A mistake in the values is refused.
 func TestHelmValuesSchema(t *testing.T) {
 	tool(t, "helm", "template", "helm/mfawatch")
-	for _, set := range []string{"image.repositry=x", "serviceAccount.roleArn=mfawatch", "config.journal.path=x", "config.sources=null", "networkPolicy.ports[0]=smtp"} {
+	for _, set := range []string{"image.repositry=x", "serviceAccount.roleArn=mfawatch", "config.journal.path=x", "config.sources=null", "networkPolicy.ports[0]=smtp", "replicas=3", "replicas=0", "journal.kafka.path=x"} {
 		if out, err := exec.Command("helm", "template", "helm/mfawatch", "--set", set).CombinedOutput(); err == nil {
 			t.Errorf("--set %s is accepted:\n%s", set, out)
 		}

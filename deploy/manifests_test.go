@@ -1,7 +1,9 @@
 package deploy
 
 import (
+	"fmt"
 	"os"
+	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
@@ -81,18 +83,23 @@ func TestCloudFormation(t *testing.T) {
 }
 
 func TestComposeConfigurationsLoad(t *testing.T) {
-	text, err := os.ReadFile("compose/mfawatch.yaml")
-	if err != nil {
-		t.Fatal(err)
+	for _, path := range []string{"compose/mfawatch.yaml", "compose/mfawatch-replicas.yaml"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checks(t, string(text), "/run/secrets/mfawatch")
 	}
-	checks(t, string(text), "/run/secrets/mfawatch")
 }
 
 // Files that compose mounts are there.
 func TestComposeMounts(t *testing.T) {
-	compose := documents(t, "compose/compose.yaml")[0]
+	services := documents(t, "compose/compose.yaml")[0]["services"].(map[string]any)
+	for name, service := range documents(t, "compose/replicas.yaml")[0]["services"].(map[string]any) {
+		services[name+" of replicas"] = service
+	}
 	mounts := 0
-	for name, service := range compose["services"].(map[string]any) {
+	for name, service := range services {
 		volumes, _ := service.(map[string]any)["volumes"].([]any)
 		for _, v := range volumes {
 			from, _, _ := strings.Cut(v.(string), ":")
@@ -111,7 +118,89 @@ func TestComposeMounts(t *testing.T) {
 }
 
 func TestComposeSchema(t *testing.T) {
-	tool(t, "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose/compose.yaml")
+	tool(t, "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose/compose.yaml", "compose/replicas.yaml")
+}
+
+// The second replica is like the first: hardened likewise, found by Prometheus under
+// the same name, with another name, port and volume.
+func TestComposeReplicas(t *testing.T) {
+	services := func(path string) map[string]any { return documents(t, path)[0]["services"].(map[string]any) }
+	first, changed := services("compose/compose.yaml")["mfawatch"].(map[string]any), services("compose/replicas.yaml")["mfawatch"].(map[string]any)
+	second := services("compose/replicas.yaml")["mfawatch-2"].(map[string]any)
+	for _, key := range []string{"image", "read_only", "cap_drop", "security_opt", "restart", "stop_grace_period"} {
+		if !reflect.DeepEqual(first[key], second[key]) {
+			t.Errorf("%s: %v and %v", key, first[key], second[key])
+		}
+	}
+	if a, b := changed["hostname"], second["hostname"]; a == b || a == nil || b == nil {
+		t.Errorf("host names %v and %v", a, b)
+	}
+	if got := fmt.Sprint(second["networks"]); got != "map[default:map[aliases:[mfawatch]]]" {
+		t.Errorf("networks: %s", got)
+	}
+	if got := fmt.Sprint(second["ports"]); got != "[127.0.0.1:9465:9464]" {
+		t.Errorf("ports: %s", got)
+	}
+}
+
+// The manifest of replicas keeps a group of three through updates, drained nodes and
+// the loss of a zone, and lets the replicas ask each other.
+func TestKubernetesReplicas(t *testing.T) {
+	objects := map[string]map[string]any{}
+	for _, d := range documents(t, "kubernetes/replicas.yaml") {
+		objects[d["kind"].(string)] = d
+	}
+	const pods = "map[app.kubernetes.io/name:mfawatch]"
+	for _, f := range []struct{ kind, path, want string }{
+		{"StatefulSet", "spec.replicas", "3"},
+		{"StatefulSet", "spec.updateStrategy.type", "RollingUpdate"},
+		{"StatefulSet", "spec.podManagementPolicy", "Parallel"},
+		{"StatefulSet", "spec.template.spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm.topologyKey", "kubernetes.io/hostname"},
+		{"StatefulSet", "spec.template.spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.0.podAffinityTerm.labelSelector.matchLabels", pods},
+		{"StatefulSet", "spec.template.spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution.1.podAffinityTerm.topologyKey", "topology.kubernetes.io/zone"},
+		{"StatefulSet", "spec.template.spec.containers.0.readinessProbe.httpGet.path", "/readyz"},
+		{"PodDisruptionBudget", "spec.maxUnavailable", "1"},
+		{"PodDisruptionBudget", "spec.selector.matchLabels", pods},
+		{"NetworkPolicy", "spec.ingress.0.from.1.podSelector.matchLabels", pods},
+		{"NetworkPolicy", "spec.egress.1.to.0.podSelector.matchLabels", pods},
+		{"NetworkPolicy", "spec.egress.1.ports.0.port", "9464"},
+	} {
+		if got := fmt.Sprint(at(objects[f.kind], f.path)); got != f.want {
+			t.Errorf("%s %s: %s, want %s", f.kind, f.path, got, f.want)
+		}
+	}
+	var c struct {
+		Journal struct{ Type string }
+		HTTP    struct {
+			TokenFile string `yaml:"token_file"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(at(objects["ConfigMap"], "data").(map[string]any)["mfawatch.yaml"].(string)), &c); err != nil || c.Journal.Type != "kafka" || c.HTTP.TokenFile == "" {
+		t.Errorf("the configuration has %+v, %v", c, err)
+	}
+	// Sources and shards stop within shutdown_timeout each, 20 s by default.
+	if seconds, _ := at(objects["StatefulSet"], "spec.template.spec.terminationGracePeriodSeconds").(int); seconds < 50 {
+		t.Errorf("%d seconds until a pod is killed", seconds)
+	}
+}
+
+// at returns what a document has at a path, nil if there is nothing.
+func at(v any, path string) any {
+	for key := range strings.SplitSeq(path, ".") {
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(x) {
+				return nil
+			}
+			v = x[i]
+		default:
+			return nil
+		}
+	}
+	return v
 }
 
 func TestComposePrometheus(t *testing.T) {

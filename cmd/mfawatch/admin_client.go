@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
@@ -35,11 +37,17 @@ type adminClient interface {
 type adminFlags struct {
 	config                      *[]string
 	journal, address, tokenFile string
+	brokers                     []string
 }
 
 func (f *adminFlags) add(cmd *cobra.Command) {
 	f.addService(cmd)
 	cmd.PersistentFlags().StringVar(&f.journal, "journal", "", "the journal of a stopped service, a `FILE`")
+}
+
+// addBrokers adds the flag that selects a shared journal without a replica.
+func (f *adminFlags) addBrokers(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringSliceVar(&f.brokers, "brokers", nil, "the Kafka cluster with the journal that replicas share, `HOST:PORT,…`, where none of them can be reached")
 }
 
 // addService adds the flags that select a running service.
@@ -88,8 +96,11 @@ func (p *program) target(f *adminFlags) (t target, err error) {
 }
 
 // openAdmin returns the client of the running service, or opens its journal, which
-// the caller closes. The journal is nil if the service runs.
-func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error) {
+// the caller closes; nil: the service runs.
+func (p *program) openAdmin(ctx context.Context, f *adminFlags, change bool) (adminClient, io.Closer, error) {
+	if len(f.brokers) > 0 {
+		return p.openOffline(ctx, f, change)
+	}
 	t, err := p.target(f)
 	if err != nil {
 		return nil, nil, err
@@ -118,7 +129,48 @@ func (p *program) openAdmin(f *adminFlags) (adminClient, *journal.Journal, error
 	return web.NewJournalAdmin(j), j, nil
 }
 
-func (t target) dial() (adminClient, *journal.Journal, error) {
+// openOffline opens the shared journal in the cluster that --brokers names. The
+// configuration says how to reach it, and how its topics are called.
+func (p *program) openOffline(ctx context.Context, f *adminFlags, change bool) (adminClient, io.Closer, error) {
+	if f.address != "" || f.journal != "" {
+		return nil, nil, config.Refuse("--brokers", config.Mistake{Problem: "want one of --brokers, --address and --journal"})
+	}
+	c := shard.DefaultConfig()
+	if len(*f.config) > 0 || len(p.defaultConfig()) > 0 {
+		settings, err := p.loadConfig(*f.config, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		if settings.Journal.Type != config.JournalKafka {
+			return nil, nil, config.Refuse("--brokers", config.Mistake{Field: "journal.type", Problem: "want kafka, the journal that replicas share"})
+		}
+		c = settings.Journal.Shared
+	}
+	c.Brokers = f.brokers
+	if err := c.Validate(); err != nil {
+		return nil, nil, config.Refuse("--brokers", config.MistakesOf("journal", err)...)
+	}
+	dir, err := os.MkdirTemp("", "mfawatch-journal-")
+	if err != nil {
+		return nil, nil, err
+	}
+	o, err := shard.OpenOffline(ctx, c, dir, change)
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return web.NewOfflineAdmin(o), offline{o, dir}, nil
+}
+
+// An offline journal lies in a folder that is removed.
+type offline struct {
+	*shard.Offline
+	dir string
+}
+
+// Close implements [io.Closer].
+func (o offline) Close() error { return errors.Join(o.Offline.Close(), os.RemoveAll(o.dir)) }
+
+func (t target) dial() (adminClient, io.Closer, error) {
 	c, err := t.client()
 	return c, nil, err
 }

@@ -41,19 +41,30 @@ log: {level: warn}
 
 func (p *program) demoCommand() *cobra.Command {
 	var once bool
+	replicas := 1
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show what mfawatch does, with nothing to set up",
 		Long: `Show what mfawatch does, with nothing to set up: a Kafka broker is started inside
 this process, a trail of several exposures is published to it, and the
-ordinary pipeline reads it and delivers its alerts here and to another topic.`,
+ordinary pipeline reads it and delivers its alerts here and to another topic.
+
+With --replicas 3, three processes share a journal, and one of them is killed.`,
 		Args: cobra.NoArgs,
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end when every alert is delivered, instead of staying until Ctrl-C")
+	cmd.Flags().IntVar(&replicas, "replicas", replicas, "`NUMBER` of replicas, 1 to 9; of several, one is killed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if replicas < 1 || replicas > 9 {
+			return config.Refuse("--replicas", config.Mistake{Problem: fmt.Sprintf("want a number from 1 to 9, got %d", replicas)})
+		}
 		ctx, stop := untilSignal(cmd.Context(), p.stderr)
 		defer stop()
-		err := p.demo(ctx, once)
+		run := p.demo
+		if replicas > 1 {
+			run = func(ctx context.Context, once bool) error { return p.demoReplicas(ctx, replicas, once) }
+		}
+		err := run(ctx, once)
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return nil // Ctrl-C is the way out
 		}
@@ -128,7 +139,7 @@ func (p *program) playTrail(ctx context.Context, service *served, client *kgo.Cl
 	if err := waitReady(ctx, service.Pipeline); err != nil {
 		return err
 	}
-	if err := demo.Publish(ctx, client, trail, out); err != nil {
+	if _, err := demo.Publish(ctx, client, trail, out); err != nil {
 		return err
 	}
 	admin := kadm.NewClient(client)
@@ -142,7 +153,11 @@ func (p *program) playTrail(ctx context.Context, service *served, client *kgo.Cl
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(out, demo.Tally(len(trail), alerts, service.Journal().Open()))
+	var open []demo.Open
+	for _, o := range service.Journal().Open() {
+		open = append(open, demo.Open{User: o.User, Severity: o.Severity, Since: o.OpenedAt})
+	}
+	fmt.Fprint(out, demo.Tally(len(trail), alerts, open))
 	if once {
 		fmt.Fprint(out, demo.Next)
 	} else {

@@ -145,6 +145,7 @@ func (p *program) closeExposureCommand(c *manageCommand) *cobra.Command {
 	cmd.Flags().StringVar(&closing.By, "by", "", "the `NAME` of the person who closes it")
 	cmd.Flags().StringVar(&closing.Note, "note", "", "the `TEXT` for the alert: what was found")
 	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
+		c.changes = true
 		return c.with(cmd, func(ctx context.Context, admin adminClient) error {
 			err := admin.CloseExposure(ctx, ids[0], closing)
 			if missing := (web.NotFound{}); errors.As(err, &missing) {

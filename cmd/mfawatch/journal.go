@@ -41,12 +41,12 @@ copy is verified before it gets its name.`,
 	}
 	flags.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		admin, opened, err := p.openAdmin(&flags)
+		ctx, stop := untilSignal(cmd.Context(), p.stderr)
+		defer stop()
+		admin, opened, err := p.openAdmin(ctx, &flags, false)
 		if err != nil {
 			return err
 		}
-		ctx, stop := untilSignal(cmd.Context(), p.stderr)
-		defer stop()
 		source, ok := admin.(interface {
 			Backup(ctx context.Context, w io.Writer) error
 		})

@@ -37,10 +37,10 @@ const (
 // caches, and records come in all the time, of one account in several partitions.
 // Every alert is in the alerts topic once, in order, and reaches the webhook.
 //
-// MFAWATCH_TEST_REPLICA_KILLS says how many there are, MFAWATCH_TEST_KAFKA names a real
-// Kafka.
+// MFAWATCH_TEST_REPLICA_KILLS says how many there are in both sub-tests together,
+// MFAWATCH_TEST_KAFKA names a real Kafka.
 func TestKillReplicas(t *testing.T) {
-	kills := 3
+	kills := 6
 	if testing.Short() {
 		t.Skip("takes a minute: not with -short")
 	}
@@ -48,7 +48,7 @@ func TestKillReplicas(t *testing.T) {
 		kills, _ = strconv.Atoi(n)
 	}
 	for _, spread := range []bool{false, true} {
-		t.Run(fmt.Sprintf("spread=%v", spread), func(t *testing.T) { killTheReplicas(t, kills, spread) })
+		t.Run(fmt.Sprintf("spread=%v", spread), func(t *testing.T) { killTheReplicas(t, (kills+1)/2, spread) })
 	}
 }
 
@@ -67,16 +67,20 @@ func killTheReplicas(t *testing.T, kills int, spread bool) {
 	feed.start()
 	defer feed.stop()
 	done := map[string]int{}
+	began := time.Now()
 	for range kills {
 		c.wait(time.Duration(random.Int64N(int64(2 * time.Second))))
+		c.wake(false)
 		i := random.IntN(killReplicas)
 		how := []string{"killed", "killed", "killed", "stopped", "suspended"}[random.IntN(5)]
+		if !c.replicas[i].asleep.IsZero() {
+			how = "killed" // it cannot stop, and a suspension is not made longer
+		}
 		done[how]++
 		switch how {
 		case "suspended":
 			c.replicas[i].signal(syscall.SIGSTOP)
-			c.wait(8 * time.Second)
-			c.replicas[i].signal(syscall.SIGCONT)
+			c.replicas[i].asleep = time.Now()
 			continue
 		case "stopped":
 			c.replicas[i].end()
@@ -94,6 +98,8 @@ func killTheReplicas(t *testing.T, kills int, spread bool) {
 			c.bury()
 		}
 	}
+	c.wake(true)
+	t.Logf("%d ends in %s", kills, time.Since(began).Round(time.Second))
 	if err := feed.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -156,11 +162,12 @@ type killCluster struct {
 
 // A killReplica is one run of a replica.
 type killReplica struct {
-	t     *testing.T
-	name  string
-	cmd   *exec.Cmd
-	log   bytes.Buffer
-	ended chan error
+	t      *testing.T
+	name   string
+	cmd    *exec.Cmd
+	log    bytes.Buffer
+	ended  chan error
+	asleep time.Time // since when it is suspended; zero: it is not
 }
 
 func newKillCluster(t *testing.T, topic *killTopic, hook *killHook) *killCluster {
@@ -208,6 +215,23 @@ campaign: {users: 0}
 	c.t.Cleanup(func() { _ = r.cmd.Process.Kill() })
 	go func() { r.ended <- r.cmd.Wait() }()
 	c.replicas[i] = r
+}
+
+// suspension is longer than a session.
+const suspension = 8 * time.Second
+
+// wake ends the suspensions that took long enough; all: every one, when it has.
+func (c *killCluster) wake(all bool) {
+	c.t.Helper()
+	for _, r := range c.replicas {
+		left := suspension - time.Since(r.asleep)
+		if r.asleep.IsZero() || left > 0 && !all {
+			continue
+		}
+		c.wait(max(0, left))
+		r.signal(syscall.SIGCONT)
+		r.asleep = time.Time{}
+	}
 }
 
 // wait waits, while no replica may end by itself.

@@ -22,6 +22,7 @@ type manageCommand struct {
 	flags     adminFlags
 	format    string
 	selection web.Selection
+	changes   bool // the command changes something
 	stopped   bool // the service is stopped
 }
 
@@ -37,7 +38,9 @@ func (c *manageCommand) command(name, short, long string) *cobra.Command {
 		Long: long + `
 
 A running service is called over HTTP; the journal of a stopped one is opened.
--c FILE finds out which; --address and --journal choose.`,
+-c FILE finds out which; --address, --journal and --brokers choose. Any replica of
+several that share a journal answers for all. Where none can be reached, --brokers
+reads the journal in the cluster; it changes something only while none runs.`,
 		Example: example,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -46,6 +49,7 @@ A running service is called over HTTP; the journal of a stopped one is opened.
 		},
 	}
 	c.flags.add(cmd)
+	c.flags.addBrokers(cmd)
 	return cmd
 }
 
@@ -54,12 +58,12 @@ func (c *manageCommand) with(cmd *cobra.Command, f func(context.Context, adminCl
 	if err := c.chooseFormat(cmd); err != nil {
 		return err
 	}
-	admin, stopped, err := c.openAdmin(&c.flags)
+	ctx, stop := untilSignal(cmd.Context(), c.stderr)
+	defer stop()
+	admin, stopped, err := c.openAdmin(ctx, &c.flags, c.changes)
 	if err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(cmd.Context(), c.stderr)
-	defer stop()
 	if stopped == nil {
 		return c.complete(admin, f(ctx, admin))
 	}
@@ -143,7 +147,7 @@ func (c *manageCommand) changer(name, short string, change func(adminClient, con
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, ids []string) error {
-		c.selection.IDs = unique(ids)
+		c.selection.IDs, c.changes = unique(ids), true
 		return c.with(cmd, func(ctx context.Context, admin adminClient) error {
 			o, err := change(admin, ctx, c.selection)
 			if o.Done > 0 || err == nil {

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mfawatch/mfawatch/processor/trail/vector"
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
+	"github.com/mfawatch/mfawatch/processor/trail/vector"
 )
 
 // checkBlocks holds a walk in leaps, which goes in blocks, against one in steps that

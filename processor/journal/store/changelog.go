@@ -195,7 +195,7 @@ func (c Schema) apply(t *bolt.Tx, w Write) error {
 		return err
 	}
 	if path == metaTable && string(w.Value) != c.Format {
-		return fmt.Errorf("%w %.50q of the change log, want %q", ErrFormat, w.Value, c.Format)
+		return fmt.Errorf("%w %.50q of the change log, want %q: run the same version on every replica", ErrFormat, w.Value, c.Format)
 	}
 	names := strings.Split(path, "\x00")
 	b, err := t.CreateBucketIfNotExists([]byte(names[0]))

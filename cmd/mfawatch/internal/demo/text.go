@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -34,8 +35,15 @@ const Stay = `Open exposures are alerted again after 4 hours and after a day: 48
 Metrics stay at http://%s/metrics until Ctrl-C.
 `
 
+// An Open is an exposure that is still open.
+type Open struct {
+	User     string
+	Severity exposure.Severity
+	Since    time.Time
+}
+
 // Tally sums up what came out on the alerts topic.
-func Tally(records int, alerts []exposure.Alert, open []exposure.Open) string {
+func Tally(records int, alerts []exposure.Alert, open []Open) string {
 	severities, steps := make(map[exposure.Severity]int), make(map[exposure.Step]int)
 	for _, a := range alerts {
 		severities[a.Severity]++
@@ -61,7 +69,7 @@ func Tally(records int, alerts []exposure.Alert, open []exposure.Open) string {
 		if o.User != "" {
 			user = safetext.Clean(o.User, 64)
 		}
-		fmt.Fprintf(&b, "  still without MFA: %s, %s, since %s\n", user, o.Severity, o.OpenedAt.UTC().Format("15:04:05Z"))
+		fmt.Fprintf(&b, "  still without MFA: %s, %s, since %s\n", user, o.Severity, o.Since.UTC().Format("15:04:05Z"))
 	}
 	return b.String()
 }
@@ -78,8 +86,8 @@ func NewParagraphs(w io.Writer, colours bool) *Paragraphs {
 	return &Paragraphs{w: w, colours: colours}
 }
 
-// heading writes a line as wide as the rest.
-func (p *Paragraphs) heading(text string) {
+// Heading writes a line as wide as the rest.
+func (p *Paragraphs) Heading(text string) {
 	text = "── " + text + " "
 	text += strings.Repeat("─", max(0, width-utf8.RuneCountInString(text)))
 	if p.colours {

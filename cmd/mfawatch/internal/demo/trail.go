@@ -87,26 +87,28 @@ var chapters = []struct {
 	{51, "frank leaves, and his user is taken apart"},
 }
 
-// Publish produces the trail, each record at its time, and announces the chapters.
-// It begins with a whole second, since that is the precision of CloudTrail's times.
-func Publish(ctx context.Context, client *kgo.Client, trail []Record, out *Paragraphs) error {
+// Publish produces the trail, each record at its time, announces the chapters, and
+// returns what it published. It begins with a whole second, since that is the
+// precision of CloudTrail's times.
+func Publish(ctx context.Context, client *kgo.Client, trail []Record, out *Paragraphs) (published [][]byte, err error) {
 	start := time.Now().Truncate(time.Second).Add(time.Second)
 	next := 0
 	for i := range trail {
 		r := &trail[i]
 		if err := waitUntil(ctx, start.Add(r.After)); err != nil {
-			return err
+			return nil, err
 		}
 		if c := chapters; next < len(c) && r.After >= time.Duration(c[next].minutes)*time.Minute/quickening {
-			out.heading(start.Add(r.After).UTC().Format("15:04:05Z") + "  " + c[next].text)
+			out.Heading(start.Add(r.After).UTC().Format("15:04:05Z") + "  " + c[next].text)
 			next++
 		}
-		err := client.ProduceSync(ctx, &kgo.Record{Topic: Topic, Value: r.At(start)}).FirstErr()
+		published = append(published, r.At(start))
+		err := client.ProduceSync(ctx, &kgo.Record{Topic: Topic, Value: published[i]}).FirstErr()
 		if err != nil {
-			return fmt.Errorf("publish the trail: %w", err)
+			return nil, fmt.Errorf("publish the trail: %w", err)
 		}
 	}
-	return nil
+	return published, nil
 }
 
 func waitUntil(ctx context.Context, t time.Time) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/status"
@@ -24,9 +25,10 @@ import (
 // partitions.
 const (
 	sessionTimeout    = 6 * time.Second
-	heartbeatInterval = time.Second
+	heartbeatInterval = 500 * time.Millisecond
 	rebalanceTimeout  = time.Minute
 	offsetsEvery      = 30 * time.Second
+	lookEvery         = 5 * time.Second
 	leaveTimeout      = 5 * time.Second // a member that does not leave is expelled after sessionTimeout
 	concurrentOpens   = 4
 	intakeLinger      = 5 * time.Millisecond // deliveries handled concurrently share a request
@@ -58,7 +60,9 @@ type Cluster struct {
 	onChange  func()
 	producer  *kgo.Client // of the intake
 	topics    atomic.Pointer[topics]
-	restoring chan struct{} // holds one for each journal that is being opened
+	begun     chan struct{}              // closed when topics are known
+	group     atomic.Pointer[kgo.Client] // while Run is a member
+	restoring chan struct{}              // holds one for each journal that is being opened
 	reached   status.Status
 
 	mu      sync.Mutex
@@ -67,15 +71,16 @@ type Cluster struct {
 }
 
 // New returns this replica's part. It sends nothing over the network. The caller
-// closes it.
-func New(c Config, o Options) (*Cluster, error) {
+// closes it. All clients of the cluster have the options more.
+func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 	opts, err := c.Config.Options()
 	if err != nil {
 		return nil, err
 	}
+	opts = append(opts, more...)
 	cl := &Cluster{
 		config: c, opts: opts, path: o.Path, journals: o.Journals, drain: o.Drain, log: o.Logger, onChange: o.Changed,
-		reached: status.Status{Lasts: time.Minute}, metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), members: map[int32]*membership{},
+		metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), begun: make(chan struct{}), members: map[int32]*membership{},
 	}
 	t := topics{events: c.events(), journal: c.journal()}
 	cl.producer, err = kgo.NewClient(append([]kgo.Opt{
@@ -147,6 +152,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 		return err
 	}
 	group.PauseFetchTopics(c.config.events()) // each shard reads for itself
+	c.group.Store(group)
 	c.poll(ctx, group)
 	c.release(c.assigned(), "stopping")
 	stop() // shards that are assigned from now on end immediately
@@ -177,6 +183,7 @@ func (c *Cluster) prepare(ctx context.Context) error {
 			c.reached.Set(err)
 			if err == nil {
 				c.topics.Store(&t)
+				close(c.begun)
 			}
 			return err
 		}
@@ -217,8 +224,9 @@ func (c *Cluster) nameInUse(ctx context.Context) error {
 
 // poll reports errors of the group, and commits offsets to it for tools to show.
 func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
-	tick := time.NewTicker(offsetsEvery)
+	tick, look := time.NewTicker(offsetsEvery), time.NewTicker(lookEvery)
 	defer tick.Stop()
+	defer look.Stop()
 	errs := make(chan error)
 	go func() {
 		defer close(errs)
@@ -237,10 +245,13 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 			if !ok {
 				return
 			}
-			err = fmt.Errorf("group %s: %w", c.config.Topic, explain(err))
-			if c.reached.Set(err) {
-				c.log.Warn("the group of the shared journal has an error; retrying", "err", err)
+			c.reach(fmt.Errorf("group %s: %w", c.config.Topic, explain(err)))
+		case <-look.C:
+			within, cancel := context.WithTimeout(ctx, lookEvery)
+			if err := c.member(within); ctx.Err() == nil {
+				c.reach(err)
 			}
+			cancel()
 		case <-tick.C:
 			offsets := map[int32]kgo.EpochOffset{}
 			c.mu.Lock()
@@ -257,6 +268,38 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 	}
 }
 
+// reach records whether this replica is in touch with its group.
+func (c *Cluster) reach(err error) {
+	switch changed := c.reached.Set(err); {
+	case !changed:
+	case err == nil:
+		c.log.Info("the group of the shared journal is reached again")
+	default:
+		c.log.Warn("the group of the shared journal has an error; retrying", "err", err)
+	}
+}
+
+// member returns nil if this replica is a member of the group, in the generation of
+// its assignment. A replica that was suspended is asked this before it becomes the
+// owner of a partition again, and so fences the owner that the group has.
+func (c *Cluster) member(ctx context.Context) error {
+	group := c.group.Load()
+	if group == nil { // nothing is assigned
+		return nil
+	}
+	beat := kmsg.NewPtrHeartbeatRequest()
+	beat.Group = c.config.Topic
+	beat.MemberID, beat.Generation = group.GroupMetadata()
+	resp, err := beat.RequestWith(ctx, group)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	if err == nil || errors.Is(err, kerr.RebalanceInProgress) { // it keeps its partitions until they are revoked
+		return nil
+	}
+	return fmt.Errorf("group %s: %w", c.config.Topic, explain(err))
+}
+
 // assign starts to serve partitions.
 func (c *Cluster) assign(ctx context.Context, partitions []int32, serve Serve) {
 	c.mu.Lock()
@@ -264,7 +307,7 @@ func (c *Cluster) assign(ctx context.Context, partitions []int32, serve Serve) {
 	c.joined = true
 	c.reached.Set(nil)
 	for _, p := range partitions {
-		m := &membership{c: c, partition: p, done: make(chan struct{})}
+		m := &membership{c: c, partition: p, done: make(chan struct{}), full: status.Status{Lasts: fullTime}}
 		var running context.Context
 		running, m.cancel = context.WithCancel(ctx)
 		m.next.Store(-1)
@@ -346,7 +389,7 @@ func (c *Cluster) Ready() error {
 	var errs []error
 	for _, m := range c.memberships() {
 		s := m.shard.Load()
-		switch err := m.failure.Err(); {
+		switch err := errors.Join(m.failure.Err(), m.full.Err()); {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("shard %d: %w", m.partition, err))
 		case s == nil:

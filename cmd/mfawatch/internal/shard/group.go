@@ -134,7 +134,7 @@ const (
 	Failing   = "failing" // it will be restored again
 )
 
-// A Status is what its owner knows of a shard.
+// A Status holds the knowledge that the owner of a shard has of it.
 type Status struct {
 	Partition    int32      `json:"partition"`
 	State        string     `json:"state"`

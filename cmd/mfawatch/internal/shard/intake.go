@@ -23,14 +23,22 @@ const (
 // foreignRecord is the reason of quarantined records that another program wrote.
 const foreignRecord = "foreign"
 
-var errNotPrepared = errors.New("the shared journal is not reached yet")
+// prepared returns the topics as soon as they are known.
+func (c *Cluster) prepared(ctx context.Context) (*topics, error) {
+	select {
+	case <-c.begun:
+		return c.topics.Load(), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the shared journal is not reached yet: %w", ctx.Err())
+	}
+}
 
 // Append makes the events durable for the owners of their lanes, and returns their
 // number. Owners skip those that they know.
 func (c *Cluster) Append(ctx context.Context, events []*trail.Event) (int, error) {
-	t := c.topics.Load()
-	if t == nil {
-		return 0, errNotPrepared
+	t, err := c.prepared(ctx)
+	if err != nil {
+		return 0, err
 	}
 	records, err := eventRecords(t, events)
 	if err != nil {
@@ -54,9 +62,9 @@ func eventRecords(t *topics, events []*trail.Event) (records []*kgo.Record, err 
 // Quarantine makes the records durable for the shards that quarantine them. Whether
 // there is capacity is known to those alone.
 func (c *Cluster) Quarantine(ctx context.Context, records []journal.Quarantined) (left int, err error) {
-	t := c.topics.Load()
-	if t == nil {
-		return 0, errNotPrepared
+	t, err := c.prepared(ctx)
+	if err != nil {
+		return 0, err
 	}
 	var all []*kgo.Record
 	for _, r := range records {
@@ -78,7 +86,15 @@ func (c *Cluster) produce(ctx context.Context, records []*kgo.Record) error {
 	if len(records) == 0 {
 		return ctx.Err()
 	}
-	if err := c.producer.ProduceSync(ctx, records...).FirstErr(); err != nil {
+	answered := make(chan error, 1)
+	go func() { answered <- c.producer.ProduceSync(ctx, records...).FirstErr() }()
+	var err error
+	select {
+	case err = <-answered:
+	case <-ctx.Done():
+		err = ctx.Err() // records under way cannot be recalled
+	}
+	if err != nil {
 		return fmt.Errorf("produce to topic %s: %w", c.config.events(), explain(err))
 	}
 	return nil

@@ -10,10 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
 // Times of a transaction. A transaction that its owner left open is aborted by the
@@ -138,7 +139,14 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
 	defer cancel()
-	if err := l.produce(ctx, records); err != nil {
+	var produced kgo.FirstErrPromise
+	for _, r := range records {
+		l.client.Produce(ctx, r, produced.Promise())
+	}
+	if err := l.client.Flush(ctx); err != nil { // the client holds records that may have arrived, whatever ctx is
+		return 0, l.fail(err)
+	}
+	if err := produced.Err(); err != nil {
 		return 0, l.abort(err)
 	}
 	for _, r := range records {
@@ -159,15 +167,6 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 		l.next.Store(last + 1)
 	}
 	return last, nil
-}
-
-// produce returns when the brokers have all records.
-func (l *changeLog) produce(ctx context.Context, records []*kgo.Record) error {
-	var produced kgo.FirstErrPromise
-	for _, r := range records {
-		l.client.Produce(ctx, r, produced.Promise())
-	}
-	return errors.Join(l.client.Flush(ctx), produced.Err())
 }
 
 // abort ends a transaction of which nothing is to be kept. The error is ErrRefused
@@ -194,7 +193,7 @@ func (l *changeLog) fail(cause error) error {
 	defer l.mu.Unlock()
 	if l.err == nil {
 		l.metrics.aborted.Inc()
-		l.err = fmt.Errorf("partition %d of %s: %w", l.partition, l.topics.journal, cause)
+		l.err = fmt.Errorf("partition %d of %s: %w", l.partition, l.topics.journal, explain(cause))
 		close(l.failed)
 	}
 	return l.err
@@ -266,6 +265,7 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topics.journal: {l.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // the last record may be one
 		kgo.FetchMaxWait(100 * time.Millisecond),
 		kgo.DisableClientMetrics(),
 	}, l.opts...)...)
@@ -286,7 +286,7 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		var writes []store.Write
 		fetches.EachRecord(func(r *kgo.Record) {
 			next = r.Offset + 1
-			if string(r.Key) != ownerKey {
+			if !r.Attrs.IsControl() && string(r.Key) != ownerKey {
 				writes = append(writes, store.Write{Key: r.Key, Value: r.Value})
 			}
 		})

@@ -11,7 +11,7 @@ type metrics struct {
 	restore            prometheus.Histogram
 	restarts           prometheus.Counter
 	committed, aborted prometheus.Counter
-	foreign            prometheus.Counter
+	foreign, leftOut   prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -28,6 +28,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		aborted:   transactions.WithLabelValues("aborted"),
 		foreign: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_shard_foreign_records_total",
 			Help: "Records of the events topic that mfawatch did not write; they are quarantined."}),
+		leftOut: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_shard_quarantine_left_out_total",
+			Help: "Records that were lost to the quarantine of a shard because it was full."}),
 	}
 }
 

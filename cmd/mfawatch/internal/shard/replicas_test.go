@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -17,7 +19,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
-// A replica folds its shards, and sends each alert to the topic "alerts" in the
+// A replica folds its shards, and sends each alert to its alerts topic in the
 // transaction that acks it.
 type replica struct {
 	*Cluster
@@ -25,10 +27,10 @@ type replica struct {
 	ended chan error
 }
 
-func start(t testing.TB, c Config, name, path string) *replica {
+func start(t testing.TB, c Config, name, path string, more ...kgo.Opt) *replica {
 	t.Helper()
 	c.Instance = name
-	cl, err := New(c, Options{Path: path, Journals: options(), Drain: time.Second, Logger: testLogger})
+	cl, err := New(c, Options{Path: path, Journals: options(), Drain: time.Second, Logger: testLogger}, more...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +48,9 @@ func start(t testing.TB, c Config, name, path string) *replica {
 	return r
 }
 
+// serveTest folds, and sends each alert to the alerts topic of the cluster.
 func serveTest(ctx context.Context, s *Shard) error {
+	topic := strings.TrimSuffix(s.log.topics.events, "-events") + "-alerts"
 	if err := s.Journal.Register("alerts"); err != nil {
 		return err
 	}
@@ -64,7 +68,7 @@ func serveTest(ctx context.Context, s *Shard) error {
 			if err != nil {
 				return err
 			}
-			r := &kgo.Record{Topic: "alerts", Key: []byte(a.Account), Value: []byte(a.ID)}
+			r := &kgo.Record{Topic: topic, Key: []byte(a.Account), Value: []byte(a.ID)}
 			if err := errors.Join(s.Lease(), s.Journal.Done("alerts", journal.Result{Number: p.Number, Message: r})); err != nil {
 				return err
 			}
@@ -86,7 +90,7 @@ func await(t testing.TB, what string, done func() bool) {
 // topic once.
 func TestReplicas(t *testing.T) {
 	_, c := fake(t)
-	if _, err := admin(t, c).CreateTopic(t.Context(), 3, 1, nil, "alerts"); err != nil {
+	if _, err := admin(t, c).CreateTopic(t.Context(), 3, 1, nil, c.Topic+"-alerts"); err != nil {
 		t.Fatal(err)
 	}
 	a := start(t, c, "a", t.TempDir())
@@ -114,7 +118,7 @@ func TestReplicas(t *testing.T) {
 	a.stop()
 	await(t, "all shards", func() bool { return len(b.Shards()) == 4 })
 	produce(b)
-	got := committed(t, c, "alerts", want)
+	got := committed(t, c, c.Topic+"-alerts", want)
 	slices.Sort(got)
 	if unique := slices.Compact(slices.Clone(got)); len(got) != want || len(unique) != want {
 		t.Errorf("%d alerts, %d of them different, want %d", len(got), len(unique), want)
@@ -125,7 +129,7 @@ func TestReplicas(t *testing.T) {
 // for the quarantine arrive there.
 func TestForeignRecords(t *testing.T) {
 	_, c := fake(t)
-	if _, err := admin(t, c).CreateTopic(t.Context(), 1, 1, nil, "alerts"); err != nil {
+	if _, err := admin(t, c).CreateTopic(t.Context(), 1, 1, nil, c.Topic+"-alerts"); err != nil {
 		t.Fatal(err)
 	}
 	r := start(t, c, "a", t.TempDir())
@@ -152,7 +156,7 @@ func TestForeignRecords(t *testing.T) {
 	if _, err := r.Append(t.Context(), events("1", 3)); err != nil {
 		t.Fatal(err)
 	}
-	if got := committed(t, c, "alerts", 3); len(got) != 3 {
+	if got := committed(t, c, c.Topic+"-alerts", 3); len(got) != 3 {
 		t.Errorf("alerts %q", got)
 	}
 	await(t, "the quarantine", func() bool {
@@ -170,6 +174,31 @@ func TestForeignRecords(t *testing.T) {
 	})
 	if err := r.Ready(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A full quarantine delays no alert, but is seen.
+func TestQuarantineIsFull(t *testing.T) {
+	_, c := fake(t)
+	r := startFaulty(t, c)
+	for n := range 4 {
+		var records []journal.Quarantined
+		for i := range 500 {
+			records = append(records, journal.Quarantined{Origin: "s3://b/k", Offset: int64(1000*n + i), Reason: "bad"})
+		}
+		if _, err := r.Quarantine(t.Context(), records); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "the reason", says(r, "mfawatch quarantine list"))
+	if n := testutil.ToFloat64(r.metrics.leftOut); n < 1 {
+		t.Errorf("%.0f records were left out", n)
+	}
+	if _, err := r.Append(t.Context(), events("1", 3)); err != nil {
+		t.Fatal(err)
+	}
+	if got := committed(t, c, c.Topic+"-alerts", 3); len(got) != 3 {
+		t.Errorf("alerts %q", got)
 	}
 }
 
@@ -225,5 +254,28 @@ func TestStopWhileJoining(t *testing.T) {
 	case <-stopped:
 	case <-time.After(rebalanceTimeout / 2):
 		t.Error("it still runs")
+	}
+}
+
+// A replica that the group has expelled fences no owner, though it was not told
+// yet.
+func TestExpelled(t *testing.T) {
+	f, c := fake(t)
+	r := start(t, c, "a", t.TempDir())
+	await(t, "the replica", func() bool { return len(r.Shards()) == 4 && r.member(t.Context()) == nil })
+	f.ControlKey(int16(kmsg.JoinGroup), func(kmsg.Request) (kmsg.Response, error, bool) {
+		f.KeepControl()
+		return nil, nil, true
+	})
+	id, _ := r.group.Load().GroupMetadata()
+	leave := kmsg.NewPtrLeaveGroupRequest()
+	leave.Group, leave.Members = c.Topic, []kmsg.LeaveGroupRequestMember{{MemberID: id}}
+	if _, err := leave.RequestWith(t.Context(), client(t, c)); err != nil {
+		t.Fatal(err)
+	}
+	owners := f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Observe: true, Count: -1})
+	_, _, err := (&membership{c: r.Cluster, partition: 0}).open(t.Context())
+	if err == nil || owners.Hits() > 0 {
+		t.Errorf("it became the owner of a partition of another replica: %v", err)
 	}
 }

@@ -38,11 +38,19 @@ type membership struct {
 	done      chan struct{}
 
 	failure status.Status
+	full    status.Status             // the quarantine was, a while ago at most
 	log     atomic.Pointer[changeLog] // nil before this replica is the owner
 	shard   atomic.Pointer[Shard]     // nil while it is restored
 	next    atomic.Int64              // offset in the events topic; -1: not known
 	lag     atomic.Int64
 }
+
+// errQuarantineFull does not hold up the shard: a full quarantine must delay no
+// alert.
+var errQuarantineFull = errors.New("records were left out since the quarantine is full; review it with 'mfawatch quarantine list'")
+
+// fullTime is how long a shard is not ready after it left out records.
+const fullTime = 10 * time.Minute
 
 // Bounds on the pause before a shard that failed is restored again.
 const (
@@ -59,17 +67,11 @@ func (m *membership) run(ctx context.Context, serve Serve) {
 			return
 		}
 		m.c.metrics.restarts.Inc()
-		wait := next
-		if fenced(err) {
-			// There is another owner. Before the group tells us, no id is
-			// initialised again, which would fence it in turn.
-			wait = sessionTimeout
-		}
 		if m.failure.Set(err) {
-			m.c.log.Warn("shard stopped; it is restored again", "partition", m.partition, "in", wait, "err", err)
+			m.c.log.Warn("shard stopped; it is restored again", "partition", m.partition, "in", next, "err", err)
 		}
+		pause(ctx, next)
 		next = min(2*next, maxPause)
-		pause(ctx, wait)
 	}
 }
 
@@ -126,6 +128,9 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 	m.log.Store(nil)
 	started := time.Now()
 	t, err := prepare(ctx, m.c.config, m.c.producer, false)
+	if err == nil {
+		err = m.c.member(ctx)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -257,15 +262,16 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
 	next := p.Records[len(p.Records)-1].Offset + 1
+	left := 0
 	m.lag.Store(max(0, p.HighWatermark-p.Records[0].Offset))
-	keep := func() error {
+	keep := func() (err error) {
 		if len(events)+len(quarantined) == 0 {
 			return nil
 		}
-		if _, err := s.Journal.Quarantine(ctx, quarantined); err != nil {
+		if left, err = s.Journal.Quarantine(ctx, quarantined); err != nil {
 			return err
 		}
-		_, err := s.Journal.AppendFrom(ctx, cursorSource, cursorName, topicPosition(t.eventsID, next), events)
+		_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, topicPosition(t.eventsID, next), events)
 		return err
 	}
 	for wait := minPause; ; wait = min(2*wait, maxPause) {
@@ -280,6 +286,10 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 		pause(ctx, wait)
 	}
 	m.failure.Set(nil)
+	if left > 0 {
+		m.c.metrics.leftOut.Add(float64(left))
+		m.full.Set(errQuarantineFull)
+	}
 	m.next.Store(next)
 	m.lag.Store(max(0, p.HighWatermark-next))
 	return nil

@@ -47,6 +47,19 @@ func NewJournalAdmin(j *journal.Journal) *Admin {
 	return &Admin{only, func(yield func(int, *journal.Journal) bool) { yield(-1, j) }, j.Append, newAdminMetrics(prometheus.NewRegistry()), nil, name}
 }
 
+// An Offline is a shared journal without a replica.
+type Offline interface {
+	Journals() []*journal.Journal
+	Numbered(yield func(partition int, j *journal.Journal) bool)
+	Append(ctx context.Context, events []*trail.Event) (fresh int, err error)
+}
+
+// NewOfflineAdmin returns the Admin of a shared journal without a replica.
+func NewOfflineAdmin(o Offline) *Admin {
+	name := func(string) string { return "" }
+	return &Admin{o.Journals, o.Numbered, o.Append, newAdminMetrics(prometheus.NewRegistry()), nil, name}
+}
+
 // sinks returns the sinks that were ever registered, sorted.
 func (a *Admin) sinks() (names []string, err error) {
 	for _, j := range a.journals() {

@@ -159,7 +159,7 @@ func askOthers[T any](ctx context.Context, q *query, limit time.Duration, f func
 	return all
 }
 
-// isAnswer reports whether an error is what a replica answered.
+// isAnswer reports whether an error came from a replica as its answer.
 func isAnswer(err error) bool {
 	var missing NotFound
 	var wrong refused

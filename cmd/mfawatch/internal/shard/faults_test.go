@@ -1,0 +1,191 @@
+package shard
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// A source appends one event after the other, each until it is acknowledged.
+type source struct {
+	accepted int
+	refused  error // the last
+	stop     func()
+}
+
+func feed(t *testing.T, r *replica) *source {
+	s := &source{}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if _, err := r.Append(t.Context(), events(fmt.Sprintf("%012d", s.accepted), 1)); err != nil {
+				s.refused = err
+			} else {
+				s.accepted++
+			}
+			pause(ctx, 50*time.Millisecond)
+		}
+	}()
+	s.stop = func() { cancel(); <-ended }
+	t.Cleanup(s.stop)
+	return s
+}
+
+// arrived fails unless each alert of the source is in the topic once.
+func (s *source) arrived(t *testing.T, c Config) {
+	t.Helper()
+	got := committed(t, c, c.Topic+"-alerts", s.accepted)
+	slices.Sort(got)
+	if unique := slices.Compact(slices.Clone(got)); len(got) != s.accepted || len(unique) != s.accepted {
+		t.Errorf("%d alerts, %d of them different, want %d", len(got), len(unique), s.accepted)
+	}
+}
+
+func says(r *replica, text string) func() bool {
+	return func() bool {
+		err := r.Ready()
+		return err != nil && strings.Contains(err.Error(), text)
+	}
+}
+
+func startFaulty(t *testing.T, c Config, more ...kgo.Opt) *replica {
+	t.Helper()
+	if _, err := admin(t, c).CreateTopic(t.Context(), 3, 1, nil, c.Topic+"-alerts"); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, c, "a", t.TempDir(), more...)
+	await(t, "the replica", func() bool { return len(r.Shards()) == 4 && r.Ready() == nil })
+	return r
+}
+
+// While the brokers refuse, nothing is lost, and the replica says why it is not
+// ready. Afterwards it goes on by itself.
+func TestBrokersRefuse(t *testing.T) {
+	journal, events := DefaultConfig().journal(), DefaultConfig().events()
+	for name, tt := range map[string]struct {
+		fault kfake.Fault
+		says  string
+		slow  bool
+	}{
+		"journal topic is full":          {kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: journal, Err: kerr.KafkaStorageError}, "records have timed out", true},
+		"journal topic has few replicas": {kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: journal, Err: kerr.NotEnoughReplicas}, "records have timed out", true},
+		"journal topic is read-only":     {kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: journal, Err: kerr.PolicyViolation}, "make the topics as the documentation says", false},
+		"WRITE on the journal topic":     {kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: journal, Err: kerr.TopicAuthorizationFailed}, "allow the user to READ, WRITE", false},
+		"READ on the events topic":       {kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: events, Err: kerr.TopicAuthorizationFailed}, "allow the user to READ, WRITE", false},
+		"WRITE on transactional ids":     {kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.EndTxn}, Err: kerr.TransactionalIDAuthorizationFailed}, "allow the user to WRITE and DESCRIBE the transactional ids", false},
+		"READ on the group":              {kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup}, Err: kerr.GroupAuthorizationFailed}, "allow the user to READ and DESCRIBE the group", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tt.slow && testing.Short() {
+				t.Skip("waits until records time out: not with -short")
+			}
+			f, c := fake(t)
+			r := startFaulty(t, c)
+			s := feed(t, r)
+			await(t, "an event", func() bool { return len(committed(t, c, c.Topic+"-alerts", 1)) > 0 })
+			tt.fault.Count = -1
+			h := f.Fault(tt.fault)
+			await(t, "the reason", says(r, tt.says))
+			h.Remove()
+			await(t, "recovery", func() bool { return r.Ready() == nil && len(r.Shards()) == 4 })
+			s.stop()
+			s.arrived(t, c)
+		})
+	}
+}
+
+// Events that the brokers do not accept are refused to the source, which offers
+// them again.
+func TestIntakeIsRefused(t *testing.T) {
+	f, c := fake(t)
+	r := startFaulty(t, c)
+	h := f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: c.events(), Err: kerr.TopicAuthorizationFailed, Count: -1})
+	if _, err := r.Append(t.Context(), events("1", 1)); err == nil || !strings.Contains(err.Error(), "allow the user to READ, WRITE") {
+		t.Errorf("got %v", err)
+	}
+	h.Remove()
+	if _, err := r.Append(t.Context(), events("1", 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// The brokers are away longer than every timeout: nothing is lost or alerted twice,
+// and the replica goes on by itself. MFAWATCH_TEST_OUTAGE says for how many seconds.
+func TestOutage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the brokers are away for 22 s: not with -short")
+	}
+	outage := 22
+	if n := os.Getenv("MFAWATCH_TEST_OUTAGE"); n != "" {
+		outage, _ = strconv.Atoi(n)
+	}
+	for name, c := range map[string]func(t *testing.T) Config{
+		"fake": func(t *testing.T) Config { _, c := fake(t); return c },
+		"real": func(t *testing.T) Config { return realCluster(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := c(t)
+			var net network
+			r := startFaulty(t, c, kgo.Dialer(net.dial))
+			defer func() { _, _ = admin(t, c).DeleteTopics(context.Background(), c.Topic+"-alerts") }()
+			s := feed(t, r)
+			net.cut()
+			until := time.Now().Add(time.Duration(outage) * time.Second)
+			await(t, "the reason", func() bool { return r.Ready() != nil })
+			t.Logf("not ready: %.300v", r.Ready())
+			pause(t.Context(), time.Until(until))
+			net.mend()
+			started := time.Now()
+			await(t, "recovery", func() bool { return r.Ready() == nil && len(r.Shards()) == 4 })
+			t.Logf("ready again %s after an outage of %d s", time.Since(started).Round(10*time.Millisecond), outage)
+			s.stop()
+			s.arrived(t, c)
+		})
+	}
+}
+
+// The only broker restarts.
+func TestBrokerRestart(t *testing.T) {
+	dir := t.TempDir()
+	f, c := fake(t, kfake.DataDir(dir))
+	_, port, _ := net.SplitHostPort(f.ListenAddrs()[0])
+	n, _ := strconv.Atoi(port)
+	r := startFaulty(t, c)
+	s := feed(t, r)
+	await(t, "an event", func() bool { return len(committed(t, c, c.Topic+"-alerts", 1)) > 0 })
+	f.Close()
+	await(t, "the reason", func() bool { return r.Ready() != nil })
+	fake(t, kfake.DataDir(dir), kfake.Ports(n))
+	await(t, "recovery", func() bool { return r.Ready() == nil && len(r.Shards()) == 4 })
+	s.stop()
+	s.arrived(t, c)
+}
+
+// A journal topic that a newer version wrote is refused with the next step.
+func TestNewerJournal(t *testing.T) {
+	_, c := fake(t)
+	top := prepared(t, c)
+	l := own(t, c, top, 0)
+	if _, err := l.transact([]*kgo.Record{l.record([]byte("\x00\x04metaformat"), []byte("mfawatch.journal/2"))}); err != nil {
+		t.Fatal(err)
+	}
+	l.close()
+	r := start(t, c, "a", t.TempDir())
+	await(t, "the refusal", says(r, "run the same version on every replica"))
+	if n := len(r.Shards()); n > 3 {
+		t.Errorf("%d shards are served", n)
+	}
+}
