@@ -69,6 +69,7 @@ var held = []struct {
 	{"The seal detects damage, not a writer", nil},
 	{"With journal.type: kafka its topics hold the same", nil},
 	{"What is no event in the topic of events", []string{"cmd/mfawatch/internal/shard TestForeignRecords"}},
+	{"Replicas ask each other with signed requests", []string{"cmd/mfawatch/internal/web TestSignature", "cmd/mfawatch/internal/web TestEndlessAnswers"}},
 	{"There are no others, and none is reachable", []string{"cmd/mfawatch/internal/web TestListenersAreOnLoopback"}},
 	{"On a non-loopback address http.address serves", []string{"cmd/mfawatch/internal/web TestGuard", "cmd/mfawatch/internal/web TestToken"}},
 	{"A wrong token is refused on every address", []string{"cmd/mfawatch/internal/web TestToken"}},
