@@ -48,7 +48,7 @@ func hasTest(t *testing.T, folder, name string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	test := regexp.MustCompile(`(?m)^func Test\w*` + regexp.QuoteMeta(strings.TrimPrefix(name, "Test")) + `\w*\(`)
+	test := regexp.MustCompile(`(?m)^func (Test|Fuzz)\w*` + regexp.QuoteMeta(strings.TrimPrefix(strings.TrimPrefix(name, "Test"), "Fuzz")) + `\w*\(`)
 	for _, file := range files {
 		source, err := os.ReadFile(file)
 		if err != nil {

@@ -23,7 +23,7 @@ func TestHostileText(t *testing.T) {
 			before := *e
 			before.ID, before.Name, before.Time, before.ErrorCode = "x", trail.DeactivateMFADevice, at(0), ""
 			for _, a := range Notify(append(events, e, &before), State{}, at(9000), DefaultPolicy()).Alerts {
-				for _, s := range []string{a.Title, a.Summary} {
+				for _, s := range []string{a.Title, a.Summary, a.Advice} {
 					if len(s) > 2500 || !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 						t.Errorf("%s %s: %d bytes: %q", name, a.Step, len(s), s)
 					}

@@ -149,14 +149,29 @@ func (c *Client) call(ctx context.Context, method, path string, q url.Values, bo
 		return err
 	}
 	defer answer.Close()
-	if err := json.NewDecoder(io.LimitReader(answer, maxAnswer)).Decode(result); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+	part := bounded(answer)
+	if err := json.NewDecoder(part).Decode(result); err != nil {
+		return fmt.Errorf("read the answer: %w", part.explain(err))
 	}
 	return nil
 }
 
-// maxAnswer bounds an answer that is one document, in bytes.
-const maxAnswer = 256 << 20
+// maxAnswer bounds an answer, and an item of a list, in bytes: the one who answers
+// may be another program that joined the group of the replicas.
+const maxAnswer = 64 << 20
+
+// A boundedAnswer reads as much of an answer as its bound allows.
+type boundedAnswer struct{ io.LimitedReader }
+
+func bounded(r io.Reader) *boundedAnswer { return &boundedAnswer{io.LimitedReader{R: r, N: maxAnswer}} }
+
+// explain returns the reason for an error of what was read.
+func (a *boundedAnswer) explain(err error) error {
+	if a.N <= 0 {
+		return fmt.Errorf("it is larger than %d MiB", maxAnswer>>20)
+	}
+	return err
+}
 
 // do sends a request about a selection. The caller closes the body.
 func (c *Client) do(ctx context.Context, method, path string, s Selection) (io.ReadCloser, error) {
@@ -243,9 +258,11 @@ func list[T any](ctx context.Context, c *Client, path string, s Selection, each 
 		if err != nil {
 			return err
 		}
-		decoder := json.NewDecoder(bufio.NewReader(body))
+		part := bounded(bufio.NewReader(body))
+		decoder := json.NewDecoder(part)
 		for {
 			var v T
+			part.N = maxAnswer
 			if err = decoder.Decode(&v); err != nil {
 				break
 			}
@@ -254,8 +271,8 @@ func list[T any](ctx context.Context, c *Client, path string, s Selection, each 
 			}
 		}
 		body.Close()
-		if !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read the list: %w", err)
+		if !errors.Is(err, io.EOF) || part.N <= 0 {
+			return fmt.Errorf("read the list: %w", part.explain(err))
 		}
 	}
 	return nil

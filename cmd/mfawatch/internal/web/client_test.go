@@ -1,6 +1,7 @@
 package web
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,5 +23,28 @@ func TestClientShowsTheAnswer(t *testing.T) {
 	_, err = client.DropDeadLetters(t.Context(), Selection{All: true})
 	if err == nil || !strings.HasPrefix(err.Error(), answer) || strings.Contains(err.Error(), "\x1b") {
 		t.Errorf("got %q", err)
+	}
+}
+
+// An answer without an end is given up: it may come from a program that joined the
+// group of the replicas.
+func TestEndlessAnswers(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, err := io.WriteString(w, `{"next":"`)
+		for piece := strings.Repeat("x", 1<<20); err == nil; {
+			_, err = io.WriteString(w, piece)
+		}
+	}))
+	defer server.Close()
+	client, err := NewClient(strings.TrimPrefix(server.URL, "http://"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.ListExposures(t.Context(), ExposureFilter{}); err == nil || !strings.Contains(err.Error(), "it is larger than 64 MiB") {
+		t.Errorf("an answer: %v", err)
+	}
+	err = client.ListDeadLetters(t.Context(), Selection{}, func(DeadLetter) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "it is larger than 64 MiB") {
+		t.Errorf("a list: %v", err)
 	}
 }
