@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -29,6 +31,11 @@ import (
 //
 // MFAWATCH_TEST_OBJECTS says how many objects there are.
 func TestS3ZeroLoss(t *testing.T) {
+	t.Run("file", func(t *testing.T) { s3ZeroLoss(t, false) })
+	t.Run("shared", func(t *testing.T) { s3ZeroLoss(t, true) })
+}
+
+func s3ZeroLoss(t *testing.T, shared bool) {
 	objects := 600
 	if n := os.Getenv("MFAWATCH_TEST_OBJECTS"); n != "" {
 		var err error
@@ -48,13 +55,13 @@ func TestS3ZeroLoss(t *testing.T) {
 	must, may := trail.feed.wanted(t)
 
 	hook := newKillHook(t, seed)
-	victim := newLossVictim(t, hook)
+	victim := newLossVictim(t, hook, shared)
 	deaths := make(map[int]time.Time)
 	sent := len(server.Messages())
 	for run := range 2 {
 		p := victim.start(t, server, run)
-		left := sent * (2 - run) / 3 // a third of the queue for each of the three
-		p.waitUntil(t, 2*time.Minute, func() bool { return server.Left() <= left })
+		left, before := sent*(2-run)/3, hook.distinct() // a third of the queue for each of the three
+		p.waitUntil(t, 2*time.Minute, func() bool { return server.Left() <= left && hook.distinct() > before })
 		deaths[run] = p.kill(t)
 		server.Expire()
 	}
@@ -244,13 +251,23 @@ func (f *lossFaults) next(c awstest.Call) awstest.Fault {
 // A lossVictim is the built binary with its configuration and its journal. Its
 // visibility timeout is short: messages whose receipt was lost come again after it.
 type lossVictim struct {
-	hook                    *killHook
-	binary, config, journal string
+	hook           *killHook
+	binary, config string
+	journals       []string // files
 }
 
-func newLossVictim(t *testing.T, hook *killHook) *lossVictim {
+func newLossVictim(t *testing.T, hook *killHook, shared bool) *lossVictim {
 	dir := t.TempDir()
-	v := &lossVictim{hook: hook, binary: filepath.Join(dir, "mfawatch"), config: filepath.Join(dir, "mfawatch.yaml"), journal: filepath.Join(dir, "mfawatch.db")}
+	v := &lossVictim{hook: hook, binary: filepath.Join(dir, "mfawatch"), config: filepath.Join(dir, "mfawatch.yaml"), journals: []string{filepath.Join(dir, "mfawatch.db")}}
+	journal := "path: " + v.journals[0]
+	if shared {
+		topic, cache := newKillTopic(t), filepath.Join(dir, "cache")
+		journal = fmt.Sprintf("type: kafka, brokers: [%s], topic: %s-shared, path: %s, partitions: 3, replication: 1", strings.Join(topic.seeds, ", "), topic.name, cache)
+		v.journals = []string{filepath.Join(cache, "0.db"), filepath.Join(cache, "1.db"), filepath.Join(cache, "2.db")}
+		t.Cleanup(func() {
+			_, _ = topic.admin.DeleteTopics(context.Background(), topic.name+"-shared-events", topic.name+"-shared-journal")
+		})
+	}
 	if out, err := exec.Command("go", "build", "-o", v.binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("build the binary: %v\n%s", err, out)
 	}
@@ -265,11 +282,11 @@ sources:
     retry: {min: 1s, max: 1s}
     visibility_timeout: 30s
 sinks: {hook: {type: webhook, secrets: [%s], concurrency: %d}}
-journal: {path: %s}
+journal: {%s}
 http: {address: "127.0.0.1:0"}
 escalate_after: [12h]
 campaign: {users: 0}
-`, awstest.QueueURL, killSecret, killConcurrency, v.journal)
+`, awstest.QueueURL, killSecret, killConcurrency, journal)
 	if err := os.WriteFile(v.config, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -342,14 +359,17 @@ func (p *lossLife) end(t *testing.T) {
 // quarantine is how often each origin is kept aside.
 func (v *lossVictim) quarantine(t *testing.T) map[string]int {
 	t.Helper()
-	j, err := journal.Open(v.journal, journal.Options{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer j.Close()
-	all, err := j.QuarantineRecords()
-	if err != nil {
-		t.Fatal(err)
+	var all []journal.Quarantined
+	for _, path := range v.journals {
+		j, err := journal.Open(path, journal.Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, err := j.QuarantineRecords()
+		if err = errors.Join(err, j.Close()); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, records...)
 	}
 	kept := make(map[string]int)
 	for _, a := range all {

@@ -15,6 +15,7 @@ sent again only with the same ID.
   - due: when a subject has to be folded again although no event came
   - refold: a fold without a new event, because the policy changed
   - throttle: the pause between folds, so that a burst is folded in few steps
+  - gather: the pause between commits to a change log, so that a burst shares them
   - alert: one step of an exposure; numbered in the order of journalling
   - lane: an account, or an actor's identity. Of a sink: the alerts of one
     exposure, which it gets in order

@@ -3,8 +3,10 @@ package shard
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +17,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // A source appends one event after the other, each until it is acknowledged.
@@ -187,5 +193,51 @@ func TestNewerJournal(t *testing.T) {
 	await(t, "the refusal", says(r, "run the same version on every replica"))
 	if n := len(r.Shards()); n > 3 {
 		t.Errorf("%d shards are served", n)
+	}
+}
+
+// Owners whose clocks differ by hours alert each step once, and end what they
+// opened.
+func TestClocksDiffer(t *testing.T) {
+	_, c := fake(t)
+	top := prepared(t, c)
+	policy := exposure.Policy{EscalateAfter: []time.Duration{15 * time.Minute, 4 * time.Hour}}
+	now := time.Date(2026, 5, 1, 8, 1, 0, 0, time.UTC)
+	end := event("1", 0)
+	end.ID, end.Name, end.Time = "end", trail.DeleteUser, now.Add(10*time.Minute)
+	steps := map[exposure.Step]int{}
+	for _, owner := range []struct {
+		clock  time.Time
+		events []*trail.Event
+	}{
+		{now.Add(-2 * time.Hour), events("1", 1)},
+		{now.Add(time.Hour), nil}, // escalates early
+		{now.Add(-time.Hour), nil},
+		{now.Add(-2 * time.Hour), []*trail.Event{end}},
+		{now.Add(6 * time.Hour), events("1", 1)},
+	} {
+		l := own(t, c, top, 0)
+		j := openJournal(t, filepath.Join(t.TempDir(), "a"), l)
+		if _, err := j.Append(t.Context(), owner.events); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			_, err := j.Fold(t.Context(), owner.clock, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+				return exposure.Notify(events, st, now, policy)
+			}, func(f journal.Folded) {
+				for _, a := range f.Alerts {
+					steps[a.Step]++
+				}
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		j.Close()
+		l.close()
+	}
+	want := map[exposure.Step]int{exposure.Opened: 1, exposure.Escalated: 1, exposure.Resolved: 1}
+	if !maps.Equal(steps, want) {
+		t.Errorf("%v, want %v", steps, want)
 	}
 }
