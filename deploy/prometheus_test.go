@@ -287,7 +287,7 @@ func series(ctx context.Context, api, expr string) ([]sample, error) {
 }
 
 // A busy service reads a topic, a bucket, a folder and what is posted, where
-// something happens all the time, and tells sinks of which one throttles and one
+// something happens all the time, and notifies sinks of which one throttles and one
 // refuses.
 type busy struct {
 	t       *testing.T
@@ -449,7 +449,7 @@ func startPrometheus(t *testing.T, target string) string {
 	}
 }
 
-// start runs a program until the test ends, and tells what it said so far.
+// start runs a program until the test ends, and returns its output so far.
 func start(t *testing.T, name string, args ...string) (said func() string) {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "log")

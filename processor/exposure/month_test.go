@@ -398,7 +398,7 @@ func (m *month) takeovers(begin time.Time, uninvolved func(int) (int, string), s
 // A month of an organisation of 200 accounts and 20,000 users: every step of
 // the attacks is alerted as critical, with the record that proves it; and
 // people, who read from medium on, get at most one message about every other
-// incident, if what is told of it at one time counts as one. The settings are the
+// incident, if its alerts of one time count as one. The settings are the
 // defaults, with the automation named.
 func TestSimulatedMonth(t *testing.T) {
 	if testing.Short() {
@@ -446,7 +446,7 @@ func TestSimulatedMonth(t *testing.T) {
 			have = append(append(have, out.Deadlines...), out.Derived...)
 			have = slices.DeleteFunc(have, func(e *trail.Event) bool { return slices.Contains(out.Drop, e.ID) })
 			next = out.Next
-			heard := map[string]bool{} // what is told of an exposure together is one message
+			heard := map[string]bool{} // the alerts of an exposure at one time are one message
 			for _, a := range out.Alerts {
 				steps[a.Step]++
 				name := a.ID

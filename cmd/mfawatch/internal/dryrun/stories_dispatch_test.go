@@ -22,7 +22,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
-// A storySink notes what it is told, when and for whom.
+// A storySink notes its alerts, when and for whom.
 type storySink struct {
 	mu   *sync.Mutex
 	said *[]string
@@ -33,7 +33,7 @@ type storySink struct {
 func (s storySink) Send(_ context.Context, a *processor.Alert, _ string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	*s.said = append(*s.said, fmt.Sprintf("%s for %q is told %s of %s at %s", s.name, s.to, a.Step, a.ID, storyTime(time.Now())))
+	*s.said = append(*s.said, fmt.Sprintf("%s for %q gets %s of %s at %s", s.name, s.to, a.Step, a.ID, storyTime(time.Now())))
 	return "", nil
 }
 
@@ -67,7 +67,7 @@ func TestStoriesThroughTheDispatcher(t *testing.T) {
 			for _, said := range all {
 				for _, d := range said.sinks {
 					if !d.at.IsZero() {
-						want = append(want, fmt.Sprintf("%s for %q is told %s of %s at %s", d.sink, strings.Join(d.To, "+"), d.alert.Step, d.alert.ID, storyTime(d.at)))
+						want = append(want, fmt.Sprintf("%s for %q gets %s of %s at %s", d.sink, strings.Join(d.To, "+"), d.alert.Step, d.alert.ID, storyTime(d.at)))
 					}
 				}
 			}
@@ -83,8 +83,7 @@ func TestStoriesThroughTheDispatcher(t *testing.T) {
 	}
 }
 
-// dispatchStory journals the alerts at their times, and says what the sinks were
-// told.
+// dispatchStory journals the alerts at their times, and says what the sinks got.
 func dispatchStory(t *testing.T, all []*Alert, router *route.Router, until time.Time) (said []string) {
 	path := filepath.Join(t.TempDir(), "mfawatch.db")
 	var mu sync.Mutex
