@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// tool runs a program that is not everywhere, and tells what it said. CI has
+// tool runs a program that is not everywhere, and returns its output. CI has
 // them all.
 func tool(t *testing.T, name string, args ...string) string {
 	t.Helper()

@@ -67,20 +67,20 @@ http: {address: "127.0.0.1:0"}
 		}
 		post(t, "http://"+address+"/", header, body, said)
 	}
-	told := map[string]int{}
-	for deadline := time.Now().Add(patience); len(told) < len(sent) && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		clear(told)
+	delivered := map[string]int{}
+	for deadline := time.Now().Add(patience); len(delivered) < len(sent) && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		clear(delivered)
 		lines, _ := os.ReadFile(alerts)
 		for line := range bytes.Lines(lines) {
 			var a struct{ User, Step string }
 			if json.Unmarshal(line, &a) == nil && a.Step == "opened" {
-				told[a.User]++
+				delivered[a.User]++
 			}
 		}
 	}
 	for _, path := range sent {
-		if name := filepath.Base(filepath.Dir(path)); told[name] != 1 {
-			t.Errorf("%d alerts of what %s sends, want one", told[name], name)
+		if name := filepath.Base(filepath.Dir(path)); delivered[name] != 1 {
+			t.Errorf("%d alerts of what %s sends, want one", delivered[name], name)
 		}
 	}
 }

@@ -22,11 +22,11 @@ func TestAnotherPolicyJudgesWhatIsOpen(t *testing.T) {
 		}
 		now := time.Date(2000, 1, 1, 0, 0, 30, 0, time.UTC)
 		if got := r.alerts(t, now); !slices.Equal(got, []string{"opened bob"}) {
-			t.Fatalf("told %v", got)
+			t.Fatalf("alerts %v", got)
 		}
 		now = now.Add(time.Hour)
 		if got := r.alerts(t, now); len(got) > 0 {
-			t.Errorf("told %v", got)
+			t.Errorf("alerts %v", got)
 		}
 		if restart {
 			r.Processor = newProcessor(r.line, Options{Logger: slog.New(slog.DiscardHandler), Policy: exposure.DefaultPolicy()})
@@ -34,7 +34,7 @@ func TestAnotherPolicyJudgesWhatIsOpen(t *testing.T) {
 			r.SetPolicy(exposure.DefaultPolicy())
 		}
 		if got := r.alerts(t, now); !slices.Equal(got, []string{"escalated bob"}) {
-			t.Errorf("told %v, with a restart %t", got, restart)
+			t.Errorf("alerts %v, with a restart %t", got, restart)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func openJournal(t testing.TB) *journal.Journal {
 	return j
 }
 
-// A faultyLine is a journal that fails when told to, and counts.
+// A faultyLine is a journal that fails on demand, and counts.
 type faultyLine struct {
 	*journal.Journal
 	mu               sync.Mutex
@@ -94,14 +94,14 @@ func (l *faultyLine) Append(ctx context.Context, events []*trail.Event) (int, er
 	return l.Journal.Append(ctx, events)
 }
 
-func (l *faultyLine) Fold(ctx context.Context, now time.Time, f journal.Folder, told func(journal.Folded)) (time.Time, error) {
+func (l *faultyLine) Fold(ctx context.Context, now time.Time, f journal.Folder, folded func(journal.Folded)) (time.Time, error) {
 	l.mu.Lock()
 	err := l.foldErr
 	l.mu.Unlock()
 	if err != nil {
 		return time.Time{}, err
 	}
-	return l.Journal.Fold(ctx, now, f, told)
+	return l.Journal.Fold(ctx, now, f, folded)
 }
 
 type rig struct {
@@ -117,7 +117,7 @@ func newRig(t testing.TB) *rig {
 	return r
 }
 
-// alerts folds, and returns steps and users in the order they are told.
+// alerts folds, and returns steps and users in their order.
 func (r *rig) alerts(t testing.TB, now time.Time) (steps []string) {
 	t.Helper()
 	_, err := r.line.Journal.Fold(t.Context(), now, r.fold, func(f journal.Folded) {
@@ -151,7 +151,7 @@ func TestHandleJournalsWhatMatters(t *testing.T) {
 	}
 	got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC))
 	if fmt.Sprint(got) != "[opened bob opened eve]" {
-		t.Errorf("told %v", got)
+		t.Errorf("alerts %v", got)
 	}
 	err := testutil.GatherAndCompare(r.reg, strings.NewReader(`
 # HELP mfawatch_records_total CloudTrail records read, watched or not.
@@ -234,7 +234,7 @@ func TestHandleUnreadable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened bob opened eve]" {
-		t.Errorf("told %v", got)
+		t.Errorf("alerts %v", got)
 	}
 	logs := r.log.String()
 	if n := strings.Count(logs, "level=WARN"); n != 2 {
@@ -297,7 +297,7 @@ func TestHandleFailures(t *testing.T) {
 				t.Errorf("after an append that worked: %v", err)
 			}
 			if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened eve]" {
-				t.Errorf("told %v", got)
+				t.Errorf("alerts %v", got)
 			}
 		})
 	}
@@ -317,7 +317,7 @@ func TestHandleGivenUp(t *testing.T) {
 		}
 	}
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened bob]" {
-		t.Errorf("told %v", got)
+		t.Errorf("alerts %v", got)
 	}
 	asides, err := r.line.QuarantineRecords()
 	if err != nil || len(asides) != 1 {
@@ -354,7 +354,7 @@ func TestHandleTellsDamage(t *testing.T) {
 	d := delivery(inBytes("a", object(noTime)), inBytes("b", "\x1f\x8b\x08broken"), inBytes("c", "{}"))
 	d.Unreadable = func(u trail.Unreadable) { damage = append(damage, u.Reason) }
 	if err := r.Handle(t.Context(), d); err != nil || fmt.Sprint(damage) != "[truncated]" {
-		t.Errorf("told of %v, %v", damage, err)
+		t.Errorf("reported %v, %v", damage, err)
 	}
 }
 
@@ -387,7 +387,7 @@ func TestHandleAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); len(got) != 20 {
-		t.Errorf("%d told, want 20", len(got))
+		t.Errorf("%d alerts, want 20", len(got))
 	}
 }
 

@@ -24,7 +24,7 @@ import (
 func TestCanaryMistakes(t *testing.T) {
 	k := newCanaries(t)
 	c := newCanaryConfig(t, k, "http://127.0.0.1:1", "127.0.0.1:1", 1)
-	c.told(exitDone, "check", "-c", c.path)
+	c.runs(exitDone, "check", "-c", c.path)
 	broken := filepath.Join(filepath.Dir(c.path), "broken.yaml")
 	try := func(what, text string) {
 		if err := os.WriteFile(broken, []byte(text), 0o600); err != nil {
@@ -136,9 +136,9 @@ func TestCanaryInWhatChannelsAnswer(t *testing.T) {
 	c.withoutKafka()
 	for i := range gossips {
 		g.next.Store(int64(i))
-		said := c.told(exitFailed, "test-alert", "-c", c.path, "--resolve")
+		said := c.runs(exitFailed, "test-alert", "-c", c.path, "--resolve")
 		if n := strings.Count(said, "NOT delivered"); n < 5 {
-			t.Errorf("answer %d: %d sinks were not told\n%s", i, n, said)
+			t.Errorf("answer %d: %d sinks were not notified\n%s", i, n, said)
 		}
 	}
 	for what, site := range map[string]string{
@@ -148,7 +148,7 @@ func TestCanaryInWhatChannelsAnswer(t *testing.T) {
 		"nobody there":                          "http://" + freeAddress(t),
 	} {
 		c := newCanaryConfig(t, k, site, strings.TrimPrefix(secure.URL, "https://"), 1)
-		if said := c.told(exitFailed, "test-alert", "-c", c.path); strings.Count(said, "NOT delivered") < 20 {
+		if said := c.runs(exitFailed, "test-alert", "-c", c.path); strings.Count(said, "NOT delivered") < 20 {
 			t.Errorf("%s: %s", what, said)
 		}
 	}
@@ -276,9 +276,9 @@ func TestCanaryInAService(t *testing.T) {
 		t.Errorf("reload: %d %s", status, answer)
 	}
 
-	c.told(exitDone, "check", "-c", c.path)
-	c.told(exitDone, "deadletters", "list", "-c", c.path)
-	c.told(exitDone, "quarantine", "list", "-c", c.path)
+	c.runs(exitDone, "check", "-c", c.path)
+	c.runs(exitDone, "deadletters", "list", "-c", c.path)
+	c.runs(exitDone, "quarantine", "list", "-c", c.path)
 	for _, what := range []string{"deadletters", "quarantine"} {
 		_, list := ask("GET", base+"/api/v1/"+what, "", "")
 		var first struct {
@@ -289,21 +289,21 @@ func TestCanaryInAService(t *testing.T) {
 			t.Errorf("%s: %v %.300s", what, err, list)
 			continue
 		}
-		c.told(exitDone, what, "show", "--address", address, first.ID+first.Alert.ID)
+		c.runs(exitDone, what, "show", "--address", address, first.ID+first.Alert.ID)
 		if what == "deadletters" {
-			c.told(exitDone, what, "drop", "--address", address, first.Alert.ID)
+			c.runs(exitDone, what, "drop", "--address", address, first.Alert.ID)
 		}
 	}
-	c.told(exitDone, "deadletters", "retry", "--all", "--address", address)
-	c.told(exitFailed, "quarantine", "retry", "--all", "--address", address)
-	c.told(exitDone, "routes", "-c", c.path)
+	c.runs(exitDone, "deadletters", "retry", "--all", "--address", address)
+	c.runs(exitFailed, "quarantine", "retry", "--all", "--address", address)
+	c.runs(exitDone, "routes", "-c", c.path)
 	readable := filepath.Join(t.TempDir(), "trail.jsonl")
 	if err := os.WriteFile(readable, []byte(records[:strings.LastIndex(records, `{"eventSource"`)]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.told(exitDone, "explain", "-c", c.path, readable)
+	c.runs(exitDone, "explain", "-c", c.path, readable)
 	for _, name := range []string{"chat", "pager", "now", "desk", "mail-plain", "text", "hook", "kafka-plain"} {
-		c.told(exitDone, "render", "-c", c.path, "--sink", name, readable)
+		c.runs(exitDone, "render", "-c", c.path, "--sink", name, readable)
 	}
 	_, first := ask("GET", base+"/", "", "")
 	for _, m := range regexp.MustCompile(`href="(/exposures/[^"]+)"`).FindAllStringSubmatch(first, -1) {

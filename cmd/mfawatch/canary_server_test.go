@@ -27,7 +27,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // A gossip is a server that does everything wrong, and repeats whatever it was
-// told while it does.
+// notified while it does.
 type gossip struct {
 	*httptest.Server
 	next  atomic.Int64 // which answer
@@ -42,7 +42,7 @@ func newGossip(t *testing.T) *gossip {
 	return g
 }
 
-// heard is all that a request tells, also without the base64 around it.
+// heard is all that a request says, also without the base64 around it.
 func heard(r *http.Request) string {
 	dump, _ := httputil.DumpRequest(r, true)
 	text := string(dump)
@@ -125,7 +125,7 @@ func (g *gossip) answer(w http.ResponseWriter, r *http.Request) {
 }
 
 // newGossipMail starts a mail server that refuses at each step in turn, and says
-// what it was told. It returns its port.
+// its input. It returns its port.
 func newGossipMail(t *testing.T) int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -158,15 +158,15 @@ func gossipMail(c net.Conn, turn int) {
 	refuse := []string{"AUTH", "MAIL", "RCPT", "DATA", "."}[turn%5]
 	code := []string{"535 5.7.8", "454 4.7.0", "550 5.7.1", "421 4.3.0"}[turn/5%4]
 	lines := bufio.NewScanner(c)
-	var told []string
+	var received []string
 	next := func() bool {
 		if !lines.Scan() {
 			return false
 		}
-		told = append(told, lines.Text())
+		received = append(received, lines.Text())
 		for _, word := range strings.Fields(lines.Text()) {
 			if text, err := base64.StdEncoding.DecodeString(word); err == nil && len(text) > 4 {
-				told = append(told, strings.ReplaceAll(string(text), "\x00", " "))
+				received = append(received, strings.ReplaceAll(string(text), "\x00", " "))
 			}
 		}
 		return true
@@ -195,7 +195,7 @@ func gossipMail(c net.Conn, turn int) {
 			return
 		}
 		if verb == refuse {
-			say("%s no: %s", code, oneLine(strings.Join(told, " "), 480))
+			say("%s no: %s", code, oneLine(strings.Join(received, " "), 480))
 			continue
 		}
 		switch verb {
@@ -206,7 +206,7 @@ func gossipMail(c net.Conn, turn int) {
 			for next() && lines.Text() != "." {
 			}
 			if refuse == "." {
-				say("%s no: %s", code, oneLine(strings.Join(told, " "), 480))
+				say("%s no: %s", code, oneLine(strings.Join(received, " "), 480))
 				continue
 			}
 			say("250 taken")

@@ -348,8 +348,8 @@ func TestCanaryInEverySecret(t *testing.T) {
 	}
 }
 
-// told runs a command within the process, and looks at what it says.
-func (c *canaryConfig) told(code int, args ...string) string {
+// runs runs a command within the process, and looks at what it says.
+func (c *canaryConfig) runs(code int, args ...string) string {
 	c.t.Helper()
 	var stdout, stderr bytes.Buffer
 	got := run(c.t.Context(), args, strings.NewReader(""), &stdout, &stderr, nil)

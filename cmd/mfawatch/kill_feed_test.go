@@ -55,7 +55,7 @@ func (f *killFeed) start() {
 	go func() { f.ended <- f.run(ctx) }()
 }
 
-// stop tells the stories under way to their end. It may be called again.
+// stop feeds the stories under way to their end. It may be called again.
 func (f *killFeed) stop() error {
 	f.halt()
 	err, ok := <-f.ended

@@ -28,12 +28,12 @@ type killHook struct {
 
 	mu     sync.Mutex
 	random *rand.Rand
-	got    map[string]*killTold // by ID
-	runs   map[int]int          // alerts by run
+	got    map[string]*delivered // by ID
+	runs   map[int]int           // alerts by run
 }
 
-// A killTold is an alert that arrived, once or more.
-type killTold struct {
+// A delivered is an alert that arrived, once or more.
+type delivered struct {
 	alert    processor.Alert
 	text     string
 	body     []byte
@@ -47,7 +47,7 @@ type killArrival struct {
 
 func newKillHook(t *testing.T, seed uint64) *killHook {
 	h := &killHook{t: t, arrived: make(chan struct{}, 1), random: rand.New(rand.NewPCG(seed, 3)),
-		got: make(map[string]*killTold), runs: make(map[int]int)}
+		got: make(map[string]*delivered), runs: make(map[int]int)}
 	h.server = httptest.NewServer(h)
 	t.Cleanup(h.server.Close)
 	return h
@@ -96,15 +96,15 @@ func (h *killHook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *killHook) note(a *processor.Alert, body []byte, now killArrival) {
 	h.runs[now.run]++
-	told := h.got[a.ID]
-	if told == nil {
-		told = &killTold{alert: *a, text: fmt.Sprintf("%s %s %s, %s, event %s", a.ID, a.Account, a.Title, a.Step, a.Event.ID), body: body}
-		h.got[a.ID] = told
+	seen := h.got[a.ID]
+	if seen == nil {
+		seen = &delivered{alert: *a, text: fmt.Sprintf("%s %s %s, %s, event %s", a.ID, a.Account, a.Title, a.Step, a.Event.ID), body: body}
+		h.got[a.ID] = seen
 	}
-	if !bytes.Equal(body, told.body) {
-		h.t.Errorf("sent with other bytes than before:\n%s\n%s", told.body, body)
+	if !bytes.Equal(body, seen.body) {
+		h.t.Errorf("sent with other bytes than before:\n%s\n%s", seen.body, body)
 	}
-	told.arrivals = append(told.arrivals, now)
+	seen.arrivals = append(seen.arrivals, now)
 }
 
 // count is how many alerts arrived of a run.
@@ -139,14 +139,14 @@ func (h *killHook) unknown(may map[string]string) (texts []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	inExposure := map[string]bool{} // by event
-	for _, told := range h.got {
-		if told.alert.Exposure != nil {
-			inExposure[told.alert.Event.ID] = true
+	for _, seen := range h.got {
+		if seen.alert.Exposure != nil {
+			inExposure[seen.alert.Event.ID] = true
 		}
 	}
-	for id, told := range h.got {
-		if _, ok := may[id]; !ok && (told.alert.Step != exposure.Enrolled || !inExposure[told.alert.Event.ID]) {
-			texts = append(texts, told.text)
+	for id, seen := range h.got {
+		if _, ok := may[id]; !ok && (seen.alert.Step != exposure.Enrolled || !inExposure[seen.alert.Event.ID]) {
+			texts = append(texts, seen.text)
 		}
 	}
 	return sortedTexts(texts)
@@ -157,18 +157,18 @@ func (h *killHook) unknown(may map[string]string) (texts []string) {
 func (h *killHook) overtaken() (texts []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	last := make(map[string]*killTold) // by exposure: the latest step
-	for _, told := range slices.SortedFunc(maps.Values(h.got), func(a, b *killTold) int {
+	last := make(map[string]*delivered) // by exposure: the latest step
+	for _, seen := range slices.SortedFunc(maps.Values(h.got), func(a, b *delivered) int {
 		return a.arrivals[0].at.Compare(b.arrivals[0].at)
 	}) {
-		if told.alert.Exposure == nil {
+		if seen.alert.Exposure == nil {
 			continue
 		}
-		if before := last[*told.alert.Exposure]; before != nil && before.alert.Time.After(told.alert.Time) {
-			texts = append(texts, told.text)
+		if before := last[*seen.alert.Exposure]; before != nil && before.alert.Time.After(seen.alert.Time) {
+			texts = append(texts, seen.text)
 			continue
 		}
-		last[*told.alert.Exposure] = told
+		last[*seen.alert.Exposure] = seen
 	}
 	return texts
 }
@@ -191,11 +191,11 @@ func (h *killHook) again(t *testing.T, deaths map[int]time.Time) (a killAgain) {
 		}
 	}
 	byKill := make(map[int]int)
-	for _, told := range h.got {
-		for i, next := range told.arrivals[1:] {
-			before := told.arrivals[i]
+	for _, seen := range h.got {
+		for i, next := range seen.arrivals[1:] {
+			before := seen.arrivals[i]
 			if before.run == next.run {
-				t.Errorf("sent twice within run %d: %s", next.run, told.text)
+				t.Errorf("sent twice within run %d: %s", next.run, seen.text)
 				continue
 			}
 			a.total++

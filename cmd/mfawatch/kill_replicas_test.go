@@ -249,7 +249,7 @@ func (c *killCluster) wait(d time.Duration) {
 	}
 }
 
-// bury tells the brokers which members of the groups are dead, which they find out
+// bury lets the brokers know which members of the groups are dead, which they find out
 // themselves when the sessions time out.
 func (c *killCluster) bury() {
 	c.t.Helper()
@@ -366,20 +366,20 @@ func withoutAlert(must map[string]string, alerts []processor.Alert) (texts []str
 	return sortedTexts(texts)
 }
 
-// tell notes of whom an alert is, and whether it tells of an end or a use. A sink
-// that hears of an exposure when it is over is told the end alone.
-func tell(told map[string]bool, a *processor.Alert) {
+// note records of whom an alert is, and whether it is about an end or a use. A sink
+// that hears of an exposure when it is over gets the end alone.
+func note(delivered map[string]bool, a *processor.Alert) {
 	of := a.Account
 	if a.User != nil {
 		of += " " + *a.User
 	}
-	told[of] = true
+	delivered[of] = true
 	if a.Step == exposure.Resolved || a.Step == exposure.Exploited {
-		told[of+" "+string(a.Step)] = true
+		delivered[of+" "+string(a.Step)] = true
 	}
 }
 
-// outcomes returns the outcomes that have to be told, whatever the order in which
+// outcomes returns the outcomes that have to be delivered, whatever the order in which
 // records come.
 func (f *killFeed) outcomes(t *testing.T) map[string]bool {
 	var found killVisitor
@@ -392,18 +392,18 @@ func (f *killFeed) outcomes(t *testing.T) map[string]bool {
 	}
 	all := map[string]bool{}
 	for _, a := range exposure.Fold(found.events).Alerts() {
-		tell(all, a)
+		note(all, a)
 	}
 	return all
 }
 
 func withoutOutcome(must map[string]bool, alerts []processor.Alert) (texts []string) {
-	told := map[string]bool{}
+	delivered := map[string]bool{}
 	for _, a := range alerts {
-		tell(told, &a)
+		note(delivered, &a)
 	}
 	for outcome := range must {
-		if !told[outcome] {
+		if !delivered[outcome] {
 			texts = append(texts, outcome)
 		}
 	}
@@ -414,8 +414,8 @@ func withoutOutcome(must map[string]bool, alerts []processor.Alert) (texts []str
 func (h *killHook) alerts() (all []processor.Alert) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, told := range h.got {
-		all = append(all, told.alert)
+	for _, delivered := range h.got {
+		all = append(all, delivered.alert)
 	}
 	return all
 }

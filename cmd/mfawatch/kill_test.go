@@ -143,13 +143,13 @@ func newKillTopic(t *testing.T) *killTopic {
 	return k
 }
 
-// bury tells the brokers which members of the group are dead: all but the one
+// bury lets the brokers know which members of the group are dead: all but the one
 // that lives. They would find out by themselves when the session times out, 45
 // seconds later.
 func (k *killTopic) bury(ctx context.Context, living string) error {
 	groups, err := k.admin.DescribeGroups(ctx, k.group)
 	if refused, ok := errors.AsType[*kerr.Error](err); ok && refused.Retriable {
-		return nil // no member has joined yet, and the brokers are told again soon
+		return nil // no member has joined yet, and the brokers hear it again soon
 	}
 	if err != nil {
 		return err
@@ -285,7 +285,7 @@ func (p *life) end() {
 
 // wanted returns the alerts of the watched records that have to arrive, and those
 // that may, by ID. A sink that hears of an exposure only when it is over or suspect
-// is told that, and whether it was exploited, and not how it went.
+// gets that, and whether it was exploited, and not how it went.
 func (f *killFeed) wanted(t *testing.T) (must, may map[string]string) {
 	var found killVisitor
 	s := trail.NewScanner()

@@ -28,16 +28,16 @@ import (
 // A slowHook is a channel that takes its time, or never answers.
 type slowHook struct {
 	*httptest.Server
-	mu     sync.Mutex
-	told   map[string]int // by alert
-	cut    int            // requests that the sender gave up
-	begun  int
-	hang   bool
-	unhang chan struct{}
+	mu        sync.Mutex
+	delivered map[string]int // by alert
+	cut       int            // requests that the sender gave up
+	begun     int
+	hang      bool
+	unhang    chan struct{}
 }
 
 func newSlowHook(t *testing.T) *slowHook {
-	h := &slowHook{told: map[string]int{}, unhang: make(chan struct{})}
+	h := &slowHook{delivered: map[string]int{}, unhang: make(chan struct{})}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var a struct{ ID string }
 		body, err := io.ReadAll(r.Body)
@@ -66,7 +66,7 @@ func newSlowHook(t *testing.T) *slowHook {
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.told[a.ID]++
+		h.delivered[a.ID]++
 	}))
 	t.Cleanup(func() {
 		close(h.unhang)
@@ -145,7 +145,7 @@ func (s *runningService) ends(t *testing.T, code int, within time.Duration) {
 
 // Stopped under load, it reads no more, acknowledges what it has, lets the sends
 // under way end, and leaves the rest to the next start; nothing is lost and
-// nothing told twice. A second signal does not wait.
+// nothing delivered twice. A second signal does not wait.
 func TestLifeCycle(t *testing.T) {
 	const topic, group, users = "cloudtrail", "mfawatch", 240
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, topic))
@@ -200,7 +200,7 @@ shutdown_timeout: 10s
 
 	produce(0, users/3)
 	s := startService(t, config)
-	hook.is(t, "some alerts are told", func() bool { return len(hook.told) > 8 })
+	hook.is(t, "some alerts are delivered", func() bool { return len(hook.delivered) > 8 })
 	var load sync.WaitGroup
 	load.Go(func() { produce(users/3, 2*users/3) })
 	if err := s.Process.Signal(syscall.SIGTERM); err != nil {
@@ -209,9 +209,9 @@ shutdown_timeout: 10s
 	s.ends(t, exitDone, 10*time.Second)
 	load.Wait()
 	hook.mu.Lock()
-	told := len(hook.told)
-	if hook.cut > 0 || told == users {
-		t.Errorf("%d sends under way were cut off in the drain time, %d alerts told", hook.cut, told)
+	delivered := len(hook.delivered)
+	if hook.cut > 0 || delivered == users {
+		t.Errorf("%d sends under way were cut off in the drain time, %d alerts delivered", hook.cut, delivered)
 	}
 	hook.mu.Unlock()
 	j, err := journal.Open(path, journal.Options{})
@@ -225,8 +225,8 @@ shutdown_timeout: 10s
 	if err := errors.Join(err, j.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if got := int64(told + st.Sinks["hook"].Pending); got > committed() || got == 0 || st.Unfolded == 0 && got != committed() {
-		t.Errorf("%d alerts told and %d pending, but %d records acknowledged", told, st.Sinks["hook"].Pending, committed())
+	if got := int64(delivered + st.Sinks["hook"].Pending); got > committed() || got == 0 || st.Unfolded == 0 && got != committed() {
+		t.Errorf("%d alerts delivered and %d pending, but %d records acknowledged", delivered, st.Sinks["hook"].Pending, committed())
 	}
 
 	// The channel hangs; a second signal does not wait for it.
@@ -270,10 +270,10 @@ shutdown_timeout: 10s
 	s = startService(t, config)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("%d told\n%s", len(hook.told), s.logged())
+			t.Logf("%d delivered\n%s", len(hook.delivered), s.logged())
 		}
 	})
-	hook.is(t, "all is told", func() bool { return len(hook.told) == users })
+	hook.is(t, "all is delivered", func() bool { return len(hook.delivered) == users })
 	if err := s.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -281,9 +281,9 @@ shutdown_timeout: 10s
 	if n := committed(); n != users {
 		t.Errorf("%d records acknowledged, want %d", n, users)
 	}
-	for id, n := range hook.told {
+	for id, n := range hook.delivered {
 		if n != 1 {
-			t.Errorf("alert %s was told %d times", id, n)
+			t.Errorf("alert %s was delivered %d times", id, n)
 		}
 	}
 }

@@ -176,6 +176,6 @@ http: {address: '127.0.0.1:0'}
 	}
 	defer alerts.Close()
 	if line, err := bufio.NewReader(alerts).ReadString('\n'); err != nil && err != io.EOF || !strings.Contains(line, "mfawatch.alert/v1") {
-		t.Errorf("no alert was told: %q, %v", line, err)
+		t.Errorf("no alert was delivered: %q, %v", line, err)
 	}
 }

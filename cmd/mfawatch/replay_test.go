@@ -38,7 +38,7 @@ log: {level: error}
 	return errs.String(), err
 }
 
-// alertIDs are the IDs of what was told in dir, sorted.
+// alertIDs returns the IDs of the alerts in dir, sorted.
 func alertIDs(t *testing.T, dir string) (ids []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, "alerts.jsonl"))
@@ -56,8 +56,8 @@ func alertIDs(t *testing.T, dir string) (ids []string) {
 	return ids
 }
 
-// Whatever order the objects are read in, what was over long ago is told once, as
-// over. Interrupted anywhere and begun again, all is told, and each alert once.
+// Whatever order the objects are read in, what was over long ago is delivered once, as
+// over. Interrupted anywhere and begun again, all is delivered, and each alert once.
 func TestReplayTellsOnce(t *testing.T) {
 	s := s3Bucket(t)
 	objects := demoBucket(t, s)
@@ -91,7 +91,7 @@ func TestReplayTellsOnce(t *testing.T) {
 			t.Fatal(err, said)
 		}
 		if got := alertIDs(t, dir); !slices.Equal(got, want) {
-			t.Errorf("try %d: told\n%q\nwant\n%q", try, got, want)
+			t.Errorf("try %d: delivered\n%q\nwant\n%q", try, got, want)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func rsyslogKill(t *testing.T, rsyslogd, confirm string) {
 			}
 		}
 	}
-	opened := func() (users int) { // one that was told just before the kill may be told twice
+	opened := func() (users int) { // one delivered just before the kill may be delivered twice
 		text, _ := os.ReadFile(path("alerts.jsonl"))
 		for i := range 200 {
 			if bytes.Contains(text, fmt.Appendf(nil, `"user":"user%d",`, i)) {

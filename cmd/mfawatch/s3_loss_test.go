@@ -187,7 +187,7 @@ func (l *lossTrail) bulk() []byte {
 	return bytes.Join(all, []byte(","))
 }
 
-// send tells the queue of an object, in one of the shapes there are.
+// send notifies the queue of an object, in one of the shapes there are.
 func (l *lossTrail) send(key string) string {
 	event := `{"Records":[{"eventVersion":"2.1","eventSource":"aws:s3","awsRegion":"us-east-1","eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"trail"},"object":{"key":"` + key + `"}}}]}`
 	switch l.random.IntN(4) {

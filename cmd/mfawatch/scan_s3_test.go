@@ -102,7 +102,7 @@ func scanned(ctx context.Context, t *testing.T, resume string, wanted bucket.Wan
 	return out.String(), errs.String(), err
 }
 
-// The records of others, in a bucket and in a folder, tell the same.
+// The records of others, in a bucket and in a folder, give the same.
 func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 	s := s3Bucket(t)
 	const root = "../../testdata/real"
@@ -118,7 +118,7 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 		s.Put("logs", strings.TrimPrefix(f.Place(), "../../"), text)
 		n++
 	}
-	s.Put("logs", "trail.json", demo.Lines) // they hold little that is told
+	s.Put("logs", "trail.json", demo.Lines) // they hold little that is alerted
 	trail := filepath.Join(t.TempDir(), "trail.json")
 	if err := os.WriteFile(trail, demo.Lines, 0o600); err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestScanOfABucketTellsWhatAFolderDoes(t *testing.T) {
 	remote, saidToo, _ := scanned(t.Context(), t, "", bucket.Wanted{}, "s3://logs/")
 	local = strings.NewReplacer("../../testdata", "s3://logs/testdata", trail, "s3://logs/trail.json").Replace(local)
 	if local != remote || strings.Count(local, "\n") != 13 {
-		t.Errorf("the folder tells\n%s\nthe bucket\n%s", local, remote)
+		t.Errorf("the folder gives\n%s\nthe bucket\n%s", local, remote)
 	}
 	first := func(text string) string { text, _, _ = strings.Cut(text, "\n"); return text }
 	if first(said) != first(saidToo) || n < 20 {
@@ -151,7 +151,7 @@ func demoBucket(t *testing.T, s *faultyS3) (objects int) {
 	return objects
 }
 
-// Interrupted at any moment, and then at another, a scan that goes on tells the
+// Interrupted at any moment, and then at another, a scan that goes on gives the
 // same bytes, and reads nothing twice that it was done with.
 func TestScanResumes(t *testing.T) {
 	s := s3Bucket(t)
@@ -193,7 +193,7 @@ func TestScanResumes(t *testing.T) {
 		}
 		got, text, _ := scanned(t.Context(), t, path, bucket.Wanted{}, "s3://logs/")
 		if got != want || summary(text) != summary(said) {
-			t.Fatalf("try %d: after an interruption it tells\n%s%s\nwant\n%s%s", try, got, text, want, said)
+			t.Fatalf("try %d: after an interruption it gives\n%s%s\nwant\n%s%s", try, got, text, want, said)
 		}
 		// Noted objects are not read again: they would be noted again.
 		all, err := os.ReadFile(path)
@@ -254,7 +254,7 @@ func TestScanReadsOnlyWhatIsNew(t *testing.T) {
 	before := s.Calls("GetObject")
 	got, _, err := scanned(t.Context(), t, path, bucket.Wanted{}, "s3://logs/")
 	if read := s.Calls("GetObject") - before; err != nil || read != 1 || strings.Count(got, "\n") != 12 {
-		t.Errorf("read %d objects, told %d alerts, %v", read, strings.Count(got, "\n"), err)
+		t.Errorf("read %d objects, printed %d alerts, %v", read, strings.Count(got, "\n"), err)
 	}
 	// An object written anew is read anew.
 	s.Put("logs", "a.json", lines[0])
@@ -264,7 +264,7 @@ func TestScanReadsOnlyWhatIsNew(t *testing.T) {
 	}
 }
 
-// S3 may stumble as much as it likes: the scan tells the same.
+// S3 may stumble as much as it likes: the scan gives the same.
 func TestScanOutlivesFaults(t *testing.T) {
 	s := s3Bucket(t)
 	demoBucket(t, s)

@@ -69,7 +69,7 @@ func (a *Attempt) tries() string {
 func (a *Attempt) because() string {
 	switch a.class {
 	case rootSignIn:
-		return "every sign-in of root is to be told"
+		return "every sign-in of root is reported"
 	case enrolment:
 		return "whoever holds the device can sign in as " + userAgain(a.User, a.Root)
 	case mistyped, otherwise:

@@ -40,7 +40,7 @@ func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r
 	if step == Resolved {
 		switch {
 		case len(w.hits) == 0:
-			s.add("It was none: fewer users than it takes lost their MFA for good. Who is still without it is told one by one")
+			s.add("It was none: fewer users than it takes lost their MFA for good. Each user who is still without it has an alert of their own")
 		default:
 			s.add("Each of its exposures is over: ", w.restored())
 			s.add("It lasted ", span(m.Time.Sub(w.First)))

@@ -14,7 +14,7 @@ func guessScript(from, n, every int) string {
 	return strings.Join(lines, "; ")
 }
 
-// J8: ten failed sign-ins within ten minutes of an exposed user are told, and
+// J8: ten failed sign-ins within ten minutes of an exposed user are alerted, and
 // each doubling; copies add nothing, and no more than 64 are kept.
 func TestJ8_Guesses(t *testing.T) {
 	d := play(t, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"})
@@ -38,7 +38,7 @@ func TestJ8_Guesses(t *testing.T) {
 			t.Errorf("%s: %v", a.Title, a.Reasons)
 		}
 	}
-	// Slowly, nothing is told; of users without an exposure, nothing is kept.
+	// Slowly, nothing is alerted; of users without an exposure, nothing is kept.
 	play(t, arrival{10, "0 deactivate bob serial=A", "bob opened@0 high"}, arrival{899, guessScript(20, 12, 70), ""})
 	d = play(t, arrival{10, guessScript(0, 100, 0), ""}, arrival{20, guessScript(1, 200, 1), ""})
 	if n := len(d.events); n > 64 {

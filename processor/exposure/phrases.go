@@ -66,7 +66,7 @@ func actor(a *trail.Actor) string {
 }
 
 // actorBeside names the actor in a sentence that names the user: with its kind
-// if it has the user's name, so that they are told apart.
+// if it has the user's name, so that they can be distinguished.
 func actorBeside(a *trail.Actor, user string) string {
 	if name := actor(a); a.Self || !strings.EqualFold(name, user) {
 		return name

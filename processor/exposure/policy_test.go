@@ -242,7 +242,7 @@ func TestOffboarding(t *testing.T) {
 			}
 		})
 	}
-	// No deletion follows: one alert tells the state.
+	// No deletion follows: one alert shows the state.
 	d := playMarked(t, p, arrival{10, "0 deactivate bob serial=A; 5 deletelogin bob", ""}, arrival{899, "", ""}, arrival{900, "", "bob opened@0 low"}, arrival{90000, "", ""},
 		arrival{90010, "90001 deleteuser bob", "bob resolved@90001 info user_deleted"})
 	if len(d.ids) != 2 {

@@ -206,11 +206,11 @@ func checkEnd(t testing.TB, d *testAccount, h History) {
 		last := d.last[s.ID]
 		switch {
 		case last == nil:
-			t.Errorf("nothing was told of an exposure of %q", x.User)
+			t.Errorf("no alert of an exposure of %q", x.User)
 		case x.ResolvedAt != nil && last.Step != Resolved,
 			x.Open() && (last.Step == Resolved || last.Step == Reduced),
 			x.Reduced && last.Step != Reduced && (last.Step != Resolved || *last.Resolution != Replaced && !s.Closed):
-			t.Errorf("of an exposure of %q, open %v, reduced %v, the last told is %s", x.User, x.Open(), x.Reduced, last.Step)
+			t.Errorf("of an exposure of %q, open %v, reduced %v, the last alert is %s", x.User, x.Open(), x.Reduced, last.Step)
 		}
 		if x.Exploited != s.Exploited && x.Exploited {
 			t.Errorf("that an exposure of %q was exploited is not notified", x.User)

@@ -105,7 +105,7 @@ func TestAttemptsAreCounters(t *testing.T) {
 	}
 }
 
-// Sign-ins with MFA that tell nothing stay few, and still prove devices.
+// Sign-ins with MFA that change nothing stay few, and still prove devices.
 func TestSignInsStayFew(t *testing.T) {
 	var l Ledger
 	policy := DefaultPolicy()

@@ -162,7 +162,7 @@ func (s sentences) end(p *Policy, e *PlannedChange, more reasons) string {
 		s.add("Announced in ", safetext.Clean(e.Ticket, maxName), by)
 	}
 	if more&late != 0 {
-		s.add("Told more than ", span(p.LateAfter), " after it happened")
+		s.add("Reported more than ", span(p.LateAfter), " after it happened")
 	}
 	return strings.Join(s, " ")
 }
@@ -261,7 +261,7 @@ func (x *Exposure) explainEnd(m *Moment, s *sentences) {
 		} else if x.wasForeign {
 			s.add("A device that another identity enabled was removed, and another one protects ", userAgain(m.user, x.Root))
 		} else if e == first {
-			s.add("It is told there: ", theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), by(&first.Actor))
+			s.add("It is reported there: ", theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), by(&first.Actor))
 		} else {
 			s.add("A late record shows ", theDevice(e.Serial), ", active already ", clock(e.Time, m.Time), ": ",
 				theDevice(first.Serial), ", removed", by(&first.Actor), ", was replaced")

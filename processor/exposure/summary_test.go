@@ -180,7 +180,7 @@ func TestSummaryOverTime(t *testing.T) {
 	alerts := d.arrive(at(10 * 3600))
 	if len(alerts) != 1 || alerts[0].Title != "Still no MFA device enabled for bob in 111122223333 after 4 hours" ||
 		!strings.HasPrefix(alerts[0].Summary, "Virtual device bob-phone was removed at 08:00:00 UTC by IAM user alice, session with MFA. High because") ||
-		!strings.HasSuffix(alerts[0].Summary, " Told more than 6 hours after it happened.") {
+		!strings.HasSuffix(alerts[0].Summary, " Reported more than 6 hours after it happened.") {
 		t.Errorf("%+v", alerts)
 	}
 	for i, a := range alertsOf(t, "0 deactivate bob; 9 deletelogin bob; 20 login- bob") {

@@ -189,7 +189,7 @@ func TestLost(t *testing.T) {
 		select {
 		case <-j.Lost():
 		default:
-			t.Error("the owner is not told")
+			t.Error("the owner is not woken")
 		}
 		log.fault = ""
 		_, appended := j.Append(t.Context(), events(3))

@@ -13,9 +13,9 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// told returns the deliveries of the exposure's alerts as text, the newest first:
+// deliveriesOf returns the deliveries of the exposure's alerts as text, the newest first:
 // ID sink state attempts "reference" "why".
-func told(t *testing.T, j *Journal, id string) string {
+func deliveriesOf(t *testing.T, j *Journal, id string) string {
 	t.Helper()
 	story, err := j.Story(id, 100)
 	if err != nil {
@@ -60,7 +60,7 @@ func TestDeliveriesAreKept(t *testing.T) {
 	}
 	check := func(what string, want ...string) {
 		t.Helper()
-		got := told(t, j, exposed)
+		got := deliveriesOf(t, j, exposed)
 		for _, w := range want {
 			if !strings.Contains(got, w) {
 				t.Errorf("%s: no %s in\n%s", what, w, got)
@@ -79,7 +79,7 @@ func TestDeliveriesAreKept(t *testing.T) {
 	check("of a stopped service", states...)
 	enlist(t, j, "a", "b", "new")
 	check("after a restart", states...)
-	if got := told(t, j, exposed); strings.Contains(got, "new") {
+	if got := deliveriesOf(t, j, exposed); strings.Contains(got, "new") {
 		t.Errorf("a sink that came later:\n%s", got)
 	}
 

@@ -30,7 +30,7 @@ func BenchmarkBurst(b *testing.B) {
 	for b.Loop() {
 		handled, took := deliver(b, deliveries, slog.New(slog.DiscardHandler))
 		b.ReportMetric(burstSize/handled.Seconds(), "handled/s")
-		b.ReportMetric(burstSize/took.Seconds(), "told/s")
+		b.ReportMetric(burstSize/took.Seconds(), "alerts/s")
 	}
 }
 

@@ -127,7 +127,7 @@ func FuzzParseKey(f *testing.F) {
 		k, ok := ParseKey(key)
 		if !ok {
 			if k != (Key{}) {
-				t.Fatalf("%q: not told, yet %+v", key, k)
+				t.Fatalf("%q: not known, yet %+v", key, k)
 			}
 			return
 		}

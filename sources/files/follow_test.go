@@ -153,9 +153,9 @@ func mustRename(t *testing.T, from, to string) {
 	}
 }
 
-// everyFollow runs a test with what the system tells of changes, and without it.
+// everyFollow runs a test with the notices of the system, and without them.
 func everyFollow(t *testing.T, f func(t *testing.T, set func(*Source, *sourcetest.Inbox))) {
-	t.Run("told", func(t *testing.T) { f(t, func(*Source, *sourcetest.Inbox) {}) })
+	t.Run("notices", func(t *testing.T) { f(t, func(*Source, *sourcetest.Inbox) {}) })
 	t.Run("polling", func(t *testing.T) { f(t, func(f *Source, _ *sourcetest.Inbox) { f.noHints = true }) })
 }
 
@@ -321,7 +321,7 @@ func TestFollowWaitsUntilFilesRest(t *testing.T) {
 	r.wants(gzipped("{\"new\":1}"))
 }
 
-// A last document that is cut off is told of, and read again if it goes on.
+// A last document that is cut off is reported, and read again if it goes on.
 func TestFollowCutOff(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "a.json")
 	addTo(t, log, "{\"a\":1}\n{\"b\":")

@@ -53,7 +53,7 @@ func TestScanIsDeterministic(t *testing.T) {
 			want = got.String()
 		}
 		if got.String() != want {
-			t.Fatalf("try %d tells\n%s\nwant\n%s", try, got.String(), want)
+			t.Fatalf("try %d gives\n%s\nwant\n%s", try, got.String(), want)
 		}
 	}
 }

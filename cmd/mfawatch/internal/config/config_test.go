@@ -91,7 +91,7 @@ func TestConfigPrecedence(t *testing.T) {
 	}
 }
 
-// A mistake in the environment is told with the variable.
+// A mistake in the environment is reported with the variable.
 func TestConfigEnvironmentMistake(t *testing.T) {
 	const file = "sources: {local: {type: files, paths: [x]}}\nsinks: {console: {type: stdout}}\n"
 	for variable, want := range map[string]string{
@@ -205,7 +205,7 @@ func TestConfigTellsNoSecret(t *testing.T) {
 				t.Errorf("nothing is hidden:\n%s", said)
 			}
 			if strings.Contains(said, canary) {
-				t.Errorf("the secret is told:\n%s", said)
+				t.Errorf("the secret is shown:\n%s", said)
 			}
 		})
 	}
@@ -218,7 +218,7 @@ func TestConfigTellsNoSecret(t *testing.T) {
 			t.Errorf("password from the environment: got %q", got)
 		}
 		if text, _ := Effective(c); strings.Contains(string(text), canary) {
-			t.Errorf("the secret is told:\n%s", text)
+			t.Errorf("the secret is shown:\n%s", text)
 		}
 	})
 }

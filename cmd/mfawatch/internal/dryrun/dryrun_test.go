@@ -132,7 +132,7 @@ func rehearsalStory(random *rand.Rand, n int) []*trail.Event {
 
 // A rehearsal shows the alerts of the journal's own fold, at the same times,
 // byte for byte in their IDs and texts. Leaving out those of whom
-// there is nothing to tell changes nothing.
+// there is nothing to alert changes nothing.
 func TestRehearsalIsWhatTheJournalTells(t *testing.T) {
 	random := rand.New(rand.NewPCG(11, 12))
 	policy := exposure.DefaultPolicy()
@@ -143,8 +143,8 @@ func TestRehearsalIsWhatTheJournalTells(t *testing.T) {
 			return at.Format(time.RFC3339) + " " + a.ID + " " + string(a.Step) + " " + a.Summary
 		}
 		var got, want []string
-		for _, told := range Run(Arrivals(events, Delivered), policy, until) {
-			got = append(got, text(told.At, told.Alert))
+		for _, alerted := range Run(Arrivals(events, Delivered), policy, until) {
+			got = append(got, text(alerted.At, alerted.Alert))
 		}
 
 		j, err := journal.Open(filepath.Join(t.TempDir(), "mfawatch.db"), journal.Options{})
@@ -188,7 +188,7 @@ func TestRehearsalIsWhatTheJournalTells(t *testing.T) {
 		slices.Sort(got)
 		slices.Sort(want)
 		if !slices.Equal(got, want) || len(want) == 0 {
-			t.Fatalf("try %d: rehearsed\n%s\nthe journal tells\n%s", try, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			t.Fatalf("try %d: rehearsed\n%s\nthe journal gives\n%s", try, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
 }
@@ -212,7 +212,7 @@ func TestRehearsalLeavesOutTheUnconcerned(t *testing.T) {
 	}
 }
 
-// The demo's trail, as one would be told of it.
+// The demo's trail, as one would be notified of it.
 func TestRehearsalTable(t *testing.T) {
 	var v foundEvents
 	trail.NewScanner().ScanBytes(trail.Place("demo"), demo.Lines, &v)

@@ -110,8 +110,8 @@ func TestStoriesThroughTheDispatcher(t *testing.T) {
 	}
 }
 
-// dispatchStory journals the alerts at their times, and says what the sinks were
-// told. A log that is nil is none.
+// dispatchStory journals the alerts at their times, and says what the sinks got.
+// A log that is nil is none.
 func dispatchStory(t *testing.T, all []*Alert, router *route.Router, until time.Time, log *changeLog) (said []string) {
 	path := filepath.Join(t.TempDir(), "mfawatch.db")
 	var mu sync.Mutex

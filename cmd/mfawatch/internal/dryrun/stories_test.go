@@ -18,10 +18,10 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-var updateStories = flag.Bool("update-stories", false, "write what the stories tell into their files, to be read and judged by a person")
+var updateStories = flag.Bool("update-stories", false, "write the outcomes of the stories into their files, to be read and judged by a person")
 
-// storySinks are told the alerts of the stories: what they are is all that
-// matters for who is told.
+// storySinks get the alerts of the stories: what they are is all that
+// matters for who is notified.
 const storySinks = `
 sources: {trail: {type: files, paths: [trail.json]}}
 sinks:
@@ -70,7 +70,7 @@ func TestStories(t *testing.T) {
 			for _, rule := range regexp.MustCompile(`\b[RJ]\d+`).FindAllString(s.about, -1) {
 				rules[rule] = true
 			}
-			got, err := s.tell(false)
+			got, err := s.outcome(false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +85,7 @@ func TestStories(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", got, s.alerts)
 			}
 			// What comes at one time may come in any order, and twice (R29, R30).
-			if other, err := s.tell(true); err != nil || other != got {
+			if other, err := s.outcome(true); err != nil || other != got {
 				t.Errorf("the other way round, and twice: %v\n%s\nwant\n%s", err, other, got)
 			}
 		})
@@ -102,8 +102,8 @@ func TestStories(t *testing.T) {
 	}
 }
 
-// tell returns the outcome of play, as the stories write it.
-func (s *story) tell(shuffled bool) (string, error) {
+// outcome returns the outcome of play, as the stories write it.
+func (s *story) outcome(shuffled bool) (string, error) {
 	all, _, err := s.play(shuffled)
 	var b strings.Builder
 	for _, said := range all {
@@ -191,7 +191,7 @@ func (s *Alert) show() string {
 	if a.Account != storyAccount {
 		who += "@" + a.Account
 	}
-	var told []string
+	var notified []string
 	for _, d := range s.sinks {
 		if d.at.IsZero() {
 			continue
@@ -203,14 +203,14 @@ func (s *Alert) show() string {
 		if d.at.After(s.At) {
 			text += " at " + storyTime(d.at)
 		}
-		told = append(told, text)
+		notified = append(notified, text)
 	}
-	if told == nil {
-		told = []string{"nobody"}
+	if notified == nil {
+		notified = []string{"nobody"}
 	}
 	reasons := strings.Join(a.Reasons, ", ")
 	if a.Rule != "" {
 		reasons += "; " + a.Rule
 	}
-	return fmt.Sprintf("  %-9s  %-21s %-8s  %-10s (%s) -> %s", storyTime(s.At), step, a.Severity, who, reasons, strings.Join(told, ", "))
+	return fmt.Sprintf("  %-9s  %-21s %-8s  %-10s (%s) -> %s", storyTime(s.At), step, a.Severity, who, reasons, strings.Join(notified, ", "))
 }

@@ -88,7 +88,7 @@ func TestSASL(t *testing.T) {
 				t.Error("let in with a wrong password")
 			}
 			if strings.Contains(fmt.Sprintf("%v %+v", err, err), wrong) {
-				t.Errorf("the password is told: %v", err)
+				t.Errorf("the password is shown: %v", err)
 			}
 		})
 	}
@@ -336,7 +336,7 @@ func TestValidate(t *testing.T) {
 		if err != nil {
 			got = strings.Split(err.Error(), "\n")
 			if strings.Contains(err.Error(), secretWord) {
-				t.Errorf("the secret is told: %v", err)
+				t.Errorf("the secret is shown: %v", err)
 			}
 			if _, oerr := tt.config.Options(); oerr == nil {
 				t.Errorf("%+v: options of a bad configuration", tt.config)

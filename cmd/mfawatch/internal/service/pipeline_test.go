@@ -60,7 +60,7 @@ shutdown_timeout: 20ms
 	return p
 }
 
-// A hangingSource does not end when it is told to.
+// A hangingSource does not end when it is asked to.
 type hangingSource struct{ release, ended chan struct{} }
 
 func (s hangingSource) Run(context.Context, processor.Handler) error {

@@ -24,8 +24,8 @@ import (
 
 // counts is how often each alert came to each path of a server.
 type counts struct {
-	mu   sync.Mutex
-	told map[string]map[string]int
+	mu        sync.Mutex
+	delivered map[string]map[string]int
 }
 
 func (c *counts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -37,10 +37,10 @@ func (c *counts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.told[r.URL.Path] == nil {
-		c.told[r.URL.Path] = map[string]int{}
+	if c.delivered[r.URL.Path] == nil {
+		c.delivered[r.URL.Path] = map[string]int{}
 	}
-	c.told[r.URL.Path][a.ID]++
+	c.delivered[r.URL.Path][a.ID]++
 }
 
 // A reload may come after the service took its first step and before its shard
@@ -84,7 +84,7 @@ func TestReloadBeforeTheShardStarts(t *testing.T) {
 }
 
 // The configuration changes all the time under load: of the source and one sink
-// nothing is lost or told twice, and the other sink notices nothing.
+// nothing is lost or delivered twice, and the other sink notices nothing.
 func TestReloadUnderLoad(t *testing.T) {
 	const topic, users, reloads = "cloudtrail", 300, 8
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(2, topic))
@@ -97,7 +97,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	hook := &counts{told: map[string]map[string]int{}}
+	hook := &counts{delivered: map[string]map[string]int{}}
 	server := httptest.NewServer(hook)
 	defer server.Close()
 
@@ -160,19 +160,19 @@ campaign: {users: 0}
 	all := func() (bool, error) {
 		hook.mu.Lock()
 		defer hook.mu.Unlock()
-		return len(hook.told["/steady"]) == users && len(hook.told["/changing"]) == users, nil
+		return len(hook.delivered["/steady"]) == users && len(hook.delivered["/changing"]) == users, nil
 	}
 	if err := every(waiting, 10*time.Millisecond, all); err != nil {
-		t.Errorf("%d and %d of %d alerts told", len(hook.told["/steady"]), len(hook.told["/changing"]), users)
+		t.Errorf("%d and %d of %d alerts delivered", len(hook.delivered["/steady"]), len(hook.delivered["/changing"]), users)
 	}
 	cancel()
 	if err := errors.Join(<-ended, p.Close()); err != nil {
 		t.Error(err)
 	}
-	for path, told := range hook.told {
-		for id, n := range told {
+	for path, delivered := range hook.delivered {
+		for id, n := range delivered {
 			if n != 1 {
-				t.Errorf("%s was told alert %s %d times", path, id, n)
+				t.Errorf("%s got alert %s %d times", path, id, n)
 			}
 		}
 	}

@@ -85,7 +85,7 @@ func TestSharedJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	hook := &counts{told: map[string]map[string]int{}}
+	hook := &counts{delivered: map[string]map[string]int{}}
 	server := httptest.NewServer(hook)
 	defer server.Close()
 	replica := func(name string) *sharedReplica {
@@ -109,7 +109,7 @@ escalate_after: [12h]
 	until(t, "the first replica", func() bool { return len(a.Journals()) == 4 })
 	b := replica("b")
 	until(t, "the second replica", func() bool { return len(a.Journals()) == 2 && len(b.Journals()) == 2 })
-	told, sent := map[string]int{}, 0
+	delivered, sent := map[string]int{}, 0
 	produce := func(p *sharedReplica, n int) {
 		t.Helper()
 		var events []*trail.Event
@@ -134,11 +134,11 @@ escalate_after: [12h]
 			if err := json.Unmarshal(r.Value, &alert); err != nil {
 				t.Error(err)
 			}
-			told[alert.ID]++
+			delivered[alert.ID]++
 		})
 		hook.mu.Lock()
 		defer hook.mu.Unlock()
-		return len(told) >= sent && len(hook.told["/hook"]) >= sent
+		return len(delivered) >= sent && len(hook.delivered["/hook"]) >= sent
 	}
 	produce(a, 200)
 	if changes, err := a.Reload(); err != nil || changes.String() != "restarted sink hook" {
@@ -156,10 +156,10 @@ escalate_after: [12h]
 	b.stop()
 	produce(a, 100)
 	until(t, "the alerts of the replica that is left", read)
-	if len(told) != sent {
-		t.Errorf("%d alerts, want %d", len(told), sent)
+	if len(delivered) != sent {
+		t.Errorf("%d alerts, want %d", len(delivered), sent)
 	}
-	for id, n := range told {
+	for id, n := range delivered {
 		if n != 1 {
 			t.Errorf("alert %s is in the topic %d times", id, n)
 		}
@@ -169,7 +169,7 @@ escalate_after: [12h]
 	}
 	started := time.Now()
 	produce(a, 3000)
-	until(t, "a burst at the topic", func() bool { return read() || len(told) >= sent })
+	until(t, "a burst at the topic", func() bool { return read() || len(delivered) >= sent })
 	t.Logf("%.0f events/s through one replica to the topic", 3000/time.Since(started).Seconds())
 	until(t, "a burst", read)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 )
 
-// A brokenSource fails for so many runs, then runs until it is told to end.
+// A brokenSource fails for so many runs, then runs until it is asked to end.
 type brokenSource struct{ failures, runs int }
 
 func (s *brokenSource) Run(ctx context.Context, _ processor.Handler) error {

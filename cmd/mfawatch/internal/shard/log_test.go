@@ -246,7 +246,7 @@ func TestLease(t *testing.T) {
 	select {
 	case <-l.failed:
 	default:
-		t.Error("the shard is not told")
+		t.Error("the shard is not woken")
 	}
 }
 
