@@ -30,8 +30,8 @@ func TestReachable(t *testing.T) {
 	}
 }
 
-// What is known of a member is remembered while the group rebalances, and forgotten
-// with the member.
+// The address and the shards of a member are remembered while the group rebalances,
+// and forgotten with the member.
 func TestDescribed(t *testing.T) {
 	var d described
 	for i, f := range []struct{ all, want []Replica }{
