@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -38,6 +39,7 @@ type adminFlags struct {
 	config                      *[]string
 	journal, address, tokenFile string
 	brokers                     []string
+	locale                      output.Locale // of the configuration, once it was read
 }
 
 func (f *adminFlags) add(cmd *cobra.Command) {
@@ -69,7 +71,7 @@ func (p *program) target(f *adminFlags) (t target, err error) {
 			return t, config.Refuse("mfawatch", config.MistakesOf("", err)...)
 		}
 	}
-	if f.address != "" || len(*f.config) == 0 && (f.journal != "" || len(p.defaultConfig()) == 0) {
+	if len(*f.config) == 0 && (f.address != "" || f.journal != "" || len(p.defaultConfig()) == 0) {
 		return t, nil
 	}
 	texts, err := p.configTexts(*f.config)
@@ -79,6 +81,10 @@ func (p *program) target(f *adminFlags) (t target, err error) {
 	c, err := config.LoadPlace(texts, p.environ)
 	if err != nil {
 		return t, err
+	}
+	f.locale = c.Locale()
+	if f.address != "" {
+		return t, nil
 	}
 	if t.address = c.HTTP.LocalAddress(); t.address == config.HTTPOff {
 		t.address = c.HTTP.Address
@@ -144,7 +150,7 @@ func (p *program) openOffline(ctx context.Context, f *adminFlags, change bool) (
 		if settings.Journal.Type != config.JournalKafka {
 			return nil, nil, config.Refuse("--brokers", config.Mistake{Field: "journal.type", Problem: "want kafka, the journal that replicas share"})
 		}
-		c = settings.Journal.Shared
+		c, f.locale = settings.Journal.Shared, settings.Locale()
 	}
 	c.Brokers = f.brokers
 	if err := c.Validate(); err != nil {

@@ -35,9 +35,8 @@ delivered within its retry.age. They are kept until a person retries or drops th
 	return cmd
 }
 
-var deadHead = []string{"ID", "SINK", "SEVERITY", "STEP", "ACCOUNT", "USER", "ATTEMPTS", "LAST (UTC)", "CAUSE"}
-
 func (p *program) listDead(ctx context.Context, admin adminClient, c *manageCommand) error {
+	locale := c.flags.locale
 	var rows []output.Row
 	err := admin.ListDeadLetters(ctx, c.selection, func(l web.DeadLetter) error {
 		if c.format == "json" {
@@ -48,7 +47,7 @@ func (p *program) listDead(ctx context.Context, admin adminClient, c *manageComm
 			return nil
 		}
 		rows = append(rows, output.Row{Severity: a.Severity, Since: l.Last, Cells: []string{output.Cell(a.ID, 36), output.Cell(l.Sink, 24), output.Cell(string(a.Severity), 8), output.Cell(string(a.Step), 10),
-			output.Cell(a.Account, 20), output.UserName(deref(a.User), a.Root), fmt.Sprint(l.Attempts), l.Last.UTC().Format(time.DateTime), output.Cell(l.Cause, 60)}})
+			output.Cell(locale.Account(a.AccountName, a.Account), 40), output.UserName(deref(a.User), a.Root), fmt.Sprint(l.Attempts), locale.Local(l.Last), output.Cell(l.Cause, 60)}})
 		return nil
 	})
 	if err != nil || c.format == "json" {
@@ -58,10 +57,12 @@ func (p *program) listDead(ctx context.Context, admin adminClient, c *manageComm
 		_, err := fmt.Fprintln(p.stdout, "no dead letters")
 		return err
 	}
-	return output.WriteCells(p.stdout, deadHead, rows, 2, p.colours())
+	head := []string{"ID", "SINK", "SEVERITY", "STEP", "ACCOUNT", "USER", "ATTEMPTS", locale.Head("LAST"), "CAUSE"}
+	return output.WriteCells(p.stdout, head, rows, 2, p.colours())
 }
 
 func (p *program) showDead(ctx context.Context, admin adminClient, c *manageCommand) (found []string, err error) {
+	locale := c.flags.locale
 	err = admin.ListDeadLetters(ctx, c.selection, func(l web.DeadLetter) error {
 		if l.Alert == nil {
 			return nil
@@ -76,7 +77,7 @@ func (p *program) showDead(ctx context.Context, admin adminClient, c *manageComm
 		}
 		return output.WriteFields(p.stdout, [][2]string{
 			{"id", l.Alert.ID}, {"sink", l.Sink}, {"cause", l.Cause}, {"attempts", fmt.Sprint(l.Attempts)},
-			{"first", l.First.UTC().Format(time.RFC3339)}, {"last", l.Last.UTC().Format(time.RFC3339)},
+			{"first", locale.In(l.First).Format(time.RFC3339)}, {"last", locale.In(l.Last).Format(time.RFC3339)},
 			{"title", l.Alert.Title},
 		}, "alert", alert)
 	})

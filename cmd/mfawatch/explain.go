@@ -73,13 +73,17 @@ func (p *program) explain(ctx context.Context, c *config.Config, paths []string,
 	found := (&batch.Reading{Paths: paths, Wanted: wanted, Stdin: p.stdin, Workers: runtime.GOMAXPROCS(0), Bar: bar, Ignored: true}).Run(ctx)
 	bar.Finish()
 	found.Events = batch.EventsWanted(found.Events, wanted)
-	explained := batch.Within(batch.Explain(found, c, router), wanted)
+	locale := output.Locale{}
+	if format == "text" {
+		locale = c.Locale()
+	}
+	explained := batch.Within(batch.Explain(found, c, router, locale), wanted)
 	for i, x := range explained {
 		var err error
 		if format == "json" {
 			err = output.WriteJSONLine(p.stdout, x)
 		} else {
-			err = x.Write(p.stdout, i > 0)
+			err = x.Write(p.stdout, i > 0, locale)
 		}
 		if err != nil {
 			return fmt.Errorf("write the explanation: %w", err)

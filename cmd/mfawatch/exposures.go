@@ -13,7 +13,6 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor/safetext"
-	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
 func (p *program) exposuresCommand() *cobra.Command {
@@ -25,8 +24,6 @@ its alerts and who was notified; close one that is open, with a name and a note.
 	return cmd
 }
 
-var exposureHead = []string{"ID", "STATE", "SEVERITY", "ACCOUNT", "USER", "OPENED (UTC)", "LASTED", "ENDED BY"}
-
 func (p *program) listExposuresCommand(c *manageCommand) *cobra.Command {
 	var open, suspect bool
 	var rows []output.Row
@@ -34,7 +31,7 @@ func (p *program) listExposuresCommand(c *manageCommand) *cobra.Command {
 		if c.format == "json" {
 			return output.WriteJSONLine(p.stdout, x)
 		}
-		rows = append(rows, exposureRow(x))
+		rows = append(rows, exposureRow(x, c.flags.locale))
 		return nil
 	}
 	cmd := c.lister("List exposures, the one that opened last first", func(ctx context.Context, admin adminClient, c *manageCommand) error {
@@ -63,14 +60,15 @@ func (p *program) listExposuresCommand(c *manageCommand) *cobra.Command {
 			_, err := fmt.Fprintln(p.stdout, "no exposures")
 			return err
 		}
-		return output.WriteCells(p.stdout, exposureHead, rows, 2, p.colours())
+		head := []string{"ID", "STATE", "SEVERITY", "ACCOUNT", "USER", c.flags.locale.Head("OPENED"), "LASTED", "ENDED BY"}
+		return output.WriteCells(p.stdout, head, rows, 2, p.colours())
 	})
 	cmd.Flags().BoolVar(&open, "open", false, "only open ones, suspect ones included")
 	cmd.Flags().BoolVar(&suspect, "suspect", false, "only suspect ones: a device came back, but an intruder may hold it")
 	return cmd
 }
 
-func exposureRow(x web.Exposure) output.Row {
+func exposureRow(x web.Exposure, l output.Locale) output.Row {
 	lasted := "-"
 	switch {
 	case x.ResolvedAt != nil:
@@ -78,8 +76,8 @@ func exposureRow(x web.Exposure) output.Row {
 	case x.State != web.StateReduced:
 		lasted = output.Span(time.Since(x.OpenedAt)) + " so far"
 	}
-	return output.Row{Severity: x.Severity, Since: x.OpenedAt, Cells: []string{output.Cell(x.ID, 36), x.State, string(x.Severity), output.Cell(message.Account(x.AccountName, x.Account), 40),
-		output.UserName(x.User, x.Root), x.OpenedAt.UTC().Format(time.DateTime), lasted, output.Cell(x.Resolution, 20)}}
+	return output.Row{Severity: x.Severity, Since: x.OpenedAt, Cells: []string{output.Cell(x.ID, 36), x.State, string(x.Severity), output.Cell(l.Account(x.AccountName, x.Account), 40),
+		output.UserName(x.User, x.Root), l.Local(x.OpenedAt), lasted, output.Cell(x.Resolution, 20)}}
 }
 
 func (p *program) showExposureCommand(c *manageCommand) *cobra.Command {
@@ -96,7 +94,7 @@ func (p *program) showExposureCommand(c *manageCommand) *cobra.Command {
 			if c.format == "json" {
 				err = output.WriteJSONLine(p.stdout, story)
 			} else {
-				err = p.writeStory(story)
+				err = p.writeStory(story, c.flags.locale)
 			}
 			if err != nil {
 				return found, err
@@ -107,13 +105,13 @@ func (p *program) showExposureCommand(c *manageCommand) *cobra.Command {
 }
 
 // writeStory writes an exposure and what was alerted of it, in order of time.
-func (p *program) writeStory(s web.ExposureStory) error {
+func (p *program) writeStory(s web.ExposureStory, l output.Locale) error {
 	fields := [][2]string{
-		{"id", s.ID}, {"state", s.State}, {"severity", string(s.Severity)}, {"account", message.Account(s.AccountName, s.Account)},
-		{"user", output.UserName(s.User, s.Root)}, {"opened", s.OpenedAt.UTC().Format(time.RFC3339)},
+		{"id", s.ID}, {"state", s.State}, {"severity", string(s.Severity)}, {"account", l.Account(s.AccountName, s.Account)},
+		{"user", output.UserName(s.User, s.Root)}, {"opened", l.In(s.OpenedAt).Format(time.RFC3339)},
 	}
 	if s.ResolvedAt != nil {
-		fields = append(fields, [2]string{"resolved", s.ResolvedAt.UTC().Format(time.RFC3339)}, [2]string{"ended by", s.Resolution})
+		fields = append(fields, [2]string{"resolved", l.In(*s.ResolvedAt).Format(time.RFC3339)}, [2]string{"ended by", s.Resolution})
 	}
 	if s.Campaign != "" {
 		fields = append(fields, [2]string{"campaign", s.Campaign})
@@ -122,10 +120,10 @@ func (p *program) writeStory(s web.ExposureStory) error {
 	var b bytes.Buffer
 	for i := len(s.Alerts) - 1; i >= 0; i-- {
 		r := s.Alerts[i]
-		fmt.Fprintf(&b, "%s  %-9s %-8s %s\n", r.Alert.Time.UTC().Format(time.DateTime), r.Alert.Step, r.Alert.Severity, clean(r.Alert.Title))
+		fmt.Fprintf(&b, "%s  %-9s %-8s %s\n", l.Local(r.Alert.Time), r.Alert.Step, r.Alert.Severity, clean(r.Alert.Title))
 		fmt.Fprintf(&b, "    alert %s, event %s\n", clean(r.Alert.ID), clean(r.Alert.Event.ID))
 		for _, d := range r.Deliveries {
-			fmt.Fprintf(&b, "    %s: %s\n", d.Sink, clean(web.DeliveryText(d)))
+			fmt.Fprintf(&b, "    %s: %s\n", d.Sink, clean(web.DeliveryText(d, l)))
 		}
 	}
 	return output.WriteFields(p.stdout, fields, "alerts", b.Bytes())

@@ -31,8 +31,6 @@ each kind and source, or 8 MiB, for its retention.`)
 	return cmd
 }
 
-var quarantineHead = []string{"ID", "KEPT (UTC)", "REASON", "BYTES", "ORIGIN", "OFFSET", "ERROR"}
-
 // saidRetried says what was read again. Sources journal the events of messages, and
 // do not say how many were new.
 func saidRetried(o web.Outcome) string {
@@ -52,7 +50,7 @@ func (p *program) listQuarantine(ctx context.Context, admin adminClient, c *mana
 		if c.format == "json" {
 			return output.WriteJSONLine(p.stdout, r)
 		}
-		rows = append(rows, output.Row{Severity: exposure.Medium, Since: r.Time, Cells: []string{output.Cell(r.ID, 36), r.Time.UTC().Format(time.DateTime), output.Cell(r.Reason, 20),
+		rows = append(rows, output.Row{Severity: exposure.Medium, Since: r.Time, Cells: []string{output.Cell(r.ID, 36), c.flags.locale.Local(r.Time), output.Cell(r.Reason, 20),
 			fmt.Sprint(len(r.Raw)), output.Cell(r.Origin, 50), fmt.Sprint(r.Offset), output.Cell(r.Err, 60)}})
 		return nil
 	})
@@ -63,7 +61,8 @@ func (p *program) listQuarantine(ctx context.Context, admin adminClient, c *mana
 		_, err := fmt.Fprintln(p.stdout, "no quarantined records")
 		return err
 	}
-	return output.WriteCells(p.stdout, quarantineHead, rows, 2, p.colours())
+	head := []string{"ID", c.flags.locale.Head("KEPT"), "REASON", "BYTES", "ORIGIN", "OFFSET", "ERROR"}
+	return output.WriteCells(p.stdout, head, rows, 2, p.colours())
 }
 
 func (p *program) showQuarantine(ctx context.Context, admin adminClient, c *manageCommand) (found []string, err error) {
@@ -73,7 +72,7 @@ func (p *program) showQuarantine(ctx context.Context, admin adminClient, c *mana
 			return output.WriteJSONLine(p.stdout, r)
 		}
 		return output.WriteFields(p.stdout, [][2]string{
-			{"id", r.ID}, {"kept", r.Time.UTC().Format(time.RFC3339)}, {"origin", r.Origin}, {"offset", fmt.Sprint(r.Offset)},
+			{"id", r.ID}, {"kept", c.flags.locale.In(r.Time).Format(time.RFC3339)}, {"origin", r.Origin}, {"offset", fmt.Sprint(r.Offset)},
 			{"source", r.Source}, {"reason", r.Reason}, {"error", r.Err}, {"bytes", fmt.Sprint(len(r.Raw))},
 		}, "record", r.Raw)
 	})

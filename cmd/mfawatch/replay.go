@@ -124,7 +124,9 @@ func (p *program) dryRun(ctx context.Context, c *config.Config, r *replayRun, no
 	}
 	write := dryrun.WriteJSON
 	if r.format == "table" {
-		write = func(w io.Writer, all []*dryrun.Alert) error { return dryrun.WriteTable(w, all, p.colours()) }
+		write = func(w io.Writer, all []*dryrun.Alert) error {
+			return dryrun.WriteTable(w, all, c.Locale(), p.colours())
+		}
 	}
 	if err := write(p.stdout, all); err != nil {
 		return fmt.Errorf("write the dry run: %w", err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/dryrun"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
@@ -48,8 +49,9 @@ type step struct {
 	Escalate   []time.Time      `json:"escalates"` // opened: when it will be, if nothing ends it
 }
 
-// Explain explains the records found, in order of time.
-func Explain(found *Found, c *config.Config, router *route.Router) []Explained {
+// Explain explains the records found, in order of time. Its sentences give times in
+// the locale.
+func Explain(found *Found, c *config.Config, router *route.Router, l output.Locale) []Explained {
 	events := slices.Clone(found.Events)
 	slices.SortStableFunc(events, func(a, b *trail.Event) int {
 		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID), strings.Compare(a.Origin, b.Origin))
@@ -95,13 +97,13 @@ func Explain(found *Found, c *config.Config, router *route.Router) []Explained {
 		}
 		all[i].Steps = append(all[i].Steps, stepOf(s, policy))
 	}
-	silence := newSilence(policy.Fold(kept), policy)
+	silence := newSilence(policy.Fold(kept), policy, l)
 	for _, e := range kept {
 		if x := &all[index[e.ID+"/"+e.Name]]; len(x.Steps) == 0 {
 			x.Why = silence.why(e)
 		}
 	}
-	stories(all)
+	stories(all, l)
 	for _, i := range found.ignored {
 		at, _ := time.Parse(time.RFC3339, i.Time)
 		all = append(all, Explained{Time: at, Event: i.Name, ID: i.ID, Origin: i.Origin, Account: i.Account, Verdict: "ignored", Why: i.Why})
@@ -148,7 +150,7 @@ func Within(all []Explained, w bucket.Wanted) []Explained {
 }
 
 // stories fills in the history of each user before each record.
-func stories(all []Explained) {
+func stories(all []Explained, l output.Locale) {
 	order := make([]int, len(all))
 	for i := range order {
 		order[i] = i
@@ -163,24 +165,24 @@ func stories(all []Explained) {
 		}
 		x.Story = slices.Clone(so[person])
 		for _, s := range x.Steps {
-			so[person] = append(so[person], string(s.Step)+" at "+s.At.UTC().Format(time.DateTime))
+			so[person] = append(so[person], string(s.Step)+" at "+l.Local(s.At))
 		}
 	}
 }
 
-// Write writes the explanation as text.
-func (x *Explained) Write(w io.Writer, more bool) error {
+// Write writes the explanation as text, in the locale of [Explain].
+func (x *Explained) Write(w io.Writer, more bool, l output.Locale) error {
 	var b strings.Builder
 	if more {
 		b.WriteByte('\n')
 	}
 	clean := func(s string) string { return safetext.Clean(s, 200) }
-	b.WriteString(x.Time.UTC().Format(time.DateTime) + " UTC  " + clean(x.Event))
+	b.WriteString(l.Time(x.Time) + "  " + clean(x.Event))
 	if x.User != "" {
 		b.WriteString(" of " + clean(x.User))
 	}
 	if x.Account != "" {
-		b.WriteString(" in " + clean(x.Account))
+		b.WriteString(" in " + clean(l.Account("", x.Account)))
 	}
 	if x.Actor != "" {
 		b.WriteString(" by " + clean(x.Actor))
@@ -214,18 +216,18 @@ func (x *Explained) Write(w io.Writer, more bool) error {
 		line(string(s.Step), text)
 		line("", clean(s.Title))
 		if s.Waits != nil {
-			line("", "waits for "+s.waitsFor+" until "+s.Waits.UTC().Format(time.DateTime))
+			line("", "waits for "+s.waitsFor+" until "+l.Local(*s.Waits))
 		}
 		if s.Planned != "" {
 			line("", "planned change "+clean(s.Planned))
 		}
 		for _, to := range s.Deliveries {
-			line("", to.Text(s.At))
+			line("", to.Text(s.At, l))
 		}
 		if len(s.Escalate) > 0 {
 			times := make([]string, len(s.Escalate))
 			for i, at := range s.Escalate {
-				times[i] = at.UTC().Format(time.DateTime)
+				times[i] = l.Local(at)
 			}
 			line("", "escalates, if nothing ends it, at "+strings.Join(times, ", "))
 		}

@@ -3,8 +3,8 @@ package batch
 import (
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -12,12 +12,13 @@ import (
 // A silence explains why records cause no alert.
 type silence struct {
 	policy exposure.Policy
+	locale output.Locale
 	by     map[string][]*exposure.Exposure // by person, in order of opening
 	failed map[string]bool                 // persons of whom calls failed
 }
 
-func newSilence(h exposure.History, policy exposure.Policy) *silence {
-	s := &silence{policy: policy, by: map[string][]*exposure.Exposure{}, failed: map[string]bool{}}
+func newSilence(h exposure.History, policy exposure.Policy, l output.Locale) *silence {
+	s := &silence{policy: policy, locale: l, by: map[string][]*exposure.Exposure{}, failed: map[string]bool{}}
 	for _, x := range h.Exposures {
 		s.by[person(x.Account, x.User)] = append(s.by[person(x.Account, x.User)], x)
 	}
@@ -51,7 +52,7 @@ func (s *silence) why(e *trail.Event) string {
 	case last == nil:
 		return "MFA was never removed from " + name + " before it, in what was read"
 	case last.ResolvedAt != nil && last.ResolvedAt.Before(e.Time):
-		return "no exposure of " + name + " is open: the last ended at " + moments(*last.ResolvedAt) + " (" + strings.ReplaceAll(last.Resolution, "_", " ") + ")"
+		return "no exposure of " + name + " is open: the last ended at " + s.locale.Local(*last.ResolvedAt) + " (" + strings.ReplaceAll(last.Resolution, "_", " ") + ")"
 	case last.Reduced:
 		return "another device of " + name + " is active"
 	}
@@ -61,7 +62,7 @@ func (s *silence) why(e *trail.Event) string {
 	if i := slices.IndexFunc(last.Steps, func(m exposure.Moment) bool { return m.Event != nil && m.Event.ID == e.ID }); i >= 0 {
 		return "its step " + string(last.Steps[i].Step) + " is alerted with another record of the exposure"
 	}
-	return "the exposure of " + name + " is open since " + moments(last.OpenedAt) + ", and this changes nothing"
+	return "the exposure of " + name + " is open since " + s.locale.Local(last.OpenedAt) + ", and this changes nothing"
 }
 
 // waits returns until when an exposure waits before it is alerted, "" if it does
@@ -71,9 +72,9 @@ func (s *silence) waits(x *exposure.Exposure) string {
 		return ""
 	}
 	until := x.OpenedAt.Add(s.policy.Grace)
-	text := "waits for the grace until " + moments(until)
+	text := "waits for the grace until " + s.locale.Local(until)
 	if x.ResolvedAt != nil && !x.ResolvedAt.After(until) {
-		return text + "; the exposure ended before, at " + moments(*x.ResolvedAt)
+		return text + "; the exposure ended before, at " + s.locale.Local(*x.ResolvedAt)
 	}
 	return text
 }
@@ -87,5 +88,3 @@ func userText(user string) string {
 	}
 	return user
 }
-
-func moments(t time.Time) string { return t.UTC().Format(time.DateTime) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
@@ -40,8 +41,8 @@ func explained(t *testing.T, settings string, w bucket.Wanted, events ...string)
 		found.Events = append(found.Events, e)
 	}
 	var b bytes.Buffer
-	for _, x := range Within(Explain(found, c, router), w) {
-		if err := x.Write(&b, true); err != nil {
+	for _, x := range Within(Explain(found, c, router, output.Locale{}), w) {
+		if err := x.Write(&b, true, output.Locale{}); err != nil {
 			t.Fatal(err)
 		}
 	}

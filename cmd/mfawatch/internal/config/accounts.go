@@ -11,6 +11,7 @@ import (
 	"time"
 	_ "time/tzdata" // so that time_zone works on every machine
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
@@ -60,4 +61,14 @@ func (s *Settings) Wording() message.Wording {
 		w.Zone = zone
 	}
 	return w
+}
+
+// Locale returns the zone and the names of accounts that commands show. The
+// configuration must be valid.
+func (s *Settings) Locale() output.Locale {
+	l := output.Locale{Zone: s.Wording().Zone, Names: map[string]string{}}
+	for number, account := range s.Accounts {
+		l.Names[number] = account.Name
+	}
+	return l
 }

@@ -26,7 +26,7 @@ type Settings struct {
 	PolicyConfig    `koanf:",squash"`
 	Retention       time.Duration            `koanf:"retention"`
 	Accounts        map[string]accountConfig `koanf:"accounts"`         // by number
-	TimeZone        string                   `koanf:"time_zone"`        // in which human sinks show times, beside UTC
+	TimeZone        string                   `koanf:"time_zone"`        // in which commands show times, and human sinks, beside UTC
 	Routes          []route.Route            `koanf:"routes"`           // which sinks get which alerts
 	ShutdownTimeout time.Duration            `koanf:"shutdown_timeout"` // of sends in flight
 	HTTP            HTTPConfig               `koanf:"http"`

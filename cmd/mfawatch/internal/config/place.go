@@ -6,26 +6,37 @@ import (
 	"strings"
 
 	"github.com/knadh/koanf/v2"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 )
 
-// A Place is where the service of a configuration is found: its addresses and its
-// journal.
+// A Place is where the service of a configuration is found, its addresses and its
+// journal, and how its people read times and accounts.
 type Place struct {
-	HTTP    HTTPConfig `koanf:"http"`
-	Journal struct {
+	HTTP     HTTPConfig               `koanf:"http"`
+	Accounts map[string]accountConfig `koanf:"accounts"`
+	TimeZone string                   `koanf:"time_zone"`
+	Journal  struct {
 		Type string `koanf:"type"`
 		Path string `koanf:"path"`
 	} `koanf:"journal"`
 }
 
 // placeKeys are the keys of a Place.
-var placeKeys = []string{"http", "journal.type", "journal.path"}
+var placeKeys = []string{"http", "accounts", "time_zone", "journal.type", "journal.path"}
+
+// Locale returns what [Settings.Locale] does.
+func (p *Place) Locale() output.Locale { return p.settings().Locale() }
+
+func (p *Place) settings() *Settings {
+	return &Settings{HTTP: p.HTTP, Accounts: p.Accounts, TimeZone: p.TimeZone}
+}
 
 // LoadPlace reads the place of a service as LoadTexts does. It ignores every other
 // key, and so needs none of the secrets that the service has.
 func LoadPlace(texts []Text, environ []string) (Place, error) {
 	defaults := Defaults()
-	p := Place{HTTP: defaults.HTTP}
+	p := Place{HTTP: defaults.HTTP, TimeZone: defaults.TimeZone}
 	p.Journal.Type, p.Journal.Path = defaults.Journal.Type, defaults.Journal.Path
 	m, err := merge(texts, environ, nil)
 	if err != nil {
@@ -47,9 +58,11 @@ func LoadPlace(texts []Text, environ []string) (Place, error) {
 		wrong = decode(k, "", &p)
 	}
 	if len(wrong) == 0 {
-		p.HTTP.mistakes(func(field, format string, args ...any) {
+		bad := func(field, format string, args ...any) {
 			wrong = append(wrong, Mistake{field, fmt.Sprintf(format, args...)})
-		})
+		}
+		p.HTTP.mistakes(bad)
+		p.settings().wordingMistakes(bad)
 		wrong = append(wrong, OneOf("journal.type", p.Journal.Type, JournalFile, JournalKafka)...)
 	}
 	if len(wrong) > 0 {

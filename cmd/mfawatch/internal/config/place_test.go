@@ -15,6 +15,8 @@ func TestLoadPlace(t *testing.T) {
 		{name: "a shared journal", text: "journal: {type: kafka, path: caches, brokers: ['${UNSET}'], sasl: {password: '${UNSET}'}}\n", address: "127.0.0.1:9464", journal: "kafka caches"},
 		{name: "a reference", text: "http: {address: '${UNSET}'}\n", wrong: "test:4: http.address: the environment variable UNSET is not set; set it, or write ${UNSET:-default}"},
 		{name: "a wrong type", text: "journal: {type: file}\n", wrong: "test:4: journal.type: unknown \"file\"; known are bbolt, kafka"},
+		{name: "a wrong zone", text: "time_zone: Nowhere\n", wrong: "test:4: time_zone: want a name such as Europe/Vienna, or UTC, got \"Nowhere\""},
+		{name: "a wrong account", text: "accounts: {12: {name: x}}\n", wrong: "test:4: accounts.12: want an account's number, 12 digits in quotes"},
 		{name: "an unknown key", text: "http: {addresss: x}\n", wrong: "test:4: http.addresss: unknown key; did you mean address?"},
 		{name: "no map", text: "http: 5\n", wrong: "test:4: http: want a map of keys to values, got 5"},
 	} {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -223,7 +224,7 @@ func TestRehearsalTable(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if err := WriteTable(&out, all, false); err != nil {
+	if err := WriteTable(&out, all, output.Locale{}, false); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -235,7 +236,7 @@ func TestRehearsalTable(t *testing.T) {
 		}
 	}
 	out.Reset()
-	if err := WriteTable(&out, nil, false); err != nil || out.String() != "nothing would have been sent\n" {
+	if err := WriteTable(&out, nil, output.Locale{}, false); err != nil || out.String() != "nothing would have been sent\n" {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }

@@ -60,7 +60,7 @@ func WriteJSON(w io.Writer, all []*Alert) error {
 }
 
 // WriteTable writes the alerts as a table.
-func WriteTable(w io.Writer, all []*Alert, colours bool) error {
+func WriteTable(w io.Writer, all []*Alert, l output.Locale, colours bool) error {
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(w, "nothing would have been sent")
 		return err
@@ -76,19 +76,19 @@ func WriteTable(w io.Writer, all []*Alert, colours bool) error {
 			step += fmt.Sprintf(" (%d)", *a.Escalation)
 		}
 		lines = append(lines, output.Row{Severity: a.Severity, Since: t.At, Cells: []string{
-			t.At.UTC().Format(time.DateTime), string(a.Severity), step, output.Cell(a.Account, 20), output.UserName(user, a.Root),
+			l.Local(t.At), string(a.Severity), step, output.Cell(l.Account(a.AccountName, a.Account), 40), output.UserName(user, a.Root),
 			cmp.Or(strings.Join(t.To(), ", "), "nobody"), strings.Join(a.Reasons, ", "),
 		}})
 	}
-	return output.WriteCells(w, []string{"NOTIFIED (UTC)", "SEVERITY", "STEP", "ACCOUNT", "USER", "TO", "WHY"}, lines, 1, colours)
+	return output.WriteCells(w, []string{l.Head("NOTIFIED"), "SEVERITY", "STEP", "ACCOUNT", "USER", "TO", "WHY"}, lines, 1, colours)
 }
 
 // Text returns the outcome in words, for an alert of that time.
-func (t *Outcome) Text(at time.Time) string {
+func (t *Outcome) Text(at time.Time, l output.Locale) string {
 	if t.At == nil {
 		return t.Sink + " is not notified: " + t.Why
 	}
-	text := t.Sink + " is notified at " + t.At.UTC().Format(time.DateTime)
+	text := t.Sink + " is notified at " + l.Local(*t.At)
 	if t.At.After(at) {
 		text += ", held back until then"
 	}

@@ -5,16 +5,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 )
 
-// DeliveryText returns in words what became of an alert at a sink, without the
-// sink's name. The channel's and the routes' own texts in it are as the journal
+// DeliveryText returns in words what became of an alert at a sink, with times in the
+// locale and without the sink's name. The channel's and the routes' own texts in it are as the journal
 // keeps them: bounded, and to be escaped.
-func DeliveryText(d outbox.Delivery) string {
+func DeliveryText(d outbox.Delivery, l output.Locale) string {
 	at := ""
 	if d.Time != nil {
-		at = " at " + moment(*d.Time)
+		at = " at " + l.Time(*d.Time)
 	}
 	switch d.State {
 	case outbox.StateDelivered:
@@ -24,7 +25,7 @@ func DeliveryText(d outbox.Delivery) string {
 	case outbox.StateHeld:
 		until := ""
 		if d.Until != nil {
-			until = " until " + moment(*d.Until)
+			until = " until " + l.Time(*d.Until)
 		}
 		return joined("held"+until, d.Why)
 	case outbox.StateDeadLetter:

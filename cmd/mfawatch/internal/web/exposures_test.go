@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
@@ -118,7 +119,7 @@ func TestShowAndCloseExposure(t *testing.T) {
 		if err != nil || story.User != "bob" || story.State != StateOpen || len(story.Alerts) != 1 {
 			t.Fatalf("%s: %+v, %v", way, story, err)
 		}
-		if d := story.Alerts[0].Deliveries; len(d) != 1 || !strings.HasSuffix(DeliveryText(d[0]), ", attempt 2: incident 7") {
+		if d := story.Alerts[0].Deliveries; len(d) != 1 || !strings.HasSuffix(DeliveryText(d[0], output.Locale{}), ", attempt 2: incident 7") {
 			t.Errorf("%s: %+v", way, d)
 		}
 		var missing NotFound
@@ -178,7 +179,7 @@ func TestDeliveryText(t *testing.T) {
 		"closed by person at 2026-05-01 08:00:00 UTC":                              {State: outbox.StateClosedByPerson, Time: &exposureTime},
 		"dead letter at 2026-05-01 08:00:00 UTC after 7 attempts: no such channel": {State: outbox.StateDeadLetter, Time: &exposureTime, Attempts: 7, Why: "no such channel"},
 	} {
-		if got := DeliveryText(d); got != want {
+		if got := DeliveryText(d, output.Locale{}); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}

@@ -63,7 +63,7 @@ func newStoryAlert(r outbox.Recorded, words message.Wording) storyAlert {
 		}
 	}
 	for _, d := range r.Deliveries {
-		a.Deliveries = append(a.Deliveries, storyDelivery{d.Sink, safetext.Line(DeliveryText(d), maxProblem)})
+		a.Deliveries = append(a.Deliveries, storyDelivery{d.Sink, safetext.Line(DeliveryText(d, output.Locale{}), maxProblem)})
 	}
 	return a
 }
