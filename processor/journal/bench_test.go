@@ -2,10 +2,12 @@ package journal
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -80,4 +82,51 @@ func BenchmarkAppend(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
+}
+
+// BenchmarkStory reads one exposure, and a page of old alerts, of a journal with
+// 50,000 alerts of 5,000 exposures.
+func BenchmarkStory(b *testing.B) {
+	j := open(b, b.TempDir()+"/mfawatch.db")
+	defer j.Close()
+	enlist(b, j, "a", "b")
+	raw := fmt.Appendf(nil, `{"eventName":"DeactivateMFADevice","pad":%q}`, strings.Repeat("x", 1200))
+	for n := 0; n < 50_000; {
+		mustAppend(b, j, event("1", "bob", n))
+		_, err := j.Fold(b.Context(), time.Now(), func([]*trail.Event, exposure.State, time.Time) (out exposure.Outcome) {
+			for range 5000 {
+				a, id := alert(event("1", "bob", n)), fmt.Sprintf("exposure-%04d", n%5000)
+				a.Exposure, a.Record = &id, raw
+				out.Alerts = append(out.Alerts, a)
+				n++
+			}
+			return out
+		}, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	check := func(b *testing.B, got []outbox.Recorded, err error, want int) {
+		if err != nil || len(got) != want {
+			b.Fatalf("%d alerts, %v", len(got), err)
+		}
+	}
+	b.Run("exposure", func(b *testing.B) {
+		for b.Loop() {
+			got, err := j.Story("exposure-0042", 1000)
+			check(b, got, err, 10)
+		}
+	})
+	b.Run("latest", func(b *testing.B) {
+		for b.Loop() {
+			got, err := j.Latest(0, 10)
+			check(b, got, err, 10)
+		}
+	})
+	b.Run("page", func(b *testing.B) {
+		for b.Loop() {
+			got, err := j.Latest(10_000, 100)
+			check(b, got, err, 100)
+		}
+	})
 }

@@ -24,13 +24,13 @@ func (j *Journal) Compact(ctx context.Context, now time.Time) error {
 }
 
 func oldSeen(before time.Time) store.Finder {
-	return func(tx *store.Tx, add func([]byte, ...string)) (err error) {
+	return func(tx *store.Tx, add func(...store.Removal)) (err error) {
 		for k, v := range tx.Table(seenTable).Ascend(&err, nil) {
 			if len(v) != 8 {
 				return store.Damaged(k)
 			}
 			if store.KeySeconds(v).Before(before) {
-				add(k, seenTable)
+				add(store.Remove(k, seenTable))
 			}
 		}
 		return err
@@ -38,14 +38,14 @@ func oldSeen(before time.Time) store.Finder {
 }
 
 func oldQuarantined(before time.Time) store.Finder {
-	return func(tx *store.Tx, add func([]byte, ...string)) (err error) {
+	return func(tx *store.Tx, add func(...store.Removal)) (err error) {
 		for k, v := range tx.Table(quarantineTable).Ascend(&err, nil) {
 			r, err := decodeAside(k, v)
 			if err != nil {
 				return err
 			}
 			if r.Time.Before(before) {
-				add(k, quarantineTable)
+				add(store.Remove(k, quarantineTable))
 			}
 		}
 		return err

@@ -328,6 +328,10 @@ func TestOpenRefusesContradictions(t *testing.T) {
 			return errors.Join(due.Delete(k), due.Put(dueKey(start, k[8:]), nil))
 		}, "not scheduled then"},
 		{"an alert beyond the last", func(tx *store.Tx) error { return tx.Table("alerts").Put(store.NumberKey(1<<40), []byte("x")) }, "beyond the last"},
+		{"an alert that the index by lane lacks", func(tx *store.Tx) error {
+			index := tx.Table("alert-lanes")
+			return index.Delete(bytes.Clone(index.First()))
+		}, "the index by lane has"},
 		{"an ID of an alert beyond the last", func(tx *store.Tx) error { return tx.Table("alert-ids").Put([]byte("x"), store.NumberKey(1<<40)) }, "the last is"},
 		{"a generation that is to come", func(tx *store.Tx) error { return putMark(tx.Table(dirtyTable), []byte("aws/3"), 1<<40, start) }, "has generation"},
 		{"an entry that is gone", func(tx *store.Tx) error {

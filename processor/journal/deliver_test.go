@@ -232,6 +232,9 @@ func TestPrune(t *testing.T) {
 			}
 		}
 	}
+	if err := j.Done("a", outbox.Result{Number: 4, Outcome: outbox.Partial, Ref: "ref-al"}); err != nil {
+		t.Fatal(err)
+	}
 	j = reopen(t, j)
 	enlist(t, j, "a", "b")
 
@@ -254,8 +257,8 @@ func TestPrune(t *testing.T) {
 	if _, _, err := j.Load("a", 1); err == nil {
 		t.Error("an alert acked by all registered sinks outlived the retention")
 	}
-	if _, ref, err := j.Load("a", 4); err != nil {
-		t.Errorf("a pending alert was removed: %v, %q", err, ref)
+	if _, ref, err := j.Load("a", 4); err != nil || ref != "ref-al" {
+		t.Errorf("a pending alert was removed, or its reference: %v, %q", err, ref)
 	}
 	if got, _ := j.DeadLetters("b"); len(got) != 1 || got[0].Alert == nil {
 		t.Errorf("the dead letter is gone: %+v", got)

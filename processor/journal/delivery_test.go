@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -107,6 +108,84 @@ func TestDeliveriesAreKept(t *testing.T) {
 	if none, err := j.Story("none", 2); err != nil || len(none) != 0 {
 		t.Errorf("no such exposure: %v, %v", none, err)
 	}
+}
+
+// A page of older alerts knows what became of one under a later number, and the index
+// by lane has what the journal has.
+func TestLatestBeforeARetry(t *testing.T) {
+	j := temp(t)
+	enlist(t, j, "a")
+	alertEach(t, j, event("1", "bob", 1), event("2", "eve", 2), event("1", "bob", 3))
+	if err := j.Bury("a", outbox.DeadLetter{Number: 1, Cause: "no", Attempts: 7}); err != nil {
+		t.Fatal(err)
+	}
+	done(t, j, "a", 2, 3)
+	if n := retryAll(t, j, "a", 1); n != 1 {
+		t.Fatalf("%d retried", n)
+	}
+	for _, before := range []uint64{0, 4, 3, 2} {
+		page, err := j.Latest(before, 9)
+		if want := map[uint64]int{0: 3, 4: 3, 3: 2, 2: 1}[before]; err != nil || len(page) != want {
+			t.Fatalf("before %d: %d alerts, %v", before, len(page), err)
+		}
+		if last := page[len(page)-1]; last.Number != 1 || last.Deliveries[0].State != outbox.StatePending {
+			t.Errorf("before %d: %+v", before, last)
+		}
+	}
+	done(t, j, "a", 4)
+	if page, err := j.Latest(2, 9); err != nil || len(page) != 1 || page[0].Deliveries[0].State != outbox.StateDelivered {
+		t.Errorf("delivered under its later number: %+v, %v", page, err)
+	}
+	if err := j.Compact(t.Context(), time.Now().Add(j.retention+time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	err := j.store.View(func(tx *store.Tx) error {
+		n, err := tx.Count("alert-lanes")
+		if n != 0 {
+			t.Errorf("%d entries of the index are left", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A stop between two transactions of a compaction leaves a journal that opens.
+func TestCompactionMayStopAnywhere(t *testing.T) {
+	for sinks := range 5 { // each has a delivery of each alert to remove
+		j := temp(t)
+		names := []string{"a", "b", "c", "d"}[:sinks]
+		enlist(t, j, names...)
+		alertEach(t, j, events(700)...)
+		for _, name := range names {
+			var all []outbox.Result
+			for n := range uint64(700) {
+				all = append(all, outbox.Result{Number: n + 1})
+			}
+			if err := j.Done(name, all...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := j.Compact(&stopping{Context: t.Context(), after: 1}, time.Now().Add(j.retention+time.Hour))
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("%d sinks: got %v, want that it stopped", sinks, err)
+		}
+		reopen(t, j)
+	}
+}
+
+// A stopping context is done once Err was asked so many times.
+type stopping struct {
+	context.Context
+	after int
+}
+
+func (c *stopping) Err() error {
+	if c.after--; c.after < 0 {
+		return context.Canceled
+	}
+	return nil
 }
 
 // Deliveries go with their alert.

@@ -110,7 +110,7 @@ func joinSubjects(tx *store.Tx, a, b string, now time.Time) (join, error) {
 // hasFewer reports whether a has fewer events than b, in the time of the smaller.
 func hasFewer(tx *store.Tx, a, b string) (bool, error) {
 	of := func(name string) func() bool {
-		prefix, c := namePrefix(name), tx.Table(eventTable).Cursor()
+		prefix, c := store.NamePrefix(name), tx.Table(eventTable).Cursor()
 		k, _ := c.Seek(prefix)
 		return func() bool {
 			had := bytes.HasPrefix(k, prefix)
@@ -129,7 +129,7 @@ func hasFewer(tx *store.Tx, a, b string) (bool, error) {
 }
 
 func moveEvents(tx *store.Tx, j join) (err error) {
-	events, prefix := tx.Table(eventTable), namePrefix(j.from)
+	events, prefix := tx.Table(eventTable), store.NamePrefix(j.from)
 	var moved []item
 	for k, v := range events.Ascend(&err, prefix) {
 		if !bytes.HasPrefix(k, prefix) {

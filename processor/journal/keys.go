@@ -25,18 +25,12 @@ const (
 // generationKey is in the store's state: of the newest event.
 var generationKey = []byte("generation")
 
-// namePrefix returns the prefix of the keys of all that belongs to a lane or
-// subject. The length in front keeps one name from being the prefix of another.
-func namePrefix(name string) []byte {
-	return append(binary.BigEndian.AppendUint16(nil, uint16(len(name))), name...)
-}
-
 // laneName returns the lane of an event as (part of) a key.
 func laneName(e *trail.Event) string { return string(store.NameKey(exposure.Lane(e))) }
 
 // laneKey returns the key of a subject's key in its lane, which is also the name
 // of a subject that begins with it.
-func laneKey(lane, key string) []byte { return append(namePrefix(lane), store.NameKey(key)...) }
+func laneKey(lane, key string) []byte { return append(store.NamePrefix(lane), store.NameKey(key)...) }
 
 // subjectLane returns the lane of a subject.
 func subjectLane(subject string) string {
@@ -51,11 +45,11 @@ func subjectLane(subject string) string {
 func eventIdentity(e *trail.Event) []byte { return store.NameKey(e.ID + "/" + e.Name) }
 
 func seenKey(e *trail.Event) []byte {
-	return append(namePrefix(laneName(e)), eventIdentity(e)...)
+	return append(store.NamePrefix(laneName(e)), eventIdentity(e)...)
 }
 
 func eventKey(subject string, e *trail.Event) []byte {
-	return append(append(namePrefix(subject), store.SecondsKey(e.Time)...), eventIdentity(e)...)
+	return append(append(store.NamePrefix(subject), store.SecondsKey(e.Time)...), eventIdentity(e)...)
 }
 
 // dueKey sorts by time, then by subject.

@@ -95,7 +95,7 @@ func loadSubject(tx *store.Tx, name string) (s *subject, err error) {
 	if s.record, err = loadRecord(tx, key); err != nil {
 		return nil, err
 	}
-	prefix := namePrefix(name)
+	prefix := store.NamePrefix(name)
 	for k, v := range tx.Table(eventTable).Ascend(&err, prefix) {
 		if !bytes.HasPrefix(k, prefix) {
 			break

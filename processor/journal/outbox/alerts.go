@@ -68,7 +68,15 @@ func putAlert(tx *store.Tx, e Entry) (number uint64, err error) {
 	if number, err = tx.Table(store.StateTable).Increment(lastKey); err != nil {
 		return 0, err
 	}
-	return number, tx.Table(alertTable).Put(store.NumberKey(number), e.value)
+	return number, putNumbered(tx, laneOf(e.Alert), number, e.value)
+}
+
+// putNumbered writes an alert and its entry in the index by lane.
+func putNumbered(tx *store.Tx, lane string, number uint64, value []byte) error {
+	if err := tx.Table(alertLaneTable).Put(laneNumberKey(lane, number), nil); err != nil {
+		return err
+	}
+	return tx.Table(alertTable).Put(store.NumberKey(number), value)
 }
 
 // Show shows stored alerts in memory.

@@ -16,7 +16,7 @@ func OldAlerts(o *Outbox, before time.Time) store.Finder {
 		needed = min(needed, c.next)
 	}
 	o.mu.Unlock()
-	return func(tx *store.Tx, add func([]byte, ...string)) (err error) {
+	return func(tx *store.Tx, add func(...store.Removal)) (err error) {
 		sinks := map[string]*sinkStore{}
 		err = eachSink(tx, func(name string, s *sinkStore) error {
 			sinks[name] = s
@@ -35,11 +35,12 @@ func OldAlerts(o *Outbox, before time.Time) store.Finder {
 			}
 			for name, s := range sinks {
 				if s.deliveries.Has(k) {
-					add(k, SinkGroup, name, deliveryTable)
+					add(store.Remove(k, SinkGroup, name, deliveryTable))
 				}
 			}
-			add([]byte(p.id), alertIDTable)
-			add(k, alertTable) // last: what the bound leaves out is found again by it
+			add(store.Remove([]byte(p.id), alertIDTable))
+			// last: what the bound leaves out is found again by it
+			add(store.Remove(laneNumberKey(p.Lane, p.Number), alertLaneTable), store.Remove(k, alertTable))
 		}
 		return err
 	}
@@ -53,25 +54,19 @@ func OldRefs(before time.Time, open []exposure.Open) store.Finder {
 	for _, o := range open {
 		needed[string(store.NameKey(o.ID))], needed[string(store.NameKey(o.Campaign))] = true, true
 	}
-	return func(tx *store.Tx, add func([]byte, ...string)) (err error) {
-		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
-			p, _, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
-			needed[p.Lane] = true
-		}
-		if err != nil {
-			return err
-		}
+	return func(tx *store.Tx, add func(...store.Removal)) error {
 		return eachSink(tx, func(name string, s *sinkStore) (err error) {
 			for k := range s.refs.Ascend(&err, nil) {
-				r, err := s.ref(string(k))
+				lane := string(k)
+				r, err := s.ref(lane)
+				if err == nil && r.Time.Before(before) && !r.Over && !needed[lane] {
+					needed[lane], err = hasAlert(tx, lane)
+				}
 				if err != nil {
 					return err
 				}
-				if r.Time.Before(before) && (r.Over || !needed[string(k)]) {
-					add(k, SinkGroup, name, refTable)
+				if r.Time.Before(before) && (r.Over || !needed[lane]) {
+					add(store.Remove(k, SinkGroup, name, refTable))
 				}
 			}
 			return err

@@ -3,6 +3,7 @@ package outbox
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -83,31 +84,40 @@ type Recorded struct {
 }
 
 // Story returns the alerts of an exposure or a campaign that are kept, at most
-// limit, the newest first. It reads through all alerts.
+// limit, the newest first.
 func (o *Outbox) Story(id string, limit int) ([]Recorded, error) {
-	lane := string(store.NameKey(id))
-	return o.recorded(limit, func(p Pending) bool { return p.Lane == lane })
+	return o.recorded(limit, false, func(tx *store.Tx, err *error) iter.Seq2[[]byte, []byte] {
+		return laneAlerts(tx, string(store.NameKey(id)), err)
+	})
 }
 
 // Latest returns the newest alerts whose number is less than before, at most limit,
 // the newest first. A before of 0 is no bound.
 func (o *Outbox) Latest(before uint64, limit int) ([]Recorded, error) {
-	return o.recorded(limit, func(p Pending) bool { return before == 0 || p.Number < before })
+	var bound []byte
+	if before > 0 {
+		bound = store.NumberKey(before)
+	}
+	return o.recorded(limit, before > 0, func(tx *store.Tx, err *error) iter.Seq2[[]byte, []byte] {
+		return tx.Table(alertTable).Descend(err, bound)
+	})
 }
 
 // A foundAlert is an alert as it lies in the file, under each of its numbers, the
-// newest first: each retry of a dead letter gives it another one.
+// newest first.
 type foundAlert struct {
 	Recorded
 	body    []byte
 	numbers []uint64
 }
 
-func (o *Outbox) recorded(limit int, want func(Pending) bool) ([]Recorded, error) {
+// recorded returns alerts in the order of their entries, the newest first. With
+// bounded, entries may lack later numbers of an alert.
+func (o *Outbox) recorded(limit int, bounded bool, entries func(*store.Tx, *error) iter.Seq2[[]byte, []byte]) ([]Recorded, error) {
 	live := o.registeredSinks()
 	var all []*foundAlert
 	err := o.store.View(func(tx *store.Tx) (err error) {
-		if all, err = findAlerts(tx, limit, want); err != nil {
+		if all, err = findAlerts(tx, limit, bounded, entries); err != nil {
 			return err
 		}
 		return eachSink(tx, func(name string, s *sinkStore) error {
@@ -137,10 +147,11 @@ func (o *Outbox) recorded(limit int, want func(Pending) bool) ([]Recorded, error
 	return list, nil
 }
 
-// findAlerts returns wanted alerts, the one that was journalled last first.
-func findAlerts(tx *store.Tx, limit int, want func(Pending) bool) (all []*foundAlert, err error) {
-	again := map[string][]uint64{} // the later numbers of alerts, by ID
-	for k, v := range tx.Table(alertTable).Descend(&err) {
+// findAlerts returns the alerts of entries, each once, under its first number.
+func findAlerts(tx *store.Tx, limit int, bounded bool, entries func(*store.Tx, *error) iter.Seq2[[]byte, []byte]) (all []*foundAlert, err error) {
+	again := map[string][]uint64{}            // the later numbers of alerts, by ID
+	lanes := map[string]map[string][]uint64{} // all numbers by lane and ID, if bounded
+	for k, v := range entries(tx, &err) {
 		if len(all) == limit {
 			break
 		}
@@ -149,16 +160,24 @@ func findAlerts(tx *store.Tx, limit int, want func(Pending) bool) (all []*foundA
 			return nil, err
 		}
 		first, err := firstNumber(tx, p.id, p.Number)
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil, err
-		case first < p.Number:
-			again[p.id] = append(again[p.id], p.Number)
-		case want(p):
-			f := &foundAlert{body: slices.Clone(body), numbers: append(again[p.id], p.Number)}
-			f.Number, f.Deliveries = p.Number, []Delivery{}
-			all = append(all, f)
 		}
+		if first < p.Number {
+			again[p.id] = append(again[p.id], p.Number)
+			continue
+		}
+		f := &foundAlert{body: slices.Clone(body), numbers: append(again[p.id], p.Number)}
+		if bounded {
+			if lanes[p.Lane] == nil {
+				if lanes[p.Lane], err = numbersByID(tx, p.Lane); err != nil {
+					return nil, err
+				}
+			}
+			f.numbers = lanes[p.Lane][p.id]
+		}
+		f.Number, f.Deliveries = p.Number, []Delivery{}
+		all = append(all, f)
 	}
 	return all, err
 }
@@ -229,7 +248,7 @@ func (o *Outbox) Summaries(each func(Summary) bool) error {
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.Table(alertTable).Descend(&err) {
+		for k, v := range tx.Table(alertTable).Descend(&err, nil) {
 			p, body, err := splitAlert(k, v)
 			if err != nil {
 				return err

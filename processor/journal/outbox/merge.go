@@ -57,7 +57,8 @@ func (m *merger) alerts(src *store.Tx, part func(string) bool) (err error) {
 			continue
 		}
 		m.taken[p.Number] = true
-		if err := m.steps.Put(store.NumberKey(m.base+p.Number), v, alertTable); err != nil {
+		value := slices.Clone(v)
+		if err := m.steps.Add(len(value), func(tx *store.Tx) error { return putNumbered(tx, p.Lane, m.base+p.Number, value) }); err != nil {
 			return err
 		}
 		first, err := firstNumber(src, p.id, p.Number)

@@ -29,8 +29,9 @@ var (
 
 // The tables of the outbox. SinkGroup is a group with the tables of each sink.
 const (
-	alertTable   = "alerts"    // number → header and the alert as JSON
-	alertIDTable = "alert-ids" // alert ID → number it was first journalled with
+	alertTable     = "alerts"      // number → header and the alert as JSON
+	alertIDTable   = "alert-ids"   // alert ID → number it was first journalled with
+	alertLaneTable = "alert-lanes" // lane, number of an alert → nothing
 
 	SinkGroup     = "sinks"
 	cursorTable   = "cursor"     // cursorKey → number of the first alert that the sink may not have acked
@@ -43,7 +44,7 @@ const (
 
 var (
 	// Tables lists the tables of all sinks.
-	Tables = []string{alertTable, alertIDTable}
+	Tables = []string{alertTable, alertIDTable, alertLaneTable}
 	// SinkTables lists the tables of one sink.
 	SinkTables = []string{cursorTable, doneTable, refTable, deadTable, attemptsTable, deliveryTable}
 
@@ -115,7 +116,7 @@ func Restore(o *Outbox, tx *store.Tx) error {
 
 // checkAlerts refuses numbers beyond the last alert's.
 func checkAlerts(tx *store.Tx, last uint64) (err error) {
-	for k := range tx.Table(alertTable).Descend(&err) {
+	for k := range tx.Table(alertTable).Descend(&err, nil) {
 		if !numbered(k, 1, last) {
 			return fmt.Errorf("%w: alert %x beyond the last, %d", store.ErrDamaged, k, last)
 		}
@@ -126,7 +127,10 @@ func checkAlerts(tx *store.Tx, last uint64) (err error) {
 			return fmt.Errorf("%w: alert %q is said to be %x, the last is %d", store.ErrDamaged, k, v, last)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return checkAlertLanes(tx)
 }
 
 // loadCursors returns how far each sink has come. The numbers that a sink keeps have

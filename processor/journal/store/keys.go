@@ -23,6 +23,12 @@ func NameKey(name string) []byte {
 	return []byte("sha256:" + hex.EncodeToString(h[:]))
 }
 
+// NamePrefix returns the prefix of the keys of all that belongs to a name. The
+// length in front keeps one name from being the prefix of another.
+func NamePrefix(name string) []byte {
+	return append(binary.BigEndian.AppendUint16(nil, uint16(len(name))), name...)
+}
+
 // SecondsKey sorts like the time, to the second, for any year.
 func SecondsKey(t time.Time) []byte {
 	return binary.BigEndian.AppendUint64(nil, uint64(t.Unix())^1<<63)

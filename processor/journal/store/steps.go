@@ -5,28 +5,33 @@ import (
 	"slices"
 )
 
-// Bounds on the entries that one transaction of Prune removes, and one search finds.
+// Bounds on the calls of a Finder of which one transaction of Prune removes the
+// entries, and one search finds any.
 const (
 	pruneStep   = 1000
 	pruneSearch = 100_000
 )
 
-// A Finder calls add with each entry to remove.
-type Finder func(tx *Tx, add func(key []byte, path ...string)) error
+// A Finder calls add with each entry to remove. One transaction removes all entries
+// of a call.
+type Finder func(tx *Tx, add func(...Removal)) error
 
-// A removal is a key to delete, in the table at the path.
-type removal struct {
+// A Removal is a key to delete, in the table at the path.
+type Removal struct {
 	path []string
 	key  []byte
 }
 
+// Remove returns the removal of a copy of the key.
+func Remove(key []byte, path ...string) Removal { return Removal{path, slices.Clone(key)} }
+
 // Prune removes the entries that find finds, in transactions of a bounded size.
 func (s *Store) Prune(ctx context.Context, find Finder) error {
-	var found []removal
+	var found [][]Removal
 	err := s.View(func(tx *Tx) error {
-		return find(tx, func(key []byte, path ...string) {
+		return find(tx, func(together ...Removal) {
 			if len(found) < pruneSearch {
-				found = append(found, removal{path, slices.Clone(key)})
+				found = append(found, together)
 			}
 		})
 	})
@@ -38,7 +43,7 @@ func (s *Store) Prune(ctx context.Context, find Finder) error {
 			return err
 		}
 		err := s.Commit(Change{Do: func(tx *Tx) error {
-			for _, r := range step {
+			for _, r := range slices.Concat(step...) {
 				if err := tx.Table(r.path...).Delete(r.key); err != nil {
 					return err
 				}

@@ -135,11 +135,16 @@ func (t Table) Ascend(err *error, from []byte) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// Descend yields the entries from the last on, as Ascend does.
-func (t Table) Descend(err *error) iter.Seq2[[]byte, []byte] {
+// Descend yields the entries below a key, nil: all, from the last on, as Ascend does.
+func (t Table) Descend(err *error, below []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(k, v []byte) bool) {
 		c := t.b.Cursor()
-		for k, sealed := c.Last(); k != nil; k, sealed = c.Prev() {
+		k, sealed := c.Last()
+		if below != nil && bytes.Compare(k, below) >= 0 {
+			c.Seek(below)
+			k, sealed = c.Prev()
+		}
+		for ; k != nil; k, sealed = c.Prev() {
 			v, damage := unseal(t.seed, k, sealed)
 			if damage != nil {
 				*err = damage
