@@ -185,7 +185,7 @@ func TestNewerJournal(t *testing.T) {
 	_, c := fake(t)
 	top := prepared(t, c)
 	l := own(t, c, top, 0)
-	if _, err := l.transact([]*kgo.Record{l.record([]byte("\x00\x04metaformat"), []byte("mfawatch.journal/2"))}); err != nil {
+	if _, err := l.transact([]*kgo.Record{l.record([]byte("\x00\x04metaformat"), []byte("mfawatch.journal/99"))}); err != nil {
 		t.Fatal(err)
 	}
 	l.close()

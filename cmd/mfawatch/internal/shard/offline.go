@@ -105,6 +105,7 @@ func (o *Offline) own(ctx context.Context, c Config, path string) error {
 	o.cluster.Close()
 	o.cluster = k.Cluster
 	o.cluster.topics.Store(&k.t)
+	close(o.cluster.begun)
 	o.logs = make([]*changeLog, c.Partitions)
 	restoring, restore := errgroup.WithContext(ctx)
 	for p := range k.t.partitions {
