@@ -68,7 +68,7 @@ var held = []struct {
 	{"A damaged journal is refused", []string{"processor/journal TestOpenDamageAnywhere"}},
 	{"The seal detects damage, not a writer", nil},
 	{"With journal.type: kafka its topics hold the same", nil},
-	{"What is no event in the topic of events", []string{"cmd/mfawatch/internal/shard TestForeignRecords"}},
+	{"A record in the topic of events that is no event", []string{"cmd/mfawatch/internal/shard TestForeignRecords"}},
 	{"Replicas ask each other with signed requests", []string{"cmd/mfawatch/internal/web TestSignature", "cmd/mfawatch/internal/web TestEndlessAnswers"}},
 	{"There are no others, and none is reachable", []string{"cmd/mfawatch/internal/web TestListenersAreOnLoopback"}},
 	{"On a non-loopback address http.address serves", []string{"cmd/mfawatch/internal/web TestGuard", "cmd/mfawatch/internal/web TestToken"}},

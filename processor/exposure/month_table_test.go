@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// heard is what the alerts of a month say, and to whom.
+// heard counts the alerts of a month by who receives them.
 type heard struct {
 	t        *testing.T
 	m        *month

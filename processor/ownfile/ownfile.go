@@ -1,5 +1,5 @@
 // Package ownfile opens the files that hold raw records: for their owner alone, and
-// never through a symbolic link to nothing, which somebody else may have laid.
+// never through a symbolic link to nothing, which another user may have laid.
 package ownfile
 
 import (

@@ -16,7 +16,7 @@ import (
 // bracket or white space exactly if it closes a string, with the exception of
 // strings that begin with such a byte. Where the neighbours do not decide, the
 // strings are walked one by one from the last place known to be outside of one.
-// Where that is right behind a brace the walk goes in blocks, if the processor can.
+// Right behind a brace the walk goes in blocks, if the processor can.
 type walk struct {
 	position
 	pos  int // everything before w[pos] is walked

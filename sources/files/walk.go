@@ -122,7 +122,7 @@ func fileIn(path string, e fs.DirEntry) (f File, listed bool, err error) {
 }
 
 // openRegular opens a file that was regular a moment ago. By now it may be a pipe
-// that nobody writes to, which must not hold up the other files.
+// that no program writes to, which must not hold up the other files.
 func openRegular(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

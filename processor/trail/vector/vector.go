@@ -1,6 +1,6 @@
 // Package vector searches CloudTrail's JSON with the vector instructions of amd64,
-// 64 bytes at a time. Where the processor lacks them, Fast is false, and its caller
-// has to search by other means.
+// 64 bytes at a time. Fast is false on a processor without
+// them: the caller has to search by other means.
 package vector
 
 // Size is how many bytes a block has.
@@ -27,7 +27,7 @@ func Pair(w []byte) int {
 // A Block says where in 64 bytes braces stand, the first byte in the lowest bit.
 type Block struct{ Opens, Closes uint64 }
 
-// A State is what is known of the bytes before a block.
+// A State describes the bytes before a block.
 type State struct {
 	_ uint64 // for braces: all ones in a string
 	_ uint64 // for braces: 1 behind a backslash that escapes

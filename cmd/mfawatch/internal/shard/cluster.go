@@ -15,7 +15,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/status"
@@ -278,27 +277,6 @@ func (c *Cluster) reach(err error) {
 	default:
 		c.log.Warn("the group of the shared journal has an error; retrying", "err", err)
 	}
-}
-
-// member returns nil if this replica is a member of the group, in the generation of
-// its assignment. A replica that was suspended is asked this before it becomes the
-// owner of a partition again, and so fences the owner that the group has.
-func (c *Cluster) member(ctx context.Context) error {
-	group := c.group.Load()
-	if group == nil { // nothing is assigned
-		return nil
-	}
-	beat := kmsg.NewPtrHeartbeatRequest()
-	beat.Group = c.config.Topic
-	beat.MemberID, beat.Generation = group.GroupMetadata()
-	resp, err := beat.RequestWith(ctx, group)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.ErrorCode)
-	}
-	if err == nil || errors.Is(err, kerr.RebalanceInProgress) { // it keeps its partitions until they are revoked
-		return nil
-	}
-	return fmt.Errorf("group %s: %w", c.config.Topic, explain(err))
 }
 
 // assign starts to serve partitions.

@@ -87,7 +87,7 @@ func TestPagesAreAccessible(t *testing.T) {
 	}
 }
 
-// An axeResult is what axe-core finds in a page.
+// An axeResult holds the findings of axe-core in a page.
 type axeResult struct {
 	Passes     int
 	Violations []struct{ ID, Help, Nodes string }

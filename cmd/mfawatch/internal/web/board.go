@@ -10,7 +10,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
-// A board is what pages and API show of a running service.
+// A board has the state of a running service that pages and API show.
 type board struct {
 	Service
 	admin   *Admin

@@ -15,7 +15,7 @@ const (
 	stepCount = 240
 )
 
-// A step is what a service did in about a minute.
+// A step counts the work of a service in about a minute.
 type step struct {
 	End      time.Time
 	Records  float64 // a second

@@ -33,7 +33,7 @@ type reviewRow struct{ Key, What, Link, Severity, Where, Why, When string }
 // pageKept bounds the rows of a page.
 const pageKept = 50
 
-// A reviewed is what a review is about.
+// A reviewed names the subject of a review.
 type reviewed struct {
 	path, title, noun, retry string
 	total                    func(journal.Stats) int
