@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -16,7 +15,7 @@ import (
 // the service says later replaces it.
 func TestTopWithoutTheService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var screen bytes.Buffer
+		var screen said
 		p := &program{stdin: strings.NewReader(""), stdout: &screen}
 		ctx, stop := context.WithCancel(t.Context())
 		looks := 0
