@@ -90,7 +90,12 @@ func TestOpenTransactionIsAborted(t *testing.T) {
 	if err := dead.client.BeginTransaction(); err != nil {
 		t.Fatal(err)
 	}
-	if err := dead.client.ProduceSync(t.Context(), dead.record([]byte("left open"), []byte("x"))).FirstErr(); err != nil {
+	dead.client.Produce(t.Context(), dead.record([]byte("left open"), []byte("x")), func(_ *kgo.Record, err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	if err := dead.client.Flush(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	started := time.Now()
