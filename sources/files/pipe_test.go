@@ -12,7 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
-// A writer of a folder who puts a pipe in the place of a file, between a look at
+// A writer of a folder who replaces a file with a pipe, between a look at
 // the file and its opening, holds up nothing.
 func TestPipeInThePlaceOfAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "trail.json")
