@@ -73,6 +73,23 @@ With --replicas 3, three processes share a journal, and one of them is killed.`,
 	return cmd
 }
 
+// demoBroker starts a Kafka broker within this process, and returns its address and
+// a client that reads the topic of alerts from the start.
+func demoBroker() (client *kgo.Client, address string, stop func(), err error) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, demo.Topic), kfake.SeedTopics(1, demo.AlertsTopic))
+	if err != nil {
+		return nil, "", nil, fmt.Errorf("start the demo's Kafka broker: %w", err)
+	}
+	address = cluster.ListenAddrs()[0]
+	client, err = kgo.NewClient(kgo.SeedBrokers(address), kgo.ConsumeTopics(demo.AlertsTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	if err != nil {
+		cluster.Close()
+		return nil, "", nil, fmt.Errorf("reach the demo's Kafka broker: %w", err)
+	}
+	return client, address, func() { client.Close(); cluster.Close() }, nil
+}
+
 func (p *program) demo(ctx context.Context, once bool) error {
 	trail, err := demo.ReadTrail()
 	if err != nil {
@@ -83,17 +100,11 @@ func (p *program) demo(ctx context.Context, once bool) error {
 		return fmt.Errorf("a folder for the demo's journal: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, demo.Topic), kfake.SeedTopics(1, demo.AlertsTopic))
+	client, broker, stop, err := demoBroker()
 	if err != nil {
-		return fmt.Errorf("start the demo's Kafka broker: %w", err)
+		return err
 	}
-	defer cluster.Close()
-	broker := cluster.ListenAddrs()[0]
-	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(demo.AlertsTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		return fmt.Errorf("reach the demo's Kafka broker: %w", err)
-	}
-	defer client.Close()
+	defer stop()
 	out := demo.NewParagraphs(p.stdout, p.colours())
 	service, err := p.demoPipeline(broker, filepath.Join(dir, "mfawatch.db"), out)
 	if err != nil {

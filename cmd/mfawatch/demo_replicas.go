@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -57,19 +56,12 @@ func (p *program) demoReplicas(ctx context.Context, n int, once bool) (err error
 		return fmt.Errorf("a folder for the demo's replicas: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, demo.Topic), kfake.SeedTopics(1, demo.AlertsTopic))
+	client, broker, stopBroker, err := demoBroker()
 	if err != nil {
-		return fmt.Errorf("start the demo's Kafka broker: %w", err)
+		return err
 	}
-	defer cluster.Close()
-	broker := cluster.ListenAddrs()[0]
-	d := &replicasDemo{program: p, out: demo.NewParagraphs(p.stdout, p.colours()), exposed: make(chan struct{})}
-	d.client, err = kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(demo.AlertsTopic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()))
-	if err != nil {
-		return fmt.Errorf("reach the demo's Kafka broker: %w", err)
-	}
-	defer d.client.Close()
+	defer stopBroker()
+	d := &replicasDemo{program: p, out: demo.NewParagraphs(p.stdout, p.colours()), client: client, exposed: make(chan struct{})}
 	defer func() {
 		var ending errgroup.Group
 		for _, r := range d.replicas {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,20 +66,9 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 // explain name, in faked time, with a restart in the middle of each story: of a
 // journal file, and of one that is restored from its change log.
 func TestStoriesThroughTheDispatcher(t *testing.T) {
-	paths, err := filepath.Glob("../../../../testdata/stories/*.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for number, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := readStory(string(text))
-			if err != nil {
-				t.Fatal(err)
-			}
+	for number, path := range storyPaths(t) {
+		t.Run(storyName(path), func(t *testing.T) {
+			_, s := openStory(t, path)
 			all, router, err := s.play(false)
 			if err != nil {
 				t.Fatal(err)

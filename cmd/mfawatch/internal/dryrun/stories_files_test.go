@@ -1,8 +1,6 @@
 package dryrun
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,20 +14,9 @@ import (
 // files, in whatever order and twice, the records of a story need the same alerts
 // each time. In the end each exposure stands as it does record by record.
 func TestStoriesInFiles(t *testing.T) {
-	paths, err := filepath.Glob("../../../../testdata/stories/*.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := readStory(string(text))
-			if err != nil {
-				t.Fatal(err)
-			}
+	for _, path := range storyPaths(t) {
+		t.Run(storyName(path), func(t *testing.T) {
+			_, s := openStory(t, path)
 			s.until = s.until.Add(fileTime)
 			single, _, err := s.play(false)
 			if err != nil {

@@ -2,8 +2,6 @@ package dryrun
 
 import (
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -14,21 +12,11 @@ import (
 // that was alerted before an earlier record arrived keeps the ID that it got then:
 // the stories for which this gives other IDs are logged.
 func TestStoryIDs(t *testing.T) {
-	paths, err := filepath.Glob("../../../../testdata/stories/*.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	paths := storyPaths(t)
 	random := rand.New(rand.NewPCG(11, 12))
 	var differ []string
 	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := readStory(string(text))
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, s := openStory(t, path)
 		ids := func(lines []storyLine) []string {
 			t.Helper()
 			other := *s
@@ -47,15 +35,15 @@ func TestStoryIDs(t *testing.T) {
 		shuffled := slices.Clone(s.lines)
 		random.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		if together, other := ids(seenAt(s.lines, s.until, 0)), ids(seenAt(append(shuffled, s.lines...), s.until, 0)); !slices.Equal(other, together) {
-			t.Errorf("%s: read together in another order and twice: %q, want %q", filepath.Base(path), other, together)
+			t.Errorf("%s: read together in another order and twice: %q, want %q", storyName(path), other, together)
 		}
 		if inTurn, twice := ids(s.lines), ids(append(slices.Clone(s.lines), s.lines...)); !slices.Equal(twice, inTurn) {
-			t.Errorf("%s: twice: %q, want %q", filepath.Base(path), twice, inTurn)
+			t.Errorf("%s: twice: %q, want %q", storyName(path), twice, inTurn)
 		}
 		slices.Reverse(shuffled)
 		forward := ids(seenAt(s.lines, s.until, time.Millisecond))
 		if backward := ids(seenAt(shuffled, s.until, time.Millisecond)); !slices.Equal(backward, forward) {
-			differ = append(differ, filepath.Base(path))
+			differ = append(differ, storyName(path))
 		}
 	}
 	t.Logf("one by one in another order, other IDs in %d of %d stories: %v", len(differ), len(paths), differ)

@@ -51,22 +51,36 @@ type storyLine struct {
 	seen   time.Time
 }
 
-func TestStories(t *testing.T) {
+func storyPaths(t *testing.T) []string {
+	t.Helper()
 	paths, err := filepath.Glob("../../../../testdata/stories/*.txt")
 	if err != nil || len(paths) < 40 {
 		t.Fatalf("%d stories, %v; want 40 at least", len(paths), err)
 	}
+	return paths
+}
+
+func storyName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".txt") }
+
+// openStory reads a story, and returns its text, too.
+func openStory(t *testing.T, path string) (string, *story) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := readStory(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text), s
+}
+
+func TestStories(t *testing.T) {
 	rules := map[string]bool{}
-	for _, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := readStory(string(text))
-			if err != nil {
-				t.Fatal(err)
-			}
+	for _, path := range storyPaths(t) {
+		t.Run(storyName(path), func(t *testing.T) {
+			text, s := openStory(t, path)
 			for _, rule := range regexp.MustCompile(`\b[RJ]\d+`).FindAllString(s.about, -1) {
 				rules[rule] = true
 			}
@@ -75,7 +89,7 @@ func TestStories(t *testing.T) {
 				t.Fatal(err)
 			}
 			if *updateStories {
-				head, _, _ := strings.Cut(string(text), "\nalerts:\n")
+				head, _, _ := strings.Cut(text, "\nalerts:\n")
 				if err := os.WriteFile(path, []byte(head+"\nalerts:\n"+got), 0o644); err != nil {
 					t.Fatal(err)
 				}
