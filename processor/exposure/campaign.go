@@ -127,12 +127,23 @@ func findCampaigns(all []*sighting, p *Policy) (campaigns []*ActorCampaign) {
 }
 
 // reachesThreshold reports whether enough distinct users lie within the time at
-// some point.
+// some point. The users of a tally did, if it is of a campaign.
 func reachesThreshold(of []*sighting, users int, limit time.Duration) bool {
-	if slices.ContainsFunc(of, func(s *sighting) bool { return s.More != nil && s.More.Users >= users }) {
-		return true
+	of = slices.Clone(of)
+	counted, was := 0, false
+	of = slices.DeleteFunc(of, func(s *sighting) bool {
+		if s.More != nil && s.More.Campaign != "" {
+			counted, was = counted+s.More.Users, true
+		}
+		return s.More != nil
+	})
+	if was {
+		kept := map[string]bool{}
+		for _, s := range of {
+			kept[s.Whose] = true
+		}
+		return counted+len(kept) >= users
 	}
-	of = slices.DeleteFunc(slices.Clone(of), func(s *sighting) bool { return s.More != nil })
 	within := map[string]int{}
 	first := 0
 	for _, s := range of {
@@ -224,8 +235,12 @@ func (w *ActorCampaign) moreSevere(n int) bool {
 }
 
 // after returns the first exposure of the user after the first n. Users that a
-// tally counts are among the first.
+// tally counts are among the first; the last hit stands for those that only
+// tallies count.
 func (w *ActorCampaign) after(n int) *sighting {
+	if len(w.firsts) == 0 {
+		return w.hits[len(w.hits)-1]
+	}
 	return w.firsts[max(0, len(w.firsts)-(w.Users-n))]
 }
 

@@ -21,9 +21,15 @@ func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (mem
 	}
 	for _, w := range campaigns {
 		for _, s := range w.hits {
-			if m, ok := memberOf(s); ok && free[m.Campaign] != nil {
-				w.delivered = free[m.Campaign]
-				delete(free, m.Campaign)
+			known := ""
+			if m, ok := memberOf(s); ok {
+				known = m.Campaign
+			} else if s.More != nil {
+				known = s.More.Campaign
+			}
+			if free[known] != nil {
+				w.delivered = free[known]
+				delete(free, known)
 				break
 			}
 		}
@@ -32,7 +38,7 @@ func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (mem
 				w.ID = id("campaign", w.ID, w.hits[0].First.ID)
 			}
 			w.delivered = &deliveredCampaign{ID: w.ID}
-			if w.Open == 0 && !slices.ContainsFunc(w.hits, func(s *sighting) bool { m, ok := memberOf(s); return !ok || !m.Over }) {
+			if w.Open == 0 && !slices.ContainsFunc(w.hits, func(s *sighting) bool { m, ok := memberOf(s); return s.More == nil && (!ok || !m.Over) }) {
 				// Each was alerted to its end before a policy made them a campaign.
 				*w.delivered = deliveredCampaign{ID: w.ID, Users: w.Users, Closed: true}
 			}

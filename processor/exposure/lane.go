@@ -349,6 +349,10 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 		switch w := in[s]; {
 		case !s.Open && (w == nil || w.Open == 0) && s.end().Before(t.cutoff()):
 		case s.More != nil:
+			s.More.Campaign = ""
+			if w != nil {
+				s.More.Campaign = w.ID
+			}
 			l.tallies = append(l.tallies, tally{s.lane, *s})
 		default:
 			l.kept[carriers[s]] = true

@@ -19,6 +19,8 @@ type more struct {
 	To    time.Time `json:"to"`    // OpenedAt of the latest
 	Users int       `json:"users"` // those that were not kept otherwise
 	Open  int       `json:"open"`  // the number of open exposures
+
+	Campaign string `json:"campaign,omitempty"` // of which its users are; "": none
 }
 
 // tally is the stored form of a tally.

@@ -149,3 +149,78 @@ func TestSightingsReadTogether(t *testing.T) {
 		}
 	}
 }
+
+// Users whom one actor hits too seldom for a campaign make none by their number,
+// and three within an hour make one all the same.
+func TestJ15_SeldomIsNoCampaign(t *testing.T) {
+	const users, every = 2 * maxSightings, 40 * 60
+	for _, hides := range []bool{false, true} {
+		var l Ledger
+		var all []*Alert
+		for i := range users {
+			from := i * every
+			text := fmt.Sprintf("%d deactivate user%d serial=S id=r%[2]d by=helpdesk; %d enable user%[2]d serial=N id=b%[2]d by=user%[2]d self", from, i, from+300)
+			if hides && i == users-1 {
+				text += fmt.Sprintf("; %d deactivate eve serial=E id=x by=helpdesk; %d deactivate dan serial=D id=y by=helpdesk", from+1, from+2)
+			}
+			events := script(t, text)
+			for _, e := range events {
+				e.Serial += e.User // a device of its own
+			}
+			l.Append(events...)
+			alerts, _ := l.Fold(events[len(events)-1].Time, DefaultPolicy())
+			all = append(all, alerts...)
+		}
+		if a := lastOf(all, StepCampaign); (a != nil) != hides {
+			t.Errorf("hides %v: the campaign is %+v", hides, a)
+		}
+	}
+}
+
+// A policy that joins campaigns of which only tallies are left alerts their sum.
+func TestTalliesJoinedByAPolicy(t *testing.T) {
+	p := DefaultPolicy()
+	first := script(t, "0 deactivate bob by=mallory")[0]
+	var all []*sighting
+	for i := range 2 {
+		s := &sighting{Severity: High, Counts: true, OpenedAt: at(i * 7200), First: first, lane: "actor:a", More: &more{To: at(i*7200 + 60), Users: 10, Campaign: fmt.Sprint(i)}}
+		all = append(all, s)
+	}
+	if found := findCampaigns(all, &p); len(found) != 2 {
+		t.Fatalf("%d campaigns", len(found))
+	}
+	p.Campaign.Within = 24 * time.Hour
+	found := findCampaigns(all, &p)
+	if len(found) != 1 || found[0].Users != 20 || found[0].after(10) == nil || found[0].moreSevere(10) {
+		t.Fatalf("%+v", found)
+	}
+}
+
+// A campaign that is over, and of which only a tally is left, is not alerted again.
+func TestJ15_OverAndCountedIsNotAlertedAgain(t *testing.T) {
+	p := DefaultPolicy()
+	p.EscalateAfter = nil
+	var l Ledger
+	first := map[string]time.Time{} // when each campaign began, by its ID
+	for wave, users := range []int{100, 400, 400} {
+		from := wave * 86400
+		for i := range users {
+			text := fmt.Sprintf("%d deactivate user%d-%d serial=S id=r%[2]d-%[3]d by=mallory; %d enable user%[2]d-%[3]d serial=N id=b%[2]d-%[3]d by=user%[2]d-%[3]d self", from+i, wave, i, from+7200+i)
+			for _, e := range script(t, text) {
+				e.Serial += e.User // a device of its own
+				l.Append(e)
+			}
+			if i%20 == 19 {
+				alerts, _ := l.Fold(at(from+7200+i), p)
+				for _, a := range alerts {
+					if a.Users != nil && a.Exposure != nil {
+						first[*a.Exposure] = *a.OpenedAt
+					}
+				}
+			}
+		}
+	}
+	if len(first) != 3 {
+		t.Errorf("three campaigns are alerted as %d: %v", len(first), first)
+	}
+}
