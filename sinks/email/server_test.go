@@ -50,7 +50,7 @@ type server struct {
 	stopped chan struct{}
 }
 
-// An receivedMail is a mail as its reader has it.
+// A receivedMail is a mail as its reader has it.
 type receivedMail struct {
 	header     mail.Header
 	subject    string
@@ -81,6 +81,7 @@ func newEmailServer(t *testing.T) *server {
 	t.Cleanup(func() {
 		close(s.stopped)
 		_ = s.smtp.Close()
+		_ = l.Close() // Close does not know of a listener that Serve has not reached yet
 		<-served
 	})
 	return s
