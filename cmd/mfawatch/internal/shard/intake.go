@@ -60,7 +60,8 @@ func eventRecords(t *topics, events []*trail.Event) (records []*kgo.Record, err 
 }
 
 // Quarantine makes the records durable for the shards that quarantine them. Whether
-// there is capacity is known to those alone.
+// there is capacity is known to those alone, so messages go to a shard of this
+// replica: their sources delete them only if they are kept.
 func (c *Cluster) Quarantine(ctx context.Context, records []journal.Quarantined) (left int, err error) {
 	t, err := c.prepared(ctx)
 	if err != nil {
@@ -68,13 +69,30 @@ func (c *Cluster) Quarantine(ctx context.Context, records []journal.Quarantined)
 	}
 	var all []*kgo.Record
 	for _, r := range records {
+		if r.Message {
+			full, err := c.keep(ctx, r)
+			if err != nil {
+				return left, err
+			}
+			left += full
+			continue
+		}
 		value, err := json.Marshal(r)
 		if err != nil {
-			return 0, fmt.Errorf("quarantine a record of %s: %w", r.Origin, err)
+			return left, fmt.Errorf("quarantine a record of %s: %w", r.Origin, err)
 		}
 		all = append(all, intakeRecord(t, kindQuarantine, r.Origin, value))
 	}
-	return 0, c.produce(ctx, all)
+	return left, c.produce(ctx, all)
+}
+
+// keep quarantines a message in a shard of this replica.
+func (c *Cluster) keep(ctx context.Context, r journal.Quarantined) (left int, err error) {
+	own := c.Shards()
+	if len(own) == 0 {
+		return 0, fmt.Errorf("quarantine %s: this replica serves no shard yet; the message is offered again", r.Origin)
+	}
+	return own[partitionOf(r.Origin, int32(len(own)))].Journal.Quarantine(ctx, []journal.Quarantined{r})
 }
 
 func intakeRecord(t *topics, kind, key string, value []byte) *kgo.Record {

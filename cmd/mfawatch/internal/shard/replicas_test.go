@@ -280,3 +280,52 @@ func TestExpelled(t *testing.T) {
 		t.Errorf("it became the owner of a partition of another replica: %v", err)
 	}
 }
+
+// A message that its source gives up is lost if it is acknowledged and not kept: the
+// intake reports that there is no capacity, as a journal file does.
+func TestQuarantinedMessages(t *testing.T) {
+	_, c := fake(t)
+	c.Partitions = 1
+	if _, err := admin(t, c).CreateTopic(t.Context(), 1, 1, nil, c.Topic+"-alerts"); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, c, "a", t.TempDir())
+	message := func(n int) []journal.Quarantined {
+		return []journal.Quarantined{{Origin: fmt.Sprint("sqs://q/", n), Reason: "missing", Raw: []byte("{}"), Source: "in", Message: true}}
+	}
+	await(t, "the replica", func() bool { return len(r.Shards()) == 1 })
+	var all []journal.Quarantined
+	for n := range 500 {
+		all = append(all, message(n)...)
+	}
+	if left, err := r.Shards()[0].Journal.Quarantine(t.Context(), all); left != 0 || err != nil {
+		t.Fatal(left, err)
+	}
+	if left, err := r.Quarantine(t.Context(), message(1)); left != 0 || err != nil {
+		t.Errorf("a message that is kept: %d left out, %v", left, err)
+	}
+	if left, err := r.Quarantine(t.Context(), message(500)); left != 1 || err != nil {
+		t.Errorf("a message without capacity: %d left out, %v", left, err)
+	}
+	kept, err := r.Shards()[0].Journal.QuarantineRecords()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Shards()[0].Journal.DropQuarantined(kept[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := r.Quarantine(t.Context(), message(500)); left != 0 || err != nil {
+		t.Errorf("after one was dropped: %d left out, %v", left, err)
+	}
+
+	none, err := New(c, Options{Logger: testLogger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer none.Close()
+	none.topics.Store(r.topics.Load())
+	close(none.begun)
+	if _, err := none.Quarantine(t.Context(), message(501)); err == nil {
+		t.Error("a replica without a shard acknowledged a message")
+	}
+}
