@@ -45,6 +45,8 @@ var (
 	ErrLost = errors.New("the outcome of a commit is unknown: the journal is restored from its change log")
 	// ErrRefused is returned by a ChangeLog that made nothing of a batch durable.
 	ErrRefused = errors.New("the change log refused the commit")
+	// ErrRejected is an ErrRefused for what the batch holds: another one may pass.
+	ErrRejected = fmt.Errorf("%w for its contents", ErrRefused)
 	// ErrPosition is returned by a ChangeLog that does not have a position.
 	ErrPosition = errors.New("the change log does not have this position")
 )

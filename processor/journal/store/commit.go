@@ -20,8 +20,8 @@ type Change struct {
 // A group holds the changes that share one transaction, and so one fsync.
 type group struct {
 	changes []Change
-	err     error
-	ready   chan struct{} // closed when err is set
+	errs    []error       // of each
+	ready   chan struct{} // closed when errs is set
 }
 
 // Commit makes the change durable. Callers that come while a transaction is
@@ -34,11 +34,12 @@ func (s *Store) Commit(c Change) error {
 		g = &group{ready: make(chan struct{})}
 		s.group = g
 	}
+	own := len(g.changes)
 	g.changes = append(g.changes, c)
 	s.mu.Unlock()
 	if !lead {
 		<-g.ready
-		return g.err
+		return g.errs[own]
 	}
 
 	s.write.Lock()
@@ -48,16 +49,27 @@ func (s *Store) Commit(c Change) error {
 	s.group = nil // no change joins from here on
 	s.mu.Unlock()
 
-	g.err = explain(s.transact(g.changes))
-	if g.err == nil {
-		for _, c := range g.changes {
-			if c.Done != nil {
-				c.Done()
-			}
+	g.errs = make([]error, len(g.changes))
+	s.run(g.changes, g.errs)
+	close(g.ready)
+	return g.errs[own]
+}
+
+// run makes the changes durable in one transaction, and sets their errors. If the
+// change log rejects that, it splits them, so that the one at fault fails alone.
+func (s *Store) run(changes []Change, errs []error) {
+	err := explain(s.transact(changes))
+	if half := len(changes) / 2; half > 0 && errors.Is(err, ErrRejected) {
+		s.run(changes[:half], errs[:half])
+		s.run(changes[half:], errs[half:])
+		return
+	}
+	for i, c := range changes {
+		errs[i] = err
+		if err == nil && c.Done != nil {
+			c.Done()
 		}
 	}
-	close(g.ready)
-	return g.err
 }
 
 // maxGather bounds how long a commit to the change log waits for others.
@@ -116,6 +128,9 @@ func (s *Store) transact(changes []Change) error {
 		stats := last.Stats()
 		s.metrics.fsync.Observe(stats.GetWriteTime().Seconds())
 		return nil
+	}
+	if errors.Is(err, ErrRejected) {
+		return err
 	}
 	s.metrics.errors.Inc()
 	switch {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -13,10 +14,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func temp(t *testing.T) *Store {
 	t.Helper()
+	return tempLog(t, nil)
+}
+
+func tempLog(t *testing.T, l ChangeLog) *Store {
+	t.Helper()
 	s := New(t.TempDir()+"/store.db", Options{
-		Schema: Schema{Format: "test/1", Tables: []string{"entries"}},
-		Load:   func(*Tx) error { return nil },
-		Logger: slog.New(slog.DiscardHandler),
+		Schema:    Schema{Format: "test/1", Tables: []string{"entries"}},
+		Load:      func(*Tx) error { return nil },
+		Logger:    slog.New(slog.DiscardHandler),
+		ChangeLog: l,
 	})
 	if err := s.Open(); err != nil {
 		t.Fatal(err)
@@ -39,13 +46,7 @@ func TestConcurrentCommitsShareTransactions(t *testing.T) {
 			}
 		})
 	}
-	for queued := 0; queued < n; {
-		s.mu.Lock()
-		if s.group != nil {
-			queued = len(s.group.changes)
-		}
-		s.mu.Unlock()
-	}
+	s.awaitQueued(n)
 	release()
 	wg.Wait()
 	if transactions != 1 {
@@ -58,5 +59,73 @@ func TestConcurrentCommitsShareTransactions(t *testing.T) {
 		return nil
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+// awaitQueued returns when n changes share the next transaction.
+func (s *Store) awaitQueued(n int) {
+	for queued := 0; queued < n; {
+		s.mu.Lock()
+		if s.group != nil {
+			queued = len(s.group.changes)
+		}
+		s.mu.Unlock()
+	}
+}
+
+// A pickyLog rejects batches that hold a message.
+type pickyLog struct{ commits int }
+
+func (l *pickyLog) Commit(b Batch) ([]byte, error) {
+	if len(b.Messages) > 0 {
+		return nil, ErrRejected
+	}
+	l.commits++
+	return NumberKey(uint64(l.commits)), nil
+}
+
+func (l *pickyLog) Restore([]byte, func([]Write, []byte) error) error { return nil }
+
+// A change that the change log rejects fails alone, and not those that share its
+// transaction.
+func TestRejectedChangeFailsAlone(t *testing.T) {
+	s := tempLog(t, &pickyLog{})
+	var wg sync.WaitGroup
+	const n = 20
+	var errs [n]error
+	var done [n]int
+	release := s.Hold()
+	for i := range n {
+		wg.Go(func() {
+			errs[i] = s.Commit(Change{
+				Do: func(tx *Tx) error {
+					if i == 7 || i == 8 {
+						tx.Messages = append(tx.Messages, "too large")
+					}
+					return tx.Table("entries").Put(NumberKey(uint64(i)), nil)
+				},
+				Done: func() { done[i]++ },
+			})
+		})
+	}
+	s.awaitQueued(n)
+	release()
+	wg.Wait()
+	for i, err := range errs {
+		want := 1
+		if i == 7 || i == 8 {
+			want = 0
+		}
+		if done[i] != want || errors.Is(err, ErrRejected) != (want == 0) || want == 1 && err != nil {
+			t.Errorf("change %d: done %d times, %v", i, done[i], err)
+		}
+		if err := s.View(func(tx *Tx) error {
+			if tx.Table("entries").Has(NumberKey(uint64(i))) != (want == 1) {
+				t.Errorf("entry %d", i)
+			}
+			return nil
+		}); err != nil {
+			t.Error(err)
+		}
 	}
 }

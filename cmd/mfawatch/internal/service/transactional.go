@@ -4,11 +4,11 @@ import (
 	"errors"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
+	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
@@ -47,9 +47,8 @@ func (t transactional) Done(sink string, results ...outbox.Result) error {
 		}
 	}
 	err := t.cachedJournal.Done(sink, results...)
-	refused := errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) || errors.Is(err, kerr.InvalidRecord)
 	switch {
-	case !refused:
+	case !errors.Is(err, store.ErrRejected):
 		return err
 	case len(results) > 1: // one by one, to find out which it is
 		for _, r := range results {
@@ -59,7 +58,7 @@ func (t transactional) Done(sink string, results ...outbox.Result) error {
 		}
 		return nil
 	case results[0].Message == nil:
-		return err // of another sink's commit
+		return err
 	}
 	now := time.Now().UTC()
 	return t.Bury(sink, outbox.DeadLetter{Number: results[0].Number, Cause: err.Error(), Attempts: 1, First: now, Last: now})

@@ -183,6 +183,10 @@ func (l *changeLog) abort(cause error) error {
 	if err := l.client.EndTransaction(ctx, kgo.TryAbort); err != nil {
 		return l.fail(errors.Join(cause, err))
 	}
+	if errors.Is(cause, kerr.MessageTooLarge) || errors.Is(cause, kerr.RecordListTooLarge) || errors.Is(cause, kerr.InvalidRecord) {
+		l.metrics.rejected.Inc()
+		return fmt.Errorf("%w: %w", store.ErrRejected, cause)
+	}
 	l.metrics.aborted.Inc()
 	return fmt.Errorf("%w: %w", store.ErrRefused, explain(cause))
 }

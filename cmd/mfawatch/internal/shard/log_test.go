@@ -178,6 +178,9 @@ func TestUnknownCommit(t *testing.T) {
 			if failed := c.lost || !c.kept; failed != (err != nil) || c.lost != errors.Is(err, store.ErrLost) || err != nil && c.lost == errors.Is(err, store.ErrRefused) {
 				t.Fatalf("got %v", err)
 			}
+			if errors.Is(err, store.ErrRejected) != errors.Is(err, kerr.MessageTooLarge) {
+				t.Errorf("is it the contents: %v", err)
+			}
 			if c.lost {
 				j.Close()
 				l.close()

@@ -8,10 +8,10 @@ import (
 )
 
 type metrics struct {
-	restore            prometheus.Histogram
-	restarts           prometheus.Counter
-	committed, aborted prometheus.Counter
-	foreign, leftOut   prometheus.Counter
+	restore                      prometheus.Histogram
+	restarts                     prometheus.Counter
+	committed, aborted, rejected prometheus.Counter
+	foreign, leftOut             prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -26,6 +26,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Shards that failed and were restored again."}),
 		committed: transactions.WithLabelValues("committed"),
 		aborted:   transactions.WithLabelValues("aborted"),
+		rejected:  transactions.WithLabelValues("rejected"),
 		foreign: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_shard_foreign_records_total",
 			Help: "Records of the events topic that mfawatch did not write; they are quarantined."}),
 		leftOut: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_shard_quarantine_left_out_total",
