@@ -122,8 +122,8 @@ var more = row{"More", []panel{
 		queries: []query{{`sum by (sink) (increase(mfawatch_sink_superseded_total{SELF,sink=~"$sink"}[$__rate_interval]))`, "{{sink}}"}}},
 	{title: "From eventTime to delivered (95 %)", unit: "s", width: 8,
 		queries: []query{{`histogram_quantile(0.95, sum by (sink, le) (rate(mfawatch_event_delivered_latency_seconds_bucket{SELF,sink=~"$sink"}[$__rate_interval])))`, "{{sink}}"}}},
-	{title: "Journal: time to disk (99 %)", unit: "s", width: 8,
-		queries: []query{{`histogram_quantile(0.99, sum by (le) (rate(mfawatch_journal_fsync_duration_seconds_bucket{SELF}[$__rate_interval])))`, "fsync"}}},
+	{title: "Journal: time of a commit (99 %)", about: "To disk, and to the brokers of a shared journal.", unit: "s", width: 8,
+		queries: []query{{`histogram_quantile(0.99, sum by (instance, le) (rate(mfawatch_journal_fsync_duration_seconds_bucket{SELF}[$__rate_interval])))`, "{{instance}}"}}},
 	{title: "Bytes, as they came", unit: "Bps", width: 8,
 		queries: []query{{`sum by (source) (rate(mfawatch_bytes_total{SELF}[$__rate_interval]))`, "{{source}}"}}},
 	{title: "Bytes, inflated", unit: "Bps", width: 8,
@@ -166,6 +166,6 @@ var more = row{"More", []panel{
 		queries: []query{{`rate(process_cpu_seconds_total{SELF}[$__rate_interval])`, "{{instance}}"}}},
 	{title: "Goroutines", unit: "short", width: 8,
 		queries: []query{{`go_goroutines{SELF}`, "{{instance}}"}}},
-	{title: "Journal", about: "Size of the file.", unit: "bytes", width: 8,
+	{title: "Journal", about: "Size of the file, or of the caches of all shards.", unit: "bytes", width: 8,
 		queries: []query{{`mfawatch_journal_bytes{SELF}`, "{{instance}}"}}},
 }}

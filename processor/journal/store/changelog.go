@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -79,6 +80,8 @@ func (t *Tx) batch() Batch {
 // logChanges commits the transaction to the change log, just before it is
 // committed to the file.
 func (s *Store) logChanges(tx *Tx) error {
+	started := time.Now()
+	defer func() { s.logTime = time.Since(started) }()
 	if s.o.ChangeLog == nil || len(tx.writes) == 0 && len(tx.Messages) == 0 && len(tx.Events) == 0 {
 		return nil
 	}

@@ -126,7 +126,7 @@ func (s *Store) transact(changes []Change) error {
 	}
 	if err == nil {
 		stats := last.Stats()
-		s.metrics.fsync.Observe(stats.GetWriteTime().Seconds())
+		s.metrics.fsync.Observe((stats.GetWriteTime() + s.logTime).Seconds())
 		return nil
 	}
 	if errors.Is(err, ErrRejected) {

@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 	bolt "go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 )
@@ -91,9 +90,10 @@ type Store struct {
 	backup   sync.Mutex                  // one Backup at a time
 	started  atomic.Pointer[time.Time]   // when the running commit started; nil: none is running
 
-	write      sync.Mutex    // held from the start of a transaction until memory shows it; guards the next two
+	write      sync.Mutex    // held from the start of a transaction until memory shows it; guards the next three
 	committed  time.Time     // end of the last transaction
 	commitTime time.Duration // that it took
+	logTime    time.Duration // of it, that the change log took
 
 	mu    sync.Mutex // guards group; never held during I/O
 	group *group     // changes waiting for the next transaction, nil if none
@@ -178,13 +178,25 @@ type metrics struct {
 	errors prometheus.Counter
 }
 
+// newMetrics returns the metrics of all stores that share a registerer.
 func newMetrics(reg prometheus.Registerer) *metrics {
-	f := promauto.With(reg)
 	return &metrics{
-		fsync: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_journal_fsync_duration_seconds",
-			Help:    "Time that a transaction of the journal took to be written to disk.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}}),
-		errors: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_journal_commit_errors_total",
-			Help: "Transactions of the journal that failed."}),
+		fsync: shared(reg, prometheus.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_journal_fsync_duration_seconds",
+			Help:    "Time that a transaction of the journal took to be written to disk, and to the brokers of a shared journal.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}})),
+		errors: shared(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: "mfawatch_journal_commit_errors_total",
+			Help: "Transactions of the journal that failed."})),
 	}
+}
+
+// shared registers c, or returns the collector that was registered before.
+func shared[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	var before prometheus.AlreadyRegisteredError
+	if reg == nil {
+		return c
+	}
+	if err := reg.Register(c); errors.As(err, &before) {
+		return before.ExistingCollector.(C)
+	}
+	return c
 }

@@ -20,7 +20,7 @@ func (p *Pipeline) openShared() (err error) {
 	c := p.config
 	o := kafkashard.Options{
 		Path:     c.Journal.Path,
-		Journals: journal.Options{Logger: p.log, Retention: c.Retention, CacheBytes: max(1<<20, cacheBytes/c.Journal.Shared.Partitions)},
+		Journals: journal.Options{Logger: p.log, Retention: c.Retention, CacheBytes: max(1<<20, cacheBytes/c.Journal.Shared.Partitions), Registerer: p.registry},
 		Drain:    c.ShutdownTimeout, Logger: p.log, Registerer: p.registry, Changed: p.shareRates,
 	}
 	if p.cluster, err = kafkashard.New(c.Journal.Shared, o); err != nil {

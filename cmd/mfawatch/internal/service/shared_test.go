@@ -8,10 +8,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -164,8 +166,13 @@ escalate_after: [12h]
 			t.Errorf("alert %s is in the topic %d times", id, n)
 		}
 	}
-	if _, err := a.Gather(); err != nil {
+	families, err := a.Gather()
+	if err != nil {
 		t.Error(err)
+	}
+	if i := slices.IndexFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "mfawatch_journal_fsync_duration_seconds" }); i < 0 ||
+		len(families[i].GetMetric()) != 1 || families[i].GetMetric()[0].GetHistogram().GetSampleSum() <= 0 {
+		t.Error("commits of the shards are not measured")
 	}
 	started := time.Now()
 	produce(a, 3000)
