@@ -69,6 +69,9 @@ func headLines(o web.Overview, address, problem string) []line {
 			all = append(all, line{fmt.Sprintf("FAILING: %s since %s: %s", f.Part, f.Moment(), f.Problem), red})
 		}
 	}
+	for _, u := range o.Unanswered {
+		all = append(all, line{"EXPOSURES MAY BE MISSING: " + u, red})
+	}
 	open, suspect, counts := 0, 0, ""
 	for _, c := range o.Open {
 		open, suspect = open+c.Open, suspect+c.Suspect

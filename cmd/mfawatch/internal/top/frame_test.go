@@ -82,6 +82,7 @@ func TestFrameIsClean(t *testing.T) {
 	x := &o.Exposures[0]
 	x.User, x.AccountName, x.Account, x.ID, x.State, x.Severity = hostile, hostile, hostile, hostile, hostile, hostile
 	o.OKSince, o.Failing = nil, []web.Failure{{Part: hostile, Since: now, Problem: hostile}}
+	o.Unanswered = []string{hostile}
 	o.Sinks[0].Name, o.Sinks[0].Problem, o.Sources[0].Name, o.Open[0].Severity = hostile, hostile, hostile, hostile
 	all := Frame(o, hostile, hostile, Size{120, 40}, false)
 	for _, text := range all {
@@ -89,7 +90,7 @@ func TestFrameIsClean(t *testing.T) {
 			t.Errorf("%q", text)
 		}
 	}
-	if text := strings.Join(all, "\n"); !strings.Contains(text, "FAILING: ") || !strings.Contains(text, "OUT OF DATE: ") || strings.Contains(text, "ok since") {
+	if text := strings.Join(all, "\n"); !strings.Contains(text, "FAILING: ") || !strings.Contains(text, "OUT OF DATE: ") || !strings.Contains(text, "MAY BE MISSING: ") || strings.Contains(text, "ok since") {
 		t.Error(text)
 	}
 }

@@ -16,10 +16,11 @@ type board struct {
 	admin   *Admin
 	health  *health
 	history *history
+	group   *group
 }
 
 func newBoard(s Service, admin *Admin) board {
-	return board{s, admin, &health{started: time.Now()}, new(history)}
+	return board{s, admin, &health{started: time.Now()}, new(history), &group{service: s, admin: admin}}
 }
 
 // lookEvery is how often health and metrics are looked at while no page is open.
@@ -52,6 +53,9 @@ type Overview struct {
 	Selected  int        `json:"selected"`
 	Exposures []Exposure `json:"exposures"`
 
+	// Replicas and shards whose open exposures are missing, each with the reason.
+	Unanswered []string `json:"unanswered,omitempty"`
+
 	Sinks       []SinkStatus   `json:"sinks"`
 	Sources     []SourceStatus `json:"sources"`
 	Quarantined int            `json:"quarantined"`
@@ -83,7 +87,7 @@ type Counted struct {
 func (b board) Overview(v view) (Overview, error) {
 	open, all := b.selectOpen(&v)
 	o := Overview{Time: time.Now().UTC(), Failing: b.health.look(b.Ready), Open: all, Selected: len(open), Exposures: []Exposure{}}
-	o.OKSince = utc(b.health.okSince())
+	o.OKSince, o.Unanswered = utc(b.health.okSince()), b.group.view().unanswered
 	for _, x := range open[v.from(len(open)):v.to(len(open))] {
 		o.Exposures = append(o.Exposures, b.admin.openExposure(x))
 	}

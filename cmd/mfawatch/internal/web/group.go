@@ -33,7 +33,7 @@ type group struct {
 	service Service
 	admin   *Admin
 	own     http.Handler // the API of this replica alone
-	cache   shardCache
+	views   groupViews
 }
 
 // name returns the name of this replica, "" if the journal is a file.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,8 +34,20 @@ type replica struct {
 	*service.Pipeline
 	*Client
 	address string
-	hang    func() // ends its web server, and nothing else
-	stop    func() // ends it; it is closed with the test
+	asked   *atomic.Int32 // how often it asked for the group
+	hang    func()        // ends its web server, and nothing else
+	stop    func()        // ends it; it is closed with the test
+}
+
+// A counted service counts the requests for its group.
+type counted struct {
+	*service.Pipeline
+	asked atomic.Int32
+}
+
+func (c *counted) Replicas(ctx context.Context) ([]shard.Replica, error) {
+	c.asked.Add(1)
+	return c.Pipeline.Replicas(ctx)
 }
 
 // startReplica starts one that runs until the test ends.
@@ -56,7 +69,8 @@ shutdown_timeout: 20ms
 	if err != nil {
 		t.Fatal(err)
 	}
-	servers, err := Listen(p, reg, log)
+	counting := &counted{Pipeline: p}
+	servers, err := Listen(counting, reg, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +98,7 @@ shutdown_timeout: 20ms
 			t.Error(err)
 		}
 	})
-	return &replica{p, client, servers.PublicAddr(), hang, stop}
+	return &replica{p, client, servers.PublicAddr(), &counting.asked, hang, stop}
 }
 
 // startGroup starts three replicas, and waits until they have n alerts that the sink
@@ -172,6 +186,21 @@ func eventually(t *testing.T, problem func() string) {
 	sourcetest.Eventually(t, func() bool { last = problem(); return last == "" }, func() string { return last })
 }
 
+// front returns the front page.
+func (r *replica) front(t *testing.T) string {
+	t.Helper()
+	response, err := http.Get("http://" + r.address + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("%d %s %v", response.StatusCode, body, err)
+	}
+	return string(body)
+}
+
 // Each replica answers for all of them.
 func TestGroup(t *testing.T) {
 	const n = 30
@@ -236,6 +265,21 @@ func TestGroup(t *testing.T) {
 		}
 		if missing := r.Unanswered(); len(missing) > 0 {
 			t.Errorf("replica %d: %q", i, missing)
+		}
+	}
+
+	for i, r := range all {
+		before := r.asked.Load()
+		for range 30 { // of many readers
+			if body := r.front(t); !strings.Contains(body, fmt.Sprintf("Open exposures (%d)", n)) || strings.Count(body, "<p><span") != pageAlerts || strings.Contains(body, "may be missing") {
+				t.Fatalf("replica %d: the front page is not that of the group:\n%s", i, body)
+			}
+		}
+		if o, err := r.Client.Overview(ctx); err != nil || o.Selected != n || len(o.Exposures) != n || len(o.Unanswered) > 0 {
+			t.Errorf("replica %d: overview of %d exposures, %q, %v", i, o.Selected, o.Unanswered, err)
+		}
+		if asked := r.asked.Load() - before; asked > 12 {
+			t.Errorf("replica %d: 31 readers asked for the group %d times", i, asked)
 		}
 	}
 
@@ -309,6 +353,9 @@ func TestGroupWithAReplicaThatDoesNotAnswer(t *testing.T) {
 	}
 	if missing := a.Unanswered(); len(missing) != 1 || !strings.HasPrefix(missing[0], "c: call the service at "+silent.address) {
 		t.Errorf("%q", missing)
+	}
+	if body := a.front(t); !strings.Contains(body, fmt.Sprintf("Open exposures (%d)", left)) || !strings.Contains(body, "Exposures may be missing: c: call the service at ") {
+		t.Errorf("the front page:\n%s", body)
 	}
 	shards, err := a.ListShards(t.Context())
 	if err != nil {

@@ -80,7 +80,7 @@ func (v view) to(total int) int   { return min((v.Page+1)*pageOpen, total) }
 // selectOpen returns the selected open exposures in the order of the view, and how
 // many are open of each severity. A page behind the last becomes the last.
 func (b board) selectOpen(v *view) (selected []exposure.Open, counts []Counted) {
-	open := slices.Collect(b.admin.openExposures)
+	open := b.openExposures()
 	for _, severity := range worseFirst() {
 		counts = append(counts, Counted{Severity: severity})
 	}
@@ -116,14 +116,15 @@ type overview struct {
 	Failing            []Failure
 	Heads              []pageHead
 	Open               []pageExposure
-	Total, Suspect     int // of the selected
+	Unanswered         []string // why some are missing
+	Total, Suspect     int      // of the selected
 	From, To           int
 	Before, After      string // links
 	Charts             []chart
 	Parts              []pagePart
 	Dead, Quarantined  int
 	Alerts             []pageAlert
-	Shards             []Shard // of all replicas
+	Shards             []Shard
 	MoreShards         int
 }
 
@@ -159,14 +160,24 @@ func (p pages) overview(v view) (*overview, error) {
 	}
 	p.addOpen(o)
 	o.Charts = charts(p.history.lately())
-	o.Shards, o.MoreShards = p.shards()
-	latest, err := p.admin.ListAlerts(context.Background(), "", pageAlerts)
+	group := p.group.view()
+	o.Unanswered = group.unanswered
+	o.Shards = group.shards.Shards[:min(len(group.shards.Shards), viewShards)]
+	o.MoreShards = len(group.shards.Shards) - len(o.Shards)
+	latest := group.latest
+	if p.group.name() == "" {
+		page, err := p.admin.ListAlerts(context.Background(), "", pageAlerts)
+		if err != nil {
+			return nil, err
+		}
+		latest = page.Alerts
+	}
 	words := p.wording()
-	for _, r := range latest.Alerts {
+	for _, r := range latest {
 		m := words.Message(r.Alert)
 		o.Alerts = append(o.Alerts, pageAlert{r.Alert.ID, deref(r.Alert.Exposure), string(m.Severity), string(m.Step), words.Time(r.Alert.Time), m.Title})
 	}
-	return o, err
+	return o, nil
 }
 
 // addParts adds health, sources and sinks.

@@ -61,7 +61,6 @@ type page struct {
 type pages struct {
 	board
 	access
-	group *group
 	form  string        // random: a form with it was on a page of this server
 	live  chan struct{} // holds one for each stream
 	ended <-chan struct{}

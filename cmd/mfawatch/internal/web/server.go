@@ -63,7 +63,7 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 	settings := func() config.HTTPConfig { return s.Config().HTTP }
 	admin := NewAdmin(s, reg)
 	board := newBoard(s, admin)
-	group := &group{service: s, admin: admin, own: handlerOf(append(admin.routes(), board.routes()...))}
+	board.group.own = handlerOf(append(admin.routes(), board.routes()...))
 	all := Servers{watch: board.watch}
 	for _, at := range []struct {
 		field, address string
@@ -80,10 +80,10 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 			return all, errors.Join(err, all.Close())
 		}
 		a := access{settings, at.local}
-		server.admit(group, s.Reload, a)
+		server.admit(board.group, s.Reload, a)
 		ended, end := context.WithCancel(context.Background())
 		server.server.RegisterOnShutdown(end)
-		pages := pages{board, a, group, rand.Text(), make(chan struct{}, maxStreams), ended.Done()}
+		pages := pages{board, a, rand.Text(), make(chan struct{}, maxStreams), ended.Done()}
 		for _, pattern := range []string{"GET /{$}", "GET /exposures/{id}", "GET /events", "/deadletters", "/quarantine"} {
 			server.mux.Handle(pattern, pages.handler())
 		}

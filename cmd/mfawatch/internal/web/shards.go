@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 )
@@ -92,33 +90,4 @@ func (q *query) shardsRoute() route {
 // ListShards lists all shards of the service.
 func (c *Client) ListShards(ctx context.Context) (list ShardList, err error) {
 	return list, c.call(ctx, http.MethodGet, shardsPath, nil, nil, &list)
-}
-
-// Bounds of the shards on the overview.
-const (
-	pageShards     = 100
-	pageShardsTime = time.Second
-	pageShardsAge  = 5 * time.Second
-)
-
-// A shardCache keeps the list of shards for all pages that are open.
-type shardCache struct {
-	mu   sync.Mutex
-	at   time.Time
-	list ShardList
-}
-
-// shards returns the list of at most five seconds ago, and how many shards more
-// there are.
-func (p pages) shards() (all []Shard, more int) {
-	c := &p.group.cache
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.at) > pageShardsAge {
-		ctx, cancel := context.WithTimeout(context.Background(), pageShardsTime)
-		defer cancel()
-		c.list, c.at = p.group.ask(nil).ListShards(ctx), time.Now()
-	}
-	all = c.list.Shards[:min(len(c.list.Shards), pageShards)]
-	return all, len(c.list.Shards) - len(all)
 }
