@@ -16,10 +16,11 @@ type board struct {
 	admin   *Admin
 	health  *health
 	history *history
+	shards  func() []Shard // of all replicas
 }
 
-func newBoard(s Service, admin *Admin) board {
-	return board{s, admin, &health{started: time.Now()}, new(history)}
+func newBoard(s Service, admin *Admin, shards func() []Shard) board {
+	return board{s, admin, &health{started: time.Now()}, new(history), shards}
 }
 
 // lookEvery is how often health and metrics are looked at while no page is open.
@@ -43,10 +44,11 @@ func (b board) watch(ctx context.Context) {
 
 // An Overview sums up a running service.
 type Overview struct {
-	Time    time.Time  `json:"time"`
-	OKSince *time.Time `json:"ok_since"` // since when nothing fails; null while something does
-	Failing []Failure  `json:"failing"`
-	Open    []Counted  `json:"open"` // the most severe first
+	Time     time.Time  `json:"time"`
+	TimeZone string     `json:"time_zone"` // in which the service's people read times
+	OKSince  *time.Time `json:"ok_since"`  // since when nothing fails; null while something does
+	Failing  []Failure  `json:"failing"`
+	Open     []Counted  `json:"open"` // the most severe first
 
 	// The selected exposures, in the order of the request, and how many they are.
 	Selected  int        `json:"selected"`
@@ -55,6 +57,7 @@ type Overview struct {
 	Sinks       []SinkStatus   `json:"sinks"`
 	Sources     []SourceStatus `json:"sources"`
 	Quarantined int            `json:"quarantined"`
+	Shards      []Shard        `json:"shards"` // of all replicas; none: the journal is a file
 
 	// Of the last minute, the latency of the last minute with deliveries within four
 	// hours; null if it is not known.
@@ -69,9 +72,6 @@ type Failure struct {
 	Problem string    `json:"problem"`
 }
 
-// Moment returns since when the part fails, in words.
-func (f Failure) Moment() string { return moment(f.Since) }
-
 // A Counted counts the open exposures of one severity.
 type Counted struct {
 	Severity exposure.Severity `json:"severity"`
@@ -82,7 +82,8 @@ type Counted struct {
 // Overview returns the overview of a view.
 func (b board) Overview(v view) (Overview, error) {
 	open, all := b.selectOpen(&v)
-	o := Overview{Time: time.Now().UTC(), Failing: b.health.look(b.Ready), Open: all, Selected: len(open), Exposures: []Exposure{}}
+	o := Overview{Time: time.Now().UTC(), TimeZone: b.Config().TimeZone, Failing: b.health.look(b.Ready),
+		Open: all, Selected: len(open), Exposures: []Exposure{}, Shards: b.shards()}
 	o.OKSince = utc(b.health.okSince())
 	for _, x := range open[v.from(len(open)):v.to(len(open))] {
 		o.Exposures = append(o.Exposures, b.admin.openExposure(x))

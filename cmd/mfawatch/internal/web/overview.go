@@ -113,7 +113,7 @@ type overview struct {
 	view
 	States, Severities []option
 	OKSince            string
-	Failing            []Failure
+	Failing            []pageFailure
 	Heads              []pageHead
 	Open               []pageExposure
 	Total, Suspect     int // of the selected
@@ -131,6 +131,8 @@ type option struct {
 	Value, Text string
 	Selected    bool
 }
+
+type pageFailure struct{ Part, Since, Problem string }
 
 type pageHead struct{ Text, Link, Sorted string }
 
@@ -158,8 +160,10 @@ func (p pages) overview(v view) (*overview, error) {
 		return nil, err
 	}
 	p.addOpen(o)
-	o.Charts = charts(p.history.lately())
-	o.Shards, o.MoreShards = p.shards()
+	o.Charts = charts(p.history.lately(), p.Config().Locale())
+	shards := p.shards()
+	o.Shards = shards[:min(len(shards), pageShards)]
+	o.MoreShards = len(shards) - len(o.Shards)
 	latest, err := p.admin.ListAlerts(context.Background(), "", pageAlerts)
 	words := p.wording()
 	for _, r := range latest.Alerts {
@@ -175,9 +179,12 @@ func (p pages) addParts(o *overview) error {
 	if err != nil {
 		return err
 	}
-	o.Failing = p.health.look(p.Ready)
+	words := p.wording()
+	for _, f := range p.health.look(p.Ready) {
+		o.Failing = append(o.Failing, pageFailure{f.Part, words.Time(f.Since), f.Problem})
+	}
 	if ok := p.health.okSince(); !ok.IsZero() {
-		o.OKSince = moment(ok)
+		o.OKSince = words.Time(ok)
 	}
 	ago := func(t *time.Time) string {
 		if t == nil {

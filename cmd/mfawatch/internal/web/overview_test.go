@@ -151,7 +151,7 @@ func TestHealthSince(t *testing.T) {
 	broken = errors.New("timeout")
 	again := h.look(ready)
 	if len(first) != 1 || first[0].Problem != "connection refused" || len(again) != 1 || again[0] != (Failure{"sink pager", exposureTime, "timeout"}) ||
-		again[0].Moment() != "2026-05-01 08:00:00 UTC" || !h.okSince().IsZero() {
+		!h.okSince().IsZero() {
 		t.Errorf("%v, %v", first, again)
 	}
 	broken = nil

@@ -53,8 +53,9 @@ func stillPages(t *testing.T, local bool) (*still, pages) {
 	s := &still{Registry: prometheus.NewRegistry(), j: newJournal(t)}
 	s.config.HTTP.URL = "https://watch.example.net"
 	admin := NewAdmin(s, prometheus.NewRegistry())
-	b := newBoard(s, admin)
-	return s, pages{b, access{func() config.HTTPConfig { return s.config.HTTP }, func() bool { return local }}, &group{service: s, admin: admin}, "the-form", make(chan struct{}, 1), nil}
+	g := &group{service: s, admin: admin}
+	b := newBoard(s, admin, g.recentShards)
+	return s, pages{b, access{func() config.HTTPConfig { return s.config.HTTP }, func() bool { return local }}, g, "the-form", make(chan struct{}, 1), nil}
 }
 
 // post sends a form to pages, and returns the page that they answer.

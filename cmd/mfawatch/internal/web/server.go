@@ -62,8 +62,9 @@ type Service interface {
 func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers, error) {
 	settings := func() config.HTTPConfig { return s.Config().HTTP }
 	admin := NewAdmin(s, reg)
-	board := newBoard(s, admin)
-	group := &group{service: s, admin: admin, own: handlerOf(append(admin.routes(), board.routes()...))}
+	group := &group{service: s, admin: admin}
+	board := newBoard(s, admin, group.recentShards)
+	group.own = handlerOf(append(admin.routes(), board.routes()...))
 	all := Servers{watch: board.watch}
 	for _, at := range []struct {
 		field, address string

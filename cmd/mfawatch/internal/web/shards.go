@@ -94,7 +94,7 @@ func (c *Client) ListShards(ctx context.Context) (list ShardList, err error) {
 	return list, c.call(ctx, http.MethodGet, shardsPath, nil, nil, &list)
 }
 
-// Bounds of the shards on the overview.
+// Bounds of the shards in the overview.
 const (
 	pageShards     = 100
 	pageShardsTime = time.Second
@@ -108,17 +108,15 @@ type shardCache struct {
 	list ShardList
 }
 
-// shards returns the list of at most five seconds ago, and how many shards more
-// there are.
-func (p pages) shards() (all []Shard, more int) {
-	c := &p.group.cache
+// recentShards lists the shards as of at most five seconds ago.
+func (g *group) recentShards() []Shard {
+	c := &g.cache
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.at) > pageShardsAge {
 		ctx, cancel := context.WithTimeout(context.Background(), pageShardsTime)
 		defer cancel()
-		c.list, c.at = p.group.ask(nil).ListShards(ctx), time.Now()
+		c.list, c.at = g.ask(nil).ListShards(ctx), time.Now()
 	}
-	all = c.list.Shards[:min(len(c.list.Shards), pageShards)]
-	return all, len(c.list.Shards) - len(all)
+	return c.list.Shards
 }
