@@ -64,6 +64,7 @@ type pages struct {
 	group *group
 	form  string        // random: a form with it was on a page of this server
 	live  chan struct{} // holds one for each stream
+	shown *shownViews   // of the streams
 	ended <-chan struct{}
 }
 

@@ -55,7 +55,7 @@ func stillPages(t *testing.T, local bool) (*still, pages) {
 	admin := NewAdmin(s, prometheus.NewRegistry())
 	g := &group{service: s, admin: admin}
 	b := newBoard(s, admin, g.recentShards)
-	return s, pages{b, access{func() config.HTTPConfig { return s.config.HTTP }, func() bool { return local }}, g, "the-form", make(chan struct{}, 1), nil}
+	return s, pages{b, access{func() config.HTTPConfig { return s.config.HTTP }, func() bool { return local }}, g, "the-form", make(chan struct{}, maxStreams), new(shownViews), nil}
 }
 
 // post sends a form to pages, and returns the page that they answer.

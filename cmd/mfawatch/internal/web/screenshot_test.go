@@ -45,7 +45,7 @@ func TestScreenshots(t *testing.T) {
 	g := &group{service: w, admin: admin}
 	b := newBoard(w, admin, g.recentShards)
 	b.health.started = time.Now().Add(-9 * 24 * time.Hour)
-	p := pages{b, access{func() config.HTTPConfig { return w.Config().HTTP }, func() bool { return true }}, g, "", nil, nil}
+	p := pages{b, access{func() config.HTTPConfig { return w.Config().HTTP }, func() bool { return true }}, g, "", nil, nil, nil}
 	for i := range stepCount {
 		day := math.Sin(float64(i) / 40)
 		st := step{End: time.Now().Add(time.Duration(i-stepCount+1) * stepTime), Records: 420 + 160*day + float64(i*37%53), P50: math.NaN(), P99: math.NaN()}

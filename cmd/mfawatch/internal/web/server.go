@@ -65,7 +65,7 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 	group := &group{service: s, admin: admin}
 	board := newBoard(s, admin, group.recentShards)
 	group.own = handlerOf(append(admin.routes(), board.routes()...))
-	all := Servers{watch: board.watch}
+	all, shown := Servers{watch: board.watch}, new(shownViews)
 	for _, at := range []struct {
 		field, address string
 		local          func() bool
@@ -84,7 +84,7 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 		server.admit(group, s.Reload, a)
 		ended, end := context.WithCancel(context.Background())
 		server.server.RegisterOnShutdown(end)
-		pages := pages{board, a, group, rand.Text(), make(chan struct{}, maxStreams), ended.Done()}
+		pages := pages{board, a, group, rand.Text(), make(chan struct{}, maxStreams), shown, ended.Done()}
 		for _, pattern := range []string{"GET /{$}", "GET /exposures/{id}", "GET /events", "/deadletters", "/quarantine"} {
 			server.mux.Handle(pattern, pages.handler())
 		}
