@@ -94,15 +94,13 @@ func (s *Settings) parsePlannedChanges(r *textReader, text []byte) []Mistake {
 	var into struct {
 		Changes []PlannedChange `koanf:"planned_changes"`
 	}
-	if all := decode(k, "", &into); len(all) > 0 {
-		return all
-	}
+	wrong := decode(k, "", &into)
 	var all []Mistake
 	for i := range into.Changes {
 		all = append(all, into.Changes[i].mistakes(fmt.Sprintf("planned_changes[%d]", i))...)
 	}
 	s.fromFile = into.Changes
-	return all
+	return andOthers(wrong, all)
 }
 
 func readBounded(path string, limit int64) ([]byte, error) {
