@@ -13,6 +13,8 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 )
 
 // LoadFile reads a configuration from a YAML file, the environment and flags.
@@ -24,9 +26,12 @@ func LoadFile(path string, environ []string, flags *pflag.FlagSet) (*Config, err
 	return LoadTexts([]Text{text}, environ, flags)
 }
 
+// MaxText bounds a text of a configuration, in bytes.
+const MaxText = 16 << 20
+
 // ReadText reads one file of a configuration.
 func ReadText(path string) (Text, error) {
-	text, err := os.ReadFile(path)
+	text, err := ownfile.ReadRegular(path, MaxText)
 	if err != nil {
 		return Text{}, Refuse(path, Mistake{"", fmt.Sprintf("cannot read the configuration: %v", WithoutPath(err))})
 	}
