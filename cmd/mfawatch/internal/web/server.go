@@ -167,14 +167,14 @@ func listen(field, address string) (net.Listener, error) {
 			_ = os.Remove(path)
 		}
 	}
+	undo := func() {}
+	if network == "unix" {
+		undo = ownerOnly()
+	}
 	listener, err := net.Listen(network, where)
+	undo()
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s: %s is taken by another program; choose another port, or stop that program: %w", field, address, err)
-	}
-	if err == nil && network == "unix" {
-		if err = os.Chmod(where, 0o600); err != nil {
-			_ = listener.Close()
-		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: listen on %s: %w", field, address, err)
