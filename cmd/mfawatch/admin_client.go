@@ -67,7 +67,7 @@ type target struct{ address, token, journal string } // "": not known
 func (p *program) target(f *adminFlags) (t target, err error) {
 	t.address, t.journal = f.address, f.journal
 	if f.tokenFile != "" {
-		if t.token, err = config.ReadToken("--token-file", f.tokenFile); err != nil {
+		if t.token, err = p.readToken("--token-file", f.tokenFile); err != nil {
 			return t, config.Refuse("mfawatch", config.MistakesOf("", err)...)
 		}
 	}

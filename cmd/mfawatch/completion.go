@@ -2,11 +2,13 @@ package main
 
 import (
 	"maps"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 )
 
 func (p *program) completionCommand() *cobra.Command {
@@ -65,7 +67,7 @@ func completeSink(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.She
 	if err != nil || len(paths) == 0 {
 		return nil, none
 	}
-	text, err := os.ReadFile(paths[0])
+	text, err := ownfile.ReadRegular(paths[0], config.MaxText)
 	if err != nil {
 		return nil, none
 	}

@@ -67,8 +67,8 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	environ        []string
-	started        bool         // a command runs: its error is no usage error
-	onStdin        *config.Text // the configuration on standard input, once it was read
+	started        bool              // a command runs: its error is no usage error
+	pipes          map[string][]byte // what pipes held, by path, once they were read
 }
 
 func (p *program) command() *cobra.Command {

@@ -23,7 +23,8 @@ func (p *program) topCommand() *cobra.Command {
 		Use:   "top",
 		Short: "Show a running service live in a terminal",
 		Long: `Show a running service live in a terminal: its health, open and suspect exposures by
-severity and age, sinks and sources with their last success. q or Ctrl-C ends it.
+severity and age, sinks, sources and shards with their last success. q or Ctrl-C ends it.
+Times are in the time_zone of the service.
 
 With --once, and where the output is no terminal, it is shown once as plain text.`,
 		Example: `  mfawatch top -c mfawatch.yaml

@@ -2,8 +2,9 @@ package secret
 
 import (
 	"fmt"
-	"os"
 	"strings"
+
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 )
 
 // Text is a secret given as text or as the name of a file. Field is the key of
@@ -33,9 +34,12 @@ func Read(field, text, path string) (string, error) {
 	return ReadFile(field+"_file", path)
 }
 
+// maxFile bounds a file with a secret or with certificates, in bytes.
+const maxFile = 4 << 20
+
 // ReadFile returns the secret in a file, without the line end that editors leave.
 func ReadFile(field, path string) (string, error) {
-	text, err := os.ReadFile(path)
+	text, err := ownfile.ReadRegular(path, maxFile)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", field, err)
 	}

@@ -5,7 +5,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
+
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 )
 
 // A TLSConfig holds the trusted authorities and our own certificate. The
@@ -23,13 +24,9 @@ func (c TLSConfig) Build() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName}
 	var errs []error
 	if c.CAFile != "" {
-		pem, err := os.ReadFile(c.CAFile)
-		config.RootCAs = x509.NewCertPool()
-		switch {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("tls.ca_file: %w", err))
-		case !config.RootCAs.AppendCertsFromPEM(pem):
-			errs = append(errs, fmt.Errorf("tls.ca_file: no certificate in PEM in %s", c.CAFile))
+		var err error
+		if config.RootCAs, err = Authorities("tls.ca_file", c.CAFile); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	switch {
@@ -39,8 +36,10 @@ func (c TLSConfig) Build() (*tls.Config, error) {
 	case c.KeyFile == "":
 		errs = append(errs, errors.New("tls.key_file: missing; tls.cert_file needs its key"))
 	default:
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.keyPair() }
-		if _, err := c.keyPair(); err != nil {
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return KeyPair(c.CertFile, c.KeyFile)
+		}
+		if _, err := KeyPair(c.CertFile, c.KeyFile); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -50,15 +49,33 @@ func (c TLSConfig) Build() (*tls.Config, error) {
 	return config, nil
 }
 
-// keyPair returns our own certificate as it is on disk now.
-func (c TLSConfig) keyPair() (*tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-	var unread *os.PathError
-	switch {
-	case err == nil:
-		return &pair, nil
-	case errors.As(err, &unread) && unread.Path == c.KeyFile && c.KeyFile != c.CertFile:
+// Authorities returns the certificates in a file, that of a field.
+func Authorities(field, path string) (*x509.CertPool, error) {
+	pem, err := ownfile.ReadRegular(path, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", field, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: no certificate in PEM in %s", field, path)
+	}
+	return pool, nil
+}
+
+// KeyPair returns our own certificate as it is on disk now. Its errors name
+// tls.cert_file or tls.key_file.
+func KeyPair(certFile, keyFile string) (*tls.Certificate, error) {
+	cert, err := ownfile.ReadRegular(certFile, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("tls.cert_file: %w", err)
+	}
+	key, err := ownfile.ReadRegular(keyFile, maxFile)
+	if err != nil {
 		return nil, fmt.Errorf("tls.key_file: %w", err)
 	}
-	return nil, fmt.Errorf("tls.cert_file: %w", err)
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("tls.cert_file: %w", err)
+	}
+	return &pair, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -55,7 +56,7 @@ func (w *follower) readOn(t *followed) error {
 	file := t.file
 	if file == nil {
 		var err error
-		if file, err = openRegular(t.path); err != nil {
+		if file, err = ownfile.OpenRegular(t.path); err != nil {
 			return err
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 	"github.com/mfawatch/mfawatch/processor/status"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sources"
@@ -200,7 +201,7 @@ func (f *Source) deliver(ctx context.Context, h processor.Handler, parts iter.Se
 
 // offer hands the file, no pipe, to h once. It returns the error of h and that of the file.
 func (f *Source) offer(ctx context.Context, file File, h processor.Handler) (err, unread error) {
-	opened, err := openRegular(file.Path)
+	opened, err := ownfile.OpenRegular(file.Path)
 	if err != nil {
 		return err, err
 	}

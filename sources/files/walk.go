@@ -9,9 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -121,26 +121,9 @@ func fileIn(path string, e fs.DirEntry) (f File, listed bool, err error) {
 	return f, listed, err
 }
 
-// openRegular opens a file that was regular a moment ago. By now it may be a pipe
-// that no program writes to, which must not hold up the other files.
-func openRegular(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("it is no regular file any more")}
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
-}
-
 // looksReadable reports whether a file begins as JSON, gzip, zstd or zip do.
 func looksReadable(path string) (bool, error) {
-	file, err := openRegular(path)
+	file, err := ownfile.OpenRegular(path)
 	if err != nil {
 		return false, err
 	}

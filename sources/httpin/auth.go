@@ -4,15 +4,15 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"strings"
+
+	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
 // TLS names the certificate of the server and the authorities of its clients. The
@@ -37,21 +37,17 @@ func (c TLS) validate() error {
 }
 
 func (c TLS) load() (*tls.Config, error) {
-	cert, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+	cert, err := secret.KeyPair(c.CertFile, c.KeyFile)
 	if err != nil {
-		return nil, fmt.Errorf("tls.cert_file: %w", err)
+		return nil, err
 	}
-	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2", "http/1.1"}}
+	config := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*cert}, NextProtos: []string{"h2", "http/1.1"}}
 	if c.ClientCAFile == "" {
 		return config, nil
 	}
-	pem, err := os.ReadFile(c.ClientCAFile)
-	if err != nil {
-		return nil, fmt.Errorf("tls.client_ca_file: %w", err)
-	}
-	config.ClientCAs, config.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-	if !config.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("tls.client_ca_file: no certificate in PEM in %s", c.ClientCAFile)
+	config.ClientAuth = tls.RequireAndVerifyClientCert
+	if config.ClientCAs, err = secret.Authorities("tls.client_ca_file", c.ClientCAFile); err != nil {
+		return nil, err
 	}
 	return config, nil
 }
@@ -83,12 +79,12 @@ func (c Config) tokens() (all [][sha256.Size]byte, err error) {
 	}
 	for i, path := range c.TokenFiles {
 		field := fmt.Sprintf("token_files[%d]", i)
-		text, err := os.ReadFile(path)
+		token, err := secret.ReadFile(field, path)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", field, err))
+			errs = append(errs, err)
 			continue
 		}
-		add(field, strings.TrimRight(string(text), "\r\n"))
+		add(field, token)
 	}
 	return all, errors.Join(errs...)
 }

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 )
 
 // reference matches ${NAME}, ${NAME:-default}, ${file:PATH}, the escape $${, and
@@ -35,7 +37,7 @@ func (r *textReader) expand(field, value string) string {
 		name, fallback, path := parts[1], parts[2], parts[3]
 		switch {
 		case path != "":
-			text, err := readBounded(path, maxReferredFile)
+			text, err := ownfile.ReadRegular(path, maxReferredFile)
 			if err != nil {
 				bad("cannot read %s of ${file:…}: %v", Clean(path), WithoutPath(err))
 				return found

@@ -59,10 +59,18 @@ func (c HTTPConfig) Token() (string, error) {
 // nothing of the token.
 func ReadToken(field, path string) (string, error) {
 	token, err := secret.ReadFile(field, path)
-	if err == nil && (len(token) < minToken || len(token) > maxToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > unicode.MaxASCII || r == 0x7f })) {
+	if err != nil {
+		return "", err
+	}
+	return Token(field, token)
+}
+
+// Token returns a token if it is one, else an error as ReadToken does.
+func Token(field, token string) (string, error) {
+	if len(token) < minToken || len(token) > maxToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > unicode.MaxASCII || r == 0x7f }) {
 		return "", fmt.Errorf("%s: want %d to %d ASCII characters without white space in the file (they are not shown, since they are a secret)", field, minToken, maxToken)
 	}
-	return token, err
+	return token, nil
 }
 
 func (c HTTPConfig) mistakes(bad func(field, format string, args ...any)) {

@@ -13,6 +13,8 @@ import (
 	"github.com/knadh/koanf/providers/posflag"
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
+
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 )
 
 // LoadFile reads a configuration from a YAML file, the environment and flags.
@@ -24,9 +26,12 @@ func LoadFile(path string, environ []string, flags *pflag.FlagSet) (*Config, err
 	return LoadTexts([]Text{text}, environ, flags)
 }
 
+// MaxText bounds a text of a configuration, in bytes.
+const MaxText = 16 << 20
+
 // ReadText reads one file of a configuration.
 func ReadText(path string) (Text, error) {
-	text, err := os.ReadFile(path)
+	text, err := ownfile.ReadRegular(path, MaxText)
 	if err != nil {
 		return Text{}, Refuse(path, Mistake{"", fmt.Sprintf("cannot read the configuration: %v", WithoutPath(err))})
 	}
@@ -46,7 +51,7 @@ func LoadTexts(texts []Text, environ []string, flags *pflag.FlagSet) (*Config, e
 		return nil, err
 	}
 	c, mistakes := build(m.values)
-	mistakes = append(slices.DeleteFunc(mistakes, m.unreplaced), m.mistakes...)
+	mistakes = andOthers(m.mistakes, mistakes)
 	if len(mistakes) > 0 {
 		return nil, refuseAt(m.name, m.at, m.variables, mistakes)
 	}
@@ -60,11 +65,6 @@ type merged struct {
 	at        places
 	variables map[string]string // which variable or flag set a field
 	mistakes  []Mistake         // of references that cannot be replaced
-}
-
-// unreplaced reports whether a mistake is about a value with such a reference.
-func (m *merged) unreplaced(wrong Mistake) bool {
-	return slices.ContainsFunc(m.mistakes, func(r Mistake) bool { return r.Field == wrong.Field })
 }
 
 func merge(texts []Text, environ []string, flags *pflag.FlagSet) (*merged, error) {
@@ -106,13 +106,11 @@ func build(k *koanf.Koanf) (*Config, []Mistake) {
 	whole := document{Settings: Defaults()}
 	wrong := decode(k, "", &whole)
 	c := &Config{Settings: whole.Settings, Sources: sources, Sinks: sinks}
-	if len(wrong) == 0 {
-		wrong = append(c.Settings.mistakes(), c.listenerMistakes()...)
+	mistakes = append(append(mistakes, c.Settings.mistakes()...), c.listenerMistakes()...)
+	if named, ok := k.Get("sinks").(map[string]any); ok {
+		mistakes = append(mistakes, c.routeMistakes(slices.Sorted(maps.Keys(named)))...)
 	}
-	if len(more) == 0 {
-		wrong = append(wrong, c.routeMistakes()...)
-	}
-	return c, append(mistakes, wrong...)
+	return c, andOthers(wrong, mistakes)
 }
 
 // A document is every key of a file. The type of an entry decides its other keys.
@@ -169,11 +167,7 @@ func buildEntries[E Entry](k *koanf.Koanf, section string, types map[string]func
 			continue
 		}
 		e := types[kind]()
-		wrong := decode(k, path, e)
-		if len(wrong) == 0 {
-			wrong = MistakesOf(path, e.Validate())
-		}
-		all = append(all, wrong...)
+		all = append(all, andOthers(decode(k, path, e), MistakesOf(path, e.Validate()))...)
 		entries[name] = e
 	}
 	return entries, all

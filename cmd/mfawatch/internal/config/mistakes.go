@@ -49,6 +49,30 @@ func refuseAt(name string, at places, variables map[string]string, mistakes []Mi
 // A Mistake is one wrong field. The problem holds no secret.
 type Mistake struct{ Field, Problem string }
 
+// andOthers returns mistakes of decoding with those of validation, except those that
+// follow from a value that was not decoded.
+func andOthers(decoding, validation []Mistake) []Mistake {
+	var wrong []string
+	for _, m := range decoding {
+		wrong = append(wrong, m.Field)
+		if _, meant, ok := strings.Cut(m.Problem, "; did you mean "); ok && strings.HasPrefix(m.Problem, "unknown key") {
+			meant, _, _ = strings.Cut(meant, "?")
+			wrong = append(wrong, m.Field[:strings.LastIndex(m.Field, ".")+1]+meant)
+		}
+	}
+	follows := func(m Mistake) bool {
+		return slices.ContainsFunc(wrong, func(field string) bool { return within(m.Field, field) || within(field, m.Field) })
+	}
+	return append(slices.Clone(decoding), slices.DeleteFunc(slices.Clone(validation), follows)...)
+}
+
+// within reports whether a field is another one or a part of that. A secret and the
+// file with it are one field.
+func within(field, whole string) bool {
+	rest, ok := strings.CutPrefix(strings.TrimSuffix(field, "_file"), strings.TrimSuffix(whole, "_file"))
+	return ok && (whole == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
 // String returns the mistake in one line.
 func (m Mistake) String() string {
 	if m.Field == "" {

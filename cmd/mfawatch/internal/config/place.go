@@ -54,18 +54,14 @@ func LoadPlace(texts []Text, environ []string) (Place, error) {
 	wrong := slices.DeleteFunc(m.mistakes, func(m Mistake) bool {
 		return !slices.ContainsFunc(placeKeys, func(key string) bool { return m.Field == key || strings.HasPrefix(m.Field, key+".") })
 	})
-	if len(wrong) == 0 {
-		wrong = decode(k, "", &p)
+	wrong = andOthers(wrong, decode(k, "", &p))
+	others := OneOf("journal.type", p.Journal.Type, JournalFile, JournalKafka)
+	bad := func(field, format string, args ...any) {
+		others = append(others, Mistake{field, fmt.Sprintf(format, args...)})
 	}
-	if len(wrong) == 0 {
-		bad := func(field, format string, args ...any) {
-			wrong = append(wrong, Mistake{field, fmt.Sprintf(format, args...)})
-		}
-		p.HTTP.mistakes(bad)
-		p.settings().wordingMistakes(bad)
-		wrong = append(wrong, OneOf("journal.type", p.Journal.Type, JournalFile, JournalKafka)...)
-	}
-	if len(wrong) > 0 {
+	p.HTTP.mistakes(bad)
+	p.settings().wordingMistakes(bad)
+	if wrong = andOthers(wrong, others); len(wrong) > 0 {
 		return p, refuseAt(m.name, m.at, m.variables, wrong)
 	}
 	return p, nil

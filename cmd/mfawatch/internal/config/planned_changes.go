@@ -4,13 +4,12 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/knadh/koanf/v2"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/ownfile"
 )
 
 // A PlannedChange is a change agreed to beforehand. Account, user and actor are
@@ -69,7 +68,7 @@ func (s *Settings) readPlannedChangesFile() []Mistake {
 	if s.PlannedChangesFile == "" {
 		return nil
 	}
-	text, err := readBounded(s.PlannedChangesFile, maxPlannedChangesFile)
+	text, err := ownfile.ReadRegular(s.PlannedChangesFile, maxPlannedChangesFile)
 	if err != nil {
 		return []Mistake{{"planned_changes_file", fmt.Sprintf("cannot read %s: %v", Clean(s.PlannedChangesFile), WithoutPath(err))}}
 	}
@@ -94,28 +93,13 @@ func (s *Settings) parsePlannedChanges(r *textReader, text []byte) []Mistake {
 	var into struct {
 		Changes []PlannedChange `koanf:"planned_changes"`
 	}
-	if all := decode(k, "", &into); len(all) > 0 {
-		return all
-	}
+	wrong := decode(k, "", &into)
 	var all []Mistake
 	for i := range into.Changes {
 		all = append(all, into.Changes[i].mistakes(fmt.Sprintf("planned_changes[%d]", i))...)
 	}
 	s.fromFile = into.Changes
-	return all
-}
-
-func readBounded(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		return nil, fmt.Errorf("it has more than %d bytes", limit)
-	}
-	return text, err
+	return andOthers(wrong, all)
 }
 
 // PlannedChangesFileChanged reports whether the file of planned changes differs
@@ -124,7 +108,7 @@ func (s *Settings) PlannedChangesFileChanged() (sum [sha256.Size]byte, changed b
 	if s.PlannedChangesFile == "" {
 		return sum, false
 	}
-	text, _ := readBounded(s.PlannedChangesFile, maxPlannedChangesFile) // a reload names the mistake
+	text, _ := ownfile.ReadRegular(s.PlannedChangesFile, maxPlannedChangesFile) // a reload names the mistake
 	sum = sha256.Sum256(text)
 	return sum, sum != s.fileSum
 }

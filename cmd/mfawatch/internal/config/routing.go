@@ -24,10 +24,9 @@ func (c *Config) Kinds() map[string]route.Kind {
 	return kinds
 }
 
-// routeMistakes returns every mistake in the routes.
-func (c *Config) routeMistakes() []Mistake {
+// routeMistakes returns every mistake in the routes to sinks with these names.
+func (c *Config) routeMistakes(names []string) []Mistake {
 	var all []Mistake
-	names := slices.Sorted(maps.Keys(c.Sinks))
 	for i, r := range c.Routes {
 		all = append(all, MistakesOf(fmt.Sprintf("routes[%d]", i), r.Validate(names))...)
 	}

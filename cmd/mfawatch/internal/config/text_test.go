@@ -67,7 +67,8 @@ func TestTexts(t *testing.T) {
 	}
 	for _, tt := range []struct{ more, want string }{
 		{"\nlog:\n  level: loud\n", `more.yaml:3: log.level: unknown "loud"; known are debug, info, warn, error`},
-		{"log: {level: loud}\nsinks:\n  hook:\n    type: file\n    paht: x\nretention: 3\n", "base.yaml, more.yaml: 2 mistakes:\n" +
+		{"log: {level: loud}\nsinks:\n  hook:\n    type: file\n    paht: x\nretention: 3\n", "base.yaml, more.yaml: 3 mistakes:\n" +
+			"  more.yaml:1: log.level: unknown \"loud\"; known are debug, info, warn, error\n" +
 			"  more.yaml:6: retention: want a duration such as 90s, 15m or 35d, got 3\n" +
 			"  more.yaml:5: sinks.hook.paht: unknown key; did you mean path?"},
 		{"log: {level: '${UNSET}', format: xml}\n", "base.yaml, more.yaml: 2 mistakes:\n" +

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/sinks/message"
@@ -36,13 +38,15 @@ const (
 // colours or plain. A problem, if there is one, is why the overview is out of date.
 // Exposures get the room that the rest leaves, at least three lines.
 func Frame(o web.Overview, address, problem string, size Size, colours bool) []string {
-	head := headLines(o, address, problem)
-	foot := append(sinkLines(o), sourceLines(o)...)
+	var locale output.Locale // the names of accounts are in the overview
+	locale.Zone, _ = time.LoadLocation(o.TimeZone)
+	head := headLines(o, address, problem, locale)
+	foot := append(append(sinkLines(o), sourceLines(o)...), shardLines(o, size)...)
 	room := len(o.Exposures)
 	if size.Lines > 0 {
 		room = max(3, size.Lines-len(head)-len(foot)-3) // the heading, the rest and an empty line
 	}
-	all := append(append(head, exposureLines(o, room)...), foot...)
+	all := append(append(head, exposureLines(o, room, locale)...), foot...)
 	if size.Lines > 0 {
 		all = all[:min(len(all), size.Lines)]
 	}
@@ -56,17 +60,17 @@ func Frame(o web.Overview, address, problem string, size Size, colours bool) []s
 	return text
 }
 
-func headLines(o web.Overview, address, problem string) []line {
-	all := []line{{fmt.Sprintf("mfawatch at %s, %s UTC", address, o.Time.UTC().Format(time.DateTime)), bold}}
+func headLines(o web.Overview, address, problem string, locale output.Locale) []line {
+	all := []line{{fmt.Sprintf("mfawatch at %s, %s", address, locale.Time(o.Time)), bold}}
 	if problem != "" {
 		all = append(all, line{"OUT OF DATE: " + problem, red})
 	}
 	switch {
 	case o.OKSince != nil && len(o.Failing) == 0:
-		all = append(all, line{"ok since " + o.OKSince.UTC().Format(time.DateTime) + " UTC", green})
+		all = append(all, line{"ok since " + locale.Time(*o.OKSince), green})
 	default:
 		for _, f := range o.Failing {
-			all = append(all, line{fmt.Sprintf("FAILING: %s since %s: %s", f.Part, f.Moment(), f.Problem), red})
+			all = append(all, line{fmt.Sprintf("FAILING: %s since %s: %s", f.Part, locale.Time(f.Since), f.Problem), red})
 		}
 	}
 	for _, u := range o.Unanswered {
@@ -98,7 +102,7 @@ func headLines(o web.Overview, address, problem string) []line {
 	return append(all, line{strings.Join(facts, ", "), ""}, line{})
 }
 
-func exposureLines(o web.Overview, room int) []line {
+func exposureLines(o web.Overview, room int, locale output.Locale) []line {
 	shown := o.Exposures[:min(len(o.Exposures), room)]
 	if len(shown) == 0 {
 		return nil
@@ -106,9 +110,9 @@ func exposureLines(o web.Overview, room int) []line {
 	var rows [][]string
 	for _, x := range shown {
 		rows = append(rows, []string{string(x.Severity), x.State, output.UserName(x.User, x.Root), output.Cell(message.Account(x.AccountName, x.Account), 40),
-			x.OpenedAt.UTC().Format(time.DateTime), output.Span(max(0, o.Time.Sub(x.OpenedAt))), output.Cell(x.ID, 36)})
+			locale.Local(x.OpenedAt), output.Span(max(0, o.Time.Sub(x.OpenedAt))), output.Cell(x.ID, 36)})
 	}
-	all := table([]string{"SEVERITY", "STATE", "USER", "ACCOUNT", "OPENED (UTC)", "FOR", "ID"}, rows)
+	all := table([]string{"SEVERITY", "STATE", "USER", "ACCOUNT", locale.Head("OPENED"), "FOR", "ID"}, rows)
 	for i, x := range shown {
 		all[i+1].colour = colourOf(x.Severity)
 	}
@@ -140,6 +144,31 @@ func sourceLines(o web.Overview) []line {
 		all[i+1].colour = partColour(s.Ready)
 	}
 	return all
+}
+
+// shardLines lists the shards of all replicas, those that fail first where the
+// terminal has not room for all: they get a quarter of it. A service with a journal
+// of its own has none.
+func shardLines(o web.Overview, size Size) []line {
+	if len(o.Shards) == 0 {
+		return nil
+	}
+	serves := func(s web.Shard) bool { return s.State == shard.Serving && s.Problem == "" }
+	shown, note := o.Shards, "Exposures, sinks and sources above are those of the replica that answers."
+	if room := max(1, size.Lines/4); size.Lines > 0 && len(shown) > room {
+		failing := slices.DeleteFunc(slices.Clone(shown), serves)
+		shown = append(failing, slices.DeleteFunc(slices.Clone(shown), func(s web.Shard) bool { return !serves(s) })...)[:room]
+		note = fmt.Sprintf("and %d more, %d failing in all: mfawatch shards. %s", len(o.Shards)-room, len(failing), note)
+	}
+	var rows [][]string
+	for _, s := range shown {
+		rows = append(rows, []string{fmt.Sprint(s.Partition), output.Cell(s.Owner, 28), s.State, ago(o.Time, s.LastCommit), fmt.Sprint(s.Lag), fmt.Sprint(s.Open)})
+	}
+	all := table([]string{"SHARD", "OWNER", "STATE", "LAST SUCCESS", "LAG", "OPEN"}, rows)
+	for i, s := range shown {
+		all[i+1].colour = partColour(serves(s))
+	}
+	return append([]line{{}}, append(all, line{note, faint})...)
 }
 
 // table lays out rows below a head.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rivo/uniseg"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
@@ -27,6 +28,44 @@ func overview(exposures int) web.Overview {
 			AccountName: "prod", User: fmt.Sprintf("user-%02d", i), OpenedAt: now.Add(-2 * time.Hour)})
 	}
 	return o
+}
+
+// Times are in the zone of the service, and the shards of all replicas follow those
+// of one.
+func TestFrameOfReplicas(t *testing.T) {
+	o, ok := overview(1), now.Add(-3*time.Second)
+	o.TimeZone = "Europe/Vienna"
+	o.Failing = []web.Failure{{Part: "sink pager", Since: now, Problem: "timeout"}}
+	o.Shards = []web.Shard{
+		{Status: shard.Status{Partition: 0, State: shard.Serving, Lag: 7, Open: 2, LastCommit: &ok}, Owner: "mfawatch-0"},
+		{Status: shard.Status{Partition: 1, State: "unowned"}},
+	}
+	want := `mfawatch at a, 2026-05-01 10:00:00 CEST
+FAILING: sink pager since 2026-05-01 10:00:00 CEST: timeout
+1 exposure open, 1 suspect:  critical 1 (1 suspect)
+records read: 12/s, 99 of 100 deliveries within 250 ms, in quarantine: 2
+
+SEVERITY  STATE    USER     ACCOUNT              OPENED (Europe/Vienna)  FOR  ID
+critical  suspect  user-00  prod (111122223333)  2026-05-01 08:00:00     2h   id-00
+
+SINK   STATE  LAST SUCCESS  PENDING  OLDEST  DEAD LETTERS
+pager  ok     1h ago        3        1h      4
+
+SOURCE  STATE  LAST SUCCESS
+trail   ok     -
+
+SHARD  OWNER       STATE    LAST SUCCESS  LAG  OPEN
+0      mfawatch-0  serving  3s ago        7    2
+1                  unowned  -             0    0
+Exposures, sinks and sources above are those of the replica that answers.`
+	if got := strings.Join(Frame(o, "a", "", Size{}, false), "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	for i, text := range Frame(o, "a", "", Size{}, true)[14:17] {
+		if strings.HasPrefix(text, red) != (i == 2) {
+			t.Errorf("colour of %q", text)
+		}
+	}
 }
 
 func TestFrame(t *testing.T) {
@@ -69,7 +108,16 @@ func TestFrameFits(t *testing.T) {
 			}
 		}
 	}
-	text := strings.Join(Frame(overview(10_000), "a", "", Size{80, 24}, false), "\n")
+	o := overview(10_000)
+	for i := range int32(32) {
+		o.Shards = append(o.Shards, web.Shard{Status: shard.Status{Partition: i, State: shard.Serving}, Owner: "a"})
+	}
+	o.Shards[30].Problem = "the brokers do not answer"
+	text := strings.Join(Frame(o, "a", "", Size{80, 28}, false), "\n")
+	if !strings.Contains(text, "\nSHARD  OWNER  STATE    LAST SUCCESS  LAG  OPEN\n30     a ") || !strings.Contains(text, "\nand 25 more, 1 failing in all") || !strings.Contains(text, "user-02") {
+		t.Errorf("shards:\n%s", text)
+	}
+	text = strings.Join(Frame(overview(10_000), "a", "", Size{80, 24}, false), "\n")
 	if !strings.Contains(text, "user-10") || strings.Contains(text, "user-11") || !strings.Contains(text, "and 9,989 more") {
 		t.Errorf("the room is not used:\n%s", text)
 	}
@@ -83,6 +131,7 @@ func TestFrameIsClean(t *testing.T) {
 	x.User, x.AccountName, x.Account, x.ID, x.State, x.Severity = hostile, hostile, hostile, hostile, hostile, hostile
 	o.OKSince, o.Failing = nil, []web.Failure{{Part: hostile, Since: now, Problem: hostile}}
 	o.Unanswered = []string{hostile}
+	o.Shards, o.TimeZone = []web.Shard{{Status: shard.Status{State: hostile}, Owner: hostile}}, hostile
 	o.Sinks[0].Name, o.Sinks[0].Problem, o.Sources[0].Name, o.Open[0].Severity = hostile, hostile, hostile, hostile
 	all := Frame(o, hostile, hostile, Size{120, 40}, false)
 	for _, text := range all {

@@ -44,10 +44,11 @@ func (b board) watch(ctx context.Context) {
 
 // An Overview sums up a running service.
 type Overview struct {
-	Time    time.Time  `json:"time"`
-	OKSince *time.Time `json:"ok_since"` // since when nothing fails; null while something does
-	Failing []Failure  `json:"failing"`
-	Open    []Counted  `json:"open"` // the most severe first
+	Time     time.Time  `json:"time"`
+	TimeZone string     `json:"time_zone"` // in which the service's people read times
+	OKSince  *time.Time `json:"ok_since"`  // since when nothing fails; null while something does
+	Failing  []Failure  `json:"failing"`
+	Open     []Counted  `json:"open"` // the most severe first
 
 	// The selected exposures, in the order of the request, and how many they are.
 	Selected  int        `json:"selected"`
@@ -59,6 +60,7 @@ type Overview struct {
 	Sinks       []SinkStatus   `json:"sinks"`
 	Sources     []SourceStatus `json:"sources"`
 	Quarantined int            `json:"quarantined"`
+	Shards      []Shard        `json:"shards"` // of all replicas; none: the journal is a file
 
 	// Of the last minute, the latency of the last minute with deliveries within four
 	// hours; null if it is not known.
@@ -73,9 +75,6 @@ type Failure struct {
 	Problem string    `json:"problem"`
 }
 
-// Moment returns since when the part fails, in words.
-func (f Failure) Moment() string { return moment(f.Since) }
-
 // A Counted counts the open exposures of one severity.
 type Counted struct {
 	Severity exposure.Severity `json:"severity"`
@@ -86,8 +85,10 @@ type Counted struct {
 // Overview returns the overview of a view.
 func (b board) Overview(v view) (Overview, error) {
 	open, all := b.selectOpen(&v)
-	o := Overview{Time: time.Now().UTC(), Failing: b.health.look(b.Ready), Open: all, Selected: len(open), Exposures: []Exposure{}}
-	o.OKSince, o.Unanswered = utc(b.health.okSince()), b.group.view().unanswered
+	group := b.group.view()
+	o := Overview{Time: time.Now().UTC(), TimeZone: b.Config().TimeZone, Failing: b.health.look(b.Ready),
+		Open: all, Selected: len(open), Exposures: []Exposure{}, Unanswered: group.unanswered, Shards: append([]Shard{}, group.shards.Shards...)}
+	o.OKSince = utc(b.health.okSince())
 	for _, x := range open[v.from(len(open)):v.to(len(open))] {
 		o.Exposures = append(o.Exposures, b.admin.openExposure(x))
 	}

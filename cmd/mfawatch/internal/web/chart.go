@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 )
 
 // The size of a chart, in its own units: two for each step.
@@ -23,8 +25,9 @@ type chart struct {
 
 type chartLine struct{ Class, Path string }
 
-// charts draws the steps as of the end of the last one; none before that.
-func charts(steps []step) []chart {
+// charts draws the steps as of the end of the last one, with times in the locale;
+// none before that.
+func charts(steps []step, locale output.Locale) []chart {
 	if len(steps) == 0 {
 		return nil
 	}
@@ -50,7 +53,7 @@ func charts(steps []step) []chart {
 	}
 	all := []chart{read, took}
 	for i := range all {
-		all[i].From, all[i].To = end.Add(-stepCount*stepTime).UTC().Format("15:04"), end.UTC().Format("15:04")+" UTC"
+		all[i].From, all[i].To = locale.In(end.Add(-stepCount*stepTime)).Format("15:04"), locale.In(end).Format("15:04 MST")
 	}
 	return all
 }

@@ -3,15 +3,14 @@ package web
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 )
 
 // DeliveryText returns in words what became of an alert at a sink, with times in the
-// locale and without the sink's name. The channel's and the routes' own texts in it are as the journal
-// keeps them: bounded, and to be escaped.
+// locale and without the sink's name. The channel's and the routes' own texts in it
+// are as the journal keeps them: bounded, and to be escaped.
 func DeliveryText(d outbox.Delivery, l output.Locale) string {
 	at := ""
 	if d.Time != nil {
@@ -48,5 +47,3 @@ func joined(what, why string) string {
 	}
 	return what + ": " + why
 }
-
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

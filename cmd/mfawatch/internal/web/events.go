@@ -35,25 +35,24 @@ func (p pages) events(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	last, v := r.Header.Get("Last-Event-ID"), viewOf(r.URL.Query())
+	shown := p.shown.open(v)
+	defer p.shown.close(v)
 	end := time.After(streamTime)
 	for {
-		var alerted <-chan struct{} // nil of several journals
-		if journals := p.Journals(); len(journals) == 1 {
-			alerted = journals[0].Alerted()
-		}
-		message, id, err := p.event(v)
+		event, rest, err := p.shown.latest(shown, func() (event, error) { return p.event(v) })
 		if err != nil {
 			return
 		}
-		if id == last {
+		message := event.message
+		if event.id == last {
 			message = []byte(": nothing new\n\n") // shows whether the browser is there
 		}
-		last = id
+		last = event.id
 		_ = control.SetWriteDeadline(time.Now().Add(streamWrite)) // not supported in tests: not needed
 		if _, err := w.Write(message); err != nil || control.Flush() != nil {
 			return
 		}
-		if !p.pause(r, streamPause, nil, end) || !p.pause(r, streamEvery, alerted, end) {
+		if !p.pause(r, rest, nil, end) || !p.pause(r, streamEvery, event.alerted, end) {
 			return
 		}
 	}
@@ -75,20 +74,31 @@ func (p pages) pause(r *http.Request, wait time.Duration, came <-chan struct{}, 
 	return false
 }
 
-// event returns the changing part of a view as an event, and its ID.
-func (p pages) event(v view) (message []byte, id string, err error) {
+// An event is the changing part of a view, as a server-sent event.
+type event struct {
+	message []byte
+	id      string
+	alerted <-chan struct{} // closed by the next alert; nil of several journals
+}
+
+// event builds the event of a view.
+func (p pages) event(v view) (event, error) {
+	var alerted <-chan struct{}
+	if journals := p.Journals(); len(journals) == 1 {
+		alerted = journals[0].Alerted()
+	}
 	o, err := p.overview(v)
 	if err != nil {
-		return nil, "", err
+		return event{}, err
 	}
 	var b bytes.Buffer
 	for _, name := range []string{"health", "live"} {
 		if err := pageTemplate().ExecuteTemplate(&b, name, o); err != nil {
-			return nil, "", err
+			return event{}, err
 		}
 	}
 	sum := sha256.Sum256(b.Bytes())
-	id = hex.EncodeToString(sum[:8])
+	id := hex.EncodeToString(sum[:8])
 	var e bytes.Buffer
 	fmt.Fprintf(&e, "id: %s\n", id)
 	for line := range bytes.SplitSeq(b.Bytes(), []byte("\n")) {
@@ -97,5 +107,5 @@ func (p pages) event(v view) (message []byte, id string, err error) {
 		e.WriteByte('\n')
 	}
 	e.WriteByte('\n')
-	return e.Bytes(), id, nil
+	return event{e.Bytes(), id, alerted}, nil
 }

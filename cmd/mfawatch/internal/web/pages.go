@@ -63,6 +63,7 @@ type pages struct {
 	access
 	form  string        // random: a form with it was on a page of this server
 	live  chan struct{} // holds one for each stream
+	shown *shownViews   // of the streams
 	ended <-chan struct{}
 }
 
@@ -124,7 +125,7 @@ func (p pages) wording() message.Wording {
 // show writes a page that loads nothing, and applies its own style and script only.
 func (p pages) show(w http.ResponseWriter, v page, err error) {
 	t := pageTemplate()
-	v.Version, v.Now = ReadBuild().Version, moment(time.Now())
+	v.Version, v.Now = ReadBuild().Version, p.wording().Time(time.Now())
 	var b bytes.Buffer
 	if err == nil {
 		err = t.Execute(&b, v)

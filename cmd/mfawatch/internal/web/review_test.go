@@ -54,7 +54,7 @@ func stillPages(t *testing.T, local bool) (*still, pages) {
 	s.config.HTTP.URL = "https://watch.example.net"
 	admin := NewAdmin(s, prometheus.NewRegistry())
 	b := newBoard(s, admin)
-	return s, pages{b, access{func() config.HTTPConfig { return s.config.HTTP }, func() bool { return local }}, "the-form", make(chan struct{}, 1), nil}
+	return s, pages{b, access{func() config.HTTPConfig { return s.config.HTTP }, func() bool { return local }}, "the-form", make(chan struct{}, maxStreams), new(shownViews), nil}
 }
 
 // post sends a form to pages, and returns the page that they answer.

@@ -44,15 +44,8 @@ func TestScreenshots(t *testing.T) {
 	admin := NewAdmin(w, prometheus.NewRegistry())
 	b := newBoard(w, admin)
 	b.health.started = time.Now().Add(-9 * 24 * time.Hour)
-	p := pages{b, access{func() config.HTTPConfig { return w.Config().HTTP }, func() bool { return true }}, "", nil, nil}
-	for i := range stepCount {
-		day := math.Sin(float64(i) / 40)
-		st := step{End: time.Now().Add(time.Duration(i-stepCount+1) * stepTime), Records: 420 + 160*day + float64(i*37%53), P50: math.NaN(), P99: math.NaN()}
-		if i%7 == 0 || i > 200 {
-			st.P50, st.P99 = 0.3+float64(i%5)/20, 0.7+float64(i*31%23)/20
-		}
-		b.history.steps = append(b.history.steps, st)
-	}
+	p := pages{b, access{func() config.HTTPConfig { return w.Config().HTTP }, func() bool { return true }}, "", nil, nil, nil}
+	b.history.steps = steadySteps(time.Now())
 	lately := time.Now().Add(-7 * time.Second)
 	b.history.last = map[part]time.Time{{"source", "local"}: lately, {"sink", "audit"}: lately.Add(-4 * time.Minute)}
 	dir := t.TempDir()
@@ -96,4 +89,17 @@ func shrink(t *testing.T, from, to string) {
 	if err := os.WriteFile(to, b.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// steadySteps is a full history until now.
+func steadySteps(now time.Time) (all []step) {
+	for i := range stepCount {
+		day := math.Sin(float64(i) / 40)
+		st := step{End: now.Add(time.Duration(i-stepCount+1) * stepTime), Records: 420 + 160*day + float64(i*37%53), P50: math.NaN(), P99: math.NaN()}
+		if i%7 == 0 || i > 200 {
+			st.P50, st.P99 = 0.3+float64(i%5)/20, 0.7+float64(i*31%23)/20
+		}
+		all = append(all, st)
+	}
+	return all
 }

@@ -64,7 +64,7 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 	admin := NewAdmin(s, reg)
 	board := newBoard(s, admin)
 	board.group.own = handlerOf(append(admin.routes(), board.routes()...))
-	all := Servers{watch: board.watch}
+	all, shown := Servers{watch: board.watch}, new(shownViews)
 	for _, at := range []struct {
 		field, address string
 		local          func() bool
@@ -83,7 +83,7 @@ func Listen(s Service, reg prometheus.Registerer, logger *slog.Logger) (Servers,
 		server.admit(board.group, s.Reload, a)
 		ended, end := context.WithCancel(context.Background())
 		server.server.RegisterOnShutdown(end)
-		pages := pages{board, a, rand.Text(), make(chan struct{}, maxStreams), ended.Done()}
+		pages := pages{board, a, rand.Text(), make(chan struct{}, maxStreams), shown, ended.Done()}
 		for _, pattern := range []string{"GET /{$}", "GET /exposures/{id}", "GET /events", "/deadletters", "/quarantine"} {
 			server.mux.Handle(pattern, pages.handler())
 		}
@@ -166,14 +166,14 @@ func listen(field, address string) (net.Listener, error) {
 			_ = os.Remove(path)
 		}
 	}
+	undo := func() {}
+	if network == "unix" {
+		undo = ownerOnly()
+	}
 	listener, err := net.Listen(network, where)
+	undo()
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%s: %s is taken by another program; choose another port, or stop that program: %w", field, address, err)
-	}
-	if err == nil && network == "unix" {
-		if err = os.Chmod(where, 0o600); err != nil {
-			_ = listener.Close()
-		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: listen on %s: %w", field, address, err)

@@ -46,7 +46,7 @@ func (p pages) story(ctx context.Context, id string) (*story, error) {
 		s.Resolved = words.Time(*x.ResolvedAt)
 	}
 	for _, r := range x.Alerts[:min(len(x.Alerts), pageSteps)] {
-		s.Alerts = append(s.Alerts, newStoryAlert(r, words))
+		s.Alerts = append(s.Alerts, newStoryAlert(r, words, p.Config().Locale()))
 	}
 	if len(s.Alerts) > 0 {
 		s.Title = cmp.Or(s.Alerts[0].Title, s.Title)
@@ -54,7 +54,7 @@ func (p pages) story(ctx context.Context, id string) (*story, error) {
 	return s, nil
 }
 
-func newStoryAlert(r outbox.Recorded, words message.Wording) storyAlert {
+func newStoryAlert(r outbox.Recorded, words message.Wording, locale output.Locale) storyAlert {
 	a := storyAlert{Message: words.Message(r.Alert), When: words.Time(r.Alert.Time)}
 	if len(r.Alert.Record) > 0 && len(r.Alert.Record) <= pageRecord {
 		var b bytes.Buffer
@@ -63,7 +63,7 @@ func newStoryAlert(r outbox.Recorded, words message.Wording) storyAlert {
 		}
 	}
 	for _, d := range r.Deliveries {
-		a.Deliveries = append(a.Deliveries, storyDelivery{d.Sink, safetext.Line(DeliveryText(d, output.Locale{}), maxProblem)})
+		a.Deliveries = append(a.Deliveries, storyDelivery{d.Sink, safetext.Line(DeliveryText(d, locale), maxProblem)})
 	}
 	return a
 }
