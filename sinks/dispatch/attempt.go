@@ -27,8 +27,8 @@ type attempt struct {
 	group   string  // key of a group: the alerts go in one message
 	items   []item  // in the order of the queue; send removes what does not fit
 	lanes   []*lane // of the items, each once
-	probe   bool
-	urgent  bool // a lane has a critical alert
+	probe   bool    // the circuit waited for it
+	urgent  bool    // a lane has a critical alert
 	started time.Time
 
 	sink    sinks.Sink // for the recipients of the alerts
@@ -55,7 +55,7 @@ type item struct {
 
 // attempt returns the attempt of an action.
 func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
-	a := &attempt{group: action.Group, started: now, probe: w.circuit.open}
+	a := &attempt{group: action.Group, started: now}
 	for _, it := range action.Items {
 		l := w.lanes[it.Lane]
 		if it.Muted {

@@ -18,6 +18,8 @@ type lane struct {
 	attempts int       // at the head of the queue
 	first    time.Time // attempt at it
 	misread  int       // times that the journal could not read it
+	failedAt int       // deliveries of the worker when it failed last, and 1; 0: it did not
+	sick     bool      // others were delivered between two of its failures: it fails by itself
 	held     time.Time // it waits for the end of mute times then, and that is recorded
 
 	sending    int             // alerts in the attempt that runs
@@ -48,7 +50,7 @@ func (l *lane) ungroup(ended time.Time) {
 // pop removes the head of the lane.
 func (w *Worker) pop(l *lane) {
 	l.queue = l.queue[1:]
-	l.attempts, l.first, l.misread, l.held = 0, time.Time{}, 0, time.Time{}
+	l.attempts, l.first, l.misread, l.held, l.failedAt, l.sick = 0, time.Time{}, 0, time.Time{}, 0, false
 	if len(l.queue) > 0 {
 		l.attempts, l.first = l.queue[0].Attempts, l.queue[0].First
 	}

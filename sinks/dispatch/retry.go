@@ -48,7 +48,7 @@ func (w *Worker) misconfigured(a *attempt, now time.Time) {
 	if len(a.items[0].to) > 0 {
 		w.answered()
 		due = now.Add(w.config.Retry.Max)
-	} else if w.circuit.refuse(a.err, now.Add(w.config.Retry.Max)) {
+	} else if w.circuit.refuse(a, now.Add(w.config.Retry.Max)) {
 		w.log.Error("the sink is misconfigured: correct it; until then one alert is tried now and then", "every", w.config.Retry.Max, "err", a.err)
 	}
 	for _, it := range a.heads() {
@@ -84,6 +84,18 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 	}
 }
 
+// diagnose notes whether the alert of an attempt fails by itself: others were
+// delivered since it failed before. It then says nothing of the channel, whatever
+// the channel answers to it.
+func (w *Worker) diagnose(a *attempt) {
+	if len(a.lanes) > 1 {
+		return
+	}
+	l := a.lanes[0]
+	l.sick = l.sick || l.failedAt > 0 && w.deliveries >= l.failedAt
+	l.failedAt = w.deliveries + 1
+}
+
 // count records, over restarts too, that the head of a lane failed, and since
 // when. That begins again where the channel asked to wait or is misconfigured: no
 // alert becomes a dead letter for either.
@@ -113,7 +125,7 @@ func (w *Worker) answered() {
 	}
 	w.log.Info("the channel answers again")
 	w.publish()
-	w.queue.Restored()
+	w.queue.Restored(func(name string) bool { return w.lanes[name].sick })
 }
 
 // failed logs a failure when it is another one than the last.
