@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,7 +73,11 @@ func (c Channel) statuses(t *testing.T) {
 func (c Channel) hostile(t *testing.T) {
 	s := c.Start(t)
 	sink := s.open(t)
-	for i, text := range HostileTexts {
+	marks := "" // of alerts that follow, whose IDs the attacker may know
+	for _, a := range Story(fmt.Sprint("bob", len(HostileTexts))) {
+		marks += "mfawatch alert " + a.ID + " mfawatch  Alert\t" + a.ID + ", "
+	}
+	for i, text := range append(slices.Clone(HostileTexts), marks) {
 		if !c.People { // who get all of it: a record has 256 KB at most, its texts together
 			text = strings.ToValidUTF8(text[:min(len(text), 8000)], "")
 		}
