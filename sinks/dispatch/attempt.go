@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
@@ -65,7 +64,7 @@ func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
 		head := l.sending == 0
 		if head {
 			a.lanes = append(a.lanes, l)
-			a.urgent = a.urgent || slices.ContainsFunc(l.queue, func(p outbox.Pending) bool { return p.Severity == exposure.Critical })
+			a.urgent = a.urgent || slices.ContainsFunc(l.queue, critical)
 		}
 		i := item{lane: l, pending: l.queue[l.sending], ref: l.ref, hasRef: l.hasRef, to: it.Decision.To, unrouted: it.Decision.Unrouted, why: it.Decision.Why}
 		i.perhaps = head && (it.MaybeDelivered || i.pending.Number <= w.before)

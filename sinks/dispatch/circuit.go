@@ -37,7 +37,7 @@ func (c *circuit) fail(a *attempt, now time.Time, wait func(n int) time.Duration
 		c.failed = map[string]bool{}
 	}
 	for _, l := range a.lanes {
-		if len(c.failed) < circuitAfter && !l.sick {
+		if len(c.failed) < circuitAfter && l.sick == 0 {
 			c.failed[l.name] = true
 		}
 	}

@@ -58,7 +58,7 @@ func (w *Worker) end(a *attempt) {
 		w.answered()
 		w.pause(a, after, now)
 	case sinks.VerdictMisconfigured:
-		if w.diagnose(a); a.lanes[0].sick && len(a.items[0].to) == 0 {
+		if w.diagnose(a); a.lanes[0].sick > 0 && len(a.items[0].to) == 0 {
 			w.retry(a, false, now)
 			return
 		}

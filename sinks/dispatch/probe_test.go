@@ -56,8 +56,8 @@ func TestCriticalIsItsOwnProbe(t *testing.T) {
 				time.Sleep(time.Hour)
 				r.attack(exposure.Opened, exposure.High, "ann")
 				time.Sleep(10 * time.Minute)
-				r.attack(exposure.Exploited, exposure.Critical, "ann")
 				before, _ := s.lists()
+				r.attack(exposure.Exploited, exposure.Critical, "ann")
 				time.Sleep(31 * time.Second) // its beginning may be being sent
 				if after, _ := s.lists(); !slices.Contains(after[len(before):], "ann-opened") {
 					t.Error("an exposure that became critical was not tried")
@@ -86,6 +86,36 @@ func TestCriticalIsItsOwnProbe(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An alert that fails by itself, while others are delivered, gives way to a critical
+// one of its exposure: it becomes a dead letter.
+func TestSickAlertGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+			if a.ID == "bob-opened" {
+				return "", sinks.Ambiguous(errors.New("502"))
+			}
+			return "", nil
+		}}
+		r.start(delivery(DeliveryConfig{People: true}), map[string]sinks.Sink{"a": s})
+		r.attack(exposure.Opened, exposure.High, "bob")
+		time.Sleep(time.Hour)
+		r.attack(exposure.Exploited, exposure.Critical, "bob")
+		for i := range 5 {
+			r.attack(exposure.Attempted, exposure.Low, fmt.Sprint("other", i))
+			time.Sleep(6 * time.Minute)
+		}
+		_, delivered := s.lists()
+		if !slices.Contains(delivered, "bob-exploited") {
+			t.Errorf("delivered %v", delivered)
+		}
+		if letters, err := r.j.DeadLetters("a"); err != nil || len(letters) != 1 || letters[0].Alert.ID != "bob-opened" {
+			t.Errorf("dead letters %v, %v", letters, err)
+		}
+		r.stop()
+	})
 }
 
 // A text that the channel refuses as if it were misconfigured, such as the filter in

@@ -58,7 +58,8 @@ func (w *Worker) misconfigured(a *attempt, now time.Time) {
 	w.publish()
 }
 
-// retry backs off the heads of the lanes, or gives them up for their age.
+// retry backs off the heads of the lanes, or gives them up: for their age, or since
+// they fail by themselves in the way of a critical alert.
 func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 	if w.cut {
 		return // by ourselves: that says nothing of the channel
@@ -71,7 +72,7 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 	}
 	for _, it := range a.heads() {
 		l, first := it.lane, it.lane.first
-		if !first.IsZero() && now.Sub(first) >= w.config.Retry.Age {
+		if !first.IsZero() && now.Sub(first) >= w.config.Retry.Age || l.blocks() {
 			w.bury(it, a, now)
 			continue
 		}
@@ -92,7 +93,9 @@ func (w *Worker) diagnose(a *attempt) {
 		return
 	}
 	l := a.lanes[0]
-	l.sick = l.sick || l.failedAt > 0 && w.deliveries >= l.failedAt
+	if l.failedAt > 0 && w.deliveries >= l.failedAt {
+		l.sick++
+	}
 	l.failedAt = w.deliveries + 1
 }
 
@@ -125,7 +128,7 @@ func (w *Worker) answered() {
 	}
 	w.log.Info("the channel answers again")
 	w.publish()
-	w.queue.Restored(func(name string) bool { return w.lanes[name].sick })
+	w.queue.Restored(func(name string) bool { return w.lanes[name].sick > 0 })
 }
 
 // failed logs a failure when it is another one than the last.
