@@ -45,6 +45,7 @@ var held = []struct {
 	{"Calls by one actor are folded into one", []string{"processor/exposure TestAttemptsAreCounters", "processor/exposure TestCampaign", "sinks/dispatch TestBurstBecomesGroups", "sinks/dispatch TestRate"}},
 	{"A critical alert is sent before the alerts", []string{"processor/route TestDecoysDelayNothing", "sinks/dispatch TestDecoysDelayNothing", "processor/route TestQueueUrgentOnly"}},
 	{"It waits for sends that are under way", []string{"sinks/dispatch TestThrottledHoldsTheWholeSinkAlone", "sinks/dispatch TestHangingSendsDelayNothing", "processor/route TestMuteTimes"}},
+	{"A channel that counts as down or misconfigured is tried", []string{"sinks/dispatch TestCriticalIsItsOwnProbe"}},
 	{"They cannot cause fewer alerts", []string{"processor/exposure TestPolicyExtraCallsChangeNothing", "processor/trail TestDecoysHideNothing", "processor/exposure TestJ2_NoIntruderEndsAnExposure"}},
 	{"They can profit from the configuration", nil},
 	{"Write these as narrowly as possible", nil},

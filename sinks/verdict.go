@@ -23,7 +23,8 @@ func Throttled(err error, after time.Duration) error {
 // Misconfigured says that it is we who are set up wrong, whatever the alert: a
 // key that is refused, a permission that is missing. The whole sink pauses, and
 // tries one alert now and then to see whether it was set right. No alert is
-// given up for it, however long that takes.
+// given up for it, however long that takes, except one that fails while others are
+// delivered: it is retried as without a verdict.
 func Misconfigured(err error) error { return WithVerdict(err, VerdictMisconfigured, 0) }
 
 // ClosedByPerson says that a person ended the exposure at the channel: a ticket

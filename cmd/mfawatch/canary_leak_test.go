@@ -145,7 +145,7 @@ func TestCanaryInWhatChannelsAnswer(t *testing.T) {
 		"a certificate that nobody vouches for": secure.URL,
 		"TLS to who has none":                   "https://" + plain,
 		"no TLS to who wants it":                "http://" + strings.TrimPrefix(secure.URL, "https://"),
-		"nobody there":                          "http://" + freeAddress(t),
+		"nobody there":                          "http://" + mustFree(t),
 	} {
 		c := newCanaryConfig(t, k, site, strings.TrimPrefix(secure.URL, "https://"), 1)
 		if said := c.runs(exitFailed, "test-alert", "-c", c.path); strings.Count(said, "NOT delivered") < 20 {
@@ -179,7 +179,7 @@ func TestCanaryInAService(t *testing.T) {
 	k, g := newCanaries(t), newGossip(t)
 	g.each.Store(true)
 	c := newCanaryConfig(t, k, g.URL, strings.TrimPrefix(g.URL, "http://"), newGossipMail(t))
-	address := freeAddress(t)
+	address := mustFree(t)
 	c.write(c.text(address))
 	now := time.Now().UTC().Add(-time.Minute)
 	record := func(name, actor, user, more string) string {

@@ -17,15 +17,6 @@ import (
 	"time"
 )
 
-func freeAddress(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // A gossip is a server that does everything wrong, and repeats whatever it was
 // notified while it does.
 type gossip struct {

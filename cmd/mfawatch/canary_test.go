@@ -307,9 +307,18 @@ func (c *canaryConfig) text(http string) []byte {
 // whom its beginning went.
 const recipients = "routes.recipients"
 
+func mustFree(t *testing.T) string {
+	t.Helper()
+	address, err := freeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
 func newCanaryConfig(t *testing.T, k *canaries, site, broker string, mail int) *canaryConfig {
 	dir := t.TempDir()
-	c := &canaryConfig{canaries: k, site: site, mail: mail, broker: broker, door: freeAddress(t),
+	c := &canaryConfig{canaries: k, site: site, mail: mail, broker: broker, door: mustFree(t),
 		path: filepath.Join(dir, "mfawatch.yaml"), trail: filepath.Join(dir, "trail.jsonl"), log: filepath.Join(dir, "alerts.jsonl")}
 	c.fill()
 	c.write(c.text("127.0.0.1:0"))

@@ -17,15 +17,21 @@ func (q *Queue) GiveUp(name string) {
 }
 
 // Retry reports a failed send, or an alert that could not be read: the head of the
-// lane is sent again at due. With alone set, it then shares no message.
+// lane is sent again at due, or now if a critical alert was added during the send.
+// With alone set, it then shares no message.
 func (q *Queue) Retry(name string, due time.Time, maybeDelivered, alone bool) {
 	l := q.lanes[name]
 	l.attempts++
+	now := l.sending && l.fresh
 	l.sending, l.MaybeDelivered, l.alone = false, l.MaybeDelivered || maybeDelivered, l.alone || alone
 	l.due, l.alert, l.waited = due, nil, false
 	q.remove(l)
 	if l.window != nil {
 		l.leave()
+	}
+	if now {
+		q.enqueue(l)
+		return
 	}
 	q.resting.add(l)
 }
@@ -45,10 +51,11 @@ func (q *Queue) end(l *lane, n int, known, closed bool) {
 	q.settle(l)
 }
 
-// Restored reports that the channel answers again: failed sends are retried now.
-func (q *Queue) Restored() {
+// Restored reports that the channel answers again: failed sends are retried now,
+// except those of lanes that keep their due time.
+func (q *Queue) Restored(keeps func(lane string) bool) {
 	for _, p := range slices.Clone(q.resting.list) {
-		if !p.lane.muted {
+		if !p.lane.muted && !keeps(p.lane.name) {
 			q.enqueue(p.lane)
 		}
 	}

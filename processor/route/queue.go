@@ -3,7 +3,6 @@ package route
 import (
 	"cmp"
 	"math"
-	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -46,6 +45,7 @@ type lane struct {
 	muted    bool
 	waited   bool // the head was muted before
 	alone    bool // not to be grouped
+	fresh    bool // a critical alert was not attempted yet, nor the head before it since
 	window   *window
 	decision Decision        // of the head
 	alert    *exposure.Alert // the head, until it is sent or grouped
@@ -94,6 +94,7 @@ func (q *Queue) Add(name string, p Pending, first Lane) {
 	worst := l.worst()
 	l.Queue = append(l.Queue, p)
 	l.counts[level(p.Severity)]++
+	l.fresh = l.fresh || p.Severity == exposure.Critical
 	switch {
 	case l.sending:
 	case l.window != nil:
@@ -102,7 +103,7 @@ func (q *Queue) Add(name string, p Pending, first Lane) {
 			l.alone = true
 			q.enqueue(l)
 		}
-	case l.heap == nil, l.muted:
+	case l.heap == nil, l.muted, p.Severity == exposure.Critical: // which does not wait for a retry
 		q.enqueue(l)
 	default:
 		l.heap.fix(l)
@@ -169,11 +170,28 @@ func (q *Queue) next(now time.Time, urgentOnly bool) (Action, error) {
 // failed least often, so that an alert that fails by itself does not keep the
 // channel down.
 func (q *Queue) Probe(now time.Time) (Action, error) {
+	return q.probe(now, func(*lane) bool { return true })
+}
+
+// ProbeUrgent is Probe among the exposures with a critical alert that was added
+// since their last attempt.
+func (q *Queue) ProbeUrgent(now time.Time) (Action, error) {
+	return q.probe(now, func(l *lane) bool { return l.fresh && l.urgent() })
+}
+
+func (q *Queue) probe(now time.Time, wanted func(*lane) bool) (Action, error) {
 	q.wake(now)
-	for q.ready.Len() > 0 {
-		l := slices.MinFunc(q.ready.list, func(a, b place) int {
-			return cmp.Or(cmp.Compare(a.lane.attempts, b.lane.attempts), a.compare(b))
-		}).lane
+	for {
+		var l *lane
+		var at place
+		for _, p := range q.ready.list {
+			if wanted(p.lane) && (l == nil || cmp.Or(cmp.Compare(p.lane.attempts, l.attempts), p.compare(at)) < 0) {
+				l, at = p.lane, p
+			}
+		}
+		if l == nil {
+			return q.wait(now), nil
+		}
 		a, ok, err := q.decide(l, now)
 		switch {
 		case err != nil || a.Verb == Drop:
@@ -190,7 +208,6 @@ func (q *Queue) Probe(now time.Time) (Action, error) {
 		q.charge(a, now)
 		return a, nil
 	}
-	return q.wait(now), nil
 }
 
 // decide decides on the head of a lane: ok if it may be sent. Otherwise a is the
@@ -291,7 +308,7 @@ func (q *Queue) remove(l *lane) {
 func (q *Queue) pop(l *lane) {
 	l.counts[level(l.Queue[0].Severity)]--
 	l.Queue = l.Queue[1:]
-	l.attempts, l.MaybeDelivered, l.waited, l.alone = 0, false, false, false
+	l.attempts, l.MaybeDelivered, l.waited, l.alone, l.fresh = 0, false, false, false, l.urgent()
 }
 
 // settle puts the lane back in turn, or evicts it if it is empty.

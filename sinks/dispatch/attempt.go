@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
@@ -27,8 +26,8 @@ type attempt struct {
 	group   string  // key of a group: the alerts go in one message
 	items   []item  // in the order of the queue; send removes what does not fit
 	lanes   []*lane // of the items, each once
-	probe   bool
-	urgent  bool // a lane has a critical alert
+	probe   bool    // the circuit waited for it
+	urgent  bool    // a lane has a critical alert
 	started time.Time
 
 	sink    sinks.Sink // for the recipients of the alerts
@@ -55,7 +54,7 @@ type item struct {
 
 // attempt returns the attempt of an action.
 func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
-	a := &attempt{group: action.Group, started: now, probe: w.circuit.open}
+	a := &attempt{group: action.Group, started: now}
 	for _, it := range action.Items {
 		l := w.lanes[it.Lane]
 		if it.Muted {
@@ -65,7 +64,7 @@ func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
 		head := l.sending == 0
 		if head {
 			a.lanes = append(a.lanes, l)
-			a.urgent = a.urgent || slices.ContainsFunc(l.queue, func(p outbox.Pending) bool { return p.Severity == exposure.Critical })
+			a.urgent = a.urgent || slices.ContainsFunc(l.queue, critical)
 		}
 		i := item{lane: l, pending: l.queue[l.sending], ref: l.ref, hasRef: l.hasRef, to: it.Decision.To, unrouted: it.Decision.Unrouted, why: it.Decision.Why}
 		i.perhaps = head && (it.MaybeDelivered || i.pending.Number <= w.before)

@@ -1,32 +1,43 @@
 package dispatch
 
-import "time"
+import (
+	"time"
+
+	"github.com/mfawatch/mfawatch/sinks"
+)
 
 // circuitAfter is how many exposures have to fail, with no delivery in between, for
 // the channel to count as down. A poison alert counts once, however often it
 // fails.
 const circuitAfter = 5
 
+// urgentEvery is how often a critical alert is tried while the circuit is open: a
+// flood of them does not hammer the channel.
+const urgentEvery = time.Second
+
 // A circuit keeps a worker from hammering a channel that is down: while it is
-// open, one alert is tried at a time, with a wait before each.
+// open, one alert is tried at a time, with a wait before each. A critical alert is
+// tried once without that wait.
 type circuit struct {
 	failed map[string]bool // lanes that failed since the channel last answered
 	open   bool
 	wrong  bool      // the last answer was that the sink is misconfigured
 	probes int       // that failed since it opened
 	next   time.Time // probe, while it is open
+	urgent time.Time // no critical alert is tried before
 	cause  error
 }
 
 // fail counts a failed attempt, and reports whether it opened the circuit. wait
-// returns how long to wait before probe number n.
+// returns how long to wait before probe number n. Lanes that fail by themselves say
+// nothing of the channel.
 func (c *circuit) fail(a *attempt, now time.Time, wait func(n int) time.Duration) (opened bool) {
 	c.cause = a.err
 	if c.failed == nil {
 		c.failed = map[string]bool{}
 	}
 	for _, l := range a.lanes {
-		if len(c.failed) < circuitAfter {
+		if len(c.failed) < circuitAfter && l.sick == 0 {
 			c.failed[l.name] = true
 		}
 	}
@@ -38,15 +49,20 @@ func (c *circuit) fail(a *attempt, now time.Time, wait func(n int) time.Duration
 	default:
 		return false
 	}
-	c.wrong = false
+	v, _ := sinks.VerdictOf(a.err)
+	c.wrong = c.wrong && v == sinks.VerdictMisconfigured
 	c.next = now.Add(wait(c.probes))
 	return opened
 }
 
-// refuse opens the circuit immediately: every other alert would fail, too.
-func (c *circuit) refuse(err error, next time.Time) (opened bool) {
+// refuse opens the circuit immediately: every other alert would fail, too. A critical
+// alert that was tried meanwhile does not put the next probe off.
+func (c *circuit) refuse(a *attempt, next time.Time) (opened bool) {
 	opened = !c.open || !c.wrong
-	c.open, c.wrong, c.cause, c.next = true, true, err, next
+	if opened || a.probe {
+		c.next = next
+	}
+	c.open, c.wrong, c.cause = true, true, a.err
 	return opened
 }
 
@@ -58,8 +74,12 @@ func (c *circuit) answer() (closed bool) {
 	return closed
 }
 
-// blocks reports whether nothing may be started. While the circuit is open, only
-// a probe is, when it is due, and one at a time.
+// mayProbe reports whether a probe may be started: when it is due, and one at a time.
+func (c *circuit) mayProbe(running int, now time.Time) bool {
+	return running == 0 && !now.Before(c.next)
+}
+
+// blocks reports whether nothing may be started.
 func (c *circuit) blocks(running int, now time.Time) bool {
-	return c.open && (running > 0 || now.Before(c.next))
+	return c.open && !c.mayProbe(running, now) && now.Before(c.urgent)
 }

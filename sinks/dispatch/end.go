@@ -58,8 +58,13 @@ func (w *Worker) end(a *attempt) {
 		w.answered()
 		w.pause(a, after, now)
 	case sinks.VerdictMisconfigured:
+		if w.diagnose(a); a.lanes[0].sick > 0 && len(a.items[0].to) == 0 {
+			w.retry(a, false, now)
+			return
+		}
 		w.misconfigured(a, now)
 	default:
+		w.diagnose(a)
 		w.retry(a, v == sinks.VerdictAmbiguous, now)
 	}
 }
@@ -80,6 +85,7 @@ func (a *attempt) heads() (heads []item) {
 func (w *Worker) delivered(a *attempt, count map[*lane]int, now time.Time) {
 	w.answered()
 	w.failures = 0
+	w.deliveries++
 	if w.sendErr != nil {
 		w.sendErr = nil
 		w.log.Info("sending works again")

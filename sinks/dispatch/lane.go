@@ -1,11 +1,17 @@
 package dispatch
 
 import (
+	"slices"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/route"
 )
+
+// sickAfter is how often an alert fails by itself before it gives way to a critical
+// alert behind it.
+const sickAfter = 3
 
 // A lane is the worker's memory of one exposure: its alerts that the sink is
 // not done with, in the order of the journal, and the sink's knowledge of it.
@@ -18,6 +24,8 @@ type lane struct {
 	attempts int       // at the head of the queue
 	first    time.Time // attempt at it
 	misread  int       // times that the journal could not read it
+	failedAt int       // deliveries of the worker when it failed last, and 1; 0: it did not
+	sick     int       // failures that others were delivered before, since the one before: it fails by itself
 	held     time.Time // it waits for the end of mute times then, and that is recorded
 
 	sending    int             // alerts in the attempt that runs
@@ -45,10 +53,18 @@ func (l *lane) ungroup(ended time.Time) {
 	}
 }
 
+// blocks reports whether the head fails by itself, over and over, while a critical
+// alert waits behind it.
+func (l *lane) blocks() bool {
+	return l.sick >= sickAfter && slices.ContainsFunc(l.queue[1:], critical)
+}
+
+func critical(p outbox.Pending) bool { return p.Severity == exposure.Critical }
+
 // pop removes the head of the lane.
 func (w *Worker) pop(l *lane) {
 	l.queue = l.queue[1:]
-	l.attempts, l.first, l.misread, l.held = 0, time.Time{}, 0, time.Time{}
+	l.attempts, l.first, l.misread, l.held, l.failedAt, l.sick = 0, time.Time{}, 0, time.Time{}, 0, 0
 	if len(l.queue) > 0 {
 		l.attempts, l.first = l.queue[0].Attempts, l.queue[0].First
 	}

@@ -48,7 +48,7 @@ func (w *Worker) misconfigured(a *attempt, now time.Time) {
 	if len(a.items[0].to) > 0 {
 		w.answered()
 		due = now.Add(w.config.Retry.Max)
-	} else if w.circuit.refuse(a.err, now.Add(w.config.Retry.Max)) {
+	} else if w.circuit.refuse(a, now.Add(w.config.Retry.Max)) {
 		w.log.Error("the sink is misconfigured: correct it; until then one alert is tried now and then", "every", w.config.Retry.Max, "err", a.err)
 	}
 	for _, it := range a.heads() {
@@ -58,7 +58,8 @@ func (w *Worker) misconfigured(a *attempt, now time.Time) {
 	w.publish()
 }
 
-// retry backs off the heads of the lanes, or gives them up for their age.
+// retry backs off the heads of the lanes, or gives them up: for their age, or since
+// they fail by themselves in the way of a critical alert.
 func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 	if w.cut {
 		return // by ourselves: that says nothing of the channel
@@ -71,7 +72,7 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 	}
 	for _, it := range a.heads() {
 		l, first := it.lane, it.lane.first
-		if !first.IsZero() && now.Sub(first) >= w.config.Retry.Age {
+		if !first.IsZero() && now.Sub(first) >= w.config.Retry.Age || l.blocks() {
 			w.bury(it, a, now)
 			continue
 		}
@@ -82,6 +83,20 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 		w.queue.Retry(l.name, now.Add(wait), ambiguous, l.ref != "")
 		wait = w.backoff(l.attempts - 1)
 	}
+}
+
+// diagnose notes whether the alert of an attempt fails by itself: others were
+// delivered since it failed before. It then says nothing of the channel, whatever
+// the channel answers to it.
+func (w *Worker) diagnose(a *attempt) {
+	if len(a.lanes) > 1 {
+		return
+	}
+	l := a.lanes[0]
+	if l.failedAt > 0 && w.deliveries >= l.failedAt {
+		l.sick++
+	}
+	l.failedAt = w.deliveries + 1
 }
 
 // count records, over restarts too, that the head of a lane failed, and since
@@ -113,7 +128,7 @@ func (w *Worker) answered() {
 	}
 	w.log.Info("the channel answers again")
 	w.publish()
-	w.queue.Restored()
+	w.queue.Restored(func(name string) bool { return w.lanes[name].sick > 0 })
 }
 
 // failed logs a failure when it is another one than the last.

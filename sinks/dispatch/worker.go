@@ -54,6 +54,7 @@ type Worker struct {
 	written   chan error // the end of that
 	again     time.Time  // the journal is not to be tried before
 
+	deliveries int   // that succeeded
 	failures   int   // attempts in a row
 	sendErr    error // logged last; nil once a send succeeded
 	journalErr error // logged last; nil once the journal was written
@@ -154,9 +155,12 @@ func (w *Worker) start(ctx context.Context, now time.Time) {
 // way there are recorded.
 func (w *Worker) next(now time.Time) *attempt {
 	decide := w.queue.Next
+	probe := w.circuit.open && w.circuit.mayProbe(w.running, now)
 	switch {
-	case w.circuit.open:
+	case probe:
 		decide = w.queue.Probe
+	case w.circuit.open:
+		decide = w.queue.ProbeUrgent
 	case w.running >= w.config.Concurrency:
 		decide = w.queue.NextUrgent
 	}
@@ -171,7 +175,11 @@ func (w *Worker) next(now time.Time) *attempt {
 		case action.Verb == route.Drop:
 			w.drop(action.Items[0], action.Reason, now)
 		default:
-			return w.attempt(action, now)
+			a := w.attempt(action, now)
+			if a.probe = probe; w.circuit.open && a.urgent {
+				w.circuit.urgent = now.Add(urgentEvery)
+			}
+			return a
 		}
 	}
 }
@@ -217,6 +225,7 @@ func (w *Worker) wait(now time.Time) time.Duration {
 	}
 	if w.circuit.open {
 		sooner(w.circuit.next)
+		sooner(w.circuit.urgent)
 	}
 	return until.Sub(now)
 }

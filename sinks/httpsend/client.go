@@ -99,6 +99,12 @@ type Reply struct {
 	Body   []byte // as far as the bound of the request
 }
 
+// IsPage reports whether a server answered with a page for people: one to log in
+// at, or to say that it is asleep. None of an API is one, whatever its status.
+func (r Reply) IsPage() bool {
+	return strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") || bytes.HasPrefix(bytes.TrimSpace(r.Body), []byte("<"))
+}
+
 // Send sends r once and returns what came back, also beside an error where
 // there was an answer: a channel that knows better what it means may look. The
 // error is nil for a status of 2xx whose reply came to its end or its bound,

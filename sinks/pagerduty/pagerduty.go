@@ -169,6 +169,8 @@ const pause = 30 * time.Second
 func verdict(got httpsend.Reply, err error) error {
 	v, after := sinks.VerdictOf(err)
 	switch {
+	case err == nil && got.IsPage():
+		return sinks.Misconfigured(errors.New("answered with a page of HTML: something else answers in PagerDuty's place; check url and the proxy"))
 	case v == sinks.VerdictThrottled && after <= 0:
 		return sinks.Throttled(err, pause)
 	case got.Status == http.StatusNotFound, got.Status == http.StatusMethodNotAllowed:

@@ -59,7 +59,7 @@ func config(server string) Config {
 func TestConforms(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		People: true, Cases: true, HTTP: true, Throttle: 30 * time.Second,
-		Verdicts: map[int]sinks.Verdict{404: sinks.VerdictMisconfigured, 405: sinks.VerdictMisconfigured},
+		Verdicts: map[int]sinks.Verdict{200: sinks.VerdictMisconfigured, 404: sinks.VerdictMisconfigured, 405: sinks.VerdictMisconfigured},
 		Start:    channel,
 	})
 }

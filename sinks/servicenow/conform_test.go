@@ -24,7 +24,7 @@ func wrong(text string) string {
 func TestConforms(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		People: true, Cases: true, HTTP: true,
-		Verdicts: map[int]sinks.Verdict{404: sinks.VerdictMisconfigured},
+		Verdicts: map[int]sinks.Verdict{200: sinks.VerdictMisconfigured, 404: sinks.VerdictMisconfigured},
 		Start: func(t *testing.T) *sinktest.Server {
 			s := newServer(t)
 			f := sinktest.NewHTTPServer(t, s)
@@ -65,7 +65,7 @@ func holds(incidents []*record) (h sinktest.Held) {
 func TestEventsConform(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		People: true, Cases: true, HTTP: true,
-		Verdicts: map[int]sinks.Verdict{404: sinks.VerdictMisconfigured},
+		Verdicts: map[int]sinks.Verdict{200: sinks.VerdictMisconfigured, 404: sinks.VerdictMisconfigured},
 		Start: func(t *testing.T) *sinktest.Server {
 			s := newServer(t)
 			f := sinktest.NewHTTPServer(t, s)

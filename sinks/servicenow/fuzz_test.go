@@ -61,7 +61,7 @@ func FuzzAnswers(f *testing.F) {
 			Result []incident `json:"result"`
 		}
 		_ = json.Unmarshal(got.Body, &incident)
-		_ = ticket.IsPage(got)
+		_ = got.IsPage()
 		err := httpsend.StatusError(status, got.Header, time.Now())
 		if err == nil {
 			return

@@ -31,7 +31,8 @@ type Channel struct {
 	Copies string
 	// Verdicts are the answers that mean something else here than httpsend.StatusError
 	// says, by their status. HTTP says that the channel is reached by HTTP at
-	// all, and so has statuses.
+	// all, and so has statuses. 200 is of a page of HTML: without it, the channel
+	// takes that for an acceptance.
 	HTTP     bool
 	Verdicts map[int]sinks.Verdict
 	Throttle time.Duration // how long a 429 without Retry-After is waited for; 0: as a retry

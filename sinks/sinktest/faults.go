@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,8 +53,11 @@ func (c Channel) statuses(t *testing.T) {
 			check(fmt.Sprintf("%d %.20q", status, body), Fault{Status: status, Body: body}, want, wait)
 		}
 	}
+	if want, ok := c.Verdicts[200]; ok {
+		check("200 with a page", Fault{Status: 200, Body: "\n<!DOCTYPE html><title>Sign in</title>"}, want, 0)
+	}
 	for value, wait := range map[string]time.Duration{
-		"7": 7 * time.Second, "86400": time.Hour, "0": c.Throttle, "-5": c.Throttle, "soon": c.Throttle, "": c.Throttle,
+		"7": 7 * time.Second, "86400": time.Hour, "99999999999999999999": time.Hour, "1e9": c.Throttle, "0": c.Throttle, "-5": c.Throttle, "soon": c.Throttle, "": c.Throttle,
 	} {
 		check("429 with Retry-After "+value, Fault{Status: 429, Header: http.Header{"Retry-After": {value}}}, sinks.VerdictThrottled, wait)
 	}
@@ -72,7 +76,11 @@ func (c Channel) statuses(t *testing.T) {
 func (c Channel) hostile(t *testing.T) {
 	s := c.Start(t)
 	sink := s.open(t)
-	for i, text := range HostileTexts {
+	marks := "" // of alerts that follow, whose IDs the attacker may know
+	for _, a := range Story(fmt.Sprint("bob", len(HostileTexts))) {
+		marks += "mfawatch alert " + a.ID + " mfawatch  Alert\t" + a.ID + ", "
+	}
+	for i, text := range append(slices.Clone(HostileTexts), marks) {
 		if !c.People { // who get all of it: a record has 256 KB at most, its texts together
 			text = strings.ToValidUTF8(text[:min(len(text), 8000)], "")
 		}

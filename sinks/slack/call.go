@@ -229,7 +229,7 @@ func hookVerdict(got httpsend.Reply, err error) error {
 		return sinks.Misconfigured(fmt.Errorf("%w; the channel is archived: make a webhook for another one, and correct url", err))
 	case got.Status == http.StatusBadRequest && slices.Contains([]string{"invalid_token", "no_active_hooks", "user_not_found", "channel_not_found", "no_service", "no_team"}, said):
 		return sinks.Misconfigured(fmt.Errorf("%w; make a new webhook, and correct url", err))
-	case err == nil && strings.HasPrefix(said, "<"):
+	case err == nil && got.IsPage():
 		return sinks.Misconfigured(errors.New("answered with a page of HTML: something else answers in Slack's place; check url and the proxy"))
 	}
 	return err

@@ -49,7 +49,7 @@ func conform(hooked, history bool) func(t *testing.T) *sinktest.Server {
 }
 
 func TestConforms(t *testing.T) {
-	verdicts := map[int]sinks.Verdict{404: sinks.VerdictMisconfigured, 405: sinks.VerdictMisconfigured}
+	verdicts := map[int]sinks.Verdict{200: sinks.VerdictMisconfigured, 404: sinks.VerdictMisconfigured, 405: sinks.VerdictMisconfigured}
 	maybe := "Slack knows no key: without the right to read the channel, a message whose answer was lost is sent again"
 	t.Run("app", func(t *testing.T) {
 		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Start: conform(false, true)})

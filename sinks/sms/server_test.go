@@ -266,7 +266,7 @@ func (s watched) Send(ctx context.Context, a *processor.Alert, ref string) (stri
 func TestConforms(t *testing.T) {
 	for i, p := range providers() {
 		t.Run(p.name, func(t *testing.T) {
-			c := sinktest.Channel{Brief: true, People: true, HTTP: true, Verdicts: map[int]sinks.Verdict{503: sinks.VerdictAmbiguous}}
+			c := sinktest.Channel{Brief: true, People: true, HTTP: true, Verdicts: map[int]sinks.Verdict{200: sinks.VerdictAmbiguous, 503: sinks.VerdictAmbiguous}}
 			if p.find {
 				c.Verdicts[404] = sinks.VerdictMisconfigured
 			} else {

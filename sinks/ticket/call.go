@@ -53,7 +53,7 @@ func Do(ctx context.Context, p *httpsend.Client, site string, cred httpsend.Cred
 		}
 		return got, c.Verdict(got, err)
 	}
-	if IsPage(got) {
+	if got.IsPage() {
 		return got, sinks.Misconfigured(fmt.Errorf("%s was answered %s with a page of HTML: %s", c.Method, httpsend.StatusText(got.Status), c.Page))
 	}
 	if err := json.Unmarshal(got.Body, c.Got); err != nil {
@@ -64,12 +64,6 @@ func Do(ctx context.Context, p *httpsend.Client, site string, cred httpsend.Cred
 		return got, sinks.Ambiguous(err)
 	}
 	return got, nil
-}
-
-// IsPage reports whether a server answered with a page for people: one to log in
-// at, or to say that it is asleep.
-func IsPage(r httpsend.Reply) bool {
-	return strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") || strings.HasPrefix(strings.TrimSpace(string(r.Body)), "<")
 }
 
 // RenderRequest renders a request for the operator.

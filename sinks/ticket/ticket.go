@@ -53,6 +53,9 @@ var plainKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 // Mark ends the text of an alert: a ticket that holds it was sent the alert.
 func Mark(a *processor.Alert) string { return "mfawatch alert " + safetext.Clean(a.ID, 100) }
 
+// forgedMark begins the mark of an alert, or what a site may show as its beginning.
+var forgedMark = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`mfawatch\s+alert`) })
+
 // Marked reports whether the mark of the alert stands in a text.
 func Marked(text string, a *processor.Alert) bool {
 	mark := Mark(a)
@@ -69,8 +72,10 @@ func Marked(text string, a *processor.Alert) bool {
 }
 
 // Text is the text of an alert, in lines, with the mark at its end, and
-// MaxText at most. Harmless takes the meaning from what the channel would
-// understand as more than text.
+// MaxText at most. No other part of it is a mark: the IDs of alerts that follow, such
+// as an escalation, can be computed, and a text that held one would silence that
+// alert. Harmless takes the meaning from what the channel would understand as more
+// than text.
 func Text(m message.Message, a *processor.Alert, t message.Texts, part string, harmless func(string) string, before ...string) string {
 	var lines []string
 	if t[part] == nil {
@@ -94,7 +99,7 @@ func Text(m message.Message, a *processor.Alert, t message.Texts, part string, h
 		text = strings.Join(before, "\n") + "\n\n" + text
 	}
 	end := "\n\n" + Mark(a)
-	return cleanLines(harmless(text), MaxText-len(end)) + end
+	return forgedMark().ReplaceAllString(cleanLines(harmless(text), MaxText-len(end)), "mfawatch-alert") + end
 }
 
 // cleanLines cleans each line of a text, and cuts the whole to max bytes, with

@@ -16,7 +16,7 @@ import (
 func TestConforms(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		People: true, Cases: true, HTTP: true,
-		Verdicts: map[int]sinks.Verdict{404: sinks.VerdictMisconfigured, 409: sinks.VerdictRetry},
+		Verdicts: map[int]sinks.Verdict{200: sinks.VerdictMisconfigured, 404: sinks.VerdictMisconfigured, 409: sinks.VerdictRetry},
 		Start: func(t *testing.T) *sinktest.Server {
 			z := newServer(t)
 			f := sinktest.NewHTTPServer(t, z)

@@ -61,7 +61,7 @@ func FuzzAnswers(f *testing.F) {
 			Tickets []issue `json:"tickets"`
 		}
 		_ = json.Unmarshal(got.Body, &listed)
-		_ = ticket.IsPage(got)
+		_ = got.IsPage()
 		err := httpsend.StatusError(status, got.Header, time.Now())
 		if err == nil {
 			return

@@ -166,6 +166,26 @@ func TestTopicMadeAnewMeanwhile(t *testing.T) {
 	c.waitCommitted(group, topic, 0, 31)
 }
 
+// Records of the deleted topic that were polled before its partition was released
+// are neither handled nor committed.
+func TestLatePollOfADeletedTopic(t *testing.T) {
+	c := fakeCluster(t)
+	topic := c.topic(1)
+	k := c.source(Config{Topics: []string{topic}, Group: name("group")})
+	r := &run{k: k, client: c.producer, parts: map[topicPartition]*partition{}, marks: map[topicPartition]kgo.EpochOffset{}, freed: make(chan struct{}, 1)}
+	tp := topicPartition{topic, 0}
+	r.mu.Lock()
+	r.part(tp)
+	r.mu.Unlock()
+	r.release(map[string][]int32{topic: {0}}, false)
+	r.offer(tp, []*kgo.Record{{Topic: topic, Offset: 41, Value: []byte("old")}}, 40)
+	r.skip(&kgo.ErrDecompressTooLarge{Topic: topic, Offset: 42, NextOffset: 43})
+	if len(r.parts) != 0 || len(r.marks) != 0 || r.held != 0 {
+		t.Errorf("parts %v, marks %v, held %d", r.parts, r.marks, r.held)
+	}
+	r.readOn() // has no partition to set
+}
+
 // After a crash the other members go on within 10 seconds.
 func TestSessionTimeout(t *testing.T) {
 	c := fakeCluster(t)

@@ -155,7 +155,9 @@ func (d *delivery) recycle() {
 func (r *run) offer(tp topicPartition, records []*kgo.Record, start int64) {
 	last := records[len(records)-1]
 	r.mu.Lock()
-	r.noteStart(r.part(tp), start)
+	if p := r.parts[tp]; p != nil {
+		r.noteStart(p, start)
+	}
 	r.mu.Unlock()
 	r.enqueue(tp, delivery{
 		parts: parts(uri(tp.topic, tp.number), records),
@@ -209,10 +211,17 @@ func (r *run) nextOffsets(by int64) map[string]map[int32]kgo.EpochOffset {
 	return next
 }
 
+// enqueue queues a delivery of a partition. One that was polled before its partition
+// was released is dropped: its topic was deleted and made anew, and its offset must
+// not be committed for the new one.
 func (r *run) enqueue(tp topicPartition, d delivery) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := r.part(tp)
+	p := r.parts[tp]
+	if p == nil {
+		d.recycle()
+		return
+	}
 	p.queue = append(p.queue, d)
 	p.fetched = d.next.Offset
 	r.reserve(p, d.bytes)

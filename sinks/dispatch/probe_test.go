@@ -1,0 +1,161 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+// While the circuit is open, a critical alert is tried when it comes. A flood of
+// them is tried once each, one in a second, and does not put off the probes.
+func TestCriticalIsItsOwnProbe(t *testing.T) {
+	for name, failure := range map[string]error{
+		"down": errors.New("500"), "hangs": nil, "misconfigured": sinks.Misconfigured(errors.New("403")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				refuses := "decoy"
+				s := &fakeSink{t: t, answer: func(ctx context.Context, a *processor.Alert, _ string) (string, error) {
+					switch {
+					case !strings.HasPrefix(*a.Exposure, refuses):
+						return "", nil
+					case failure == nil:
+						<-ctx.Done()
+						return "", ctx.Err()
+					}
+					return "", failure
+				}}
+				tried := func(id string) bool { sends, _ := s.lists(); return slices.Contains(sends, id) }
+				r.start(delivery(DeliveryConfig{People: true}), map[string]sinks.Sink{"a": s})
+				var names []string
+				for i := range 200 {
+					names = append(names, fmt.Sprintf("decoy%d", i))
+				}
+				r.attack(exposure.Attempted, exposure.Medium, names...)
+				time.Sleep(time.Hour)
+				if err := r.d.Ready(); err == nil {
+					t.Fatal("the circuit is closed")
+				}
+				r.attack(exposure.Opened, exposure.Critical, "root")
+				time.Sleep(time.Second)
+				if _, delivered := s.lists(); !slices.Equal(delivered, []string{"root-opened"}) {
+					t.Errorf("delivered after a second: %v, want root's", delivered)
+				}
+
+				refuses = "" // from now on, the channel refuses everything
+				time.Sleep(time.Hour)
+				r.attack(exposure.Opened, exposure.High, "ann")
+				time.Sleep(10 * time.Minute)
+				before, _ := s.lists()
+				r.attack(exposure.Exploited, exposure.Critical, "ann")
+				time.Sleep(31 * time.Second) // its beginning may be being sent
+				if after, _ := s.lists(); !slices.Contains(after[len(before):], "ann-opened") {
+					t.Error("an exposure that became critical was not tried")
+				}
+				names = nil
+				for i := range 60 {
+					names = append(names, fmt.Sprintf("flood%d", i))
+				}
+				before, _ = s.lists()
+				r.attack(exposure.Opened, exposure.Critical, names...)
+				time.Sleep(2 * time.Minute)
+				for _, name := range names {
+					if !tried(name + "-opened") {
+						t.Errorf("%s was not tried", name)
+					}
+				}
+				if after, _ := s.lists(); len(after)-len(before) > len(names)+3 {
+					t.Errorf("%d sends for %d critical alerts", len(after)-len(before), len(names))
+				}
+				before, _ = s.lists()
+				time.Sleep(time.Hour)
+				if after, _ := s.lists(); len(after)-len(before) < 10 || len(after)-len(before) > 40 {
+					t.Errorf("%d probes in the hour after", len(after)-len(before))
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+// An alert that fails by itself, while others are delivered, gives way to a critical
+// one of its exposure: it becomes a dead letter.
+func TestSickAlertGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+			if a.ID == "bob-opened" {
+				return "", sinks.Ambiguous(errors.New("502"))
+			}
+			return "", nil
+		}}
+		r.start(delivery(DeliveryConfig{People: true}), map[string]sinks.Sink{"a": s})
+		r.attack(exposure.Opened, exposure.High, "bob")
+		time.Sleep(time.Hour)
+		r.attack(exposure.Exploited, exposure.Critical, "bob")
+		for i := range 5 {
+			r.attack(exposure.Attempted, exposure.Low, fmt.Sprint("other", i))
+			time.Sleep(6 * time.Minute)
+		}
+		_, delivered := s.lists()
+		if !slices.Contains(delivered, "bob-exploited") {
+			t.Errorf("delivered %v", delivered)
+		}
+		if letters, err := r.j.DeadLetters("a"); err != nil || len(letters) != 1 || letters[0].Alert.ID != "bob-opened" {
+			t.Errorf("dead letters %v, %v", letters, err)
+		}
+		r.stop()
+	})
+}
+
+// A text that the channel refuses as if it were misconfigured, such as the filter in
+// front of a web service does, pauses the sink once. It does so no more once others
+// were delivered, and becomes a dead letter by its age.
+func TestRefusedTextDelaysNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+			if strings.HasPrefix(*a.Exposure, "poison") {
+				return "", sinks.Misconfigured(errors.New("403"))
+			}
+			return "", nil
+		}}
+		r.start(delivery(DeliveryConfig{Retry: RetryConfig{Age: 2 * time.Hour}}), map[string]sinks.Sink{"a": s})
+		journalAlerts(t, r.j, "poison1-1", "poison2-1", "poison3-1", "poison1-2")
+		late := 0
+		for i := range 60 {
+			id := fmt.Sprintf("well%02d-1", i)
+			journalAlerts(t, r.j, id)
+			time.Sleep(time.Second)
+			if _, delivered := s.lists(); !slices.Contains(delivered, id) {
+				late++
+			}
+			time.Sleep(time.Minute)
+		}
+		if late > 10 {
+			t.Errorf("%d of 60 waited", late)
+		}
+		for i := range 60 {
+			journalAlerts(t, r.j, fmt.Sprintf("later%02d-1", i))
+			time.Sleep(5 * time.Minute)
+		}
+		letters, err := r.j.DeadLetters("a")
+		if err != nil || len(letters) != 4 {
+			t.Errorf("%d dead letters, %v", len(letters), err)
+		}
+		if _, delivered := s.lists(); len(delivered) != 120 {
+			t.Errorf("delivered %d of 120", len(delivered))
+		}
+		r.stop()
+	})
+}
