@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,7 +69,7 @@ func (r *run) release(gone map[string][]int32, commit bool) {
 	r.mu.Lock()
 	var going []*partition
 	for tp, p := range r.parts {
-		if gone == nil || contains(gone[tp.topic], tp.number) {
+		if gone == nil || slices.Contains(gone[tp.topic], tp.number) {
 			going = append(going, p)
 			close(p.leave)
 		}
@@ -105,15 +106,6 @@ func (r *run) release(gone map[string][]int32, commit bool) {
 		r.k.metrics.lag.DeleteLabelValues(p.topic, strconv.Itoa(int(p.number)))
 	}
 	r.k.metrics.assigned.Set(float64(len(r.parts)))
-}
-
-func contains(numbers []int32, n int32) bool {
-	for _, m := range numbers {
-		if m == n {
-			return true
-		}
-	}
-	return false
 }
 
 // await waits until no handler of p runs. When patience ends, it stops the
@@ -236,8 +228,7 @@ func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kg
 			if listed[start] == nil {
 				var err error
 				if listed[start], err = r.list(ctx, start); err != nil {
-					var shards *kadm.ShardErrors
-					if !errors.As(err, &shards) || shards.AllFailed {
+					if shards, ok := errors.AsType[*kadm.ShardErrors](err); !ok || shards.AllFailed {
 						return nil, err
 					}
 				}

@@ -195,8 +195,7 @@ func (r *run) fetchError(topic string, number int32, err error) {
 	}
 	reason, hint := explain(err)
 	r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
-	var tooLarge *kgo.ErrDecompressTooLarge
-	if errors.As(err, &tooLarge) {
+	if tooLarge, ok := errors.AsType[*kgo.ErrDecompressTooLarge](err); ok {
 		r.k.log.Error("batch quarantined by its offset: it is corrupt or inflates to too much", "uri", uri(topic, number),
 			"offset", tooLarge.Offset, "next", tooLarge.NextOffset, "bound", inflatedBatchBytes)
 		r.skip(tooLarge)
