@@ -27,7 +27,7 @@ func (q *Queue) Retry(name string, due time.Time, maybeDelivered, alone bool) {
 	if l.window != nil {
 		l.leave()
 	}
-	q.resting.add(l)
+	q.waiting.add(l)
 }
 
 // Close reports that a person had closed the exposure at the channel: its head is
@@ -47,7 +47,7 @@ func (q *Queue) end(l *lane, n int, known, closed bool) {
 
 // Restored reports that the channel answers again: failed sends are retried now.
 func (q *Queue) Restored() {
-	for _, p := range slices.Clone(q.resting.list) {
+	for _, p := range slices.Clone(q.waiting.list) {
 		if !p.lane.muted {
 			q.enqueue(p.lane)
 		}

@@ -150,7 +150,7 @@ func (r *rig) idle() {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 1000*time.Hour)
 	defer cancel()
-	if err := r.d.Idle(ctx); err != nil {
+	if err := r.j.Idle(ctx); err != nil {
 		r.t.Fatalf("idle: %v", err)
 	}
 }
@@ -597,7 +597,7 @@ func TestJournalThatCannotNote(t *testing.T) {
 			t.Errorf("%d alerts were sent that nobody remembers", len(sends))
 		}
 		store.set(nil)
-		if err := d.Idle(t.Context()); err != nil {
+		if err := j.Idle(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if sends, _ := s.lists(); len(sends) != 5000 {

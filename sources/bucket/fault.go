@@ -22,7 +22,7 @@ const (
 	FaultCredentials Fault = "credentials" // there are none, or AWS does not know them
 	FaultThrottled   Fault = "throttled"
 	FaultRegion      Fault = "region"  // asked in the wrong region
-	FaultChanged     Fault = "changed" // it was written anew while it was read
+	FaultChanged     Fault = "changed" // it was overwritten while it was read
 	FaultServer      Fault = "server"  // AWS's own
 	FaultNetwork     Fault = "network" // no answer, or one that broke off
 	FaultCorrupt     Fault = "corrupt" // not what it was when it was written, or not to be read

@@ -153,7 +153,7 @@ func (r *run) watch(ctx context.Context) error {
 	return nil
 }
 
-// rejoin subscribes again to topics that were deleted and made anew: the client
+// rejoin subscribes again to topics that were deleted and made again: the client
 // goes on asking for the old ones. See compareTopics for where they are read from.
 func (r *run) rejoin() {
 	r.mu.Lock()

@@ -162,7 +162,7 @@ func (a *attempt) parts(yield func(processor.Part, error) bool) {
 			goOn = yield(part, nil)
 		}
 		if broken != nil {
-			a.fail(f.object, broken)
+			a.fail(broken)
 			a.objects = append(a.objects[:i:i], a.objects[i+1:]...)
 			i--
 		}
@@ -173,7 +173,7 @@ func (a *attempt) parts(yield func(processor.Part, error) bool) {
 }
 
 // fail records that an object cannot be read.
-func (a *attempt) fail(o bucket.Object, err error) {
+func (a *attempt) fail(err error) {
 	fault := bucket.FaultOther
 	if oe, ok := errors.AsType[*bucket.ObjectError](err); ok {
 		fault = oe.Fault

@@ -23,7 +23,7 @@ const (
 	StateDeadLetter     = "dead_letter"      // the sink refused it, or could not be reached in time
 )
 
-// A Delivery tells what became of an alert at one sink.
+// A Delivery is the state of an alert at one sink.
 type Delivery struct {
 	Sink      string     `json:"sink"`
 	State     string     `json:"state"`

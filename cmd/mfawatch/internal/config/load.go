@@ -15,15 +15,6 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// LoadFile reads a configuration from a YAML file, the environment and flags.
-func LoadFile(path string, environ []string, flags *pflag.FlagSet) (*Config, error) {
-	text, err := ReadText(path)
-	if err != nil {
-		return nil, err
-	}
-	return LoadTexts([]Text{text}, environ, flags)
-}
-
 // ReadText reads one file of a configuration.
 func ReadText(path string) (Text, error) {
 	text, err := os.ReadFile(path)
