@@ -195,12 +195,12 @@ func (o *Outbox) Sinks() (names []string, err error) {
 func (o *Outbox) unregistered(tx *store.Tx) (gone []*sinkStore, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err = eachSink(tx, func(name string, s *sinkStore) error {
-		if o.cursors[name] == nil {
-			gone = append(gone, s)
+	names, err := tx.Members(SinkGroup)
+	for _, name := range names {
+		if o.cursors[name] == nil { // the tables of the others are not opened
+			gone = append(gone, sinkOf(tx, name))
 		}
-		return nil
-	})
+	}
 	return gone, err
 }
 
