@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,6 +107,7 @@ type rig struct {
 	workers map[string]*Worker
 	log     logText
 	level   slog.Level
+	memory  int // of each worker; 0: as ever
 	stop    func()
 }
 
@@ -124,6 +126,7 @@ func (r *rig) start(o Options, all map[string]sinks.Sink) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
+		w.memory = cmp.Or(r.memory, w.memory)
 		r.workers[name] = w
 	}
 	r.d = r.workers[names[0]]
