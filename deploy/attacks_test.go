@@ -30,7 +30,7 @@ func TestAttacksAreProven(t *testing.T) {
 			continue
 		}
 		folders := strings.Fields(found[2])
-		for _, name := range strings.Split(found[1], "|") {
+		for name := range strings.SplitSeq(found[1], "|") {
 			if !slices.ContainsFunc(folders, func(folder string) bool { return hasTest(t, filepath.Join("..", folder), name) }) {
 				t.Errorf("%s: no test matches %s", found[2], name)
 			}

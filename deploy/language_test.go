@@ -53,7 +53,7 @@ func TestNoBannedExpression(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range strings.Fields(string(out)) {
+	for path := range strings.FieldsSeq(string(out)) {
 		text, err := os.ReadFile(filepath.Join("..", path))
 		if err != nil {
 			t.Error(err)
@@ -86,7 +86,7 @@ func TestLinksOfPagesResolve(t *testing.T) {
 		return regexp.MustCompile("(?s)```.*?```").ReplaceAllString(string(text), "")
 	}
 	notInAnchors := regexp.MustCompile(`[^\p{L}\p{N}_\- ]`)
-	for _, page := range strings.Fields(string(out)) {
+	for page := range strings.FieldsSeq(string(out)) {
 		for _, m := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(read(filepath.Join("..", page)), -1) {
 			path, heading, anchored := strings.Cut(m[1], "#")
 			if strings.Contains(path, "://") {

@@ -467,7 +467,7 @@ func startPrometheus(t *testing.T, targets ...string) string {
 	}
 }
 
-// start runs a program until the test ends, and tells what it said so far.
+// start runs a program until the test ends, and returns a function that returns its output so far.
 func start(t *testing.T, name string, args ...string) (said func() string) {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "log")

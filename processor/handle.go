@@ -17,7 +17,7 @@ import (
 const (
 	maxEvents     = 1000
 	maxEventBytes = 8 << 20
-	maxAsides     = 100
+	maxQuarantine = 100
 )
 
 var errQuarantineFull = errors.New("quarantine is full; review it with 'mfawatch quarantine list'")
@@ -49,13 +49,13 @@ type scan struct {
 	source  *sourceMetrics
 	damaged func(trail.Unreadable)
 
-	body   io.Reader
-	events []*trail.Event
-	raw    int // bytes of raw records in events
-	asides []journal.Quarantined
-	last   bool // asides holds the only copy
-	bad    []badness
-	err    error // of an append; nothing more is journalled after it
+	body        io.Reader
+	events      []*trail.Event
+	raw         int // bytes of raw records in events
+	quarantined []journal.Quarantined
+	last        bool // quarantined holds the only copy
+	bad         []badness
+	err         error // of an append; nothing more is journalled after it
 }
 
 // A badness sums up the unreadable parts of one reason.
@@ -101,7 +101,7 @@ func (s *scan) part(part Part) error {
 
 // quarantine keeps a part that is not offered again.
 func (s *scan) quarantine(part Part) error {
-	s.asides = append(s.asides, journal.Quarantined{
+	s.quarantined = append(s.quarantined, journal.Quarantined{
 		Origin: part.Origin.String(), Reason: part.GivenUp.Reason, Err: part.GivenUp.Err.Error(), Raw: bytes.Clone(part.Bytes), Source: s.name, Message: true,
 	})
 	s.last = true
@@ -145,8 +145,8 @@ func (s *scan) Unreadable(u trail.Unreadable) {
 		if u.Err != nil {
 			a.Err = u.Err.Error()
 		}
-		s.asides = append(s.asides, a)
-		if len(s.asides) >= maxAsides {
+		s.quarantined = append(s.quarantined, a)
+		if len(s.quarantined) >= maxQuarantine {
 			s.append()
 		}
 	}
@@ -162,13 +162,13 @@ func (s *scan) Unreadable(u trail.Unreadable) {
 
 // append journals the collected events and quarantined records.
 func (s *scan) append() {
-	if s.err != nil || len(s.events) == 0 && len(s.asides) == 0 {
+	if s.err != nil || len(s.events) == 0 && len(s.quarantined) == 0 {
 		return
 	}
 	_, err := s.p.journal.Append(s.ctx, s.events)
 	left := 0
 	if err == nil {
-		left, err = s.p.journal.Quarantine(s.ctx, s.asides)
+		left, err = s.p.journal.Quarantine(s.ctx, s.quarantined)
 	}
 	if err != nil {
 		s.err = err
@@ -188,8 +188,8 @@ func (s *scan) append() {
 
 func (s *scan) clear() {
 	clear(s.events)
-	clear(s.asides)
-	s.events, s.asides, s.raw, s.last = s.events[:0], s.asides[:0], 0, false
+	clear(s.quarantined)
+	s.events, s.quarantined, s.raw, s.last = s.events[:0], s.quarantined[:0], 0, false
 }
 
 func (s *scan) reset() {

@@ -246,9 +246,9 @@ func TestHandleUnreadable(t *testing.T) {
 	if n := testutil.ToFloat64(r.metrics.unread.WithLabelValues("files", "record")); n != 2 {
 		t.Errorf("%v counted, want 2", n)
 	}
-	asides, err := r.line.QuarantineRecords()
-	if err != nil || len(asides) != 2 || !strings.Contains(string(asides[0].Raw), "eventTimes") || asides[0].Origin != "kafka://t/0@7" {
-		t.Errorf("kept aside %+v, %v", asides, err)
+	quarantined, err := r.line.QuarantineRecords()
+	if err != nil || len(quarantined) != 2 || !strings.Contains(string(quarantined[0].Raw), "eventTimes") || quarantined[0].Origin != "kafka://t/0@7" {
+		t.Errorf("quarantined %+v, %v", quarantined, err)
 	}
 }
 
@@ -303,7 +303,7 @@ func TestHandleFailures(t *testing.T) {
 	}
 }
 
-// A part that is given up is kept aside with its cause, once, and not looked
+// A part that is given up is quarantined with its cause, once, and not looked
 // into; its neighbours are read. Without room for it the delivery fails.
 func TestHandleGivenUp(t *testing.T) {
 	r := newRig(t)
@@ -319,12 +319,12 @@ func TestHandleGivenUp(t *testing.T) {
 	if got := r.alerts(t, time.Date(2000, 1, 1, 0, 1, 0, 0, time.UTC)); fmt.Sprint(got) != "[opened bob]" {
 		t.Errorf("alerts %v", got)
 	}
-	asides, err := r.line.QuarantineRecords()
-	if err != nil || len(asides) != 1 {
-		t.Fatalf("kept aside %+v, %v", asides, err)
+	quarantined, err := r.line.QuarantineRecords()
+	if err != nil || len(quarantined) != 1 {
+		t.Fatalf("quarantined %+v, %v", quarantined, err)
 	}
-	if a := asides[0]; a.Source != "files" || !a.Message || a.Reason != "missing" || a.Err != "no such key" || a.Origin != "sqs://trail/m" || !bytes.Equal(a.Raw, given.Bytes) {
-		t.Errorf("kept aside %+v", a)
+	if a := quarantined[0]; a.Source != "files" || !a.Message || a.Reason != "missing" || a.Err != "no such key" || a.Origin != "sqs://trail/m" || !bytes.Equal(a.Raw, given.Bytes) {
+		t.Errorf("quarantined %+v", a)
 	}
 
 	var full []journal.Quarantined

@@ -31,7 +31,7 @@ type BatchSender interface {
 }
 
 // A GroupSender is a Sink that can send several alerts in one message, with a
-// list: what dispatch.GroupConfig makes of a storm. The alerts are of one
+// list: as dispatch.GroupConfig has it for a burst. The alerts are of one
 // account or one actor, in the order of the journal. Its error applies to them
 // as with a BatchSender. References of their exposures stay as they are.
 type GroupSender interface {

@@ -29,7 +29,7 @@ func Misconfigured(err error) error { return WithVerdict(err, VerdictMisconfigur
 
 // ClosedByPerson says that a person ended the exposure at the channel: a ticket
 // that was closed, a conversation that was deleted. The alert counts as delivered, and
-// the channel is sent no more of this exposure, unless it begins anew or turns critical.
+// the channel is sent no more of this exposure, unless it opens again or turns critical.
 func ClosedByPerson(err error) error { return WithVerdict(err, VerdictClosedByPerson, 0) }
 
 // Ambiguous says that the alert may have arrived: the answer to it was lost. It

@@ -16,18 +16,42 @@ type Counters struct {
 
 // NewCounters returns the counters of the source called name, at zero.
 func NewCounters(name string, reg prometheus.Registerer) *Counters {
-	deliveries := Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "mfawatch_source_deliveries_total",
-		Help: "Deliveries offered, by result: acked, or failed and offered again later.",
-	}, []string{"source", "result"}))
+	m := Metrics{name, reg}
+	deliveries := m.CounterVec("mfawatch_source_deliveries_total", "Deliveries offered, by result: acked, or failed and offered again later.", "result")
 	return &Counters{
-		Acked:  deliveries.WithLabelValues(name, "acked"),
-		Failed: deliveries.WithLabelValues(name, "failed"),
-		Retries: Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mfawatch_source_retries_total",
-			Help: "Deliveries offered again after they had failed.",
-		}, []string{"source"})).WithLabelValues(name),
+		Acked:   deliveries.WithLabelValues("acked"),
+		Failed:  deliveries.WithLabelValues("failed"),
+		Retries: m.Counter("mfawatch_source_retries_total", "Deliveries offered again after they had failed."),
 	}
+}
+
+// Metrics makes the metrics of one source. Each has the label source, so that several
+// sources of a process share it.
+type Metrics struct {
+	Source     string
+	Registerer prometheus.Registerer // nil: they are counted and not shown
+}
+
+// CounterVec returns the source's counters of a name, by further labels.
+func (m Metrics) CounterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	vec := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"source"}, labels...))
+	return Registered(m.Registerer, vec).MustCurryWith(prometheus.Labels{"source": m.Source})
+}
+
+// Counter returns the source's counter of a name.
+func (m Metrics) Counter(name, help string) prometheus.Counter {
+	return m.CounterVec(name, help).WithLabelValues()
+}
+
+// GaugeVec returns the source's gauges of a name, by further labels.
+func (m Metrics) GaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
+	vec := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, append([]string{"source"}, labels...))
+	return Registered(m.Registerer, vec).MustCurryWith(prometheus.Labels{"source": m.Source})
+}
+
+// Gauge returns the source's gauge of a name.
+func (m Metrics) Gauge(name, help string) prometheus.Gauge {
+	return m.GaugeVec(name, help).WithLabelValues()
 }
 
 // Delivered counts one delivery, whose handler returned err.
@@ -47,8 +71,7 @@ func Registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 		return c
 	}
 	if err := reg.Register(c); err != nil {
-		var are prometheus.AlreadyRegisteredError
-		if errors.As(err, &are) {
+		if are, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 			if existing, ok := are.ExistingCollector.(C); ok {
 				return existing
 			}

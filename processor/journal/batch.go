@@ -32,11 +32,11 @@ type folding struct {
 }
 
 // load takes names up to the bounds of a transaction, and returns the others.
-func (b *batch) load(names []string) (rest []string, err error) {
+func (b *batch) load(names []string) (rest []string) {
 	size := 0
 	for i, name := range names {
 		if len(b.names) == maxFolds || size > maxFoldBytes {
-			return names[i:], nil
+			return names[i:]
 		}
 		p, err := b.add(name)
 		if err != nil {
@@ -50,7 +50,7 @@ func (b *batch) load(names []string) (rest []string, err error) {
 		b.names = append(b.names, name)
 		size += p.subject.size
 	}
-	return nil, nil
+	return nil
 }
 
 func (b *batch) add(name string) (*folding, error) {
@@ -122,7 +122,7 @@ func (j *Journal) subjectOf(e *trail.Event) (name string, known bool, err error)
 
 // outcomes encodes what is to be stored: the accounts' subjects before those of
 // actors, as a campaign follows its exposures.
-func (b *batch) outcomes() (all []*outcome, err error) {
+func (b *batch) outcomes() (all []*outcome) {
 	arrived := map[string]bool{}
 	for name, p := range b.parts {
 		if p.part.Err != nil {
@@ -153,7 +153,7 @@ func (b *batch) outcomes() (all []*outcome, err error) {
 	slices.SortFunc(all, func(x, y *outcome) int {
 		return strings.Compare(storeOrder(x.subject.name), storeOrder(y.subject.name))
 	})
-	return all, nil
+	return all
 }
 
 func storeOrder(subject string) string {

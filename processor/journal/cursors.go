@@ -12,8 +12,8 @@ import (
 // maxBookmarks bounds the cursors of one source.
 const maxBookmarks = 100_000
 
-// bookmarkStep is how many of them one transaction changes.
-const bookmarkStep = 1000
+// cursorStep is how many of them one transaction changes.
+const cursorStep = 1000
 
 // Offsets returns the cursors that a source has kept, by name.
 func (j *Journal) Offsets(source string) (map[string][]byte, error) {
@@ -38,12 +38,12 @@ func (j *Journal) Offsets(source string) (map[string][]byte, error) {
 // has at most 100,000; KeepOffsets leaves out those beyond.
 func (j *Journal) KeepOffsets(ctx context.Context, source string, keep map[string][]byte, forget []string) error {
 	left := 0
-	for names := range slices.Chunk(forget, bookmarkStep) {
+	for names := range slices.Chunk(forget, cursorStep) {
 		if err := j.changeCursors(ctx, source, func(t store.Table, _ int) error { return dropCursors(t, names) }); err != nil {
 			return err
 		}
 	}
-	for names := range slices.Chunk(slices.Sorted(maps.Keys(keep)), bookmarkStep) {
+	for names := range slices.Chunk(slices.Sorted(maps.Keys(keep)), cursorStep) {
 		over := 0
 		err := j.changeCursors(ctx, source, func(t store.Table, count int) (err error) {
 			over, err = putCursors(t, count, names, keep)

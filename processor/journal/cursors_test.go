@@ -11,7 +11,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
-func bookmarksOf(t *testing.T, j *Journal, source string) map[string]string {
+func cursorsOf(t *testing.T, j *Journal, source string) map[string]string {
 	t.Helper()
 	marks, err := j.Offsets(source)
 	if err != nil {
@@ -37,17 +37,17 @@ func keepBookmarks(t *testing.T, j *Journal, source string, keep map[string]stri
 
 func TestBookmarks(t *testing.T) {
 	j := temp(t)
-	if got := bookmarksOf(t, j, "a"); len(got) > 0 {
+	if got := cursorsOf(t, j, "a"); len(got) > 0 {
 		t.Errorf("a new journal has %v", got)
 	}
 	keepBookmarks(t, j, "a", map[string]string{"x": "1", "y": "2"})
 	keepBookmarks(t, j, "b", map[string]string{"x": "3"})
 	keepBookmarks(t, j, "a", map[string]string{"x": "4", "z": "5"}, "y", "never")
 	for range 2 { // after a restart, too
-		if got := bookmarksOf(t, j, "a"); !maps.Equal(got, map[string]string{"x": "4", "z": "5"}) {
+		if got := cursorsOf(t, j, "a"); !maps.Equal(got, map[string]string{"x": "4", "z": "5"}) {
 			t.Errorf("a: %v", got)
 		}
-		if got := bookmarksOf(t, j, "b"); !maps.Equal(got, map[string]string{"x": "3"}) {
+		if got := cursorsOf(t, j, "b"); !maps.Equal(got, map[string]string{"x": "3"}) {
 			t.Errorf("b: %v", got)
 		}
 		if err := j.Close(); err != nil {
@@ -83,7 +83,7 @@ func TestBookmarksAreBounded(t *testing.T) {
 		many[fmt.Sprint(i)] = "x"
 	}
 	keepBookmarks(t, j, "a", many)
-	got := bookmarksOf(t, j, "a")
+	got := cursorsOf(t, j, "a")
 	if len(got) != maxBookmarks {
 		t.Fatalf("%d are kept", len(got))
 	}
@@ -92,11 +92,11 @@ func TestBookmarksAreBounded(t *testing.T) {
 		break
 	}
 	keepBookmarks(t, j, "a", map[string]string{one: "y", "new": "z"}) // what is there may change
-	if got := bookmarksOf(t, j, "a"); got[one] != "y" || got["new"] != "" {
+	if got := cursorsOf(t, j, "a"); got[one] != "y" || got["new"] != "" {
 		t.Errorf("%q and %q", got[one], got["new"])
 	}
 	keepBookmarks(t, j, "a", map[string]string{"new": "z"}, one) // and makes room when it goes
-	if got := bookmarksOf(t, j, "a"); got["new"] != "z" || len(got) != maxBookmarks {
+	if got := cursorsOf(t, j, "a"); got["new"] != "z" || len(got) != maxBookmarks {
 		t.Errorf("%q, %d", got["new"], len(got))
 	}
 }

@@ -210,10 +210,10 @@ func TestClosedForCommands(t *testing.T) {
 	}
 	_, retry := j.Requeue("a", 1)
 	_, drop := j.DropDead("a", 1)
-	_, aside := j.DropQuarantined("00")
+	_, quarantined := j.DropQuarantined("00")
 	_, list := j.DeadLetters("a")
 	_, sinks := j.Sinks()
-	for i, err := range []error{retry, drop, aside, list, sinks} {
+	for i, err := range []error{retry, drop, quarantined, list, sinks} {
 		if !errors.Is(err, store.ErrClosed) {
 			t.Errorf("method %d: %v", i, err)
 		}

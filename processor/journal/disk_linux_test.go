@@ -39,7 +39,7 @@ func TestDiskFull(t *testing.T) {
 	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	raw := []byte(fmt.Sprintf("%q", strings.Repeat("x", 4000)))
+	raw := fmt.Appendf(nil, "%q", strings.Repeat("x", 4000))
 	failures := 0
 	for i := 0; failures < 5; i++ {
 		e := event("1", fmt.Sprint("user", i), i)

@@ -60,10 +60,8 @@ func (j *Journal) Fold(ctx context.Context, now time.Time, f Folder, folded func
 		var next []string
 		for len(names) > 0 && ctx.Err() == nil {
 			b := &batch{j: j, now: now, since: since, folder: f, parts: map[string]*folding{}}
-			var err error
-			if names, err = b.load(names); err == nil {
-				err = b.run()
-			}
+			names = b.load(names)
+			err := b.run()
 			if err == nil {
 				err = j.storeBatch(b, folded)
 			}

@@ -18,7 +18,7 @@ type keyring struct {
 	Joins int      `json:"joins,omitempty"` // how often another subject was joined to it
 }
 
-// A join tells which subject has become part of which.
+// A join names the subject that has become part of another.
 type join struct{ into, from string }
 
 // subjectKeys returns the keys of a subject, and whether it is stored.
@@ -86,9 +86,7 @@ func subjectOf(tx *store.Tx, e *trail.Event, now time.Time) (name string, joined
 // is dirty from then on.
 func joinSubjects(tx *store.Tx, a, b string, now time.Time) (join, error) {
 	j := join{into: a, from: b}
-	if fewer, err := hasFewer(tx, a, b); err != nil {
-		return j, err
-	} else if fewer {
+	if hasFewer(tx, a, b) {
 		j.into, j.from = b, a
 	}
 	if err := moveEvents(tx, j); err != nil {
@@ -108,7 +106,7 @@ func joinSubjects(tx *store.Tx, a, b string, now time.Time) (join, error) {
 }
 
 // hasFewer reports whether a has fewer events than b, in the time of the smaller.
-func hasFewer(tx *store.Tx, a, b string) (bool, error) {
+func hasFewer(tx *store.Tx, a, b string) bool {
 	of := func(name string) func() bool {
 		prefix, c := store.NamePrefix(name), tx.Table(eventTable).Cursor()
 		k, _ := c.Seek(prefix)
@@ -121,9 +119,9 @@ func hasFewer(tx *store.Tx, a, b string) (bool, error) {
 	for moreA, moreB := of(a), of(b); ; {
 		switch hasA, hasB := moreA(), moreB(); {
 		case !hasA:
-			return hasB, nil
+			return hasB
 		case !hasB:
-			return false, nil
+			return false
 		}
 	}
 }

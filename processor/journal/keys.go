@@ -40,7 +40,7 @@ func subjectLane(subject string) string {
 	return subject[2 : 2+binary.BigEndian.Uint16([]byte(subject))]
 }
 
-// eventIdentity tells events of one lane apart by ID and name, so that
+// eventIdentity distinguishes the events of one lane by ID and name, so that
 // records that were given one ID by hand do not hide each other.
 func eventIdentity(e *trail.Event) []byte { return store.NameKey(e.ID + "/" + e.Name) }
 

@@ -141,14 +141,11 @@ func dueTime(out exposure.Outcome, now time.Time) time.Time {
 }
 
 func (j *Journal) storeBatch(b *batch, folded func(Folded)) error {
-	outcomes, err := b.outcomes()
-	if err != nil {
-		return err
-	}
+	outcomes := b.outcomes()
 	var left []addition
 	var joins []join
 	alerts := 0
-	err = j.store.Commit(store.Change{
+	err := j.store.Commit(store.Change{
 		Do: func(tx *store.Tx) (err error) {
 			left, joins = nil, nil
 			for _, o := range outcomes {

@@ -33,7 +33,7 @@ func (q *Queue) Retry(name string, due time.Time, maybeDelivered, alone bool) {
 		q.enqueue(l)
 		return
 	}
-	q.resting.add(l)
+	q.waiting.add(l)
 }
 
 // Close reports that a person had closed the exposure at the channel: its head is
@@ -54,7 +54,7 @@ func (q *Queue) end(l *lane, n int, known, closed bool) {
 // Restored reports that the channel answers again: failed sends are retried now,
 // except those of lanes that keep their due time.
 func (q *Queue) Restored(keeps func(lane string) bool) {
-	for _, p := range slices.Clone(q.resting.list) {
+	for _, p := range slices.Clone(q.waiting.list) {
 		if !p.lane.muted && !keeps(p.lane.name) {
 			q.enqueue(p.lane)
 		}

@@ -24,7 +24,7 @@ type Queue struct {
 	sink    Sink
 	lanes   map[string]*lane
 	ready   lanes // to be decided, in turn
-	resting lanes // muted or to be retried, by due time
+	waiting lanes // muted or to be retried, by due time
 	muted   int
 	limiter *rate.Limiter
 
@@ -57,7 +57,7 @@ type lane struct {
 // NewQueue returns an empty queue.
 func NewQueue(s Sink) *Queue {
 	q := &Queue{sink: s, lanes: map[string]*lane{}, windows: map[string]*window{}}
-	q.ready.key, q.resting.key = turn, due
+	q.ready.key, q.waiting.key = turn, due
 	q.sink.Group.Max = max(1, s.Group.Max)
 	if q.limiter = s.Limiter; q.limiter == nil {
 		q.limiter = NewLimiter(s.Rate)
@@ -120,7 +120,7 @@ func (q *Queue) Next(now time.Time) (Action, error) { return q.next(now, false) 
 func (q *Queue) NextUrgent(now time.Time) (Action, error) { return q.next(now, true) }
 
 func (q *Queue) next(now time.Time, urgentOnly bool) (Action, error) {
-	q.wake(now)
+	q.requeue(now)
 	for {
 		urgent := q.ready.Len() > 0 && q.ready.first().urgent()
 		if urgentOnly && !urgent {
@@ -180,7 +180,7 @@ func (q *Queue) ProbeUrgent(now time.Time) (Action, error) {
 }
 
 func (q *Queue) probe(now time.Time, wanted func(*lane) bool) (Action, error) {
-	q.wake(now)
+	q.requeue(now)
 	for {
 		var l *lane
 		var at place
@@ -252,7 +252,7 @@ func (q *Queue) mute(l *lane, until time.Time) {
 	}
 	l.muted, l.waited, l.due = true, true, until
 	q.muted++
-	q.resting.add(l)
+	q.waiting.add(l)
 }
 
 // wait returns when Next has something to do, if no other method is called.
@@ -263,8 +263,8 @@ func (q *Queue) wait(now time.Time) Action {
 			a.Until = t
 		}
 	}
-	if q.resting.Len() > 0 {
-		sooner(q.resting.first().due)
+	if q.waiting.Len() > 0 {
+		sooner(q.waiting.first().due)
 	}
 	if len(q.order) > 0 {
 		sooner(q.order[0].until)
@@ -279,10 +279,10 @@ func (q *Queue) wait(now time.Time) Action {
 // limited reports whether the rate allows no send now.
 func (q *Queue) limited(now time.Time) bool { return q.limiter != nil && q.limiter.TokensAt(now) < 1 }
 
-// wake puts the lanes that are due among those to be decided.
-func (q *Queue) wake(now time.Time) {
-	for q.resting.Len() > 0 && !q.resting.first().due.After(now) {
-		q.enqueue(q.resting.first())
+// requeue puts the lanes that are due among those to be decided.
+func (q *Queue) requeue(now time.Time) {
+	for q.waiting.Len() > 0 && !q.waiting.first().due.After(now) {
+		q.enqueue(q.waiting.first())
 	}
 }
 

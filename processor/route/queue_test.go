@@ -99,7 +99,7 @@ func (p *player) done(a Action) {
 }
 
 func TestQueue(t *testing.T) {
-	storm := Group{Wait: time.Minute, Max: 100}
+	burst := Group{Wait: time.Minute, Max: 100}
 	mute := `[{match: {account_class: production}, mute_times: [{hours: "12:00-13:00"}]}]`
 	severe := `[{match: {severity: ">= high"}, sinks: [chat]}, {sinks: [mail]}]`
 	for _, tt := range []struct {
@@ -122,21 +122,21 @@ func TestQueue(t *testing.T) {
 			want: []string{"0 a opened", "1 d opened", "1 e opened", "10 b opened", "20 c opened"}},
 		{name: "a lane waits with its critical alert for no rate", sink: Sink{Rate: 0.1}, script: []string{"a opened high", "b opened high", "+1", "b exploited critical", "+60"},
 			want: []string{"0 a opened", "1 b opened", "1 b exploited"}},
-		{name: "the first of a burst alone, then the worst first", sink: Sink{Group: storm}, script: []string{"a attempted medium", "+1", "b attempted medium", "+1", "d reduced low", "+1", "c opened high", "+120"},
+		{name: "the first of a burst alone, then the worst first", sink: Sink{Group: burst}, script: []string{"a attempted medium", "+1", "b attempted medium", "+1", "d reduced low", "+1", "c opened high", "+120"},
 			want: []string{"0 a attempted", "60 [c opened, b attempted, d reduced]"}},
-		{name: "critical neither joins nor opens a group", sink: Sink{Group: storm}, script: []string{"r opened critical", "a attempted medium", "b attempted medium", "s opened critical", "+1", "s updated critical", "+120"},
+		{name: "critical neither joins nor opens a group", sink: Sink{Group: burst}, script: []string{"r opened critical", "a attempted medium", "b attempted medium", "s opened critical", "+1", "s updated critical", "+120"},
 			want: []string{"0 r opened", "0 s opened", "0 a attempted", "1 s updated", "60 b attempted"}},
-		{name: "what grows worse leaves its group", sink: Sink{Group: storm}, script: []string{"a opened low", "+1", "b opened low", "c opened low", "d opened low", "+1", "c updated high", "d updated low", "+1", "b exploited critical", "+120"},
+		{name: "what grows worse leaves its group", sink: Sink{Group: burst}, script: []string{"a opened low", "+1", "b opened low", "c opened low", "d opened low", "+1", "c updated high", "d updated low", "+1", "b exploited critical", "+120"},
 			want: []string{"0 a opened", "2 c opened", "2 c updated", "3 b opened", "3 b exploited", "60 [d opened, d updated]"}},
-		{name: "once grouped, the rest alone", sink: Sink{Group: storm}, script: []string{"a opened high", "b opened high", "c opened high", "+70", "b updated high", "d opened high", "d updated high", "e opened high", "+60", "e resolved info", "+60"},
+		{name: "once grouped, the rest alone", sink: Sink{Group: burst}, script: []string{"a opened high", "b opened high", "c opened high", "+70", "b updated high", "d opened high", "d updated high", "e opened high", "+60", "e resolved info", "+60"},
 			want: []string{"0 a opened", "60 [b opened, c opened]", "70 b updated", "120 [d opened, d updated, e opened]", "130 e resolved"}},
 		{name: "a full group does not wait", sink: Sink{Group: Group{Wait: time.Minute, Max: 2}}, script: []string{"a opened high", "b opened high", "c opened high", "d opened high", "+1", "d updated low", "+60"},
 			want: []string{"0 a opened", "0 [b opened, c opened]", "60 [d opened, d updated]"}},
-		{name: "a group counts once against the rate", sink: Sink{Group: storm, Rate: 0.01}, script: []string{"a opened high", "b opened high", "c opened high", "+90", "z opened critical", "+20", "d opened high", "e opened high", "+200"},
+		{name: "a group counts once against the rate", sink: Sink{Group: burst, Rate: 0.01}, script: []string{"a opened high", "b opened high", "c opened high", "+90", "z opened critical", "+20", "d opened high", "e opened high", "+200"},
 			want: []string{"0 a opened", "90 z opened", "100 [b opened, c opened]", "200 [d opened, e opened]"}},
-		{name: "a group that failed", sink: Sink{Group: storm}, script: []string{"c fails 1", "b fails 1", "a opened high", "b opened high", "c opened high", "+200"},
+		{name: "a group that failed", sink: Sink{Group: burst}, script: []string{"c fails 1", "b fails 1", "a opened high", "b opened high", "c opened high", "+200"},
 			want: []string{"0 a opened", "60 [b opened, c opened]", "120 [b opened, c opened]"}},
-		{name: "an exposure that ended within its group", sink: Sink{Group: storm, Human: true}, script: []string{"a opened high", "b opened high", "c opened high", "+1", "c resolved info", "+120"},
+		{name: "an exposure that ended within its group", sink: Sink{Group: burst, Human: true}, script: []string{"a opened high", "b opened high", "c opened high", "+1", "c resolved info", "+120"},
 			want: []string{"0 a opened", "60 superseded: c opened", "60 [b opened, c resolved]"}},
 		{name: "an end supersedes, for people", sink: Sink{Human: true, Rate: 0.1}, script: []string{"z opened high", "a opened high", "a exploited critical", "b opened high", "b escalated high", "b resolved info", "+60"},
 			want: []string{"0 a opened", "0 a exploited", "10 z opened", "10 superseded: b opened", "10 superseded: b escalated", "20 b resolved"}},
@@ -370,7 +370,7 @@ func TestQueueProperty(t *testing.T) {
 			p.now = p.now.Add(time.Duration(r.IntN(10)) * time.Second)
 		}
 		p.run(p.now.Add(time.Hour))
-		if p.q.Len() != 0 || p.q.Muted() != 0 || p.q.ready.Len()+p.q.resting.Len() != 0 {
+		if p.q.Len() != 0 || p.q.Muted() != 0 || p.q.ready.Len()+p.q.waiting.Len() != 0 {
 			t.Fatalf("seed %d: %d lanes are left", seed, p.q.Len())
 		}
 	}

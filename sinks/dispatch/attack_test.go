@@ -182,11 +182,12 @@ func decoys(n int) (names []string) {
 // the worker looks for critical alerts beyond what it keeps, over a restart too,
 // and sends them once.
 func TestCriticalBeyondTheMemory(t *testing.T) {
-	const pending = maxKnown + 4464
+	const memory, pending = 4 * lookAhead, 4*lookAhead + 4464
 	synctest.Test(t, func(t *testing.T) {
 		s := &loggingSink{}
 		o := delivery(DeliveryConfig{People: true, Rate: 2})
 		r := newRig(t)
+		r.memory = memory
 		r.start(o, map[string]sinks.Sink{"a": s})
 		r.attack(exposure.Attempted, exposure.Medium, decoys(pending)...)
 		time.Sleep(2 * time.Second)

@@ -134,7 +134,7 @@ func deliver(b *testing.B, deliveries [][]byte, log *slog.Logger) (handled, took
 		}
 	}
 	handled = time.Since(start)
-	if err := d.Idle(ctx); err != nil {
+	if err := j.Idle(ctx); err != nil {
 		b.Fatal(err)
 	}
 	took = time.Since(start)

@@ -13,7 +13,7 @@ import (
 )
 
 // Once a person ended an exposure at the channel, the channel gets no more of
-// it, unless it begins anew or turns critical; from then on it goes on.
+// it, unless it opens again or turns critical; from then on it goes on.
 func TestClosedExposureIsSentCriticalAlerts(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -23,7 +23,7 @@ func TestClosedExposureIsSentCriticalAlerts(t *testing.T) {
 		{"nothing more", []string{"a updated high", "a resolved info"}, nil},
 		{"somebody came in", []string{"a updated high", "a exploited critical", "a resolved info"}, []string{"a-exploited", "a-resolved"}},
 		{"an intruder's work", []string{"a updated critical", "a resolved info"}, []string{"a-updated", "a-resolved"}},
-		{"it begins anew", []string{"a opened high", "a updated high"}, []string{"a-opened", "a-updated"}},
+		{"it opens again", []string{"a opened high", "a updated high"}, []string{"a-opened", "a-updated"}},
 		{"a campaign grows", []string{"a campaign high", "a resolved info"}, []string{"a-campaign", "a-resolved"}},
 		{"not of others", []string{"b opened high", "b escalated high", "a resolved info"}, []string{"b-opened"}},
 	} {

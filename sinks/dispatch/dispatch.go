@@ -28,7 +28,6 @@ type Store interface {
 	Bury(sink string, d outbox.DeadLetter) error
 	Failed(sink string, failures ...outbox.Failure) error
 	Stats() (journal.Stats, error)
-	Idle(ctx context.Context) error
 }
 
 // Options configures a Worker. The zero value is good for use.
@@ -75,10 +74,6 @@ func New(j Store, name string, s sinks.Sink, o Options) (*Worker, error) {
 	}
 	return w, nil
 }
-
-// Idle waits until all events are folded and every sink of the journal is done with
-// every alert: delivered, dropped, or a dead letter.
-func (w *Worker) Idle(ctx context.Context) error { return w.store.Idle(ctx) }
 
 // Ready returns why the sink is not sent its alerts, nil if it is: the channel is
 // down or misconfigured, the last few attempts failed, or the journal cannot be

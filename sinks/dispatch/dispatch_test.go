@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,6 +107,7 @@ type rig struct {
 	workers map[string]*Worker
 	log     logText
 	level   slog.Level
+	memory  int // of each worker; 0: as ever
 	stop    func()
 }
 
@@ -124,6 +126,7 @@ func (r *rig) start(o Options, all map[string]sinks.Sink) {
 		if err != nil {
 			r.t.Fatal(err)
 		}
+		w.memory = cmp.Or(r.memory, w.memory)
 		r.workers[name] = w
 	}
 	r.d = r.workers[names[0]]
@@ -150,7 +153,7 @@ func (r *rig) idle() {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 1000*time.Hour)
 	defer cancel()
-	if err := r.d.Idle(ctx); err != nil {
+	if err := r.j.Idle(ctx); err != nil {
 		r.t.Fatalf("idle: %v", err)
 	}
 }
@@ -597,7 +600,7 @@ func TestJournalThatCannotNote(t *testing.T) {
 			t.Errorf("%d alerts were sent that nobody remembers", len(sends))
 		}
 		store.set(nil)
-		if err := d.Idle(t.Context()); err != nil {
+		if err := j.Idle(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if sends, _ := s.lists(); len(sends) != 5000 {

@@ -61,7 +61,7 @@ func Example() {
 
 	ended := make(chan error)
 	go func() { ended <- w.Run(ctx) }()
-	if err := w.Idle(ctx); err != nil {
+	if err := j.Idle(ctx); err != nil {
 		panic(err)
 	}
 	cancel()

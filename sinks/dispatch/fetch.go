@@ -21,7 +21,7 @@ const (
 // fetch reads pending alerts from the journal. It returns an error only if the
 // journal was closed.
 func (w *Worker) fetch(now time.Time) error {
-	for w.more && w.known < maxKnown && !now.Before(w.again) {
+	for w.more && w.known < w.memory && !now.Before(w.again) {
 		pending, err := w.store.Pending(w.name, w.after, lookAhead)
 		if !w.fetched(err) {
 			return closed(err)
@@ -38,7 +38,7 @@ func (w *Worker) fetch(now time.Time) error {
 // fetchUrgent reads the exposures with a critical alert among the pending alerts
 // for which there is no room: a full queue delays no critical alert.
 func (w *Worker) fetchUrgent(now time.Time) error {
-	room := 2*maxKnown - w.known
+	room := 2*w.memory - w.known
 	if !w.more || !w.unseen || room < lookAhead || now.Before(w.again) {
 		return nil
 	}

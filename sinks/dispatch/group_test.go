@@ -93,7 +93,7 @@ func TestBurstBecomesGroups(t *testing.T) {
 		journalAlerts(t, r.j, "v-1")
 		r.idle()
 		if time.Since(calm) > time.Second {
-			t.Error("after the storm the first alert was held back")
+			t.Error("after the burst the first alert was held back")
 		}
 		sends, _ := s.lists()
 		equal(t, "sent alone", sends, []string{"x-1", "x-2", "y-2", "v-1"})

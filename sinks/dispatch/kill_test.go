@@ -15,6 +15,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 	"github.com/mfawatch/mfawatch/sinks/file"
@@ -25,7 +26,7 @@ import (
 const killDir = "MFAWATCH_TEST_KILL_DIR"
 
 // Killed at any point, every event that was acknowledged is delivered once it is
-// started anew; none is lost.
+// started again; none is lost.
 func TestKilled(t *testing.T) {
 	if dir := os.Getenv(killDir); dir != "" {
 		beKilled(t, dir)
@@ -59,7 +60,7 @@ func TestKilled(t *testing.T) {
 	}
 
 	p := startPipeline(t, dir)
-	if err := p.d.Idle(t.Context()); err != nil {
+	if err := p.j.Idle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	p.stop()
@@ -116,7 +117,7 @@ func beKilled(t *testing.T, dir string) {
 // A pipeline is journal, processor, dispatcher and one file.
 type pipeline struct {
 	p    *processor.Processor
-	d    *dispatch.Worker
+	j    *journal.Journal
 	stop func()
 }
 
@@ -137,7 +138,7 @@ func startPipeline(t *testing.T, dir string) *pipeline {
 	ended := make(chan error, 2)
 	go func() { ended <- p.Run(ctx) }()
 	go func() { ended <- d.Run(ctx) }()
-	return &pipeline{p: p, d: d, stop: func() {
+	return &pipeline{p: p, j: j, stop: func() {
 		cancel()
 		for range 2 {
 			if err := <-ended; err != nil {

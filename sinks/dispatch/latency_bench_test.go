@@ -36,7 +36,7 @@ func BenchmarkCommitToSocket(b *testing.B) {
 	go func() { ended <- d.Run(ctx) }()
 	var took []time.Duration
 	for n := 0; b.Loop(); n++ {
-		if err := d.Idle(ctx); err != nil {
+		if err := j.Idle(ctx); err != nil {
 			b.Fatal(err)
 		}
 		sinktest.Journal(b, j, sinktest.BareAlert(fmt.Sprintf("x%d", n), fmt.Sprintf("x%d-1", n))) // returns with the commit

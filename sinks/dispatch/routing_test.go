@@ -303,13 +303,13 @@ func TestRoutingMetrics(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		show := func(held, left, untaken string) string {
+		show := func(held, left, unrouted string) string {
 			return "# HELP mfawatch_sink_held_exposures Exposures whose alerts wait for the end of mute times.\n# TYPE mfawatch_sink_held_exposures gauge\n" +
 				"mfawatch_sink_held_exposures{sink=\"a\"} " + held + "\n" +
 				"# HELP mfawatch_sink_suppressed_total Alerts that were not sent, since the routes suppress them.\n# TYPE mfawatch_sink_suppressed_total counter\n" +
 				"mfawatch_sink_suppressed_total{sink=\"a\"} " + left + "\n" +
 				"# HELP mfawatch_sink_unrouted_total Alerts that were sent since no route matches them.\n# TYPE mfawatch_sink_unrouted_total counter\n" +
-				"mfawatch_sink_unrouted_total{sink=\"a\"} " + untaken + "\n"
+				"mfawatch_sink_unrouted_total{sink=\"a\"} " + unrouted + "\n"
 		}
 		check(show("0", "0", "0"))
 		routedTell(t, r.j, "x-opened high", "y-opened low", "z-attempted medium", "w-opened high")

@@ -34,6 +34,7 @@ type Worker struct {
 	lanes     map[string]*lane
 	addressed map[string]sinks.Sink // the sink for other recipients than its own
 	known     int                   // alerts in lanes
+	memory    int                   // bound on known: maxKnown, except in tests
 	after     uint64                // the newest alert that was fetched
 	before    uint64                // the newest alert that the run before left: it may have sent it
 	more      bool                  // the journal may hold more after it
@@ -69,6 +70,7 @@ func newWorker(name string, s sinks.Sink, j Store, o Options) *Worker {
 		lanes:     map[string]*lane{},
 		addressed: map[string]sinks.Sink{},
 		written:   make(chan error, 1),
+		memory:    maxKnown,
 	}
 	if w.config.People {
 		w.reserved = w.config.Concurrency

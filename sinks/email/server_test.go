@@ -222,7 +222,7 @@ func (s *server) inject(f sinktest.Fault) bool {
 // readEmail reads a mail as a mail program does, and refuses what the standards
 // do: bare line feeds, lines that are too long, bytes that are not ASCII.
 func readEmail(text string) (*receivedMail, error) {
-	for _, line := range strings.Split(text, "\r\n") {
+	for line := range strings.SplitSeq(text, "\r\n") {
 		if len(line) > 998 || strings.ContainsAny(line, "\r\n\x00") || strings.ContainsFunc(line, func(r rune) bool { return r >= 0x80 }) {
 			return nil, errors.New("not a line of a mail")
 		}

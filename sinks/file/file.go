@@ -84,7 +84,7 @@ func (s *Sink) SendBatch(_ context.Context, alerts []*processor.Alert) error {
 	return nil
 }
 
-// Reopen opens the path anew, for when the file was moved away to rotate it. On
+// Reopen opens the path again after the file was moved away to rotate it. On
 // an error the old file stays in use.
 func (s *Sink) Reopen() error {
 	s.mu.Lock()

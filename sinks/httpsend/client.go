@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net"
 	"net/http"
@@ -117,9 +118,7 @@ func (p *Client) Send(ctx context.Context, r Request) (Reply, error) {
 	if err != nil || req.URL.Host == "" {
 		return Reply{}, sinks.Misconfigured(errors.New("the address is no URL; want one such as https://alerts.example.net/hook"))
 	}
-	for name, values := range r.Header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, r.Header)
 	if req.Header.Get("User-Agent") == "" {
 		req.Header.Set("User-Agent", userAgent())
 	}

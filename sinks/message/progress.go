@@ -1,6 +1,9 @@
 package message
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"maps"
+)
 
 // A progress is the reference of a channel that sends to each recipient by itself:
 // what the channel said last, and of each alert that not all got yet, who
@@ -31,9 +34,7 @@ func (p progress) Of(alert string) map[string]string {
 	known := map[string]string{}
 	for _, o := range p.Open {
 		if o.Alert == alert {
-			for to, state := range o.To {
-				known[to] = state
-			}
+			maps.Copy(known, o.To)
 		}
 	}
 	return known

@@ -12,6 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/message"
+	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
 // Limits of the Events API v2, in characters. That of the body, 512 KB, is never
@@ -87,7 +88,7 @@ func (p *Sink) event(key string, a *processor.Alert) event {
 	e.Payload = &payload{
 		Summary:   cmp.Or(safetext.CutRunes(summary, maxSummary), "MFA removed"),
 		Source:    cmp.Or(shown(message.AlertAccount(a)), "AWS"),
-		Severity:  severity(a),
+		Severity:  cmp.Or(severities[ticket.Urgent(a)], "error"),
 		Timestamp: a.Time.UTC().Format(time.RFC3339Nano),
 		Component: user(a),
 		Group:     shown(a.Account),
@@ -117,19 +118,6 @@ var severities = map[exposure.Severity]string{
 	exposure.Medium:   "warning",
 	exposure.Low:      "info",
 	exposure.Info:     "info",
-}
-
-// severity is the alert's, one level up where it escalates, and critical where an
-// intruder may hold the new device.
-func severity(a *processor.Alert) string {
-	s := a.Severity
-	if a.Step == exposure.Suspect {
-		s = exposure.Critical
-	}
-	if i := slices.Index(exposure.Severities, s); a.Step == exposure.Escalated && i >= 0 && i+1 < len(exposure.Severities) {
-		s = exposure.Severities[i+1]
-	}
-	return cmp.Or(severities[s], "error")
 }
 
 // user is whose MFA it is, "" where it is not known.

@@ -77,7 +77,7 @@ func TestRace(t *testing.T) {
 	}
 }
 
-// An exposure that begins anew after its end has an incident of its own.
+// An exposure that opens again after its end has an incident of its own.
 func TestBeginsAgain(t *testing.T) {
 	r := newRig(t, nil)
 	story := sinktest.Story("bob")

@@ -3,6 +3,7 @@ package servicenow
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -114,9 +115,7 @@ func (s *Sink) incident(a *processor.Alert, after string) map[string]string {
 	m := s.wording.Message(a)
 	severity := ticket.Urgent(a)
 	sent := map[string]string{}
-	for name, value := range s.config.Fields {
-		sent[name] = value
-	}
+	maps.Copy(sent, s.config.Fields)
 	sent["correlation_id"] = ticket.Key(a, s.config.AssignmentGroup)
 	sent["short_description"] = s.title(m, a)
 	var before []string

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -245,9 +246,7 @@ func (s *server) patch(w http.ResponseWriter, r *http.Request, sysID string, bod
 	}
 	before := i.fields
 	i.fields = map[string]string{}
-	for column, value := range before {
-		i.fields[column] = value
-	}
+	maps.Copy(i.fields, before)
 	notes := len(i.journal)
 	s.set(i, body)
 	if i.fields["state"] == "6" && before["state"] != "6" {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -49,54 +48,6 @@ func (r *rig) make(t *testing.T, change func(c *Config)) *Sink {
 	}
 	t.Cleanup(func() { _ = sink.Close() })
 	return sink
-}
-
-// A fault of the look before a step has the verdict of a call that wrote nothing.
-func TestLook(t *testing.T) {
-	a := sinktest.Story("bob")[0]
-	for _, c := range []struct {
-		name  string
-		fault sinktest.Fault
-		want  sinks.Verdict
-		words string
-	}{
-		{"401", sinktest.Fault{Status: 401}, sinks.VerdictMisconfigured, "check username and password"},
-		{"403", sinktest.Fault{Status: 403}, sinks.VerdictMisconfigured, "sn_incident_write"},
-		{"404", sinktest.Fault{Status: 404}, sinks.VerdictMisconfigured, "check url"},
-		{"no such table", sinktest.Fault{Status: 400, Body: `{"error":{"message":"Invalid table incident","detail":null},"status":"failure"}`}, sinks.VerdictMisconfigured, "has no incidents"},
-		{"500", sinktest.Fault{Status: 500}, sinks.VerdictRetry, "500"},
-		{"502 of a proxy", sinktest.Fault{Status: 502, Body: "<html>"}, sinks.VerdictRetry, "502"},
-		{"reset", sinktest.Fault{Reset: true}, sinks.VerdictRetry, ""},
-		{"cut", sinktest.Fault{Cut: true}, sinks.VerdictRetry, ""},
-		{"a page", sinktest.Fault{Status: 200, Body: "<!DOCTYPE html><title>Log in</title>"}, sinks.VerdictMisconfigured, "the instance hibernates"},
-		{"garbage", sinktest.Fault{Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: "[1,"}, sinks.VerdictRetry, "something other than an answer of the API"},
-		{"empty", sinktest.Fault{Status: 200}, sinks.VerdictRetry, "something other than an answer of the API"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := &rig{server: newServer(t)}
-			f := sinktest.NewHTTPServer(t, r.server)
-			r.url = f.URL
-			f.Inject(c.fault)
-			sinktest.Deliver(t, r.make(t, nil), a, "", c.want, c.words)
-			if len(r.incidents) > 0 {
-				t.Error("an incident was opened")
-			}
-		})
-	}
-}
-
-// An answer to a change that cannot be read may be one to a change that was
-// made.
-func TestUnreadableAnswer(t *testing.T) {
-	r := &rig{server: newServer(t)}
-	f := sinktest.NewHTTPServer(t, r.server)
-	f.Spare = sinktest.Read
-	r.url = f.URL
-	sink := r.make(t, nil)
-	for body, want := range map[string]sinks.Verdict{"": sinks.VerdictAmbiguous, "[1,": sinks.VerdictAmbiguous, "{}": sinks.VerdictAmbiguous, `{"result":{}}`: sinks.VerdictAmbiguous, "<html>": sinks.VerdictMisconfigured} {
-		f.Inject(sinktest.Fault{Status: 201, Body: body})
-		sinktest.Deliver(t, sink, sinktest.Story("bob")[0], "", want)
-	}
 }
 
 // The limits are those of an hour, and a refusal says when it ends.

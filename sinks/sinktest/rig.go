@@ -20,7 +20,6 @@ type Rig struct {
 	Log     strings.Builder // of the dispatcher; read it after Stop, or while it is idle
 
 	t      *testing.T
-	d      *dispatch.Worker
 	cancel context.CancelFunc
 	ended  chan error
 }
@@ -35,7 +34,6 @@ func NewRig(t *testing.T, path string, s sinks.Sink, c dispatch.DeliveryConfig) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.d = d
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancel(t.Context())
 	go func() { r.ended <- d.Run(ctx) }()
@@ -47,7 +45,7 @@ func (r *Rig) Idle() {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 1000*time.Hour)
 	defer cancel()
-	if err := r.d.Idle(ctx); err != nil {
+	if err := r.Journal.Idle(ctx); err != nil {
 		r.t.Fatalf("idle: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -62,9 +63,7 @@ func NewHTTPServer(t testing.TB, h http.Handler) *HTTPServer {
 			case <-done:
 			}
 		case f.Status != 0:
-			for name, values := range f.Header {
-				w.Header()[name] = values
-			}
+			maps.Copy(w.Header(), f.Header)
 			w.WriteHeader(f.Status)
 			_, _ = io.WriteString(w, f.Body)
 		case f.Reset:

@@ -129,7 +129,7 @@ func TestStory(t *testing.T) {
 }
 
 // A message that cannot be edited is answered, in the channel too; one that
-// cannot be answered is posted anew, and the exposure goes on there.
+// cannot be answered is posted again, and the exposure goes on there.
 func TestFallsBack(t *testing.T) {
 	story := sinktest.Story("bob")
 	for _, code := range []string{"cant_update_message", "edit_window_closed"} {
@@ -224,7 +224,7 @@ func TestTo(t *testing.T) {
 	}
 }
 
-// A storm is one message with a list, however long and whatever stands in it.
+// A group is one message with a list, whatever its length and its texts.
 func TestGroup(t *testing.T) {
 	s, fake, _ := newTestSink(t, Config{})
 	var alerts []*processor.Alert

@@ -57,7 +57,7 @@ func (s *snsTexter) text(ctx context.Context, to, body, _ string) (id string, er
 	}
 	out, err := s.publish(ctx, in)
 	if err != nil {
-		return "", judgeAWS(ctx, "SNS", err)
+		return "", awsVerdict(ctx, "SNS", err)
 	}
 	return messageID("SNS", out.MessageId)
 }
@@ -86,7 +86,7 @@ func (v *voiceTexter) text(ctx context.Context, to, body, alert string) (id stri
 	}
 	out, err := v.send(ctx, in)
 	if err != nil {
-		return "", judgeAWS(ctx, "End User Messaging", err)
+		return "", awsVerdict(ctx, "End User Messaging", err)
 	}
 	return messageID("End User Messaging", out.MessageId)
 }
@@ -126,11 +126,11 @@ var (
 	awsRights = []string{"AuthorizationError", "AuthorizationErrorException", "AccessDenied", "AccessDeniedException", "NotAuthorized", "OptInRequired", "UserError", "UserErrorException"}
 )
 
-// judgeAWS returns err with the verdict on the message. Throttling comes as 400
+// awsVerdict returns err with the verdict on the message. Throttling comes as 400
 // from SNS. A request that did not reach AWS is tried again; one without an
 // answer, or with a 5xx, may be sent: Ambiguous. A number that is refused is
 // Permanent, all else is about the account: Misconfigured.
-func judgeAWS(ctx context.Context, service string, err error) error {
+func awsVerdict(ctx context.Context, service string, err error) error {
 	said := func(text, hint string) error {
 		if hint != "" {
 			hint = "; " + hint
@@ -185,7 +185,7 @@ func judgeAWS(ctx context.Context, service string, err error) error {
 	case status != 0: // of something in between
 		return httpsend.StatusError(status, header, time.Now())
 	}
-	return judgeUnanswered(ctx, err)
+	return unanswered(ctx, err)
 }
 
 // voiceNumbers are the conflicts that are about the number.
@@ -201,8 +201,8 @@ var voiceOthers = []voicetypes.ConflictExceptionReason{
 	voicetypes.ConflictExceptionReasonDestinationCountryBlockedByProtectConfiguration,
 }
 
-// judgeUnanswered separates what did not reach the other side from what may have.
-func judgeUnanswered(ctx context.Context, err error) error {
+// unanswered separates what did not reach the other side from what may have.
+func unanswered(ctx context.Context, err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return httpsend.Cause(ctx, op)
 	}

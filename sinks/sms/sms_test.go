@@ -555,7 +555,7 @@ func FuzzGSM(f *testing.F) {
 // nine of the extension that show something.
 func TestGSMAlphabet(t *testing.T) {
 	basic, extension := 0, 0
-	for r := rune(0); r < 0x10000; r++ {
+	for r := range rune(0x10000) {
 		switch gsmSeptets(r) {
 		case 1:
 			basic++

@@ -162,19 +162,16 @@ func Choice(severity exposure.Severity, chosen, defaults map[string]string) stri
 	return defaults[string(severity)]
 }
 
-// Urgent is the severity of a ticket: an escalation is a level above its
+// Urgent is the severity of a ticket or an incident: an escalation is a level above its
 // exposure; what an intruder may hold is critical, and so is an end that comes
 // first, since the exposure was exploited.
 func Urgent(a *processor.Alert) exposure.Severity {
 	if a.Step == exposure.Suspect || a.Step == exposure.Resolved {
 		return exposure.Critical
 	}
-	if a.Step == exposure.Escalated {
-		for i, s := range exposure.Severities[:len(exposure.Severities)-1] {
-			if s == a.Severity {
-				return exposure.Severities[i+1]
-			}
-		}
+	i := slices.Index(exposure.Severities, a.Severity)
+	if a.Step == exposure.Escalated && i >= 0 {
+		return exposure.Severities[min(i+1, len(exposure.Severities)-1)]
 	}
 	return a.Severity
 }

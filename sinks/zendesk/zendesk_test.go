@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -48,51 +47,6 @@ func (r *rig) make(t *testing.T, change func(c *Config)) *Sink {
 	}
 	t.Cleanup(func() { _ = sink.Close() })
 	return sink
-}
-
-// A fault of the look before a step has the verdict of a call that wrote nothing.
-func TestLook(t *testing.T) {
-	a := sinktest.Story("bob")[0]
-	for _, c := range []struct {
-		name  string
-		fault sinktest.Fault
-		want  sinks.Verdict
-		words string
-	}{
-		{"401", sinktest.Fault{Status: 401, Body: `{"error":"Couldn't authenticate you"}`}, sinks.VerdictMisconfigured, "check email and token"},
-		{"403", sinktest.Fault{Status: 403}, sinks.VerdictMisconfigured, "suspended"},
-		{"404", sinktest.Fault{Status: 404}, sinks.VerdictMisconfigured, "there is no help desk at url"},
-		{"409", sinktest.Fault{Status: 409}, sinks.VerdictRetry, "409"},
-		{"500", sinktest.Fault{Status: 500}, sinks.VerdictRetry, "500"},
-		{"503", sinktest.Fault{Status: 503}, sinks.VerdictRetry, "503"},
-		{"reset", sinktest.Fault{Reset: true}, sinks.VerdictRetry, ""},
-		{"cut", sinktest.Fault{Cut: true}, sinks.VerdictRetry, ""},
-		{"a page", sinktest.Fault{Status: 200, Body: "<html>"}, sinks.VerdictMisconfigured, "url is not that of a help desk"},
-		{"garbage", sinktest.Fault{Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: "[1,"}, sinks.VerdictRetry, "something other than an answer of the API"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			r := &rig{server: newServer(t)}
-			f := sinktest.NewHTTPServer(t, r.server)
-			r.url = f.URL
-			f.Inject(c.fault)
-			sinktest.Deliver(t, r.make(t, nil), a, "", c.want, c.words)
-			if len(r.tickets) > 0 {
-				t.Error("a ticket was made")
-			}
-		})
-	}
-}
-
-func TestUnreadableAnswer(t *testing.T) {
-	r := &rig{server: newServer(t)}
-	f := sinktest.NewHTTPServer(t, r.server)
-	f.Spare = sinktest.Read
-	r.url = f.URL
-	sink := r.make(t, nil)
-	for body, want := range map[string]sinks.Verdict{"": sinks.VerdictAmbiguous, "[1,": sinks.VerdictAmbiguous, "{}": sinks.VerdictAmbiguous, `{"ticket":{}}`: sinks.VerdictAmbiguous, "<html>": sinks.VerdictMisconfigured} {
-		f.Inject(sinktest.Fault{Status: 201, Body: body})
-		sinktest.Deliver(t, sink, sinktest.Story("bob")[0], "", want)
-	}
 }
 
 // A request that is still under way is not seen by the look: the key answers for

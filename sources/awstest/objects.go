@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// An object is bytes, or what makes them anew for each request.
+// An object is bytes, or a function that makes them for each request.
 type object struct {
 	open func() io.Reader
 	size int64
@@ -28,7 +28,7 @@ func (s *Server) Put(bucket, key string, body []byte) {
 	s.PutStream(bucket, key, hex.EncodeToString(sum[:]), int64(len(body)), func() io.Reader { return bytes.NewReader(body) })
 }
 
-// PutStream keeps an object that is made anew for each request, so that it may
+// PutStream keeps an object that is made for each request, so that it may
 // be large.
 func (s *Server) PutStream(bucket, key, etag string, size int64, open func() io.Reader) {
 	s.mu.Lock()

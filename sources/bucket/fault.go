@@ -22,7 +22,7 @@ const (
 	FaultCredentials Fault = "credentials" // there are none, or AWS does not know them
 	FaultThrottled   Fault = "throttled"
 	FaultRegion      Fault = "region"  // asked in the wrong region
-	FaultChanged     Fault = "changed" // it was written anew while it was read
+	FaultChanged     Fault = "changed" // it was overwritten while it was read
 	FaultServer      Fault = "server"  // AWS's own
 	FaultNetwork     Fault = "network" // no answer, or one that broke off
 	FaultCorrupt     Fault = "corrupt" // not what it was when it was written, or not to be read
@@ -77,13 +77,8 @@ func FaultOf(err error) Fault {
 			return FaultKMS
 		}
 	}
-	var response interface {
-		HTTPResponse() *smithyhttp.Response
-	}
-	if errors.As(err, &response) && response.HTTPResponse() != nil && response.HTTPResponse().Response != nil {
-		if status := response.HTTPResponse().StatusCode; status != 0 { // 0: there was no answer
-			return statusFault(status)
-		}
+	if response := responseOf(err); response != nil && response.StatusCode != 0 { // 0: there was no answer
+		return statusFault(response.StatusCode)
 	}
 	switch {
 	case answer != nil:
@@ -130,11 +125,20 @@ func isCredentials(err error) bool {
 
 // regionOf returns the region of the bucket that an answer names, "" if none.
 func regionOf(err error) string {
-	var response interface {
+	if response := responseOf(err); response != nil {
+		return response.Header.Get("X-Amz-Bucket-Region")
+	}
+	return ""
+}
+
+// responseOf returns the answer that an error of the SDK is about, nil if there is none.
+func responseOf(err error) *http.Response {
+	e, ok := errors.AsType[interface {
+		error
 		HTTPResponse() *smithyhttp.Response
+	}](err)
+	if !ok || e.HTTPResponse() == nil {
+		return nil
 	}
-	if !errors.As(err, &response) || response.HTTPResponse() == nil || response.HTTPResponse().Response == nil {
-		return ""
-	}
-	return response.HTTPResponse().Header.Get("X-Amz-Bucket-Region")
+	return e.HTTPResponse().Response
 }

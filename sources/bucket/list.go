@@ -141,8 +141,7 @@ func (w *lister) work(ctx context.Context) {
 			w.callbacks.Lock()
 			w.Failed(err)
 			w.callbacks.Unlock()
-			var le *ListError
-			if errors.As(err, &le) && le.Fault == FaultCredentials {
+			if le, ok := errors.AsType[*ListError](err); ok && le.Fault == FaultCredentials {
 				w.stop() // the other tasks would fail alike
 			}
 		}

@@ -62,7 +62,7 @@ func (e *ObjectError) help() string {
 	case FaultRegion:
 		return "the bucket is in another region, which S3 did not name: set region"
 	case FaultChanged:
-		return "it was written anew while it was read"
+		return "it was overwritten while it was read"
 	case FaultCorrupt:
 		return "it is not what its checksum says"
 	}

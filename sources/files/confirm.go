@@ -2,6 +2,7 @@ package files
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,8 +54,7 @@ var _ sources.Source = (*Confirmed)(nil)
 // NewConfirmed returns the source called name, which reads r and answers on w
 // with one write each. No other writer may use w.
 func NewConfirmed(name string, r io.Reader, w io.Writer, o sources.Options) *Confirmed {
-	c := &Confirmed{name: name, r: r, w: w, log: o.Log(name), count: sources.NewCounters(name, o.Registerer), every: 2 * time.Second}
-	return c
+	return &Confirmed{name: name, r: r, w: w, log: o.Log(name), count: sources.NewCounters(name, o.Registerer), every: 2 * time.Second}
 }
 
 // Run answers until r ends or ctx is done; then it finishes and answers the message
@@ -125,7 +125,7 @@ func readLines(ctx context.Context, r io.Reader, lines chan<- line) {
 // line takes a message or a mark, and returns the answer.
 func (c *Confirmed) line(ctx context.Context, h processor.Handler, b []byte) string {
 	defer func() { c.at += int64(len(b)) }()
-	switch string(trimLine(b)) {
+	switch string(bytes.TrimRight(b, "\r\n")) {
 	case beginMark:
 		c.begun = true
 		return confirmed
@@ -145,13 +145,6 @@ func (c *Confirmed) line(ctx context.Context, h processor.Handler, b []byte) str
 		return deferred
 	}
 	return confirmed
-}
-
-func trimLine(b []byte) []byte {
-	for len(b) > 0 && (b[len(b)-1] == '\n' || b[len(b)-1] == '\r') {
-		b = b[:len(b)-1]
-	}
-	return b
 }
 
 // keepAlive writes one now and then until stop is called, which waits for the

@@ -120,7 +120,7 @@ func TestConfirmTransactions(t *testing.T) {
 		}
 	}
 	says("3", "Error: disk full")
-	// rsyslog begins anew with what was refused.
+	// rsyslog begins again with the message that was refused.
 	says("BEGIN TRANSACTION", "OK")
 	says("3", "DEFER_COMMIT")
 	says("COMMIT TRANSACTION", "OK")

@@ -230,7 +230,7 @@ func TestFollowGrowingFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.wants("\n{\"n\":4}\n")
-		// Cut off and written anew, in its place.
+		// Cut off and written again, in its place.
 		if err := os.Truncate(log, 0); err != nil {
 			t.Fatal(err)
 		}

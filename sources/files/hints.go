@@ -2,7 +2,9 @@ package files
 
 import (
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/fsnotify/fsnotify"
@@ -85,9 +87,7 @@ func (h *hints) put(path string, everything bool) {
 func (h *hints) take() (paths []string, everything bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for path := range h.paths {
-		paths = append(paths, path)
-	}
+	paths = slices.Collect(maps.Keys(h.paths))
 	clear(h.paths)
 	everything, h.everything = h.everything, false
 	return paths, everything

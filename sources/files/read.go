@@ -109,8 +109,7 @@ func (w *follower) readOpen(t *followed, size int64) error {
 	return err
 }
 
-// recognise begins anew with a file that is not what it was: cut off, or
-// overwritten.
+// recognise reads a file from its start again if it was cut off or overwritten.
 func (t *followed) recognise(size int64) error {
 	p := t.offset
 	if p.Length == 0 {

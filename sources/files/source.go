@@ -182,12 +182,7 @@ func (f *Source) retryUntilAcked(ctx context.Context, place string, offer func()
 		if failing.Set(err) && ctx.Err() == nil {
 			f.log.Warn("delivery failed; it is offered again until it succeeds", "path", place, "err", err)
 		}
-		wait := time.NewTimer(waits.NextBackOff())
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-		}
+		_ = sources.Sleep(ctx, waits.NextBackOff()) // the loop ends with ctx
 	}
 	return false
 }

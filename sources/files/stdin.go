@@ -125,28 +125,22 @@ func (e *stream) last() error {
 // take adds a block to what is held, and reports whether there was one: if wait
 // is set it waits for it.
 func (e *stream) take(wait bool) bool {
-	if !wait {
+	var b block
+	select {
+	case b = <-e.blocks:
+	default:
+		if !wait {
+			return false
+		}
 		select {
-		case b := <-e.blocks:
-			e.add(b)
-			return true
-		default:
+		case b = <-e.blocks:
+		case <-e.ctx.Done():
+			e.err = e.ctx.Err()
 			return false
 		}
 	}
-	select {
-	case b := <-e.blocks:
-		e.add(b)
-		return true
-	case <-e.ctx.Done():
-		e.err = e.ctx.Err()
-		return false
-	}
-}
-
-func (e *stream) add(b block) {
-	e.held = append(e.held, b.b...)
-	e.err = b.err
+	e.held, e.err = append(e.held, b.b...), b.err
+	return true
 }
 
 // findDocuments finds the documents in what is held.

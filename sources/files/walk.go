@@ -139,8 +139,7 @@ func looksReadable(path string) (bool, error) {
 
 // unreadable says of which file err is, once.
 func unreadable(path string, err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pe.Err
 	}
 	hint := ""

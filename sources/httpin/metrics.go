@@ -29,20 +29,13 @@ type metrics struct {
 }
 
 func newMetrics(source string, reg prometheus.Registerer) *metrics {
+	of := sources.Metrics{Source: source, Registerer: reg}
 	m := &metrics{
 		Counters: sources.NewCounters(source, reg),
-		requests: sources.Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mfawatch_http_requests_total",
-			Help: "Requests to post records, by result.",
-		}, []string{"source", "result"})).MustCurryWith(prometheus.Labels{"source": source}),
-		held: sources.Registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "mfawatch_http_held_bytes",
-			Help: "Memory that requests under way reserve, of 128 MiB.",
-		}, []string{"source"})).WithLabelValues(source),
-		refused: sources.Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "mfawatch_http_connections_refused_total",
-			Help: "Connections closed before they showed a token: too many in all or of one address, or 10 s over.",
-		}, []string{"source"})).WithLabelValues(source),
+		requests: of.CounterVec("mfawatch_http_requests_total", "Requests to post records, by result.", "result"),
+		held:     of.Gauge("mfawatch_http_held_bytes", "Memory that requests under way reserve, of 128 MiB."),
+		refused: of.Counter("mfawatch_http_connections_refused_total",
+			"Connections closed before they showed a token: too many in all or of one address, or 10 s over."),
 	}
 	for _, r := range results {
 		m.requests.WithLabelValues(r)

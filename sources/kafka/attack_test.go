@@ -85,7 +85,7 @@ func TestTrimmedRecords(t *testing.T) {
 	}
 }
 
-// A topic that was deleted and made anew while the source was down is read from its
+// A topic that was deleted and made again while the source was down is read from its
 // start: whether the group's offset is behind its end, at it or before it.
 func TestTopicMadeAnew(t *testing.T) {
 	const old = 5

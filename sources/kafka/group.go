@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -68,7 +69,7 @@ func (r *run) release(gone map[string][]int32, commit bool) {
 	r.mu.Lock()
 	var going []*partition
 	for tp, p := range r.parts {
-		if gone == nil || contains(gone[tp.topic], tp.number) {
+		if gone == nil || slices.Contains(gone[tp.topic], tp.number) {
 			going = append(going, p)
 			close(p.leave)
 		}
@@ -105,15 +106,6 @@ func (r *run) release(gone map[string][]int32, commit bool) {
 		r.k.metrics.lag.DeleteLabelValues(p.topic, strconv.Itoa(int(p.number)))
 	}
 	r.k.metrics.assigned.Set(float64(len(r.parts)))
-}
-
-func contains(numbers []int32, n int32) bool {
-	for _, m := range numbers {
-		if m == n {
-			return true
-		}
-	}
-	return false
 }
 
 // await waits until no handler of p runs. When patience ends, it stops the
@@ -216,9 +208,9 @@ func (r *run) commit(ctx context.Context) {
 // resolveStarts is called by the client with the start offsets of newly
 // assigned partitions. For a group without an offset it resolves the configured
 // start and commits it, so records that arrive during a later outage are read. The
-// offset of a topic that was deleted is of no use in the one that was made anew.
+// offset of a topic that was deleted is of no use in the one that was made again.
 func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	anew, err := r.compareTopics(ctx, offsets)
+	remade, err := r.compareTopics(ctx, offsets)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +219,7 @@ func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kg
 		for number, o := range numbers {
 			tp := topicPartition{topic, number}
 			start := r.k.start
-			if anew[tp] {
+			if remade[tp] {
 				start = kgo.NewOffset().AtStart()
 			} else if o != start {
 				r.position(tp, o.EpochOffset(), false)
@@ -236,8 +228,7 @@ func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kg
 			if listed[start] == nil {
 				var err error
 				if listed[start], err = r.list(ctx, start); err != nil {
-					var shards *kadm.ShardErrors
-					if !errors.As(err, &shards) || shards.AllFailed {
+					if shards, ok := errors.AsType[*kadm.ShardErrors](err); !ok || shards.AllFailed {
 						return nil, err
 					}
 				}
@@ -245,7 +236,7 @@ func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kg
 			if at, ok := listed[start].Lookup(topic, number); ok && at.Err == nil && at.Offset >= 0 {
 				numbers[number] = kgo.NewOffset().At(at.Offset)
 				r.position(tp, kgo.EpochOffset{Epoch: -1, Offset: at.Offset}, true)
-			} else if anew[tp] {
+			} else if remade[tp] {
 				numbers[number] = start
 			}
 		}

@@ -16,7 +16,7 @@ import (
 const stamp = "mfawatch topic "
 
 // stampTopics puts the ID of its topic beside each offset of a commit. The offsets
-// of a topic that was deleted are of no use in one that was made anew, which has
+// of a topic that was deleted are of no use in one that was made again, which has
 // the same name.
 func (r *run) stampTopics(req *kmsg.OffsetCommitRequest) error {
 	r.mu.Lock()
@@ -48,7 +48,7 @@ func (r *run) compareTopics(ctx context.Context, offsets map[string]map[int32]kg
 	if err != nil {
 		return nil, fmt.Errorf("the offsets of the group: %w", err)
 	}
-	anew := make(map[topicPartition]bool)
+	remade := make(map[topicPartition]bool)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for topic, detail := range topics {
@@ -59,10 +59,10 @@ func (r *run) compareTopics(ctx context.Context, offsets map[string]map[int32]kg
 		for number := range offsets[topic] {
 			at, ok := committed.Lookup(topic, number)
 			if ok && strings.HasPrefix(at.Metadata, stamp) && at.Metadata != stamp+detail.ID.String() {
-				anew[topicPartition{topic, number}] = true
-				r.k.log.Error("topic was deleted and made anew; it is read from its start", "uri", uri(topic, number))
+				remade[topicPartition{topic, number}] = true
+				r.k.log.Error("topic was deleted and made again; it is read from its start", "uri", uri(topic, number))
 			}
 		}
 	}
-	return anew, nil
+	return remade, nil
 }

@@ -153,7 +153,7 @@ func (r *run) watch(ctx context.Context) error {
 	return nil
 }
 
-// rejoin subscribes again to topics that were deleted and made anew: the client
+// rejoin subscribes again to topics that were deleted and made again: the client
 // goes on asking for the old ones. See compareTopics for where they are read from.
 func (r *run) rejoin() {
 	r.mu.Lock()
@@ -195,8 +195,7 @@ func (r *run) fetchError(topic string, number int32, err error) {
 	}
 	reason, hint := explain(err)
 	r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
-	var tooLarge *kgo.ErrDecompressTooLarge
-	if errors.As(err, &tooLarge) {
+	if tooLarge, ok := errors.AsType[*kgo.ErrDecompressTooLarge](err); ok {
 		r.k.log.Error("batch quarantined by its offset: it is corrupt or inflates to too much", "uri", uri(topic, number),
 			"offset", tooLarge.Offset, "next", tooLarge.NextOffset, "bound", inflatedBatchBytes)
 		r.skip(tooLarge)

@@ -67,8 +67,8 @@ func (a *attempt) fetch(o namedObject) *fetched {
 // isAbsent reports whether an object may be missing. Without the permission to
 // list a bucket, S3 answers that access to a missing object is denied.
 func isAbsent(err error) bool {
-	var oe *bucket.ObjectError
-	return errors.As(err, &oe) && (oe.Fault == bucket.FaultMissing || oe.Fault == bucket.FaultDenied)
+	oe, ok := errors.AsType[*bucket.ObjectError](err)
+	return ok && (oe.Fault == bucket.FaultMissing || oe.Fault == bucket.FaultDenied)
 }
 
 // Reasons for which objects are skipped, besides the KeyKinds that are no records.
@@ -94,7 +94,7 @@ func (a *attempt) choose(named []namedObject) []namedObject {
 			read = append(read, o)
 			continue
 		}
-		a.metrics.skipped.WithLabelValues(a.name, reason).Inc()
+		a.metrics.skipped.WithLabelValues(reason).Inc()
 		if reason == skippedBucket {
 			a.warn.Do(func() {
 				a.log.Warn("message names an object in a bucket that is not configured; it is skipped unread, check buckets and who may send to the queue",

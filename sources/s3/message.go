@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
@@ -54,7 +55,7 @@ type attempt struct {
 func (w *worker) message(ctx context.Context, m *message) {
 	n, err := parseNotification(m.body)
 	if err == nil && len(n.objects) == 0 && !n.records {
-		w.metrics.ignored.WithLabelValues(w.name, string(n.ignored)).Inc()
+		w.metrics.ignored.WithLabelValues(string(n.ignored)).Inc()
 		w.done <- m
 		return
 	}
@@ -112,10 +113,7 @@ func (s *Source) Again(ctx context.Context, h processor.Handler, body string) er
 	if err := a.deliver(); err != nil {
 		return err
 	}
-	if len(a.failures) > 0 {
-		return a.joined()
-	}
-	return nil
+	return a.joined()
 }
 
 // deliver offers the readable objects to the handler. Failures of the others are in
@@ -164,7 +162,7 @@ func (a *attempt) parts(yield func(processor.Part, error) bool) {
 			goOn = yield(part, nil)
 		}
 		if broken != nil {
-			a.fail(f.object, broken)
+			a.fail(broken)
 			a.objects = append(a.objects[:i:i], a.objects[i+1:]...)
 			i--
 		}
@@ -175,14 +173,13 @@ func (a *attempt) parts(yield func(processor.Part, error) bool) {
 }
 
 // fail records that an object cannot be read.
-func (a *attempt) fail(o bucket.Object, err error) {
+func (a *attempt) fail(err error) {
 	fault := bucket.FaultOther
-	var oe *bucket.ObjectError
-	if errors.As(err, &oe) {
+	if oe, ok := errors.AsType[*bucket.ObjectError](err); ok {
 		fault = oe.Fault
 	}
 	if a.ctx.Err() == nil {
-		a.metrics.objectErrors.WithLabelValues(a.name, string(fault)).Inc()
+		a.metrics.objectErrors.WithLabelValues(string(fault)).Inc()
 	}
 	a.failures = append(a.failures, failure{string(fault), ownFault(fault), err})
 }
@@ -191,7 +188,7 @@ func (a *attempt) fail(o bucket.Object, err error) {
 // its message must not be deleted in silence.
 func (a *attempt) damaged(u trail.Unreadable) {
 	if len(a.damage) < maxDamage {
-		a.metrics.objectErrors.WithLabelValues(a.name, string(bucket.FaultCorrupt)).Inc()
+		a.metrics.objectErrors.WithLabelValues(string(bucket.FaultCorrupt)).Inc()
 		a.damage = append(a.damage, failure{string(bucket.FaultCorrupt), true, fmt.Errorf("read %s: %s at byte %d: %w", u.Origin, u.Reason, u.Offset, u.Err)})
 	}
 }
@@ -199,17 +196,16 @@ func (a *attempt) damaged(u trail.Unreadable) {
 // maxDamage bounds the damage that is recorded for a message.
 const maxDamage = 10
 
+// own reports whether every failure is the message's own.
 func (a *attempt) own() bool {
-	for _, f := range a.failures {
-		if !f.own {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(a.failures, func(f failure) bool { return !f.own })
 }
 
-// joined returns the failures of the message in one line.
+// joined returns the failures of the message in one line, nil if there are none.
 func (a *attempt) joined() error {
+	if len(a.failures) == 0 {
+		return nil
+	}
 	err := a.failures[0].err
 	if n := len(a.failures) - 1; n > 0 {
 		err = fmt.Errorf("%w (and %d more)", err, n)
@@ -232,7 +228,7 @@ func (a *attempt) quarantine() error {
 	if err != nil {
 		return fmt.Errorf("%w; the message could not be quarantined: %w", a.joined(), err)
 	}
-	a.metrics.quarantined.WithLabelValues(a.name, cause).Inc()
+	a.metrics.quarantined.WithLabelValues(cause).Inc()
 	a.log.Error("message quarantined; review it with 'mfawatch quarantine list'",
 		"message", a.m.id, "receives", a.m.receives, "cause", cause, "err", a.joined())
 	return nil

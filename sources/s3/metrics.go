@@ -33,20 +33,15 @@ type metrics struct {
 }
 
 func newMetrics(source string, reg prometheus.Registerer) *metrics {
-	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return sources.Registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, append([]string{"source"}, labels...)))
-	}
-	one := func(name, help string) prometheus.Counter { return vec(name, help).WithLabelValues(source) }
+	of := sources.Metrics{Source: source, Registerer: reg}
+	vec, one := of.CounterVec, of.Counter
 	s := &metrics{
 		Counters: sources.NewCounters(source, reg),
 		received: one("mfawatch_sqs_received_total", "Messages received from the queue, redeliveries included."),
 		deleted:  one("mfawatch_sqs_deleted_total", "Messages deleted from the queue after they were acknowledged."),
 		returned: one("mfawatch_sqs_returned_total", "Messages put back into the queue, to come again after a wait."),
 		extended: one("mfawatch_sqs_extended_total", "Times that the visibility of a message was prolonged."),
-		inFlight: sources.Registered(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "mfawatch_sqs_in_flight_messages",
-			Help: "Messages that were received and are neither deleted nor put back yet.",
-		}, []string{"source"})).WithLabelValues(source),
+		inFlight: of.Gauge("mfawatch_sqs_in_flight_messages", "Messages that were received and are neither deleted nor put back yet."),
 		age: sources.Registered(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "mfawatch_sqs_message_age_seconds",
 			Help:    "Time from the sending of a message until it was first received.",
@@ -63,20 +58,20 @@ func newMetrics(source string, reg prometheus.Registerer) *metrics {
 		alarms:       one("mfawatch_s3_audit_alarms_total", "Skipped objects that hold records of IAM: the filter is wrong."),
 	}
 	for _, i := range ignoreReasons {
-		s.ignored.WithLabelValues(source, string(i))
+		s.ignored.WithLabelValues(string(i))
 	}
-	s.quarantined.WithLabelValues(source, causeUnparsable)
+	s.quarantined.WithLabelValues(causeUnparsable)
 	for _, f := range bucket.Faults {
-		s.objectErrors.WithLabelValues(source, string(f))
+		s.objectErrors.WithLabelValues(string(f))
 		if ownFault(f) {
-			s.quarantined.WithLabelValues(source, string(f))
+			s.quarantined.WithLabelValues(string(f))
 		}
 		for _, action := range [...]string{actionReceive, actionDelete, actionVisibility} {
-			s.queueErrors.WithLabelValues(source, action, string(f))
+			s.queueErrors.WithLabelValues(action, string(f))
 		}
 	}
 	for _, reason := range skipReasons {
-		s.skipped.WithLabelValues(source, reason)
+		s.skipped.WithLabelValues(reason)
 	}
 	return s
 }

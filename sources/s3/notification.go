@@ -1,9 +1,11 @@
 package s3
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -115,29 +117,25 @@ func (n *notification) value(v gjson.Result, depth int) error {
 	case depth > maxEnvelopes:
 		return errDeepMessage
 	}
-	var e envelope
-	v.ForEach(func(key, value gjson.Result) bool {
-		e.member(key.Str, value)
-		return true
-	})
+	e := envelopeOf(v)
 	switch {
-	case e.event.Str == "s3:TestEvent":
+	case e["Event"].Str == "s3:TestEvent":
 		n.ignored = ignoredTest
 		return nil
-	case e.kind.Str == "SubscriptionConfirmation", e.kind.Str == "UnsubscribeConfirmation":
+	case e["Type"].Str == "SubscriptionConfirmation", e["Type"].Str == "UnsubscribeConfirmation":
 		n.ignored = ignoredSubscription
 		return nil
-	case e.bucket.Type == gjson.String && e.keys.Exists():
-		return n.cloudTrail(&e)
-	case e.detailType.Type == gjson.String:
-		return n.eventBridge(&e, depth)
-	case e.records.IsArray():
-		return n.list(e.records, depth)
+	case e["s3Bucket"].Type == gjson.String && e["s3ObjectKey"].Exists():
+		return n.cloudTrail(e)
+	case e["detail-type"].Type == gjson.String:
+		return n.eventBridge(e, depth)
+	case e["Records"].IsArray():
+		return n.list(e["Records"], depth)
 	case e.isRecord():
 		n.records = true
 		return nil
 	}
-	for _, inner := range [...]gjson.Result{e.message, e.detail, e.body} {
+	for _, inner := range [...]gjson.Result{e["Message"], e["detail"], e["body"]} {
 		if inner.Exists() {
 			return n.value(inner, depth+1)
 		}
@@ -145,60 +143,39 @@ func (n *notification) value(v gjson.Result, depth int) error {
 	return errNoNotification
 }
 
-// An envelope holds the members of a JSON object that identify it. The first of
-// two members of one name counts.
-type envelope struct {
-	kind, message      gjson.Result // SNS
-	event              gjson.Result // S3's test
-	bucket, keys       gjson.Result // CloudTrail's own
-	records            gjson.Result // S3
-	detailType, detail gjson.Result // EventBridge
-	source, name       gjson.Result // an element of records, or a record
-	body               gjson.Result // of a Lambda function's input
-	s3, sns, region    gjson.Result
+// An envelope holds the members of a JSON object that identify it, by name. The first
+// of two members of one name counts.
+type envelope map[string]gjson.Result
+
+// identifying are the names of the members of an envelope.
+var identifying = []string{
+	"Type", "Message", // SNS
+	"Event",                   // S3's test
+	"s3Bucket", "s3ObjectKey", // CloudTrail's own
+	"Records", "s3", "Sns", "awsRegion", // S3, and what Lambda makes of SNS and SQS
+	"detail-type", "detail", "region", // EventBridge
+	"eventSource", "eventName", // an element of Records, or a record
+	"body", // of a Lambda function's input
 }
 
-func (e *envelope) member(key string, value gjson.Result) {
-	var to *gjson.Result
-	switch key {
-	case "Type":
-		to = &e.kind
-	case "Message":
-		to = &e.message
-	case "Event":
-		to = &e.event
-	case "s3Bucket":
-		to = &e.bucket
-	case "s3ObjectKey":
-		to = &e.keys
-	case "Records":
-		to = &e.records
-	case "detail-type":
-		to = &e.detailType
-	case "detail":
-		to = &e.detail
-	case "eventSource":
-		to = &e.source
-	case "eventName":
-		to = &e.name
-	case "body":
-		to = &e.body
-	case "s3":
-		to = &e.s3
-	case "Sns":
-		to = &e.sns
-	case "awsRegion", "region":
-		to = &e.region
-	}
-	if to != nil && !to.Exists() {
-		*to = value
-	}
+func envelopeOf(object gjson.Result) envelope {
+	e := envelope{}
+	object.ForEach(func(key, value gjson.Result) bool {
+		if _, known := e[key.Str]; !known && slices.Contains(identifying, key.Str) {
+			e[key.Str] = value
+		}
+		return true
+	})
+	return e
 }
+
+// region returns the region that the envelope names, "" if none.
+func (e envelope) region() string { return cmp.Or(e["awsRegion"].Str, e["region"].Str) }
 
 // isRecord reports whether e is a CloudTrail record. Notifications of S3 have the
 // same members, but no AWS service as their source (R39).
-func (e *envelope) isRecord() bool {
-	return !e.s3.Exists() && e.name.Type == gjson.String && strings.HasSuffix(e.source.Str, ".amazonaws.com")
+func (e envelope) isRecord() bool {
+	return !e["s3"].Exists() && e["eventName"].Type == gjson.String && strings.HasSuffix(e["eventSource"].Str, ".amazonaws.com")
 }
 
 // add adds an object, its key in the likely reading first.
@@ -232,16 +209,16 @@ func formDecoded(key string) string {
 }
 
 // cloudTrail reads a notification of CloudTrail, whose keys are not encoded.
-func (n *notification) cloudTrail(e *envelope) error {
-	list := []gjson.Result{e.keys}
-	if e.keys.IsArray() {
-		list = e.keys.Array()
+func (n *notification) cloudTrail(e envelope) error {
+	list := []gjson.Result{e["s3ObjectKey"]}
+	if e["s3ObjectKey"].IsArray() {
+		list = e["s3ObjectKey"].Array()
 	}
 	if len(list) == 0 {
 		n.ignored = ignoredEmpty
 	}
 	for _, key := range list {
-		if err := n.add(e.bucket.Str, key.Str, formDecoded(key.Str), ""); err != nil {
+		if err := n.add(e["s3Bucket"].Str, key.Str, formDecoded(key.Str), ""); err != nil {
 			return err
 		}
 	}
@@ -250,19 +227,19 @@ func (n *notification) cloudTrail(e *envelope) error {
 
 // eventBridge reads an event of EventBridge: one of S3, whose keys are not
 // encoded, a CloudTrail record, or an envelope around another notification.
-func (n *notification) eventBridge(e *envelope, depth int) error {
-	object := e.detail.Get("object.key")
+func (n *notification) eventBridge(e envelope, depth int) error {
+	object := e["detail"].Get("object.key")
 	switch {
-	case e.detailType.Str == "Object Created" && object.Exists():
-		return n.add(e.detail.Get("bucket.name").Str, object.Str, formDecoded(object.Str), e.region.Str)
-	case object.Exists() && strings.HasPrefix(e.detailType.Str, "Object "):
+	case e["detail-type"].Str == "Object Created" && object.Exists():
+		return n.add(e["detail"].Get("bucket.name").Str, object.Str, formDecoded(object.Str), e.region())
+	case object.Exists() && strings.HasPrefix(e["detail-type"].Str, "Object "):
 		n.ignored = ignoredEvent
 		return nil
-	case strings.HasSuffix(e.detailType.Str, " via CloudTrail"):
+	case strings.HasSuffix(e["detail-type"].Str, " via CloudTrail"):
 		n.records = true
 		return nil
 	}
-	return n.value(e.detail, depth+1)
+	return n.value(e["detail"], depth+1)
 }
 
 // list reads a list named Records: events of S3, envelopes that Lambda makes of
@@ -275,12 +252,7 @@ func (n *notification) list(records gjson.Result, depth int) (err error) {
 			err = errNoNotification
 			return false
 		}
-		var e envelope
-		item.ForEach(func(key, value gjson.Result) bool {
-			e.member(key.Str, value)
-			return true
-		})
-		if wrong := n.element(&e, depth); err == nil {
+		if wrong := n.element(envelopeOf(item), depth); err == nil {
 			err = wrong
 		}
 		return !errors.Is(err, errManyNamed)
@@ -291,10 +263,10 @@ func (n *notification) list(records gjson.Result, depth int) (err error) {
 	return err
 }
 
-func (n *notification) element(e *envelope, depth int) error {
+func (n *notification) element(e envelope, depth int) error {
 	switch {
-	case e.s3.IsObject():
-		name := strings.TrimPrefix(e.name.Str, "s3:") // MinIO writes it
+	case e["s3"].IsObject():
+		name := strings.TrimPrefix(e["eventName"].Str, "s3:") // MinIO writes it
 		if !strings.HasPrefix(name, "ObjectCreated:") {
 			if name == "" {
 				return errNoNotification
@@ -302,15 +274,15 @@ func (n *notification) element(e *envelope, depth int) error {
 			n.ignored = ignoredEvent
 			return nil
 		}
-		key := e.s3.Get("object.key").Str
-		return n.add(e.s3.Get("bucket.name").Str, formDecoded(key), key, e.region.Str)
-	case e.sns.IsObject():
-		return n.value(e.sns, depth+1)
+		key := e["s3"].Get("object.key").Str
+		return n.add(e["s3"].Get("bucket.name").Str, formDecoded(key), key, e.region())
+	case e["Sns"].IsObject():
+		return n.value(e["Sns"], depth+1)
 	case e.isRecord():
 		n.records = true
 		return nil
-	case e.body.Exists():
-		return n.value(e.body, depth+1)
+	case e["body"].Exists():
+		return n.value(e["body"], depth+1)
 	}
 	return errNoNotification
 }

@@ -67,7 +67,7 @@ func (e *queueError) Error() string {
 // failed counts a failed call to the queue and returns its error.
 func (s *Source) failed(action string, err error) error {
 	if !errors.Is(err, context.Canceled) {
-		s.metrics.queueErrors.WithLabelValues(s.name, action, string(bucket.FaultOf(err))).Inc()
+		s.metrics.queueErrors.WithLabelValues(action, string(bucket.FaultOf(err))).Inc()
 	}
 	return &queueError{s.name, s.config.QueueURL, "sqs:" + action, err}
 }
@@ -142,7 +142,7 @@ func (r *run) refused(action string, failed []types.BatchResultErrorEntry) map[s
 		if f.SenderFault {
 			fault = bucket.FaultOther
 		}
-		r.metrics.queueErrors.WithLabelValues(r.name, action, string(fault)).Inc()
+		r.metrics.queueErrors.WithLabelValues(action, string(fault)).Inc()
 		all[aws.ToString(f.Id)] = f
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -35,10 +36,8 @@ func (r *run) extendLoop(ctx context.Context, ended <-chan struct{}) {
 	for {
 		select {
 		case <-tick.C:
-			for due := r.due(time.Now()); len(due) > 0; {
-				n := min(len(due), perReceive)
-				r.extend(ctx, due[:n])
-				due = due[n:]
+			for batch := range slices.Chunk(r.due(time.Now()), perReceive) {
+				r.extend(ctx, batch)
 			}
 		case <-ended:
 			return

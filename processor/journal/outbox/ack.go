@@ -9,7 +9,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
-// An Outcome tells how an alert ended at a sink.
+// An Outcome is how an alert ended at a sink.
 type Outcome uint8
 
 const (

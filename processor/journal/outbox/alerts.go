@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -136,6 +137,29 @@ func splitAlert(key, v []byte) (p Pending, body []byte, err error) {
 	return p, body, nil
 }
 
+// ascend yields the headers of alerts from a number on, in order, with the alerts as
+// JSON, which are valid until the transaction ends. After an error it stops and sets
+// err.
+func ascend(tx *store.Tx, err *error, from uint64) iter.Seq2[Pending, []byte] {
+	return split(tx.Table(alertTable).Ascend(err, store.NumberKey(from)), err)
+}
+
+// split yields what splitAlert returns of each alert, as ascend does.
+func split(alerts iter.Seq2[[]byte, []byte], err *error) iter.Seq2[Pending, []byte] {
+	return func(yield func(p Pending, body []byte) bool) {
+		for k, v := range alerts {
+			p, body, wrong := splitAlert(k, v)
+			if wrong != nil {
+				*err = wrong
+				return
+			}
+			if !yield(p, body) {
+				return
+			}
+		}
+	}
+}
+
 // readAlert returns an alert as JSON, valid until the transaction ends.
 func readAlert(tx *store.Tx, number uint64) (p Pending, body []byte, err error) {
 	key := store.NumberKey(number)
@@ -162,11 +186,7 @@ func decodeAlert(number uint64, body []byte) (*exposure.Alert, error) {
 func (o *Outbox) PlannedUsed() (map[string]bool, error) {
 	entries := map[string]bool{}
 	err := o.store.View(func(tx *store.Tx) (err error) {
-		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
-			_, body, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
+		for p, body := range ascend(tx, &err, 0) {
 			if !bytes.Contains(body, []byte(`"expected":{`)) {
 				continue
 			}
@@ -174,7 +194,7 @@ func (o *Outbox) PlannedUsed() (map[string]bool, error) {
 				Expected *exposure.AlertPlannedChange `json:"expected"`
 			}
 			if err := json.Unmarshal(body, &a); err != nil {
-				return fmt.Errorf("%w: alert %x: %w", store.ErrDamaged, k, err)
+				return fmt.Errorf("%w: alert %d: %w", store.ErrDamaged, p.Number, err)
 			}
 			if a.Expected != nil {
 				entries[a.Expected.Entry] = true

@@ -25,14 +25,11 @@ func OldAlerts(o *Outbox, before time.Time) store.Finder {
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
-			p, _, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
+		for p := range ascend(tx, &err, 0) {
 			if p.Number >= needed || !p.Since.Before(before) {
 				break
 			}
+			k := store.NumberKey(p.Number)
 			for name, s := range sinks {
 				if s.deliveries.Has(k) {
 					add(store.Remove(k, SinkGroup, name, deliveryTable))

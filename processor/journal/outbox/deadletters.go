@@ -3,6 +3,7 @@ package outbox
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -244,16 +245,10 @@ func takePending(tx *store.Tx, s *sinkStore, lanes map[string]uint64) (later []r
 	if err != nil {
 		return nil, err
 	}
-	for k, v := range tx.Table(alertTable).Ascend(&err, store.NumberKey(next)) {
-		if s.done.Has(k) {
-			continue
-		}
-		p, body, err := splitAlert(k, v)
-		if err != nil {
-			return nil, err
-		}
+	for p, body := range ascend(tx, &err, next) {
+		k := store.NumberKey(p.Number)
 		after, ok := lanes[p.Lane]
-		if !ok {
+		if !ok || s.done.Has(k) {
 			continue
 		}
 		first, err := firstNumber(tx, p.id, p.Number)
@@ -268,13 +263,7 @@ func takePending(tx *store.Tx, s *sinkStore, lanes map[string]uint64) (later []r
 			return nil, err
 		}
 		later = append(later, requeued{a, first})
-		if err := s.attempts.Delete(k); err != nil {
-			return nil, err
-		}
-		if err := s.deliveries.Delete(k); err != nil {
-			return nil, err
-		}
-		if err := s.done.Put(k, nil); err != nil {
+		if err := errors.Join(s.attempts.Delete(k), s.deliveries.Delete(k), s.done.Put(k, nil)); err != nil {
 			return nil, err
 		}
 	}

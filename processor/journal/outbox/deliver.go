@@ -27,15 +27,14 @@ func (o *Outbox) Pending(sink string, after uint64, limit int) ([]Pending, error
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.Table(alertTable).Ascend(&err, store.NumberKey(max(after+1, next))) {
+		for p := range ascend(tx, &err, max(after+1, next)) {
 			if len(pending) >= limit {
 				break
 			}
-			if s.done.Has(k) {
+			if s.done.Has(store.NumberKey(p.Number)) {
 				continue
 			}
-			p, err := s.pending(k, v, gone)
-			if err != nil {
+			if err := s.complete(&p, gone); err != nil {
 				return err
 			}
 			pending = append(pending, p)
@@ -63,33 +62,25 @@ func (o *Outbox) Urgent(sink string, after, seen uint64, limit int) (pending []P
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.Table(alertTable).Ascend(&err, store.NumberKey(seen+1)) {
+		for p := range ascend(tx, &err, seen+1) {
 			if len(lanes) >= limit {
 				break
 			}
-			p, _, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
-			if last = p.Number; p.Severity == exposure.Critical && !s.done.Has(k) {
+			if last = p.Number; p.Severity == exposure.Critical && !s.done.Has(store.NumberKey(p.Number)) {
 				lanes[p.Lane] = true
 			}
 		}
 		if err != nil || len(lanes) == 0 {
 			return err
 		}
-		for k, v := range tx.Table(alertTable).Ascend(&err, store.NumberKey(after+1)) {
+		for p := range ascend(tx, &err, after+1) {
 			if len(pending) >= limit {
 				break
 			}
-			p, _, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
-			if !lanes[p.Lane] || s.done.Has(k) {
+			if !lanes[p.Lane] || s.done.Has(store.NumberKey(p.Number)) {
 				continue
 			}
-			if p, err = s.pending(k, v, gone); err != nil {
+			if err := s.complete(&p, gone); err != nil {
 				return err
 			}
 			pending = append(pending, p)
@@ -102,28 +93,25 @@ func (o *Outbox) Urgent(sink string, after, seen uint64, limit int) (pending []P
 	return pending, last, nil
 }
 
-// pending reads an alert, and whether the sink and the sinks that are gone know its
-// exposure.
-func (s *sinkStore) pending(key, value []byte, gone []*sinkStore) (p Pending, err error) {
-	if p, _, err = splitAlert(key, value); err != nil {
-		return p, err
-	}
-	if p.Attempts, p.First, err = s.failed(key); err != nil {
-		return p, err
+// complete adds to the header of an alert its failures, and whether the sink and the
+// sinks that are gone know its exposure.
+func (s *sinkStore) complete(p *Pending, gone []*sinkStore) (err error) {
+	if p.Attempts, p.First, err = s.failed(store.NumberKey(p.Number)); err != nil {
+		return err
 	}
 	r, err := s.ref(p.Lane)
 	if err != nil {
-		return p, err
+		return err
 	}
 	p.ClosedByPerson, p.Known, p.To = r.Stop, r.Known || r.Ref != "", r.To
 	for _, other := range gone {
 		r, err := other.ref(p.Lane)
 		if err != nil {
-			return p, err
+			return err
 		}
 		p.Orphan = p.Orphan || r.Known
 	}
-	return p, nil
+	return nil
 }
 
 // Load returns an alert that is pending for the sink, and the reference that

@@ -23,7 +23,7 @@ const (
 	StateDeadLetter     = "dead_letter"      // the sink refused it, or could not be reached in time
 )
 
-// A Delivery tells what became of an alert at one sink.
+// A Delivery is the state of an alert at one sink.
 type Delivery struct {
 	Sink      string     `json:"sink"`
 	State     string     `json:"state"`
@@ -151,13 +151,9 @@ func (o *Outbox) recorded(limit int, bounded bool, entries func(*store.Tx, *erro
 func findAlerts(tx *store.Tx, limit int, bounded bool, entries func(*store.Tx, *error) iter.Seq2[[]byte, []byte]) (all []*foundAlert, err error) {
 	again := map[string][]uint64{}            // the later numbers of alerts, by ID
 	lanes := map[string]map[string][]uint64{} // all numbers by lane and ID, if bounded
-	for k, v := range entries(tx, &err) {
+	for p, body := range split(entries(tx, &err), &err) {
 		if len(all) == limit {
 			break
-		}
-		p, body, err := splitAlert(k, v)
-		if err != nil {
-			return nil, err
 		}
 		first, err := firstNumber(tx, p.id, p.Number)
 		if err != nil {
@@ -236,11 +232,7 @@ type Summary struct {
 func (o *Outbox) Summaries(each func(Summary) bool) error {
 	err := o.store.View(func(tx *store.Tx) (err error) {
 		worst := map[string]exposure.Severity{}
-		for k, v := range tx.Table(alertTable).Ascend(&err, nil) {
-			p, _, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
+		for p := range ascend(tx, &err, 0) {
 			if slices.Index(exposure.Severities, p.Severity) > slices.Index(exposure.Severities, worst[p.Lane]) {
 				worst[p.Lane] = p.Severity
 			}
@@ -248,11 +240,7 @@ func (o *Outbox) Summaries(each func(Summary) bool) error {
 		if err != nil {
 			return err
 		}
-		for k, v := range tx.Table(alertTable).Descend(&err, nil) {
-			p, body, err := splitAlert(k, v)
-			if err != nil {
-				return err
-			}
+		for p, body := range split(tx.Table(alertTable).Descend(&err, nil), &err) {
 			severity, first := worst[p.Lane]
 			delete(worst, p.Lane)
 			if !first {

@@ -64,11 +64,7 @@ func laneAlerts(tx *store.Tx, lane string, err *error) iter.Seq2[[]byte, []byte]
 // retry of a dead letter gives an alert another one.
 func numbersByID(tx *store.Tx, lane string) (byID map[string][]uint64, err error) {
 	byID = map[string][]uint64{}
-	for k, v := range laneAlerts(tx, lane, &err) {
-		p, _, err := splitAlert(k, v)
-		if err != nil {
-			return nil, err
-		}
+	for p := range split(laneAlerts(tx, lane, &err), &err) {
 		byID[p.id] = append(byID[p.id], p.Number)
 	}
 	return byID, err

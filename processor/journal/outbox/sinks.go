@@ -89,13 +89,8 @@ func (s *sinkStore) advance(first uint64) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range passed {
-		if err := s.done.Delete(k); err != nil {
-			return err
-		}
-	}
-	if next == old {
-		return nil
+	if err := deleteAll(s.done, passed); err != nil || next == old {
+		return err
 	}
 	passed = passed[:0]
 	for k := range s.attempts.Ascend(&err, nil) {
@@ -104,15 +99,22 @@ func (s *sinkStore) advance(first uint64) error {
 		}
 		passed = append(passed, slices.Clone(k))
 	}
+	if err == nil {
+		err = deleteAll(s.attempts, passed)
+	}
 	if err != nil {
 		return err
 	}
-	for _, k := range passed {
-		if err := s.attempts.Delete(k); err != nil {
+	return s.cursor.Put(cursorKey, store.NumberKey(next))
+}
+
+func deleteAll(t store.Table, keys [][]byte) error {
+	for _, k := range keys {
+		if err := t.Delete(k); err != nil {
 			return err
 		}
 	}
-	return s.cursor.Put(cursorKey, store.NumberKey(next))
+	return nil
 }
 
 // Register makes the sinks known by their names. A sink that was known before
@@ -193,12 +195,12 @@ func (o *Outbox) Sinks() (names []string, err error) {
 func (o *Outbox) unregistered(tx *store.Tx) (gone []*sinkStore, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	err = eachSink(tx, func(name string, s *sinkStore) error {
-		if o.cursors[name] == nil {
-			gone = append(gone, s)
+	names, err := tx.Members(SinkGroup)
+	for _, name := range names {
+		if o.cursors[name] == nil { // the tables of the others are not opened
+			gone = append(gone, sinkOf(tx, name))
 		}
-		return nil
-	})
+	}
 	return gone, err
 }
 

@@ -6,7 +6,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
-// SinkStats tells how far a registered sink has come.
+// SinkStats counts the alerts of a registered sink.
 type SinkStats struct {
 	Pending int       // alerts that it has not acked
 	Oldest  time.Time // when the oldest of them was journalled; zero if there is none

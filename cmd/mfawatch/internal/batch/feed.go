@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"time"
 
 	"github.com/cenkalti/backoff/v5"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources"
 )
 
 // A Feed passes each input of a reading to a handler, as one delivery.
@@ -63,12 +63,7 @@ func (s *Feed) offer(ctx context.Context, i input) {
 			s.note(Found{}, fmt.Errorf("%s cannot be read again: %w", i.place, err))
 			return
 		}
-		timer := time.NewTimer(waits.NextBackOff()) // the journal cannot be written; it logs why
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+		_ = sources.Sleep(ctx, waits.NextBackOff()) // the journal cannot be written; it logs why
 	}
 }
 

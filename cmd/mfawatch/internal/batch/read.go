@@ -239,8 +239,7 @@ func (r *reader) read(i input) error {
 
 // unreadableInput adds the name of the input to an error.
 func unreadableInput(i input, err error) error {
-	var oe *bucket.ObjectError
-	if errors.As(err, &oe) { // it does
+	if _, ok := errors.AsType[*bucket.ObjectError](err); ok { // it does
 		return err
 	}
 	return fmt.Errorf("cannot read %q: %w", i.place, config.WithoutPath(err))

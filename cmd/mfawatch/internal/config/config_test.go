@@ -31,7 +31,7 @@ func TestConfigMistakes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := LoadFile(path, nil, nil)
+			c, err := loadFile(path)
 			var mistake *Error
 			if !errors.As(err, &mistake) {
 				t.Fatalf("got %v, %v; want a refusal", c, err)
@@ -111,7 +111,7 @@ func TestConfigEnvironmentMistake(t *testing.T) {
 
 // The output of check holds no secret, and is the same configuration again.
 func TestConfigEffective(t *testing.T) {
-	c, err := LoadFile(configData+"good.yaml", nil, nil)
+	c, err := loadFile(configData + "good.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,4 +266,12 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("refused without a mistake: %v", err)
 		}
 	})
+}
+
+func loadFile(path string) (*Config, error) {
+	text, err := ReadText(path)
+	if err != nil {
+		return nil, err
+	}
+	return LoadTexts([]Text{text}, nil, nil)
 }

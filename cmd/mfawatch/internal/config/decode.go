@@ -61,23 +61,15 @@ func convert(from, to reflect.Value) (any, error) {
 	bad := func() (any, error) { return nil, wrongKind{want, value} }
 	switch {
 	case want == durationType:
-		if !isText {
-			return bad()
+		if d, err := ParseDuration(text); isText && err == nil {
+			return d, nil
 		}
-		d, err := ParseDuration(text)
-		if err != nil {
-			return bad()
-		}
-		return d, nil
+		return bad()
 	case want == timeType:
-		if !isText {
-			return bad()
+		if at, err := time.Parse(time.RFC3339, text); isText && err == nil {
+			return at.UTC(), nil
 		}
-		at, err := time.Parse(time.RFC3339, text)
-		if err != nil {
-			return bad()
-		}
-		return at.UTC(), nil
+		return bad()
 	case reflect.PointerTo(want).Implements(textType):
 		if !isText {
 			return bad()
@@ -105,11 +97,7 @@ func convert(from, to reflect.Value) (any, error) {
 			return bad()
 		}
 	case reflect.Bool:
-		if isText {
-			b, err := strconv.ParseBool(text)
-			if err != nil {
-				return bad()
-			}
+		if b, err := strconv.ParseBool(text); isText && err == nil {
 			return b, nil
 		}
 		if from.Kind() != reflect.Bool {
@@ -122,11 +110,7 @@ func convert(from, to reflect.Value) (any, error) {
 		}
 		return n, nil
 	case reflect.Float64:
-		if isText {
-			f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-			if err != nil {
-				return bad()
-			}
+		if f, err := strconv.ParseFloat(strings.TrimSpace(text), 64); isText && err == nil {
 			return f, nil
 		}
 		if k := from.Kind(); k != reflect.Int && k != reflect.Int64 && k != reflect.Float64 {

@@ -17,15 +17,6 @@ import (
 	"github.com/mfawatch/mfawatch/processor/ownfile"
 )
 
-// LoadFile reads a configuration from a YAML file, the environment and flags.
-func LoadFile(path string, environ []string, flags *pflag.FlagSet) (*Config, error) {
-	text, err := ReadText(path)
-	if err != nil {
-		return nil, err
-	}
-	return LoadTexts([]Text{text}, environ, flags)
-}
-
 // MaxText bounds a text of a configuration, in bytes.
 const MaxText = 16 << 20
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -159,11 +160,7 @@ func wanted(field string, want reflect.Type, got any) string {
 // unknownKeys returns a mistake for each key of raw without a field in t.
 func unknownKeys(prefix string, raw map[string]any, t reflect.Type) []Mistake {
 	known := Keys(t)
-	names := make([]string, 0, len(known))
-	for name := range known {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(known))
 	var all []Mistake
 	for key, value := range raw {
 		field, ok := known[key]
@@ -191,14 +188,11 @@ func unknownKeys(prefix string, raw map[string]any, t reflect.Type) []Mistake {
 // Keys returns the configuration keys of a struct, squashed ones included.
 func Keys(t reflect.Type) map[string]reflect.Type {
 	fields := make(map[string]reflect.Type)
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("koanf"), ",")
 		switch {
 		case options == "squash":
-			for name, sub := range Keys(f.Type) {
-				fields[name] = sub
-			}
+			maps.Copy(fields, Keys(f.Type))
 		case name != "" && name != "-":
 			fields[name] = f.Type
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/sources"
 )
 
 // Lines is the bundled trail: CloudTrail records as JSON lines, in order of
@@ -95,7 +96,7 @@ func Publish(ctx context.Context, client *kgo.Client, trail []Record, out *Parag
 	next := 0
 	for i := range trail {
 		r := &trail[i]
-		if err := waitUntil(ctx, start.Add(r.After)); err != nil {
+		if err := sources.Sleep(ctx, time.Until(start.Add(r.After))); err != nil {
 			return nil, err
 		}
 		if c := chapters; next < len(c) && r.After >= time.Duration(c[next].minutes)*time.Minute/quickening {
@@ -109,17 +110,6 @@ func Publish(ctx context.Context, client *kgo.Client, trail []Record, out *Parag
 		}
 	}
 	return published, nil
-}
-
-func waitUntil(ctx context.Context, t time.Time) error {
-	timer := time.NewTimer(time.Until(t))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // ReadAlerts reads all that is on the alerts topic by now.

@@ -22,7 +22,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
 
-// A storySink notes what it is told, when and for whom.
+// A storySink notes which alerts it is sent, when and for whom.
 type storySink struct {
 	mu   *sync.Mutex
 	said *[]string
@@ -33,7 +33,7 @@ type storySink struct {
 func (s storySink) Send(_ context.Context, a *processor.Alert, _ string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	*s.said = append(*s.said, fmt.Sprintf("%s for %q is told %s of %s at %s", s.name, s.to, a.Step, a.ID, storyTime(time.Now())))
+	*s.said = append(*s.said, fmt.Sprintf("%s for %q is sent %s of %s at %s", s.name, s.to, a.Step, a.ID, storyTime(time.Now())))
 	return "", nil
 }
 
@@ -77,7 +77,7 @@ func TestStoriesThroughTheDispatcher(t *testing.T) {
 			for _, said := range all {
 				for _, d := range said.sinks {
 					if !d.at.IsZero() {
-						want = append(want, fmt.Sprintf("%s for %q is told %s of %s at %s", d.sink, strings.Join(d.To, "+"), d.alert.Step, d.alert.ID, storyTime(d.at)))
+						want = append(want, fmt.Sprintf("%s for %q is sent %s of %s at %s", d.sink, strings.Join(d.To, "+"), d.alert.Step, d.alert.ID, storyTime(d.at)))
 					}
 				}
 			}

@@ -166,9 +166,9 @@ func (s *story) play(shuffled bool) ([]*Alert, *route.Router, error) {
 	for name, kind := range storyKinds {
 		people[name] = kind != route.Machine
 	}
-	judgement := c.Policy()
-	judgement.Retention = 0                                 // all of it is here
-	said := Run(byAccount(seen), judgement, s.until.Add(1)) // what happens then belongs to it
+	rules := c.Policy()
+	rules.Retention = 0                                 // all of it is here
+	said := Run(byAccount(seen), rules, s.until.Add(1)) // what happens then belongs to it
 	Simulate(said, router, people, s.until)
 	return said, router, nil
 }

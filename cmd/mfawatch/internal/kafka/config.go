@@ -77,8 +77,7 @@ func brokerProblem(broker string) string {
 	host, port, err := net.SplitHostPort(broker)
 	switch {
 	case err != nil:
-		var addr *net.AddrError
-		if errors.As(err, &addr) {
+		if addr, ok := errors.AsType[*net.AddrError](err); ok {
 			return addr.Err
 		}
 		return err.Error()

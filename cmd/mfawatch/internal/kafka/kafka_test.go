@@ -134,7 +134,7 @@ func TestSASLRefused(t *testing.T) {
 		cluster.KeepControl()
 		resp := r.ResponseKind().(*kmsg.SASLAuthenticateResponse)
 		resp.ErrorCode = kerr.SaslAuthenticationFailed.Code
-		resp.ErrorMessage = kmsg.StringPtr("Authentication failed: Invalid username or password")
+		resp.ErrorMessage = new("Authentication failed: Invalid username or password")
 		return resp, nil, true
 	})
 	err = ask(t, Config{Brokers: cluster.ListenAddrs(), SASL: SASLConfig{Mechanism: "plain", Username: "watcher", Password: secretWord}})

@@ -53,12 +53,8 @@ func (s *supervisor) run(ctx context.Context, once func(context.Context) error, 
 		wait := delays.NextBackOff()
 		s.failure.Set(err)
 		s.log.Error("failed; restarting", "in", wait.Round(time.Millisecond), "err", err)
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if sources.Sleep(ctx, wait) != nil {
 			return nil
-		case <-timer.C:
 		}
 		s.restarts.Inc()
 		s.failure.Set(nil)

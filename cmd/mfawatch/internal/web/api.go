@@ -12,7 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
-// A SinkStatus tells how a sink does.
+// A SinkStatus is the state of a sink.
 type SinkStatus struct {
 	Name          string     `json:"name"`
 	Ready         bool       `json:"ready"`
@@ -33,7 +33,7 @@ type SourceList struct {
 	Sources []SourceStatus `json:"sources"`
 }
 
-// A SourceStatus tells how a source does.
+// A SourceStatus is the state of a source.
 type SourceStatus struct {
 	Name    string `json:"name"`
 	Ready   bool   `json:"ready"`

@@ -68,7 +68,7 @@ type Overview struct {
 	DeliveryP99      *float64 `json:"delivery_p99_seconds"`
 }
 
-// A Failure tells what fails, since when and why.
+// A Failure is a part that fails, with since when and why.
 type Failure struct {
 	Part    string    `json:"part"`
 	Since   time.Time `json:"since"`

@@ -202,8 +202,7 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, bo
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	response, err := c.client.Do(r)
-	var wrong *url.Error
-	if errors.As(err, &wrong) {
+	if wrong, ok := errors.AsType[*url.Error](err); ok {
 		return nil, fmt.Errorf("call the service at %s: %w", c.address, wrong.Err)
 	}
 	if err != nil {

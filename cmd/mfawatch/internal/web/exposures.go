@@ -267,7 +267,7 @@ const (
 )
 
 // CloseExposure ends an open exposure by the word of a person. The next fold alerts
-// it; if the exposure is exploited later, it opens anew.
+// it; if the exposure is exploited later, it opens again.
 func (a *Admin) CloseExposure(ctx context.Context, id string, c Closing) error {
 	by, note := strings.TrimSpace(c.By), strings.TrimSpace(c.Note)
 	switch {

@@ -110,7 +110,7 @@ func (h *history) lately() []step {
 	return slices.Clone(h.steps)
 }
 
-// since returns what came after before. A series that began anew counts in full.
+// since returns what came after before. A series that was reset counts in full.
 func (l latencies) since(before latencies) latencies {
 	d := latencies{}
 	for bound, n := range l {

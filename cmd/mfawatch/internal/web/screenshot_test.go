@@ -21,7 +21,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
 )
 
-var screenshots = flag.String("screenshots", "", "the `FOLDER` in which to make the pictures of the documentation anew")
+var screenshots = flag.String("screenshots", "", "the `FOLDER` in which to make the pictures of the documentation again")
 
 // The pictures of the documentation, with the bundled trail: go test -run
 // Screenshots ./cmd/mfawatch/internal/web -screenshots "$PWD/deploy/images".
