@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -116,89 +117,110 @@ func (n *notification) value(v gjson.Result, depth int) error {
 		return errDeepMessage
 	}
 	var e envelope
-	v.ForEach(func(key, value gjson.Result) bool {
-		e.member(key.Str, value)
-		return true
-	})
-	switch {
-	case e.event.Str == "s3:TestEvent":
+	e.read(v)
+	switch kind := e.kind.text(); {
+	case e.event.text() == "s3:TestEvent":
 		n.ignored = ignoredTest
 		return nil
-	case e.kind.Str == "SubscriptionConfirmation", e.kind.Str == "UnsubscribeConfirmation":
+	case kind == "SubscriptionConfirmation", kind == "UnsubscribeConfirmation":
 		n.ignored = ignoredSubscription
 		return nil
-	case e.bucket.Type == gjson.String && e.keys.Exists():
+	case e.bucket.begins('"') && e.keys != "":
 		return n.cloudTrail(&e)
-	case e.detailType.Type == gjson.String:
+	case e.detailType.begins('"'):
 		return n.eventBridge(&e, depth)
-	case e.records.IsArray():
+	case e.records.begins('['):
 		return n.list(e.records, depth)
 	case e.isRecord():
 		n.records = true
 		return nil
 	}
-	for _, inner := range [...]gjson.Result{e.message, e.detail, e.body} {
-		if inner.Exists() {
-			return n.value(inner, depth+1)
-		}
+	if inner := cmp.Or(e.message, e.detail, e.body); inner != "" {
+		return n.value(inner.parse(), depth+1)
 	}
 	return errNoNotification
 }
 
+// A member is the JSON of a member's value; it is empty where there is none. It is
+// small, since each message under way has a stack of its own.
+type member string
+
+func (m member) begins(c byte) bool { return m != "" && m[0] == c }
+
+func (m member) parse() gjson.Result { return gjson.Parse(string(m)) }
+
+// text returns what a string means, and nothing of other values.
+func (m member) text() string {
+	if !m.begins('"') {
+		return ""
+	}
+	return m.parse().Str
+}
+
+func (m member) get(path string) string { return gjson.Get(string(m), path).Str }
+
 // An envelope holds the members of a JSON object that identify it. The first of
 // two members of one name counts.
 type envelope struct {
-	kind, message      gjson.Result // SNS
-	event              gjson.Result // S3's test
-	bucket, keys       gjson.Result // CloudTrail's own
-	records            gjson.Result // S3
-	detailType, detail gjson.Result // EventBridge
-	source, name       gjson.Result // an element of records, or a record
-	body               gjson.Result // of a Lambda function's input
-	s3, sns, region    gjson.Result
+	kind, message      member // SNS
+	event              member // S3's test
+	bucket, keys       member // CloudTrail's own
+	records            member // S3
+	detailType, detail member // EventBridge
+	source, name       member // an element of records, or a record
+	body               member // of a Lambda function's input
+	s3, sns, region    member
 }
 
-func (e *envelope) member(key string, value gjson.Result) {
-	var to *gjson.Result
+// read reads the members of an object.
+func (e *envelope) read(object gjson.Result) {
+	object.ForEach(func(key, value gjson.Result) bool {
+		if to := e.member(key.Str); to != nil && *to == "" {
+			*to = member(value.Raw)
+		}
+		return true
+	})
+}
+
+// member returns where the member of that key belongs; nil if it is of no use.
+func (e *envelope) member(key string) *member {
 	switch key {
 	case "Type":
-		to = &e.kind
+		return &e.kind
 	case "Message":
-		to = &e.message
+		return &e.message
 	case "Event":
-		to = &e.event
+		return &e.event
 	case "s3Bucket":
-		to = &e.bucket
+		return &e.bucket
 	case "s3ObjectKey":
-		to = &e.keys
+		return &e.keys
 	case "Records":
-		to = &e.records
+		return &e.records
 	case "detail-type":
-		to = &e.detailType
+		return &e.detailType
 	case "detail":
-		to = &e.detail
+		return &e.detail
 	case "eventSource":
-		to = &e.source
+		return &e.source
 	case "eventName":
-		to = &e.name
+		return &e.name
 	case "body":
-		to = &e.body
+		return &e.body
 	case "s3":
-		to = &e.s3
+		return &e.s3
 	case "Sns":
-		to = &e.sns
+		return &e.sns
 	case "awsRegion", "region":
-		to = &e.region
+		return &e.region
 	}
-	if to != nil && !to.Exists() {
-		*to = value
-	}
+	return nil
 }
 
 // isRecord reports whether e is a CloudTrail record. Notifications of S3 have the
 // same members, but no AWS service as their source (R39).
 func (e *envelope) isRecord() bool {
-	return !e.s3.Exists() && e.name.Type == gjson.String && strings.HasSuffix(e.source.Str, ".amazonaws.com")
+	return e.s3 == "" && e.name.begins('"') && strings.HasSuffix(e.source.text(), ".amazonaws.com")
 }
 
 // add adds an object, its key in the likely reading first.
@@ -233,15 +255,15 @@ func formDecoded(key string) string {
 
 // cloudTrail reads a notification of CloudTrail, whose keys are not encoded.
 func (n *notification) cloudTrail(e *envelope) error {
-	list := []gjson.Result{e.keys}
-	if e.keys.IsArray() {
-		list = e.keys.Array()
+	list := []gjson.Result{e.keys.parse()}
+	if e.keys.begins('[') {
+		list = list[0].Array()
 	}
 	if len(list) == 0 {
 		n.ignored = ignoredEmpty
 	}
 	for _, key := range list {
-		if err := n.add(e.bucket.Str, key.Str, formDecoded(key.Str), ""); err != nil {
+		if err := n.add(e.bucket.text(), key.Str, formDecoded(key.Str), ""); err != nil {
 			return err
 		}
 	}
@@ -251,35 +273,32 @@ func (n *notification) cloudTrail(e *envelope) error {
 // eventBridge reads an event of EventBridge: one of S3, whose keys are not
 // encoded, a CloudTrail record, or an envelope around another notification.
 func (n *notification) eventBridge(e *envelope, depth int) error {
-	object := e.detail.Get("object.key")
+	object, detailType := gjson.Get(string(e.detail), "object.key"), e.detailType.text()
 	switch {
-	case e.detailType.Str == "Object Created" && object.Exists():
-		return n.add(e.detail.Get("bucket.name").Str, object.Str, formDecoded(object.Str), e.region.Str)
-	case object.Exists() && strings.HasPrefix(e.detailType.Str, "Object "):
+	case detailType == "Object Created" && object.Exists():
+		return n.add(e.detail.get("bucket.name"), object.Str, formDecoded(object.Str), e.region.text())
+	case object.Exists() && strings.HasPrefix(detailType, "Object "):
 		n.ignored = ignoredEvent
 		return nil
-	case strings.HasSuffix(e.detailType.Str, " via CloudTrail"):
+	case strings.HasSuffix(detailType, " via CloudTrail"):
 		n.records = true
 		return nil
 	}
-	return n.value(e.detail, depth+1)
+	return n.value(e.detail.parse(), depth+1)
 }
 
 // list reads a list named Records: events of S3, envelopes that Lambda makes of
 // SNS and SQS, or CloudTrail records. Each element is recognised by itself.
-func (n *notification) list(records gjson.Result, depth int) (err error) {
+func (n *notification) list(records member, depth int) (err error) {
 	empty := true
-	records.ForEach(func(_, item gjson.Result) bool {
+	records.parse().ForEach(func(_, item gjson.Result) bool {
 		empty = false
 		if !item.IsObject() {
 			err = errNoNotification
 			return false
 		}
 		var e envelope
-		item.ForEach(func(key, value gjson.Result) bool {
-			e.member(key.Str, value)
-			return true
-		})
+		e.read(item)
 		if wrong := n.element(&e, depth); err == nil {
 			err = wrong
 		}
@@ -293,8 +312,8 @@ func (n *notification) list(records gjson.Result, depth int) (err error) {
 
 func (n *notification) element(e *envelope, depth int) error {
 	switch {
-	case e.s3.IsObject():
-		name := strings.TrimPrefix(e.name.Str, "s3:") // MinIO writes it
+	case e.s3.begins('{'):
+		name := strings.TrimPrefix(e.name.text(), "s3:") // MinIO writes it
 		if !strings.HasPrefix(name, "ObjectCreated:") {
 			if name == "" {
 				return errNoNotification
@@ -302,15 +321,15 @@ func (n *notification) element(e *envelope, depth int) error {
 			n.ignored = ignoredEvent
 			return nil
 		}
-		key := e.s3.Get("object.key").Str
-		return n.add(e.s3.Get("bucket.name").Str, formDecoded(key), key, e.region.Str)
-	case e.sns.IsObject():
-		return n.value(e.sns, depth+1)
+		key := e.s3.get("object.key")
+		return n.add(e.s3.get("bucket.name"), formDecoded(key), key, e.region.text())
+	case e.sns.begins('{'):
+		return n.value(e.sns.parse(), depth+1)
 	case e.isRecord():
 		n.records = true
 		return nil
-	case e.body.Exists():
-		return n.value(e.body, depth+1)
+	case e.body != "":
+		return n.value(e.body.parse(), depth+1)
 	}
 	return errNoNotification
 }
