@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -117,65 +116,111 @@ func (n *notification) value(v gjson.Result, depth int) error {
 	case depth > maxEnvelopes:
 		return errDeepMessage
 	}
-	e := envelopeOf(v)
-	switch {
-	case e["Event"].Str == "s3:TestEvent":
+	var e envelope
+	e.read(v)
+	switch kind := e.kind.text(); {
+	case e.event.text() == "s3:TestEvent":
 		n.ignored = ignoredTest
 		return nil
-	case e["Type"].Str == "SubscriptionConfirmation", e["Type"].Str == "UnsubscribeConfirmation":
+	case kind == "SubscriptionConfirmation", kind == "UnsubscribeConfirmation":
 		n.ignored = ignoredSubscription
 		return nil
-	case e["s3Bucket"].Type == gjson.String && e["s3ObjectKey"].Exists():
-		return n.cloudTrail(e)
-	case e["detail-type"].Type == gjson.String:
-		return n.eventBridge(e, depth)
-	case e["Records"].IsArray():
-		return n.list(e["Records"], depth)
+	case e.bucket.begins('"') && e.keys != "":
+		return n.cloudTrail(&e)
+	case e.detailType.begins('"'):
+		return n.eventBridge(&e, depth)
+	case e.records.begins('['):
+		return n.list(e.records, depth)
 	case e.isRecord():
 		n.records = true
 		return nil
 	}
-	for _, inner := range [...]gjson.Result{e["Message"], e["detail"], e["body"]} {
-		if inner.Exists() {
-			return n.value(inner, depth+1)
-		}
+	if inner := cmp.Or(e.message, e.detail, e.body); inner != "" {
+		return n.value(inner.parse(), depth+1)
 	}
 	return errNoNotification
 }
 
-// An envelope holds the members of a JSON object that identify it, by name. The first
-// of two members of one name counts.
-type envelope map[string]gjson.Result
+// A member is the JSON of a member's value; it is empty where there is none. It is
+// small, since each message under way has a stack of its own.
+type member string
 
-// identifying are the names of the members of an envelope.
-var identifying = []string{
-	"Type", "Message", // SNS
-	"Event",                   // S3's test
-	"s3Bucket", "s3ObjectKey", // CloudTrail's own
-	"Records", "s3", "Sns", "awsRegion", // S3, and what Lambda makes of SNS and SQS
-	"detail-type", "detail", "region", // EventBridge
-	"eventSource", "eventName", // an element of Records, or a record
-	"body", // of a Lambda function's input
+func (m member) begins(c byte) bool { return m != "" && m[0] == c }
+
+func (m member) parse() gjson.Result { return gjson.Parse(string(m)) }
+
+// text returns what a string means, and nothing of other values.
+func (m member) text() string {
+	if !m.begins('"') {
+		return ""
+	}
+	return m.parse().Str
 }
 
-func envelopeOf(object gjson.Result) envelope {
-	e := envelope{}
+func (m member) get(path string) string { return gjson.Get(string(m), path).Str }
+
+// An envelope holds the members of a JSON object that identify it. The first of
+// two members of one name counts.
+type envelope struct {
+	kind, message      member // SNS
+	event              member // S3's test
+	bucket, keys       member // CloudTrail's own
+	records            member // S3
+	detailType, detail member // EventBridge
+	source, name       member // an element of records, or a record
+	body               member // of a Lambda function's input
+	s3, sns, region    member
+}
+
+// read reads the members of an object.
+func (e *envelope) read(object gjson.Result) {
 	object.ForEach(func(key, value gjson.Result) bool {
-		if _, known := e[key.Str]; !known && slices.Contains(identifying, key.Str) {
-			e[key.Str] = value
+		if to := e.member(key.Str); to != nil && *to == "" {
+			*to = member(value.Raw)
 		}
 		return true
 	})
-	return e
 }
 
-// region returns the region that the envelope names, "" if none.
-func (e envelope) region() string { return cmp.Or(e["awsRegion"].Str, e["region"].Str) }
+// member returns where the member of that key belongs; nil if it is of no use.
+func (e *envelope) member(key string) *member {
+	switch key {
+	case "Type":
+		return &e.kind
+	case "Message":
+		return &e.message
+	case "Event":
+		return &e.event
+	case "s3Bucket":
+		return &e.bucket
+	case "s3ObjectKey":
+		return &e.keys
+	case "Records":
+		return &e.records
+	case "detail-type":
+		return &e.detailType
+	case "detail":
+		return &e.detail
+	case "eventSource":
+		return &e.source
+	case "eventName":
+		return &e.name
+	case "body":
+		return &e.body
+	case "s3":
+		return &e.s3
+	case "Sns":
+		return &e.sns
+	case "awsRegion", "region":
+		return &e.region
+	}
+	return nil
+}
 
 // isRecord reports whether e is a CloudTrail record. Notifications of S3 have the
 // same members, but no AWS service as their source (R39).
-func (e envelope) isRecord() bool {
-	return !e["s3"].Exists() && e["eventName"].Type == gjson.String && strings.HasSuffix(e["eventSource"].Str, ".amazonaws.com")
+func (e *envelope) isRecord() bool {
+	return e.s3 == "" && e.name.begins('"') && strings.HasSuffix(e.source.text(), ".amazonaws.com")
 }
 
 // add adds an object, its key in the likely reading first.
@@ -209,16 +254,16 @@ func formDecoded(key string) string {
 }
 
 // cloudTrail reads a notification of CloudTrail, whose keys are not encoded.
-func (n *notification) cloudTrail(e envelope) error {
-	list := []gjson.Result{e["s3ObjectKey"]}
-	if e["s3ObjectKey"].IsArray() {
-		list = e["s3ObjectKey"].Array()
+func (n *notification) cloudTrail(e *envelope) error {
+	list := []gjson.Result{e.keys.parse()}
+	if e.keys.begins('[') {
+		list = list[0].Array()
 	}
 	if len(list) == 0 {
 		n.ignored = ignoredEmpty
 	}
 	for _, key := range list {
-		if err := n.add(e["s3Bucket"].Str, key.Str, formDecoded(key.Str), ""); err != nil {
+		if err := n.add(e.bucket.text(), key.Str, formDecoded(key.Str), ""); err != nil {
 			return err
 		}
 	}
@@ -227,32 +272,34 @@ func (n *notification) cloudTrail(e envelope) error {
 
 // eventBridge reads an event of EventBridge: one of S3, whose keys are not
 // encoded, a CloudTrail record, or an envelope around another notification.
-func (n *notification) eventBridge(e envelope, depth int) error {
-	object := e["detail"].Get("object.key")
+func (n *notification) eventBridge(e *envelope, depth int) error {
+	object, detailType := gjson.Get(string(e.detail), "object.key"), e.detailType.text()
 	switch {
-	case e["detail-type"].Str == "Object Created" && object.Exists():
-		return n.add(e["detail"].Get("bucket.name").Str, object.Str, formDecoded(object.Str), e.region())
-	case object.Exists() && strings.HasPrefix(e["detail-type"].Str, "Object "):
+	case detailType == "Object Created" && object.Exists():
+		return n.add(e.detail.get("bucket.name"), object.Str, formDecoded(object.Str), e.region.text())
+	case object.Exists() && strings.HasPrefix(detailType, "Object "):
 		n.ignored = ignoredEvent
 		return nil
-	case strings.HasSuffix(e["detail-type"].Str, " via CloudTrail"):
+	case strings.HasSuffix(detailType, " via CloudTrail"):
 		n.records = true
 		return nil
 	}
-	return n.value(e["detail"], depth+1)
+	return n.value(e.detail.parse(), depth+1)
 }
 
 // list reads a list named Records: events of S3, envelopes that Lambda makes of
 // SNS and SQS, or CloudTrail records. Each element is recognised by itself.
-func (n *notification) list(records gjson.Result, depth int) (err error) {
+func (n *notification) list(records member, depth int) (err error) {
 	empty := true
-	records.ForEach(func(_, item gjson.Result) bool {
+	records.parse().ForEach(func(_, item gjson.Result) bool {
 		empty = false
 		if !item.IsObject() {
 			err = errNoNotification
 			return false
 		}
-		if wrong := n.element(envelopeOf(item), depth); err == nil {
+		var e envelope
+		e.read(item)
+		if wrong := n.element(&e, depth); err == nil {
 			err = wrong
 		}
 		return !errors.Is(err, errManyNamed)
@@ -263,10 +310,10 @@ func (n *notification) list(records gjson.Result, depth int) (err error) {
 	return err
 }
 
-func (n *notification) element(e envelope, depth int) error {
+func (n *notification) element(e *envelope, depth int) error {
 	switch {
-	case e["s3"].IsObject():
-		name := strings.TrimPrefix(e["eventName"].Str, "s3:") // MinIO writes it
+	case e.s3.begins('{'):
+		name := strings.TrimPrefix(e.name.text(), "s3:") // MinIO writes it
 		if !strings.HasPrefix(name, "ObjectCreated:") {
 			if name == "" {
 				return errNoNotification
@@ -274,15 +321,15 @@ func (n *notification) element(e envelope, depth int) error {
 			n.ignored = ignoredEvent
 			return nil
 		}
-		key := e["s3"].Get("object.key").Str
-		return n.add(e["s3"].Get("bucket.name").Str, formDecoded(key), key, e.region())
-	case e["Sns"].IsObject():
-		return n.value(e["Sns"], depth+1)
+		key := e.s3.get("object.key")
+		return n.add(e.s3.get("bucket.name"), formDecoded(key), key, e.region.text())
+	case e.sns.begins('{'):
+		return n.value(e.sns.parse(), depth+1)
 	case e.isRecord():
 		n.records = true
 		return nil
-	case e["body"].Exists():
-		return n.value(e["body"], depth+1)
+	case e.body != "":
+		return n.value(e.body.parse(), depth+1)
 	}
 	return errNoNotification
 }

@@ -129,6 +129,7 @@ func TestNotificationGarbage(t *testing.T) {
 		"no key":             {s3Event(s3Item("ObjectCreated:Put", "")), 0},
 		"no bucket":          {`{"s3Bucket":"","s3ObjectKey":["a"]}`, 0},
 		"a number for a key": {`{"s3Bucket":"b","s3ObjectKey":[1]}`, 0},
+		"null for a key":     {`{"s3Bucket":"b","s3ObjectKey":null}`, 0},
 		"one of two":         {s3Event(`{"a":1}`, s3Item("ObjectCreated:Put", "a")), 1},
 		"too deep":           {deep, 0},
 		"too many":           {`{"s3Bucket":"b","s3ObjectKey":["a"` + strings.Repeat(`,"a"`, maxNamed) + `]}`, maxNamed},
