@@ -1,9 +1,11 @@
-package main
+package top
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,10 +15,10 @@ import (
 
 // While the service cannot be reached, the last overview stays, with the reason; what
 // the service says later replaces it.
-func TestTopWithoutTheService(t *testing.T) {
+func TestLiveWithoutTheService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var screen said
-		p := &program{stdin: strings.NewReader(""), stdout: &screen}
+		var screen screen
+		live := Screen{In: strings.NewReader(""), Out: &screen}
 		ctx, stop := context.WithCancel(t.Context())
 		looks := 0
 		look := func() (web.Overview, error) {
@@ -25,8 +27,11 @@ func TestTopWithoutTheService(t *testing.T) {
 			}
 			return web.Overview{}, errors.New("connection\x1b refused")
 		}
-		ended := make(chan error)
-		go func() { ended <- p.topLive(ctx, "127.0.0.1:9464", web.Overview{Quarantined: 41}, look) }()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			live.Live(ctx, "127.0.0.1:9464", web.Overview{Quarantined: 41}, look)
+		}()
 		last := func() string {
 			synctest.Wait()
 			frames := strings.Split(screen.String(), cursorHome)
@@ -38,11 +43,30 @@ func TestTopWithoutTheService(t *testing.T) {
 			if got := last(); !strings.Contains(got, want.has) || strings.Contains(got, want.hasNot) {
 				t.Errorf("want %q and no %q in %q", want.has, want.hasNot, got)
 			}
-			time.Sleep(topEvery)
+			time.Sleep(lookEvery)
 		}
 		stop()
-		if err := <-ended; err != nil || !strings.HasSuffix(screen.String(), leaveScreen) {
-			t.Errorf("%v, %q", err, last())
+		<-ended
+		if !strings.HasSuffix(screen.String(), leaveScreen) {
+			t.Errorf("left the screen with %q", last())
 		}
 	})
+}
+
+// A screen keeps what was written on it.
+type screen struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }

@@ -1,4 +1,4 @@
-package main
+package top
 
 import (
 	"context"
@@ -10,13 +10,12 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/top"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 )
 
 // How often the service is looked at, and the size of the terminal.
 const (
-	topEvery    = 2 * time.Second
+	lookEvery   = 2 * time.Second
 	resizeEvery = 200 * time.Millisecond
 )
 
@@ -36,13 +35,21 @@ type looked struct {
 	err      error
 }
 
-// topLive shows a service until a person ends it. While the service cannot be
-// reached, it shows the last overview and why that is out of date.
-func (p *program) topLive(ctx context.Context, address string, o web.Overview, look func() (web.Overview, error)) error {
-	restore, keys := p.rawInput()
+// A Screen is a terminal: its keys, and where frames are drawn, in colours or plain.
+type Screen struct {
+	In      io.Reader
+	Out     io.Writer
+	Colours bool
+}
+
+// Live shows the service at an address until a person ends it or ctx is done: first
+// the overview o, then what look returns. While the service cannot be reached, it shows
+// the last overview and why that is out of date.
+func (s Screen) Live(ctx context.Context, address string, o web.Overview, look func() (web.Overview, error)) {
+	restore, keys := s.rawInput()
 	defer restore()
-	fmt.Fprint(p.stdout, enterScreen)
-	defer fmt.Fprint(p.stdout, leaveScreen)
+	fmt.Fprint(s.Out, enterScreen)
+	defer fmt.Fprint(s.Out, leaveScreen)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	looks := make(chan looked)
@@ -50,16 +57,16 @@ func (p *program) topLive(ctx context.Context, address string, o web.Overview, l
 	resize := time.NewTicker(resizeEvery)
 	defer resize.Stop()
 	problem := ""
-	size := p.screenSize()
+	size := s.size()
 	for {
-		p.draw(top.Frame(o, address, problem, size, p.colours()))
+		s.draw(Frame(o, address, problem, size, s.Colours))
 		for wait := true; wait; {
 			select {
 			case <-ctx.Done():
-				return nil
+				return
 			case key := <-keys:
 				if strings.ContainsRune("qQ\x03\x04", rune(key)) { // 3 and 4 are Ctrl-C and Ctrl-D
-					return nil
+					return
 				}
 			case l := <-looks:
 				if problem = ""; l.err != nil {
@@ -69,7 +76,7 @@ func (p *program) topLive(ctx context.Context, address string, o web.Overview, l
 				}
 				wait = false
 			case <-resize.C:
-				now := p.screenSize()
+				now := s.size()
 				wait = now == size
 				size = now
 			}
@@ -79,7 +86,7 @@ func (p *program) topLive(ctx context.Context, address string, o web.Overview, l
 
 // lookOften sends what it sees until ctx is done.
 func lookOften(ctx context.Context, look func() (web.Overview, error), looks chan<- looked) {
-	tick := time.NewTicker(topEvery)
+	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -98,8 +105,8 @@ func lookOften(ctx context.Context, look func() (web.Overview, error), looks cha
 
 // rawInput has the terminal hand over each key, until restore is called. Without a
 // terminal there are no keys.
-func (p *program) rawInput() (restore func(), keys <-chan byte) {
-	in, ok := p.stdin.(*os.File)
+func (s Screen) rawInput() (restore func(), keys <-chan byte) {
+	in, ok := s.In.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return func() {}, nil
 	}
@@ -119,18 +126,18 @@ func (p *program) rawInput() (restore func(), keys <-chan byte) {
 	return func() { _ = term.Restore(int(in.Fd()), before) }, typed
 }
 
-// screenSize returns the size of the terminal on standard output.
-func (p *program) screenSize() top.Size {
-	if out, ok := p.stdout.(*os.File); ok {
+// size returns the size of the terminal, or that of a common one.
+func (s Screen) size() Size {
+	if out, ok := s.Out.(*os.File); ok {
 		if columns, lines, err := term.GetSize(int(out.Fd())); err == nil && columns > 0 && lines > 0 {
-			return top.Size{Columns: columns, Lines: lines}
+			return Size{Columns: columns, Lines: lines}
 		}
 	}
-	return top.Size{Columns: 80, Lines: 24}
+	return Size{Columns: 80, Lines: 24}
 }
 
 // draw writes lines over those that are on the screen, in one write.
-func (p *program) draw(lines []string) {
+func (s Screen) draw(lines []string) {
 	var b strings.Builder
 	b.WriteString(cursorHome)
 	for i, text := range lines {
@@ -140,5 +147,5 @@ func (p *program) draw(lines []string) {
 		b.WriteString(clearLine + text) // behind a full line, it would clear its last character
 	}
 	b.WriteString(clearBelow)
-	_, _ = io.WriteString(p.stdout, b.String())
+	_, _ = io.WriteString(s.Out, b.String())
 }
