@@ -1,4 +1,6 @@
-package trail
+// Package escape reads the escapes of JSON strings that hold JSON, which may be escaped
+// any number of times. Text is not validated: each input has a result.
+package escape
 
 import (
 	"bytes"
@@ -6,24 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// wordBytes are letters and digits.
-var wordBytes = func() (is [256]bool) {
-	for c := range is {
-		is[c] = '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-	}
-	return is
-}()
-
-// inRun are letters, digits and the backslash.
-var inRun = func() (is [256]bool) {
-	is = wordBytes
-	is['\\'] = true
-	return is
-}()
-
-// spell appends src to dst with the \u00xx escapes replaced by their bytes,
+// Spell appends src to dst with the \u00xx escapes replaced by their bytes,
 // however often the backslash itself is escaped. dst may be src[:0].
-func spell(dst, src []byte) []byte {
+func Spell(dst, src []byte) []byte {
 	for i := 0; i < len(src); {
 		j := i
 		for j < len(src) && src[j] == '\\' {
@@ -55,6 +42,45 @@ func unhex(c byte) byte {
 		return c - 'A' + 10
 	}
 	return 0
+}
+
+// Value reads the escaped form of `": "value"` at the beginning of b:
+// the value up to its end, nil if b is nothing of the kind. It is not sure where
+// escapes hide something or b ends in it.
+func Value(b []byte) (value []byte, sure bool) {
+	var seen [3]byte // quote, colon, quote
+	n, i := 0, 0
+	for i < len(b) && n < len(seen) {
+		c, size := unescapeAny(b[i:])
+		switch c {
+		case ' ', '\t', '\n', '\r':
+		case '"', ':':
+			seen[n] = c
+			n++
+		default:
+			if b[i] == '\\' {
+				return b[:0], false // an escape that hides something
+			}
+			return nil, true
+		}
+		i += size
+	}
+	if n < len(seen) {
+		return b[:0], false
+	}
+	if string(seen[:]) != `":"` {
+		return nil, true
+	}
+	for j := i; j < len(b); j++ {
+		if b[j] == '"' {
+			return nil, true // the string itself ends here
+		}
+		if b[j] == '\\' {
+			c, size := unescapeAny(b[j:])
+			return b[i:j], size > 0 && c == '"'
+		}
+	}
+	return b[i:], false
 }
 
 // unescapeAny reads one character at the beginning of b, however often it is
@@ -89,8 +115,8 @@ func unescapeAny(b []byte) (c byte, size int) {
 	return b[i], i + 1
 }
 
-// unescape appends what the JSON string src means to dst.
-func unescape(dst, src []byte) []byte {
+// Append appends the text of the JSON string src, without its quotes, to dst.
+func Append(dst, src []byte) []byte {
 	for len(src) > 0 {
 		n := bytes.IndexByte(src, '\\')
 		if n < 0 || n+1 == len(src) {
