@@ -101,7 +101,7 @@ func TestIDs(t *testing.T) {
 			t.Errorf("ID %q", s)
 		}
 	}
-	if id("a", "bc", "d") == id("a", "b", "cd") || id("ab", "c") == id("a", "bc") {
+	if ID("a", "bc", "d") == ID("a", "b", "cd") || ID("ab", "c") == ID("a", "bc") {
 		t.Error("parts run into each other")
 	}
 	if stepID("x", Opened, "e", 0) == stepID("x", Opened, "e", 1) || stepID("x", Opened, "e", 0) == stepID("x", Updated, "e", 0) {

@@ -8,19 +8,19 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-func (a *Attempt) title() string {
-	user, own, in := userName(a.User, a.Root), a.Actor.Self, a.policy.inAccount(a.Partition, a.Account)
+func (a attempted) title() string {
+	user, own, in := userName(a.User, a.Root), a.Actor.Self, inTheAccount(a.Policy(), a.Partition, a.Account)
 	what := "remove MFA from " + user
 	switch {
-	case a.class == rootSignIn:
+	case a.Class() == RootSignIn:
 		return "The root user signed in with MFA" + in
-	case a.class == enrolment:
+	case a.Class() == Enrolment:
 		return upper(actorBeside(&a.Actor, user)) + " enabled an MFA device for " + user + in
-	case a.first.Name == trail.EnableMFADevice && own:
+	case a.FirstEvent().Name == trail.EnableMFADevice && own:
 		what = "enable an MFA device for themselves"
-	case a.first.Name == trail.EnableMFADevice:
+	case a.FirstEvent().Name == trail.EnableMFADevice:
 		what = "enable an MFA device for " + user
-	case a.first.Name == trail.DeleteVirtualMFADevice:
+	case a.FirstEvent().Name == trail.DeleteVirtualMFADevice:
 		what = "delete an MFA device of " + user
 	case own:
 		what = "remove their own MFA"
@@ -28,12 +28,12 @@ func (a *Attempt) title() string {
 	return upper(actorBeside(&a.Actor, user)) + " failed to " + what + in
 }
 
-func (a *Attempt) summary(v Severity, rule string, more reasons) string {
+func (a attempted) summary(v Severity, rule string, more Reasons) string {
 	var s sentences
-	switch a.class {
-	case rootSignIn:
+	switch a.Class() {
+	case RootSignIn:
 		s.add("Signed in", from(&a.Actor))
-	case enrolment:
+	case Enrolment:
 		s.add(theDevice(a.Serial), " was enabled", actorDetails(&a.Actor))
 	default:
 		s.add(a.tries(), actorDetails(&a.Actor))
@@ -44,17 +44,17 @@ func (a *Attempt) summary(v Severity, rule string, more reasons) string {
 	if rule != "" {
 		s.add(byRule(v, rule))
 	} else {
-		s.add(string(v), " because ", list(append(factors(a.reasons), a.because())))
+		s.add(string(v), " because ", list(append(factors(a.ReasonSet()), a.because())))
 	}
 	s.add(a.advice())
-	return s.end(a.policy, a.planned, more)
+	return s.end(a.Policy(), a.Planned(), more)
 }
 
 // tries says how many calls there were, and within which time.
-func (a *Attempt) tries() string {
+func (a attempted) tries() string {
 	tries := "1 try"
 	switch {
-	case a.class == guessed:
+	case a.Class() == Guessed:
 		tries = strconv.Itoa(a.Count) + " wrong codes within an hour"
 	case a.Count > 1:
 		tries = strconv.Itoa(a.Count) + " tries in " + span(a.Last.Sub(a.First))
@@ -66,28 +66,28 @@ func (a *Attempt) tries() string {
 }
 
 // because is the last factor of the severity.
-func (a *Attempt) because() string {
-	switch a.class {
-	case rootSignIn:
+func (a attempted) because() string {
+	switch a.Class() {
+	case RootSignIn:
 		return "every sign-in of root is reported"
-	case enrolment:
+	case Enrolment:
 		return "whoever holds the device can sign in as " + userAgain(a.User, a.Root)
-	case mistyped, otherwise:
+	case Mistyped, Otherwise:
 		return "nothing was changed, and AWS refused nothing"
 	}
 	return "nothing was changed"
 }
 
-func (a *Attempt) advice() string {
+func (a attempted) advice() string {
 	user := userName(a.User, a.Root)
 	switch {
 	case a.Step == Failed:
 		return ""
-	case a.class == rootSignIn:
+	case a.Class() == RootSignIn:
 		return "ask who holds root if it was meant"
-	case a.class == enrolment && a.Root:
+	case a.Class() == Enrolment && a.Root:
 		return "ask who holds root if it is their device; if not, remove it and recover the account"
-	case a.class == enrolment:
+	case a.Class() == Enrolment:
 		return "ask " + user + " if it is their device; if not, remove it, and disable the password and access keys of " + user
 	case a.Actor.Self:
 		return "ask " + user + " if it was meant"

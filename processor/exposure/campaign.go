@@ -49,36 +49,6 @@ const (
 // maxWiped is from how many users wiped within an hour it is a campaign.
 const maxWiped = 5
 
-// hitKind returns what was done to the user.
-func (x *Exposure) hitKind() hitKind {
-	last := &x.Steps[len(x.Steps)-1]
-	if x.Resolution != UserDeleted || x.openSince.IsZero() || x.exploitedOrChanged() || x.Actor == (trail.Actor{}) ||
-		actorKey(&last.Event.Actor) != actorKey(&x.Actor) || x.policy.matches(x.policy.Offboarders, x.first) {
-		return removal
-	}
-	return wiped
-}
-
-// countsForCampaign reports whether x counts towards a campaign: the user lost
-// the last known device, no planned change matches, and it is neither an
-// off-boarding nor a replacement within the grace, nor waiting to turn out as
-// one. A notified exposure no longer waits; otherwise an actor could undo a
-// campaign by deleting passwords.
-func (x *Exposure) countsForCampaign(notified bool, now time.Time) bool {
-	switch {
-	case x.openSince.IsZero() || x.plannedReason() != 0 || x.Actor == (trail.Actor{}):
-		return false
-	case x.exploitedOrChanged():
-		return true
-	case x.hitKind() == wiped:
-		return true
-	case x.Resolution == UserDeleted, x.ResolvedAt != nil && x.ResolvedAt.Sub(x.openSince) <= x.policy.Grace:
-		return false
-	}
-	waits := x.offboarded && x.Open() && !notified && !x.privileged && x.User != ""
-	return !waits || now.IsZero() || !now.Before(x.OpenedAt.Add(offboardingTime))
-}
-
 // findCampaigns finds the campaigns in sightings, which are in order of opening:
 // chains of exposures by one actor, each within Campaigns.Within of the one
 // before, in which enough users were hit within that time.
@@ -220,18 +190,18 @@ func sortCampaigns(campaigns []*ActorCampaign) {
 // moreSevere reports whether the users after the first n weigh more than those:
 // root and the first privileged user are alerted immediately (R28).
 func (w *ActorCampaign) moreSevere(n int) bool {
-	var before, since reasons
+	var before, since Reasons
 	reached := false
 	next := w.after(n)
 	for _, s := range w.hits {
 		reached = reached || s == next
-		if r := s.reasons() & (root | privileged); reached {
+		if r := s.reasons() & (HasRoot | HasPrivileged); reached {
 			since |= r
 		} else {
 			before |= r
 		}
 	}
-	return since&root > before&root || before == 0 && since != 0
+	return since&HasRoot > before&HasRoot || before == 0 && since != 0
 }
 
 // after returns the first exposure of the user after the first n. Users that a
@@ -279,7 +249,7 @@ func (w *ActorCampaign) endStep() *Moment {
 
 // severity returns the severity of a step, which is that of the worst exposure,
 // and the reason of the rule that set it.
-func (w *ActorCampaign) severity(s Step, m *Moment, more reasons) (Severity, string) {
+func (w *ActorCampaign) severity(s Step, m *Moment, more Reasons) (Severity, string) {
 	v := Info
 	switch {
 	case s == Resolved:
@@ -288,17 +258,25 @@ func (w *ActorCampaign) severity(s Step, m *Moment, more reasons) (Severity, str
 	default:
 		v = Low
 		for _, s := range w.hits {
-			if s.Severity.level() > v.level() {
+			if s.Severity.Level() > v.Level() {
 				v = s.Severity
 			}
 		}
 	}
 	used := slices.ContainsFunc(w.hits, (*sighting).exploitedOrChanged)
-	return w.policy.applyRules(v, s, used, func() rule.Facts {
-		f := factsOf(m.Event)
+	return w.policy.ApplyRules(v, s, used, func() rule.Facts {
+		f := FactsOf(m.Event)
 		f.Actor, f.ActorType, f.MFA = w.Actor.Name, w.Actor.Type, w.Actor.MFA
-		f.User, f.Root, f.Self, f.DeviceKind = "", w.userReasons()&root != 0, false, "unknown"
-		f.addReasons(inCampaign | more | w.userReasons())
+		f.User, f.Root, f.Self, f.DeviceKind = "", w.userReasons()&HasRoot != 0, false, "unknown"
+		f.AddReasons(HasCampaign | more | w.userReasons())
 		return f.Facts
 	})
+}
+
+// kindOf returns what was done to the user.
+func kindOf(x *Exposure) hitKind {
+	if x.Wiped() {
+		return wiped
+	}
+	return removal
 }

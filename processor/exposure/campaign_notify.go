@@ -35,7 +35,7 @@ func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (mem
 		}
 		if w.delivered == nil {
 			for used[w.ID] {
-				w.ID = id("campaign", w.ID, w.hits[0].First.ID)
+				w.ID = ID("campaign", w.ID, w.hits[0].First.ID)
 			}
 			w.delivered = &deliveredCampaign{ID: w.ID}
 			if w.Open == 0 && !slices.ContainsFunc(w.hits, func(s *sighting) bool { m, ok := memberOf(s); return s.More == nil && (!ok || !m.Over) }) {
@@ -100,7 +100,7 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 		base := trail.Event{Name: trail.Deadline, Partition: w.Partition, Account: w.Account, Exposure: w.ID, Lane: w.lane, Key: "actor"}
 		number, e := t.passDeadlines(base, w.First, sent.Escalated)
 		if e != nil && !first {
-			t.emitCampaign(w, sent, Escalated, &Moment{Time: e.Time, Event: e, escalation: number}, e.ID)
+			t.emitCampaign(w, sent, Escalated, &Moment{Time: e.Time, Event: e, Escalation: number}, e.ID)
 		}
 		sent.Escalated = number
 	case !open && !sent.Closed:

@@ -8,15 +8,15 @@ import (
 const maxNamed = 5
 
 // userReasons returns the reasons that lie in the users hit.
-func (w *ActorCampaign) userReasons() (r reasons) {
+func (w *ActorCampaign) userReasons() (r Reasons) {
 	for _, s := range w.hits {
-		r |= s.reasons() & (root | privileged)
+		r |= s.reasons() & (HasRoot | HasPrivileged)
 	}
 	return r
 }
 
 func (w *ActorCampaign) title(s Step, m *Moment) string {
-	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), w.policy.inAccount(w.Partition, w.Account)
+	users, who, in := strconv.Itoa(w.Users)+" users", actor(&w.Actor), inTheAccount(w.policy, w.Partition, w.Account)
 	if n := len(w.accounts()); n > 1 {
 		in = " in " + strconv.Itoa(n) + " accounts"
 	}
@@ -35,7 +35,7 @@ func (w *ActorCampaign) title(s Step, m *Moment) string {
 	return upper(who) + " removed MFA from " + users + in
 }
 
-func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r reasons) string {
+func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r Reasons) string {
 	var s sentences
 	if step == Resolved {
 		switch {
@@ -66,10 +66,10 @@ func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r
 		s.add(byRule(v, rule))
 	} else {
 		why := factors(r)
-		if r&exploited != 0 {
+		if r&HasExploited != 0 {
 			why = append(why, "somebody signed in without MFA")
 		}
-		if r&changed != 0 {
+		if r&HasChanged != 0 {
 			why = append(why, "access was changed")
 		}
 		s.add(string(v), " because ", list(why))
@@ -78,7 +78,7 @@ func (w *ActorCampaign) summary(step Step, m *Moment, v Severity, rule string, r
 	return s.end(w.policy, nil, r)
 }
 
-func (s *sighting) userName() string { return userName(s.User, s.reasons()&root != 0) }
+func (s *sighting) userName() string { return userName(s.User, s.reasons()&HasRoot != 0) }
 
 // userNames lists the first users and the number of the others.
 func (w *ActorCampaign) userNames() string {

@@ -11,7 +11,7 @@ import (
 func TestJ2_APersonCloses(t *testing.T) {
 	d := play(t, arrival{10, "0 deactivate bob serial=A; 5 login- bob", "bob opened@0 high; bob exploited@5 critical"})
 	e := Close(d.open[0], "ann\x1b[31m", "seen with bob. "+strings.Repeat("x", 2000), at(100))
-	if e.Name != trail.Closed || len(e.Detail) > maxNote || strings.Contains(e.Actor.Name, "\x1b") {
+	if e.Name != trail.Closed || len(e.Detail) > MaxNote || strings.Contains(e.Actor.Name, "\x1b") {
 		t.Errorf("%+v", e)
 	}
 	if got, want := show(d.arrive(at(110), e)), "bob resolved@100 info closed"; got != want {

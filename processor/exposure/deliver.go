@@ -2,25 +2,12 @@ package exposure
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
-
-// Open is an open exposure.
-type Open struct {
-	ID        string
-	Partition string
-	Account   string
-	User      string // "" when unknown
-	Root      bool
-	Severity  Severity // as of now
-	OpenedAt  time.Time
-	Campaign  string `json:",omitempty"` // the campaign that it is part of
-	Key       string // a key of its subject
-	Suspect   bool   `json:",omitempty"` // a device came back, but an intruder may hold it (J1)
-}
 
 // Outcome is the result of Notify: what to store, what to send, and when to call
 // again. The package documentation gives the order.
@@ -63,7 +50,7 @@ type Outcome struct {
 // the events unchanged; the alerts share their memory.
 func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 	now = now.UTC().Round(0)
-	f := fold(events, st, &p, now)
+	f := FoldSubject(events, st.memory, &p, now)
 	t := &notifier{now: now, policy: &p, deadlines: lastDeadlines(events)}
 	joined, superseded := memberships(events)
 	t.superseded = superseded
@@ -74,35 +61,37 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 		c.Events = slices.Clip(c.Events)
 		before[i] = &c
 	}
-	n := assignIDs(f.exposures, before)
-	for _, x := range f.exposures {
-		x.join(joined)
-		x.finish()
+	n := assignIDs(f.Exposures, before)
+	for _, x := range f.Exposures {
+		join(x, joined)
+		x.Finish()
 	}
 	for _, o := range n.orphans {
-		t.withdraw(o.delivered, o.in.first)
+		t.withdraw(o.delivered, o.in.First())
 		t.resolveOrphan(o)
 	}
 	for _, g := range n.gone {
-		t.withdraw(g, f.items[0].ev)
+		t.withdraw(g, f.First())
 		t.resolveGone(f, g)
 	}
-	for _, x := range f.exposures {
+	for _, x := range f.Exposures {
 		sent := n.records[x]
 		if sent == nil {
 			sent = &delivered{ID: x.ID}
 			n.records[x] = sent
 			before = append(before, sent)
 		}
-		sent.OpenedAt, sent.Deactivations = x.OpenedAt, x.deactivations
-		t.out.Open = x.appendOpen(t.out.Open)
+		sent.OpenedAt, sent.Deactivations = x.OpenedAt, x.RecognizedBy()
+		if x.Open() {
+			t.out.Open = append(t.out.Open, x.AsOpen())
+		}
 		t.suppress(x, sent)
 		if until := t.holdUntil(x, sent); !until.IsZero() {
 			t.wakeAt(until)
 			t.sight(x, sent)
 			continue
 		}
-		if due := x.nextDue(); !due.IsZero() {
+		if due := x.NextDue(); !due.IsZero() {
 			t.wakeAt(due)
 		}
 		t.notify(x, sent)
@@ -110,7 +99,7 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 		t.escalate(x, sent)
 		t.sight(x, sent)
 	}
-	t.showPaths(f, st.paths)
+	t.out.Derived = append(t.out.Derived, f.ShowPaths(st.memory.Paths)...)
 	lanes := t.foldLanes(events, st)
 	attempts := t.notifyAttempts(f, st.attempts, joined)
 	sortAlerts(t.out.Alerts)
@@ -131,7 +120,7 @@ type notifier struct {
 
 	// The fields of the exposure in work.
 	reopened       string  // why it is opened once more, as the first sentence of the summary
-	extra          reasons // reasons that depend on the time of the call
+	extra          Reasons // reasons that depend on the time of the call
 	skipEscalation bool    // the opened alert stands for the delays that have passed
 }
 
@@ -142,15 +131,15 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 		sent.Round++
 		sent.Closed, sent.Opened, sent.Exploited = false, false, false
 	}
-	late := x.latePrelude(sent)
+	late := latePrelude(x, sent)
 	if x.Reduced {
 		t.notifyReduced(x, sent, late)
 		return
 	}
 	// An exposure that ended unreported is one alert, and one more if it was
 	// exploited (R32); so is one that is suspect by then (J1).
-	unreported := (x.ResolvedAt != nil || x.suspect) && !sent.isOpen()
-	offboarding := x.offboarded && x.silenced() && !unreported && !sent.Opened // one alert tells both
+	unreported := (x.ResolvedAt != nil || x.Suspect()) && !sent.isOpen()
+	offboarding := x.Offboarded() && x.Silenced() && !unreported && !sent.Opened // one alert tells both
 	known := make(map[string]bool, len(sent.Events))
 	for _, id := range sent.Events {
 		known[id] = true
@@ -160,15 +149,15 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 		m := &steps[i]
 		switch m.Step {
 		case Opened:
-			skip, again := sent.reportOpened(m, unreported, x.suspect, known[m.Event.ID])
+			skip, again := sent.reportOpened(m, unreported, x.Suspect(), known[m.Event.ID])
 			if skip {
 				continue
 			}
 			if again { // it began earlier than reported
-				m = m.as(Updated)
+				m = as(m, Updated)
 			}
 			if offboarding {
-				m = m.asClosed()
+				m = asClosed(m)
 			}
 		case Reduced:
 			if unreported || sent.Reduced || sent.Opened || sent.Exploited || sent.Round > 0 {
@@ -180,7 +169,7 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 				continue
 			}
 			if unreported {
-				if x.suspect {
+				if x.Suspect() {
 					sent.Events = append(sent.Events, m.Event.ID)
 				}
 				continue
@@ -200,7 +189,7 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 				continue
 			}
 			if again {
-				m = m.as(Updated)
+				m = as(m, Updated)
 				break
 			}
 			if sent.Closed { // still over: resolve it once more, so that no channel waits
@@ -215,7 +204,7 @@ func (t *notifier) notify(x *Exposure, sent *delivered) {
 			}
 			sent.Closed = true
 		}
-		if m.Step.repeats() && !known[m.Event.ID] {
+		if m.Step.Repeats() && !known[m.Event.ID] {
 			sent.Events = append(sent.Events, m.Event.ID)
 		}
 		t.add(x, sent, m)
@@ -233,12 +222,12 @@ func (t *notifier) notifyReduced(x *Exposure, sent *delivered, late []Moment) {
 	}
 	switch {
 	case sent.isOpen():
-		t.add(x, sent, x.replacedStep())
+		t.add(x, sent, x.ReplacedStep())
 		sent.Closed = true
 	case !sent.Reduced && !sent.Closed:
 		t.add(x, sent, &x.Steps[0])
 		sent.Reduced = true
-		sent.Events = append(sent.Events, x.first.ID)
+		sent.Events = append(sent.Events, x.First().ID)
 	}
 }
 
@@ -262,7 +251,7 @@ func (t *delivered) reportOpened(m *Moment, unreported, suspect, known bool) (sk
 // reported, or it was familiar and ended as such sign-ins should (J4). again is
 // one that was reported as familiar, and turns out not to be.
 func (t *delivered) reportExploited(m *Moment, over, known bool) (skip, again bool) {
-	soft := m.reasons&exploited == 0
+	soft := m.Reasons&HasExploited == 0
 	switch {
 	case !t.Exploited && soft && over:
 		return true, false
@@ -292,9 +281,9 @@ func (t *notifier) add(x *Exposure, sent *delivered, m *Moment) {
 func (t *notifier) emit(x *Exposure, sent *delivered, m *Moment, exposure, id string) *Alert {
 	more := t.extra | t.lateReason(m.Time)
 	if sent.Planned != "" {
-		more |= planned
+		more |= HasExpected
 	}
-	a := x.alert(m, exposure, id, more)
+	a := exposed{x}.alert(m, exposure, id, more)
 	if sent.ByCampaign {
 		a.Campaign = sent.Campaign
 	}
@@ -304,9 +293,9 @@ func (t *notifier) emit(x *Exposure, sent *delivered, m *Moment, exposure, id st
 }
 
 // lateReason returns the reason late if it applies.
-func (t *notifier) lateReason(happened time.Time) reasons {
+func (t *notifier) lateReason(happened time.Time) Reasons {
 	if after := t.policy.LateAfter; after > 0 && t.now.Sub(happened) >= after {
-		return late
+		return HasLate
 	}
 	return 0
 }
@@ -314,7 +303,7 @@ func (t *notifier) lateReason(happened time.Time) reasons {
 // resolveOrphan resolves an exposure that has become part of another one.
 func (t *notifier) resolveOrphan(o orphan) {
 	if o.delivered.isOpen() {
-		m := o.in.mergedStep(o.delivered.OpenedAt)
+		m := o.in.MergedStep(o.delivered.OpenedAt)
 		a := t.emit(o.in, o.delivered, m, o.delivered.ID, stepID(o.delivered.ID, Resolved, m.Event.ID, o.delivered.Round))
 		a.OpenedAt = &o.delivered.OpenedAt
 	}
@@ -323,21 +312,54 @@ func (t *notifier) resolveOrphan(o orphan) {
 	o.delivered.At = t.now
 }
 
-// resolveGone resolves an exposure that a late record shows not to have begun:
-// the device that it needs was another user's (J7).
-func (t *notifier) resolveGone(f *folder, sent *delivered) {
-	i := slices.IndexFunc(f.items, func(it item) bool { return slices.Contains(sent.Deactivations, it.ev.ID) })
-	if i < 0 {
+// as returns m as another step.
+func as(m *Moment, s Step) *Moment {
+	c := *m
+	c.Step = s
+	return &c
+}
+
+// asClosed returns m with the password deleted, as a later event will report.
+func asClosed(m *Moment) *Moment {
+	c := *m
+	c.ConsoleClosed = true
+	return &c
+}
+
+// latePrelude returns the changes before x that became known after its beginning
+// was alerted, which lists those known by then. It records all of them.
+func latePrelude(x *Exposure, sent *delivered) (late []Moment) {
+	began := sent.Opened || sent.Reduced || sent.Exploited || sent.Closed || sent.Round > 0
+	for _, e := range x.Prelude() {
+		switch {
+		case slices.Contains(sent.Events, e.ID):
+		case began:
+			late = append(late, x.StepBy(Updated, e))
+		default:
+			sent.Events = append(sent.Events, e.ID)
+		}
+	}
+	return late
+}
+
+// notifyGuesses alerts failed sign-ins beyond those kept, of which only the
+// number is.
+func (t *notifier) notifyGuesses(x *Exposure, sent *delivered) {
+	more, m := x.ExcessGuesses(sent.Guesses, sent.GuessesTold)
+	if sent.Guesses += more; m == nil {
 		return
 	}
-	e := f.items[i].ev
-	p := f.target(e)
-	if p == nil {
-		p = &identity{}
+	sent.GuessesTold = m.Guesses
+	t.emit(x, sent, m, x.ID, stepID(x.ID, Updated, fmt.Sprint("guesses/", m.Guesses), sent.Round))
+}
+
+// resolveGone resolves an exposure that a late record shows not to have begun:
+// the device that it needs was another user's (J7).
+func (t *notifier) resolveGone(f *Subject, sent *delivered) {
+	x, m := f.Gone(sent.ID, sent.OpenedAt, sent.Deactivations)
+	if x == nil {
+		return
 	}
-	x := newExposure(p, e, t.policy)
-	x.ID, x.OpenedAt, x.isGone = sent.ID, sent.OpenedAt, true
-	m := x.neverOpened(sent.OpenedAt, e)
-	t.emit(x, sent, m, sent.ID, stepID(sent.ID, Resolved, e.ID, sent.Round))
+	t.emit(x, sent, m, sent.ID, stepID(sent.ID, Resolved, m.Event.ID, sent.Round))
 	sent.Closed = true
 }

@@ -67,7 +67,7 @@ func (d *testAccount) arrive(now time.Time, events ...*trail.Event) []*Alert {
 // sameOpen compares open exposures, except the spelling of a user that only a
 // dropped event showed.
 func sameOpen(a, b Open) bool {
-	a.User, b.User = foldName(a.User), foldName(b.User)
+	a.User, b.User = FoldName(a.User), FoldName(b.User)
 	return a == b
 }
 

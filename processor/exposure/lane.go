@@ -69,60 +69,31 @@ type member struct {
 }
 
 // sightedReasons are the reasons that a campaign takes from its exposures.
-const sightedReasons = root | privileged | exploited | changed
+const sightedReasons = HasRoot | HasPrivileged | HasExploited | HasChanged
 
 // sighting returns what the actor's lane has to know of x.
-func (x *Exposure) sighting(notified bool, now time.Time) *sighting {
+func sightingOf(x *Exposure, notified bool, now time.Time) *sighting {
 	step := Escalated
-	if x.suspect {
+	if x.Suspect() {
 		step = Suspect
 	}
-	m := x.step(step, x.first)
-	m.reasons |= inCampaign
-	severity, _ := x.severity(&m, 0)
+	m := x.StepBy(step, x.First())
+	m.Reasons |= HasCampaign
+	severity, _ := x.SeverityOf(&m, 0)
 	s := &sighting{
-		Exposure: x.ID, Subject: Keys(x.first)[0], Whose: x.whose(), Counts: x.countsForCampaign(notified, now),
-		Kind: x.hitKind(),
-		Open: x.Open(), Silenced: x.Open() && x.silenced(), Suspect: x.suspect, Severity: severity,
-		Reasons: (x.reasons & sightedReasons).words(), Attack: techniques(x.reasons, x.changes),
-		User: x.User, OpenedAt: x.OpenedAt, First: x.first, lane: actorLane + actorKey(&x.Actor),
+		Exposure: x.ID, Subject: Keys(x.First())[0], Whose: x.Whose(), Counts: x.CountsForCampaign(notified, now),
+		Kind: kindOf(x),
+		Open: x.Open(), Silenced: x.Open() && x.Silenced(), Suspect: x.Suspect(), Severity: severity,
+		Reasons: (x.ReasonSet() & sightedReasons).Words(), Attack: x.Attack(),
+		User: x.User, OpenedAt: x.OpenedAt, First: x.First(), lane: LaneOfActor(&x.Actor),
 	}
 	if last := &x.Steps[len(x.Steps)-1]; last.Step == Resolved {
-		s.Last, s.LastAt, s.Resolution = last.Event, last.Time, last.resolution
+		s.Last, s.LastAt, s.Resolution = last.Event, last.Time, last.Resolution
 	}
 	return s
 }
 
-// sighting returns what the actor's lane has to know of the attempt.
-func (a *Attempt) sighting(exposure string) *sighting {
-	target := Keys(a.first)[0]
-	return &sighting{
-		Exposure: exposure, Kind: denied, Revision: 1, Subject: target, Whose: id("target", a.Partition, a.Account, target), Counts: true,
-		Severity: High, Reasons: (a.reasons & sightedReasons).words(), Attack: techniques(0, 0),
-		User: a.User, OpenedAt: a.First, First: a.first, lane: actorLane + actorKey(&a.Actor),
-	}
-}
-
-// join records the case that covers the attempt.
-func (a *Attempt) join(last map[string]membership) {
-	if m, ok := last[actorLane+actorKey(&a.Actor)+"\x00"+a.ID]; ok && m.ID != "" {
-		a.campaign = &m
-	}
-}
-
-// whose names the identity of x by its last name and its end.
-func (x *Exposure) whose() string {
-	p := x.identity
-	switch {
-	case p.key == "":
-		return x.ID
-	case p.ended != nil:
-		return id("identity", x.Partition, x.Account, p.key, p.ended.ev.ID)
-	}
-	return id("identity", x.Partition, x.Account, p.key)
-}
-
-func (s *sighting) reasons() (r reasons) {
+func (s *sighting) reasons() (r Reasons) {
 	for i, w := range ReasonWords {
 		if slices.Contains(s.Reasons, w) {
 			r |= 1 << i
@@ -131,7 +102,7 @@ func (s *sighting) reasons() (r reasons) {
 	return r
 }
 
-func (s *sighting) exploitedOrChanged() bool { return s.reasons()&(exploited|changed) != 0 }
+func (s *sighting) exploitedOrChanged() bool { return s.reasons()&(HasExploited|HasChanged) != 0 }
 
 // end returns when the exposure ended, or when it began if it has no end.
 func (s *sighting) end() time.Time {
@@ -150,7 +121,7 @@ func (s *sighting) event(hash string) *trail.Event {
 		body, _ = json.Marshal(&c)
 	}
 	return &trail.Event{
-		ID: id("sighting", s.lane, s.Exposure, strconv.Itoa(s.Revision), hash), Name: trail.Sighting, Time: s.OpenedAt,
+		ID: ID("sighting", s.lane, s.Exposure, strconv.Itoa(s.Revision), hash), Name: trail.Sighting, Time: s.OpenedAt,
 		Partition: s.First.Partition, Account: s.First.Account, User: s.User, Exposure: s.Exposure,
 		Lane: s.lane, Key: "actor", Body: body,
 	}
@@ -168,7 +139,7 @@ func withoutRecord(e *trail.Event) *trail.Event {
 // hash identifies the content of s, without its revision.
 func (s *sighting) hash() string {
 	c := *s
-	c.Revision, c.User, c.First, c.Last = 0, foldName(s.User), &trail.Event{ID: s.First.ID}, nil
+	c.Revision, c.User, c.First, c.Last = 0, FoldName(s.User), &trail.Event{ID: s.First.ID}, nil
 	if s.Last != nil {
 		c.Last = &trail.Event{ID: s.Last.ID}
 	}
@@ -180,16 +151,16 @@ func (s *sighting) hash() string {
 // sight derives a sighting of x if the actor's lane does not know x as it is.
 func (t *notifier) sight(x *Exposure, sent *delivered) {
 	was := sent.Sighted
-	if was == nil && !x.countsForCampaign(sent.notified(), t.now) {
+	if was == nil && !x.CountsForCampaign(sent.notified(), t.now) {
 		return
 	}
-	s := x.sighting(sent.notified(), t.now)
+	s := sightingOf(x, sent.notified(), t.now)
 	hash := s.hash()
 	switch {
 	case was != nil && was.Lane == s.lane && was.Hash == hash:
 		return
 	case was != nil && was.Lane != s.lane: // a late record shows another actor
-		t.withdraw(sent, x.first)
+		t.withdraw(sent, x.First())
 		was = sent.Sighted
 	}
 	s.Revision = 1
@@ -244,9 +215,9 @@ func memberships(events []*trail.Event) (last map[string]membership, superseded 
 }
 
 // join records the campaign that covers x.
-func (x *Exposure) join(last map[string]membership) {
-	if m, ok := last[actorLane+actorKey(&x.Actor)+"\x00"+x.ID]; ok && m.ID != "" {
-		x.campaign = &m
+func join(x *Exposure, last map[string]membership) {
+	if m, ok := last[LaneOfActor(&x.Actor)+"\x00"+x.ID]; ok && m.ID != "" {
+		x.Campaign = m.campaign()
 	}
 }
 
@@ -383,7 +354,7 @@ func (t *notifier) cover(s *sighting, w *ActorCampaign, m *member) {
 		return
 	}
 	t.out.Derived = append(t.out.Derived, &trail.Event{
-		ID: id("membership", s.lane, s.Exposure, now.ID, now.First.UTC().Format(time.RFC3339Nano), strconv.Itoa(now.Revision)), Name: trail.Membership,
+		ID: ID("membership", s.lane, s.Exposure, now.ID, now.First.UTC().Format(time.RFC3339Nano), strconv.Itoa(now.Revision)), Name: trail.Membership,
 		Time: s.OpenedAt, Partition: s.First.Partition, Account: s.First.Account, User: s.User, Exposure: s.Exposure, Key: s.Subject, Body: body,
 	})
 }
@@ -395,3 +366,5 @@ func (t *notifier) cutoff() time.Time {
 	}
 	return t.now.Add(-t.policy.Retention)
 }
+
+func (m *membership) campaign() *Campaign { return &Campaign{ID: m.ID, First: m.First} }

@@ -63,7 +63,7 @@ func (h *heard) hear(alerts []*Alert) {
 			h.machines++
 		case a.Step == Resolved && a.Severity == Info:
 			h.ends++
-		case a.Severity.level() >= Medium.level() && !told[name]:
+		case a.Severity.Level() >= Medium.Level() && !told[name]:
 			told[name] = true
 			h.messages[kind]++
 			if kind == caseSwap && (a.Step != Opened || a.Severity != High) {

@@ -467,5 +467,5 @@ func monthDigest(m *month) string {
 			b.WriteString(e.ID + e.at.String() + e.Name)
 		}
 	}
-	return id("month", b.String())
+	return ID("month", b.String())
 }

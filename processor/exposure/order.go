@@ -107,7 +107,7 @@ type eventKey struct{ id, name string }
 
 // sortEvents returns events and tombstones in fold order, each event once
 // (R29). A tombstone hides copies of its event, which has had its effect.
-func sortEvents(events []*trail.Event, tombstones []tombstone) []item {
+func sortEvents(events []*trail.Event, tombstones []Tombstone) []item {
 	items := make([]item, 0, len(events)+len(tombstones))
 	at := make(map[eventKey]int, len(events)+len(tombstones))
 	buried := make(map[string]bool, len(tombstones))
@@ -163,3 +163,6 @@ func compareCopies(a, b *trail.Event) int {
 		bytes.Compare(a.Raw, b.Raw),
 	)
 }
+
+// Folds reports whether the fold looks at e.
+func Folds(e *trail.Event) bool { return rank(e) != 0 }

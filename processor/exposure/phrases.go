@@ -39,9 +39,9 @@ func userAgain(user string, root bool) string {
 	return safetext.Clean(user, maxName)
 }
 
-// inAccount names the account within a sentence, after a space: by its number,
+// inTheAccount names the account within a sentence, after a space: by its number,
 // behind its name if the policy has one.
-func (p *Policy) inAccount(partition, account string) string {
+func inTheAccount(p *Policy, partition, account string) string {
 	s := " in " + safetext.Clean(account, maxName)
 	if name := p.Accounts[account].Name; name != "" && account != "" {
 		s = " in " + safetext.Clean(name, maxName) + " (" + safetext.Clean(account, maxName) + ")"
@@ -120,7 +120,7 @@ func actorDetails(a *trail.Actor) string {
 	switch {
 	case a.MFA != nil && *a.MFA:
 		session = ", session with MFA,"
-	case a.MFA == nil && actorReasons(a)&longTermKey != 0:
+	case a.MFA == nil && ActorReasons(a)&HasLongTermKey != 0:
 		session = ", long-term key,"
 	case a.MFA == nil:
 		session = ", MFA not known,"
@@ -241,3 +241,15 @@ func upper(s string) string {
 
 // capital capitalizes the beginning of a sentence.
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// stamp formats a time for people.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// clock formats a time within a sentence about a step at ref. It names the day
+// if that differs.
+func clock(t, ref time.Time) string {
+	if t, ref = t.UTC(), ref.UTC(); t.Format(time.DateOnly) == ref.Format(time.DateOnly) {
+		return t.Format("at 15:04:05 UTC")
+	}
+	return "at " + stamp(t)
+}

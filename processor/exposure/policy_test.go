@@ -124,7 +124,7 @@ func TestPathsOutliveTheirEvents(t *testing.T) {
 		arrival{200 * day, "", ""},
 		arrival{201 * day, fmt.Sprintf("%d deactivate bob serial=A; %d deactivate eve serial=B by=x; %d deactivate don serial=C by=y", 201*day-60, 201*day-59, 201*day-58),
 			fmt.Sprintf("bob opened@%d critical; eve opened@%d high; don opened@%d critical", 201*day-60, 201*day-59, 201*day-58)})
-	if got := mustState(t, d.state).paths; len(got) != 2 || got["bob"] != "/admins/" || got["don"] != "/admins/" {
+	if got := mustState(t, d.state).memory.Paths; len(got) != 2 || got["bob"] != "/admins/" || got["don"] != "/admins/" {
 		t.Errorf("remembered are %v", got)
 	}
 }

@@ -107,7 +107,7 @@ func TestHistoryInvariants(t *testing.T) {
 				}
 			}
 			if x.Open() {
-				openOf[foldName(x.User)]++
+				openOf[FoldName(x.User)]++
 			}
 			if x.ResolvedAt != nil && x.ResolvedAt.Before(x.OpenedAt) || x.Open() == x.Reduced && x.ResolvedAt == nil {
 				t.Fatalf("seed %d: %+v", seed, x)
@@ -119,7 +119,7 @@ func TestHistoryInvariants(t *testing.T) {
 			}
 		}
 		for user, n := range openOf {
-			if n > 1 && user != "" && user != "bob" && user != "eve" && user != "rob" || n > 1 && user == foldName(trail.RootUser) {
+			if n > 1 && user != "" && user != "bob" && user != "eve" && user != "rob" || n > 1 && user == FoldName(trail.RootUser) {
 				t.Fatalf("seed %d: %d are open of %q", seed, n, user)
 			}
 		}
@@ -138,7 +138,7 @@ func TestHistoryInvariants(t *testing.T) {
 func checkAlert(t testing.TB, a *Alert) {
 	t.Helper()
 	if a.Schema != Schema || a.ID == "" || a.Title == "" || a.Summary == "" || a.Reasons == nil || len(a.Attack) == 0 ||
-		a.Protection == "" || a.Device.Kind == "" || a.Event.ID == "" || a.Severity.level() < 0 || !slices.Contains(Steps, a.Step) || a.Time.IsZero() {
+		a.Protection == "" || a.Device.Kind == "" || a.Event.ID == "" || a.Severity.Level() < 0 || !slices.Contains(Steps, a.Step) || a.Time.IsZero() {
 		t.Errorf("incomplete: %+v", a)
 	}
 	alone, tried := a.Step == Attempted || a.Step == Failed || a.Step == Enrolled, a.Step == Attempted || a.Step == Failed
@@ -283,20 +283,20 @@ func TestDropsChangeNothing(t *testing.T) {
 		}
 		former := map[string]string{} // former names of users
 		for _, e := range events {
-			user := foldName(e.User)
+			user := FoldName(e.User)
 			if (e.Name == trail.CreateUser || e.Name == trail.DeleteUser) && !e.Failed() {
 				delete(former, user)
 			} else if now := former[user]; now != "" {
 				e.User = now
 			}
-			if e.Name == trail.UpdateUser && e.User != "" && !e.Failed() && foldName(e.NewUser) != foldName(e.User) {
-				delete(former, foldName(e.NewUser))
+			if e.Name == trail.UpdateUser && e.User != "" && !e.Failed() && FoldName(e.NewUser) != FoldName(e.User) {
+				delete(former, FoldName(e.NewUser))
 				for name, now := range former {
-					if foldName(now) == foldName(e.User) {
+					if FoldName(now) == FoldName(e.User) {
 						former[name] = e.NewUser
 					}
 				}
-				former[foldName(e.User)] = e.NewUser
+				former[FoldName(e.User)] = e.NewUser
 			}
 		}
 		short, long := newTestAccount(t), newTestAccount(t)
@@ -361,7 +361,7 @@ func TestJ2_NoIntruderEndsAnExposure(t *testing.T) {
 			intruderEvents(t, r, 4+r.IntN(25))...)
 		h := DefaultPolicy().Fold(events)
 		for _, x := range h.Exposures {
-			if !x.exploitedOrChanged() {
+			if !x.ExploitedOrChanged() {
 				continue
 			}
 			used++

@@ -45,7 +45,7 @@ func TestOneSetOneReduction(t *testing.T) {
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 81))
 		events := deniedCalls(t, r, 100+r.IntN(400))
-		want := Notify(events, State{}, at(40000), policy).State.counters
+		want := Notify(events, State{}, at(40000), policy).State.memory.Counters
 		for range 2 {
 			rest := shuffle(r, slices.Clone(events))
 			var l Ledger
@@ -61,10 +61,10 @@ func TestOneSetOneReduction(t *testing.T) {
 			for s := range subjectSet(&l) {
 				kept, st = append(kept, s.Events...), st.Merge(s.State)
 			}
-			if got, want := asJSON(t, st.counters), asJSON(t, want); got != want {
+			if got, want := asJSON(t, st.memory.Counters), asJSON(t, want); got != want {
 				t.Fatalf("seed %d: counters\n%s\nwant\n%s", seed, got, want)
 			}
-			if got, want := sum(fold(kept, st, &policy, time.Time{}).attempts), sum(policy.Fold(events).Attempts); got != want {
+			if got, want := sum(fold(kept, st.memory, &policy, time.Time{}).attempts), sum(policy.Fold(events).Attempts); got != want {
 				t.Fatalf("seed %d: attempts\n%s\nwant\n%s", seed, got, want)
 			}
 			if len(kept) == len(events) {
@@ -99,7 +99,7 @@ func TestAttemptsAreCounters(t *testing.T) {
 		if ActorLane(s.lane) {
 			continue
 		}
-		if got, want := sum(fold(s.Events, s.State, &policy, time.Time{}).attempts), "malloryAWS ROOT USER0 99999 100000 1"; len(s.Events) > samples || got != want {
+		if got, want := sum(fold(s.Events, s.State.memory, &policy, time.Time{}).attempts), "malloryAWS ROOT USER0 99999 100000 1"; len(s.Events) > samples || got != want {
 			t.Errorf("%d events are kept, attempts %s", len(s.Events), got)
 		}
 	}

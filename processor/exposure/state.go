@@ -16,14 +16,12 @@ const stateVersion = 1
 // the tombstones of dropped events. It is immutable and encodes as JSON. The
 // zero State belongs to an account without history.
 type State struct {
-	delivered  []delivered         // in order of opening
-	attempts   []deliveredAttempt  // in order of delivery
-	tombstones []tombstone         // in order of time
-	campaigns  []deliveredCampaign // in order of their first alert
-	members    []member            // of an actor's lane, by exposure
-	tallies    []tally             // of an actor's lane
-	counters   []counter           // of events that are not kept one by one, in order of time
-	paths      map[string]string   // of users within IAM, by folded name; never changed
+	delivered []delivered         // in order of opening
+	attempts  []deliveredAttempt  // in order of delivery
+	campaigns []deliveredCampaign // in order of their first alert
+	members   []member            // of an actor's lane, by exposure
+	tallies   []tally             // of an actor's lane
+	memory    Memory              // of events that are not kept
 }
 
 // delivered records the alerts returned for one exposure.
@@ -57,7 +55,7 @@ type deliveredAttempt struct {
 	ID    string    `json:"id"`
 	First string    `json:"first"`
 	Last  string    `json:"last"`
-	Class class     `json:"class,omitempty"`
+	Class Class     `json:"class,omitempty"`
 	At    time.Time `json:"at"`
 
 	Sighted bool `json:"sighted,omitempty"` // its actor's lane knows of it
@@ -80,70 +78,21 @@ type deliveredCampaign struct {
 	At        time.Time   `json:"at"`
 }
 
-// tombstone stands for a dropped event: it keeps what the event proved about
-// devices, names and passwords, and its place in time.
-type tombstone struct {
-	ID               string    `json:"id"`
-	Time             time.Time `json:"time"`
-	Name             string    `json:"name"`
-	User             string    `json:"user,omitempty"`
-	NewUser          string    `json:"new_user,omitempty"`
-	Serial           string    `json:"serial,omitempty"`
-	From             string    `json:"from,omitempty"`               // an address of the user, shown by a sign-in with MFA
-	Foreign          bool      `json:"foreign,omitempty"`            // a device that may be an intruder's
-	EnabledByAnother bool      `json:"enabled_by_another,omitempty"` // a device that another identity than the user enabled
-}
-
-// tombstoneOf returns the tombstone of an event; ok is false if the event
-// proved nothing.
-func tombstoneOf(e *trail.Event) (m tombstone, ok bool) {
-	if e.Failed() {
-		return tombstone{}, false
-	}
-	m = tombstone{ID: e.ID, Time: e.Time, Name: e.Name, User: e.User, NewUser: e.NewUser, Serial: e.Serial}
-	m.EnabledByAnother = e.Name == trail.EnableMFADevice && enabledByAnother(e)
-	switch e.Name {
-	case trail.DeleteVirtualMFADevice:
-		m.Name = trail.DeactivateMFADevice
-		return m, true
-	case trail.EnableMFADevice, trail.ResyncMFADevice, trail.DeactivateMFADevice,
-		trail.CreateUser, trail.UpdateUser, trail.DeleteUser, trail.DeleteLoginProfile, trail.Closed:
-		return m, true
-	case trail.CheckMfa:
-		m.Serial = ""
-		return m, true
-	case trail.ConsoleLogin:
-		m.Name, m.Serial = trail.CheckMfa, ""
-		return m, rank(e) == ranks[trail.CheckMfa]
-	}
-	return tombstone{}, false
-}
-
-// event returns the event that the fold sees in place of the dropped one.
-func (m tombstone) event() *trail.Event {
-	e := &trail.Event{ID: m.ID, Time: m.Time, Name: m.Name, User: m.User, NewUser: m.NewUser, Serial: m.Serial}
-	e.Actor.SourceIP = m.From
-	if m.EnabledByAnother {
-		e.Actor.Type = "Unknown" // nothing more is kept
-	}
-	return e
-}
-
 type stateJSON struct {
 	Version    int                 `json:"version"`
 	Delivered  []delivered         `json:"delivered,omitempty"`
 	Attempts   []deliveredAttempt  `json:"attempts,omitempty"`
-	Tombstones []tombstone         `json:"tombstones,omitempty"`
+	Tombstones []Tombstone         `json:"tombstones,omitempty"`
 	Campaigns  []deliveredCampaign `json:"campaigns,omitempty"`
 	Members    []member            `json:"members,omitempty"`
 	Tallies    []tally             `json:"tallies,omitempty"`
-	Counters   []counter           `json:"counters,omitempty"`
+	Counters   []Counter           `json:"counters,omitempty"`
 	Paths      map[string]string   `json:"paths,omitempty"`
 }
 
 // MarshalJSON encodes s with its version.
 func (s State) MarshalJSON() ([]byte, error) {
-	return json.Marshal(stateJSON{stateVersion, s.delivered, s.attempts, s.tombstones, s.campaigns, s.members, s.tallies, s.counters, s.paths})
+	return json.Marshal(stateJSON{stateVersion, s.delivered, s.attempts, s.memory.Tombstones, s.campaigns, s.members, s.tallies, s.memory.Counters, s.memory.Paths})
 }
 
 // UnmarshalJSON decodes the form that MarshalJSON writes. It refuses any other
@@ -157,13 +106,13 @@ func (s *State) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("decode an account's state: version is %d, want %d: run the version of mfawatch that wrote it",
 			j.Version, stateVersion)
 	}
-	*s = State{j.Delivered, j.Attempts, j.Tombstones, j.Campaigns, j.Members, j.Tallies, j.Counters, j.Paths}
+	*s = State{j.Delivered, j.Attempts, j.Campaigns, j.Members, j.Tallies, Memory{j.Tombstones, j.Counters, j.Paths}}
 	return nil
 }
 
 // IsZero reports whether s keeps nothing.
 func (s State) IsZero() bool {
-	return len(s.delivered) == 0 && len(s.attempts) == 0 && len(s.tombstones) == 0 && len(s.campaigns) == 0 && len(s.members) == 0 && len(s.tallies) == 0 && len(s.counters) == 0 && len(s.paths) == 0
+	return len(s.delivered) == 0 && len(s.attempts) == 0 && len(s.campaigns) == 0 && len(s.members) == 0 && len(s.tallies) == 0 && s.memory.IsZero()
 }
 
 // assignment joins the exposures of a fold to the delivered ones, which keep
@@ -190,7 +139,7 @@ func assignIDs(exposures []*Exposure, all []*delivered) assignment {
 	at := map[string]int{} // by deactivation: the place of its exposure
 	if len(all) > 0 {
 		for i, x := range exposures {
-			for _, id := range x.deactivations {
+			for _, id := range x.RecognizedBy() {
 				at[id] = i
 			}
 		}
@@ -225,7 +174,7 @@ func assignIDs(exposures []*Exposure, all []*delivered) assignment {
 			continue
 		}
 		for used[x.ID] { // an exposure that it was once part of has this ID
-			x.ID = id("exposure", x.ID, x.first.ID)
+			x.ID = ID("exposure", x.ID, x.First().ID)
 		}
 		used[x.ID] = true
 	}

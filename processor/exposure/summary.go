@@ -9,8 +9,8 @@ import (
 )
 
 // title renders the step as one short sentence: who, what, where.
-func (x *Exposure) title(m *Moment) string {
-	e, user, in := m.Event, userName(m.user, x.Root), x.policy.inAccount(x.Partition, x.Account)
+func (x exposed) title(m *Moment) string {
+	e, user, in := m.Event, userName(m.User, x.Root), inTheAccount(x.Policy(), x.Partition, x.Account)
 	switch m.Step {
 	case Opened:
 		return removed("their own MFA", "MFA", e, user, in)
@@ -23,9 +23,9 @@ func (x *Exposure) title(m *Moment) string {
 	case Exploited:
 		return upper(user) + " signed in without MFA" + in
 	case Escalated:
-		return "Still no MFA device enabled for " + user + in + " after " + span(m.Time.Sub(x.openSince))
+		return "Still no MFA device enabled for " + user + in + " after " + span(m.Time.Sub(x.OpenSince()))
 	}
-	switch m.resolution {
+	switch m.Resolution {
 	case Enabled:
 		return upper(user) + " has MFA again" + in
 	case MFASeen:
@@ -41,11 +41,11 @@ func (x *Exposure) title(m *Moment) string {
 		return "The exposure of " + user + in + " was closed by " + actor(&e.Actor)
 	}
 	switch {
-	case x.isGone:
+	case x.IsGone():
 		return upper(user) + " lost no MFA device" + in + " after all"
-	case x.wasForeign:
+	case x.WasForeign():
 		return upper(user) + " has MFA again" + in + ": the device that another identity enabled is gone"
-	case e == x.first:
+	case e == x.First():
 		return "The MFA removal from " + user + in + " is part of another one"
 	}
 	return upper(user) + " kept MFA" + in + ": another device was active"
@@ -64,12 +64,12 @@ func removed(own, what string, e *trail.Event, user, in string) string {
 }
 
 // updateTitle renders an update.
-func (x *Exposure) updateTitle(m *Moment, user, in string) string {
+func (x exposed) updateTitle(m *Moment, user, in string) string {
 	e := m.Event
 	switch {
-	case m.guesses > 0:
-		return strconv.Itoa(m.guesses) + " failed sign-ins as " + user + in + " after MFA was removed"
-	case m.overdue:
+	case m.Guesses > 0:
+		return strconv.Itoa(m.Guesses) + " failed sign-ins as " + user + in + " after MFA was removed"
+	case m.Overdue:
 		return upper(user) + " signed in without MFA" + in + " and enabled no device"
 	case e.Name == trail.ConsoleLogin:
 		return upper(user) + " signed in without MFA again" + in
@@ -153,15 +153,15 @@ func sentence(text string) string {
 
 // end appends the sentences that depend on the time of the alert, and joins
 // all.
-func (s sentences) end(p *Policy, e *PlannedChange, more reasons) string {
-	if more&(planned|overdue) != 0 && e != nil {
+func (s sentences) end(p *Policy, e *PlannedChange, more Reasons) string {
+	if more&(HasExpected|HasOverdue) != 0 && e != nil {
 		by := ""
 		if e.Approver != "" {
 			by = ", approved by " + safetext.Clean(e.Approver, maxName)
 		}
 		s.add("Announced in ", safetext.Clean(e.Ticket, maxName), by)
 	}
-	if more&late != 0 {
+	if more&HasLate != 0 {
 		s.add("Reported more than ", span(p.LateAfter), " after it happened")
 	}
 	return strings.Join(s, " ")
@@ -170,13 +170,13 @@ func (s sentences) end(p *Policy, e *PlannedChange, more reasons) string {
 // summary continues where the title ends: the exact change, the actor and its
 // session and address, the present state, the reasons of the severity, and what
 // to do now. It leaves the time of the step to the alert.
-func (x *Exposure) summary(m *Moment, more reasons) string {
-	e, first := m.Event, x.first
+func (x exposed) summary(m *Moment, more Reasons) string {
+	e, first := m.Event, x.First()
 	var s sentences
 	switch m.Step {
 	case Resolved:
 		x.explainEnd(m, &s)
-		return s.end(x.policy, x.planned, more)
+		return s.end(x.Policy(), x.Planned(), more)
 	case Opened, Reduced:
 		s.add(x.theRemoval(e), actorDetails(&e.Actor))
 		x.explainBefore(m, &s)
@@ -186,9 +186,9 @@ func (x *Exposure) summary(m *Moment, more reasons) string {
 		x.explainLeft(m, &s)
 	case Updated:
 		switch does := actorDetails(&e.Actor); {
-		case m.guesses > 0:
+		case m.Guesses > 0:
 			s.add("Within minutes", from(&e.Actor), ": somebody tries passwords")
-		case m.overdue:
+		case m.Overdue:
 			s.add("The sign-in ", clock(e.Time, m.Time), from(&e.Actor), " came from a known address, but no device followed")
 		case e.Name == trail.ConsoleLogin:
 			s.add("Signed in", from(&e.Actor))
@@ -199,8 +199,8 @@ func (x *Exposure) summary(m *Moment, more reasons) string {
 		case does != "":
 			s.add("It was done", does)
 		}
-		if isSession(e) {
-			s.add("Such a session may live until ", stamp(e.Time.Add(sessionLength)))
+		if IsSession(e) {
+			s.add("Such a session may live until ", stamp(e.Time.Add(SessionLength)))
 		}
 		if e != first {
 			s.add(x.beginning(m.Time))
@@ -209,7 +209,7 @@ func (x *Exposure) summary(m *Moment, more reasons) string {
 		if f := from(&e.Actor); f != "" {
 			s.add("Signed in", f)
 		}
-		if m.reasons&exploited == 0 {
+		if m.Reasons&HasExploited == 0 {
 			s.add("The address is known from sign-ins with MFA")
 		}
 		x.explainBeginning(e, &s)
@@ -223,14 +223,14 @@ func (x *Exposure) summary(m *Moment, more reasons) string {
 	}
 	s.add(x.explainSeverity(m))
 	s.add(x.advice(m))
-	return s.end(x.policy, x.planned, more)
+	return s.end(x.Policy(), x.Planned(), more)
 }
 
 // explainEnd says how the exposure ended, by whom, and how long it lasted.
-func (x *Exposure) explainEnd(m *Moment, s *sentences) {
-	e, first := m.Event, x.first
+func (x exposed) explainEnd(m *Moment, s *sentences) {
+	e, first := m.Event, x.First()
 	does := by(&e.Actor) + from(&e.Actor)
-	switch m.resolution {
+	switch m.Resolution {
 	case Enabled:
 		verb := " was enabled"
 		if e.Name == trail.ResyncMFADevice {
@@ -254,12 +254,12 @@ func (x *Exposure) explainEnd(m *Moment, s *sentences) {
 			s.add("It was done", does)
 		}
 	case Closed:
-		s.add("The note: ", safetext.Clean(strings.TrimRight(e.Detail, ". "), maxNote))
+		s.add("The note: ", safetext.Clean(strings.TrimRight(e.Detail, ". "), MaxNote))
 	case Replaced:
-		if x.isGone {
+		if x.IsGone() {
 			s.add("A late record shows that the device known before was another user's")
-		} else if x.wasForeign {
-			s.add("A device that another identity enabled was removed, and another one protects ", userAgain(m.user, x.Root))
+		} else if x.WasForeign() {
+			s.add("A device that another identity enabled was removed, and another one protects ", userAgain(m.User, x.Root))
 		} else if e == first {
 			s.add("It is reported there: ", theDevice(first.Serial), " was removed ", clock(first.Time, m.Time), by(&first.Actor))
 		} else {
@@ -268,7 +268,7 @@ func (x *Exposure) explainEnd(m *Moment, s *sentences) {
 		}
 	}
 	switch {
-	case m.resolution == Replaced:
+	case m.Resolution == Replaced:
 	case first.Name == trail.ConsoleLogin:
 		s.add("The exposure lasted ", span(m.Time.Sub(x.OpenedAt)))
 	default:
@@ -286,30 +286,30 @@ func (x *Exposure) explainEnd(m *Moment, s *sentences) {
 
 // explainSeverity states the reasons for the severity: the factors that
 // Exposure.severity weighs.
-func (x *Exposure) explainSeverity(m *Moment) string {
-	if m.rule != "" {
-		return byRule(m.Severity, m.rule)
+func (x exposed) explainSeverity(m *Moment) string {
+	if m.Rule != "" {
+		return byRule(m.Severity, m.Rule)
 	}
-	why := factors(m.reasons &^ leftBehind) // which has a sentence of its own
+	why := factors(m.Reasons &^ HasLeftBehind) // which has a sentence of its own
 	switch {
-	case m.Step == Exploited && m.reasons&exploited == 0:
+	case m.Step == Exploited && m.Reasons&HasExploited == 0:
 		why = append(why, "the password was enough")
 	case m.Step == Exploited:
 		why = append(why, "the password was enough to sign in")
-	case m.reasons&exploited != 0:
+	case m.Reasons&HasExploited != 0:
 		why = append(why, "somebody signed in without MFA")
 	}
-	if m.reasons&changed != 0 && (m.reasons&prelude == 0 || m.Step != Opened && m.Step != Reduced && !m.Time.Before(x.OpenedAt)) {
+	if m.Reasons&HasChanged != 0 && (m.Reasons&HasPrelude == 0 || m.Step != Opened && m.Step != Reduced && !m.Time.Before(x.OpenedAt)) {
 		why = append(why, "access was changed")
 	}
-	whom := userAgain(m.user, x.Root)
-	switch closed := m.closed; {
-	case m.reasons&(exploited|familiarAddress) != 0, closed && m.reasons&changed != 0, m.Step == Suspect:
+	whom := userAgain(m.User, x.Root)
+	switch closed := m.ConsoleClosed; {
+	case m.Reasons&(HasExploited|HasFamiliarAddress) != 0, closed && m.Reasons&HasChanged != 0, m.Step == Suspect:
 	case closed:
 		why = append(why, "the password is deleted: only access keys may still work")
-	case m.protection == ProtectionOtherDevice && m.enabledByAnother:
+	case m.Protection == ProtectionOtherDevice && m.EnabledByAnother:
 		why = append(why, "what is left was not enabled by "+whom+": it may be an intruder's")
-	case m.protection == ProtectionOtherDevice:
+	case m.Protection == ProtectionOtherDevice:
 		why = append(why, "another device still protects "+whom)
 	case m.Step == Updated:
 		why = append(why, "no other device is known")
@@ -334,7 +334,7 @@ func byRule(v Severity, rule string) string {
 }
 
 // factors returns the phrases of r.
-func factors(r reasons) []string {
+func factors(r Reasons) []string {
 	var why []string
 	for i, p := range phrases {
 		if p != "" && r&(1<<i) != 0 {
@@ -345,39 +345,39 @@ func factors(r reasons) []string {
 }
 
 // advice says what to do now; "" if there is nothing to do.
-func (x *Exposure) advice(m *Moment) string {
+func (x exposed) advice(m *Moment) string {
 	if m.Step == Resolved {
 		return ""
 	}
 	a := &m.Event.Actor
 	if m.Step == Escalated {
-		a = &x.first.Actor
+		a = &x.First().Actor
 	}
-	whose := userName(m.user, x.Root)
+	whose := userName(m.User, x.Root)
 	ask := "ask " + whose
-	if a.Type == "IAMUser" && !a.Self && a.Name != "" && x.campaign == nil {
+	if a.Type == "IAMUser" && !a.Self && a.Name != "" && x.Campaign == nil {
 		ask += " or " + actor(a)
 	}
 	switch {
-	case m.Step == Exploited && m.reasons&exploited == 0:
+	case m.Step == Exploited && m.Reasons&HasExploited == 0:
 		return "ask " + whose + " whether " + whose + " is enrolling now; if not, disable password, keys and sessions"
-	case m.Step == Suspect && m.reasons&(exploited|changed) == 0:
+	case m.Step == Suspect && m.Reasons&(HasExploited|HasChanged) == 0:
 		return "ask " + whose + " whose device it is; if it is not theirs, remove it, and disable the password and access keys"
-	case m.reasons&(exploited|changed) != 0 && x.Root:
+	case m.Reasons&(HasExploited|HasChanged) != 0 && x.Root:
 		return "assume an intrusion: recover root; see what was done"
-	case m.reasons&(exploited|changed) != 0:
+	case m.Reasons&(HasExploited|HasChanged) != 0:
 		return "assume an intrusion: disable password, keys and sessions; see what was done"
 	case m.Step == Reduced && a.Self:
 		return ""
-	case m.user == "" && !x.Root:
+	case m.User == "" && !x.Root:
 		return "find out whose device it was, and if it was meant; the log cannot show when this is over"
-	case m.Step == Reduced && m.enabledByAnother:
+	case m.Step == Reduced && m.EnabledByAnother:
 		return ask + " if it was meant; if not, remove that device, and disable the password and access keys of " + whose
 	case m.Step == Reduced:
 		return ask + " if it was meant"
 	case x.Root:
 		return "ask who holds root if it was meant; if not, recover the account now"
-	case m.closed:
+	case m.ConsoleClosed:
 		return "if it was not meant, disable the access keys of " + whose
 	}
 	return ask + " if it was meant; if not, disable the password and access keys of " + whose

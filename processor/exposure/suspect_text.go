@@ -13,7 +13,7 @@ import (
 func isSignIn(e *trail.Event) bool { return e.Name == trail.ConsoleLogin || e.Name == trail.CheckMfa }
 
 // theRemoval says what was removed.
-func (x *Exposure) theRemoval(e *trail.Event) string {
+func (x exposed) theRemoval(e *trail.Event) string {
 	if e.Name == trail.DeleteVirtualMFADevice {
 		return theDevice(e.Serial) + " was deleted, which AWS allows only of an unassigned device: no record shows its removal"
 	}
@@ -21,18 +21,18 @@ func (x *Exposure) theRemoval(e *trail.Event) string {
 }
 
 // beginning says how x began, in a sentence about a step at ref.
-func (x *Exposure) beginning(ref time.Time) string {
-	if x.first.Name == trail.ConsoleLogin {
-		return "No record shows the removal of a device; the first sign-in without MFA was " + clock(x.first.Time, ref)
+func (x exposed) beginning(ref time.Time) string {
+	if x.First().Name == trail.ConsoleLogin {
+		return "No record shows the removal of a device; the first sign-in without MFA was " + clock(x.First().Time, ref)
 	}
-	return "MFA removed " + clock(x.first.Time, ref) + by(&x.first.Actor)
+	return "MFA removed " + clock(x.First().Time, ref) + by(&x.First().Actor)
 }
 
 // explainBeginning says how the exposure began that a sign-in exploits.
-func (x *Exposure) explainBeginning(e *trail.Event, s *sentences) {
-	first := x.first
+func (x exposed) explainBeginning(e *trail.Event, s *sentences) {
+	first := x.First()
 	switch {
-	case first == e && x.reasons&removalNotSeen != 0:
+	case first == e && x.ReasonSet()&HasRemovalNotSeen != 0:
 		s.add("A device was known before, and no record shows its removal")
 		return
 	case first == e || first.Name == trail.ConsoleLogin:
@@ -41,7 +41,7 @@ func (x *Exposure) explainBeginning(e *trail.Event, s *sentences) {
 	}
 	where := from(&trail.Actor{SourceIP: first.Actor.SourceIP})
 	switch {
-	case isCloudShell(first.Actor.UserAgent): // the address is AWS's
+	case IsCloudShell(first.Actor.UserAgent): // the address is AWS's
 		where = " with CloudShell"
 	case where != "" && first.Actor.SourceIP == e.Actor.SourceIP:
 		where = " from the same address"
@@ -51,25 +51,25 @@ func (x *Exposure) explainBeginning(e *trail.Event, s *sentences) {
 
 // explainBefore lists the changes before the removal, and how often its actor
 // was denied.
-func (x *Exposure) explainBefore(m *Moment, s *sentences) {
-	if x.denied > 0 {
-		s.add("The call had been denied ", count(x.denied, "time"), " before")
+func (x exposed) explainBefore(m *Moment, s *sentences) {
+	if x.Denied() > 0 {
+		s.add("The call had been denied ", count(x.Denied(), "time"), " before")
 	}
-	if len(x.prelude) == 0 {
+	if len(x.Prelude()) == 0 {
 		return
 	}
 	var before []string
-	for _, e := range x.prelude[:min(len(x.prelude), maxNamed)] {
+	for _, e := range x.Prelude()[:min(len(x.Prelude()), maxNamed)] {
 		before = append(before, e.Name+" "+clock(e.Time, m.Time)+by(&e.Actor))
 	}
-	if more := len(x.prelude) - len(before); more > 0 {
+	if more := len(x.Prelude()) - len(before); more > 0 {
 		before = append(before, count(more, "more"))
 	}
 	s.add("Shortly before: ", list(before))
 }
 
 // cameBack says how the device came back.
-func (x *Exposure) cameBack(e *trail.Event) string {
+func (x exposed) cameBack(e *trail.Event) string {
 	switch {
 	case isSignIn(e):
 		return " was used in a sign-in"
@@ -80,22 +80,22 @@ func (x *Exposure) cameBack(e *trail.Event) string {
 }
 
 // explainLeft lists what is left behind.
-func (x *Exposure) explainLeft(m *Moment, s *sentences) {
-	if len(m.left) == 0 {
+func (x exposed) explainLeft(m *Moment, s *sentences) {
+	if len(m.Left) == 0 {
 		return
 	}
 	var left []string
-	for _, l := range m.left[:min(len(m.left), maxNamed)] {
-		left = append(left, l.name())
+	for _, l := range m.Left[:min(len(m.Left), maxNamed)] {
+		left = append(left, leftName(l))
 	}
-	if more := len(m.left) - len(left); more > 0 {
+	if more := len(m.Left) - len(left); more > 0 {
 		left = append(left, count(more, "more"))
 	}
 	s.add("Still there: ", list(left))
 }
 
-// name names a credential or right within a sentence.
-func (l AlertLeftBehind) name() string {
+// leftName names a credential or right within a sentence.
+func leftName(l AlertLeftBehind) string {
 	kind := strings.ReplaceAll(l.Kind, "_", " ")
 	if l.ID == "" {
 		return "the " + kind
@@ -107,8 +107,8 @@ func (l AlertLeftBehind) name() string {
 const maxChecks = 10
 
 // checks lists what to check of a suspect exposure, in order.
-func (x *Exposure) checks(m *Moment) []string {
-	e, whose := m.Event, userName(m.user, x.Root)
+func (x exposed) checks(m *Moment) []string {
+	e, whose := m.Event, userName(m.User, x.Root)
 	if x.Root {
 		whose = "who holds root"
 	}
@@ -120,24 +120,24 @@ func (x *Exposure) checks(m *Moment) []string {
 		list = append(list, "Ask "+whose+", not by mail, whether the sign-in"+from(&e.Actor)+" was theirs.",
 			"If not: remove every device, disable the password and the access keys.")
 	}
-	for _, l := range m.left[:min(len(m.left), maxChecks)] {
-		list = append(list, "Take back "+l.name()+", given "+clock(l.Time, m.Time)+".")
+	for _, l := range m.Left[:min(len(m.Left), maxChecks)] {
+		list = append(list, "Take back "+leftName(l)+", given "+clock(l.Time, m.Time)+".")
 	}
-	if more := len(m.left) - maxChecks; more > 0 {
+	if more := len(m.Left) - maxChecks; more > 0 {
 		list = append(list, "Take back "+count(more, "more credential or right", "more credentials or rights")+".")
 	}
 	if at := x.lastSession(m.Time); !at.IsZero() {
-		list = append(list, "Revoke the sessions: they cannot be followed and may live until "+stamp(at.Add(sessionLength))+".")
+		list = append(list, "Revoke the sessions: they cannot be followed and may live until "+stamp(at.Add(SessionLength))+".")
 	}
 	return append(list, "Close it once a person has checked: mfawatch exposures close "+safetext.Clean(x.ID, maxName)+".")
 }
 
 // lastSession returns when the last session without MFA began until then.
-func (x *Exposure) lastSession(until time.Time) time.Time {
+func (x exposed) lastSession(until time.Time) time.Time {
 	var last time.Time
 	for i := range x.Steps {
 		m := &x.Steps[i]
-		began := isSignIn(m.Event) && !m.Event.Failed() || isSession(m.Event)
+		began := isSignIn(m.Event) && !m.Event.Failed() || IsSession(m.Event)
 		if began && m.Step != Suspect && m.Step != Resolved && !m.Time.After(until) && m.Event.Time.After(last) {
 			last = m.Event.Time
 		}

@@ -61,10 +61,10 @@ func (s *sighting) update(o *sighting, was int) {
 	}
 	s.More.Open = max(0, s.More.Open-was)
 	s.Open = s.More.Open > 0
-	if o.Severity.level() > s.Severity.level() {
+	if o.Severity.Level() > s.Severity.Level() {
 		s.Severity = o.Severity
 	}
-	s.Reasons = (s.reasons() | o.reasons()).words()
+	s.Reasons = (s.reasons() | o.reasons()).Words()
 	for _, a := range o.Attack {
 		if !slices.Contains(s.Attack, a) {
 			s.Attack = append(slices.Clip(s.Attack), a)

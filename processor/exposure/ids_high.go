@@ -1,0 +1,27 @@
+package exposure
+
+import (
+	"strconv"
+
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// campaignID derives a campaign's ID from its first deactivation.
+func campaignID(first *trail.Event) string {
+	return ID("campaign", first.Partition, first.Account, first.ID)
+}
+
+// deadlineID derives the ID of an escalation delay that passed.
+func deadlineID(exposure string, number int) string {
+	return ID("deadline", exposure, strconv.Itoa(number))
+}
+
+// stepID derives a step's ID from its cause. The round is 0, unless the
+// exposure was alerted as resolved and turned out to be open: then it is the
+// number of times.
+func stepID(exposure string, s Step, cause string, round int) string {
+	if round == 0 {
+		return ID("step", exposure, string(s), cause)
+	}
+	return ID("step", exposure, string(s), cause, strconv.Itoa(round))
+}
