@@ -301,7 +301,7 @@ func mustState(t testing.TB, b []byte) State {
 func TestToldKeepsItsName(t *testing.T) {
 	// An earlier deactivation arrives late: the exposure keeps the ID.
 	d := play(t, arrival{100, "50 deactivate bob serial=B id=x", "bob opened@50 high"}, arrival{200, "0 deactivate bob serial=A id=y", "bob updated@0 high"})
-	want := exposureID(&trail.Event{Partition: "aws", Account: "111122223333", ID: "x"})
+	want := ID("exposure", "aws", "111122223333", "x")
 	if len(d.open) != 1 || d.open[0].ID != want || !d.open[0].OpenedAt.Equal(at(0)) {
 		t.Errorf("open %+v, want %s", d.open, want)
 	}
@@ -393,7 +393,7 @@ func TestLateRecordsJoinWhatEndedAndWhatIsOpen(t *testing.T) {
 		// ID of the open one.
 		arrival{100, "10 rename bob new=rob; 11 createuser bob; 30 deleteuser bob; 31 rename rob new=bob", "bob updated@0 high"},
 	)
-	if want := exposureID(&trail.Event{Partition: "aws", Account: "111122223333", ID: "y"}); len(d.open) != 1 || d.open[0].ID != want || !d.open[0].OpenedAt.Equal(at(0)) {
+	if want := ID("exposure", "aws", "111122223333", "y"); len(d.open) != 1 || d.open[0].ID != want || !d.open[0].OpenedAt.Equal(at(0)) {
 		t.Errorf("open %+v, want %s", d.open, want)
 	}
 }

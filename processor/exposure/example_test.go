@@ -60,7 +60,7 @@ func ExampleNotify() {
 	// again 16:00
 }
 
-func ExamplePolicy_Fold() {
+func ExampleFoldUnder() {
 	sandbox, err := rule.Compile(map[string]any{"account_class": "sandbox"})
 	if err != nil {
 		panic(err)
@@ -69,7 +69,7 @@ func ExamplePolicy_Fold() {
 		Accounts: map[string]exposure.Account{"111122223333": {Name: "playground", Class: "sandbox"}},
 		Severity: []exposure.SeverityRule{{Match: sandbox, Severity: exposure.Low, Reason: "sandbox accounts hold no data"}},
 	}
-	h := policy.Fold([]*trail.Event{event(0, trail.DeactivateMFADevice, "bob", "alice")})
+	h := exposure.FoldUnder(policy, []*trail.Event{event(0, trail.DeactivateMFADevice, "bob", "alice")})
 	a := h.Alerts()[0]
 	fmt.Println(a.Severity, a.Rule)
 	fmt.Println(a.Title)

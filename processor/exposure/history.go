@@ -20,11 +20,11 @@ type History struct {
 // History, whatever their order and number of copies (R29, R30). Fold leaves
 // the events unchanged; the History shares their memory. It knows neither
 // campaigns nor severity rules, which need a Policy.
-func Fold(events []*trail.Event) History { return Policy{}.Fold(events) }
+func Fold(events []*trail.Event) History { return FoldUnder(Policy{}, events) }
 
-// Fold returns the History of any number of accounts under p, independent of
+// FoldUnder returns the History of any number of accounts under p, independent of
 // time: nothing waits, and nothing is late.
-func (p Policy) Fold(events []*trail.Event) History {
+func FoldUnder(p Policy, events []*trail.Event) History {
 	type account struct{ partition, id string }
 	of := map[account][]*trail.Event{}
 	for _, e := range events {

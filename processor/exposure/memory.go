@@ -42,7 +42,7 @@ func tombstoneOf(e *trail.Event) (m Tombstone, ok bool) {
 		return m, true
 	case trail.ConsoleLogin:
 		m.Name, m.Serial = trail.CheckMfa, ""
-		return m, rank(e) == ranks[trail.CheckMfa]
+		return m, Rank(e) == ranks[trail.CheckMfa]
 	}
 	return Tombstone{}, false
 }

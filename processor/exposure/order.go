@@ -71,8 +71,8 @@ func MayBegin(e *trail.Event) bool {
 	return false
 }
 
-// rank returns an event's place within its second; 0 if it is not folded.
-func rank(e *trail.Event) uint8 {
+// Rank returns an event's place within its second; 0 if it is not folded.
+func Rank(e *trail.Event) uint8 {
 	r := ranks[e.Name]
 	if e.Name == trail.ConsoleLogin && e.MFAUsed != nil && *e.MFAUsed {
 		return ranks[trail.CheckMfa]
@@ -114,13 +114,13 @@ func sortEvents(events []*trail.Event, tombstones []Tombstone) []item {
 	for _, m := range tombstones {
 		e := m.event()
 		buried[e.ID] = true
-		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: rank(e), tombstone: true, foreign: m.Foreign})
+		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: Rank(e), tombstone: true, foreign: m.Foreign})
 	}
 	for _, e := range events {
 		if e == nil {
 			continue
 		}
-		r := rank(e)
+		r := Rank(e)
 		if r == 0 || buried[e.ID] {
 			continue
 		}
@@ -163,6 +163,3 @@ func compareCopies(a, b *trail.Event) int {
 		bytes.Compare(a.Raw, b.Raw),
 	)
 }
-
-// Folds reports whether the fold looks at e.
-func Folds(e *trail.Event) bool { return rank(e) != 0 }

@@ -1,6 +1,8 @@
 package exposure
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +16,14 @@ import (
 func TestHostileText(t *testing.T) {
 	evil := "a\n\u202E\x1b]0;x\x07" + strings.Repeat("z\u200B", 5000) + "\xff"
 	yes := false
-	for name := range ranks {
+	names := slices.Collect(maps.Keys(changeTitles))
+	names = slices.AppendSeq(names, maps.Values(verbs))
+	names = append(names, trail.PathSeen, trail.Closed, trail.DeleteUserPolicy, trail.DeleteSSHPublicKey, trail.DeleteSigningCertificate)
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if Rank(&trail.Event{Name: name}) == 0 {
+			t.Errorf("%s is not folded", name)
+		}
 		for _, code := range []string{"", evil} {
 			events := script(t, "0 deactivate bob serial=A")
 			e := &trail.Event{ID: evil, Time: at(5), Name: name, Partition: evil, Account: evil, Region: evil, User: evil, NewUser: evil, Serial: evil,

@@ -21,10 +21,8 @@ type PlannedChange struct {
 	Ticket      string
 }
 
-const (
-	plannedOverdueAfter = 15 * time.Minute // CloudTrail delivers a timely end within this time
-	plannedRecheck      = 5 * time.Minute  // the planned change may be withdrawn at any time
-)
+// plannedOverdueAfter is how long after an end CloudTrail delivers it.
+const plannedOverdueAfter = 15 * time.Minute
 
 // ID identifies the planned change until its content changes.
 func (e *PlannedChange) ID() string {
@@ -35,10 +33,11 @@ func (e *PlannedChange) ID() string {
 	return ID("expected", e.Match.String(), from, e.Until.UTC().Format(time.RFC3339), e.Approver, e.Ticket)
 }
 
+// OverAt returns from when on every event within the time is known.
+func (e *PlannedChange) OverAt() time.Time { return e.Until.Add(plannedOverdueAfter) }
+
 // Over reports whether every event within the time is known.
-func (e *PlannedChange) Over(now time.Time) bool {
-	return !now.Before(e.Until.Add(plannedOverdueAfter))
-}
+func (e *PlannedChange) Over(now time.Time) bool { return !now.Before(e.OverAt()) }
 
 // matches reports whether e plans the event. Root must be named: an entry that
 // matches any user does not match root.

@@ -80,7 +80,7 @@ func TestPolicyAnyArrival(t *testing.T) {
 		events := stir(t, r, randomEvents(t, r, 3+r.IntN(20), 1))
 		d := newTestAccount(t)
 		d.policy = randomPolicy(t, r)
-		h := d.policy.Fold(events)
+		h := FoldUnder(d.policy, events)
 		rest := shuffle(r, doubled(r, events))
 		now := at(0)
 		for len(rest) > 0 {
@@ -158,9 +158,9 @@ func TestPolicyAnyOrderOneHistory(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 62))
 		events := stir(t, r, randomEvents(t, r, 5+r.IntN(30), 2))
 		p := randomPolicy(t, r)
-		want := asJSON(t, p.Fold(events).Alerts())
+		want := asJSON(t, FoldUnder(p, events).Alerts())
 		for range 3 {
-			if got := asJSON(t, p.Fold(shuffle(r, doubled(r, events))).Alerts()); got != want {
+			if got := asJSON(t, FoldUnder(p, shuffle(r, doubled(r, events))).Alerts()); got != want {
 				t.Fatalf("seed %d: one set of events has two histories:\n%s\n%s", seed, got, want)
 			}
 		}

@@ -101,7 +101,7 @@ func TestPrivileged(t *testing.T) {
 			"bob opened@0 high; bob-admin updated@9 critical"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			alerts := p.Fold(script(t, c.events)).Alerts()
+			alerts := FoldUnder(p, script(t, c.events)).Alerts()
 			if got := show(alerts); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
@@ -442,7 +442,7 @@ func TestCampaignWords(t *testing.T) {
 			t.Errorf("got  %s: %s\nwant %s: %s", a.Title, a.Summary, w[0], w[1])
 		}
 	}
-	if a := got[0]; string(a.Record) != `{"eventID":"e02"}` || !a.Root || !contains(a.Reasons, ReasonExploited) || !contains(a.Attack, attackAccount) {
+	if a := got[0]; string(a.Record) != `{"eventID":"e02"}` || !a.Root || !contains(a.Reasons, ReasonExploited) || !contains(a.Attack, "T1078.004") {
 		t.Errorf("%+v", a)
 	}
 }

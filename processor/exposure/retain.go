@@ -63,7 +63,7 @@ func (t *notifier) retain(f *Subject, events []*trail.Event, assigned assignment
 				continue
 			}
 		case e.Name == trail.Membership:
-		case !Folds(e): // not folded
+		case Rank(e) == 0: // not folded
 			if !e.Time.Before(cutoff) {
 				continue
 			}

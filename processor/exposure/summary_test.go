@@ -271,7 +271,7 @@ func TestTitlesNameTheAccount(t *testing.T) {
 		{"0 deactivate bob serial=A fail=AccessDenied", "alice failed to remove MFA from bob in payroll (111122223333)"},
 		{"0 deactivate al serial=A; 1 deactivate bob serial=B; 2 deactivate eve serial=C", "alice removed MFA from 3 users in payroll (111122223333)"},
 	} {
-		alerts := named.Fold(script(t, tt.events)).Alerts()
+		alerts := FoldUnder(named, script(t, tt.events)).Alerts()
 		a := alerts[len(alerts)-1]
 		if a.Title != tt.want || a.AccountName != named.Accounts[a.Account].Name {
 			t.Errorf("%s: got %q, account %q, want %q", tt.events, a.Title, a.AccountName, tt.want)

@@ -1,5 +1,7 @@
 package exposure
 
+import "time"
+
 // plannedAlert renders the planned change if the reasons say that it applies.
 func plannedAlert(e *PlannedChange, r Reasons) *AlertPlannedChange {
 	if e == nil || r&(HasExpected|HasOverdue) == 0 {
@@ -54,7 +56,10 @@ func (t *notifier) suppress(x *Exposure, sent *delivered) {
 		}
 	}
 	if sent.Planned != "" && x.Open() {
-		t.wakeAt(x.Planned().Until.Add(plannedOverdueAfter))
+		t.wakeAt(x.Planned().OverAt())
 		t.wakeAt(t.now.Add(plannedRecheck))
 	}
 }
+
+// plannedRecheck is after which time a planned change may have been withdrawn.
+const plannedRecheck = 5 * time.Minute

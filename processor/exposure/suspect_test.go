@@ -77,7 +77,7 @@ func TestTextsSayWhatTheRecordSays(t *testing.T) {
 	}
 	p := DefaultPolicy()
 	var last *Alert
-	for _, a := range p.Fold(script(t, `0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C; 60 enable bob serial=D by=bob self
+	for _, a := range FoldUnder(p, script(t, `0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C; 60 enable bob serial=D by=bob self
 		61 enable eve serial=E by=eve self; 62 enable dan serial=F by=dan self`)).Alerts() {
 		last = a
 		if a.Users != nil && a.Step == Resolved {
