@@ -72,7 +72,7 @@ type member struct {
 // sightedReasons are the reasons that a campaign takes from its exposures.
 const sightedReasons = exposure.HasRoot | exposure.HasPrivileged | exposure.HasExploited | exposure.HasChanged
 
-// sighting returns what the actor's lane has to know of x.
+// sightingOf returns what the actor's lane has to know of x.
 func sightingOf(x *exposure.Exposure, notified bool, now time.Time) *sighting {
 	step := exposure.Escalated
 	if x.Suspect() {

@@ -286,7 +286,7 @@ func (x exposed) explainEnd(m *exposure.Moment, s *sentences) {
 }
 
 // explainSeverity states the reasons for the severity: the factors that
-// Exposure.severity weighs.
+// SeverityOf weighs.
 func (x exposed) explainSeverity(m *exposure.Moment) string {
 	if m.Rule != "" {
 		return byRule(m.Severity, m.Rule)

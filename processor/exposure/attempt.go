@@ -20,6 +20,7 @@ const maxCodes = 16
 // Class separates calls that mean different things.
 type Class uint8
 
+// The classes.
 const (
 	Refused    Class = iota // AWS denied it: attempted
 	Mistyped                // a wrong code, which everybody types now and then: failed

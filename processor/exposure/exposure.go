@@ -30,7 +30,7 @@ const (
 )
 
 // Exposure is one user's time without MFA, from the first deactivation until it
-// ends. It is read-only.
+// ends. It is read-only, except for Campaign until Finish is called.
 type Exposure struct {
 	ID         string
 	Partition  string
@@ -172,7 +172,7 @@ func (x *Exposure) close(resolution string, e *trail.Event) {
 	x.addStep(Resolved, e)
 }
 
-// Finish fills in the fields that depend on all steps.
+// Finish fills in the fields that depend on all steps and on Campaign.
 func (x *Exposure) Finish() {
 	if x.Campaign != nil {
 		x.reasons |= HasCampaign

@@ -57,7 +57,7 @@ func (m Tombstone) event() *trail.Event {
 	return e
 }
 
-// Memory is what a subject remembers of events that are not kept.
+// Memory holds what a subject remembers of events that are not kept.
 type Memory struct {
 	Tombstones []Tombstone       // in order of time
 	Counters   []Counter         // in order of time

@@ -202,6 +202,7 @@ var ReasonWords = []string{ReasonRoot, ReasonPrivileged, ReasonOtherActor, Reaso
 // Reasons is a set of them: bit i is ReasonWords[i].
 type Reasons uint32
 
+// The bits of Reasons, in the order of ReasonWords.
 const (
 	HasRoot Reasons = 1 << iota
 	HasPrivileged

@@ -8,7 +8,7 @@ import (
 
 var texts = []string{"", "plain", `a "quote"`, `back\slash`, "\b\f\n\r\t", "é \u2028 \U0001F511", `\u0041`, `\\`}
 
-// Append is what encoding/json makes of a string, however it is spelt.
+// Append agrees with encoding/json, however a string is spelt.
 func TestAppend(t *testing.T) {
 	for _, text := range texts {
 		b, err := json.Marshal(text)

@@ -12,8 +12,8 @@ type Campaign struct {
 	First time.Time // when its first user was hit
 }
 
-// Wiped reports whether the actor of the removal deleted the user, too, and may not
-// (J16).
+// Wiped reports whether the actor of the removal deleted the user, too, and is no
+// offboarder (J16).
 func (x *Exposure) Wiped() bool {
 	last := &x.Steps[len(x.Steps)-1]
 	if x.Resolution != UserDeleted || x.openSince.IsZero() || x.ExploitedOrChanged() || x.Actor == (trail.Actor{}) ||
