@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/safetext"
@@ -176,8 +177,8 @@ func (p *Processor) RunFor(ctx context.Context, j folder) error {
 	return nil
 }
 
-func (p *Processor) fold(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-	return exposure.Notify(events, st, now, *p.policy.Load())
+func (p *Processor) fold(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+	return alerting.Notify(events, st, now, *p.policy.Load())
 }
 
 func (p *Processor) record(f journal.Folded) {

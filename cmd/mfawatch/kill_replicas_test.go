@@ -23,6 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -391,7 +392,7 @@ func (f *killFeed) outcomes(t *testing.T) map[string]bool {
 		t.Fatal(found.bad)
 	}
 	all := map[string]bool{}
-	for _, a := range exposure.Fold(found.events).Alerts() {
+	for _, a := range alerting.Fold(found.events).Alerts() {
 		note(all, a)
 	}
 	return all

@@ -22,6 +22,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -295,7 +296,7 @@ func (f *killFeed) wanted(t *testing.T) (must, may map[string]string) {
 	if found.bad != nil || len(found.events) != len(f.watched) {
 		t.Fatalf("%d of %d watched records are events: %v", len(found.events), len(f.watched), found.bad)
 	}
-	alerts := exposure.Fold(found.events).Alerts()
+	alerts := alerting.Fold(found.events).Alerts()
 	last := make(map[string]exposure.Step)
 	for _, a := range alerts {
 		if a.Step == exposure.Resolved || a.Step == exposure.Suspect {

@@ -18,6 +18,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/message"
@@ -124,7 +125,7 @@ func (p *program) alertsIn(ctx context.Context, path string, policy exposure.Pol
 		return alerts, nil
 	}
 	found := batch.Read(ctx, []string{path}, bytes.NewReader(text), runtime.GOMAXPROCS(0), output.NewProgress(io.Discard))
-	alerts := policy.Fold(found.Events).Alerts()
+	alerts := alerting.FoldUnder(policy, found.Events).Alerts()
 	if len(alerts) == 0 {
 		return nil, errors.New(config.Clean(path) + " holds no alert, and no record that causes one; want the output of scan --format json, or CloudTrail records")
 	}

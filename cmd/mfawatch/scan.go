@@ -16,6 +16,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 	"github.com/mfawatch/mfawatch/sources/files"
@@ -114,7 +115,7 @@ func (p *program) scan(ctx context.Context, s *scanRun, wanted bucket.Wanted) er
 	if err := r.Checkpoint.Close(); err != nil {
 		found.Fail(err)
 	}
-	history := batch.Touching(exposure.DefaultPolicy().Fold(batch.EventsWanted(found.Events, r.Wanted)), r.Wanted)
+	history := batch.Touching(alerting.FoldUnder(exposure.DefaultPolicy(), batch.EventsWanted(found.Events, r.Wanted)), r.Wanted)
 	alerts := history.Alerts()
 	var err error
 	if s.format == "table" {

@@ -59,7 +59,8 @@ With --once, and where the output is no terminal, it is shown once as plain text
 			return err
 		}
 		if !once && output.IsTerminal(p.stdout) {
-			return p.topLive(ctx, t.address, o, look)
+			top.Screen{In: p.stdin, Out: p.stdout, Colours: p.colours()}.Live(ctx, t.address, o, look)
+			return nil
 		}
 		_, err = fmt.Fprintln(p.stdout, strings.Join(top.Frame(o, t.address, "", top.Size{}, p.colours()), "\n"))
 		return err

@@ -25,7 +25,7 @@ func actorKey(a *trail.Actor) string {
 	case a.SourceIdentity != "":
 		return "source:" + a.SourceIdentity
 	case kind == "user" && name != "":
-		return "user:" + scope + foldName(name[strings.LastIndexByte(name, '/')+1:])
+		return "user:" + scope + FoldName(name[strings.LastIndexByte(name, '/')+1:])
 	case kind == "federated-user":
 		return "federated:" + scope + name
 	case kind == "assumed-role" && !a.AssumedRoot:
@@ -67,3 +67,6 @@ func addressPrefix(address string) string {
 	}
 	return prefix.String()
 }
+
+// LaneOfActor returns the lane of an actor.
+func LaneOfActor(a *trail.Actor) string { return actorLane + actorKey(a) }

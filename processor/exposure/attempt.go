@@ -17,16 +17,17 @@ const attemptGap = time.Hour
 // maxCodes bounds the error codes that an attempt lists.
 const maxCodes = 16
 
-// class separates calls that mean different things.
-type class uint8
+// Class separates calls that mean different things.
+type Class uint8
 
+// The classes.
 const (
-	refused    class = iota // AWS denied it: attempted
-	mistyped                // a wrong code, which everybody types now and then: failed
-	guessed                 // many wrong codes within an hour: attempted, with the reason guessing
-	otherwise               // it failed for another reason: failed
-	enrolment               // it succeeded: enrolled
-	rootSignIn              // it succeeded: attempted
+	Refused    Class = iota // AWS denied it: attempted
+	Mistyped                // a wrong code, which everybody types now and then: failed
+	Guessed                 // many wrong codes within an hour: attempted, with the reason guessing
+	Otherwise               // it failed for another reason: failed
+	Enrolment               // it succeeded: enrolled
+	RootSignIn              // it succeeded: attempted
 )
 
 // Attempt is one or more calls by one actor on one target, with less than an
@@ -47,15 +48,15 @@ type Attempt struct {
 	Codes     []string // distinct, in order of arrival
 	First     time.Time
 	Last      time.Time
+	Campaign  *Campaign // that it is part of; nil: none
 
 	policy      *Policy
-	class       class
+	class       Class
 	path        string
 	planned     *PlannedChange
-	campaign    *membership // the case that it is part of; nil: none
-	base        Severity    // before the severity rules
+	base        Severity // before the severity rules
 	rule        string
-	reasons     reasons
+	reasons     Reasons
 	first, last *trail.Event
 }
 
@@ -64,27 +65,27 @@ type attemptKey struct {
 	actor   string
 	target  *identity // nil: unknown
 	unknown string    // the key of an unknown target
-	class   class
+	class   Class
 	planned *PlannedChange // separates planned calls from others; nil: not planned
 }
 
 // attempted adds a failed call to an attempt.
 func (f *folder) attempted(it *item) {
 	c := classOf(it.ev)
-	if c == mistyped && f.guesses(it) {
-		c = guessed
+	if c == Mistyped && f.guesses(it) {
+		c = Guessed
 	}
 	f.addAttempt(it, c)
 }
 
 // enrolled records a device that another identity enabled (J3).
-func (f *folder) enrolled(it *item) { f.addAttempt(it, enrolment) }
+func (f *folder) enrolled(it *item) { f.addAttempt(it, Enrolment) }
 
 // rootSignedIn records a sign-in of root with MFA, where the policy asks for it.
-func (f *folder) rootSignedIn(it *item) { f.addAttempt(it, rootSignIn) }
+func (f *folder) rootSignedIn(it *item) { f.addAttempt(it, RootSignIn) }
 
 // addAttempt adds a call to the attempt that it is part of, or to a new one.
-func (f *folder) addAttempt(it *item, c class) {
+func (f *folder) addAttempt(it *item, c Class) {
 	e := it.ev
 	p := f.target(e)
 	it.p = p
@@ -97,7 +98,7 @@ func (f *folder) addAttempt(it *item, c class) {
 		k.unknown = Keys(e)[0]
 	}
 	a := f.latestAttempts[k]
-	if a == nil || e.Time.Sub(a.Last) >= attemptGap && !it.dense || c == enrolment || c == rootSignIn {
+	if a == nil || e.Time.Sub(a.Last) >= attemptGap && !it.dense || c == Enrolment || c == RootSignIn {
 		a = f.newAttempt(p, e, k)
 		f.latestAttempts[k] = a
 		f.attempts = append(f.attempts, a)
@@ -105,7 +106,7 @@ func (f *folder) addAttempt(it *item, c class) {
 	it.a = a
 	a.Count += 1 + it.more
 	a.Last, a.last = e.Time, e
-	a.reasons |= actorReasons(&e.Actor)
+	a.reasons |= ActorReasons(&e.Actor)
 	a.code(e.ErrorCode)
 	for _, c := range it.codes {
 		a.code(c)
@@ -119,12 +120,12 @@ func (f *folder) newAttempt(p *identity, e *trail.Event, k attemptKey) *Attempt 
 		Actor: e.Actor, Serial: e.Serial, First: e.Time, first: e,
 	}
 	a.Step, a.Severity = k.class.told()
-	if k.class == guessed {
+	if k.class == Guessed {
 		a.Count = guessesOfCodes - 1 // those before
-		a.reasons |= guessing
+		a.reasons |= HasGuessing
 	}
 	if p == nil {
-		a.reasons |= unknownTarget
+		a.reasons |= HasUnknownTarget
 		return a
 	}
 	if a.User == "" {
@@ -133,18 +134,18 @@ func (f *folder) newAttempt(p *identity, e *trail.Event, k attemptKey) *Attempt 
 	f.checkPrivileged(p, e)
 	a.Root, a.path = p.root, p.path
 	a.reasons |= p.reasons()
-	if p.privileged() && (k.class == refused || k.class == enrolment) {
+	if p.privileged() && (k.class == Refused || k.class == Enrolment) {
 		a.Severity = a.Severity.up()
 	}
 	return a
 }
 
 // told returns the step and the severity of the class.
-func (c class) told() (Step, Severity) {
+func (c Class) told() (Step, Severity) {
 	switch c {
-	case mistyped, otherwise:
+	case Mistyped, Otherwise:
 		return Failed, Info
-	case enrolment:
+	case Enrolment:
 		return Enrolled, Medium
 	}
 	return Attempted, Medium
@@ -152,16 +153,16 @@ func (c class) told() (Step, Severity) {
 
 // classOf returns the class of a failed call: only a refusal is an attempt
 // (J18).
-func classOf(e *trail.Event) class {
+func classOf(e *trail.Event) Class {
 	code := strings.TrimSuffix(e.ErrorCode, "Exception")
 	switch {
 	case code == "AccessDenied", strings.HasSuffix(code, "UnauthorizedOperation"),
 		strings.Contains(e.ErrorMessage, "not authorized to perform"), strings.Contains(e.ErrorMessage, "explicit deny"):
-		return refused
+		return Refused
 	case code == "InvalidAuthenticationCode":
-		return mistyped
+		return Mistyped
 	}
-	return otherwise
+	return Otherwise
 }
 
 // guessesOfCodes is from how many wrong codes within attemptGap on they are
@@ -171,7 +172,7 @@ const guessesOfCodes = 10
 // guesses counts a wrong code, and reports whether there have been enough.
 func (f *folder) guesses(it *item) bool {
 	e := it.ev
-	k := attemptKey{actor: actorKey(&e.Actor), target: f.target(e), class: mistyped}
+	k := attemptKey{actor: actorKey(&e.Actor), target: f.target(e), class: Mistyped}
 	times := f.mistyped[k]
 	for len(times) > 0 && e.Time.Sub(times[0]) >= attemptGap {
 		times = times[1:]
@@ -206,75 +207,42 @@ func (a *Attempt) code(c string) {
 // finish fills in the fields that depend on all calls.
 func (a *Attempt) finish() {
 	a.ID = attemptID(a.first)
-	if a.class != refused {
-		a.ID = id(string(a.Step), a.ID, strconv.Itoa(int(a.class)))
+	if a.class != Refused {
+		a.ID = ID(string(a.Step), a.ID, strconv.Itoa(int(a.class)))
 	}
-	a.Reasons = a.reasons.words()
+	a.Reasons = a.reasons.Words()
 	a.base = a.Severity
-	a.Severity, a.rule = a.severity(0)
+	a.Severity, a.rule = a.SeverityWith(0)
 }
 
-// severity returns the severity under the policy, and the reason of the rule
+// SeverityWith returns the severity under the policy, and the reason of the rule
 // that set it.
-func (a *Attempt) severity(more reasons) (Severity, string) {
-	return a.policy.applyRules(a.base, a.Step, false, func() rule.Facts {
-		f := factsOf(a.first)
+func (a *Attempt) SeverityWith(more Reasons) (Severity, string) {
+	return a.policy.ApplyRules(a.base, a.Step, false, func() rule.Facts {
+		f := FactsOf(a.first)
 		f.User, f.Path, f.Root = a.User, a.path, a.Root
-		f.addReasons(a.reasons | more)
+		f.AddReasons(a.reasons | more)
 		return f.Facts
 	})
 }
 
-// notifyAttempts alerts the attempts that share no event with a delivered one.
-func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt, joined map[string]membership) []deliveredAttempt {
-	used := make(map[string]bool, len(before))
-	of := make(map[string]*Attempt, 2*len(before)) // by event: its attempt now
-	for _, b := range before {
-		used[b.ID] = true
-		of[b.First], of[b.Last] = nil, nil
-	}
-	if len(before) > 0 {
-		for i := range f.items {
-			if it := &f.items[i]; it.a != nil {
-				if _, asked := of[it.ev.ID]; asked {
-					of[it.ev.ID] = it.a
-				}
-			}
-		}
-	}
-	was := make(map[*Attempt]deliveredAttempt, len(before))
-	var after []deliveredAttempt
-	for _, b := range before {
-		first, last := of[b.First], of[b.Last]
-		if (first == nil || first.class != b.Class) && (last == nil || last.class != b.Class) {
-			after = append(after, b)
-		}
-		for _, a := range []*Attempt{first, last} {
-			if _, ok := was[a]; !ok && a != nil && a.class == b.Class {
-				was[a] = b
-			}
-		}
-	}
-	for _, a := range f.attempts {
-		if r := t.policy.Retention; a.class == enrolment && r > 0 && a.Last.Before(t.now.Add(-r)) {
-			continue // an exposure keeps the event longer than what was told of it
-		}
-		n := deliveredAttempt{ID: a.ID, First: a.first.ID, Last: a.last.ID, Class: a.class, At: t.now}
-		if b, ok := was[a]; ok {
-			n.ID, n.First, n.At, n.Sighted = b.ID, b.First, b.At, b.Sighted
-		} else if !used[a.ID] {
-			used[a.ID] = true
-			a.join(joined)
-			t.out.Alerts = append(t.out.Alerts, a.alert(t.lateReason(a.Last)))
-		}
-		if !n.Sighted && a.class == refused && a.planned == nil {
-			n.Sighted = true
-			t.out.Derived = append(t.out.Derived, a.sighting(n.ID).event(""))
-		}
-		if a.Last.After(n.At) {
-			n.At = a.Last
-		}
-		after = append(after, n)
-	}
-	return after
-}
+// Class returns what the calls mean.
+func (a *Attempt) Class() Class { return a.class }
+
+// FirstEvent returns the first of the calls.
+func (a *Attempt) FirstEvent() *trail.Event { return a.first }
+
+// LastEvent returns the last of the calls.
+func (a *Attempt) LastEvent() *trail.Event { return a.last }
+
+// ReasonSet returns the reasons.
+func (a *Attempt) ReasonSet() Reasons { return a.reasons }
+
+// Path returns the path of the user within IAM; "" where no record showed it.
+func (a *Attempt) Path() string { return a.path }
+
+// Planned returns the planned change that matches the calls; nil: none.
+func (a *Attempt) Planned() *PlannedChange { return a.planned }
+
+// Policy returns the policy that the attempt was folded under.
+func (a *Attempt) Policy() *Policy { return a.policy }

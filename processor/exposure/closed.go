@@ -1,36 +1,8 @@
 package exposure
 
 import (
-	"cmp"
 	"slices"
-	"strconv"
-	"time"
-
-	"github.com/mfawatch/mfawatch/processor/safetext"
-	"github.com/mfawatch/mfawatch/processor/trail"
 )
-
-// maxNote bounds the note of a person who closes an exposure, in bytes.
-const maxNote = 500
-
-// Close returns the event by which a person closes o, to be stored with the
-// events of its account: a name, a note and the time. The fold ends the
-// exposure with the resolution closed (J2), unless it ended before; if it is
-// exploited later, it opens anew. Equal arguments give the same event. The texts
-// are bounded and escaped.
-func Close(o Open, by, note string, at time.Time) *trail.Event {
-	at = at.UTC().Truncate(time.Second)
-	by, note = safetext.Clean(by, maxName), safetext.Clean(note, maxNote)
-	user := o.User
-	if o.Root {
-		user = trail.RootUser
-	}
-	return &trail.Event{
-		ID: id("closed", o.ID, by, note, strconv.FormatInt(at.Unix(), 10)), Name: trail.Closed, Time: at,
-		Partition: cmp.Or(o.Partition, "aws"), Account: o.Account, User: user,
-		Exposure: o.ID, Key: o.Key, Detail: note, Actor: trail.Actor{Type: "Person", Name: by},
-	}
-}
 
 // closed ends the open exposure that the event names, by any ID that it may
 // have been alerted under.
@@ -57,6 +29,6 @@ func (f *folder) closed(it *item) {
 func (x *Exposure) hasID(exposure string) bool {
 	natural := exposureID(x.first)
 	return slices.ContainsFunc(x.deactivations, func(event string) bool {
-		return exposure == id("exposure", x.Partition, x.Account, event) || exposure == id("exposure", natural, event)
+		return exposure == ID("exposure", x.Partition, x.Account, event) || exposure == ID("exposure", natural, event)
 	})
 }

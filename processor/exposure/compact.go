@@ -3,7 +3,6 @@ package exposure
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -20,7 +19,7 @@ type compactor struct {
 
 // placedTombstone is a tombstone in its place in the fold.
 type placedTombstone struct {
-	tombstone
+	Tombstone
 	p      *identity
 	begins bool // not a tombstone: a kept event here depends on what is known of devices
 	stale  bool // needed only to contradict an earlier tombstone that stays
@@ -38,10 +37,10 @@ func (k *compactor) keepEvent(it *item) {
 		k.tombstones = append(k.tombstones, placedTombstone{begins: true})
 	}
 	if p := it.ev.Name; p == trail.EnableMFADevice || p == trail.ResyncMFADevice || it.activated {
-		k.tombstones = append(k.tombstones, placedTombstone{tombstone: tombstone{Serial: it.ev.Serial}, p: it.p, kept: true})
+		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: Tombstone{Serial: it.ev.Serial}, p: it.p, kept: true})
 	}
 	if it.ev.Name == trail.UpdateUser && it.ev.NewUser != "" {
-		k.tombstones = append(k.tombstones, placedTombstone{tombstone: tombstone{NewUser: it.ev.NewUser}, p: it.p, kept: true})
+		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: Tombstone{NewUser: it.ev.NewUser}, p: it.p, kept: true})
 	}
 	before := it.ev.Time.Before(it.x.OpenedAt) // of its prelude, and named as it was then
 	if (it.ev.Name == trail.UpdateUser || before) && (k.renamed.IsZero() || it.ev.Time.Before(k.renamed)) {
@@ -60,21 +59,21 @@ func (k *compactor) bury(it *item, needed bool) {
 		m.From = it.ev.Actor.SourceIP
 	}
 	if !ok && it.x != nil && it.ev.Name == trail.ConsoleLogin && !it.ev.Failed() { // no device was active
-		m, ok = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.DeactivateMFADevice, User: it.ev.User}, true
+		m, ok = Tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.DeactivateMFADevice, User: it.ev.User}, true
 	}
 	if m.User == "" {
 		m.User = it.name
 	}
 	if ok {
-		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p, needed: needed})
+		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: m, p: it.p, needed: needed})
 	}
 	if it.activated {
-		m = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.ResyncMFADevice, User: it.ev.User, Serial: it.ev.Serial}
-		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p})
+		m = Tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.ResyncMFADevice, User: it.ev.User, Serial: it.ev.Serial}
+		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: m, p: it.p})
 	}
 	if !it.ev.Failed() && hasPassword(it.ev) {
-		m = tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.UpdateLoginProfile, User: it.ev.User}
-		k.tombstones = append(k.tombstones, placedTombstone{tombstone: m, p: it.p})
+		m = Tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.UpdateLoginProfile, User: it.ev.User}
+		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: m, p: it.p})
 	}
 }
 
@@ -92,7 +91,7 @@ func hasPassword(e *trail.Event) bool {
 // beginning of each kept exposure. Of each identity it keeps active devices and
 // a deleted password for its whole incarnation, and everything else while a
 // late record could still refer to it. It is called once.
-func (k *compactor) compact(gone map[string]bool) []tombstone {
+func (k *compactor) compact(gone map[string]bool) []Tombstone {
 	type proof struct {
 		p      *identity
 		prefix netip.Prefix
@@ -162,8 +161,8 @@ func (k *compactor) compact(gone map[string]bool) []tombstone {
 // applyRenames carries out old renames instead of keeping them, and drops old
 // beginnings and ends of incarnations. If an exposure is kept under an earlier
 // name of its identity, everything from that rename on stays.
-func (k *compactor) applyRenames(left []placedTombstone) []tombstone {
-	var tombstones []tombstone
+func (k *compactor) applyRenames(left []placedTombstone) []Tombstone {
+	var tombstones []Tombstone
 	var of []*identity
 	now := map[*identity]string{} // the name of each identity
 	needed := false
@@ -196,7 +195,7 @@ func (k *compactor) applyRenames(left []placedTombstone) []tombstone {
 				continue
 			}
 		case trail.UpdateUser:
-			if m.NewUser == "" || foldName(m.NewUser) == foldName(m.User) {
+			if m.NewUser == "" || FoldName(m.NewUser) == FoldName(m.User) {
 				continue
 			}
 			now[m.p] = m.NewUser
@@ -224,100 +223,40 @@ func (k *compactor) applyRenames(left []placedTombstone) []tombstone {
 			}
 			delete(active, m.Serial)
 		}
-		tombstones, of = append(tombstones, m.tombstone), append(of, m.p)
+		tombstones, of = append(tombstones, m.Tombstone), append(of, m.p)
 	}
 	return tombstones
 }
 
-// retain decides what the account keeps: events within the retention or of an
-// exposure that is open or within it, the records of delivered alerts about
-// those, and a tombstone of each dropped event that is still needed as a proof.
-func (t *notifier) retain(f *folder, events []*trail.Event, assigned assignment, all []*delivered, lanes laneState, attempts []deliveredAttempt) (State, []string) {
-	k := compactor{kept: map[*identity]bool{}, cutoff: t.cutoff()}
-	if t.policy.Retention > 0 {
-		k.redeliveryCutoff = k.cutoff.Add(-t.policy.Retention)
+// Compact returns what has to be remembered of the events that are dropped, and their
+// IDs: those before the cutoff that belong to no kept exposure, and those that are only
+// counted from now on. It is called once.
+func (s *Subject) Compact(kept map[*Exposure]bool, cutoff, now time.Time) (Memory, map[string]bool) {
+	f := s.f
+	k := compactor{kept: map[*identity]bool{}, cutoff: cutoff}
+	if f.policy.Retention > 0 {
+		k.redeliveryCutoff = cutoff.Add(-f.policy.Retention)
 	}
-	kept := make(map[*Exposure]bool, len(f.exposures))
-	here := make(map[*delivered]bool, len(f.exposures))
-	ids := make(map[string]bool, len(f.exposures))
-	for _, x := range f.exposures {
-		t := assigned.records[x]
-		here[t] = true
-		if x.Open() || !x.end().Before(k.cutoff) || !t.At.Before(k.cutoff) {
-			kept[x], ids[x.ID] = true, true
-		}
-	}
-
-	st := State{paths: f.known, members: lanes.members, tallies: lanes.tallies}
-	for _, w := range lanes.campaigns {
-		if !w.Closed || !w.At.Before(k.cutoff) {
-			st.campaigns, ids[w.ID] = append(st.campaigns, *w), true
-		}
-	}
-	for _, t := range all {
-		if here[t] && ids[t.ID] || !t.At.Before(k.cutoff) {
-			st.delivered = append(st.delivered, *t)
-		}
-	}
-	slices.SortFunc(st.delivered, func(a, b delivered) int {
-		if c := a.OpenedAt.Compare(b.OpenedAt); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	for _, a := range attempts {
-		if !a.At.Before(k.cutoff) {
-			st.attempts = append(st.attempts, a)
-		}
-	}
-
+	m := Memory{Paths: f.known}
 	for _, c := range f.counters {
-		if !c.To.Before(k.cutoff) {
-			st.counters = append(st.counters, c)
+		if !c.To.Before(cutoff) {
+			m.Counters = append(m.Counters, c)
 		}
 	}
-
 	gone := make(map[string]bool)
 	for _, id := range f.reduced {
 		gone[id] = true
 	}
 	for i := range f.items {
 		it := &f.items[i]
-		if it.tombstone || it.ev.Time.Before(k.cutoff) && !kept[it.x] {
+		if it.tombstone || it.ev.Time.Before(cutoff) && !kept[it.x] {
 			gone[it.ev.ID] = true
 			k.bury(it, kept[it.basis])
 		} else if kept[it.x] {
 			k.keepEvent(it)
 		}
 	}
-	st.tombstones = k.compact(gone)
-	f.dropGuesses(gone, t.now)
-
-	var drop []string
-	for _, e := range events {
-		if e == nil {
-			continue
-		}
-		switch {
-		case e.Name == trail.Sighting:
-			if lanes.kept[e.ID] {
-				continue
-			}
-		case e.Name == trail.Deadline, e.Name == trail.Membership && !t.superseded[e.ID]:
-			if !e.Time.Before(k.cutoff) || ids[e.Exposure] {
-				continue
-			}
-		case e.Name == trail.Membership:
-		case rank(e) == 0: // not folded
-			if !e.Time.Before(k.cutoff) {
-				continue
-			}
-		case !gone[e.ID]:
-			continue
-		default:
-			delete(gone, e.ID) // a copy is not listed again
-		}
-		drop = append(drop, e.ID)
-	}
-	return st, drop
+	m.Tombstones = k.compact(gone)
+	f.dropGuesses(gone, now)
+	return m, gone
 }

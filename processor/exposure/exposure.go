@@ -1,10 +1,8 @@
 package exposure
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -32,7 +30,7 @@ const (
 )
 
 // Exposure is one user's time without MFA, from the first deactivation until it
-// ends. It is read-only.
+// ends. It is read-only, except for Campaign until Finish is called.
 type Exposure struct {
 	ID         string
 	Partition  string
@@ -52,16 +50,16 @@ type Exposure struct {
 	Serial     string
 	Device     string // the kind of the device
 	Steps      []Moment
+	Campaign   *Campaign // that it is part of; nil: none
 
 	policy        *Policy
 	identity      *identity
 	path          string // of the user within IAM, where known
-	reasons       reasons
+	reasons       Reasons
 	changes       changes
 	consoleClosed bool           // the password was deleted (R23)
 	offboarded    bool           // the actor of the removal deleted the password, too: an off-boarding is under way
 	planned       *PlannedChange // the planned change that matches every deactivation; nil: none
-	campaign      *membership    // the campaign that it is part of; nil: none
 	openSince     time.Time      // when it became open; zero if it never was
 	deactivations []string       // IDs of the events by which later folds recognize it, in order
 	removals      []*trail.Event // the first of them
@@ -103,25 +101,25 @@ type Moment struct {
 	Severity Severity
 	Event    *trail.Event // the cause; never nil
 
-	rule             string // the reason of the severity rule that applied
-	user             string
-	closed           bool // the password was deleted
-	reasons          reasons
+	Rule             string // the reason of the severity rule that applied
+	User             string
+	ConsoleClosed    bool // the password was deleted
+	Reasons          Reasons
 	changes          changes
-	protection       string
-	resolution       string
-	escalation       int               // the number of the passed delay
-	enabledByAnother bool              // reduced: another identity enabled all remaining devices
-	overdue          bool              // updated: the user enabled no device after a familiar sign-in
-	guesses          int               // updated: the number of failed sign-ins
-	left             []AlertLeftBehind // suspect
+	Protection       string
+	Resolution       string
+	Escalation       int               // the number of the passed delay
+	EnabledByAnother bool              // reduced: another identity enabled all remaining devices
+	Overdue          bool              // updated: the user enabled no device after a familiar sign-in
+	Guesses          int               // updated: the number of failed sign-ins
+	Left             []AlertLeftBehind // suspect
 }
 
 // Open reports whether x waits for a device.
 func (x *Exposure) Open() bool { return !x.openSince.IsZero() && x.ResolvedAt == nil }
 
-// end returns the time of the last step.
-func (x *Exposure) end() time.Time { return x.Steps[len(x.Steps)-1].Time }
+// End returns the time of the last step.
+func (x *Exposure) End() time.Time { return x.Steps[len(x.Steps)-1].Time }
 
 // newExposure returns the exposure that a deactivation begins.
 func newExposure(p *identity, e *trail.Event, policy *Policy) *Exposure {
@@ -136,7 +134,7 @@ func newExposure(p *identity, e *trail.Event, policy *Policy) *Exposure {
 		x.User = p.name
 	}
 	if x.User == "" {
-		x.reasons |= unknownTarget
+		x.reasons |= HasUnknownTarget
 	}
 	x.reasons |= p.reasons()
 	return x
@@ -152,63 +150,51 @@ func (x *Exposure) removedBy(e *trail.Event) {
 
 // addStep appends a step.
 func (x *Exposure) addStep(s Step, e *trail.Event) {
-	x.Steps = append(x.Steps, x.step(s, e))
+	x.Steps = append(x.Steps, x.StepBy(s, e))
 }
 
-// step returns a step with the current facts and no severity yet.
-func (x *Exposure) step(s Step, e *trail.Event) Moment {
+// StepBy returns a step with the current facts and no severity yet.
+func (x *Exposure) StepBy(s Step, e *trail.Event) Moment {
 	return Moment{
 		Step: s, Time: e.Time, Event: e,
-		user: x.User, closed: x.consoleClosed, reasons: x.reasons, changes: x.changes,
-		protection: x.Protection, resolution: x.Resolution,
+		User: x.User, ConsoleClosed: x.consoleClosed, Reasons: x.reasons, changes: x.changes,
+		Protection: x.Protection, Resolution: x.Resolution,
 	}
-}
-
-// asClosed returns m with the password deleted, as a later event will report.
-func (m Moment) asClosed() *Moment {
-	m.closed = true
-	return &m
-}
-
-// as returns m as another step.
-func (m Moment) as(s Step) *Moment {
-	m.Step = s
-	return &m
 }
 
 // close ends the exposure.
 func (x *Exposure) close(resolution string, e *trail.Event) {
 	t := e.Time
 	x.ResolvedAt, x.Resolution = &t, resolution
-	if resolution == UserDeleted && !x.exploitedOrChanged() {
-		x.reasons |= offboarding
+	if resolution == UserDeleted && !x.ExploitedOrChanged() {
+		x.reasons |= HasOffboarding
 	}
 	x.addStep(Resolved, e)
 }
 
-// finish fills in the fields that depend on all steps.
-func (x *Exposure) finish() {
-	if x.campaign != nil {
-		x.reasons |= inCampaign
+// Finish fills in the fields that depend on all steps and on Campaign.
+func (x *Exposure) Finish() {
+	if x.Campaign != nil {
+		x.reasons |= HasCampaign
 	}
-	x.Reasons = x.reasons.words()
+	x.Reasons = x.reasons.Words()
 	for i := range x.Steps {
 		m := &x.Steps[i]
-		m.reasons |= x.reasons & inCampaign
-		m.Severity, m.rule = x.severity(m, 0)
-		if m.Step != Resolved && m.Severity.level() > x.Severity.level() {
+		m.Reasons |= x.reasons & HasCampaign
+		m.Severity, m.Rule = x.SeverityOf(m, 0)
+		if m.Step != Resolved && m.Severity.Level() > x.Severity.Level() {
 			x.Severity = m.Severity
 		}
 	}
 	x.deactivations = slices.Clip(x.deactivations)
 }
 
-// silenced reports whether x is open and waits for no human: the password is
+// Silenced reports whether x is open and waits for no human: the password is
 // deleted, and no use was made of x.
-func (x *Exposure) silenced() bool { return x.consoleClosed && !x.exploitedOrChanged() }
+func (x *Exposure) Silenced() bool { return x.consoleClosed && !x.ExploitedOrChanged() }
 
-// exploitedOrChanged reports whether an intruder may have used x.
-func (x *Exposure) exploitedOrChanged() bool { return x.Exploited || x.Changed }
+// ExploitedOrChanged reports whether an intruder may have used x.
+func (x *Exposure) ExploitedOrChanged() bool { return x.Exploited || x.Changed }
 
 // currentSeverity returns the severity as of the last event.
 func (x *Exposure) currentSeverity() Severity {
@@ -216,147 +202,76 @@ func (x *Exposure) currentSeverity() Severity {
 	if x.suspect {
 		s = Suspect
 	}
-	m := x.step(s, x.first)
-	v, _ := x.severity(&m, 0)
+	m := x.StepBy(s, x.first)
+	v, _ := x.SeverityOf(&m, 0)
 	return v
 }
 
-// replacedStep resolves an exposure that was alerted as opened, after another
+// ReplacedStep resolves an exposure that was alerted as opened, after another
 // device turned out to have been active throughout.
-func (x *Exposure) replacedStep() *Moment { return x.neverOpened(x.OpenedAt, x.other) }
+func (x *Exposure) ReplacedStep() *Moment { return x.neverOpened(x.OpenedAt, x.other) }
 
-// mergedStep resolves an exposure that was alerted as opened at t and turned
+// MergedStep resolves an exposure that was alerted as opened at t and turned
 // out to be part of x.
-func (x *Exposure) mergedStep(t time.Time) *Moment { return x.neverOpened(t, x.first) }
+func (x *Exposure) MergedStep(t time.Time) *Moment { return x.neverOpened(t, x.first) }
 
 // neverOpened resolves an exposure that was opened by mistake, no earlier than
 // it opened.
 func (x *Exposure) neverOpened(opened time.Time, because *trail.Event) *Moment {
-	m := x.step(Resolved, because)
-	m.resolution = Replaced
+	m := x.StepBy(Resolved, because)
+	m.Resolution = Replaced
 	if opened.After(m.Time) {
 		m.Time = opened
 	}
 	return &m
 }
 
-// History is everything that a set of events shows, whether alerted or not.
-type History struct {
-	Exposures []*Exposure      // in order of opening
-	Attempts  []*Attempt       // in order of their first event
-	Campaigns []*ActorCampaign // in order of their first exposure
-}
+// First returns the event that x began with.
+func (x *Exposure) First() *trail.Event { return x.first }
 
-// Fold returns the History of any number of accounts. One set of events has one
-// History, whatever their order and number of copies (R29, R30). Fold leaves
-// the events unchanged; the History shares their memory. It knows neither
-// campaigns nor severity rules, which need a Policy.
-func Fold(events []*trail.Event) History { return Policy{}.Fold(events) }
+// OpenSince returns when x became open; zero if it never was.
+func (x *Exposure) OpenSince() time.Time { return x.openSince }
 
-// Fold returns the History of any number of accounts under p, independent of
-// time: nothing waits, and nothing is late.
-func (p Policy) Fold(events []*trail.Event) History {
-	type account struct{ partition, id string }
-	of := map[account][]*trail.Event{}
-	for _, e := range events {
-		if e != nil {
-			k := account{e.Partition, e.Account}
-			of[k] = append(of[k], e)
-		}
-	}
-	var h History
-	for _, events := range of {
-		f := fold(events, State{}, &p, time.Time{})
-		h.Exposures = append(h.Exposures, f.exposures...)
-		h.Attempts = append(h.Attempts, f.attempts...)
-	}
-	slices.SortFunc(h.Exposures, func(a, b *Exposure) int {
-		return inOrder(a.OpenedAt, b.OpenedAt, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
-	})
-	h.findCampaigns(&p)
-	slices.SortFunc(h.Attempts, func(a, b *Attempt) int {
-		return inOrder(a.First, b.First, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
-	})
-	return h
-}
+// Suspect reports whether a device came back that an intruder may hold (J1).
+func (x *Exposure) Suspect() bool { return x.suspect }
 
-// findCampaigns finds the campaigns of all actors, and finishes the exposures.
-func (h *History) findCampaigns(p *Policy) {
-	var all []*sighting
-	of := map[string]*Exposure{}
-	for _, x := range h.Exposures {
-		of[x.ID] = x
-		all = append(all, x.sighting(false, time.Time{}))
-	}
-	attempts := map[string]*Attempt{}
-	for _, a := range h.Attempts {
-		if a.class == refused && a.planned == nil {
-			attempts[a.ID] = a
-			all = append(all, a.sighting(a.ID))
-		}
-	}
-	sortSightings(all)
-	h.Campaigns = findCampaigns(all, p)
-	for _, w := range h.Campaigns {
-		for _, s := range w.hits {
-			m := &membership{ID: w.ID, First: w.First, From: w.lane}
-			if s.Kind == denied {
-				attempts[s.Exposure].campaign = m
-			} else {
-				of[s.Exposure].campaign = m
-			}
-		}
-		w.Severity, _ = w.severity(StepCampaign, w.latestStep(), 0)
-	}
-	for _, x := range h.Exposures {
-		x.finish()
-	}
-}
+// Familiar reports whether the user may be enrolling now: they signed in without MFA
+// from a known address (J4).
+func (x *Exposure) Familiar() bool { return x.familiar != nil }
 
-// inOrder compares two times, then pairs of strings.
-func inOrder(a, b time.Time, pairs ...string) int {
-	c := a.Compare(b)
-	for i := 0; c == 0 && i < len(pairs); i += 2 {
-		c = strings.Compare(pairs[i], pairs[i+1])
-	}
-	return c
-}
+// Offboarded reports whether an off-boarding is under way: the actor of the removal
+// deleted the password, too.
+func (x *Exposure) Offboarded() bool { return x.offboarded }
 
-// Alerts returns every step of every exposure, campaign and attempt in order of
-// time, except escalations, which depend on the time of the call.
-func (h History) Alerts() []*Alert {
-	var alerts []*Alert
-	for _, x := range h.Exposures {
-		for i := range x.Steps {
-			m := &x.Steps[i]
-			a := x.alert(m, x.ID, stepID(x.ID, m.Step, m.Event.ID, 0), x.plannedReason())
-			if x.campaign != nil && !x.exploitedOrChanged() {
-				a.Campaign = x.campaign.ID
-			}
-			alerts = append(alerts, a)
-		}
-	}
-	for _, w := range h.Campaigns {
-		alerts = append(alerts, w.alert(StepCampaign, w.latestStep(), stepID(w.ID, StepCampaign, campaignKey(w.Users, 0), 0), 0))
-		if w.Open == 0 && w.kind == removal {
-			alerts = append(alerts, w.alert(Resolved, w.endStep(), stepID(w.ID, Resolved, campaignKey(w.Users, 0), 0), 0))
-		}
-	}
-	for _, a := range h.Attempts {
-		alerts = append(alerts, a.alert(0))
-	}
-	sortAlerts(alerts)
-	return alerts
-}
+// WasForeign reports whether another identity enabled the device.
+func (x *Exposure) WasForeign() bool { return x.wasForeign }
 
-// sortAlerts sorts alerts into delivery order: by time, then by step, then by
-// ID.
-func sortAlerts(alerts []*Alert) {
-	slices.SortStableFunc(alerts, func(a, b *Alert) int {
-		return cmp.Or(
-			a.Time.Compare(b.Time),
-			cmp.Compare(slices.Index(Steps, a.Step), slices.Index(Steps, b.Step)),
-			strings.Compare(a.ID, b.ID),
-		)
-	})
-}
+// IsGone reports whether x was alerted, and is known now not to have begun.
+func (x *Exposure) IsGone() bool { return x.isGone }
+
+// Prelude returns the changes shortly before x began, in order (J6).
+func (x *Exposure) Prelude() []*trail.Event { return x.prelude }
+
+// Denied returns how often the actor of x was denied before (J18).
+func (x *Exposure) Denied() int { return x.denied }
+
+// ReasonSet returns the reasons so far.
+func (x *Exposure) ReasonSet() Reasons { return x.reasons }
+
+// Attack lists the techniques of MITRE ATT&CK seen so far.
+func (x *Exposure) Attack() []string { return techniques(x.reasons, x.changes) }
+
+// Attack lists the techniques of MITRE ATT&CK seen up to the step.
+func (m *Moment) Attack() []string { return techniques(m.Reasons, m.changes) }
+
+// Path returns the path of the user within IAM; "" where no record showed it.
+func (x *Exposure) Path() string { return x.path }
+
+// Planned returns the planned change that matches every removal; nil: none.
+func (x *Exposure) Planned() *PlannedChange { return x.planned }
+
+// Policy returns the policy that x was folded under.
+func (x *Exposure) Policy() *Policy { return x.policy }
+
+// RecognizedBy returns the IDs of the events by which later folds recognize x.
+func (x *Exposure) RecognizedBy() []string { return x.deactivations }

@@ -26,7 +26,7 @@ type place struct {
 // zero Prefix if the address is none or belongs to AWS (J11).
 func prefixOf(a *trail.Actor) netip.Prefix {
 	addr, err := netip.ParseAddr(a.SourceIP)
-	if err != nil || isCloudShell(a.UserAgent) {
+	if err != nil || IsCloudShell(a.UserAgent) {
 		return netip.Prefix{}
 	}
 	addr = addr.Unmap().WithZone("")
@@ -38,8 +38,8 @@ func prefixOf(a *trail.Actor) netip.Prefix {
 	return p
 }
 
-// isCloudShell reports whether a user agent names AWS CloudShell.
-func isCloudShell(agent string) bool { return strings.Contains(agent, "exec-env/CloudShell") }
+// IsCloudShell reports whether a user agent names AWS CloudShell.
+func IsCloudShell(agent string) bool { return strings.Contains(agent, "exec-env/CloudShell") }
 
 // learn records a sign-in with MFA. Beyond the bound, the oldest is forgotten.
 //

@@ -20,24 +20,24 @@ type folder struct {
 	waiting        []*Exposure             // those that the time alone may change
 	latestAttempts map[attemptKey]*Attempt // the last one of each key
 	mistyped       map[attemptKey][]time.Time
-	counters       []counter // in order of time
+	counters       []Counter // in order of time
 	reduced        []string  // the IDs of events that are counted from now on
 }
 
 // fold folds the events of one account, or of one subject of it, after the
-// tombstones of st. The exposures are finished later, when their campaigns are
+// tombstones of m. The exposures are finished later, when their campaigns are
 // known. Exposures that wait until after now are undecided; with a zero now, none
 // waits.
-func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folder {
+func fold(events []*trail.Event, m Memory, policy *Policy, now time.Time) *folder {
 	f := &folder{
 		policy:         policy,
-		items:          sortEvents(events, st.tombstones),
+		items:          sortEvents(events, m.Tombstones),
 		lostDevices:    map[string]*Exposure{},
 		latestAttempts: map[attemptKey]*Attempt{},
 	}
-	f.reduce(st.counters)
+	f.reduce(m.Counters)
 	var paths map[string]string
-	paths, f.known = pathsOf(f.items, st.paths)
+	paths, f.known = pathsOf(f.items, m.Paths)
 	f.directory = newDirectory(paths)
 	for i := range f.items {
 		if len(f.waiting) > 0 {
@@ -115,7 +115,7 @@ func (f *folder) deactivated(it *item) {
 }
 
 // removed opens an exposure of p or joins the open one.
-func (f *folder) removed(it *item, p *identity, why reasons) {
+func (f *folder) removed(it *item, p *identity, why Reasons) {
 	e := it.ev
 	it.p, it.name = p, p.name
 	last := false
@@ -143,11 +143,11 @@ func (f *folder) removed(it *item, p *identity, why reasons) {
 	f.matchPlanned(x, e, joins)
 	it.x = x
 	x.removedBy(e)
-	x.reasons |= why | actorReasons(&e.Actor)
+	x.reasons |= why | ActorReasons(&e.Actor)
 	if last {
-		x.reasons |= lastDevice
+		x.reasons |= HasLastDevice
 	}
-	x.countDenied(f.latestAttempts[attemptKey{actor: actorKey(&e.Actor), target: p, class: refused}], e)
+	x.countDenied(f.latestAttempts[attemptKey{actor: actorKey(&e.Actor), target: p, class: Refused}], e)
 	f.lostDevices[e.Serial] = x
 	if !joins {
 		f.addPrelude(x, p, e)
@@ -160,10 +160,10 @@ func (f *folder) removed(it *item, p *identity, why reasons) {
 		x.proof = nil
 		x.addStep(Updated, e)
 	case len(p.active) > 0:
-		x.reasons |= otherDevice
+		x.reasons |= HasOtherDevice
 		x.Reduced, x.Protection, x.other = true, ProtectionOtherDevice, p.active[0].proof.ev
 		x.addStep(Reduced, e)
-		x.Steps[len(x.Steps)-1].enabledByAnother = !e.Actor.Self && p.allEnabledByAnother()
+		x.Steps[len(x.Steps)-1].EnabledByAnother = !e.Actor.Self && p.allEnabledByAnother()
 		p.reduced = x
 	default:
 		x.openSince = e.Time
@@ -194,7 +194,7 @@ func (f *folder) deviceDeleted(it *item) {
 	}
 	p := f.deviceOwners[s]
 	if p != nil && p.ended == nil && slices.ContainsFunc(p.active, func(d device) bool { return d.serial == s }) {
-		f.removed(it, p, removalNotSeen)
+		f.removed(it, p, HasRemovalNotSeen)
 		return
 	}
 	if p != nil {
@@ -287,7 +287,7 @@ func (f *folder) renamed(it *item) {
 	e := it.ev
 	p := f.byName(e.User)
 	it.p = p
-	if e.NewUser == "" || foldName(e.NewUser) == p.key {
+	if e.NewUser == "" || FoldName(e.NewUser) == p.key {
 		return
 	}
 	for _, x := range []*Exposure{p.open, p.reduced} {
@@ -295,7 +295,7 @@ func (f *folder) renamed(it *item) {
 			it.x, x.User = x, e.NewUser
 		}
 	}
-	if q := f.names[foldName(e.NewUser)]; q != p {
+	if q := f.names[FoldName(e.NewUser)]; q != p {
 		f.endIncarnation(it, f.releaseName(e.NewUser))
 	}
 	f.checkPrivileged(p, e)

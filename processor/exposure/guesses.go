@@ -1,7 +1,6 @@
 package exposure
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -38,14 +37,14 @@ func (f *folder) signInFailed(it *item) {
 	g.kept++
 	if n := g.add(e.Time); n > 0 {
 		x.Steps = append(x.Steps, x.guessed(n, e))
-		x.reasons |= guessing
+		x.reasons |= HasGuessing
 	}
 }
 
 func (x *Exposure) guessed(n int, e *trail.Event) Moment {
-	m := x.step(Updated, e)
-	m.guesses = n
-	m.reasons |= guessing
+	m := x.StepBy(Updated, e)
+	m.Guesses = n
+	m.Reasons |= HasGuessing
 	return m
 }
 
@@ -67,26 +66,6 @@ func (g *guesses) add(at time.Time) int {
 	}
 	g.count, g.times = firstGuesses, nil
 	return g.count
-}
-
-// notifyGuesses alerts failed sign-ins beyond those kept, of which only the
-// number is.
-func (t *notifier) notifyGuesses(x *Exposure, sent *delivered) {
-	g := &x.guesses
-	if g.more == 0 {
-		return
-	}
-	sent.Guesses += g.more
-	total, reached := g.count+sent.Guesses, 0
-	for n := firstGuesses; n <= total; n *= 2 {
-		reached = n
-	}
-	if reached <= max(g.count, sent.GuessesTold) || !x.Open() {
-		return
-	}
-	sent.GuessesTold = reached
-	m := x.guessed(reached, g.last)
-	t.emit(x, sent, &m, x.ID, stepID(x.ID, Updated, fmt.Sprint("guesses/", reached), sent.Round))
 }
 
 // isGuess reports whether e is a failed sign-in.
@@ -112,4 +91,23 @@ func (f *folder) dropGuesses(gone map[string]bool, now time.Time) {
 			gone[it.ev.ID] = true
 		}
 	}
+}
+
+// ExcessGuesses returns how many failed sign-ins are counted and not kept from now on,
+// and the step that reports their number together with those counted before; nil if
+// the next number to be reported is not reached, or not above the last one reported.
+func (x *Exposure) ExcessGuesses(before, reported int) (more int, m *Moment) {
+	g := &x.guesses
+	if g.more == 0 {
+		return 0, nil
+	}
+	total, reached := g.count+before+g.more, 0
+	for n := firstGuesses; n <= total; n *= 2 {
+		reached = n
+	}
+	if reached <= max(g.count, reported) || !x.Open() {
+		return g.more, nil
+	}
+	step := x.guessed(reached, g.last)
+	return g.more, &step
 }

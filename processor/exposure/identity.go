@@ -43,12 +43,12 @@ type device struct {
 func (p *identity) privileged() bool { return p.root || p.matchesPrivileged }
 
 // reasons returns the reasons that lie in the identity.
-func (p *identity) reasons() reasons {
+func (p *identity) reasons() Reasons {
 	switch {
 	case p.root:
-		return root
+		return HasRoot
 	case p.privileged():
-		return privileged
+		return HasPrivileged
 	}
 	return 0
 }
@@ -112,15 +112,15 @@ func newDirectory(paths map[string]string) directory {
 }
 
 func newIdentity(name string) *identity {
-	return &identity{key: foldName(name), name: name, root: name == trail.RootUser}
+	return &identity{key: FoldName(name), name: name, root: name == trail.RootUser}
 }
 
-// foldName folds a user name to one case (R12).
-func foldName(name string) string { return strings.ToLower(name) }
+// FoldName folds a user name to one case (R12).
+func FoldName(name string) string { return strings.ToLower(name) }
 
 // byName returns the identity with the name, a new one if none is known.
 func (d *directory) byName(name string) *identity {
-	key := foldName(name)
+	key := FoldName(name)
 	p := d.names[key]
 	if p == nil || p.ended != nil {
 		p = newIdentity(name)
@@ -155,7 +155,7 @@ func (d *directory) assignDevice(serial string, p *identity) {
 // identity unless the name was a former one: that identity no longer exists
 // (R25).
 func (d *directory) releaseName(name string) *identity {
-	key := foldName(name)
+	key := FoldName(name)
 	p := d.names[key]
 	delete(d.names, key)
 	if p == nil || p.key != key {
@@ -167,7 +167,7 @@ func (d *directory) releaseName(name string) *identity {
 // rename gives p a further name. Former names still lead to p, since sessions
 // from before the rename keep them, until another identity takes them.
 func (d *directory) rename(p *identity, name string) {
-	p.key, p.name = foldName(name), name
+	p.key, p.name = FoldName(name), name
 	if path := d.paths[p.key]; path != "" {
 		p.path = path
 	}
@@ -210,12 +210,12 @@ func pathsOf(items []item, before map[string]string) (seen, known map[string]str
 			switch path := pathOf(e.Actor.ARN); {
 			case path == "":
 			case path != "/":
-				if name := foldName(e.Actor.Name); known[name] != path {
+				if name := FoldName(e.Actor.Name); known[name] != path {
 					own()
 					seen[name], known[name] = path, path
 				}
 			case len(known) > 0:
-				if name := foldName(e.Actor.Name); known[name] != "" { // it was moved
+				if name := FoldName(e.Actor.Name); known[name] != "" { // it was moved
 					own()
 					delete(known, name)
 				}
@@ -226,15 +226,15 @@ func pathsOf(items []item, before map[string]string) (seen, known map[string]str
 		}
 		switch e.Name {
 		case trail.DeleteUser:
-			if name := foldName(e.User); known[name] != "" {
+			if name := FoldName(e.User); known[name] != "" {
 				own()
 				delete(known, name)
 			}
 		case trail.UpdateUser:
-			if path := known[foldName(e.User)]; path != "" && e.NewUser != "" {
+			if path := known[FoldName(e.User)]; path != "" && e.NewUser != "" {
 				own()
-				delete(known, foldName(e.User))
-				seen[foldName(e.NewUser)], known[foldName(e.NewUser)] = path, path
+				delete(known, FoldName(e.User))
+				seen[FoldName(e.NewUser)], known[FoldName(e.NewUser)] = path, path
 			}
 		}
 	}

@@ -22,8 +22,8 @@ const (
 	givenEmail       = "email"
 )
 
-// sessionLength is how long a session may live: sessions cannot be followed.
-const sessionLength = 12 * time.Hour
+// SessionLength is how long a session may live: sessions cannot be followed.
+const SessionLength = 12 * time.Hour
 
 // effect describes how a call changes the credentials or rights of its user (J12).
 type effect struct {
@@ -84,8 +84,8 @@ func effectOf(e *trail.Event) (effect, string) {
 	return f, e.Detail
 }
 
-// isSession reports whether the event begins a session, which ends by itself.
-func isSession(e *trail.Event) bool {
+// IsSession reports whether the event begins a session, which ends by itself.
+func IsSession(e *trail.Event) bool {
 	switch e.Name {
 	case trail.SwitchRole, trail.CreateOAuth2Token, trail.AuthorizeOAuth2Access:
 		return true

@@ -71,8 +71,8 @@ func MayBegin(e *trail.Event) bool {
 	return false
 }
 
-// rank returns an event's place within its second; 0 if it is not folded.
-func rank(e *trail.Event) uint8 {
+// Rank returns an event's place within its second; 0 if it is not folded.
+func Rank(e *trail.Event) uint8 {
 	r := ranks[e.Name]
 	if e.Name == trail.ConsoleLogin && e.MFAUsed != nil && *e.MFAUsed {
 		return ranks[trail.CheckMfa]
@@ -107,20 +107,20 @@ type eventKey struct{ id, name string }
 
 // sortEvents returns events and tombstones in fold order, each event once
 // (R29). A tombstone hides copies of its event, which has had its effect.
-func sortEvents(events []*trail.Event, tombstones []tombstone) []item {
+func sortEvents(events []*trail.Event, tombstones []Tombstone) []item {
 	items := make([]item, 0, len(events)+len(tombstones))
 	at := make(map[eventKey]int, len(events)+len(tombstones))
 	buried := make(map[string]bool, len(tombstones))
 	for _, m := range tombstones {
 		e := m.event()
 		buried[e.ID] = true
-		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: rank(e), tombstone: true, foreign: m.Foreign})
+		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: Rank(e), tombstone: true, foreign: m.Foreign})
 	}
 	for _, e := range events {
 		if e == nil {
 			continue
 		}
-		r := rank(e)
+		r := Rank(e)
 		if r == 0 || buried[e.ID] {
 			continue
 		}

@@ -21,10 +21,8 @@ type PlannedChange struct {
 	Ticket      string
 }
 
-const (
-	plannedOverdueAfter = 15 * time.Minute // CloudTrail delivers a timely end within this time
-	plannedRecheck      = 5 * time.Minute  // the planned change may be withdrawn at any time
-)
+// plannedOverdueAfter is how long after an end CloudTrail delivers it.
+const plannedOverdueAfter = 15 * time.Minute
 
 // ID identifies the planned change until its content changes.
 func (e *PlannedChange) ID() string {
@@ -32,13 +30,14 @@ func (e *PlannedChange) ID() string {
 	if !e.From.IsZero() {
 		from = e.From.UTC().Format(time.RFC3339)
 	}
-	return id("expected", e.Match.String(), from, e.Until.UTC().Format(time.RFC3339), e.Approver, e.Ticket)
+	return ID("expected", e.Match.String(), from, e.Until.UTC().Format(time.RFC3339), e.Approver, e.Ticket)
 }
 
+// OverAt returns from when on every event within the time is known.
+func (e *PlannedChange) OverAt() time.Time { return e.Until.Add(plannedOverdueAfter) }
+
 // Over reports whether every event within the time is known.
-func (e *PlannedChange) Over(now time.Time) bool {
-	return !now.Before(e.Until.Add(plannedOverdueAfter))
-}
+func (e *PlannedChange) Over(now time.Time) bool { return !now.Before(e.OverAt()) }
 
 // matches reports whether e plans the event. Root must be named: an entry that
 // matches any user does not match root.
@@ -70,7 +69,7 @@ func (p *Policy) plannedChange(e *trail.Event, user, path string) *PlannedChange
 }
 
 func (p *Policy) plannedFacts(e *trail.Event, user, path string) rule.Facts {
-	f := factsOf(e)
+	f := FactsOf(e)
 	f.User, f.Path = user, path
 	f.AccountName, f.AccountClass = p.Accounts[e.Account].Name, p.Accounts[e.Account].Class
 	f.Privileged = f.Root
@@ -92,71 +91,12 @@ func (f *folder) matchPlanned(x *Exposure, e *trail.Event, joins bool) {
 	}
 }
 
-// plannedReason returns the reason expected if it applies: never to an exposure
+// PlannedReason returns the reason expected if it applies: never to an exposure
 // that is exploited or changed, or whose device another identity enabled that is
 // not announced.
-func (x *Exposure) plannedReason() reasons {
-	if x.planned != nil && !x.exploitedOrChanged() && !x.wasForeign {
-		return planned
+func (x *Exposure) PlannedReason() Reasons {
+	if x.planned != nil && !x.ExploitedOrChanged() && !x.wasForeign {
+		return HasExpected
 	}
 	return 0
-}
-
-// alert renders the planned change if the reasons say that it applies.
-func (e *PlannedChange) alert(r reasons) *AlertPlannedChange {
-	if e == nil || r&(planned|overdue) == 0 {
-		return nil
-	}
-	return &AlertPlannedChange{Entry: e.ID(), Ticket: e.Ticket, Approver: e.Approver, Until: e.Until.UTC()}
-}
-
-// suppress decides, before x is alerted, whether a planned change or a campaign
-// stands in for alerts to people. People who were notified of an exposure are
-// notified to its end. An exposure that only machine sinks know ends with them,
-// unless it is open and no longer suppressed: then people get another opened
-// alert.
-func (t *notifier) suppress(x *Exposure, sent *delivered) {
-	fresh := !sent.Opened && !sent.Reduced && !sent.Exploited && !sent.Closed
-	due := x.plannedReason() != 0 && x.Open() && x.planned.Over(t.now)
-	t.reopened, t.extra, t.skipEscalation = "", 0, false
-	campaign := ""
-	if x.campaign != nil {
-		campaign = x.campaign.ID
-	}
-	switch {
-	case x.exploitedOrChanged():
-		sent.Planned, sent.ByCampaign = "", false
-	case !fresh && !x.Open():
-		if campaign == "" {
-			return
-		}
-	case fresh && due:
-		t.extra = overdue
-	case fresh:
-		if x.plannedReason() != 0 {
-			sent.Planned = x.planned.ID()
-		}
-		sent.ByCampaign = campaign != ""
-	case sent.Planned != "" && due:
-		t.extra, t.reopened = overdue, "It was announced, and is still open now that that time is over. "
-	case sent.Planned != "" && x.plannedReason() == 0:
-		t.reopened = "What had announced it is no longer there, or does not announce all of it. "
-	case sent.ByCampaign && campaign == "":
-		t.reopened = "It was told as part of a campaign, and is known now to be none. "
-	}
-	if sent.Planned != "" && x.plannedReason() != 0 { // another entry, or the same one changed
-		sent.Planned = x.planned.ID()
-	}
-	sent.Campaign = campaign
-	if t.reopened != "" {
-		sent.Planned, sent.ByCampaign = "", false
-		if sent.Opened {
-			sent.Round++
-			sent.Opened, t.skipEscalation = false, true
-		}
-	}
-	if sent.Planned != "" && x.Open() {
-		t.wakeAt(x.planned.Until.Add(plannedOverdueAfter))
-		t.wakeAt(t.now.Add(plannedRecheck))
-	}
 }

@@ -113,15 +113,15 @@ func (p *Policy) matches(matchers []*rule.Matcher, e *trail.Event) bool {
 	if len(matchers) == 0 || e.Actor == (trail.Actor{}) {
 		return false
 	}
-	f := factsOf(e)
+	f := FactsOf(e)
 	f.AccountName, f.AccountClass = p.Accounts[e.Account].Name, p.Accounts[e.Account].Class
 	return slices.ContainsFunc(matchers, func(m *rule.Matcher) bool { return m.Match(&f.Facts) })
 }
 
-// applyRules returns the severity and the reason of the first rule that applies
+// ApplyRules returns the severity and the reason of the first rule that applies
 // to the step; v and "" if none does. used reports an exploited or changed
 // exposure.
-func (p *Policy) applyRules(v Severity, s Step, used bool, facts func() rule.Facts) (Severity, string) {
+func (p *Policy) ApplyRules(v Severity, s Step, used bool, facts func() rule.Facts) (Severity, string) {
 	if len(p.Severity) == 0 {
 		return v, ""
 	}
@@ -140,15 +140,15 @@ func (p *Policy) applyRules(v Severity, s Step, used bool, facts func() rule.Fac
 // lowers reports whether the rule would lower the severity of something that it
 // does not name.
 func (r *SeverityRule) lowers(v Severity, root, used bool) bool {
-	return r.Severity.level() < v.level() && (root && !r.Match.Asks("root") || used && !r.Ends)
+	return r.Severity.Level() < v.Level() && (root && !r.Match.Asks("root") || used && !r.Ends)
 }
 
-// facts are the fields of a step that matchers see.
-type facts struct{ rule.Facts }
+// Facts are the fields of a step that matchers see.
+type Facts struct{ rule.Facts }
 
-// factsOf returns the facts that an event holds by itself.
-func factsOf(e *trail.Event) facts {
-	return facts{rule.Facts{
+// FactsOf returns the facts that an event holds by itself.
+func FactsOf(e *trail.Event) Facts {
+	return Facts{rule.Facts{
 		Account: e.Account, Partition: e.Partition, User: e.User, Root: e.Root(),
 		Actor: e.Actor.Name, ActorType: e.Actor.Type, Self: e.Actor.Self, MFA: e.Actor.MFA,
 		SourceIP: e.Actor.SourceIP, UserAgent: e.Actor.UserAgent,
@@ -156,10 +156,10 @@ func factsOf(e *trail.Event) facts {
 	}}
 }
 
-// addReasons adds the facts that the reasons hold.
-func (f *facts) addReasons(r reasons) {
-	f.Privileged = r&(root|privileged) != 0
-	f.Late, f.Expected, f.Campaign = r&late != 0, r&planned != 0, r&inCampaign != 0
+// AddReasons adds the facts that the reasons hold.
+func (f *Facts) AddReasons(r Reasons) {
+	f.Privileged = r&(HasRoot|HasPrivileged) != 0
+	f.Late, f.Expected, f.Campaign = r&HasLate != 0, r&HasExpected != 0, r&HasCampaign != 0
 	if f.Root {
 		f.User = rule.RootUser
 	}
@@ -199,37 +199,38 @@ var ReasonWords = []string{ReasonRoot, ReasonPrivileged, ReasonOtherActor, Reaso
 	ReasonOffboarding, ReasonCampaign, ReasonExpected, ReasonUnknownTarget, ReasonOverdue,
 	ReasonForeignDevice, ReasonLeftBehind, ReasonFamiliarAddress, ReasonRemovalNotSeen, ReasonGuessing, ReasonPrelude}
 
-// reasons is a set of them: bit i is ReasonWords[i].
-type reasons uint32
+// Reasons is a set of them: bit i is ReasonWords[i].
+type Reasons uint32
 
+// The bits of Reasons, in the order of ReasonWords.
 const (
-	root reasons = 1 << iota
-	privileged
-	otherActor
-	assumedRoot
-	noMFASession
-	mfaUnknown
-	longTermKey
-	lastDevice
-	otherDevice
-	exploited
-	changed
-	late
-	offboarding
-	inCampaign
-	planned
-	unknownTarget
-	overdue
-	foreignDevice
-	leftBehind
-	familiarAddress
-	removalNotSeen
-	guessing
-	prelude
+	HasRoot Reasons = 1 << iota
+	HasPrivileged
+	HasOtherActor
+	HasAssumedRoot
+	HasNoMFASession
+	HasMFAUnknown
+	HasLongTermKey
+	HasLastDevice
+	HasOtherDevice
+	HasExploited
+	HasChanged
+	HasLate
+	HasOffboarding
+	HasCampaign
+	HasExpected
+	HasUnknownTarget
+	HasOverdue
+	HasForeignDevice
+	HasLeftBehind
+	HasFamiliarAddress
+	HasRemovalNotSeen
+	HasGuessing
+	HasPrelude
 )
 
-// words returns the set as an alert lists it, never nil.
-func (r reasons) words() []string {
+// Words returns the set as an alert lists it, never nil.
+func (r Reasons) Words() []string {
 	words := []string{}
 	for i, w := range ReasonWords {
 		if r&(1<<i) != 0 {
@@ -239,23 +240,23 @@ func (r reasons) words() []string {
 	return words
 }
 
-// actorReasons returns the reasons that lie in the actor.
-func actorReasons(a *trail.Actor) reasons {
-	var r reasons
+// ActorReasons returns the reasons that lie in the actor.
+func ActorReasons(a *trail.Actor) Reasons {
+	var r Reasons
 	if !a.Self {
-		r |= otherActor
+		r |= HasOtherActor
 	}
 	if a.AssumedRoot {
-		r |= assumedRoot
+		r |= HasAssumedRoot
 	}
 	switch {
 	case a.MFA == nil:
-		r |= mfaUnknown
+		r |= HasMFAUnknown
 		if strings.HasPrefix(a.AccessKeyID, "AKIA") {
-			r |= longTermKey
+			r |= HasLongTermKey
 		}
 	case !*a.MFA:
-		r |= noMFASession
+		r |= HasNoMFASession
 	}
 	return r
 }
@@ -270,16 +271,16 @@ const (
 
 // The techniques of MITRE ATT&CK that a step may show.
 const (
-	attackMFA     = "T1556.006" // Modify Authentication Process: Multi-Factor Authentication
+	AttackMFA     = "T1556.006" // Modify Authentication Process: Multi-Factor Authentication
 	attackAccount = "T1078.004" // Valid Accounts: Cloud Accounts
 	attackChange  = "T1098"     // Account Manipulation
 	attackKey     = "T1098.001" // Account Manipulation: Additional Cloud Credentials
 )
 
 // techniques lists the techniques seen so far.
-func techniques(r reasons, c changes) []string {
-	t := []string{attackMFA}
-	if r&exploited != 0 {
+func techniques(r Reasons, c changes) []string {
+	t := []string{AttackMFA}
+	if r&HasExploited != 0 {
 		t = append(t, attackAccount)
 	}
 	if c&otherChange != 0 {
@@ -291,50 +292,50 @@ func techniques(r reasons, c changes) []string {
 	return t
 }
 
-// level returns the place in Severities, -1 if unknown.
-func (s Severity) level() int { return slices.Index(Severities, s) }
+// Level returns the place in Severities, -1 if unknown.
+func (s Severity) Level() int { return slices.Index(Severities, s) }
 
 // up returns the next higher severity, at most critical.
-func (s Severity) up() Severity { return Severities[min(s.level()+1, len(Severities)-1)] }
+func (s Severity) up() Severity { return Severities[min(s.Level()+1, len(Severities)-1)] }
 
-// severity returns the severity of a step, and the reason of the rule that set
+// SeverityOf returns the severity of a step, and the reason of the rule that set
 // it. A deleted password lowers it (R23), except once the exposure is exploited
 // or changed: an intruder must not be able to lower it. An end is info, except
 // if it deletes a user whose exposure was used. A removal that leaves another
 // device is low, except after a prelude (J6), and if another actor did it who had
 // enabled all remaining devices. Guesses are high (J8).
-func (x *Exposure) severity(m *Moment, more reasons) (v Severity, because string) {
-	r := m.reasons | more
-	used := r&(exploited|changed) != 0
+func (x *Exposure) SeverityOf(m *Moment, more Reasons) (v Severity, because string) {
+	r := m.Reasons | more
+	used := r&(HasExploited|HasChanged) != 0
 	switch {
-	case m.Step == Resolved && m.resolution == UserDeleted && used:
+	case m.Step == Resolved && m.Resolution == UserDeleted && used:
 		v = Critical
 	case m.Step == Resolved:
 		v = Info
-	case used && m.Step != Reduced && m.guesses == 0:
+	case used && m.Step != Reduced && m.Guesses == 0:
 		v = Critical
 	default:
 		v = High
-		if !used && (m.Step == Reduced && !m.enabledByAnother || m.closed && m.Step != Suspect && m.guesses == 0) {
+		if !used && (m.Step == Reduced && !m.EnabledByAnother || m.ConsoleClosed && m.Step != Suspect && m.Guesses == 0) {
 			v = Low
 		}
-		if r&(root|privileged) != 0 {
+		if r&(HasRoot|HasPrivileged) != 0 {
 			v = v.up()
 		}
-		if r&inCampaign != 0 {
+		if r&HasCampaign != 0 {
 			v = v.up()
 		}
 	}
-	return x.policy.applyRules(v, m.Step, used, func() rule.Facts {
-		f := factsOf(m.Event)
+	return x.policy.ApplyRules(v, m.Step, used, func() rule.Facts {
+		f := FactsOf(m.Event)
 		if m.Step == Escalated { // without an actor of its own
-			f = factsOf(x.first)
+			f = FactsOf(x.first)
 		}
-		f.User, f.Path, f.Root, f.Protection = m.user, x.path, x.Root, m.protection
+		f.User, f.Path, f.Root, f.Protection = m.User, x.path, x.Root, m.Protection
 		if m.Event.Serial == "" {
 			f.DeviceKind = x.Device
 		}
-		f.addReasons(r)
+		f.AddReasons(r)
 		return f.Facts
 	})
 }

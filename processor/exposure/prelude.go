@@ -1,7 +1,6 @@
 package exposure
 
 import (
-	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -85,7 +84,7 @@ func (x *Exposure) change(e *trail.Event) {
 		x.changes |= otherChange
 	}
 	x.Changed = true
-	x.reasons |= changed | actorReasons(&e.Actor)
+	x.reasons |= HasChanged | ActorReasons(&e.Actor)
 	if x.familiar != nil {
 		x.harden()
 	}
@@ -115,7 +114,7 @@ func (f *folder) addPrelude(x *Exposure, p *identity, removal *trail.Event) {
 		}
 		x.prelude = append(x.prelude, e)
 		x.change(e)
-		x.reasons |= prelude
+		x.reasons |= HasPrelude
 	}
 	for _, g := range p.given {
 		if g.x == nil && !g.ev.Actor.Self && removal.Time.Sub(g.ev.Time) <= preludeTime {
@@ -123,22 +122,6 @@ func (f *folder) addPrelude(x *Exposure, p *identity, removal *trail.Event) {
 		}
 	}
 	p.recent = nil
-}
-
-// latePrelude returns the changes before x that became known after its beginning
-// was alerted, which lists those known by then. It records all of them.
-func (x *Exposure) latePrelude(sent *delivered) (late []Moment) {
-	began := sent.Opened || sent.Reduced || sent.Exploited || sent.Closed || sent.Round > 0
-	for _, e := range x.prelude {
-		switch {
-		case slices.Contains(sent.Events, e.ID):
-		case began:
-			late = append(late, x.step(Updated, e))
-		default:
-			sent.Events = append(sent.Events, e.ID)
-		}
-	}
-	return late
 }
 
 // offboards reports whether the event may belong to an off-boarding: its actor
@@ -183,8 +166,8 @@ func (x *Exposure) pass(at time.Time) {
 				return
 			}
 			x.harden()
-			m := x.step(Updated, s)
-			m.Time, m.overdue = until, true
+			m := x.StepBy(Updated, s)
+			m.Time, m.Overdue = until, true
 			x.Steps = append(x.Steps, m)
 			continue
 		}
@@ -194,7 +177,7 @@ func (x *Exposure) pass(at time.Time) {
 		}
 		x.pending = x.pending[1:]
 		x.change(c.ev)
-		m := x.step(Updated, c.ev)
+		m := x.StepBy(Updated, c.ev)
 		m.Time = c.due
 		x.Steps = append(x.Steps, m)
 	}
@@ -204,7 +187,7 @@ func (x *Exposure) pass(at time.Time) {
 func (x *Exposure) countPending(at time.Time) {
 	for _, c := range x.pending {
 		x.change(c.ev)
-		m := x.step(Updated, c.ev)
+		m := x.StepBy(Updated, c.ev)
 		m.Time = at
 		x.Steps = append(x.Steps, m)
 	}
@@ -215,11 +198,11 @@ func (x *Exposure) countPending(at time.Time) {
 func (x *Exposure) harden() {
 	x.familiar = nil
 	x.Exploited = true
-	x.reasons |= exploited
+	x.reasons |= HasExploited
 }
 
-// nextDue returns when x changes by the time alone; zero: never.
-func (x *Exposure) nextDue() time.Time {
+// NextDue returns when x changes by the time alone; zero: never.
+func (x *Exposure) NextDue() time.Time {
 	var next time.Time
 	if x.familiar != nil {
 		next = x.familiar.Time.Add(familiarTime)

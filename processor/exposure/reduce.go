@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"cmp"
 	"hash/fnv"
 	"math"
 	"slices"
@@ -18,9 +19,9 @@ const (
 	samples        = 2 * samplesEachEnd
 )
 
-// counter stands for the events of one group that are not kept: failed calls by
+// Counter stands for the events of one group that are not kept: failed calls by
 // one actor on one target, or sign-ins of one user that told nothing.
-type counter struct {
+type Counter struct {
 	Key   string    `json:"key"`
 	From  time.Time `json:"from"` // the first event of the group, kept or not
 	To    time.Time `json:"to"`
@@ -33,7 +34,7 @@ type counter struct {
 // that is always kept. Groups are a function of the event alone, so that one set
 // of events has one reduction.
 func (f *folder) groupOf(e *trail.Event) (key string, gap time.Duration) {
-	user := foldName(e.User)
+	user := FoldName(e.User)
 	switch {
 	case isGuess(e): // see dropGuesses
 		return "", 0
@@ -43,7 +44,7 @@ func (f *folder) groupOf(e *trail.Event) (key string, gap time.Duration) {
 			entry = p.ID()
 		}
 		return group("denied", actorKey(&e.Actor), Keys(e)[0], e.Name, bareCode(e.ErrorCode), entry), attemptGap
-	case rank(e) == ranks[trail.CheckMfa] && user != "":
+	case Rank(e) == ranks[trail.CheckMfa] && user != "":
 		day := strconv.FormatInt(e.Time.Unix()/86400, 10)
 		return group("mfa", user, e.Serial, day, bucket(addressPrefix(e.Actor.SourceIP), 8), bucket(e.Actor.UserAgent, 4)), math.MaxInt64
 	}
@@ -65,7 +66,7 @@ func bareCode(code string) string { return strings.TrimSuffix(code, "Exception")
 // reduce keeps the samples of each group, and counts the others. The result is a
 // function of all events that were ever given, in any order and any splitting,
 // as long as each was given once.
-func (f *folder) reduce(before []counter) {
+func (f *folder) reduce(before []Counter) {
 	groups, gaps := map[string][]*item{}, map[string]time.Duration{}
 	most := 0
 	for i := range f.items {
@@ -83,7 +84,7 @@ func (f *folder) reduce(before []counter) {
 	if len(before) == 0 && most <= samples {
 		return
 	}
-	counted := map[string][]counter{}
+	counted := map[string][]Counter{}
 	for _, c := range before {
 		counted[c.Key] = append(counted[c.Key], c)
 	}
@@ -94,19 +95,19 @@ func (f *folder) reduce(before []counter) {
 	for _, of := range counted { // of which no event is left
 		f.counters = append(f.counters, of...)
 	}
-	slices.SortFunc(f.counters, func(a, b counter) int { return inOrder(a.From, b.From, a.Key, b.Key) })
+	slices.SortFunc(f.counters, compareCounters)
 	f.items = slices.DeleteFunc(f.items, func(it item) bool { return it.counted })
 }
 
 // chain is a part of a group without a gap.
 type chain struct {
-	counter
+	Counter
 	items []*item
 }
 
 // sample reduces the events of one group, which are in order, and returns its
 // counters.
-func (f *folder) sample(key string, of []*item, before []counter, gap time.Duration) (after []counter) {
+func (f *folder) sample(key string, of []*item, before []Counter, gap time.Duration) (after []Counter) {
 	for _, c := range chains(key, of, before, gap) {
 		const each = samplesEachEnd
 		if n := len(c.items) - each; n > each {
@@ -121,7 +122,7 @@ func (f *folder) sample(key string, of []*item, before []counter, gap time.Durat
 		if c.Count == 0 {
 			continue
 		}
-		after = append(after, c.counter)
+		after = append(after, c.Counter)
 		if n := len(c.items); n > 0 {
 			c.items[n-1].more, c.items[n-1].codes = c.Count, c.Codes
 			for _, it := range c.items[1:] {
@@ -134,10 +135,10 @@ func (f *folder) sample(key string, of []*item, before []counter, gap time.Durat
 
 // chains splits a group where it has a gap. A counter is as dense as its events
 // were.
-func chains(key string, of []*item, before []counter, gap time.Duration) (all []*chain) {
+func chains(key string, of []*item, before []Counter, gap time.Duration) (all []*chain) {
 	segments := make([]*chain, 0, len(of)+len(before))
 	for _, it := range of {
-		segments = append(segments, &chain{counter{Key: key, From: it.ev.Time, To: it.ev.Time}, []*item{it}})
+		segments = append(segments, &chain{Counter{Key: key, From: it.ev.Time, To: it.ev.Time}, []*item{it}})
 	}
 	for _, c := range before {
 		c.Codes = slices.Clone(c.Codes)
@@ -166,11 +167,15 @@ func (c *chain) add(s *chain) {
 }
 
 // code adds an error code, and keeps those that sort first.
-func (c *counter) code(code string) {
+func (c *Counter) code(code string) {
 	i, known := slices.BinarySearch(c.Codes, code)
 	if code == "" || known {
 		return
 	}
 	c.Codes = slices.Insert(c.Codes, i, code)
 	c.Codes = c.Codes[:min(len(c.Codes), maxCodes)]
+}
+
+func compareCounters(a, b Counter) int {
+	return cmp.Or(a.From.Compare(b.From), strings.Compare(a.Key, b.Key))
 }

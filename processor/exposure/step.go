@@ -18,6 +18,6 @@ func (s Step) AlwaysDelivered(v Severity) bool {
 	return false
 }
 
-// repeats reports whether an exposure may take the step more than once, each time
+// Repeats reports whether an exposure may take the step more than once, each time
 // because of another event.
-func (s Step) repeats() bool { return s == Opened || s == Reduced || s == Updated || s == Suspect }
+func (s Step) Repeats() bool { return s == Opened || s == Reduced || s == Updated || s == Suspect }

@@ -1,7 +1,6 @@
 package exposure
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -54,47 +53,64 @@ func Keys(e *trail.Event) []string {
 	return keys
 }
 
-func userKey(name string) string { return "user:" + foldName(name) }
+func userKey(name string) string { return "user:" + FoldName(name) }
 
-// Merge returns the State of the subject that two subjects have become. The
-// next Notify folds their events together: what was alerted of either keeps its
-// ID, and an exposure that has become part of another one is resolved.
-func (s State) Merge(t State) State {
-	m := State{
-		delivered:  slices.Concat(s.delivered, t.delivered),
-		attempts:   slices.Concat(s.attempts, t.attempts),
-		tombstones: slices.Concat(s.tombstones, t.tombstones),
-		campaigns:  slices.Concat(s.campaigns, t.campaigns),
-		members:    slices.Concat(s.members, t.members),
-		tallies:    slices.Concat(s.tallies, t.tallies),
-		counters:   slices.Concat(s.counters, t.counters),
-		paths:      s.paths,
-	}
-	slices.SortFunc(m.delivered, func(a, b delivered) int {
-		return inOrder(a.OpenedAt, b.OpenedAt, a.ID, b.ID)
-	})
-	slices.SortStableFunc(m.attempts, func(a, b deliveredAttempt) int { return inOrder(a.At, b.At, a.ID, b.ID) })
-	slices.SortStableFunc(m.tombstones, func(a, b tombstone) int { return a.Time.Compare(b.Time) })
-	slices.SortStableFunc(m.campaigns, func(a, b deliveredCampaign) int { return inOrder(a.First, b.First, a.ID, b.ID) })
-	slices.SortStableFunc(m.counters, func(a, b counter) int { return inOrder(a.From, b.From, a.Key, b.Key) })
-	slices.SortFunc(m.members, func(a, b member) int { return strings.Compare(a.Exposure, b.Exposure) })
-	if len(t.paths) > 0 {
-		m.paths = maps.Clone(t.paths)
-		for name, path := range s.paths {
-			m.paths[name] = max(path, m.paths[name])
-		}
-	}
-	return m
+// Subject holds the exposures and attempts of a set of events: those of one account, or
+// of one subject of it. Exposures are to be finished by Finish.
+type Subject struct {
+	Exposures []*Exposure // in order of opening
+	Attempts  []*Attempt  // in order of their first event
+	f         *folder
 }
 
-// showPaths derives an event for each other user whose path a call of theirs
+// FoldSubject folds events after what is remembered of earlier ones. Exposures that
+// wait until after now are undecided; with a zero now, none waits.
+func FoldSubject(events []*trail.Event, m Memory, p *Policy, now time.Time) *Subject {
+	f := fold(events, m, p, now)
+	return &Subject{f.exposures, f.attempts, f}
+}
+
+// First returns the first event, which may stand for a dropped one.
+func (s *Subject) First() *trail.Event { return s.f.items[0].ev }
+
+// FindAttempts sets the attempt of each event whose ID is a key of by.
+func (s *Subject) FindAttempts(by map[string]*Attempt) {
+	for i := range s.f.items {
+		if it := &s.f.items[i]; it.a != nil {
+			if _, asked := by[it.ev.ID]; asked {
+				by[it.ev.ID] = it.a
+			}
+		}
+	}
+}
+
+// Gone returns an exposure that was alerted under the ID and is known now not to have
+// begun with any of the deactivations, with the step that resolves it; nil if none of
+// them is there.
+func (s *Subject) Gone(id string, opened time.Time, deactivations []string) (*Exposure, *Moment) {
+	i := slices.IndexFunc(s.f.items, func(it item) bool { return slices.Contains(deactivations, it.ev.ID) })
+	if i < 0 {
+		return nil, nil
+	}
+	e := s.f.items[i].ev
+	p := s.f.target(e)
+	if p == nil {
+		p = &identity{}
+	}
+	x := newExposure(p, e, s.f.policy)
+	x.ID, x.OpenedAt, x.isGone = id, opened, true
+	return x, x.neverOpened(opened, e)
+}
+
+// ShowPaths derives an event for each other user whose path a call of theirs
 // showed: only the caller's record holds it (R11), while whether a user is
 // privileged is decided with the user's own events.
-func (t *notifier) showPaths(f *folder, before map[string]string) {
+func (s *Subject) ShowPaths(before map[string]string) (derived []*trail.Event) {
+	f := s.f
 	own := map[string]bool{}
 	for i := range f.items {
 		if e := f.items[i].ev; e.Name != trail.PathSeen {
-			own[foldName(e.User)], own[foldName(e.NewUser)] = true, true
+			own[FoldName(e.User)], own[FoldName(e.NewUser)] = true, true
 		}
 	}
 	shown := map[string]bool{}
@@ -104,16 +120,17 @@ func (t *notifier) showPaths(f *folder, before map[string]string) {
 		if it.tombstone || a.Type != "IAMUser" || a.Name == "" || it.ev.Name == trail.PathSeen {
 			continue
 		}
-		name, path := foldName(a.Name), pathOf(a.ARN)
+		name, path := FoldName(a.Name), pathOf(a.ARN)
 		if path == "" || path == "/" || own[name] || before[name] == path || shown[name+path] {
 			continue
 		}
 		shown[name+path] = true
 		day := it.ev.Time.UTC().Truncate(24 * time.Hour)
-		t.out.Derived = append(t.out.Derived, &trail.Event{
-			ID: id("path", it.ev.Partition, it.ev.Account, name, path, day.Format(time.DateOnly)), Name: trail.PathSeen, Time: day,
+		derived = append(derived, &trail.Event{
+			ID: ID("path", it.ev.Partition, it.ev.Account, name, path, day.Format(time.DateOnly)), Name: trail.PathSeen, Time: day,
 			Partition: it.ev.Partition, Account: it.ev.Account, User: a.Name,
 			Actor: trail.Actor{Type: "IAMUser", Name: a.Name, ARN: a.ARN, Self: true},
 		})
 	}
+	return derived
 }

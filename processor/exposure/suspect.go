@@ -63,7 +63,7 @@ func (f *folder) provedBySignIn(it *item) {
 	x.countPending(e.Time)
 	known := x.isKnown(&e.Actor)
 	switch {
-	case !x.suspect && !x.exploitedOrChanged():
+	case !x.suspect && !x.ExploitedOrChanged():
 		f.end(it, x, MFASeen)
 	case known:
 		if x.proofKept != nil { // one is enough, however long something is left behind
@@ -99,7 +99,7 @@ func (x *Exposure) namesRemoved(e *trail.Event) bool {
 func (f *folder) deviceBack(it *item, x *Exposure) {
 	e := it.ev
 	it.x = x
-	x.reasons |= actorReasons(&e.Actor)
+	x.reasons |= ActorReasons(&e.Actor)
 	x.countPending(e.Time)
 	foreign := enabledByAnother(e) && !f.trusts(x, e)
 	switch {
@@ -139,18 +139,18 @@ func (f *folder) trusts(x *Exposure, e *trail.Event) bool {
 }
 
 // doubts returns why the end of x is not believed.
-func (x *Exposure) doubts() (r reasons) {
+func (x *Exposure) doubts() (r Reasons) {
 	if x.Exploited {
-		r |= exploited
+		r |= HasExploited
 	}
 	if x.Changed {
-		r |= changed
+		r |= HasChanged
 	}
 	if len(x.foreign) > 0 {
-		r |= foreignDevice
+		r |= HasForeignDevice
 	}
 	if len(x.leftBehind()) > 0 {
-		r |= leftBehind
+		r |= HasLeftBehind
 	}
 	return r
 }
@@ -159,10 +159,10 @@ func (x *Exposure) doubts() (r reasons) {
 func (x *Exposure) becomeSuspect(e *trail.Event) {
 	x.suspect = true
 	x.wasForeign = x.wasForeign || len(x.foreign) > 0
-	m := x.step(Suspect, e)
-	m.reasons |= x.doubts()
-	m.left = x.leftBehind()
-	x.reasons |= m.reasons &^ leftBehind
+	m := x.StepBy(Suspect, e)
+	m.Reasons |= x.doubts()
+	m.Left = x.leftBehind()
+	x.reasons |= m.Reasons &^ HasLeftBehind
 	x.Steps = append(x.Steps, m)
 }
 

@@ -77,12 +77,12 @@ func (f *folder) signedInWithoutMFA(it *item) {
 		}
 	case familiar:
 		x.familiar = e
-		x.reasons |= familiarAddress
+		x.reasons |= HasFamiliarAddress
 		x.addStep(Exploited, e)
 		f.waits(x)
 	default:
 		x.Exploited = true
-		x.reasons |= exploited
+		x.reasons |= HasExploited
 		x.addStep(Exploited, e)
 	}
 }
@@ -103,7 +103,7 @@ func (f *folder) unseen(p *identity, e *trail.Event) *Exposure {
 	f.addPrelude(x, p, e)
 	if had != nil {
 		had.basis = x
-		x.reasons |= removalNotSeen
+		x.reasons |= HasRemovalNotSeen
 	}
 	if p.closed != nil {
 		p.closed.basis = x

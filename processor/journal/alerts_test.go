@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -25,8 +26,8 @@ func TestStepsAndEntriesOfAlerts(t *testing.T) {
 			alerts = append(alerts, a)
 		}
 	}
-	mustFold(t, j, func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
-		return exposure.Outcome{Alerts: alerts}
+	mustFold(t, j, func([]*trail.Event, alerting.State, time.Time) alerting.Outcome {
+		return alerting.Outcome{Alerts: alerts}
 	})
 	pending, err := j.Pending("a", 0, 100)
 	if err != nil || len(pending) != len(alerts) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -28,7 +29,7 @@ type batch struct {
 // A folding is a subject in a batch.
 type folding struct {
 	subject *subject
-	part    exposure.Part
+	part    alerting.Part
 }
 
 // load takes names up to the bounds of a transaction, and returns the others.
@@ -58,19 +59,19 @@ func (b *batch) add(name string) (*folding, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &folding{subject: s, part: exposure.Part{Events: s.events(), State: s.record.State}}
+	p := &folding{subject: s, part: alerting.Part{Events: s.events(), State: s.record.State}}
 	b.parts[name] = p
 	return p, nil
 }
 
 // run folds the subjects, and those that their derived events reach.
 func (b *batch) run() error {
-	var parts []*exposure.Part
+	var parts []*alerting.Part
 	for _, name := range b.names {
 		parts = append(parts, &b.parts[name].part)
 	}
-	s := exposure.Settlement{
-		Fold: func(events []*trail.Event, st exposure.State) (exposure.Outcome, error) {
+	s := alerting.Settlement{
+		Fold: func(events []*trail.Event, st alerting.State) (alerting.Outcome, error) {
 			return call(b.folder, events, st, b.now)
 		},
 		Find: b.find,
@@ -81,7 +82,7 @@ func (b *batch) run() error {
 
 // find returns the part of a derived event; nil if the event is known, or if its
 // subject is one too many for the batch: then it is folded in the next one.
-func (b *batch) find(e *trail.Event) (*exposure.Part, error) {
+func (b *batch) find(e *trail.Event) (*alerting.Part, error) {
 	if !b.j.folds(e) {
 		return nil, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -27,8 +28,8 @@ func BenchmarkBurst(b *testing.B) {
 			}
 			all = append(all, e)
 		}
-		f := func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-			return exposure.Notify(events, st, now, policy)
+		f := func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+			return alerting.Notify(events, st, now, policy)
 		}
 		stop, stopped := make(chan struct{}), make(chan struct{})
 		folds, alerts := 0, 0
@@ -93,7 +94,7 @@ func BenchmarkStory(b *testing.B) {
 	raw := fmt.Appendf(nil, `{"eventName":"DeactivateMFADevice","pad":%q}`, strings.Repeat("x", 1200))
 	for n := 0; n < 50_000; {
 		mustAppend(b, j, event("1", "bob", n))
-		_, err := j.Fold(b.Context(), time.Now(), func([]*trail.Event, exposure.State, time.Time) (out exposure.Outcome) {
+		_, err := j.Fold(b.Context(), time.Now(), func([]*trail.Event, alerting.State, time.Time) (out alerting.Outcome) {
 			for range 5000 {
 				a, id := alert(event("1", "bob", n)), fmt.Sprintf("exposure-%04d", n%5000)
 				a.Exposure, a.Record = &id, raw

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -58,8 +59,8 @@ func (l *load) take(events ...*trail.Event) time.Duration {
 	l.j.foldTime = 0 // without the pause
 	policy := exposure.DefaultPolicy()
 	policy.EscalateAfter = nil
-	_, err := l.j.Fold(l.Context(), l.now, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-		return exposure.Notify(events, st, now, policy)
+	_, err := l.j.Fold(l.Context(), l.now, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+		return alerting.Notify(events, st, now, policy)
 	}, func(f Folded) { l.alerts += len(f.Alerts) })
 	if err != nil {
 		l.Fatal(err)

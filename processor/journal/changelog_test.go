@@ -17,7 +17,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -392,7 +392,7 @@ func TestDerivedEventsAway(t *testing.T) {
 	enlist(t, j, "a")
 	mustAppend(t, j, events(2)...)
 	for range 2 {
-		mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+		mustFold(t, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 			out := each(events, st, now)
 			for _, e := range events {
 				for _, account := range []string{"2", "3"} {

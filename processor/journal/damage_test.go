@@ -15,6 +15,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/boltfile"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
@@ -48,7 +49,7 @@ func makeFullJournal(t *testing.T) string {
 	t.Helper()
 	j := temp(t)
 	enlist(t, j, "a", "b", "gone")
-	f := func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+	f := func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 		out := each(events, st, now)
 		out.Next = now.Add(time.Hour)
 		out.Open = []exposure.Open{{ID: events[0].Account, Account: events[0].Account}}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -206,7 +207,7 @@ func TestBury(t *testing.T) {
 func TestPrune(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a", "b", "gone")
-	over := func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+	over := func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 		out := each(events, st, now)
 		for _, a := range out.Alerts {
 			if a.ID == "alert-1-eve-2" {
@@ -269,8 +270,8 @@ func TestPrune(t *testing.T) {
 	if n := mustAppend(t, j, event("1", "zoe", 9)); n != 1 {
 		t.Error("a new event was taken for an old one")
 	}
-	mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-		return exposure.Outcome{Alerts: []*exposure.Alert{
+	mustFold(t, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+		return alerting.Outcome{Alerts: []*exposure.Alert{
 			alert(event("1", "bob", 10)), alert(event("1", "eve", 11)), alert(event("1", "ann", 12))}}
 	})
 	for n, want := range map[uint64]string{5: "ref-bob", 6: "", 7: ""} { // eve's exposure is over, and ann's is not open
@@ -294,7 +295,7 @@ func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
 	j := temp(t)
 	enlist(t, j, "a")
 	mustAppend(t, j, event("1", "wave", 1), event("1", "other", 2))
-	mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+	mustFold(t, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 		out := each(events, st, now)
 		out.Open = []exposure.Open{{ID: "1/bob", Account: "1", User: "bob", Campaign: "1/wave"}}
 		return out
@@ -308,8 +309,8 @@ func TestPruneKeepsWhatIsKnownOfACampaign(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustAppend(t, j, event("1", "zoe", 9))
-	mustFold(t, j, func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
-		return exposure.Outcome{Alerts: []*exposure.Alert{alert(event("1", "wave", 3)), alert(event("1", "other", 4))}}
+	mustFold(t, j, func([]*trail.Event, alerting.State, time.Time) alerting.Outcome {
+		return alerting.Outcome{Alerts: []*exposure.Alert{alert(event("1", "wave", 3)), alert(event("1", "other", 4))}}
 	})
 	for number, want := range map[uint64]string{3: "ticket", 4: ""} {
 		if a, ref, err := j.Load("a", number); err != nil || ref != want {

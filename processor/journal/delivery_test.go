@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
@@ -221,8 +222,8 @@ func TestSummaries(t *testing.T) {
 		}
 		return a
 	}
-	mustFold(t, j, func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
-		return exposure.Outcome{Alerts: []*exposure.Alert{
+	mustFold(t, j, func([]*trail.Event, alerting.State, time.Time) alerting.Outcome {
+		return alerting.Outcome{Alerts: []*exposure.Alert{
 			of("x1", 1, exposure.Opened, exposure.Critical), of("x2", 2, exposure.Opened, exposure.High), of("", 3, exposure.Attempted, exposure.Medium),
 			of("x1", 4, exposure.Resolved, exposure.Info),
 		}}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -68,7 +68,7 @@ func TestDiskFull(t *testing.T) {
 	}
 	mustAppend(t, j, event("1", "late", 9999))
 	taken["alert-1-late-9999"] = true
-	for _, id := range mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+	for _, id := range mustFold(t, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 		out := each(events, st, now)
 		for _, a := range out.Alerts {
 			a.Record = nil

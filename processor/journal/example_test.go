@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
@@ -20,8 +21,8 @@ func removal() *trail.Event {
 		Account: "111122223333", User: "bob", Serial: "arn:aws:iam::111122223333:mfa/bob"}
 }
 
-func fold(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-	return exposure.Notify(events, st, now, exposure.DefaultPolicy())
+func fold(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+	return alerting.Notify(events, st, now, exposure.DefaultPolicy())
 }
 
 // temporary returns a path in a folder that remove removes.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -16,7 +17,7 @@ import (
 // A Folder returns the outcome of all events of one subject and the state kept of
 // it. It must be pure: Fold calls it again with the events that other subjects
 // derive. It must change neither them nor st.
-type Folder func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome
+type Folder func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome
 
 // Folded lists the alerts that a fold added to the journal.
 type Folded struct {

@@ -12,6 +12,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -20,14 +21,14 @@ func TestFoldGivesAllEventsOfOneSubject(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 2), event("11", "eve", 1), event("1", "Bob", 1), event("1", "al", 1))
 	folds := map[string]int{}
-	f := func(events []*trail.Event, _ exposure.State, _ time.Time) exposure.Outcome {
+	f := func(events []*trail.Event, _ alerting.State, _ time.Time) alerting.Outcome {
 		for _, e := range events {
 			if e.Account != events[0].Account || !strings.EqualFold(e.User, events[0].User) {
 				t.Errorf("events of %s in %s and %s in %s in one fold", e.User, e.Account, events[0].User, events[0].Account)
 			}
 		}
 		folds[events[0].Account+events[0].User] = len(events)
-		return exposure.Outcome{}
+		return alerting.Outcome{}
 	}
 	mustFold(t, j, f)
 	if folds["1Bob"] != 2 || folds["11eve"] != 1 || folds["1al"] != 1 || len(folds) != 3 {
@@ -49,9 +50,9 @@ func TestFoldKeepsState(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		j := temp(t)
 		mustAppend(t, j, event("1", "bob", 1))
-		var first exposure.Outcome
-		mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-			first = exposure.Notify(events, st, now, exposure.Policy{})
+		var first alerting.Outcome
+		mustFold(t, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+			first = alerting.Notify(events, st, now, exposure.Policy{})
 			return first
 		})
 		if len(first.Alerts) == 0 || len(first.Open) != 1 {
@@ -64,13 +65,13 @@ func TestFoldKeepsState(t *testing.T) {
 			t.Errorf("restart %v: open exposures %+v, want %+v", restart, got, first.Open)
 		}
 		mustAppend(t, j, event("1", "bob", 2))
-		mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+		mustFold(t, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 			got, _ := json.Marshal(st)
 			want, _ := json.Marshal(first.State)
 			if string(got) != string(want) {
 				t.Errorf("restart %v: state %s, want %s", restart, got, want)
 			}
-			return exposure.Outcome{State: st}
+			return alerting.Outcome{State: st}
 		})
 		if got := j.Open(); len(got) != 0 {
 			t.Errorf("still open: %+v", got)
@@ -83,12 +84,12 @@ func TestFoldWhenDue(t *testing.T) {
 	mustAppend(t, j, event("1", "bob", 1))
 	var looks []time.Time
 	due := start.Add(time.Hour)
-	f := func(_ []*trail.Event, _ exposure.State, now time.Time) exposure.Outcome {
+	f := func(_ []*trail.Event, _ alerting.State, now time.Time) alerting.Outcome {
 		looks = append(looks, now)
 		if now.Before(due) {
-			return exposure.Outcome{Next: due}
+			return alerting.Outcome{Next: due}
 		}
-		return exposure.Outcome{}
+		return alerting.Outcome{}
 	}
 	fold := func(now time.Time) time.Time {
 		t.Helper()
@@ -117,8 +118,8 @@ func TestFoldWhenDue(t *testing.T) {
 func TestFoldDueInThePast(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1))
-	next, err := j.Fold(t.Context(), start, func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
-		return exposure.Outcome{Next: start.Add(-time.Hour)}
+	next, err := j.Fold(t.Context(), start, func([]*trail.Event, alerting.State, time.Time) alerting.Outcome {
+		return alerting.Outcome{Next: start.Add(-time.Hour)}
 	}, nil)
 	if err != nil || !next.Equal(start.Add(time.Second)) {
 		t.Errorf("next %v, %v", next, err)
@@ -131,8 +132,8 @@ func TestFoldDropsAndAddsDeadlines(t *testing.T) {
 		mustAppend(t, j, event("1", "bob", 1), event("1", "bob", 2))
 		deadline := event("1", "bob", 3)
 		deadline.Name = trail.Deadline
-		mustFold(t, j, func(events []*trail.Event, _ exposure.State, _ time.Time) exposure.Outcome {
-			return exposure.Outcome{Drop: []string{events[0].ID, "unknown"}, Deadlines: []*trail.Event{deadline}}
+		mustFold(t, j, func(events []*trail.Event, _ alerting.State, _ time.Time) alerting.Outcome {
+			return alerting.Outcome{Drop: []string{events[0].ID, "unknown"}, Deadlines: []*trail.Event{deadline}}
 		})
 		if restart {
 			j = reopen(t, j)
@@ -140,17 +141,17 @@ func TestFoldDropsAndAddsDeadlines(t *testing.T) {
 		if got := mustAppend(t, j, event("1", "bob", 1), deadline); got != 0 {
 			t.Errorf("a dropped event or a deadline was taken for new: %d", got)
 		}
-		mustFold(t, j, func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
+		mustFold(t, j, func([]*trail.Event, alerting.State, time.Time) alerting.Outcome {
 			t.Error("folded again without a reason")
-			return exposure.Outcome{}
+			return alerting.Outcome{}
 		})
 		mustAppend(t, j, event("1", "bob", 4))
 		var ids []string
-		mustFold(t, j, func(events []*trail.Event, _ exposure.State, _ time.Time) exposure.Outcome {
+		mustFold(t, j, func(events []*trail.Event, _ alerting.State, _ time.Time) alerting.Outcome {
 			for _, e := range events {
 				ids = append(ids, e.ID)
 			}
-			return exposure.Outcome{}
+			return alerting.Outcome{}
 		})
 		if want := []string{"1-bob-2", "1-bob-3", "1-bob-4"}; !slices.Equal(ids, want) {
 			t.Errorf("restart %v: events %v, want %v", restart, ids, want)
@@ -165,7 +166,7 @@ func TestFoldMissesNoEventThatComesMeanwhile(t *testing.T) {
 			j.cache.bound = 0
 		}
 		mustAppend(t, j, event("1", "bob", 1))
-		mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+		mustFold(t, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 			mustAppend(t, j, event("1", "bob", 2))
 			return each(events, st, now)
 		})
@@ -185,7 +186,7 @@ func TestFoldIsOneTransaction(t *testing.T) {
 			mustAppend(t, j, event("1", "bob", 1), event("1", "bob", 2))
 			deadline := event("1", "bob", 3)
 			deadline.Name = trail.Deadline
-			f := func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+			f := func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 				out := each(events, st, now)
 				out.Drop, out.Deadlines, out.Next = []string{"1-bob-1"}, []*trail.Event{deadline}, start.Add(time.Hour)
 				return out
@@ -213,7 +214,7 @@ func TestFoldIsOneTransaction(t *testing.T) {
 			mustFold(t, j, f)
 			mustAppend(t, j, event("1", "bob", 4))
 			var ids []string
-			alerted := mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+			alerted := mustFold(t, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 				for _, e := range events {
 					ids = append(ids, e.ID)
 				}
@@ -245,7 +246,7 @@ func TestFoldPanicOfOneAccount(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1), event("2", "eve", 1), event("3", "al", 1))
 	sick := true
-	f := func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+	f := func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 		if sick && events[0].Account == "2" {
 			panic("sick")
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -37,8 +38,8 @@ func TestJoin(t *testing.T) {
 		now := start.Add(time.Minute)
 		fold := func() (alerts []string) {
 			t.Helper()
-			_, err := j.Fold(t.Context(), now, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-				return exposure.Notify(events, st, now, policy)
+			_, err := j.Fold(t.Context(), now, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+				return alerting.Notify(events, st, now, policy)
 			}, func(f Folded) {
 				for _, a := range f.Alerts {
 					alerts = append(alerts, string(a.Step)+" "+*a.User)
@@ -83,7 +84,7 @@ func TestJoinWhileFolding(t *testing.T) {
 	mustAppend(t, j, event("1", "bob", 1), event("1", "eve", 2))
 	joined := false
 	var seen []string
-	got := mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+	got := mustFold(t, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 		if !joined {
 			joined = true
 			mustAppend(t, j, rename("bob", "eve", 3))
@@ -101,7 +102,7 @@ func TestJoinWhileFolding(t *testing.T) {
 }
 
 // deriving derives an event for an actor's lane from each event of an account.
-func deriving(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+func deriving(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 	out := each(events, st, now)
 	for _, e := range events {
 		if e.Lane == "" {
@@ -137,7 +138,7 @@ func TestDerivedEventsOfALaneThatFails(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1))
 	var alerted []string
-	_, err := j.Fold(t.Context(), start, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+	_, err := j.Fold(t.Context(), start, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 		if events[0].Lane != "" {
 			panic("sick")
 		}
@@ -162,7 +163,7 @@ func TestManyDerivedSubjects(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1))
 	const many = 5 * maxFolds
-	got := mustFold(t, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+	got := mustFold(t, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 		out := each(events, st, now)
 		if events[0].Lane == "" {
 			for i := range many {
@@ -182,7 +183,7 @@ func TestManyDerivedSubjects(t *testing.T) {
 func TestForget(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1), event("1", "eve", 1))
-	mustFold(t, j, func(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+	mustFold(t, j, func(events []*trail.Event, _ alerting.State, _ time.Time) (out alerting.Outcome) {
 		if events[0].User == "bob" {
 			out.Drop = append(out.Drop, events[0].ID)
 		}

@@ -15,6 +15,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -70,7 +71,7 @@ func events(n int) (all []*trail.Event) {
 }
 
 // each is a Folder that opens an exposure of the user for every event.
-func each(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+func each(events []*trail.Event, _ alerting.State, _ time.Time) (out alerting.Outcome) {
 	for _, e := range events {
 		if e.Name != trail.Deadline {
 			out.Alerts = append(out.Alerts, alert(e))
@@ -130,12 +131,12 @@ func TestAppendKeepsTheRecordAsItIs(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1))
 	j = reopen(t, j)
-	mustFold(t, j, func(events []*trail.Event, _ exposure.State, _ time.Time) exposure.Outcome {
+	mustFold(t, j, func(events []*trail.Event, _ alerting.State, _ time.Time) alerting.Outcome {
 		want := event("1", "bob", 1)
 		if len(events) != 1 || string(events[0].Raw) != string(want.Raw) || events[0].ID != want.ID || !events[0].Time.Equal(want.Time) {
 			t.Errorf("got %+v, want %+v", events, want)
 		}
-		return exposure.Outcome{}
+		return alerting.Outcome{}
 	})
 }
 
@@ -151,11 +152,11 @@ func TestAppendR30OriginThatSortsFirst(t *testing.T) {
 		mustAppend(t, j, a)
 		mustAppend(t, j, b)
 		mustAppend(t, j, event("1", "bob", 2)) // so that it is folded again
-		mustFold(t, j, func(events []*trail.Event, _ exposure.State, _ time.Time) exposure.Outcome {
+		mustFold(t, j, func(events []*trail.Event, _ alerting.State, _ time.Time) alerting.Outcome {
 			if len(events) != 2 || events[0].Origin != "a" {
 				t.Errorf("cached %v: got %d events, origin %q, want 2 and a", cached, len(events), events[0].Origin)
 			}
-			return exposure.Outcome{}
+			return alerting.Outcome{}
 		})
 	}
 }
@@ -334,9 +335,9 @@ func TestOpenDamageAnywhere(t *testing.T) {
 			continue
 		}
 		n := 0
-		_, err = j.Fold(t.Context(), start, func(events []*trail.Event, _ exposure.State, _ time.Time) exposure.Outcome {
+		_, err = j.Fold(t.Context(), start, func(events []*trail.Event, _ alerting.State, _ time.Time) alerting.Outcome {
 			n = len(events)
-			return exposure.Outcome{}
+			return alerting.Outcome{}
 		}, nil)
 		if err == nil && n != 0 && n != 100 {
 			t.Errorf("damage at %d: opened with %d of 100 events", at, n)

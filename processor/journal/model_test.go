@@ -15,6 +15,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
@@ -121,7 +122,7 @@ func (m *model) append() {
 }
 
 // folder alerts every event, drops some and adds a deadline now and then.
-func folder(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
+func folder(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
 	out := each(events, st, now)
 	for _, e := range events {
 		if e.Name == trail.Deadline {

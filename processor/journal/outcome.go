@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
@@ -115,7 +116,7 @@ func (j *Journal) subject(name string) (*subject, error) {
 }
 
 // call runs f; one subject's panic is its own.
-func call(f Folder, events []*trail.Event, st exposure.State, now time.Time) (out exposure.Outcome, err error) {
+func call(f Folder, events []*trail.Event, st alerting.State, now time.Time) (out alerting.Outcome, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -126,7 +127,7 @@ func call(f Folder, events []*trail.Event, st exposure.State, now time.Time) (ou
 
 // dueTime keeps a due time at least a second away, so that folds do not follow
 // each other without a pause, and within the range of a key.
-func dueTime(out exposure.Outcome, now time.Time) time.Time {
+func dueTime(out alerting.Outcome, now time.Time) time.Time {
 	due := out.Next
 	if due.IsZero() || !out.Sweep.IsZero() && out.Sweep.Before(due) {
 		due = out.Sweep

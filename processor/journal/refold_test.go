@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -16,7 +17,7 @@ func TestRefold(t *testing.T) {
 	j := temp(t)
 	mustAppend(t, j, event("1", "bob", 1), event("2", "eve", 2), event("3", "al", 3))
 	folds, bad := map[string]int{}, ""
-	f := func(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+	f := func(events []*trail.Event, _ alerting.State, _ time.Time) (out alerting.Outcome) {
 		account := events[0].Account
 		folds[account]++
 		if account == bad {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -58,8 +59,8 @@ func BenchmarkStart(b *testing.B) {
 			events = append(events, e)
 		}
 		mustAppend(b, j, events...)
-		mustFold(b, j, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-			return exposure.Notify(events, st, now, exposure.DefaultPolicy())
+		mustFold(b, j, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+			return alerting.Notify(events, st, now, exposure.DefaultPolicy())
 		})
 	}
 	if err := j.Close(); err != nil {

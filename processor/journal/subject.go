@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -16,7 +17,7 @@ import (
 
 // A record is the state of a subject besides its events.
 type record struct {
-	State exposure.State  `json:"state"`
+	State alerting.State  `json:"state"`
 	Open  []exposure.Open `json:"open,omitempty"`
 	Live  bool            `json:"live,omitempty"` // another policy may need other alerts
 	Due   time.Time       `json:"-"`              // when to fold again without a new event; zero: never

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
@@ -26,7 +26,7 @@ func TestFoldIsThrottled(t *testing.T) {
 			n++
 			mustAppend(t, j, event("1", "bob", n))
 			begin := time.Now()
-			_, err = j.Fold(ctx, begin, func(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+			_, err = j.Fold(ctx, begin, func(events []*trail.Event, _ alerting.State, _ time.Time) (out alerting.Outcome) {
 				time.Sleep(cost)
 				return out
 			}, nil)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+
+	"github.com/mfawatch/mfawatch/processor/trail/escape"
 )
 
 // maxDepth is how many envelopes may be nested.
@@ -131,7 +133,7 @@ func nextHidden(w []byte, n, from int, coded bool) int {
 // signature, does not decode to gzip or to JSON from end to end.
 func (s *Scanner) base64(b []byte) (doc []byte, ok bool) {
 	if bytes.IndexByte(b, '\\') >= 0 {
-		b = unescape(nil, b)
+		b = escape.Append(nil, b)
 	}
 	var err error
 	if s.text, err = base64.RawStdEncoding.AppendDecode(s.text[:0], bytes.TrimRight(b, "=")); err != nil {

@@ -1,6 +1,10 @@
 package trail
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/mfawatch/mfawatch/processor/trail/escape"
+)
 
 // traits are the own members of an object that decide whether it is a record.
 type traits uint16
@@ -89,7 +93,7 @@ func (o *object) member(key, w []byte) {
 	}
 	if bytes.IndexByte(key, '\\') >= 0 {
 		var word [longest]byte
-		key = unescape(word[:0], key)
+		key = escape.Append(word[:0], key)
 	}
 	switch string(key) {
 	case eventName:
@@ -140,5 +144,5 @@ func (o *object) member(key, w []byte) {
 func ofBatch(w []byte) bool {
 	const longest = len(`"aws:`) * len(`\u0061`)
 	var word [longest]byte
-	return bytes.HasPrefix(unescape(word[:0], w[:min(len(w), longest)]), []byte(`"aws:`))
+	return bytes.HasPrefix(escape.Append(word[:0], w[:min(len(w), longest)]), []byte(`"aws:`))
 }

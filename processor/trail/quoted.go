@@ -1,6 +1,10 @@
 package trail
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/mfawatch/mfawatch/processor/trail/escape"
+)
 
 // spelt looks at the \u00 at w[i:], which may be a letter of eventName. It looks
 // at the run of letters, digits and backslashes around it, and goes on behind.
@@ -28,7 +32,7 @@ func (s *Scanner) spelt(w []byte, i int, final bool) (next int, more bool) {
 	} else {
 		next = hi
 	}
-	s.spelling = spell(s.spelling[:0], w[lo:hi])
+	s.spelling = escape.Spell(s.spelling[:0], w[lo:hi])
 	if string(s.spelling) == eventName && lo > 0 && w[lo-1] == '"' && !escaped(w, lo-1) && hi < len(w) && w[hi] == '"' {
 		return s.keyed(w, lo-1, hi+1, final)
 	}
@@ -46,7 +50,7 @@ func (s *Scanner) spelt(w []byte, i int, final bool) (next int, more bool) {
 		if bytes.IndexByte(s.spelling, '\\') < 0 {
 			break
 		}
-		s.spelling = spell(s.spelling[:0], s.spelling) // it never grows
+		s.spelling = escape.Spell(s.spelling[:0], s.spelling) // it never grows
 	}
 	return next, false
 }
@@ -56,7 +60,7 @@ func (s *Scanner) spelt(w []byte, i int, final bool) (next int, more bool) {
 // string worth unescaping.
 func (s *Scanner) quoted(w []byte, i, after int, final bool) (next int, more bool) {
 	const enough = 512
-	v, sure := valueInString(w[after:min(after+enough, len(w))])
+	v, sure := escape.Value(w[after:min(after+enough, len(w))])
 	if !sure && !final && len(w)-after < enough {
 		return 0, true
 	}
@@ -92,45 +96,6 @@ func (s *Scanner) counted(w []byte, i int) {
 	if n == s.escapes {
 		s.inString++
 	}
-}
-
-// valueInString reads the escaped form of `": "value"` at the beginning of b:
-// the value up to its end, nil if b is nothing of the kind. It is not sure where
-// escapes hide something or b ends in it.
-func valueInString(b []byte) (value []byte, sure bool) {
-	var seen [3]byte // quote, colon, quote
-	n, i := 0, 0
-	for i < len(b) && n < len(seen) {
-		c, size := unescapeAny(b[i:])
-		switch c {
-		case ' ', '\t', '\n', '\r':
-		case '"', ':':
-			seen[n] = c
-			n++
-		default:
-			if b[i] == '\\' {
-				return b[:0], false // an escape that hides something
-			}
-			return nil, true
-		}
-		i += size
-	}
-	if n < len(seen) {
-		return b[:0], false
-	}
-	if string(seen[:]) != `":"` {
-		return nil, true
-	}
-	for j := i; j < len(b); j++ {
-		if b[j] == '"' {
-			return nil, true // the string itself ends here
-		}
-		if b[j] == '\\' {
-			c, size := unescapeAny(b[j:])
-			return b[i:j], size > 0 && c == '"'
-		}
-	}
-	return b[i:], false
 }
 
 // inside has the string around w[i] unescaped and scanned as a document of its

@@ -3,6 +3,8 @@ package trail
 import (
 	"bytes"
 	"errors"
+
+	"github.com/mfawatch/mfawatch/processor/trail/escape"
 )
 
 var (
@@ -29,10 +31,10 @@ func (s *Scanner) report(w []byte, k *walk) {
 			}
 			s.record(w[f.start:f.end], f.start)
 		case isText:
-			s.text = unescape(s.text[:0], w[f.start+1:f.end-1])
+			s.text = escape.Append(s.text[:0], w[f.start+1:f.end-1])
 			s.within(s.text, f.start) // its names are counted as they are met
 		case isMappedText:
-			s.text = unescape(s.text[:0], w[f.start+1:f.end-1])
+			s.text = escape.Append(s.text[:0], w[f.start+1:f.end-1])
 			s.decoded += s.within(s.text, f.start)
 		case isCoded:
 			if doc, ok := s.base64(w[f.start+1 : f.end-1]); ok {

@@ -3,6 +3,7 @@ package trail
 import (
 	"bytes"
 
+	"github.com/mfawatch/mfawatch/processor/trail/escape"
 	"github.com/mfawatch/mfawatch/processor/trail/vector"
 )
 
@@ -174,7 +175,7 @@ func (s *Scanner) keyed(w []byte, q, after int, final bool) (next int, more bool
 	end := v + n
 	name := w[v:end]
 	if bytes.IndexByte(name, '\\') >= 0 {
-		s.spelling = spell(s.spelling[:0], name)
+		s.spelling = escape.Spell(s.spelling[:0], name)
 		name = s.spelling
 	}
 	if watched(name) {

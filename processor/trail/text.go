@@ -5,6 +5,21 @@ import (
 	"unsafe"
 )
 
+// wordBytes are letters and digits.
+var wordBytes = func() (is [256]bool) {
+	for c := range is {
+		is[c] = '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+	}
+	return is
+}()
+
+// inRun are letters, digits and the backslash.
+var inRun = func() (is [256]bool) {
+	is = wordBytes
+	is['\\'] = true
+	return is
+}()
+
 // escaped reports whether the byte at w[i] is escaped: an odd number of
 // backslashes before it.
 func escaped(w []byte, i int) bool {

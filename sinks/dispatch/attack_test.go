@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sinks"
@@ -69,7 +70,7 @@ func (s *groupingSink) SendGroup(_ context.Context, alerts []*processor.Alert) e
 // account and at one time.
 func (r *rig) attack(step exposure.Step, severity exposure.Severity, exposures ...string) {
 	r.t.Helper()
-	var out exposure.Outcome
+	var out alerting.Outcome
 	for _, x := range exposures {
 		out.Alerts = append(out.Alerts, &exposure.Alert{ID: x + "-" + string(step), Exposure: &x, Step: step, Severity: severity, Time: time.Now(), Account: "1"})
 	}
@@ -77,7 +78,7 @@ func (r *rig) attack(step exposure.Step, severity exposure.Severity, exposures .
 	if _, err := r.j.Append(r.t.Context(), []*trail.Event{e}); err != nil {
 		r.t.Fatal(err)
 	}
-	if _, err := r.j.Fold(r.t.Context(), time.Now(), func([]*trail.Event, exposure.State, time.Time) exposure.Outcome { return out }, nil); err != nil {
+	if _, err := r.j.Fold(r.t.Context(), time.Now(), func([]*trail.Event, alerting.State, time.Time) alerting.Outcome { return out }, nil); err != nil {
 		r.t.Fatal(err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
@@ -86,7 +87,7 @@ func journalAlerts(t testing.TB, j *journal.Journal, ids ...string) {
 	if _, err := j.Append(t.Context(), events); err != nil {
 		t.Fatal(err)
 	}
-	_, err := j.Fold(t.Context(), time.Now(), func(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+	_, err := j.Fold(t.Context(), time.Now(), func(events []*trail.Event, _ alerting.State, _ time.Time) (out alerting.Outcome) {
 		for _, e := range events {
 			x, _, _ := strings.Cut(e.ID, "-")
 			out.Alerts = append(out.Alerts, &exposure.Alert{ID: e.ID, Exposure: &x, Time: e.Time, Title: "title of " + e.ID})

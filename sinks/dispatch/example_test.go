@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -52,8 +53,8 @@ func Example() {
 	if _, err := j.Append(ctx, []*trail.Event{{ID: "e", Account: "1", Time: time.Now(), Name: trail.DeactivateMFADevice}}); err != nil {
 		panic(err)
 	}
-	fold := func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
-		return exposure.Outcome{Alerts: alerts}
+	fold := func([]*trail.Event, alerting.State, time.Time) alerting.Outcome {
+		return alerting.Outcome{Alerts: alerts}
 	}
 	if _, err := j.Fold(ctx, time.Now(), fold, nil); err != nil {
 		panic(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/route"
@@ -63,7 +64,7 @@ func routedTell(t *testing.T, j *journal.Journal, alerts ...string) {
 	if _, err := j.Append(t.Context(), events); err != nil {
 		t.Fatal(err)
 	}
-	_, err := j.Fold(t.Context(), time.Now(), func([]*trail.Event, exposure.State, time.Time) (out exposure.Outcome) {
+	_, err := j.Fold(t.Context(), time.Now(), func([]*trail.Event, alerting.State, time.Time) (out alerting.Outcome) {
 		for _, text := range alerts {
 			id, severity, _ := strings.Cut(text, " ")
 			x, step, _ := strings.Cut(id, "-")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -26,7 +27,7 @@ func tellSteps(t testing.TB, j *journal.Journal, alerts ...string) {
 		if _, err := j.Append(t.Context(), []*trail.Event{{ID: id, Account: "1", Time: time.Now(), Name: trail.DeactivateMFADevice}}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := j.Fold(t.Context(), time.Now(), func(_ []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+		_, err := j.Fold(t.Context(), time.Now(), func(_ []*trail.Event, _ alerting.State, _ time.Time) (out alerting.Outcome) {
 			out.Alerts = append(out.Alerts, &exposure.Alert{ID: id, Exposure: &x, Time: time.Now(), Title: id,
 				Step: exposure.Step(words[1]), Severity: exposure.Severity(words[2])})
 			return out

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -131,7 +132,7 @@ func Folded(t testing.TB) []*processor.Alert {
 // fold returns the alerts of one account, each record seen when it happened.
 func fold(t testing.TB, policy exposure.Policy, account string, deeds []deed) (all []*processor.Alert) {
 	t.Helper()
-	var ledger exposure.Ledger
+	var ledger alerting.Ledger
 	var next time.Time
 	notify := func(now time.Time) {
 		var alerts []*processor.Alert

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -123,8 +124,8 @@ func Journal(t testing.TB, j *journal.Journal, alerts ...*processor.Alert) {
 		if _, err := j.Append(t.Context(), []*trail.Event{{ID: "event of " + a.ID, Account: "1", Time: a.Time, Name: trail.DeactivateMFADevice}}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := j.Fold(t.Context(), time.Now(), func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
-			return exposure.Outcome{Alerts: []*exposure.Alert{a}}
+		_, err := j.Fold(t.Context(), time.Now(), func([]*trail.Event, alerting.State, time.Time) alerting.Outcome {
+			return alerting.Outcome{Alerts: []*exposure.Alert{a}}
 		}, nil)
 		if err != nil {
 			t.Fatal(err)

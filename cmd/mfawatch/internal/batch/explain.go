@@ -12,6 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/dryrun"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/processor/safetext"
@@ -97,7 +98,7 @@ func Explain(found *Found, c *config.Config, router *route.Router, l output.Loca
 		}
 		all[i].Steps = append(all[i].Steps, stepOf(s, policy))
 	}
-	silence := newSilence(policy.Fold(kept), policy, l)
+	silence := newSilence(alerting.FoldUnder(policy, kept), policy, l)
 	for _, e := range kept {
 		if x := &all[index[e.ID+"/"+e.Name]]; len(x.Steps) == 0 {
 			x.Why = silence.why(e)

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
-	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sources/bucket"
 )
@@ -100,11 +100,11 @@ func EventsWanted(events []*trail.Event, w bucket.Wanted) []*trail.Event {
 
 // Touching returns the part of a history that overlaps the range, with every
 // exposure in full.
-func Touching(h exposure.History, w bucket.Wanted) exposure.History {
+func Touching(h alerting.History, w bucket.Wanted) alerting.History {
 	touches := func(begin, end time.Time) bool {
 		return !end.Before(w.Since) && (w.Until.IsZero() || begin.Before(w.Until))
 	}
-	var kept exposure.History
+	var kept alerting.History
 	for _, x := range h.Exposures {
 		end := x.OpenedAt
 		switch {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
@@ -41,7 +42,7 @@ func TestScanIsDeterministic(t *testing.T) {
 		if n := found.Stats.Records; n != int64(2*len(lines)) {
 			t.Errorf("try %d: %d records, want %d", try, n, 2*len(lines))
 		}
-		history := exposure.Fold(found.Events)
+		history := alerting.Fold(found.Events)
 		var got strings.Builder
 		if err := WriteTable(&got, Rows(history), false); err != nil {
 			t.Fatal(err)

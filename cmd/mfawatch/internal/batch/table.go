@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -15,7 +16,7 @@ import (
 var tableHead = []string{"SEVERITY", "ACCOUNT", "USER", "WHAT", "BY", "SINCE (UTC)", "LASTED", "ENDED BY"}
 
 // Rows returns the lines of a history, in the order of their beginning.
-func Rows(h exposure.History) []output.Row {
+func Rows(h alerting.History) []output.Row {
 	var all []output.Row
 	for _, x := range h.Exposures {
 		lasted, ended := "open", ""

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -17,7 +18,7 @@ type silence struct {
 	failed map[string]bool                 // persons of whom calls failed
 }
 
-func newSilence(h exposure.History, policy exposure.Policy, l output.Locale) *silence {
+func newSilence(h alerting.History, policy exposure.Policy, l output.Locale) *silence {
 	s := &silence{policy: policy, locale: l, by: map[string][]*exposure.Exposure{}, failed: map[string]bool{}}
 	for _, x := range h.Exposures {
 		s.by[person(x.Account, x.User)] = append(s.by[person(x.Account, x.User)], x)

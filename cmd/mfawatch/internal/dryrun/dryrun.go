@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/sources/bucket"
@@ -29,7 +30,7 @@ func Run(accounts map[[2]string][]Arrival, p exposure.Policy, until time.Time) [
 	slices.SortStableFunc(list, func(a, b Arrival) int { return a.at.Compare(b.at) })
 	var (
 		all    []*Alert
-		ledger exposure.Ledger
+		ledger alerting.Ledger
 		next   time.Time // deadline; zero: none
 		known  = map[string]bool{}
 	)

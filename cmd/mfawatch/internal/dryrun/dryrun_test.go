@@ -13,6 +13,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -172,8 +173,8 @@ func TestRehearsalIsWhatTheJournalTells(t *testing.T) {
 				}
 				list = list[1:]
 			}
-			next, err = j.Fold(t.Context(), now, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-				return exposure.Notify(events, st, now, policy)
+			next, err = j.Fold(t.Context(), now, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+				return alerting.Notify(events, st, now, policy)
 			}, func(f journal.Folded) {
 				for _, a := range f.Alerts {
 					want = append(want, text(now, a))

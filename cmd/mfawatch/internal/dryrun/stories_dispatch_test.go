@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
@@ -173,8 +174,8 @@ func storyJournal(t *testing.T, j *journal.Journal, alerts []*exposure.Alert) {
 	if _, err := j.Append(t.Context(), []*trail.Event{e}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := j.Fold(t.Context(), time.Now(), func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
-		return exposure.Outcome{Alerts: alerts}
+	_, err := j.Fold(t.Context(), time.Now(), func([]*trail.Event, alerting.State, time.Time) alerting.Outcome {
+		return alerting.Outcome{Alerts: alerts}
 	}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -122,7 +123,7 @@ func events(account string, n int) (all []*trail.Event) {
 }
 
 // each opens an exposure for every event.
-func each(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+func each(events []*trail.Event, _ alerting.State, _ time.Time) (out alerting.Outcome) {
 	for _, e := range events {
 		x := e.Account + "/" + e.User
 		out.Alerts = append(out.Alerts, &exposure.Alert{Schema: exposure.Schema, ID: "alert-" + e.ID, Exposure: &x, Step: exposure.Opened,

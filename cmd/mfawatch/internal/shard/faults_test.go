@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -222,8 +223,8 @@ func TestClocksDiffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			_, err := j.Fold(t.Context(), owner.clock, func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-				return exposure.Notify(events, st, now, policy)
+			_, err := j.Fold(t.Context(), owner.clock, func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+				return alerting.Notify(events, st, now, policy)
 			}, func(f journal.Folded) {
 				for _, a := range f.Alerts {
 					steps[a.Step]++

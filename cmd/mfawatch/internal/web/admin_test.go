@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
@@ -66,7 +67,7 @@ func withDead(t *testing.T, j *journal.Journal, n int, names ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = j.Fold(t.Context(), time.Now(), func(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+	_, err = j.Fold(t.Context(), time.Now(), func(events []*trail.Event, _ alerting.State, _ time.Time) (out alerting.Outcome) {
 		for _, e := range events {
 			out.Alerts = append(out.Alerts, &exposure.Alert{ID: "alert-" + e.ID, Step: exposure.Opened, Severity: exposure.High, Title: "MFA removed"})
 		}
@@ -179,7 +180,7 @@ func TestAdminQuarantineRetry(t *testing.T) {
 			if err != nil || len(left) != 1 || left[0].Origin != "kafka://t/0@8" {
 				t.Errorf("left %+v, %v", left, err)
 			}
-			_, err = j.Fold(t.Context(), time.Now(), func(events []*trail.Event, _ exposure.State, _ time.Time) (out exposure.Outcome) {
+			_, err = j.Fold(t.Context(), time.Now(), func(events []*trail.Event, _ alerting.State, _ time.Time) (out alerting.Outcome) {
 				if len(events) != 1 || events[0].User != "zoe" || events[0].Origin != "kafka://t/0@7" {
 					t.Errorf("journalled %+v", events)
 				}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
@@ -21,8 +22,8 @@ var exposureTime = time.Date(2026, 5, 1, 8, 0, 0, 0, time.UTC)
 
 func foldAll(t testing.TB, j *journal.Journal) {
 	t.Helper()
-	fold := func(events []*trail.Event, st exposure.State, now time.Time) exposure.Outcome {
-		return exposure.Notify(events, st, now, exposure.Policy{})
+	fold := func(events []*trail.Event, st alerting.State, now time.Time) alerting.Outcome {
+		return alerting.Notify(events, st, now, exposure.Policy{})
 	}
 	if _, err := j.Fold(t.Context(), exposureTime.Add(time.Hour), fold, nil); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -30,7 +31,7 @@ func crowded(t testing.TB, j *journal.Journal, n int) {
 		if _, err := j.Append(t.Context(), []*trail.Event{{ID: fmt.Sprint("crowd", i), Name: trail.EnableMFADevice, Account: "444455556666", Time: exposureTime}}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := j.Fold(t.Context(), time.Now(), func([]*trail.Event, exposure.State, time.Time) (out exposure.Outcome) {
+		_, err := j.Fold(t.Context(), time.Now(), func([]*trail.Event, alerting.State, time.Time) (out alerting.Outcome) {
 			folded = true
 			for i := range n {
 				out.Open = append(out.Open, exposure.Open{ID: fmt.Sprintf("%032x", i), Account: "444455556666", User: fmt.Sprintf(`u%05d<b onclick="x">&amp;%s`, i, strings.Repeat("w", 64)),

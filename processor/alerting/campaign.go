@@ -1,0 +1,283 @@
+package alerting
+
+import (
+	"slices"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/rule"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// regrowthWait is how long an alert about a grown campaign may wait for further
+// users. It goes out sooner if the number of users has doubled.
+const regrowthWait = 15 * time.Minute
+
+// maxUsers bounds the users that a campaign's alert lists.
+const maxUsers = 100
+
+// ActorCampaign is the exposures of several users by one actor, alerted
+// together. It is read-only.
+type ActorCampaign struct {
+	ID        string
+	Partition string
+	Account   string
+	Actor     trail.Actor       // as in the last exposure
+	Users     int               // the number of distinct users
+	Open      int               // the number of users with an open exposure
+	Severity  exposure.Severity // the highest of its exposures
+	First     time.Time
+	Last      time.Time
+
+	policy    *exposure.Policy
+	lane      string
+	kind      hitKind
+	hits      []*sighting        // its exposures, in order of opening
+	firsts    []*sighting        // the first of each user
+	delivered *deliveredCampaign // set by assignCampaignIDs
+}
+
+// hitKind distinguishes the hits of an actor. Only hits of one kind make a
+// campaign.
+type hitKind string
+
+const (
+	removal hitKind = ""       // took their MFA
+	denied  hitKind = "denied" // was denied to (J16)
+	wiped   hitKind = "wiped"  // took their MFA and deleted them (J16)
+)
+
+// maxWiped is from how many users wiped within an hour it is a campaign.
+const maxWiped = 5
+
+// findCampaigns finds the campaigns in sightings, which are in order of opening:
+// chains of exposures by one actor, each within Campaigns.Within of the one
+// before, in which enough users were hit within that time.
+func findCampaigns(all []*sighting, p *exposure.Policy) (campaigns []*ActorCampaign) {
+	c := &p.Campaign
+	if c.Users <= 0 {
+		return nil
+	}
+	type key struct {
+		lane string
+		kind hitKind
+	}
+	by := map[key][]*sighting{}
+	var order []key
+	for _, s := range all {
+		if !s.Counts {
+			continue
+		}
+		k := key{s.lane, s.Kind}
+		if by[k] == nil {
+			order = append(order, k)
+		}
+		by[k] = append(by[k], s)
+	}
+	for _, k := range order {
+		of, users := by[k], c.Users
+		if k.kind == wiped {
+			users = max(users, maxWiped)
+		}
+		for begin := 0; begin < len(of); {
+			end, latest := begin+1, of[begin].to()
+			for end < len(of) && of[end].OpenedAt.Sub(latest) < c.Within {
+				if at := of[end].to(); at.After(latest) {
+					latest = at
+				}
+				end++
+			}
+			if reachesThreshold(of[begin:end], users, c.Within) {
+				campaigns = append(campaigns, newCampaign(of[begin:end:end], p))
+			}
+			begin = end
+		}
+	}
+	sortCampaigns(campaigns)
+	return campaigns
+}
+
+// reachesThreshold reports whether enough distinct users lie within the time at
+// some point. The users of a tally did, if it is of a campaign.
+func reachesThreshold(of []*sighting, users int, limit time.Duration) bool {
+	of = slices.Clone(of)
+	counted, was := 0, false
+	of = slices.DeleteFunc(of, func(s *sighting) bool {
+		if s.More != nil && s.More.Campaign != "" {
+			counted, was = counted+s.More.Users, true
+		}
+		return s.More != nil
+	})
+	if was {
+		kept := map[string]bool{}
+		for _, s := range of {
+			kept[s.Whose] = true
+		}
+		return counted+len(kept) >= users
+	}
+	within := map[string]int{}
+	first := 0
+	for _, s := range of {
+		within[s.Whose]++
+		for s.OpenedAt.Sub(of[first].OpenedAt) >= limit {
+			if within[of[first].Whose]--; within[of[first].Whose] == 0 {
+				delete(within, of[first].Whose)
+			}
+			first++
+		}
+		if len(within) >= users {
+			return true
+		}
+	}
+	return false
+}
+
+func newCampaign(of []*sighting, p *exposure.Policy) *ActorCampaign {
+	first, last := of[0], of[len(of)-1]
+	w := &ActorCampaign{
+		ID: campaignID(first.First), Partition: first.First.Partition, Account: first.First.Account, Actor: last.First.Actor,
+		hits: of, First: first.OpenedAt, Last: last.OpenedAt, policy: p, lane: first.lane, kind: first.Kind,
+	}
+	users := make(map[string]bool, len(of)) // whether an exposure is open
+	for _, s := range of {
+		if s.More != nil {
+			w.Users, w.Open = w.Users+s.More.Users, w.Open+s.More.Open
+			continue
+		}
+		if _, known := users[s.Whose]; !known {
+			w.firsts = append(w.firsts, s)
+		}
+		users[s.Whose] = users[s.Whose] || s.Open
+	}
+	w.Users += len(w.firsts)
+	for _, open := range users {
+		if open {
+			w.Open++
+		}
+	}
+	return w
+}
+
+// alertUsers lists the users hit.
+func (w *ActorCampaign) alertUsers() *exposure.AlertUsers {
+	list := &exposure.AlertUsers{Count: w.Users, Open: w.Open, Names: []string{}}
+	if accounts := w.accounts(); len(accounts) > 1 {
+		list.Accounts = accounts[:min(len(accounts), maxUsers)]
+	}
+	for _, s := range w.firsts {
+		if s.User != "" && len(list.Names) < maxUsers {
+			list.Names = append(list.Names, s.User)
+		}
+	}
+	return list
+}
+
+// accounts lists the accounts of the users, in the order of the hits.
+func (w *ActorCampaign) accounts() (all []string) {
+	for _, s := range w.hits {
+		if !slices.Contains(all, s.First.Account) {
+			all = append(all, s.First.Account)
+		}
+	}
+	return all
+}
+
+func sortCampaigns(campaigns []*ActorCampaign) {
+	slices.SortFunc(campaigns, func(a, b *ActorCampaign) int {
+		return inOrder(a.First, b.First, a.Partition, b.Partition, a.Account, b.Account, a.ID, b.ID)
+	})
+}
+
+// moreSevere reports whether the users after the first n weigh more than those:
+// root and the first privileged user are alerted immediately (R28).
+func (w *ActorCampaign) moreSevere(n int) bool {
+	var before, since exposure.Reasons
+	reached := false
+	next := w.after(n)
+	for _, s := range w.hits {
+		reached = reached || s == next
+		if r := s.reasons() & (exposure.HasRoot | exposure.HasPrivileged); reached {
+			since |= r
+		} else {
+			before |= r
+		}
+	}
+	return since&exposure.HasRoot > before&exposure.HasRoot || before == 0 && since != 0
+}
+
+// after returns the first exposure of the user after the first n. Users that a
+// tally counts are among the first; the last hit stands for those that only
+// tallies count.
+func (w *ActorCampaign) after(n int) *sighting {
+	if len(w.firsts) == 0 {
+		return w.hits[len(w.hits)-1]
+	}
+	return w.firsts[max(0, len(w.firsts)-(w.Users-n))]
+}
+
+// latestStep returns the removal that hit the last user.
+func (w *ActorCampaign) latestStep() *exposure.Moment {
+	s := w.hits[len(w.hits)-1]
+	return &exposure.Moment{Time: s.OpenedAt, Event: s.First}
+}
+
+// Over returns when the last exposure ended; nil while one is open.
+func (w *ActorCampaign) Over() *time.Time {
+	if w.Open > 0 {
+		return nil
+	}
+	at := w.endStep().Time
+	return &at
+}
+
+// endStep returns the step that ended the last open exposure.
+func (w *ActorCampaign) endStep() *exposure.Moment {
+	var last *sighting
+	for _, s := range w.hits {
+		if s.Last != nil && (last == nil || !s.LastAt.Before(last.LastAt)) {
+			last = s
+		}
+	}
+	if last == nil {
+		return w.latestStep()
+	}
+	m := &exposure.Moment{Time: last.LastAt, Event: last.Last}
+	if m.Time.Before(w.Last) {
+		m.Time = w.Last
+	}
+	return m
+}
+
+// severity returns the severity of a step, which is that of the worst exposure,
+// and the reason of the rule that set it.
+func (w *ActorCampaign) severity(s exposure.Step, m *exposure.Moment, more exposure.Reasons) (exposure.Severity, string) {
+	v := exposure.Info
+	switch {
+	case s == exposure.Resolved:
+	case w.kind != removal:
+		v = exposure.High
+	default:
+		v = exposure.Low
+		for _, s := range w.hits {
+			if s.Severity.Level() > v.Level() {
+				v = s.Severity
+			}
+		}
+	}
+	used := slices.ContainsFunc(w.hits, (*sighting).exploitedOrChanged)
+	return w.policy.ApplyRules(v, s, used, func() rule.Facts {
+		f := exposure.FactsOf(m.Event)
+		f.Actor, f.ActorType, f.MFA = w.Actor.Name, w.Actor.Type, w.Actor.MFA
+		f.User, f.Root, f.Self, f.DeviceKind = "", w.userReasons()&exposure.HasRoot != 0, false, "unknown"
+		f.AddReasons(exposure.HasCampaign | more | w.userReasons())
+		return f.Facts
+	})
+}
+
+// kindOf returns what was done to the user.
+func kindOf(x *exposure.Exposure) hitKind {
+	if x.Wiped() {
+		return wiped
+	}
+	return removal
+}

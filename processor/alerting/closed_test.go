@@ -1,0 +1,34 @@
+package alerting
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// A person closes the exposure that they name, whatever arrives in between.
+func TestJ2_APersonCloses(t *testing.T) {
+	d := play(t, arrival{10, "0 deactivate bob serial=A; 5 login- bob", "bob opened@0 high; bob exploited@5 critical"})
+	e := exposure.Close(d.open[0], "ann\x1b[31m", "seen with bob. "+strings.Repeat("x", 2000), at(100))
+	if e.Name != trail.Closed || len(e.Detail) > exposure.MaxNote || strings.Contains(e.Actor.Name, "\x1b") {
+		t.Errorf("%+v", e)
+	}
+	if got, want := show(d.arrive(at(110), e)), "bob resolved@100 info closed"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	// A late record shows that it began earlier: the name still fits.
+	if got, want := show(d.arrive(at(120), script(t, "-60 deactivate bob serial=B id=late")...)), ""; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	// A later exposure has another name.
+	if got, want := show(d.arrive(at(210), script(t, "200 deactivate bob serial=C id=next")...)), "bob opened@200 high"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	again := *e
+	again.ID, again.Time = "again", at(300)
+	if got := show(d.arrive(at(310), &again)); got != "" {
+		t.Errorf("another exposure was closed: %s", got)
+	}
+}

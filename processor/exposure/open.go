@@ -1,0 +1,58 @@
+package exposure
+
+import (
+	"cmp"
+	"strconv"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor/safetext"
+	"github.com/mfawatch/mfawatch/processor/trail"
+)
+
+// AsOpen returns x as one of the open exposures.
+func (x *Exposure) AsOpen() Open {
+	o := Open{ID: x.ID, Partition: x.Partition, Account: x.Account, User: x.User, Root: x.Root, Severity: x.currentSeverity(), OpenedAt: x.OpenedAt, Suspect: x.suspect, Key: Keys(x.first)[0]}
+	if x.Campaign != nil {
+		o.Campaign = x.Campaign.ID
+	}
+	return o
+}
+
+// Open is an open exposure.
+type Open struct {
+	ID        string
+	Partition string
+	Account   string
+	User      string // "" when unknown
+	Root      bool
+	Severity  Severity // as of now
+	OpenedAt  time.Time
+	Campaign  string `json:",omitempty"` // the campaign that it is part of
+	Key       string // a key of its subject
+	Suspect   bool   `json:",omitempty"` // a device came back, but an intruder may hold it (J1)
+}
+
+// MaxNote bounds the note of a person who closes an exposure, in bytes.
+const MaxNote = 500
+
+// maxPerson bounds the name of that person, in bytes.
+const maxPerson = 80
+
+// Close returns the event by which a person closes o, to be stored with the
+// events of its account: a name, a note and the time. The fold ends the
+// exposure with the resolution closed (J2), unless it ended before; if it is
+// exploited later, it opens anew. Equal arguments give the same event. The texts
+// are bounded and escaped.
+func Close(o Open, by, note string, at time.Time) *trail.Event {
+	at = at.UTC().Truncate(time.Second)
+	by, note = safetext.Clean(by, maxPerson), safetext.Clean(note, MaxNote)
+	user := o.User
+	if o.Root {
+		user = trail.RootUser
+	}
+	return &trail.Event{
+		ID: ID("closed", o.ID, by, note, strconv.FormatInt(at.Unix(), 10)), Name: trail.Closed, Time: at,
+		Partition: cmp.Or(o.Partition, "aws"), Account: o.Account, User: user,
+		Exposure: o.ID, Key: o.Key, Detail: note, Actor: trail.Actor{Type: "Person", Name: by},
+	}
+}
