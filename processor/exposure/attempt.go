@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,7 @@ type Attempt struct {
 	rule        string
 	reasons     reasons
 	first, last *trail.Event
+	codes       *trail.Event // guessed: the first wrong code, by which later folds recognize it
 }
 
 // attemptKey identifies an attempt: all its calls share it.
@@ -97,8 +99,15 @@ func (f *folder) addAttempt(it *item, c class) {
 		k.unknown = Keys(e)[0]
 	}
 	a := f.latestAttempts[k]
-	if a == nil || e.Time.Sub(a.Last) >= attemptGap && !it.dense || c == enrolment || c == rootSignIn {
+	fresh := a == nil || e.Time.Sub(a.Last) >= attemptGap && !it.dense || c == enrolment || c == rootSignIn
+	var codes *trail.Event
+	if c == guessed { // as one, however they slow down between
+		codes = f.mistyped[codesKey(k.actor, p)].first
+		fresh = a == nil || a.codes != codes
+	}
+	if fresh {
 		a = f.newAttempt(p, e, k)
+		a.codes = codes
 		f.latestAttempts[k] = a
 		f.attempts = append(f.attempts, a)
 	}
@@ -168,22 +177,46 @@ func classOf(e *trail.Event) class {
 // guesses.
 const guessesOfCodes = 10
 
+// wrongCodes are those of one actor for one target with less than attemptGap
+// between them.
+type wrongCodes struct {
+	first *trail.Event
+	last  time.Time
+	times []time.Time // of those within attemptGap, at most guessesOfCodes
+}
+
+func codesKey(actor string, target *identity) attemptKey {
+	return attemptKey{actor: actor, target: target, class: mistyped}
+}
+
 // guesses counts a wrong code, and reports whether there have been enough.
 func (f *folder) guesses(it *item) bool {
 	e := it.ev
-	k := attemptKey{actor: actorKey(&e.Actor), target: f.target(e), class: mistyped}
-	times := f.mistyped[k]
-	for len(times) > 0 && e.Time.Sub(times[0]) >= attemptGap {
-		times = times[1:]
+	k := codesKey(actorKey(&e.Actor), f.target(e))
+	w := f.mistyped[k]
+	if w == nil || e.Time.Sub(w.last) >= attemptGap && !it.dense {
+		w = &wrongCodes{first: e}
+		f.mistyped[k] = w
 	}
-	if times = append(times, e.Time); len(times) > guessesOfCodes {
-		times = times[1:]
+	w.last, w.times = e.Time, append(w.times, e.Time)
+	for e.Time.Sub(w.times[0]) >= attemptGap || len(w.times) > guessesOfCodes {
+		w.times = w.times[1:]
 	}
-	if f.mistyped == nil {
-		f.mistyped = map[attemptKey][]time.Time{}
+	return it.guessed || len(w.times) >= guessesOfCodes
+}
+
+// guessedAmong reports whether so many of the calls, which are in order, are wrong codes
+// within attemptGap that they are guesses.
+func guessedAmong(of []*item) bool {
+	if classOf(of[0].ev) != mistyped {
+		return false
 	}
-	f.mistyped[k] = times
-	return len(times) >= guessesOfCodes
+	for i := guessesOfCodes - 1; i < len(of); i++ {
+		if of[i].ev.Time.Sub(of[i-guessesOfCodes+1].ev.Time) < attemptGap {
+			return true
+		}
+	}
+	return false
 }
 
 // countDenied records how often the actor of e was denied before, within an
@@ -205,7 +238,7 @@ func (a *Attempt) code(c string) {
 
 // finish fills in the fields that depend on all calls.
 func (a *Attempt) finish() {
-	a.ID = attemptID(a.first)
+	a.ID = attemptID(a.begins())
 	if a.class != refused {
 		a.ID = id(string(a.Step), a.ID, strconv.Itoa(int(a.class)))
 	}
@@ -213,6 +246,10 @@ func (a *Attempt) finish() {
 	a.base = a.Severity
 	a.Severity, a.rule = a.severity(0)
 }
+
+// begins returns the event by which later folds recognize the attempt, which is
+// kept however many there are.
+func (a *Attempt) begins() *trail.Event { return cmp.Or(a.codes, a.first) }
 
 // severity returns the severity under the policy, and the reason of the rule
 // that set it.
@@ -242,10 +279,19 @@ func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt, joined m
 			}
 		}
 	}
+	guesses := map[string]*Attempt{} // by their first wrong code, which is a call of another class
+	for _, a := range f.attempts {
+		if a.class == guessed {
+			guesses[a.codes.ID] = a
+		}
+	}
 	was := make(map[*Attempt]deliveredAttempt, len(before))
 	var after []deliveredAttempt
 	for _, b := range before {
 		first, last := of[b.First], of[b.Last]
+		if b.Class == guessed {
+			first = guesses[b.First]
+		}
 		if (first == nil || first.class != b.Class) && (last == nil || last.class != b.Class) {
 			after = append(after, b)
 		}
@@ -259,7 +305,7 @@ func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt, joined m
 		if r := t.policy.Retention; a.class == enrolment && r > 0 && a.Last.Before(t.now.Add(-r)) {
 			continue // an exposure keeps the event longer than what was told of it
 		}
-		n := deliveredAttempt{ID: a.ID, First: a.first.ID, Last: a.last.ID, Class: a.class, At: t.now}
+		n := deliveredAttempt{ID: a.ID, First: a.begins().ID, Last: a.last.ID, Class: a.class, At: t.now}
 		if b, ok := was[a]; ok {
 			n.ID, n.First, n.At, n.Sighted = b.ID, b.First, b.At, b.Sighted
 		} else if !used[a.ID] {

@@ -19,7 +19,7 @@ type folder struct {
 	lostDevices    map[string]*Exposure    // by serial: the exposure that lost it
 	waiting        []*Exposure             // those that the time alone may change
 	latestAttempts map[attemptKey]*Attempt // the last one of each key
-	mistyped       map[attemptKey][]time.Time
+	mistyped       map[attemptKey]*wrongCodes
 	counters       []counter // in order of time
 	reduced        []string  // the IDs of events that are counted from now on
 }
@@ -34,6 +34,7 @@ func fold(events []*trail.Event, st State, policy *Policy, now time.Time) *folde
 		items:          sortEvents(events, st.tombstones),
 		lostDevices:    map[string]*Exposure{},
 		latestAttempts: map[attemptKey]*Attempt{},
+		mistyped:       map[attemptKey]*wrongCodes{},
 	}
 	f.reduce(st.counters)
 	var paths map[string]string

@@ -12,9 +12,10 @@ import (
 )
 
 // Bounds on the events that are kept of one kind: so many of the earliest and of
-// the latest. Those in between are a number.
+// the latest. Those in between are a number. With the next one, the latest show
+// guesses.
 const (
-	samplesEachEnd = 8
+	samplesEachEnd = guessesOfCodes - 1
 	samples        = 2 * samplesEachEnd
 )
 
@@ -26,6 +27,8 @@ type counter struct {
 	To    time.Time `json:"to"`
 	Count int       `json:"count"`
 	Codes []string  `json:"codes,omitempty"` // sorted
+
+	Guessed bool `json:"guessed,omitempty"` // enough of the group, as it came, were wrong codes within an hour
 }
 
 // groupOf returns the group of an event of which only samples are kept, and the
@@ -110,6 +113,7 @@ func (f *folder) sample(key string, of []*item, before []counter, gap time.Durat
 	for _, c := range chains(key, of, before, gap) {
 		const each = samplesEachEnd
 		if n := len(c.items) - each; n > each {
+			c.Guessed = c.Guessed || guessedAmong(c.items)
 			for _, it := range c.items[each:n] {
 				it.counted = true
 				f.reduced = append(f.reduced, it.ev.ID)
@@ -123,7 +127,7 @@ func (f *folder) sample(key string, of []*item, before []counter, gap time.Durat
 		}
 		after = append(after, c.counter)
 		if n := len(c.items); n > 0 {
-			c.items[n-1].more, c.items[n-1].codes = c.Count, c.Codes
+			c.items[n-1].more, c.items[n-1].codes, c.items[n-1].guessed = c.Count, c.Codes, c.Guessed
 			for _, it := range c.items[1:] {
 				it.dense = true
 			}
@@ -157,6 +161,7 @@ func chains(key string, of []*item, before []counter, gap time.Duration) (all []
 func (c *chain) add(s *chain) {
 	c.items = append(c.items, s.items...)
 	c.Count += s.Count
+	c.Guessed = c.Guessed || s.Guessed
 	if s.To.After(c.To) {
 		c.To = s.To
 	}
