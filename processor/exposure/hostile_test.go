@@ -2,6 +2,7 @@ package exposure
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,5 +80,78 @@ func TestJ18_GuessesAfterAPause(t *testing.T) {
 	}
 	if guessed != 2 {
 		t.Errorf("%d alerts, want 2", guessed)
+	}
+}
+
+// humansHear lists the alerts that humans get, as show does.
+func humansHear(alerts []*Alert) string {
+	return show(slices.DeleteFunc(slices.Clone(alerts), (*Alert).MachineOnly))
+}
+
+// Users who are no longer part of a campaign, as they were deleted, make no room in
+// which others are taken in silence: root is alerted immediately.
+func TestJ15_DeletedUsersHideNobody(t *testing.T) {
+	p := DefaultPolicy()
+	text := "0 deactivate bob serial=B by=mallory id=b; 1 deactivate eve serial=E by=mallory id=e; 2 deactivate dan serial=D by=mallory id=d;"
+	gone := ""
+	for i := range 40 {
+		text += fmt.Sprintf("%d deactivate dummy%d serial=D%[2]d by=mallory id=r%[2]d;", 3+i, i)
+		gone += fmt.Sprintf("%d deleteuser dummy%d by=mallory id=g%[2]d;", 100+i, i)
+	}
+	var l Ledger
+	step := func(now int, text, want string) {
+		t.Helper()
+		l.Append(script(t, text)...)
+		alerts, _ := l.Fold(at(now), p)
+		if got := humansHear(alerts); got != want {
+			t.Errorf("at %d: got %s, want %s", now, got, want)
+		}
+	}
+	step(60, text, "? campaign@42 critical")
+	step(200, gone, "? campaign@42 high") // wiped
+	step(300, "300 deactivate root serial=R by=mallory id=root", "root campaign@300 critical")
+	step(400, "400 deactivate ann serial=A by=mallory id=ann", "")
+	step(400+900, "", "root campaign@400 critical; root escalated@900 critical #1")
+}
+
+// Users who leave a campaign as others enter it hide none of these.
+func TestJ15_AsManyNewUsersAsGone(t *testing.T) {
+	p := DefaultPolicy()
+	p.EscalateAfter = nil
+	var l Ledger
+	step := func(now int, text, want string) {
+		t.Helper()
+		l.Append(script(t, text)...)
+		alerts, _ := l.Fold(at(now), p)
+		if got := humansHear(alerts); got != want {
+			t.Errorf("at %d: got %s, want %s", now, got, want)
+		}
+	}
+	step(60, "0 deactivate a serial=A by=mallory id=a; 1 deactivate b serial=B by=mallory id=b; 2 deactivate c serial=C by=mallory id=c; 3 deactivate d serial=D by=mallory id=d; 4 deactivate x serial=X by=mallory id=x",
+		"? campaign@4 critical")
+	step(200, "100 deleteuser d by=mallory id=gd; 100 deleteuser x by=mallory id=gx; 150 deactivate eve serial=E by=mallory id=e; 151 deactivate dan serial=D2 by=mallory id=f", "")
+	step(1100, "", "? campaign@151 critical")
+}
+
+// J16: made-up targets do not hide that root is one.
+func TestJ16_RootAmongMadeUpTargets(t *testing.T) {
+	var text strings.Builder
+	for i := range 200 {
+		fmt.Fprintf(&text, "%d deactivate ghost%d fail=AccessDenied by=mallory id=g%[2]d\n", i, i)
+	}
+	text.WriteString("300 deactivate root fail=AccessDenied by=mallory id=root")
+	all := playLanes(DefaultPolicy(), 100, script(t, text.String()))
+	if last := lastOf(all, StepCampaign); last == nil || !last.Root || last.Event.ID != "root" {
+		t.Errorf("humans hear %s", humansHear(all))
+	}
+}
+
+// A campaign that takes more users than are kept is alerted all the same.
+func TestJ15_ManyUsersMakeACampaign(t *testing.T) {
+	p := DefaultPolicy()
+	p.Campaign.Users = 4 * sightingsEachEnd
+	events := manyHits(t, p.Campaign.Users+1, "deactivate user%d")
+	if a := lastOf(playLanes(p, 10, events), StepCampaign); a == nil || a.Users.Count < p.Campaign.Users {
+		t.Errorf("the campaign is %+v", a)
 	}
 }
