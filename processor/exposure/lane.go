@@ -298,12 +298,6 @@ func sightings(events []*trail.Event) (all []*sighting, carriers map[*sighting]s
 	return all, carriers
 }
 
-func sortSightings(all []*sighting) {
-	slices.SortFunc(all, func(a, b *sighting) int {
-		return inOrder(a.OpenedAt, b.OpenedAt, a.First.ID, b.First.ID, a.Exposure, b.Exposure, a.lane, b.lane)
-	})
-}
-
 // laneState holds the campaigns and sightings of actors' lanes.
 type laneState struct {
 	campaigns []*deliveredCampaign
@@ -401,12 +395,4 @@ func (t *notifier) cover(s *sighting, w *ActorCampaign, m *member) {
 		ID: id("membership", s.lane, s.Exposure, now.ID, now.First.UTC().Format(time.RFC3339Nano), strconv.Itoa(now.Revision)), Name: trail.Membership,
 		Time: s.OpenedAt, Partition: s.First.Partition, Account: s.First.Account, User: s.User, Exposure: s.Exposure, Key: s.Subject, Body: body,
 	})
-}
-
-// cutoff returns the time before which events are dropped.
-func (t *notifier) cutoff() time.Time {
-	if t.policy.Retention <= 0 {
-		return time.Time{}
-	}
-	return t.now.Add(-t.policy.Retention)
 }

@@ -237,3 +237,48 @@ func TestTalliesEndAsTheirSightings(t *testing.T) {
 		t.Errorf("only %d open campaigns were compared", compared)
 	}
 }
+
+// Denied calls between the removals take no end of these.
+func TestTalliesOfTwoKinds(t *testing.T) {
+	keepFew(t)(4)
+	p := DefaultPolicy()
+	p.EscalateAfter = nil
+	h := newLanesHeard(t)
+	h.l.Append(manyHits(t, 40, "deactivate other%d fail=AccessDenied")...)
+	h.fold(at(60), p)
+	hits := manyHits(t, 40, "deactivate user%d")
+	for _, e := range hits {
+		e.ID, e.Time = "r"+e.ID, e.Time.Add(time.Second)
+	}
+	h.l.Append(hits...)
+	h.fold(at(1000), p)
+	for i := range 40 {
+		if n := len(h.openCampaigns()); n != 1 {
+			t.Fatalf("%d campaigns are open of %d users", n, 40-i)
+		}
+		h.l.Append(script(t, fmt.Sprintf("%d enable user%d serial=S%[2]d by=user%[2]d self id=b%[2]d", 2000+i, i))...)
+		h.fold(at(3000+i), p)
+	}
+	if n := len(h.openCampaigns()); n != 0 {
+		t.Errorf("%d campaigns are open of no user", n)
+	}
+}
+
+// A policy without campaigns ends none whose exposures are only counted.
+func TestTalliesWithoutCampaigns(t *testing.T) {
+	keepFew(t)(4)
+	p := DefaultPolicy()
+	p.EscalateAfter = nil
+	h := newLanesHeard(t)
+	h.l.Append(manyHits(t, 40, "deactivate user%d")...)
+	h.fold(at(60), p)
+	p.Campaign = Campaigns{}
+	for s := range subjectSet(&h.l) {
+		s.dirty, h.l.waiting[s] = true, true
+	}
+	h.fold(at(5000), p)
+	h.check()
+	if len(h.own) == 0 || len(h.openCampaigns()) == 0 {
+		t.Errorf("%d users have an alert of their own", len(h.own))
+	}
+}

@@ -121,6 +121,12 @@ func recount(n *int, is, was bool) {
 	}
 }
 
+func sortSightings(all []*sighting) {
+	slices.SortFunc(all, func(a, b *sighting) int {
+		return inOrder(a.OpenedAt, b.OpenedAt, a.First.ID, b.First.ID, a.Exposure, b.Exposure, a.lane, b.lane)
+	})
+}
+
 // withTallies adds the stored tallies to sightings. A later revision of a sighting
 // that a tally stands for changes the tally; one of another kind leaves it.
 func withTallies(all []*sighting, carriers map[*sighting]string, st State, memberOf func(*sighting) (member, bool)) []*sighting {
