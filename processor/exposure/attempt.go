@@ -227,6 +227,11 @@ func (x *Exposure) countDenied(a *Attempt, e *trail.Event) {
 	}
 }
 
+// countsForCampaign reports whether the attempt counts towards a case (J16).
+func (a *Attempt) countsForCampaign() bool {
+	return a.class == refused && a.planned == nil && !anonymous(&a.Actor)
+}
+
 // code records an error code. IAM's codes come with and without the suffix
 // Exception, which count as one (R4).
 func (a *Attempt) code(c string) {
@@ -313,7 +318,7 @@ func (t *notifier) notifyAttempts(f *folder, before []deliveredAttempt, joined m
 			a.join(joined)
 			t.out.Alerts = append(t.out.Alerts, a.alert(t.lateReason(a.Last)))
 		}
-		if !n.Sighted && a.class == refused && a.planned == nil {
+		if !n.Sighted && a.countsForCampaign() {
 			n.Sighted = true
 			t.out.Derived = append(t.out.Derived, a.sighting(n.ID).event(""))
 		}

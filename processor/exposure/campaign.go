@@ -56,7 +56,7 @@ const maxWiped = 5
 // hitKind returns what was done to the user.
 func (x *Exposure) hitKind() hitKind {
 	last := &x.Steps[len(x.Steps)-1]
-	if x.Resolution != UserDeleted || x.openSince.IsZero() || x.exploitedOrChanged() || x.Actor == (trail.Actor{}) ||
+	if x.Resolution != UserDeleted || x.openSince.IsZero() || x.exploitedOrChanged() || anonymous(&x.Actor) ||
 		actorKey(&last.Event.Actor) != actorKey(&x.Actor) || x.policy.matches(x.policy.Offboarders, x.first) {
 		return removal
 	}
@@ -70,7 +70,7 @@ func (x *Exposure) hitKind() hitKind {
 // campaign by deleting passwords.
 func (x *Exposure) countsForCampaign(notified bool, now time.Time) bool {
 	switch {
-	case x.openSince.IsZero() || x.plannedReason() != 0 || x.Actor == (trail.Actor{}):
+	case x.openSince.IsZero() || x.plannedReason() != 0 || anonymous(&x.Actor):
 		return false
 	case x.exploitedOrChanged():
 		return true

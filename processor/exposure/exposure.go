@@ -290,7 +290,7 @@ func (h *History) findCampaigns(p *Policy) {
 	}
 	attempts := map[string]*Attempt{}
 	for _, a := range h.Attempts {
-		if a.class == refused && a.planned == nil {
+		if a.countsForCampaign() {
 			attempts[a.ID] = a
 			all = append(all, a.sighting(a.ID))
 		}

@@ -155,3 +155,28 @@ func TestJ15_ManyUsersMakeACampaign(t *testing.T) {
 		t.Errorf("the campaign is %+v", a)
 	}
 }
+
+// Records that do not say who acted, or by a name that is that of another actor in
+// each account, make no campaign of their users.
+func TestJ15_NobodyIsNoActor(t *testing.T) {
+	for name, actor := range map[string]trail.Actor{
+		"nobody":     {SourceIP: "192.0.2.1", UserAgent: "aws-cli"},
+		"a service":  {Type: "AWSService"},
+		"equal name": {Type: "IAMUser", Name: "admin"},
+	} {
+		for _, fail := range []string{"", " fail=AccessDenied"} {
+			var events []*trail.Event
+			for i := range 4 {
+				e := script(t, fmt.Sprintf("%d deactivate bob serial=A id=r%[1]d account=%d%s", i, 111122223333+i, fail))[0]
+				e.Actor = actor
+				events = append(events, e)
+			}
+			if a := lastOf(playLanes(DefaultPolicy(), 2, events), StepCampaign); a != nil {
+				t.Errorf("%s: %s", name, a.Title)
+			}
+			if h := DefaultPolicy().Fold(events); len(h.Campaigns) > 0 {
+				t.Errorf("%s: %d campaigns", name, len(h.Campaigns))
+			}
+		}
+	}
+}

@@ -89,7 +89,7 @@ func (x *Exposure) sighting(notified bool, now time.Time) *sighting {
 		Kind: x.hitKind(),
 		Open: x.Open(), Silenced: x.Open() && x.silenced(), Suspect: x.suspect, Severity: severity,
 		Reasons: (x.reasons & sightedReasons).words(), Attack: techniques(x.reasons, x.changes),
-		User: x.User, OpenedAt: x.OpenedAt, First: x.first, lane: actorLane + actorKey(&x.Actor),
+		User: x.User, OpenedAt: x.OpenedAt, First: x.first, lane: laneOf(&x.Actor, x.Partition, x.Account),
 	}
 	if last := &x.Steps[len(x.Steps)-1]; last.Step == Resolved {
 		s.Last, s.LastAt, s.Resolution = last.Event, last.Time, last.resolution
@@ -103,13 +103,13 @@ func (a *Attempt) sighting(exposure string) *sighting {
 	return &sighting{
 		Exposure: exposure, Kind: denied, Revision: 1, Subject: target, Whose: id("target", a.Partition, a.Account, target), Counts: true,
 		Severity: High, Reasons: (a.reasons & sightedReasons).words(), Attack: techniques(0, 0),
-		User: a.User, OpenedAt: a.First, First: a.first, lane: actorLane + actorKey(&a.Actor),
+		User: a.User, OpenedAt: a.First, First: a.first, lane: laneOf(&a.Actor, a.Partition, a.Account),
 	}
 }
 
 // join records the case that covers the attempt.
 func (a *Attempt) join(last map[string]membership) {
-	if m, ok := last[actorLane+actorKey(&a.Actor)+"\x00"+a.ID]; ok && m.ID != "" {
+	if m, ok := last[laneOf(&a.Actor, a.Partition, a.Account)+"\x00"+a.ID]; ok && m.ID != "" {
 		a.campaign = &m
 	}
 }
@@ -255,7 +255,7 @@ func memberships(events []*trail.Event) (last map[string]membership, superseded 
 
 // join records the campaign that covers x.
 func (x *Exposure) join(last map[string]membership) {
-	if m, ok := last[actorLane+actorKey(&x.Actor)+"\x00"+x.ID]; ok && m.ID != "" {
+	if m, ok := last[laneOf(&x.Actor, x.Partition, x.Account)+"\x00"+x.ID]; ok && m.ID != "" {
 		x.campaign = &m
 	}
 }
