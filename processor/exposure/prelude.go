@@ -1,7 +1,6 @@
 package exposure
 
 import (
-	"slices"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -128,10 +127,17 @@ func (f *folder) addPrelude(x *Exposure, p *identity, removal *trail.Event) {
 // latePrelude returns the changes before x that became known after its beginning
 // was alerted, which lists those known by then. It records all of them.
 func (x *Exposure) latePrelude(sent *delivered) (late []Moment) {
+	if len(x.prelude) == 0 {
+		return nil
+	}
 	began := sent.Opened || sent.Reduced || sent.Exploited || sent.Closed || sent.Round > 0
+	known := make(map[string]bool, len(sent.Events))
+	for _, id := range sent.Events {
+		known[id] = true
+	}
 	for _, e := range x.prelude {
 		switch {
-		case slices.Contains(sent.Events, e.ID):
+		case known[e.ID]:
 		case began:
 			late = append(late, x.step(Updated, e))
 		default:
