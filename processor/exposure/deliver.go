@@ -84,6 +84,9 @@ func Notify(events []*trail.Event, st State, now time.Time, p Policy) Outcome {
 		t.resolveOrphan(o)
 	}
 	for _, g := range n.gone {
+		if len(f.items) == 0 {
+			break // its events are gone, too
+		}
 		t.withdraw(g, f.items[0].ev)
 		t.resolveGone(f, g)
 	}

@@ -180,3 +180,11 @@ func TestJ15_NobodyIsNoActor(t *testing.T) {
 		}
 	}
 }
+
+// A state without the events that it is about is no panic.
+func TestStateWithoutEvents(t *testing.T) {
+	out := Notify(script(t, "0 deactivate bob serial=A"), State{}, at(10), DefaultPolicy())
+	if again := Notify(nil, out.State, at(20), DefaultPolicy()); len(again.Alerts) > 0 {
+		t.Errorf("alerted %s", show(again.Alerts))
+	}
+}
