@@ -13,10 +13,19 @@ func (t *notifier) notifyAttempts(f *exposure.Subject, before []deliveredAttempt
 	if len(before) > 0 {
 		f.FindAttempts(of)
 	}
+	guesses := map[string]*exposure.Attempt{} // by their first wrong code, which is a call of another class
+	for _, a := range f.Attempts {
+		if a.Class() == exposure.Guessed {
+			guesses[a.Begins().ID] = a
+		}
+	}
 	was := make(map[*exposure.Attempt]deliveredAttempt, len(before))
 	var after []deliveredAttempt
 	for _, b := range before {
 		first, last := of[b.First], of[b.Last]
+		if b.Class == exposure.Guessed {
+			first = guesses[b.First]
+		}
 		if (first == nil || first.Class() != b.Class) && (last == nil || last.Class() != b.Class) {
 			after = append(after, b)
 		}
@@ -30,7 +39,7 @@ func (t *notifier) notifyAttempts(f *exposure.Subject, before []deliveredAttempt
 		if r := t.policy.Retention; a.Class() == exposure.Enrolment && r > 0 && a.Last.Before(t.now.Add(-r)) {
 			continue // an exposure keeps the event longer than what was told of it
 		}
-		n := deliveredAttempt{ID: a.ID, First: a.FirstEvent().ID, Last: a.LastEvent().ID, Class: a.Class(), At: t.now}
+		n := deliveredAttempt{ID: a.ID, First: a.Begins().ID, Last: a.LastEvent().ID, Class: a.Class(), At: t.now}
 		if b, ok := was[a]; ok {
 			n.ID, n.First, n.At, n.Sighted = b.ID, b.First, b.At, b.Sighted
 		} else if !used[a.ID] {
@@ -38,7 +47,7 @@ func (t *notifier) notifyAttempts(f *exposure.Subject, before []deliveredAttempt
 			attempted{a}.join(joined)
 			t.out.Alerts = append(t.out.Alerts, attempted{a}.alert(t.lateReason(a.Last)))
 		}
-		if !n.Sighted && a.Class() == exposure.Refused && a.Planned() == nil {
+		if !n.Sighted && a.CountsForCampaign() {
 			n.Sighted = true
 			t.out.Derived = append(t.out.Derived, attempted{a}.sighting(n.ID).event(""))
 		}
@@ -56,13 +65,13 @@ func (a attempted) sighting(as string) *sighting {
 	return &sighting{
 		Exposure: as, Kind: denied, Revision: 1, Subject: target, Whose: exposure.ID("target", a.Partition, a.Account, target), Counts: true,
 		Severity: exposure.High, Reasons: (a.ReasonSet() & sightedReasons).Words(), Attack: []string{exposure.AttackMFA},
-		User: a.User, OpenedAt: a.First, First: a.FirstEvent(), lane: exposure.LaneOfActor(&a.Actor),
+		User: a.User, OpenedAt: a.First, First: a.FirstEvent(), lane: a.ActorLane(),
 	}
 }
 
 // join records the case that covers the attempt.
 func (a attempted) join(last map[string]membership) {
-	if m, ok := last[exposure.LaneOfActor(&a.Actor)+"\x00"+a.ID]; ok && m.ID != "" {
+	if m, ok := last[a.ActorLane()+"\x00"+a.ID]; ok && m.ID != "" {
 		a.Campaign = m.campaign()
 	}
 }

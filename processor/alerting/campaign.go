@@ -35,6 +35,10 @@ type ActorCampaign struct {
 	hits      []*sighting        // its exposures, in order of opening
 	firsts    []*sighting        // the first of each user
 	delivered *deliveredCampaign // set by assignCampaignIDs
+	fresh     map[string]bool    // the users whom no alert has counted, without those of tallies; likewise
+	news      int                // the number of both
+	newsSince time.Time          // when the first of them was hit
+	told      bool               // an alert counts all users
 }
 
 // hitKind distinguishes the hits of an actor. Only hits of one kind make a
@@ -55,9 +59,6 @@ const maxWiped = 5
 // before, in which enough users were hit within that time.
 func findCampaigns(all []*sighting, p *exposure.Policy) (campaigns []*ActorCampaign) {
 	c := &p.Campaign
-	if c.Users <= 0 {
-		return nil
-	}
 	type key struct {
 		lane string
 		kind hitKind
@@ -76,12 +77,17 @@ func findCampaigns(all []*sighting, p *exposure.Policy) (campaigns []*ActorCampa
 	}
 	for _, k := range order {
 		of, users := by[k], c.Users
-		if k.kind == wiped {
+		if k.kind == wiped && users > 0 {
 			users = max(users, maxWiped)
 		}
 		for begin := 0; begin < len(of); {
-			end, latest := begin+1, of[begin].to()
+			end, latest, is := begin+1, of[begin].to(), of[begin].countedIn()
 			for end < len(of) && of[end].OpenedAt.Sub(latest) < c.Within {
+				if other := of[end].countedIn(); is != "" && other != "" && is != other {
+					break // the exposures of either know its name alone
+				} else if is == "" {
+					is = other
+				}
 				if at := of[end].to(); at.After(latest) {
 					latest = at
 				}
@@ -98,23 +104,16 @@ func findCampaigns(all []*sighting, p *exposure.Policy) (campaigns []*ActorCampa
 }
 
 // reachesThreshold reports whether enough distinct users lie within the time at
-// some point. The users of a tally did, if it is of a campaign.
+// some point. The users of a tally did, if it is of a campaign: that stays one under
+// any policy, since humans are not notified of each of its users by itself.
 func reachesThreshold(of []*sighting, users int, limit time.Duration) bool {
-	of = slices.Clone(of)
-	counted, was := 0, false
-	of = slices.DeleteFunc(of, func(s *sighting) bool {
-		if s.More != nil && s.More.Campaign != "" {
-			counted, was = counted+s.More.Users, true
-		}
-		return s.More != nil
-	})
-	if was {
-		kept := map[string]bool{}
-		for _, s := range of {
-			kept[s.Whose] = true
-		}
-		return counted+len(kept) >= users
+	if slices.ContainsFunc(of, func(s *sighting) bool { return s.countedIn() != "" && s.More.Users > 0 }) {
+		return true
 	}
+	if users <= 0 || limit <= 0 {
+		return false
+	}
+	of = slices.DeleteFunc(slices.Clone(of), func(s *sighting) bool { return s.More != nil })
 	within := map[string]int{}
 	first := 0
 	for _, s := range of {
@@ -188,31 +187,40 @@ func sortCampaigns(campaigns []*ActorCampaign) {
 	})
 }
 
-// moreSevere reports whether the users after the first n weigh more than those:
-// root and the first privileged user are alerted immediately (R28).
-func (w *ActorCampaign) moreSevere(n int) bool {
-	var before, since exposure.Reasons
-	reached := false
-	next := w.after(n)
+// findNews finds the users whom no alert has counted.
+func (w *ActorCampaign) findNews(told func(*sighting) bool) {
+	known := map[string]bool{}
 	for _, s := range w.hits {
-		reached = reached || s == next
-		if r := s.reasons() & (exposure.HasRoot | exposure.HasPrivileged); reached {
+		known[s.Whose] = known[s.Whose] || s.More == nil && told(s)
+	}
+	w.fresh = map[string]bool{}
+	for _, s := range w.hits {
+		n, at := 0, s.OpenedAt
+		switch {
+		case s.More != nil:
+			n, at = s.More.News, s.More.NewsSince
+		case !known[s.Whose] && !w.fresh[s.Whose]:
+			n, w.fresh[s.Whose] = 1, true
+		}
+		if n > 0 && (w.news == 0 || at.Before(w.newsSince)) {
+			w.newsSince = at
+		}
+		w.news += n
+	}
+}
+
+// moreSevere reports whether the new users weigh more than the others: root and
+// the first privileged user are alerted immediately (R28).
+func (w *ActorCampaign) moreSevere() bool {
+	var before, since exposure.Reasons
+	for _, s := range w.hits {
+		if r := s.reasons() & (exposure.HasRoot | exposure.HasPrivileged); w.fresh[s.Whose] {
 			since |= r
 		} else {
 			before |= r
 		}
 	}
 	return since&exposure.HasRoot > before&exposure.HasRoot || before == 0 && since != 0
-}
-
-// after returns the first exposure of the user after the first n. Users that a
-// tally counts are among the first; the last hit stands for those that only
-// tallies count.
-func (w *ActorCampaign) after(n int) *sighting {
-	if len(w.firsts) == 0 {
-		return w.hits[len(w.hits)-1]
-	}
-	return w.firsts[max(0, len(w.firsts)-(w.Users-n))]
 }
 
 // latestStep returns the removal that hit the last user.

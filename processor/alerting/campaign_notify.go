@@ -20,19 +20,21 @@ func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (mem
 		all = append(all, &t)
 		free[t.ID], used[t.ID] = &t, true
 	}
+	claim := func(w *ActorCampaign, known string) {
+		if w.delivered == nil && free[known] != nil {
+			w.delivered = free[known]
+			delete(free, known)
+		}
+	}
 	for _, w := range campaigns {
 		for _, s := range w.hits {
-			known := ""
-			if m, ok := memberOf(s); ok {
-				known = m.Campaign
-			} else if s.More != nil {
-				known = s.More.Campaign
-			}
-			if free[known] != nil {
-				w.delivered = free[known]
-				delete(free, known)
-				break
-			}
+			claim(w, s.countedIn()) // whose exposures know no other
+		}
+	}
+	for _, w := range campaigns {
+		for _, s := range w.hits {
+			m, _ := memberOf(s)
+			claim(w, m.Campaign)
 		}
 		if w.delivered == nil {
 			for used[w.ID] {
@@ -42,12 +44,14 @@ func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (mem
 			if w.Open == 0 && !slices.ContainsFunc(w.hits, func(s *sighting) bool { m, ok := memberOf(s); return s.More == nil && (!ok || !m.Over) }) {
 				// Each was alerted to its end before a policy made them a campaign.
 				*w.delivered = deliveredCampaign{ID: w.ID, Users: w.Users, Closed: true}
+				w.told = true
 			}
 			w.delivered.Lane, w.delivered.Partition, w.delivered.Account = w.lane, w.Partition, w.Account
 			used[w.ID] = true
 			all = append(all, w.delivered)
 		}
 		w.ID = w.delivered.ID
+		w.findNews(func(s *sighting) bool { m, _ := memberOf(s); return w.told || m.toldOf(w) })
 	}
 	return all
 }
@@ -77,11 +81,11 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 		t.notifyCase(w, sent)
 		return
 	}
-	open, waits := w.Open > 0, slices.ContainsFunc(w.hits, func(s *sighting) bool { return s.Open && !s.Suspect && !s.Silenced })
+	open, waits := w.Open > 0, slices.ContainsFunc(w.hits, (*sighting).waits)
 	last := w.latestStep()
-	grown := w.Users > sent.Users
-	if grown && sent.Users > 0 && w.Users < 2*sent.Users && !w.moreSevere(sent.Users) {
-		if at := w.after(sent.Users).OpenedAt.Add(regrowthWait); at.After(t.now) {
+	grown := w.news > 0
+	if grown && sent.Users > 0 && w.Users < 2*(w.Users-w.news) && !w.moreSevere() {
+		if at := w.newsSince.Add(regrowthWait); at.After(t.now) {
 			t.wakeAt(at)
 			grown = false
 		}
@@ -89,11 +93,8 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 	first := sent.Users == 0 && t.lateReason(last.Time) == 0
 	sent.Actor, sent.First, sent.Last, sent.Event = w.Actor, w.First, last.Time, last.Event.ID
 	if grown || sent.Closed && open {
-		if sent.Closed {
-			sent.Round++
-			sent.Closed = false
-		}
-		sent.Users = max(sent.Users, w.Users)
+		t.countUsers(w, sent, sent.Closed)
+		sent.Closed = false
 		t.emitCampaign(w, sent, exposure.StepCampaign, last, sent.key())
 	}
 	switch {
@@ -111,15 +112,24 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 }
 
 // notifyCase alerts a campaign of which nothing is open: when it is first known,
-// and whenever its users have doubled.
+// whenever its users have doubled, and with root or the first privileged user.
 func (t *notifier) notifyCase(w *ActorCampaign, sent *deliveredCampaign) {
 	last := w.latestStep()
 	sent.Actor, sent.First, sent.Last, sent.Event, sent.Closed = w.Actor, w.First, last.Time, last.Event.ID, true
-	if sent.Users > 0 && w.Users < 2*sent.Users {
+	if sent.Users > 0 && w.Users < 2*sent.Users && !w.moreSevere() {
 		return
 	}
-	sent.Users = w.Users
+	t.countUsers(w, sent, false)
 	t.emitCampaign(w, sent, exposure.StepCampaign, last, sent.key())
+}
+
+// countUsers records that an alert counts the users of w. It is of another round if
+// an earlier one has the same number: some users are no longer part of it.
+func (t *notifier) countUsers(w *ActorCampaign, sent *deliveredCampaign, reopened bool) {
+	if reopened || w.Users <= sent.Users {
+		sent.Round++
+	}
+	sent.Users, w.told = w.Users, true
 }
 
 // campaignKey distinguishes the steps of one kind: by the number of users hit

@@ -88,10 +88,7 @@ func (w *ActorCampaign) userNames() string {
 	for _, s := range w.firsts[:min(len(w.firsts), maxNamed)] {
 		parts = append(parts, s.userName())
 	}
-	if more := w.Users - len(parts); more > 0 {
-		parts = append(parts, strconv.Itoa(more)+" more")
-	}
-	return list(parts)
+	return list(w.andMore(parts))
 }
 
 func (w *ActorCampaign) advice(s exposure.Step) string {
@@ -117,10 +114,19 @@ func (w *ActorCampaign) restored() string {
 		}
 		parts = append(parts, s.userName()+how)
 	}
-	if more := w.Users - len(parts); more > 0 {
-		parts = append(parts, strconv.Itoa(more)+" more")
+	return list(w.andMore(parts))
+}
+
+// andMore adds the number of users that are not among the parts.
+func (w *ActorCampaign) andMore(parts []string) []string {
+	more := strconv.Itoa(w.Users - len(parts))
+	switch {
+	case len(parts) == 0:
+		return []string{more + " users"}
+	case more == "0":
+		return parts
 	}
-	return list(parts)
+	return append(parts, more+" more")
 }
 
 // endedBy says in brackets how an exposure ended.

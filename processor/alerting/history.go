@@ -60,7 +60,7 @@ func (h *History) findCampaigns(p *exposure.Policy) {
 	}
 	attempts := map[string]*exposure.Attempt{}
 	for _, a := range h.Attempts {
-		if a.Class() == exposure.Refused && a.Planned() == nil {
+		if a.CountsForCampaign() {
 			attempts[a.ID] = a
 			all = append(all, attempted{a}.sighting(a.ID))
 		}

@@ -34,12 +34,12 @@ type sighting struct {
 	Last     *trail.Event      `json:"last,omitempty"` // the event that ended the exposure; nil while it is open
 	LastAt   time.Time         `json:"last_at,omitzero"`
 
-	Resolution string `json:"resolution,omitempty"`
-	WasOpen    bool   `json:"was_open,omitempty"` // as of the revision before
-	More       *more  `json:"more,omitempty"`     // it is a tally
+	Resolution string    `json:"resolution,omitempty"`
+	Was        *standing `json:"was,omitempty"`  // of the revision before
+	More       *more     `json:"more,omitempty"` // it is a tally
 
 	lane          string
-	firstRevision int // of those that are read together; WasOpen is of that one
+	firstRevision int // of those that are read together; Was is of that one
 }
 
 // sighted records the last sighting of an exposure.
@@ -47,7 +47,8 @@ type sighted struct {
 	Lane     string `json:"lane"`
 	Revision int    `json:"revision"`
 	Hash     string `json:"hash"` // "": withdrawn
-	Open     bool   `json:"open,omitempty"`
+
+	Standing standing `json:"standing"`
 }
 
 // membership is the campaign that covers an exposure. It is the body of a
@@ -67,7 +68,10 @@ type member struct {
 	First    time.Time `json:"first,omitzero"`
 	Revision int       `json:"revision,omitempty"`
 	Over     bool      `json:"over,omitempty"` // the exposure had ended
+	Told     bool      `json:"told,omitempty"` // an alert of the campaign counted it
 }
+
+func (m *member) toldOf(w *ActorCampaign) bool { return m.Told && m.Campaign == w.ID }
 
 // sightedReasons are the reasons that a campaign takes from its exposures.
 const sightedReasons = exposure.HasRoot | exposure.HasPrivileged | exposure.HasExploited | exposure.HasChanged
@@ -86,7 +90,7 @@ func sightingOf(x *exposure.Exposure, notified bool, now time.Time) *sighting {
 		Kind: kindOf(x),
 		Open: x.Open(), Silenced: x.Open() && x.Silenced(), Suspect: x.Suspect(), Severity: severity,
 		Reasons: (x.ReasonSet() & sightedReasons).Words(), Attack: x.Attack(),
-		User: x.User, OpenedAt: x.OpenedAt, First: x.First(), lane: exposure.LaneOfActor(&x.Actor),
+		User: x.User, OpenedAt: x.OpenedAt, First: x.First(), lane: x.ActorLane(),
 	}
 	if last := &x.Steps[len(x.Steps)-1]; last.Step == exposure.Resolved {
 		s.Last, s.LastAt, s.Resolution = last.Event, last.Time, last.Resolution
@@ -168,9 +172,12 @@ func (t *notifier) sight(x *exposure.Exposure, sent *delivered) {
 	}
 	s.Revision = 1
 	if was != nil {
-		s.Revision, s.WasOpen = was.Revision+1, was.Open
+		s.Revision = was.Revision + 1
 	}
-	sent.Sighted = &sighted{Lane: s.lane, Revision: s.Revision, Hash: hash, Open: s.Open}
+	if was != nil && was.Hash != "" {
+		s.Was = &was.Standing
+	}
+	sent.Sighted = &sighted{Lane: s.lane, Revision: s.Revision, Hash: hash, Standing: s.standing()}
 	t.out.Derived = append(t.out.Derived, s.event(hash))
 }
 
@@ -180,7 +187,10 @@ func (t *notifier) withdraw(sent *delivered, first *trail.Event) {
 	if was == nil || was.Hash == "" {
 		return
 	}
-	s := &sighting{Exposure: sent.ID, Revision: was.Revision + 1, WasOpen: was.Open, OpenedAt: sent.OpenedAt, First: withoutRecord(first), lane: was.Lane}
+	s := &sighting{
+		Exposure: sent.ID, Revision: was.Revision + 1, Was: &was.Standing, Kind: was.Standing.Kind,
+		OpenedAt: was.Standing.OpenedAt, First: withoutRecord(first), lane: was.Lane,
+	}
 	sent.Sighted = &sighted{Lane: was.Lane, Revision: s.Revision}
 	t.out.Derived = append(t.out.Derived, s.event(""))
 }
@@ -219,7 +229,7 @@ func memberships(events []*trail.Event) (last map[string]membership, superseded 
 
 // join records the campaign that covers x.
 func join(x *exposure.Exposure, last map[string]membership) {
-	if m, ok := last[exposure.LaneOfActor(&x.Actor)+"\x00"+x.ID]; ok && m.ID != "" {
+	if m, ok := last[x.ActorLane()+"\x00"+x.ID]; ok && m.ID != "" {
 		x.Campaign = m.campaign()
 	}
 }
@@ -247,12 +257,12 @@ func sightings(events []*trail.Event) (all []*sighting, carriers map[*sighting]s
 			at[k] = len(all)
 			all = append(all, s)
 		case s.Revision > all[i].Revision:
-			s.firstRevision, s.WasOpen = all[i].firstRevision, all[i].WasOpen
+			s.firstRevision, s.Was = all[i].firstRevision, all[i].Was
 			delete(carriers, all[i])
 			all[i] = s
 		default:
 			if s.Revision < all[i].firstRevision {
-				all[i].firstRevision, all[i].WasOpen = s.Revision, s.WasOpen
+				all[i].firstRevision, all[i].Was = s.Revision, s.Was
 			}
 			continue
 		}
@@ -260,12 +270,6 @@ func sightings(events []*trail.Event) (all []*sighting, carriers map[*sighting]s
 	}
 	sortSightings(all)
 	return all, carriers
-}
-
-func sortSightings(all []*sighting) {
-	slices.SortFunc(all, func(a, b *sighting) int {
-		return inOrder(a.OpenedAt, b.OpenedAt, a.First.ID, b.First.ID, a.Exposure, b.Exposure, a.lane, b.lane)
-	})
 }
 
 // laneState holds the campaigns and sightings of actors' lanes.
@@ -309,6 +313,9 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 	for _, s := range all {
 		t.live = t.live || s.Open
 		if s.More != nil {
+			if w := in[s]; w != nil && w.told {
+				s.More.News = 0
+			}
 			continue
 		}
 		m := member{Exposure: s.Exposure, Lane: s.lane}
@@ -316,10 +323,12 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 			m = was
 		}
 		m.Over = !s.Open
-		t.cover(s, in[s], &m)
+		w := in[s]
+		m.Told = w != nil && (w.told || m.toldOf(w))
+		t.cover(s, w, &m)
 		covered[s] = m
 	}
-	for _, s := range reduce(all, in, t.policy.Campaign.Within) {
+	for _, s := range reduce(all, in, &t.policy.Campaign, func(s *sighting) bool { return covered[s].Told }) {
 		switch w := in[s]; {
 		case !s.Open && (w == nil || w.Open == 0) && s.end().Before(t.cutoff()):
 		case s.More != nil:
@@ -360,14 +369,6 @@ func (t *notifier) cover(s *sighting, w *ActorCampaign, m *member) {
 		ID: exposure.ID("membership", s.lane, s.Exposure, now.ID, now.First.UTC().Format(time.RFC3339Nano), strconv.Itoa(now.Revision)), Name: trail.Membership,
 		Time: s.OpenedAt, Partition: s.First.Partition, Account: s.First.Account, User: s.User, Exposure: s.Exposure, Key: s.Subject, Body: body,
 	})
-}
-
-// cutoff returns the time before which events are dropped.
-func (t *notifier) cutoff() time.Time {
-	if t.policy.Retention <= 0 {
-		return time.Time{}
-	}
-	return t.now.Add(-t.policy.Retention)
 }
 
 func (m *membership) campaign() *exposure.Campaign {

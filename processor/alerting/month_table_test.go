@@ -113,7 +113,10 @@ func TestSimulatedMonth(t *testing.T) {
 			t.Errorf("people get %d messages of %d of: %s", n, m.cases[kind], kind)
 		}
 	}
-	for _, kind := range []string{caseRotation, caseJoiner, caseLeaver, caseHalfLeaver, caseKeys, caseAnnounced, caseMistyped} {
+	if n := h.messages[caseRotation]; n > 0 {
+		t.Errorf("people get %d messages of rotations that are done right", n)
+	}
+	for _, kind := range []string{caseJoiner, caseLeaver, caseHalfLeaver, caseKeys, caseAnnounced, caseMistyped} {
 		if n := h.messages[kind]; n > m.cases[kind]/50 { // late records may need an alert
 			t.Errorf("people get %d messages of %d of: %s", n, m.cases[kind], kind)
 		}
@@ -146,6 +149,9 @@ func TestSimulatedMonth(t *testing.T) {
 	}
 	inLanes(m.arrivals(swaps), waits, patient.hear)
 	t.Logf("%6d messages of rotations with a grace of %s", patient.messages[caseSwap], waits.Grace)
+	if n := patient.messages[caseSwap]; n > 0 {
+		t.Errorf("people get %d messages of rotations with a grace of %s", n, waits.Grace)
+	}
 
 	page, err := os.ReadFile("../README.md")
 	if err != nil {
@@ -155,6 +161,7 @@ func TestSimulatedMonth(t *testing.T) {
 		fmt.Sprintf("%d,%03d records", m.records/1000, m.records%1000),
 		fmt.Sprintf("| lost phones, reset by the help desk | %d | %d;", m.cases[caseLost], h.messages[caseLost]),
 		fmt.Sprintf("%d critical because of a late file", h.lateCriticals),
+		fmt.Sprintf("| rotations done right, the new device first | %d | %d |", m.cases[caseRotation], h.messages[caseRotation]),
 		fmt.Sprintf("| rotations, the old device first | %d | %d", m.cases[caseSwap], h.messages[caseSwap]),
 		fmt.Sprintf("%d with a grace of 15 minutes", patient.messages[caseSwap]),
 		fmt.Sprintf("| mistyped codes | %d | %d |", m.cases[caseMistyped], h.messages[caseMistyped]),

@@ -72,6 +72,9 @@ func Notify(events []*trail.Event, st State, now time.Time, p exposure.Policy) O
 		t.resolveOrphan(o)
 	}
 	for _, g := range n.gone {
+		if f.First() == nil {
+			break // its events are gone, too
+		}
 		t.withdraw(g, f.First())
 		t.resolveGone(f, g)
 	}
@@ -330,10 +333,17 @@ func asClosed(m *exposure.Moment) *exposure.Moment {
 // latePrelude returns the changes before x that became known after its beginning
 // was alerted, which lists those known by then. It records all of them.
 func latePrelude(x *exposure.Exposure, sent *delivered) (late []exposure.Moment) {
+	if len(x.Prelude()) == 0 {
+		return nil
+	}
 	began := sent.Opened || sent.Reduced || sent.Exploited || sent.Closed || sent.Round > 0
+	known := make(map[string]bool, len(sent.Events))
+	for _, id := range sent.Events {
+		known[id] = true
+	}
 	for _, e := range x.Prelude() {
 		switch {
-		case slices.Contains(sent.Events, e.ID):
+		case known[e.ID]:
 		case began:
 			late = append(late, x.StepBy(exposure.Updated, e))
 		default:

@@ -75,7 +75,7 @@ func TestOneSetOneReduction(t *testing.T) {
 	}
 }
 
-// 100,000 denied calls by one actor on one target keep 16 samples; first, last,
+// 100,000 denied calls by one actor on one target keep few samples; first, last,
 // number and codes are those of all, and copies count once.
 func TestAttemptsAreCounters(t *testing.T) {
 	var l Ledger

@@ -10,10 +10,10 @@ import (
 // Of the sightings of an actor's lane that are of one kind, the earliest of the
 // last campaign and the latest are kept one by one. The others are a tally, so that
 // an actor who hits thousands costs no more than one who hits a hundred.
-const (
-	sightingsEachEnd = 64
-	maxSightings     = 2 * sightingsEachEnd
-)
+var sightingsEachEnd = 64 // a variable for tests
+
+// eachEnd returns how many are kept of the latest: they have to show a campaign.
+func eachEnd(c *exposure.Campaigns) int { return max(sightingsEachEnd, c.Users) }
 
 // more makes a sighting a tally. Its other fields are those of the earliest, the
 // worst or the last to end of the sightings that it stands for.
@@ -21,6 +21,10 @@ type more struct {
 	To    time.Time `json:"to"`    // OpenedAt of the latest
 	Users int       `json:"users"` // those that were not kept otherwise
 	Open  int       `json:"open"`  // the number of open exposures
+	Waits int       `json:"waits"` // the number of those that wait for a human
+
+	News      int       `json:"news,omitempty"` // the number of users whom no alert of a campaign has counted
+	NewsSince time.Time `json:"news_since,omitzero"`
 
 	Campaign string `json:"campaign,omitempty"` // of which its users are; "": none
 }
@@ -29,6 +33,36 @@ type more struct {
 type tally struct {
 	Lane     string   `json:"lane"`
 	Sighting sighting `json:"sighting"`
+}
+
+// countedIn returns the campaign whose users the tally s counts; "": none.
+func (s *sighting) countedIn() string {
+	if s.More == nil {
+		return ""
+	}
+	return s.More.Campaign
+}
+
+// standing is what a tally counts of a sighting.
+type standing struct {
+	OpenedAt time.Time `json:"opened_at,omitzero"`
+	Kind     hitKind   `json:"kind,omitempty"`
+	Counts   bool      `json:"counts,omitempty"`
+	Open     bool      `json:"open,omitempty"`
+	Waits    bool      `json:"waits,omitempty"`
+}
+
+func (s *sighting) standing() standing {
+	return standing{s.OpenedAt, s.Kind, s.Counts, s.Open, s.Open && !s.Suspect && !s.Silenced}
+}
+
+// waits reports whether the exposure of s waits for a human, or one that it stands
+// for.
+func (s *sighting) waits() bool {
+	if s.More != nil {
+		return s.More.Waits > 0
+	}
+	return s.standing().Waits
 }
 
 // to returns when the exposure of s began, or the latest that it stands for.
@@ -40,13 +74,15 @@ func (s *sighting) to() time.Time {
 }
 
 // count adds a sighting to a tally. fresh says that no other sighting is of its
-// user.
-func (s *sighting) count(o *sighting, fresh bool) {
-	s.update(o, 0)
-	if o.Counts && fresh {
-		s.More.Users++
+// user, told that an alert of its campaign counted the user.
+func (s *sighting) count(o *sighting, fresh, told bool) {
+	if m := s.More; o.Counts && fresh && !told {
+		if m.News == 0 || o.OpenedAt.Before(m.NewsSince) {
+			m.NewsSince = o.OpenedAt
+		}
+		m.News++
 	}
-	s.Counts = s.Counts || o.Counts
+	s.update(o, standing{Counts: o.Counts && !fresh})
 	if o.OpenedAt.Before(s.OpenedAt) {
 		s.OpenedAt, s.First = o.OpenedAt, withoutRecord(o.First)
 	}
@@ -55,14 +91,14 @@ func (s *sighting) count(o *sighting, fresh bool) {
 	}
 }
 
-// update notes a later revision of a sighting that the tally counts as so many open
-// exposures.
-func (s *sighting) update(o *sighting, was int) {
-	if o.Open {
-		was--
-	}
-	s.More.Open = max(0, s.More.Open-was)
+// update notes a later revision of a sighting, which the tally counts as it was.
+func (s *sighting) update(o *sighting, was standing) {
+	is := o.standing()
+	recount(&s.More.Users, is.Counts, was.Counts)
+	recount(&s.More.Open, is.Open, was.Open)
+	recount(&s.More.Waits, is.Waits, was.Waits)
 	s.Open = s.More.Open > 0
+	s.Counts = s.Counts || o.Counts
 	if o.Severity.Level() > s.Severity.Level() {
 		s.Severity = o.Severity
 	}
@@ -77,8 +113,24 @@ func (s *sighting) update(o *sighting, was int) {
 	}
 }
 
+// recount changes the number of those of which something is true.
+func recount(n *int, is, was bool) {
+	switch {
+	case is && !was:
+		*n++
+	case was && !is:
+		*n = max(0, *n-1)
+	}
+}
+
+func sortSightings(all []*sighting) {
+	slices.SortFunc(all, func(a, b *sighting) int {
+		return inOrder(a.OpenedAt, b.OpenedAt, a.First.ID, b.First.ID, a.Exposure, b.Exposure, a.lane, b.lane)
+	})
+}
+
 // withTallies adds the stored tallies to sightings. A later revision of a sighting
-// that a tally stands for changes the tally.
+// that a tally stands for changes the tally; one of another kind leaves it.
 func withTallies(all []*sighting, carriers map[*sighting]string, st State, memberOf func(*sighting) (member, bool)) []*sighting {
 	if len(st.tallies) == 0 {
 		return all
@@ -90,18 +142,19 @@ func withTallies(all []*sighting, carriers map[*sighting]string, st State, membe
 		tallies = append(tallies, &s)
 	}
 	all = slices.DeleteFunc(all, func(s *sighting) bool {
-		if _, known := memberOf(s); known || s.firstRevision == 1 {
+		if _, known := memberOf(s); known || s.firstRevision == 1 || s.Was == nil {
 			return false
 		}
+		was := *s.Was
 		i := slices.IndexFunc(tallies, func(t *sighting) bool {
-			return t.lane == s.lane && !s.OpenedAt.Before(t.OpenedAt) && !s.OpenedAt.After(t.More.To)
+			return t.lane == s.lane && t.Kind == was.Kind && !was.OpenedAt.Before(t.OpenedAt) && !was.OpenedAt.After(t.More.To)
 		})
 		if i < 0 {
 			return false
 		}
-		was := 0
-		if s.WasOpen {
-			was = 1
+		if s.Kind != was.Kind {
+			tallies[i].update(&sighting{Severity: exposure.Info}, was)
+			return false
 		}
 		tallies[i].update(s, was)
 		delete(carriers, s)
@@ -113,10 +166,10 @@ func withTallies(all []*sighting, carriers map[*sighting]string, st State, membe
 }
 
 // reduce counts the sightings of which there are too many of one kind in one lane,
-// and returns those that stay, with new tallies. Exposures of a user who has others
-// go first.
-func reduce(all []*sighting, in map[*sighting]*ActorCampaign, within time.Duration) []*sighting {
-	if len(all) <= maxSightings {
+// and returns those that stay, with new tallies. What is over goes first if it
+// counts towards no campaign, or its user has other exposures.
+func reduce(all []*sighting, in map[*sighting]*ActorCampaign, c *exposure.Campaigns, told func(*sighting) bool) []*sighting {
+	if len(all) <= 2*eachEnd(c) {
 		return all
 	}
 	type key struct {
@@ -131,7 +184,7 @@ func reduce(all []*sighting, in map[*sighting]*ActorCampaign, within time.Durati
 	counted := map[*sighting]bool{}
 	for _, of := range groups {
 		kept := slices.DeleteFunc(slices.Clone(of), func(s *sighting) bool { return s.More != nil })
-		excess := len(kept) - maxSightings
+		excess := len(kept) - 2*eachEnd(c)
 		if excess <= 0 {
 			continue
 		}
@@ -140,18 +193,18 @@ func reduce(all []*sighting, in map[*sighting]*ActorCampaign, within time.Durati
 		for _, s := range kept {
 			whose[s.Whose]++
 		}
-		spare := sparable(kept, in)
+		spare := sparable(kept, in, eachEnd(c))
 		for _, repeated := range []bool{true, false} {
 			for _, s := range spare {
-				if excess == 0 || counted[s] || repeated && (s.Open || whose[s.Whose] == 1) {
+				if excess == 0 || counted[s] || repeated && (s.Open || s.Counts && whose[s.Whose] == 1) {
 					continue
 				}
-				t := tallyFor(s, tallies, in, within)
+				t := tallyFor(s, tallies, in, c.Within)
 				if !slices.Contains(tallies, t) {
 					tallies, all = append(tallies, t), append(all, t)
 					in[t] = in[s]
 				}
-				t.count(s, whose[s.Whose] == 1)
+				t.count(s, whose[s.Whose] == 1, told(s))
 				whose[s.Whose]--
 				counted[s] = true
 				excess--
@@ -163,15 +216,15 @@ func reduce(all []*sighting, in map[*sighting]*ActorCampaign, within time.Durati
 
 // sparable returns the sightings that may be counted, in order: not the latest, nor
 // the earliest of the last campaign, nor the first and last of one that is not over.
-func sparable(of []*sighting, in map[*sighting]*ActorCampaign) (spare []*sighting) {
+func sparable(of []*sighting, in map[*sighting]*ActorCampaign, each int) (spare []*sighting) {
 	last := in[of[len(of)-1]]
 	nth := map[*ActorCampaign]int{}
-	for i, s := range of[:len(of)-sightingsEachEnd] {
+	for i, s := range of[:len(of)-each] {
 		w := in[s]
 		nth[w]++
 		switch {
 		case w == nil:
-		case w == last && nth[w] <= sightingsEachEnd:
+		case w == last && nth[w] <= each:
 			continue
 		case w != last && !w.delivered.Closed && (nth[w] == 1 || in[of[i+1]] != w):
 			continue

@@ -105,3 +105,11 @@ func (t *notifier) sweep(events int) time.Time {
 	}
 	return t.now.Truncate(24 * time.Hour).Add(t.policy.Retention + 24*time.Hour)
 }
+
+// cutoff returns the time before which events are dropped.
+func (t *notifier) cutoff() time.Time {
+	if t.policy.Retention <= 0 {
+		return time.Time{}
+	}
+	return t.now.Add(-t.policy.Retention)
+}

@@ -40,6 +40,21 @@ func actorKey(a *trail.Actor) string {
 	return a.Type + "\x00" + a.Name + "\x00" + a.AccessKeyID
 }
 
+// anonymous reports whether the record does not say who the actor is.
+func anonymous(a *trail.Actor) bool {
+	return a.ARN == "" && a.Name == "" && a.AccessKeyID == "" && a.OnBehalfOf == "" && a.SourceIdentity == ""
+}
+
+// laneOf returns the lane of the actor of an event in an account. An actor without an
+// ARN or a person may share its name with those of other accounts.
+func laneOf(a *trail.Actor, partition, account string) string {
+	lane := actorLane + actorKey(a)
+	if a.ARN == "" && a.OnBehalfOf == "" && a.SourceIdentity == "" {
+		lane += "@" + partition + "/" + account
+	}
+	return lane
+}
+
 // splitARN returns the partition, account and resource of an ARN; "" if it is
 // none.
 func splitARN(arn string) (partition, account, resource string) {
@@ -68,5 +83,8 @@ func addressPrefix(address string) string {
 	return prefix.String()
 }
 
-// LaneOfActor returns the lane of an actor.
-func LaneOfActor(a *trail.Actor) string { return actorLane + actorKey(a) }
+// ActorLane returns the lane of the actor of x.
+func (x *Exposure) ActorLane() string { return laneOf(&x.Actor, x.Partition, x.Account) }
+
+// ActorLane returns the lane of the actor of a.
+func (a *Attempt) ActorLane() string { return laneOf(&a.Actor, a.Partition, a.Account) }

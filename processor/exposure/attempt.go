@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,7 @@ type Attempt struct {
 	rule        string
 	reasons     Reasons
 	first, last *trail.Event
+	codes       *trail.Event // guessed: the first wrong code, by which later folds recognize it
 }
 
 // attemptKey identifies an attempt: all its calls share it.
@@ -98,8 +100,15 @@ func (f *folder) addAttempt(it *item, c Class) {
 		k.unknown = Keys(e)[0]
 	}
 	a := f.latestAttempts[k]
-	if a == nil || e.Time.Sub(a.Last) >= attemptGap && !it.dense || c == Enrolment || c == RootSignIn {
+	fresh := a == nil || e.Time.Sub(a.Last) >= attemptGap && !it.dense || c == Enrolment || c == RootSignIn
+	var codes *trail.Event
+	if c == Guessed { // as one, however they slow down between
+		codes = f.mistyped[codesKey(k.actor, p)].first
+		fresh = a == nil || a.codes != codes
+	}
+	if fresh {
 		a = f.newAttempt(p, e, k)
+		a.codes = codes
 		f.latestAttempts[k] = a
 		f.attempts = append(f.attempts, a)
 	}
@@ -169,22 +178,46 @@ func classOf(e *trail.Event) Class {
 // guesses.
 const guessesOfCodes = 10
 
+// wrongCodes are those of one actor for one target with less than attemptGap
+// between them.
+type wrongCodes struct {
+	first *trail.Event
+	last  time.Time
+	times []time.Time // of those within attemptGap, at most guessesOfCodes
+}
+
+func codesKey(actor string, target *identity) attemptKey {
+	return attemptKey{actor: actor, target: target, class: Mistyped}
+}
+
 // guesses counts a wrong code, and reports whether there have been enough.
 func (f *folder) guesses(it *item) bool {
 	e := it.ev
-	k := attemptKey{actor: actorKey(&e.Actor), target: f.target(e), class: Mistyped}
-	times := f.mistyped[k]
-	for len(times) > 0 && e.Time.Sub(times[0]) >= attemptGap {
-		times = times[1:]
+	k := codesKey(actorKey(&e.Actor), f.target(e))
+	w := f.mistyped[k]
+	if w == nil || e.Time.Sub(w.last) >= attemptGap && !it.dense {
+		w = &wrongCodes{first: e}
+		f.mistyped[k] = w
 	}
-	if times = append(times, e.Time); len(times) > guessesOfCodes {
-		times = times[1:]
+	w.last, w.times = e.Time, append(w.times, e.Time)
+	for e.Time.Sub(w.times[0]) >= attemptGap || len(w.times) > guessesOfCodes {
+		w.times = w.times[1:]
 	}
-	if f.mistyped == nil {
-		f.mistyped = map[attemptKey][]time.Time{}
+	return it.guessed || len(w.times) >= guessesOfCodes
+}
+
+// guessedAmong reports whether so many of the calls, which are in order, are wrong codes
+// within attemptGap that they are guesses.
+func guessedAmong(of []*item) bool {
+	if classOf(of[0].ev) != Mistyped {
+		return false
 	}
-	f.mistyped[k] = times
-	return len(times) >= guessesOfCodes
+	for i := guessesOfCodes - 1; i < len(of); i++ {
+		if of[i].ev.Time.Sub(of[i-guessesOfCodes+1].ev.Time) < attemptGap {
+			return true
+		}
+	}
+	return false
 }
 
 // countDenied records how often the actor of e was denied before, within an
@@ -193,6 +226,11 @@ func (x *Exposure) countDenied(a *Attempt, e *trail.Event) {
 	if a != nil && e.Time.Sub(a.Last) <= attemptGap {
 		x.denied = a.Count
 	}
+}
+
+// CountsForCampaign reports whether the attempt counts towards a case (J16).
+func (a *Attempt) CountsForCampaign() bool {
+	return a.class == Refused && a.planned == nil && !anonymous(&a.Actor)
 }
 
 // code records an error code. IAM's codes come with and without the suffix
@@ -206,7 +244,7 @@ func (a *Attempt) code(c string) {
 
 // finish fills in the fields that depend on all calls.
 func (a *Attempt) finish() {
-	a.ID = attemptID(a.first)
+	a.ID = attemptID(a.Begins())
 	if a.class != Refused {
 		a.ID = ID(string(a.Step), a.ID, strconv.Itoa(int(a.class)))
 	}
@@ -214,6 +252,10 @@ func (a *Attempt) finish() {
 	a.base = a.Severity
 	a.Severity, a.rule = a.SeverityWith(0)
 }
+
+// Begins returns the event by which later folds recognize the attempt, which is
+// kept however many there are.
+func (a *Attempt) Begins() *trail.Event { return cmp.Or(a.codes, a.first) }
 
 // SeverityWith returns the severity under the policy, and the reason of the rule
 // that set it.

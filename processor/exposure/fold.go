@@ -19,7 +19,7 @@ type folder struct {
 	lostDevices    map[string]*Exposure    // by serial: the exposure that lost it
 	waiting        []*Exposure             // those that the time alone may change
 	latestAttempts map[attemptKey]*Attempt // the last one of each key
-	mistyped       map[attemptKey][]time.Time
+	mistyped       map[attemptKey]*wrongCodes
 	counters       []Counter // in order of time
 	reduced        []string  // the IDs of events that are counted from now on
 }
@@ -34,6 +34,7 @@ func fold(events []*trail.Event, m Memory, policy *Policy, now time.Time) *folde
 		items:          sortEvents(events, m.Tombstones),
 		lostDevices:    map[string]*Exposure{},
 		latestAttempts: map[attemptKey]*Attempt{},
+		mistyped:       map[attemptKey]*wrongCodes{},
 	}
 	f.reduce(m.Counters)
 	var paths map[string]string

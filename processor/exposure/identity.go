@@ -111,8 +111,14 @@ func newDirectory(paths map[string]string) directory {
 	return directory{paths: paths, names: map[string]*identity{}, deviceOwners: map[string]*identity{}}
 }
 
+// newIdentity returns the identity with the name, of which a failed call may have
+// made up the spelling.
 func newIdentity(name string) *identity {
-	return &identity{key: FoldName(name), name: name, root: name == trail.RootUser}
+	p := &identity{key: FoldName(name), name: name}
+	if p.root = p.key == FoldName(trail.RootUser); p.root {
+		p.name = trail.RootUser
+	}
+	return p
 }
 
 // FoldName folds a user name to one case (R12).

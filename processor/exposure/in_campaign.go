@@ -2,8 +2,6 @@ package exposure
 
 import (
 	"time"
-
-	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // Campaign is the campaign that an exposure or an attempt is part of.
@@ -16,7 +14,7 @@ type Campaign struct {
 // offboarder (J16).
 func (x *Exposure) Wiped() bool {
 	last := &x.Steps[len(x.Steps)-1]
-	if x.Resolution != UserDeleted || x.openSince.IsZero() || x.ExploitedOrChanged() || x.Actor == (trail.Actor{}) ||
+	if x.Resolution != UserDeleted || x.openSince.IsZero() || x.ExploitedOrChanged() || anonymous(&x.Actor) ||
 		actorKey(&last.Event.Actor) != actorKey(&x.Actor) {
 		return false
 	}
@@ -30,7 +28,7 @@ func (x *Exposure) Wiped() bool {
 // campaign by deleting passwords.
 func (x *Exposure) CountsForCampaign(notified bool, now time.Time) bool {
 	switch {
-	case x.openSince.IsZero() || x.PlannedReason() != 0 || x.Actor == (trail.Actor{}):
+	case x.openSince.IsZero() || x.PlannedReason() != 0 || anonymous(&x.Actor):
 		return false
 	case x.ExploitedOrChanged():
 		return true

@@ -97,6 +97,7 @@ type item struct {
 	a         *Attempt  // the attempt that it belongs to, if it failed
 	more      int       // the number of events that it stands for, besides itself
 	codes     []string  // their error codes
+	guessed   bool      // enough of those, and of the samples, were wrong codes within an hour
 	counted   bool      // another one stands for it
 	dense     bool      // there is no gap before it, since events were counted there
 }

@@ -13,10 +13,12 @@ import (
 )
 
 // Bounds on the events that are kept of one kind: so many of the earliest and of
-// the latest. Those in between are a number.
+// the latest. Those in between are a number. With the next one, the latest show
+// guesses.
 const (
-	samplesEachEnd = 8
-	samples        = 2 * samplesEachEnd
+	samples       = 16
+	latestSamples = guessesOfCodes - 1
+	firstSamples  = samples - latestSamples
 )
 
 // Counter stands for the events of one group that are not kept: failed calls by
@@ -27,6 +29,8 @@ type Counter struct {
 	To    time.Time `json:"to"`
 	Count int       `json:"count"`
 	Codes []string  `json:"codes,omitempty"` // sorted
+
+	Guessed bool `json:"guessed,omitempty"` // enough of the group, as it came, were wrong codes within an hour
 }
 
 // groupOf returns the group of an event of which only samples are kept, and the
@@ -109,22 +113,22 @@ type chain struct {
 // counters.
 func (f *folder) sample(key string, of []*item, before []Counter, gap time.Duration) (after []Counter) {
 	for _, c := range chains(key, of, before, gap) {
-		const each = samplesEachEnd
-		if n := len(c.items) - each; n > each {
-			for _, it := range c.items[each:n] {
+		if n := len(c.items) - latestSamples; n > firstSamples {
+			c.Guessed = c.Guessed || guessedAmong(c.items)
+			for _, it := range c.items[firstSamples:n] {
 				it.counted = true
 				f.reduced = append(f.reduced, it.ev.ID)
 				c.Count++
 				c.code(bareCode(it.ev.ErrorCode))
 			}
-			c.items = slices.Concat(c.items[:each], c.items[n:])
+			c.items = slices.Concat(c.items[:firstSamples], c.items[n:])
 		}
 		if c.Count == 0 {
 			continue
 		}
 		after = append(after, c.Counter)
 		if n := len(c.items); n > 0 {
-			c.items[n-1].more, c.items[n-1].codes = c.Count, c.Codes
+			c.items[n-1].more, c.items[n-1].codes, c.items[n-1].guessed = c.Count, c.Codes, c.Guessed
 			for _, it := range c.items[1:] {
 				it.dense = true
 			}
@@ -158,6 +162,7 @@ func chains(key string, of []*item, before []Counter, gap time.Duration) (all []
 func (c *chain) add(s *chain) {
 	c.items = append(c.items, s.items...)
 	c.Count += s.Count
+	c.Guessed = c.Guessed || s.Guessed
 	if s.To.After(c.To) {
 		c.To = s.To
 	}
