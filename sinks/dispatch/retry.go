@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
+	"github.com/mfawatch/mfawatch/sinks"
 )
 
 // retryAll retries the lanes of an attempt at due.
@@ -72,7 +73,7 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 	}
 	for _, it := range a.heads() {
 		l, first := it.lane, it.lane.first
-		if !first.IsZero() && now.Sub(first) >= w.config.Retry.Age || l.blocks() {
+		if !first.IsZero() && now.Sub(first) >= w.config.Retry.Age || l.blocks() && (l.withheld || !w.config.People) {
 			w.bury(it, a, now)
 			continue
 		}
@@ -80,6 +81,10 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 			first = a.started
 		}
 		w.count(it, a, now, first)
+		if w.withhold(it, sinks.VerdictRetry, a.err) {
+			w.queue.Retry(l.name, now, ambiguous, true)
+			continue
+		}
 		w.queue.Retry(l.name, now.Add(wait), ambiguous, l.ref != "")
 		wait = w.backoff(l.attempts - 1)
 	}
