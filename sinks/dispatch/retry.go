@@ -47,7 +47,9 @@ func (w *Worker) misconfigured(a *attempt, now time.Time) {
 	due := now
 	w.failed(a, w.config.Retry.Max)
 	if len(a.items[0].to) > 0 {
-		w.answered()
+		if a.sinkErr == nil { // else it was not asked
+			w.answered()
+		}
 		due = now.Add(w.config.Retry.Max)
 	} else if w.circuit.refuse(a, now.Add(w.config.Retry.Max)) {
 		w.log.Error("the sink is misconfigured: correct it; until then one alert is tried now and then", "every", w.config.Retry.Max, "err", a.err)
