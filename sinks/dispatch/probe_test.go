@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,10 +26,10 @@ func TestCriticalIsItsOwnProbe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
-				refuses := "decoy"
+				var refusesAll atomic.Bool
 				s := &fakeSink{t: t, answer: func(ctx context.Context, a *processor.Alert, _ string) (string, error) {
 					switch {
-					case !strings.HasPrefix(*a.Exposure, refuses):
+					case !refusesAll.Load() && !strings.HasPrefix(*a.Exposure, "decoy"):
 						return "", nil
 					case failure == nil:
 						<-ctx.Done()
@@ -53,7 +54,7 @@ func TestCriticalIsItsOwnProbe(t *testing.T) {
 					t.Errorf("delivered after a second: %v, want root's", delivered)
 				}
 
-				refuses = "" // from now on, the channel refuses everything
+				refusesAll.Store(true)
 				time.Sleep(time.Hour)
 				r.attack(exposure.Opened, exposure.High, "ann")
 				time.Sleep(10 * time.Minute)

@@ -19,7 +19,7 @@ const (
 // withhold reports whether the head of a lane is sent again without the text of its
 // record, as human sinks are once: an alert that a channel refuses, or that fails by
 // itself over and over, may hold text that a filter stops, such as the test string
-// of a virus scanner. Whoever is watched chose that text.
+// of a virus scanner: callers of AWS choose it.
 func (w *Worker) withhold(it item, v sinks.Verdict, err error) bool {
 	l := it.lane
 	if !w.config.People || l.withheld || v != sinks.VerdictPermanent && l.sick < sickAfter {
