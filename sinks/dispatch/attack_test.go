@@ -74,6 +74,13 @@ func (r *rig) attack(step exposure.Step, severity exposure.Severity, exposures .
 	for _, x := range exposures {
 		out.Alerts = append(out.Alerts, &exposure.Alert{ID: x + "-" + string(step), Exposure: &x, Step: step, Severity: severity, Time: time.Now(), Account: "1"})
 	}
+	r.alert(out.Alerts...)
+}
+
+// alert journals alerts.
+func (r *rig) alert(alerts ...*exposure.Alert) {
+	r.t.Helper()
+	out := exposure.Outcome{Alerts: alerts}
 	e := &trail.Event{ID: out.Alerts[0].ID, Account: "1", Time: time.Now(), Name: trail.DeactivateMFADevice}
 	if _, err := r.j.Append(r.t.Context(), []*trail.Event{e}); err != nil {
 		r.t.Fatal(err)

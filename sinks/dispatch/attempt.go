@@ -50,6 +50,7 @@ type item struct {
 	to       []string         // recipients; nil: the sink's own
 	unrouted bool             // no route matches it
 	why      string           // the routes have it sent
+	withheld bool             // it is sent without the text of its record
 }
 
 // attempt returns the attempt of an action.
@@ -68,6 +69,9 @@ func (w *Worker) attempt(action route.Action, now time.Time) *attempt {
 		}
 		i := item{lane: l, pending: l.queue[l.sending], ref: l.ref, hasRef: l.hasRef, to: it.Decision.To, unrouted: it.Decision.Unrouted, why: it.Decision.Why}
 		i.perhaps = head && (it.MaybeDelivered || i.pending.Number <= w.before)
+		if i.withheld = head && l.withheld; i.withheld {
+			i.why = whyWithheld
+		}
 		if known, ok := w.cache.take(i.pending.Number); ok && head {
 			i.alert = known.alert
 			if !l.hasRef {
@@ -155,6 +159,9 @@ func (a *attempt) load(w *Worker) error {
 		if a.group != "" && w.group.Key(it.alert, it.to) != a.group {
 			cut[it.lane] = true
 			continue
+		}
+		if it.withheld {
+			it.alert = bare(it.alert)
 		}
 		if size += len(it.alert.Record); size > maxBatchSize && len(fit) > 0 {
 			break

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,9 +33,10 @@ func many(n int) (ids []string) {
 func TestCircuitStopsHammering(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		down := true
+		var down atomic.Bool
+		down.Store(true)
 		s := &fakeSink{t: t, answer: func(context.Context, *processor.Alert, string) (string, error) {
-			if down {
+			if down.Load() {
 				return "", errors.New("connection refused")
 			}
 			return "", nil
@@ -57,7 +59,7 @@ func TestCircuitStopsHammering(t *testing.T) {
 		if n := strings.Count(r.log.String(), "the channel is down"); n != 1 {
 			t.Errorf("said %d times that the channel is down, want once", n)
 		}
-		down = false
+		down.Store(false)
 		back := time.Now()
 		r.idle()
 		if took := time.Since(back); took > 2*time.Minute {
@@ -104,9 +106,10 @@ func TestCircuitProbesWithWhatWasNotTried(t *testing.T) {
 func TestMisconfiguredPausesAndBurnsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		wrong := true
+		var wrong atomic.Bool
+		wrong.Store(true)
 		s := &fakeSink{t: t, answer: func(context.Context, *processor.Alert, string) (string, error) {
-			if wrong {
+			if wrong.Load() {
 				return "", fmt.Errorf("post: %w", sinks.Misconfigured(errors.New("401 Unauthorized")))
 			}
 			return "", nil
@@ -129,7 +132,7 @@ func TestMisconfiguredPausesAndBurnsNothing(t *testing.T) {
 		if n := len(sends); n > 4+72*12 || n < 72*12-10 {
 			t.Errorf("%d sends in 72 h, want one each 5 minutes", n)
 		}
-		wrong = false
+		wrong.Store(false)
 		r.idle()
 		if _, delivered := s.lists(); len(delivered) != 100 || r.d.Ready() != nil {
 			t.Errorf("delivered %d, ready %v", len(delivered), r.d.Ready())

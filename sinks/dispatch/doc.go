@@ -15,6 +15,8 @@
 //   - Delivery record: what the journal keeps of the end of an alert, or of a
 //     failed attempt.
 //   - Dead letter: an alert that was given up, kept in the journal with its cause.
+//   - Sick: an alert that fails by itself, while others are delivered.
+//   - Withheld: names and texts of the record, for a channel that refuses them.
 //
 // # Contract
 //

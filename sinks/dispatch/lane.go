@@ -26,6 +26,7 @@ type lane struct {
 	misread  int       // times that the journal could not read it
 	failedAt int       // deliveries of the worker when it failed last, and 1; 0: it did not
 	sick     int       // failures that others were delivered before, since the one before: it fails by itself
+	withheld bool      // it is sent without the text of its record
 	held     time.Time // it waits for the end of mute times then, and that is recorded
 
 	sending    int             // alerts in the attempt that runs
@@ -64,7 +65,7 @@ func critical(p outbox.Pending) bool { return p.Severity == exposure.Critical }
 // pop removes the head of the lane.
 func (w *Worker) pop(l *lane) {
 	l.queue = l.queue[1:]
-	l.attempts, l.first, l.misread, l.held, l.failedAt, l.sick = 0, time.Time{}, 0, time.Time{}, 0, 0
+	l.attempts, l.first, l.misread, l.held, l.failedAt, l.sick, l.withheld = 0, time.Time{}, 0, time.Time{}, 0, 0, false
 	if len(l.queue) > 0 {
 		l.attempts, l.first = l.queue[0].Attempts, l.queue[0].First
 	}

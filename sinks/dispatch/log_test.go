@@ -49,7 +49,7 @@ func TestLoggedAndKept(t *testing.T) {
 			"x": {State: outbox.StateSuppressed, Why: "routes[0] notifies it from high on"},
 			"m": {State: outbox.StateDelivered, Attempts: 1, Reference: "ticket 4711", Why: "routes[0] notifies it"},
 			"y": {State: outbox.StateDelivered, Attempts: 2, Reference: "ticket 4711", Why: "routes[0] notifies it"},
-			"d": {State: outbox.StateDeadLetter, Attempts: 1, Why: "no such project"},
+			"d": {State: outbox.StateDeadLetter, Attempts: 2, Why: "no such project"},
 		} {
 			story, err := r.j.Story(id, 1)
 			if err != nil || len(story) != 1 || len(story[0].Deliveries) != 1 {

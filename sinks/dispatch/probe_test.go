@@ -2,10 +2,12 @@ package dispatch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,10 +26,10 @@ func TestCriticalIsItsOwnProbe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
-				refuses := "decoy"
+				var refusesAll atomic.Bool
 				s := &fakeSink{t: t, answer: func(ctx context.Context, a *processor.Alert, _ string) (string, error) {
 					switch {
-					case !strings.HasPrefix(*a.Exposure, refuses):
+					case !refusesAll.Load() && !strings.HasPrefix(*a.Exposure, "decoy"):
 						return "", nil
 					case failure == nil:
 						<-ctx.Done()
@@ -52,7 +54,7 @@ func TestCriticalIsItsOwnProbe(t *testing.T) {
 					t.Errorf("delivered after a second: %v, want root's", delivered)
 				}
 
-				refuses = "" // from now on, the channel refuses everything
+				refusesAll.Store(true)
 				time.Sleep(time.Hour)
 				r.attack(exposure.Opened, exposure.High, "ann")
 				time.Sleep(10 * time.Minute)
@@ -158,4 +160,60 @@ func TestRefusedTextDelaysNoOther(t *testing.T) {
 		}
 		r.stop()
 	})
+}
+
+// A channel for people whose filter stops a text of the record, such as the test
+// string of a virus scanner, is sent the alert without names and texts, whether it
+// refuses the text or fails with it. A sink for machines is sent no such alert.
+func TestFilteredTextIsWithheld(t *testing.T) {
+	for name, failure := range map[string]error{
+		"refused": sinks.Permanent(errors.New("554 virus found")), "fails": sinks.Ambiguous(errors.New("502")), "as if misconfigured": sinks.Misconfigured(errors.New("403")),
+	} {
+		for _, people := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, people), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t)
+					var shown []string
+					s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+						if *a.Exposure != "bob" {
+							return "", nil
+						}
+						text, err := json.Marshal(a)
+						if err != nil {
+							t.Error(err)
+						}
+						if strings.Contains(string(text), "EICAR") {
+							return "", failure
+						}
+						shown = append(shown, string(text))
+						return "", nil
+					}}
+					r.start(delivery(DeliveryConfig{People: people}), map[string]sinks.Sink{"a": s})
+					x, text := "bob", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE"
+					a := &exposure.Alert{ID: "bob-exploited", Exposure: &x, Step: exposure.Exploited, Severity: exposure.Critical, Time: time.Now(), Account: "111122223333",
+						Title: text, Summary: text, Advice: text, User: &text, Path: text, Rule: text, Partition: text, LeftBehind: []exposure.AlertLeftBehind{{ID: text}},
+						Checks: []string{text}, Device: exposure.AlertDevice{Serial: &text}, Event: exposure.AlertEvent{Name: text}, Actor: exposure.AlertActor{UserAgent: text},
+						Users: &exposure.AlertUsers{Count: 3, Names: []string{text}}, Attempts: &exposure.AlertAttempts{ErrorCodes: []string{text}}, Record: []byte(`"` + text + `"`)}
+					r.alert(a)
+					for i := range 10 {
+						r.attack(exposure.Attempted, exposure.Low, fmt.Sprint("other", i))
+						time.Sleep(6 * time.Minute)
+					}
+					if people != (len(shown) == 1) {
+						t.Errorf("sent %d without the text: %s", len(shown), shown)
+					}
+					for _, want := range []string{`"id":"bob-exploited"`, `"severity":"critical"`, `"account":"111122223333"`, "mfawatch exposures show bob"} {
+						if people && !strings.Contains(strings.Join(shown, ""), want) {
+							t.Errorf("no %s in %s", want, shown)
+						}
+					}
+					letters, err := r.j.DeadLetters("a")
+					if err != nil || name == "refused" && len(letters) == 1 == people {
+						t.Errorf("%d dead letters, %v", len(letters), err)
+					}
+					r.stop()
+				})
+			})
+		}
+	}
 }

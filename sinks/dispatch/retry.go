@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
+	"github.com/mfawatch/mfawatch/sinks"
 )
 
 // retryAll retries the lanes of an attempt at due.
@@ -46,7 +47,9 @@ func (w *Worker) misconfigured(a *attempt, now time.Time) {
 	due := now
 	w.failed(a, w.config.Retry.Max)
 	if len(a.items[0].to) > 0 {
-		w.answered()
+		if a.sinkErr == nil { // else it was not asked
+			w.answered()
+		}
 		due = now.Add(w.config.Retry.Max)
 	} else if w.circuit.refuse(a, now.Add(w.config.Retry.Max)) {
 		w.log.Error("the sink is misconfigured: correct it; until then one alert is tried now and then", "every", w.config.Retry.Max, "err", a.err)
@@ -72,7 +75,7 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 	}
 	for _, it := range a.heads() {
 		l, first := it.lane, it.lane.first
-		if !first.IsZero() && now.Sub(first) >= w.config.Retry.Age || l.blocks() {
+		if !first.IsZero() && now.Sub(first) >= w.config.Retry.Age || l.blocks() && (l.withheld || !w.config.People) {
 			w.bury(it, a, now)
 			continue
 		}
@@ -80,6 +83,10 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 			first = a.started
 		}
 		w.count(it, a, now, first)
+		if w.withhold(it, sinks.VerdictRetry, a.err) {
+			w.queue.Retry(l.name, now, ambiguous, true)
+			continue
+		}
 		w.queue.Retry(l.name, now.Add(wait), ambiguous, l.ref != "")
 		wait = w.backoff(l.attempts - 1)
 	}

@@ -320,3 +320,31 @@ func TestRoutingMetrics(t *testing.T) {
 		r.stop()
 	})
 }
+
+// Recipients that cannot be read say nothing of the channel, which was not asked:
+// one that is down stays so.
+func TestUnreadableRecipientsAreNoAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(key, []byte("k1"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := newRig(t)
+		s := routedSink{said: &[]string{}, fail: func(string, *processor.Alert) error { return errors.New("connection refused") }}
+		r.start(routedBy(t, route.Pager, routedTo("file:"+key)), map[string]sinks.Sink{"a": s})
+		routedTell(t, r.j, "a-opened high", "b-opened high", "c-opened high", "d-opened high", "e-opened high", "f-opened high")
+		time.Sleep(time.Hour)
+		if err := os.Remove(key); err != nil {
+			t.Fatal(err)
+		}
+		routedTell(t, r.j, "x-exploited critical")
+		time.Sleep(time.Hour)
+		if text := r.log.String(); strings.Contains(text, "the channel answers again") || !strings.Contains(text, "the channel is down") {
+			t.Errorf("logged %s", text)
+		}
+		if err := r.d.Ready(); err == nil || !strings.Contains(err.Error(), "down") {
+			t.Errorf("ready: %v", err)
+		}
+		r.stop()
+	})
+}
