@@ -202,7 +202,7 @@ func moveRecord(tx *store.Tx, j join) error {
 	return putRecord(tx, []byte(j.into), value)
 }
 
-// joined shows in memory what a transaction has joined.
+// joined shows in memory the subjects that a transaction has joined.
 func (j *Journal) joined(joins []join) {
 	if len(joins) == 0 {
 		return

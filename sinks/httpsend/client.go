@@ -106,11 +106,11 @@ func (r Reply) IsPage() bool {
 	return strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") || bytes.HasPrefix(bytes.TrimSpace(r.Body), []byte("<"))
 }
 
-// Send sends r once and returns what came back, also beside an error where
-// there was an answer: a channel that knows better what it means may look. The
-// error is nil for a status of 2xx whose reply came to its end or its bound,
-// and else carries the verdict: see StatusError and unanswered. Neither r.url
-// nor r.secrets are in it. It returns soon after ctx is done.
+// Send sends r once and returns the reply, also beside an error where there was an
+// answer, since a channel may know its meaning better. The error is nil for a status
+// of 2xx whose reply came to its end or its bound; any other carries the verdict: see
+// StatusError and unanswered. It holds neither r.URL nor r.Secrets. Send returns soon
+// after ctx is done.
 func (p *Client) Send(ctx context.Context, r Request) (Reply, error) {
 	var sent atomic.Bool
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
@@ -159,8 +159,8 @@ func unanswered(ctx context.Context, err error, sent bool) error {
 	return err
 }
 
-// Cause leaves out of err what repeats the URL, and our own port, which would
-// make another error of each attempt. Where ctx ended it, it says why.
+// Cause returns err without the URL, and without our own port, which would make
+// another error of each attempt. If ctx is done, it returns the cause of that.
 func Cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -16,12 +16,12 @@ import (
 const MaxRetryAfter = time.Hour
 
 // StatusError returns the verdict on an HTTP status, the same for every channel; a
-// channel adds its exceptions. 2xx is nil. What the
-// server did not take for now is tried again: 408, 425, 429 and 503, the last
-// two as late as Retry-After says. Any other 5xx may come from a proxy before a
-// server that did take it, so it is Ambiguous. 401, 403, 407, 410 and 3xx, since
-// redirects are not followed, are about the address or the credentials and not
-// about the alert: Misconfigured. Any other 4xx is Permanent.
+// channel adds its exceptions. 2xx is nil. A request that the server did not accept for
+// now is retried: 408, 425, 429 and 503, the last two as late as Retry-After says. Any
+// other 5xx may come from a proxy in front of a server that did accept the request, so
+// it is Ambiguous. 401, 403, 407, 410 and 3xx, since redirects are not followed, are
+// about the address or the credentials and not about the alert: Misconfigured. Any
+// other 4xx is Permanent.
 func StatusError(status int, header http.Header, now time.Time) error {
 	if status >= 200 && status < 300 {
 		return nil
@@ -59,9 +59,9 @@ func StatusText(status int) string {
 	return strings.TrimSpace(strconv.Itoa(status) + " " + http.StatusText(status))
 }
 
-// RetryAfter is how long the server wants to be left alone, an hour at most; 0
-// if it does not say, or nothing that can be read. A date is taken by the
-// server's own clock where it shows its time.
+// RetryAfter returns the pause that the server asks for, an hour at most; 0 if it asks
+// for none, or cannot be read. A date is read by the server's own clock if the reply
+// shows that.
 func RetryAfter(header http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(header.Get("Retry-After"))
 	if text == "" {

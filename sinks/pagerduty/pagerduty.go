@@ -135,8 +135,8 @@ func escalates(s exposure.Step) bool {
 	return s == exposure.Escalated || s == exposure.Exploited || s == exposure.Suspect || s == exposure.Resolved
 }
 
-// Receipt says what an acceptance is worth: PagerDuty accepts an event before it
-// looks whose it is.
+// Receipt says what to check after an acceptance: PagerDuty accepts an event before it
+// looks up its service.
 func (p *Sink) Receipt(ref string) string {
 	switch ref {
 	case stateOpen:
@@ -159,8 +159,8 @@ func (p *Sink) enqueue(ctx context.Context, key string, a *processor.Alert, secr
 	return verdict(got, err)
 }
 
-// pause is how long PagerDuty wants to be left alone where it does not say:
-// it counts over a minute.
+// pause is the wait after a refusal of PagerDuty that names none: it counts over a
+// minute.
 const pause = 30 * time.Second
 
 // verdict is httpsend.StatusError with the exceptions of PagerDuty. A 400 is

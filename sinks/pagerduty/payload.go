@@ -15,8 +15,8 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// Limits of the Events API v2, in characters. That of the body, 512 KB, is never
-// near: what is in it is bounded.
+// Limits of the Events API v2, in characters. The limit of the body, 512 KB, is never
+// near, since all parts of it are bounded.
 const (
 	maxSummary = 1024
 	maxKey     = 255

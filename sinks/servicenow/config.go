@@ -49,8 +49,8 @@ func DefaultConfig() Config {
 	}
 }
 
-// ownFields are those that a configuration may not set: there are keys for
-// them, or they are ours.
+// ownFields are the fields that a configuration may not set: other keys set them, or
+// mfawatch does.
 var ownFields = []string{
 	"assignment_group", "close_code", "close_notes", "correlation_id", "description", "impact", "number", "short_description", "state", "sys_id", "urgency", "work_notes",
 }

@@ -77,14 +77,13 @@ func (s *Sink) channels() []string {
 	return []string{s.config.Channel}
 }
 
-// Send posts a message about the exposure or, where there is one, edits it to
-// how things stand and answers in its thread; what escalates is shown in the
-// channel, too. If the answer to an attempt may have been lost, Send first
-// searches the channel for the message when the app is allowed to; otherwise
-// the message says that it may be there twice. The ref holds where the messages
-// are, what they said of the beginning, and what each channel was sent last;
-// beside an error it is how far the channels got: one that cannot be notified keeps
-// it from no other.
+// Send posts a message about the exposure or, where there is one, edits it to its
+// present state and answers in its thread; an escalation is shown in the channel, too.
+// If the answer to an attempt may have been lost, Send first searches the channel for
+// the message when the app is allowed to; otherwise the message says that it may be
+// there twice. The ref holds the places of the messages, their text of the beginning,
+// and the last alert that each channel was sent. Beside an error it holds the progress
+// of each channel: a channel that cannot be notified keeps the alert from no other.
 func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	if s.config.hooked() {
 		return s.hook(ctx, a, ref)

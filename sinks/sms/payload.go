@@ -15,8 +15,8 @@ import (
 // parts lists the parts that templates can write.
 var parts = []string{"text"}
 
-// Bounds of the parts of a message, in septets: the head is never shorter for
-// what follows, and what to do is left out before it is.
+// Bounds of the parts of a message, in septets. The head is never cut for the parts
+// after it; the advice is left out first.
 const (
 	minHead   = 60
 	minAdvice = 20

@@ -92,10 +92,10 @@ const (
 	stateUnsure = "unsure" // one message may have been sent
 )
 
-// Send texts the alert to each number that did not get it yet: that one is
-// refused keeps it from no other, and who got it is in the reference. The error
-// is Permanent where only numbers are left that the provider refuses permanently, or
-// that the account may not send to while it may to others.
+// Send texts the alert to each number that did not get it yet. A number that is
+// refused keeps it from no other, and the reference holds the numbers that got it. The
+// error is Permanent where only numbers are left that the provider refuses permanently,
+// or that the account may not send to while it may to others.
 //
 // No provider knows a copy by a key, so nothing is sent again blindly. Where an
 // answer was lost, or the program ended before it was noted, Twilio is asked

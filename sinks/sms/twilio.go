@@ -93,8 +93,8 @@ func (t *twilio) call(ctx context.Context, method, query, form string) (httpsend
 	return got, twilioVerdict(got, err)
 }
 
-// twilioCodes are the errors of Twilio that mean something else than their
-// status, and what to do about it where it is about the account.
+// twilioCodes are the errors of Twilio whose meaning differs from their status, with
+// the next step where the account is the cause.
 // https://www.twilio.com/docs/api/errors
 var twilioCodes = map[int]struct {
 	verdict sinks.Verdict

@@ -41,11 +41,11 @@ func New(c Config) (*Sink, error) {
 // Close closes idle connections.
 func (w *Sink) Close() error { return w.http.Close() }
 
-// Send posts the alert. Any status of 2xx is an acceptance, whatever the reply
-// says; httpsend.StatusError and post decide on the rest. The body is the same each time that
-// an alert is sent, and so are webhook-id and Idempotency-Key, the alert's ID,
-// by which a receiver knows a copy. Only webhook-timestamp, the time of the
-// attempt, and the signatures over it differ. It has no use for a ref.
+// Send posts the alert. Any status of 2xx is an acceptance, whatever the reply says;
+// httpsend.StatusError decides on the rest. Each attempt at an alert has the same body,
+// and the same webhook-id and Idempotency-Key, which are the alert's ID, so that a
+// receiver recognizes a copy. Only webhook-timestamp, the time of the attempt, and the
+// signatures over it differ. The ref is not used.
 func (w *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	body, err := message.JSON(a)
 	if err != nil {
@@ -59,7 +59,7 @@ func (w *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	return ref, err
 }
 
-// httpsend.Request is the body, addressed and signed.
+// request returns the request with the body, addressed and signed.
 func (w *Sink) request(id string, body []byte, now time.Time) (httpsend.Request, error) {
 	address, err := w.config.address()
 	if err != nil {

@@ -53,9 +53,8 @@ type Key struct {
 // elsewhere but bears the name of a CloudTrail file, as in a copy without folders,
 // the name alone counts.
 //
-// False means a key of unknown form, which says nothing about what the object
-// holds: it may be a re-keyed copy, and has to be read unless a filter says
-// otherwise (R33).
+// False means a key of unknown form, which does not show the content of the object: it
+// may be a copy under another key, and has to be read unless a filter excludes it (R33).
 func ParseKey(key string) (Key, bool) {
 	cut := strings.LastIndexByte(key, '/') + 1
 	k := Key{Folder: key[:cut], Name: key[cut:]}

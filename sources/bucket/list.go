@@ -83,14 +83,13 @@ func (e *ListError) Error() string {
 // Unwrap returns the error of the SDK.
 func (e *ListError) Unwrap() error { return e.Err }
 
-// List finds what is wanted at a place. It lists folder by folder where those
-// are CloudTrail's, leaving out other accounts and Regions, and below a Region
-// only the days that are wanted; several folders concurrently. Keys of another
-// form are listed as they are. The place may lie inside of the tree, or name
-// one object; where it ends without a slash and there is a folder of that name,
-// it is that folder. List returns when all is listed, or ctx is done; l gets
-// what went wrong, and the rest is listed all the same. There is false if
-// nothing at all lies at the place, whatever is wanted, as far as was looked.
+// List lists the wanted objects at a place. In CloudTrail's own tree it lists folder by
+// folder, several concurrently, without those of other accounts, Regions and days. Keys
+// of another form are listed as they are. The place may lie inside the tree, or name
+// one object; if it ends without a slash and a folder has that name, it is the folder.
+// List returns when everything is listed, or ctx is done. A folder that fails is passed
+// to l.Failed, and the others are listed. There is false if nothing lies at the place,
+// wanted or not, as far as List has read.
 func (o *Objects) List(ctx context.Context, place Place, l Listing) (there bool) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -209,7 +208,7 @@ type page struct {
 	more    string   // the token of the next page, "" at the end
 }
 
-// ask lists the keys behind prefix and after after, up to the delimiter.
+// ask lists the keys that begin with prefix and follow after, up to the delimiter.
 func (w *lister) ask(ctx context.Context, prefix, after, delimiter, token string) (page, error) {
 	// Encoded, since a key may hold what XML cannot.
 	in := s3.ListObjectsV2Input{Bucket: &w.bucket, Prefix: optional(prefix), Delimiter: optional(delimiter), EncodingType: types.EncodingTypeUrl}

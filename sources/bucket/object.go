@@ -108,9 +108,9 @@ func Over(calls Calls, region string) *Objects {
 	return &Objects{Backoff: sources.DefaultBackoff, calls: calls, home: region, hints: true, regions: make(map[string]string)}
 }
 
-// inRegion calls f with the region that the object's bucket is known to be in, ""
-// for the client's own. If the answer is that it is in another, that is kept in
-// mind and f called again, once. The error is f's.
+// inRegion calls f with the known region of the object's bucket, "" for the client's
+// own. If the answer names another region, inRegion remembers it and calls f once more.
+// The error is f's.
 func (o *Objects) inRegion(object Object, f func(region string) error) error {
 	o.mu.RLock()
 	region := o.regions[object.Bucket]
@@ -142,8 +142,8 @@ func (o *Objects) Open(ctx context.Context, object Object) (*Body, error) {
 	return b, nil
 }
 
-// Body is an object's bytes, as they are stored. Where the connection
-// breaks, it goes on from there, if the object is still the same.
+// Body reads an object's bytes, as they are stored. After a broken connection it
+// resumes at the same byte, if the object is unchanged.
 type Body struct {
 	objects *Objects
 	ctx     context.Context
@@ -159,8 +159,7 @@ type Body struct {
 	err      error // the end
 }
 
-// maxResumes is how often the rest of an object is asked for after a connection
-// broke.
+// maxResumes bounds the requests for the rest of an object after a broken connection.
 const maxResumes = 10
 
 // Read is an io.Reader. An error other than io.EOF is an *ObjectError.
@@ -221,7 +220,7 @@ func (b *Body) fail(fault Fault, err error) error {
 	return &ObjectError{Fault: fault, Object: b.object, Err: err}
 }
 
-// resume asks for what is still to be read, after b.broken.
+// resume requests the rest of the object, after b.broken.
 func (b *Body) resume() error {
 	switch {
 	case b.ctx.Err() != nil:
@@ -244,7 +243,7 @@ func (b *Body) resume() error {
 	return b.ask()
 }
 
-// ask asks for the object, or what is left of it.
+// ask requests the object, or the rest of it.
 func (b *Body) ask() error {
 	in := s3.GetObjectInput{Bucket: &b.object.Bucket, Key: &b.object.Key}
 	if b.object.Version != "" {

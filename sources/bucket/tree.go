@@ -46,9 +46,9 @@ func levelOf(folder string) (l level, region string) {
 	return levelOutside, ""
 }
 
-// outsideDepth is how many folders deep trees are looked for outside of one,
-// and outsideFolders how many beside each other: what has more is another kind
-// of store, and listed as it is.
+// Outside a tree of CloudTrail, trees are searched for outsideDepth folders deep, in
+// folders with at most outsideFolders others in them. A folder with more is another
+// kind of store, and listed as it is.
 const (
 	outsideDepth   = 3
 	outsideFolders = 100
@@ -135,8 +135,8 @@ func another(folder string) bool {
 	return strings.Contains(name, "=") || len(name) > 0 && len(name) <= 4 && onlyDigits(name)
 }
 
-// all lists a folder without what is below it. With a limit it gives up beyond
-// so many folders, and says so by the token of what is left.
+// all lists a folder without the folders below it. Beyond limit folders it stops, and
+// sets the token of the next page; a limit of 0 is none.
 func (w *lister) all(ctx context.Context, prefix string, limit int) (all page, err error) {
 	for token := ""; ; {
 		p, err := w.ask(ctx, prefix, "", "/", token)
@@ -194,10 +194,9 @@ func (w *lister) page(ctx context.Context, s span, token string) (more, last str
 	return more, last, nil
 }
 
-// region lists the days that are wanted of a Region, or of a year, month or day
-// in it. Most Regions have few objects, so that one request over all the days
-// is enough; what does not fit into the answer is divided by days, which are
-// listed concurrently.
+// region lists the wanted days of a Region, or of a year, month or day in it. Most
+// Regions have so few objects that one request over all the days is enough; objects
+// beyond its answer are divided by days, which are listed concurrently.
 func (w *lister) region(folder, region string) task {
 	whole, first, last := span{prefix: folder}, w.first, w.last
 	if folder != region {

@@ -16,13 +16,12 @@ import (
 	"github.com/mfawatch/mfawatch/sources"
 )
 
-// What rsyslog's omprog and its programs say to each other, where confirmMessages
-// is on: the program says confirmed when it is ready, and for each line when that
-// is durable; anything else has rsyslog send the line again later. Where
-// useTransactions is on too, the lines between two marks are answered with
-// deferred. They have to be durable by then all the same: of a transaction that
-// breaks before its end, rsyslog sends only the line again that had no answer.
-// See rsyslog's plugins/external/INTERFACE.md and its issue 2420.
+// The protocol of rsyslog's omprog with confirmMessages: the program answers confirmed
+// when it is ready, and for each line once that is durable; after any other answer
+// rsyslog sends the line again later. With useTransactions, too, the answer to the lines
+// between two marks is deferred. They have to be durable by then nevertheless: of a
+// transaction that breaks before its end, rsyslog sends only the line again that had no
+// answer. See rsyslog's plugins/external/INTERFACE.md and its issue 2420.
 const (
 	beginMark     = "BEGIN TRANSACTION"
 	commitMark    = "COMMIT TRANSACTION"

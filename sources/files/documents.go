@@ -1,11 +1,10 @@
 package files
 
-// A splitter finds where one document of a stream ends and the next begins, so
-// that what has come may be handled while more is to come. A document is a line,
-// or a JSON value with line ends in it, such as a whole trail that was laid out
-// for people to read; it ends with the line that it ends in. One that was cut off
-// ends where that shows: at a line end within a string, or before a line that
-// begins with a value where none may stand.
+// A splitter finds the borders between the documents of a stream, so that they are
+// handled as they arrive. A document is a line, or a JSON value over several lines, such
+// as a whole trail that was formatted for people; it ends with its last line. A
+// document that was cut off ends where that shows: at a line end within a string, or
+// before a line that begins with a value where none may stand.
 type splitter struct {
 	begun    bool // something else than white space has come
 	text     bool // it is no JSON, so that its line is all of it
@@ -17,9 +16,9 @@ type splitter struct {
 	lists    uint64 // whether each of those is a list, the innermost in bit 0
 }
 
-// next looks at b, which follows on what it was shown before. It returns how
-// much of b belongs to the document under way, and whether that ends there; if
-// so what it is shown next has to begin with the rest of b.
+// next reads b, the next bytes of the stream. It returns how many of them belong to the
+// present document, and whether that ends there; the next call then begins with the
+// rest of b.
 func (s *splitter) next(b []byte) (n int, ended bool) {
 	for i, c := range b {
 		switch {

@@ -78,7 +78,7 @@ type followed struct {
 	saved    fileOffset // as it is kept
 }
 
-// follow reads what is in the paths, and what comes there, until ctx is done.
+// follow reads the files at the paths, and those that appear there, until ctx is done.
 func (f *Source) follow(ctx context.Context, h processor.Handler) error {
 	w := &follower{
 		f: f, ctx: ctx, handle: h, hints: newHints(f.log, f.metrics.overflows, f.noHints),
@@ -115,8 +115,8 @@ func (f *Source) follow(ctx context.Context, h processor.Handler) error {
 	return nil
 }
 
-// due looks at the files that were to be looked at again, and returns those that
-// are to be read.
+// due checks the files that have to settle or are gone from their path, and returns
+// those to be read now.
 func (w *follower) due(now time.Time) []*followed {
 	var due []*followed
 	behind := int64(0)
@@ -149,8 +149,8 @@ func (t *followed) isDue(now time.Time) bool {
 	return now.Sub(t.changed) >= t.waits
 }
 
-// read reads files, several concurrently, and reports whether there is more to
-// be read immediately.
+// read reads files, several concurrently, and reports whether some have more to read
+// immediately.
 func (w *follower) read(due []*followed) (more bool) {
 	var g errgroup.Group
 	g.SetLimit(w.f.concurrency)

@@ -210,9 +210,9 @@ func (w *follower) recheck(t *followed, now time.Time) {
 	}
 }
 
-// markGone is for a file that is no longer at its path. A file held open is
-// read to its end, and for a while after that. It may also turn up at another
-// path, and is forgotten if the next look at everything does not see it.
+// markGone marks a file that is no longer at its path. A file held open is read to its
+// end, and for a while after that. It may also appear at another path, and is evicted
+// if the next poll does not find it.
 func (w *follower) markGone(t *followed) {
 	if w.byPath[t.path] == t {
 		delete(w.byPath, t.path)
@@ -220,7 +220,7 @@ func (w *follower) markGone(t *followed) {
 	t.gone = true
 }
 
-// evict forgets a file and its place.
+// evict removes a file and its offset.
 func (w *follower) evict(t *followed) {
 	w.closeFile(t)
 	if w.byPath[t.path] == t {
@@ -233,8 +233,8 @@ func (w *follower) evict(t *followed) {
 	}
 }
 
-// evictUnseen forgets the files that the look at everything did not see, and,
-// if it saw all there is, the places of which no file was found.
+// evictUnseen evicts the files that the poll did not find and, if it read every folder,
+// the offsets without a file.
 func (w *follower) evictUnseen(whole bool) {
 	for _, t := range w.files {
 		if t.round == w.round {

@@ -138,7 +138,7 @@ func (t *followed) mustSettle(d time.Duration) bool {
 	return t.waits > 0
 }
 
-// readWhole offers a compressed file, once it rests, from its begin.
+// readWhole delivers a compressed file from its start, once it has settled.
 func (w *follower) readWhole(t *followed, size int64) error {
 	if t.offset.Offset == size && t.offset.Time == t.mtime.UnixNano() {
 		t.offset.Size, t.waits = size, 0
@@ -154,8 +154,8 @@ func (w *follower) readWhole(t *followed, size int64) error {
 	return nil
 }
 
-// stream offers a part that is read as it is handled, until it is taken. Its
-// error is that it cannot be read.
+// stream delivers a part that is read as it is handled, until it is acknowledged. Its
+// error says that the part cannot be read.
 func (w *follower) stream(t *followed, origin trail.Origin, open func() io.Reader) error {
 	var unread error
 	taken := w.f.retryUntilAcked(w.ctx, t.path, func() error {
@@ -174,7 +174,7 @@ func (w *follower) stream(t *followed, origin trail.Origin, open func() io.Reade
 	return unread
 }
 
-// readLines offers the documents that have come: lines, or whatever JSON.
+// readLines delivers the complete documents: lines, or JSON values.
 func (w *follower) readLines(t *followed, size int64) error {
 	t.waits = 0
 	origin := File{Path: t.path}.Place()
@@ -216,9 +216,8 @@ type docs struct {
 	ends []int
 }
 
-// nextDocuments reads from a file's place the documents that are whole. If there
-// is none, rest is where the splitter stood at the file's end, nil if the document
-// is too long to be held.
+// nextDocuments reads the complete documents after a file's offset. If there is none,
+// rest is the splitter at the file's end, nil if the document is too long for memory.
 func (w *follower) nextDocuments(t *followed, size int64, buf []byte) (d docs, rest *splitter, err error) {
 	var s splitter
 	d.b = buf[:0]
@@ -245,8 +244,8 @@ func (w *follower) nextDocuments(t *followed, size int64, buf []byte) (d docs, r
 	return d, nil, nil
 }
 
-// readRest sees to a last document without a line end: it may go on, or be all
-// there is, as in CloudTrail's own files.
+// readRest handles a last document without a line end: it may grow, or be the whole
+// file, as in CloudTrail's own.
 func (w *follower) readRest(t *followed, size int64, b []byte, s splitter) error {
 	whole := s.begun && !s.text && !s.inString && s.depth == 0
 	switch {
@@ -270,7 +269,7 @@ func (w *follower) readRest(t *followed, size int64, b []byte, s splitter) error
 	return nil
 }
 
-// readLong streams a document that is too long to be held, once the file rests.
+// readLong streams a document that is too long for memory, once the file has settled.
 func (w *follower) readLong(t *followed, size int64) error {
 	if t.offset.Size == size {
 		return nil // reported before, as one that is cut off

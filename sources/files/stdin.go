@@ -21,9 +21,9 @@ const (
 	documentBytes = 4 << 20  // of one document; a longer one is streamed
 )
 
-// A stream reads a stream that may have no end: standard input. The documents
-// that have come are one delivery, which waits for no more of them: while it is
-// handled, the next ones come together.
+// A stream reads input that may be endless, such as standard input. The documents that
+// are there are one delivery, which waits for no others: they gather while it is
+// handled.
 type stream struct {
 	f      *Source
 	place  string // what origins say
@@ -66,9 +66,9 @@ func blocks(ctx context.Context, r io.Reader) <-chan block {
 	return out
 }
 
-// stream offers what r brings to h, until the end of r or ctx is done.
-// Compressed input is one document, and so one delivery. Its error says that r
-// cannot be read, or that h refused what cannot be offered again.
+// stream delivers the documents of r to h, until the end of r or ctx is done. Compressed
+// input is one document, and so one delivery. The error says that r cannot be read, or
+// that h refused a document that cannot be read again.
 func (f *Source) stream(ctx context.Context, place string, r io.Reader, h processor.Handler) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -104,7 +104,7 @@ func (f *Source) stream(ctx context.Context, place string, r io.Reader, h proces
 	return e.last()
 }
 
-// last handles what had come by the time that no more was to be read.
+// last handles the documents that had arrived when ctx was done.
 func (e *stream) last() error {
 	for range cap(e.blocks) + 1 {
 		e.take(false)
@@ -122,8 +122,8 @@ func (e *stream) last() error {
 	return nil
 }
 
-// take adds a block to what is held, and reports whether there was one: if wait
-// is set it waits for it.
+// take adds the next block to the held bytes, and reports whether there was one. With
+// wait set it waits for it.
 func (e *stream) take(wait bool) bool {
 	var b block
 	select {
@@ -143,7 +143,7 @@ func (e *stream) take(wait bool) bool {
 	return true
 }
 
-// findDocuments finds the documents in what is held.
+// findDocuments finds the documents in the held bytes.
 func (e *stream) findDocuments() {
 	for e.seen < len(e.held) {
 		n, ended := e.split.next(e.held[e.seen:])
@@ -154,7 +154,7 @@ func (e *stream) findDocuments() {
 	}
 }
 
-// endLast takes what has no end, but is the last, for a document.
+// endLast makes a document of the last bytes, which have no end.
 func (e *stream) endLast() {
 	if len(bytes.TrimSpace(e.held[e.end():])) > 0 {
 		e.ends = append(e.ends, len(e.held))
@@ -169,7 +169,7 @@ func (e *stream) end() int {
 	return e.ends[len(e.ends)-1]
 }
 
-// offer hands the whole documents to the handler until it takes them.
+// offer delivers the complete documents until the handler acknowledges them.
 func (e *stream) offer() {
 	if e.f.retryUntilAcked(e.ctx, e.place, e.deliver) {
 		e.drop(e.end())
@@ -204,8 +204,8 @@ func (e *stream) drop(n int) {
 	e.ends = e.ends[:0]
 }
 
-// long offers the document under way as a stream: all that is to come of it, or
-// of everything. It cannot be offered again.
+// long delivers the present document as a stream, or with everything set all that
+// follows. It cannot be delivered again.
 func (e *stream) long(everything bool) error {
 	body := &longBody{e: e, everything: everything, ready: len(e.held)}
 	err := e.f.deliver(e.ctx, e.handle, func(yield func(processor.Part, error) bool) {

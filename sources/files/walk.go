@@ -37,15 +37,14 @@ func (f File) Place() string {
 	return filepath.ToSlash(f.Path)
 }
 
-// Walk lists the files of paths, in the order of paths, and those of a folder
-// in the order of their names, folders within it included. What cannot be read
-// is yielded as an error that names it, and the walk goes on.
+// Walk lists the files of paths, in the order of paths, and those of a folder in the
+// order of their names, folders within it included. It yields an error for a path that
+// cannot be read, and continues.
 //
-// A path that is a file is listed whatever it is called. In a folder those are
-// listed that end in .json, .jsonl, .ndjson, .log, .gz, .zst or .zip, and of the
-// others those that begin as JSON, gzip or zstd do. Names that begin with a dot are passed
-// over. A link to a file is followed; a link to a folder only if it is itself
-// one of paths, so that there is no going in circles.
+// A path that is a file is listed under any name. In a folder, Walk lists the files that
+// end in .json, .jsonl, .ndjson, .log, .gz, .zst or .zip, and others that begin as JSON,
+// gzip or zstd. It skips names that begin with a dot. It follows a link to a file, and a
+// link to a folder only if that is one of paths, so that it never goes in circles.
 func Walk(paths []string) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
 		for _, path := range paths {
@@ -137,7 +136,7 @@ func looksReadable(path string) (bool, error) {
 	return form == trail.FormGzip || form == trail.FormZstd || form == trail.FormJSON, nil
 }
 
-// unreadable says of which file err is, once.
+// unreadable returns err with the name of its file, once.
 func unreadable(path string, err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		err = pe.Err

@@ -72,8 +72,7 @@ func utc(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = t.UTC()
-	return &t
+	return new(t.UTC())
 }
 
 // A Recorded is an alert of the journal with its delivery at each sink.

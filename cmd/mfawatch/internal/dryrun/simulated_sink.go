@@ -79,7 +79,7 @@ func (b *simulatedSink) add(number uint64) {
 	b.queue.Add(laneOf(a), route.Pending{Number: number, Step: a.Step, Severity: a.Severity}, route.Lane{Known: b.known[laneOf(a)]})
 }
 
-// run steps through what the sink is sent until a time.
+// run steps through the sends of the sink until a time.
 func (b *simulatedSink) run(until time.Time) {
 	for {
 		action, err := b.queue.Next(b.now)

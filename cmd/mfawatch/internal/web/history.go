@@ -99,8 +99,7 @@ func utc(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}
-	t = t.UTC()
-	return &t
+	return new(t.UTC())
 }
 
 // lately returns the steps, the oldest first.

@@ -38,7 +38,7 @@ const (
 	sortAge      = "age"
 )
 
-// viewOf returns the view of a query; what it does not know is left out.
+// viewOf returns the view of a query, without its unknown values.
 func viewOf(q url.Values) view {
 	v := view{Sort: sortSeverity, Query: safetext.Clean(strings.TrimSpace(q.Get("q")), pageQuery)}
 	if q.Get("sort") == sortAge {
