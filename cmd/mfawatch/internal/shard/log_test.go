@@ -9,7 +9,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	runtimemetrics "runtime/metrics"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -331,9 +335,10 @@ func TestRestoreTime(t *testing.T) {
 		}
 		fold(t, j)
 	}
-	want := len(alerts(t, j))
+	want, end := len(alerts(t, j)), l.next.Load()-1
 	j.Close()
 	l.close()
+	testRestoreMemory(t, c, top, end)
 	for _, r := range []struct {
 		path  string
 		limit time.Duration
@@ -351,5 +356,54 @@ func TestRestoreTime(t *testing.T) {
 		}
 		j.Close()
 		l.close()
+	}
+}
+
+// testRestoreMemory restores a shard as often as a replica restores shards at one
+// time. Their memory is bounded.
+func testRestoreMemory(t *testing.T, c Config, top topics, own int64) {
+	t.Helper()
+	opts, err := c.Config.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(10)) // little more than what is in use
+	runtime.GC()
+	used := func() uint64 {
+		sample := []runtimemetrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		runtimemetrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+	before, most := used(), uint64(0)
+	dir := t.TempDir()
+	ended := make(chan error, concurrentOpens)
+	for n := range concurrentOpens {
+		go func() {
+			o := options()
+			o.ChangeLog = reading{&changeLog{topics: top, opts: opts, own: own, ctx: t.Context()}}
+			j, err := journal.Open(filepath.Join(dir, strconv.Itoa(n)), o)
+			if err == nil {
+				err = j.Close()
+			}
+			ended <- err
+		}()
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for left := concurrentOpens; left > 0; {
+		select {
+		case err := <-ended:
+			if left--; err != nil {
+				t.Error(err)
+			}
+		case <-tick.C:
+			most = max(most, used())
+		}
+	}
+	const limit = 256
+	mib := (max(most, before) - before) >> 20
+	t.Logf("%d at one time: %d MiB", concurrentOpens, mib)
+	if mib > limit {
+		t.Errorf("%d MiB, want %d", mib, limit)
 	}
 }
