@@ -339,6 +339,11 @@ func TestRestoreTime(t *testing.T) {
 	j.Close()
 	l.close()
 	testRestoreMemory(t, c, top, end)
+	written, kept := journalBytes(t, c, top, end)
+	t.Logf("%d bytes of each event in the journal topic, %d after compaction", written/want, kept/want)
+	if limit := 2000; kept/want > limit {
+		t.Errorf("%d bytes of each event are left after compaction, want %d", kept/want, limit)
+	}
 	for _, r := range []struct {
 		path  string
 		limit time.Duration
@@ -406,4 +411,30 @@ func testRestoreMemory(t *testing.T, c Config, top topics, own int64) {
 	if mib > limit {
 		t.Errorf("%d MiB, want %d", mib, limit)
 	}
+}
+
+// journalBytes returns the bytes of the records in partition 0 of the journal topic up
+// to an offset, and of those that compaction leaves.
+func journalBytes(t *testing.T, c Config, top topics, end int64) (written, kept int) {
+	t.Helper()
+	reader := client(t, c, kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{top.journal: {0: kgo.NewOffset().AtStart()}}))
+	last := map[string]int{}
+	for next := int64(0); next <= end; {
+		fetches := reader.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			next = r.Offset + 1
+			written += len(r.Key) + len(r.Value)
+			if last[string(r.Key)] = len(r.Key) + len(r.Value); r.Value == nil {
+				delete(last, string(r.Key))
+			}
+		})
+	}
+	for _, n := range last {
+		kept += n
+	}
+	return written, kept
 }
