@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,7 +79,7 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts = append(opts, more...)
+	opts = append(append(opts, kgo.DisableClientMetrics()), more...)
 	cl := &Cluster{
 		config: c, opts: opts, path: o.Path, journals: o.Journals, drain: o.Drain, log: o.Logger, onChange: o.Changed,
 		metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), begun: make(chan struct{}), members: map[int32]*membership{},
@@ -88,7 +90,6 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 		kgo.RecordDeliveryTimeout(20 * time.Second),
 		kgo.ProducerLinger(intakeLinger),
 		kgo.ProducerBatchMaxBytes(16 << 20),
-		kgo.DisableClientMetrics(),
 	}, opts...)...)
 	if err != nil {
 		return nil, err
@@ -102,13 +103,16 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 // Close closes the intake.
 func (c *Cluster) Close() { c.producer.Close() }
 
+// cache returns the path of the journal file of a partition.
+func (c *Cluster) cache(p int32) string { return filepath.Join(c.path, strconv.Itoa(int(p))+".db") }
+
 // Partitions returns the number of partitions.
 func (c *Cluster) Partitions() int { return c.config.Partitions }
 
 // Check reports what an operator has to mend before a replica can run. It changes
 // nothing.
 func Check(ctx context.Context, c Config) error {
-	cl, err := New(c, Options{Logger: slog.New(slog.DiscardHandler)})
+	cl, err := quiet(c, "")
 	if err != nil {
 		return err
 	}
@@ -146,7 +150,6 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
 			c.release(gone[c.config.events()], "lost")
 		}),
-		kgo.DisableClientMetrics(),
 	)...)
 	if err != nil {
 		return err

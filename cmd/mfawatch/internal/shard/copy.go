@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -17,63 +14,35 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
-// A copying is a cluster that no replica uses meanwhile.
-type copying struct {
-	*Cluster
-	admin *kadm.Client
-	t     topics
-}
-
-// stopped returns the cluster, if its group has no member.
-func stopped(ctx context.Context, c Config, path string, create bool) (*copying, error) {
-	quiet := slog.New(slog.DiscardHandler)
-	cl, err := New(c, Options{Path: path, Logger: quiet, Journals: journal.Options{Logger: quiet}})
-	if err != nil {
-		return nil, err
-	}
-	k := &copying{Cluster: cl, admin: kadm.NewClient(cl.producer)}
-	k.t, err = prepare(ctx, c, cl.producer, create)
-	if err == nil && k.t.journalID == (kadm.TopicID{}) {
-		err = fmt.Errorf("%w: there are no topics %s and %s", ErrRefused, k.t.events, k.t.journal)
-	}
-	if err == nil {
-		var groups kadm.DescribedGroups
-		if groups, err = k.admin.DescribeGroups(ctx, c.Topic); err == nil && len(groups[c.Topic].Members) > 0 {
-			err = fmt.Errorf("%w: %d replicas run: stop them first", ErrRefused, len(groups[c.Topic].Members))
-		}
-	}
-	if err != nil {
-		cl.Close()
-		return nil, explain(err)
-	}
-	return k, nil
-}
-
 // Import copies a settled journal into a cluster whose topics are new or empty.
 func Import(ctx context.Context, c Config, path string, from *journal.Journal) error {
 	if err := from.Settled(); err != nil {
 		return err
 	}
-	k, err := stopped(ctx, c, path, true)
+	cl, err := quiet(c, path)
 	if err != nil {
 		return err
 	}
-	defer k.Close()
-	ends, err := k.admin.ListEndOffsets(ctx, k.t.events, k.t.journal)
+	defer cl.Close()
+	if err := cl.alone(ctx, true); err != nil {
+		return err
+	}
+	t := cl.topics.Load()
+	ends, err := kadm.NewClient(cl.producer).ListEndOffsets(ctx, t.events, t.journal)
 	if err != nil {
 		return explain(err)
 	}
 	var used error
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Err != nil || o.Offset > 0 {
-			used = fmt.Errorf("%w: topic %s is not empty: delete %s and %s, or choose another journal.topic", ErrRefused, o.Topic, k.t.events, k.t.journal)
+			used = fmt.Errorf("%w: topic %s is not empty: delete %s and %s, or choose another journal.topic", ErrRefused, o.Topic, t.events, t.journal)
 		}
 	})
 	if used != nil {
 		return used
 	}
-	for p := range k.t.partitions {
-		if err := k.importPart(ctx, p, from); err != nil {
+	for p := range t.partitions {
+		if err := cl.importPart(ctx, p, from); err != nil {
 			return fmt.Errorf("partition %d: %w", p, err)
 		}
 	}
@@ -81,65 +50,59 @@ func Import(ctx context.Context, c Config, path string, from *journal.Journal) e
 }
 
 // importPart makes the cache of a partition, and then its change log from that.
-func (k *copying) importPart(ctx context.Context, p int32, from *journal.Journal) error {
-	path := filepath.Join(k.path, strconv.Itoa(int(p))+".db")
+func (c *Cluster) importPart(ctx context.Context, p int32, from *journal.Journal) error {
+	path := c.cache(p)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	j, err := journal.Open(path, k.journals)
+	j, err := journal.Open(path, c.journals)
 	if err != nil {
 		return err
 	}
-	err = j.Merge(from, func(name string) bool { return partitionOf(name, k.t.partitions) == p })
+	err = j.Merge(from, func(name string) bool { return partitionOf(name, int32(c.Partitions())) == p })
 	if err = errors.Join(err, j.Close()); err != nil {
 		return err
 	}
-	return k.with(ctx, p, func(*journal.Journal) error { return nil })
-}
-
-// with opens the journal of a partition for f.
-func (k *copying) with(ctx context.Context, p int32, f func(*journal.Journal) error) error {
-	m := &membership{c: k.Cluster, partition: p}
-	s, _, err := m.open(ctx)
+	s, _, err := (&membership{c: c, partition: p}).open(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.log.close()
-	return errors.Join(f(s.Journal), s.Journal.Close())
+	return s.Journal.Close()
 }
 
 // Export copies the journals of all partitions into one. All of them are settled,
 // and all events were read.
-func Export(ctx context.Context, c Config, path string, to *journal.Journal) error {
-	k, err := stopped(ctx, c, path, false)
+func Export(ctx context.Context, c Config, path string, to *journal.Journal) (err error) {
+	o, err := OpenOffline(ctx, c, path, true)
 	if err != nil {
 		return err
 	}
-	defer k.Close()
-	for _, f := range []func(p int32, j *journal.Journal) error{
-		func(p int32, j *journal.Journal) error { return errors.Join(k.read(ctx, p, j), j.Settled()) },
-		func(_ int32, j *journal.Journal) error { return to.Merge(j, func(string) bool { return true }) },
-	} {
-		for p := range k.t.partitions {
-			if err := k.with(ctx, p, func(j *journal.Journal) error { return f(p, j) }); err != nil {
-				return fmt.Errorf("partition %d: %w", p, err)
-			}
+	defer func() { err = errors.Join(err, o.Close()) }()
+	for p, j := range o.Numbered {
+		if err := errors.Join(o.cluster.unread(ctx, int32(p), j), j.Settled()); err != nil {
+			return fmt.Errorf("partition %d: %w", p, err)
+		}
+	}
+	for p, j := range o.Numbered {
+		if err := to.Merge(j, func(string) bool { return true }); err != nil {
+			return fmt.Errorf("partition %d: %w", p, err)
 		}
 	}
 	return nil
 }
 
-// read reports events of the partition that the journal does not have yet.
-func (k *copying) read(ctx context.Context, p int32, j *journal.Journal) error {
-	m := &membership{c: k.Cluster, partition: p}
-	start, err := m.start(&Shard{Journal: j}, &k.t)
+// unread reports events of a partition that the journal does not have yet.
+func (c *Cluster) unread(ctx context.Context, p int32, j *journal.Journal) error {
+	t := c.topics.Load()
+	start, err := (&membership{c: c, partition: p}).start(&Shard{Journal: j}, t)
 	if err != nil {
 		return err
 	}
 	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{k.t.events: {p: start}}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.DisableClientMetrics(),
-	}, k.opts...)...)
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.events: {p: start}}),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	}, c.opts...)...)
 	if err != nil {
 		return err
 	}

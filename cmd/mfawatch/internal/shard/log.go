@@ -70,7 +70,6 @@ func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kg
 		kgo.ProducerBatchMaxBytes(maxBatchBytes),
 		kgo.BrokerMaxWriteBytes(maxBatchBytes + 16<<20),
 		kgo.MaxBufferedRecords(1 << 20),
-		kgo.DisableClientMetrics(),
 	}, opts...)...)
 	if err != nil {
 		return nil, err
@@ -271,7 +270,6 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // the last record may be one
 		kgo.FetchMaxWait(100 * time.Millisecond),
-		kgo.DisableClientMetrics(),
 	}, l.opts...)...)
 	if err != nil {
 		return err

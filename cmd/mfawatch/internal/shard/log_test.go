@@ -9,7 +9,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	runtimemetrics "runtime/metrics"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -331,9 +335,15 @@ func TestRestoreTime(t *testing.T) {
 		}
 		fold(t, j)
 	}
-	want := len(alerts(t, j))
+	want, end := len(alerts(t, j)), l.next.Load()-1
 	j.Close()
 	l.close()
+	testRestoreMemory(t, c, top, end)
+	written, kept := journalBytes(t, c, top, end)
+	t.Logf("%d bytes of each event in the journal topic, %d after compaction", written/want, kept/want)
+	if limit := 2000; kept/want > limit {
+		t.Errorf("%d bytes of each event are left after compaction, want %d", kept/want, limit)
+	}
 	for _, r := range []struct {
 		path  string
 		limit time.Duration
@@ -352,4 +362,79 @@ func TestRestoreTime(t *testing.T) {
 		j.Close()
 		l.close()
 	}
+}
+
+// testRestoreMemory restores a shard as often as a replica restores shards at one
+// time. Their memory is bounded.
+func testRestoreMemory(t *testing.T, c Config, top topics, own int64) {
+	t.Helper()
+	opts, err := c.Config.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(10)) // little more than what is in use
+	runtime.GC()
+	used := func() uint64 {
+		sample := []runtimemetrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		runtimemetrics.Read(sample)
+		return sample[0].Value.Uint64()
+	}
+	before, most := used(), uint64(0)
+	dir := t.TempDir()
+	ended := make(chan error, concurrentOpens)
+	for n := range concurrentOpens {
+		go func() {
+			o := options()
+			o.ChangeLog = reading{&changeLog{topics: top, opts: opts, own: own, ctx: t.Context()}}
+			j, err := journal.Open(filepath.Join(dir, strconv.Itoa(n)), o)
+			if err == nil {
+				err = j.Close()
+			}
+			ended <- err
+		}()
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for left := concurrentOpens; left > 0; {
+		select {
+		case err := <-ended:
+			if left--; err != nil {
+				t.Error(err)
+			}
+		case <-tick.C:
+			most = max(most, used())
+		}
+	}
+	const limit = 256
+	mib := (max(most, before) - before) >> 20
+	t.Logf("%d at one time: %d MiB", concurrentOpens, mib)
+	if mib > limit {
+		t.Errorf("%d MiB, want %d", mib, limit)
+	}
+}
+
+// journalBytes returns the bytes of the records in partition 0 of the journal topic up
+// to an offset, and of those that compaction leaves.
+func journalBytes(t *testing.T, c Config, top topics, end int64) (written, kept int) {
+	t.Helper()
+	reader := client(t, c, kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{top.journal: {0: kgo.NewOffset().AtStart()}}))
+	last := map[string]int{}
+	for next := int64(0); next <= end; {
+		fetches := reader.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			next = r.Offset + 1
+			written += len(r.Key) + len(r.Value)
+			if last[string(r.Key)] = len(r.Key) + len(r.Value); r.Value == nil {
+				delete(last, string(r.Key))
+			}
+		})
+	}
+	for _, n := range last {
+		kept += n
+	}
+	return written, kept
 }

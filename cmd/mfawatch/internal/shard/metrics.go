@@ -46,11 +46,9 @@ var (
 type collector struct{ c *Cluster }
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- allDesc
-	ch <- ownedDesc
-	ch <- behindDesc
-	ch <- lagDesc
-	ch <- lastDesc
+	for _, d := range []*prometheus.Desc{allDesc, ownedDesc, behindDesc, lagDesc, lastDesc} {
+		ch <- d
+	}
 }
 
 func (c collector) Collect(ch chan<- prometheus.Metric) {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"slices"
-	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
@@ -29,8 +27,7 @@ type Offline struct {
 // committed, whether or not replicas run, and changes nothing in the cluster. With
 // change it becomes the owner of all, if no replica runs. The caller closes it.
 func OpenOffline(ctx context.Context, c Config, path string, change bool) (_ *Offline, err error) {
-	quiet := slog.New(slog.DiscardHandler)
-	cl, err := New(c, Options{Path: path, Logger: quiet, Journals: journal.Options{Logger: quiet}})
+	cl, err := quiet(c, path)
 	if err != nil {
 		return nil, err
 	}
@@ -47,13 +44,37 @@ func OpenOffline(ctx context.Context, c Config, path string, change bool) (_ *Of
 	if len(found) < 2 {
 		return nil, fmt.Errorf("%w: there are no topics %s and %s", ErrRefused, c.events(), c.journal())
 	}
-	c.Partitions = len(found[c.journal()].Partitions)
-	o.journals = make([]*journal.Journal, c.Partitions)
+	cl.config.Partitions = len(found[c.journal()].Partitions)
+	o.journals = make([]*journal.Journal, cl.Partitions())
 	if change {
-		return o, o.own(ctx, c, path)
+		return o, o.own(ctx)
 	}
-	t := topics{events: c.events(), journal: c.journal(), eventsID: found[c.events()].TopicID, journalID: found[c.journal()].TopicID, partitions: int32(c.Partitions)}
+	t := topics{events: c.events(), journal: c.journal(), eventsID: found[c.events()].TopicID, journalID: found[c.journal()].TopicID, partitions: int32(cl.Partitions())}
 	return o, o.read(ctx, t)
+}
+
+// quiet returns a cluster for a command.
+func quiet(c Config, path string) (*Cluster, error) {
+	log := slog.New(slog.DiscardHandler)
+	return New(c, Options{Path: path, Logger: log, Journals: journal.Options{Logger: log}})
+}
+
+// alone prepares the topics, and refuses if a replica runs.
+func (c *Cluster) alone(ctx context.Context, create bool) error {
+	t, err := prepare(ctx, c.config, c.producer, create)
+	if err != nil {
+		return err
+	}
+	groups, err := kadm.NewClient(c.producer).DescribeGroups(ctx, c.config.Topic)
+	if err != nil {
+		return explain(err)
+	}
+	if n := len(groups[c.config.Topic].Members); n > 0 {
+		return fmt.Errorf("%w: %d replicas run: stop them first", ErrRefused, n)
+	}
+	c.topics.Store(&t)
+	close(c.begun)
+	return nil
 }
 
 // read restores what was committed.
@@ -72,7 +93,7 @@ func (o *Offline) read(ctx context.Context, t topics) error {
 			end, _ := ends.Lookup(t.journal, p)
 			opts := o.cluster.journals
 			opts.ChangeLog = reading{&changeLog{topics: t, partition: p, opts: o.cluster.opts, own: end.Offset - 1, ctx: ctx}}
-			j, err := journal.Open(filepath.Join(o.cluster.path, strconv.Itoa(int(p))+".db"), opts)
+			j, err := journal.Open(o.cluster.cache(p), opts)
 			if errors.Is(err, errReadOnly) {
 				return nil // nothing was ever committed
 			}
@@ -97,21 +118,15 @@ func (reading) Commit(store.Batch) ([]byte, error) {
 }
 
 // own becomes the owner of all partitions.
-func (o *Offline) own(ctx context.Context, c Config, path string) error {
-	k, err := stopped(ctx, c, path, false)
-	if err != nil {
+func (o *Offline) own(ctx context.Context) error {
+	if err := o.cluster.alone(ctx, false); err != nil {
 		return err
 	}
-	o.cluster.Close()
-	o.cluster = k.Cluster
-	o.cluster.topics.Store(&k.t)
-	close(o.cluster.begun)
-	o.logs = make([]*changeLog, c.Partitions)
+	o.logs = make([]*changeLog, len(o.journals))
 	restoring, restore := errgroup.WithContext(ctx)
-	for p := range k.t.partitions {
+	for p := range o.journals {
 		restoring.Go(func() error {
-			m := &membership{c: k.Cluster, partition: p}
-			s, _, err := m.open(restore)
+			s, _, err := (&membership{c: o.cluster, partition: int32(p)}).open(restore)
 			if err != nil {
 				return fmt.Errorf("partition %d: %w", p, err)
 			}

@@ -64,13 +64,17 @@ func serveTest(ctx context.Context, s *Shard) error {
 		if err != nil {
 			return err
 		}
+		var results []outbox.Result
 		for _, p := range pending {
 			a, _, err := s.Journal.Take("alerts", p.Number)
 			if err != nil {
 				return err
 			}
 			r := &kgo.Record{Topic: topic, Key: []byte(a.Account), Value: []byte(a.ID)}
-			if err := errors.Join(s.Lease(), s.Journal.Done("alerts", outbox.Result{Number: p.Number, Message: r})); err != nil {
+			results = append(results, outbox.Result{Number: p.Number, Message: r})
+		}
+		if len(results) > 0 {
+			if err := errors.Join(s.Lease(), s.Journal.Done("alerts", results...)); err != nil {
 				return err
 			}
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -142,7 +140,7 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 	o := m.c.journals
 	o.ChangeLog = l
 	o.Local = func(lane string) bool { return partitionOf(lane, t.partitions) == m.partition }
-	j, err := journal.Open(filepath.Join(m.c.path, strconv.Itoa(int(m.partition))+".db"), o)
+	j, err := journal.Open(m.c.cache(m.partition), o)
 	if err != nil {
 		l.close()
 		return nil, nil, err
@@ -198,7 +196,6 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 		kgo.FetchMaxPartitionBytes(1 << 20),
 		kgo.MaxConcurrentFetches(1),
 		kgo.FetchMaxWait(500 * time.Millisecond),
-		kgo.DisableClientMetrics(),
 	}, m.c.opts...)...)
 	if err != nil {
 		return err
