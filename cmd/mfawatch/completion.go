@@ -12,6 +12,7 @@ import (
 )
 
 func (p *program) completionCommand() *cobra.Command {
+	shells := []string{"bash", "zsh", "fish"}
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish",
 		Short: "Print the script that completes mfawatch's commands in a shell",
@@ -20,8 +21,8 @@ a shell. The names are read from the configuration that -c names.`,
 		Example: `  mfawatch completion bash > /etc/bash_completion.d/mfawatch
   mfawatch completion zsh > "${fpath[1]}/_mfawatch"
   mfawatch completion fish > ~/.config/fish/completions/mfawatch.fish`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"bash", "zsh", "fish"},
+		Args:      oneArgument("shell", shells...),
+		ValidArgs: shells,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch root := cmd.Root(); args[0] {
 			case "bash":

@@ -13,6 +13,7 @@ import (
 
 func (p *program) initCommand() *cobra.Command {
 	var path string
+	kinds := []string{"s3", "kafka", "pipe", "files", "http", "organization"}
 	cmd := &cobra.Command{
 		Use:   "init [s3|kafka|pipe|files|http|organization]",
 		Short: "Write a configuration to start from",
@@ -23,8 +24,8 @@ not overwritten.`,
 		Example: `  mfawatch init s3
   mfawatch init kafka --file /etc/mfawatch/mfawatch.yaml
   mfawatch init pipe --file -`,
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"s3", "kafka", "pipe", "files", "http", "organization"},
+		Args:      optional(oneArgument("kind of configuration", kinds...)),
+		ValidArgs: kinds,
 	}
 	cmd.Flags().StringVar(&path, "file", defaultConfigs[0], "write to `FILE`, or - for standard output")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {

@@ -37,7 +37,7 @@ func (p *program) backupCommand() *cobra.Command {
 service is called over HTTP and goes on; the journal of a stopped one is opened. The
 copy is verified before it gets its name.`,
 		Example: "  mfawatch journal backup /backup/mfawatch-$(date +%F).db -c mfawatch.yaml",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("FILE"),
 	}
 	flags.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -96,7 +96,7 @@ func (p *program) verifyCommand() *cobra.Command {
 		Long: `Read the journal in FILE in full, change nothing, and report damage. A journal in use
 cannot be verified: back it up, which verifies the copy.`,
 		Example: "  mfawatch journal verify /backup/mfawatch.db",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArgument("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := journal.Verify(args[0]); err != nil {
 				if errors.Is(err, store.ErrInUse) {

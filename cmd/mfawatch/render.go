@@ -35,7 +35,7 @@ the alerts are made first. Without PATH it is an alert about nobody. Secrets are
 hidden; nobody is asked on the network.`,
 		Example: `  mfawatch render -c mfawatch.yaml --sink mail
   mfawatch render -c mfawatch.yaml --sink chat alerts.jsonl`,
-		Args: cobra.MaximumNArgs(1),
+		Args: optional(oneArgument("PATH")),
 	}
 	paths := config.AddConfig(cmd.Flags())
 	cmd.Flags().StringVar(&name, "sink", "", "the sink, by its `NAME`")

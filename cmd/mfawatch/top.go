@@ -78,7 +78,7 @@ func topHint(err error) error {
 	case err == nil:
 		return nil
 	case web.Refused(err):
-		return fmt.Errorf("%w; --token-file FILE shows the token", err)
+		return fmt.Errorf("%w; name the file with its token: --token-file FILE", err)
 	case errors.As(err, &unreachable), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w; start the service, or name its address with --address HOST:PORT or its configuration with -c FILE", err)
 	}

@@ -55,11 +55,14 @@ func build() (dashboard.Dashboard, error) {
 			b = b.WithPanel(p.build())
 		}
 	}
-	rest := dashboard.NewRowBuilder(more.title).Collapsed(true)
-	for _, p := range more.panels {
-		rest = rest.WithPanel(p.build())
+	for _, r := range collapsed {
+		row := dashboard.NewRowBuilder(r.title).Collapsed(true)
+		for _, p := range r.panels {
+			row = row.WithPanel(p.build())
+		}
+		b = b.WithRow(row)
 	}
-	return b.WithRow(rest).Build()
+	return b.Build()
 }
 
 func source() common.DataSourceRef {

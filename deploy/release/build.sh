@@ -27,6 +27,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Manual page and completion are the same on every platform.
 go build -trimpath -buildvcs=true -o "$work/host" ./cmd/mfawatch
+"$work/host" version | grep -q "commit $(git rev-parse HEAD)" || { echo "the program does not know its commit: build in a clone, not in a git worktree" >&2; exit 1; }
 mkdir "$work/share"
 "$work/host" man >"$work/share/mfawatch.1"
 for shell in bash zsh fish; do "$work/host" completion $shell >"$work/share/mfawatch.$shell"; done

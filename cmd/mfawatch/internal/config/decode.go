@@ -50,15 +50,17 @@ var (
 // comma-separated lists; nothing converts to text.
 func convert(from, to reflect.Value) (any, error) {
 	value := from.Interface()
+	given := value // in messages
 	if n, ok := value.(number); ok && to.Kind() != reflect.String && to.Kind() != reflect.Interface {
 		from, value = reflect.ValueOf(n.Value), n.Value
 	}
 	if date, ok := value.(time.Time); ok { // YAML reads an unquoted date as one
 		value = date.Format(time.RFC3339)
+		given = value
 	}
 	text, isText := value.(string)
 	want := to.Type()
-	bad := func() (any, error) { return nil, wrongKind{want, value} }
+	bad := func() (any, error) { return nil, wrongKind{want, given} }
 	switch {
 	case want == durationType:
 		if d, err := ParseDuration(text); isText && err == nil {

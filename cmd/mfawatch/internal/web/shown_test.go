@@ -97,7 +97,7 @@ func alert(t *testing.T, j *journal.Journal, user string) {
 	}
 }
 
-// Where a page takes long to build, or many views are open, it is built less often.
+// A page that takes long to build is built less often, and so is each of many views.
 func TestSlowPagesRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s shownViews

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+)
+
+// oneArgument accepts a single argument, which is one of words if there are any.
+func oneArgument(want string, words ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return fmt.Errorf("%s: no %s given%s", cmd.Name(), want, config.Suggestion("", words))
+		case len(args) > 1:
+			return fmt.Errorf("%s: want one %s, got %d arguments", cmd.Name(), want, len(args))
+		case words != nil && !slices.Contains(words, args[0]):
+			return fmt.Errorf("%s: unknown %s %q%s", cmd.Name(), want, config.Bounded(args[0]), config.Suggestion(args[0], words))
+		}
+		return nil
+	}
+}
+
+// optional accepts no argument, too.
+func optional(args cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if len(given) == 0 {
+			return nil
+		}
+		return args(cmd, given)
+	}
+}
