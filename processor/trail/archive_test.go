@@ -66,3 +66,23 @@ func TestZstdAndZip(t *testing.T) {
 		}
 	}
 }
+
+// TestLinesAreKnown has a first line that does not end in what is read first, and
+// that is cut: it hides none of the others.
+func TestLinesAreKnown(t *testing.T) {
+	cut := func(n int) string {
+		return `{"eventSource":"ec2.amazonaws.com","eventName":"RunInstances","userAgent":"` + strings.Repeat("a", n) + " ]}\n"
+	}
+	behind := minimal + "\n" + cut(10)
+	for name, doc := range map[string]string{
+		"in memory": cut(5000) + behind,
+		"zip":       zipOf(cut(5000) + behind),
+		"zstd":      zstdOf(cut(5000)) + zstdOf(behind),
+		"streamed":  cut(40_000) + behind + strings.Repeat("{}\n", wholeObject),
+	} {
+		var v found
+		if _, err := NewScanner().Scan(Place("x"), strings.NewReader(doc), &v); err != nil || v.names() != "DeactivateMFADevice:bob" {
+			t.Errorf("%s: found %q, unreadable %v, %v", name, v.names(), v.reasons(), err)
+		}
+	}
+}

@@ -24,7 +24,7 @@ type window struct {
 // stream scans the document that f gives through a window. It returns the error
 // of f, other than io.EOF.
 func (s *Scanner) stream(f feed) error {
-	const enough = 512 // to know the format
+	const enough = block // to know the format, as of a document in memory
 	s.restart()
 	at := window{surface: s.plain}
 	err := s.fill(f, &at, 0)
