@@ -70,8 +70,14 @@ func FoldSubject(events []*trail.Event, m Memory, p *Policy, now time.Time) *Sub
 	return &Subject{f.exposures, f.attempts, f}
 }
 
-// First returns the first event, which may stand for a dropped one.
-func (s *Subject) First() *trail.Event { return s.f.items[0].ev }
+// First returns the first event, which may stand for a dropped one; nil if there is
+// none.
+func (s *Subject) First() *trail.Event {
+	if len(s.f.items) == 0 {
+		return nil
+	}
+	return s.f.items[0].ev
+}
 
 // FindAttempts sets the attempt of each event whose ID is a key of by.
 func (s *Subject) FindAttempts(by map[string]*Attempt) {

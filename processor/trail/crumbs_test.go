@@ -51,7 +51,7 @@ func checkCrumbs(t *testing.T, seed uint64, doc []byte) {
 		t.Fatal(err)
 	}
 	if a, b := whole.summary(), streamed.summary(); a != b {
-		t.Fatalf("in memory\n%sin up to %d bytes a step (seed %d)\n%sin %q", a, most, seed, b, doc)
+		t.Fatalf("in memory\n%sin up to %d bytes a step (seed %d)\n%sin the end of a document, %q", a, most, seed, b, doc[max(0, len(doc)-4<<10):])
 	}
 }
 
@@ -60,6 +60,9 @@ func FuzzCrumbs(f *testing.F) {
 		f.Add(seed, shape(rand.New(rand.NewPCG(seed, 31))))
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, doc []byte) {
+		if !json.Valid(doc) {
+			return // of a damaged document a stream reports more: it walks it in any case
+		}
 		checkCrumbs(t, seed, slices.Concat([]byte(`["`+strings.Repeat("a", block)+`",`), doc, []byte(`]`)))
 	})
 }
