@@ -3,6 +3,7 @@ package exposure
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -50,6 +51,12 @@ func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (mem
 			all = append(all, w.delivered)
 		}
 		w.ID = w.delivered.ID
+		for _, since := range []time.Time{w.delivered.Since, w.First} {
+			if w.since.IsZero() {
+				w.since = since
+			}
+		}
+		w.delivered.Since = w.since
 		w.findNews(func(s *sighting) bool { m, _ := memberOf(s); return w.told || m.toldOf(w) })
 	}
 	return all
@@ -99,7 +106,7 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 	switch {
 	case waits:
 		base := trail.Event{Name: trail.Deadline, Partition: w.Partition, Account: w.Account, Exposure: w.ID, Lane: w.lane, Key: "actor"}
-		number, e := t.passDeadlines(base, w.First, sent.Escalated)
+		number, e := t.passDeadlines(base, w.since, sent.Escalated)
 		if e != nil && !first {
 			t.emitCampaign(w, sent, Escalated, &Moment{Time: e.Time, Event: e, escalation: number}, e.ID)
 		}

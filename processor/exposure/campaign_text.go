@@ -28,7 +28,7 @@ func (w *ActorCampaign) title(s Step, m *Moment) string {
 	}
 	switch s {
 	case Escalated:
-		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who
+		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.since)) + ", removed by " + who
 	case Resolved:
 		return "The campaign of " + who + " against " + users + in + " is over"
 	}

@@ -299,7 +299,7 @@ func (h *History) findCampaigns(p *Policy) {
 	h.Campaigns = findCampaigns(all, p)
 	for _, w := range h.Campaigns {
 		for _, s := range w.hits {
-			m := &membership{ID: w.ID, First: w.First, From: w.lane}
+			m := &membership{ID: w.ID, First: w.since, From: w.lane}
 			if s.Kind == denied {
 				attempts[s.Exposure].campaign = m
 			} else {
