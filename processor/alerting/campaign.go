@@ -34,6 +34,7 @@ type ActorCampaign struct {
 	kind      hitKind
 	hits      []*sighting        // its exposures, in order of opening
 	firsts    []*sighting        // the first of each user
+	since     time.Time          // from when on it is one, not only hits now and then
 	delivered *deliveredCampaign // set by assignCampaignIDs
 	fresh     map[string]bool    // the users whom no alert has counted, without those of tallies; likewise
 	news      int                // the number of both
@@ -93,8 +94,10 @@ func findCampaigns(all []*sighting, p *exposure.Policy) (campaigns []*ActorCampa
 				}
 				end++
 			}
-			if reachesThreshold(of[begin:end], users, c.Within) {
-				campaigns = append(campaigns, newCampaign(of[begin:end:end], p))
+			if since, reached := reachesThreshold(of[begin:end], users, c.Within); reached {
+				w := newCampaign(of[begin:end:end], p)
+				w.since = since
+				campaigns = append(campaigns, w)
 			}
 			begin = end
 		}
@@ -104,14 +107,14 @@ func findCampaigns(all []*sighting, p *exposure.Policy) (campaigns []*ActorCampa
 }
 
 // reachesThreshold reports whether enough distinct users lie within the time at
-// some point. The users of a tally did, if it is of a campaign: that stays one under
+// some point, and since when, which is zero if a tally holds it. The users of a tally did, if it is of a campaign: that stays one under
 // any policy, since humans are not notified of each of its users by itself.
-func reachesThreshold(of []*sighting, users int, limit time.Duration) bool {
+func reachesThreshold(of []*sighting, users int, limit time.Duration) (since time.Time, reached bool) {
 	if slices.ContainsFunc(of, func(s *sighting) bool { return s.countedIn() != "" && s.More.Users > 0 }) {
-		return true
+		return since, true
 	}
 	if users <= 0 || limit <= 0 {
-		return false
+		return since, false
 	}
 	of = slices.DeleteFunc(slices.Clone(of), func(s *sighting) bool { return s.More != nil })
 	within := map[string]int{}
@@ -125,10 +128,10 @@ func reachesThreshold(of []*sighting, users int, limit time.Duration) bool {
 			first++
 		}
 		if len(within) >= users {
-			return true
+			return of[first].OpenedAt, true
 		}
 	}
-	return false
+	return since, false
 }
 
 func newCampaign(of []*sighting, p *exposure.Policy) *ActorCampaign {

@@ -3,6 +3,7 @@ package alerting
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -51,6 +52,12 @@ func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (mem
 			all = append(all, w.delivered)
 		}
 		w.ID = w.delivered.ID
+		for _, since := range []time.Time{w.delivered.Since, w.First} {
+			if w.since.IsZero() {
+				w.since = since
+			}
+		}
+		w.delivered.Since = w.since
 		w.findNews(func(s *sighting) bool { m, _ := memberOf(s); return w.told || m.toldOf(w) })
 	}
 	return all
@@ -100,7 +107,7 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 	switch {
 	case waits:
 		base := trail.Event{Name: trail.Deadline, Partition: w.Partition, Account: w.Account, Exposure: w.ID, Lane: w.lane, Key: "actor"}
-		number, e := t.passDeadlines(base, w.First, sent.Escalated)
+		number, e := t.passDeadlines(base, w.since, sent.Escalated)
 		if e != nil && !first {
 			t.emitCampaign(w, sent, exposure.Escalated, &exposure.Moment{Time: e.Time, Event: e, Escalation: number}, e.ID)
 		}

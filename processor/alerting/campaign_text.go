@@ -30,7 +30,7 @@ func (w *ActorCampaign) title(s exposure.Step, m *exposure.Moment) string {
 	}
 	switch s {
 	case exposure.Escalated:
-		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.First)) + ", removed by " + who
+		return "Still no MFA for " + strconv.Itoa(w.Open) + " of " + users + in + " after " + span(m.Time.Sub(w.since)) + ", removed by " + who
 	case exposure.Resolved:
 		return "The campaign of " + who + " against " + users + in + " is over"
 	}

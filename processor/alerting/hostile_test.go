@@ -189,3 +189,23 @@ func TestStateWithoutEvents(t *testing.T) {
 		t.Errorf("alerted %s", show(again.Alerts))
 	}
 }
+
+// Hits now and then, hours before a campaign, do not delay its escalation.
+func TestJ15_HitsBeforeDelayNoEscalation(t *testing.T) {
+	var l Ledger
+	var all []*exposure.Alert
+	fold := func(now int, text string) {
+		l.Append(script(t, text)...)
+		alerts, _ := l.Fold(at(now), exposure.DefaultPolicy())
+		all = append(all, alerts...)
+	}
+	for i := range 7 {
+		s := i * 3000
+		fold(s, fmt.Sprintf("%d deactivate u%d serial=S%[2]d by=desk id=r%[2]d; %d enable u%[2]d serial=T%[2]d by=u%[2]d self id=b%[2]d", s-300, i, s-10))
+	}
+	fold(18500, "18400 deactivate x serial=X by=desk id=x; 18401 deactivate y serial=Y by=desk id=y; 18402 deactivate z serial=Z by=desk id=z")
+	fold(18402+15*60, "")
+	if a := lastOf(all, exposure.Escalated); a == nil || *a.Escalation != 1 {
+		t.Errorf("it is not escalated: %s", humansHear(all))
+	}
+}

@@ -55,7 +55,7 @@ type sighted struct {
 // Membership event.
 type membership struct {
 	ID       string    `json:"campaign,omitempty"` // "": none any more
-	First    time.Time `json:"first,omitzero"`     // when the campaign's first user was hit
+	First    time.Time `json:"first,omitzero"`     // from when on it is one, and is escalated
 	From     string    `json:"from"`               // the actor's lane
 	Revision int       `json:"revision"`
 }
@@ -353,7 +353,7 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 func (t *notifier) cover(s *sighting, w *ActorCampaign, m *member) {
 	now := membership{From: s.lane}
 	if w != nil {
-		now.ID, now.First = w.ID, w.First
+		now.ID, now.First = w.ID, w.since
 	}
 	if now.ID == m.Campaign && now.First.Equal(m.First) {
 		return

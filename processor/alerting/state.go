@@ -72,6 +72,7 @@ type deliveredCampaign struct {
 	Account   string      `json:"account"` // of the first user
 	Actor     trail.Actor `json:"actor"`
 	First     time.Time   `json:"first"` // when the first user was hit
+	Since     time.Time   `json:"since"` // from when on it is a campaign
 	Last      time.Time   `json:"last"`
 	Event     string      `json:"event"` // the event that hit the last user
 	Users     int         `json:"users"` // as of the last alert
