@@ -107,8 +107,9 @@ func findCampaigns(all []*sighting, p *exposure.Policy) (campaigns []*ActorCampa
 }
 
 // reachesThreshold reports whether enough distinct users lie within the time at
-// some point, and since when, which is zero if a tally holds it. The users of a tally did, if it is of a campaign: that stays one under
-// any policy, since humans are not notified of each of its users by itself.
+// some point, and since when, which is zero if a tally holds it. The users of a tally
+// did, if it is of a campaign: that stays one under any policy, since humans are not
+// notified of each of its users by itself.
 func reachesThreshold(of []*sighting, users int, limit time.Duration) (since time.Time, reached bool) {
 	if slices.ContainsFunc(of, func(s *sighting) bool { return s.countedIn() != "" && s.More.Users > 0 }) {
 		return since, true

@@ -80,7 +80,7 @@ func (r *rig) attack(step exposure.Step, severity exposure.Severity, exposures .
 // alert journals alerts.
 func (r *rig) alert(alerts ...*exposure.Alert) {
 	r.t.Helper()
-	out := exposure.Outcome{Alerts: alerts}
+	out := alerting.Outcome{Alerts: alerts}
 	e := &trail.Event{ID: out.Alerts[0].ID, Account: "1", Time: time.Now(), Name: trail.DeactivateMFADevice}
 	if _, err := r.j.Append(r.t.Context(), []*trail.Event{e}); err != nil {
 		r.t.Fatal(err)

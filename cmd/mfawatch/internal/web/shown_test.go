@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -89,8 +90,8 @@ func alert(t *testing.T, j *journal.Journal, user string) {
 	if _, err := j.Append(t.Context(), []*trail.Event{{ID: user, Name: trail.DeactivateMFADevice, Account: "111122223333", Time: exposureTime}}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := j.Fold(t.Context(), exposureTime, func([]*trail.Event, exposure.State, time.Time) exposure.Outcome {
-		return exposure.Outcome{Alerts: []*processor.Alert{{ID: user, Severity: exposure.High, Step: exposure.Opened, Account: "111122223333", Exposure: &user, User: &user, Time: exposureTime}}}
+	_, err := j.Fold(t.Context(), exposureTime, func([]*trail.Event, alerting.State, time.Time) alerting.Outcome {
+		return alerting.Outcome{Alerts: []*processor.Alert{{ID: user, Severity: exposure.High, Step: exposure.Opened, Account: "111122223333", Exposure: &user, User: &user, Time: exposureTime}}}
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
