@@ -43,7 +43,7 @@ func (s *sighting) countedIn() string {
 	return s.More.Campaign
 }
 
-// standing is what a tally counts of a sighting.
+// standing holds the facts of a sighting that a tally counts.
 type standing struct {
 	OpenedAt time.Time `json:"opened_at,omitzero"`
 	Kind     hitKind   `json:"kind,omitempty"`
@@ -166,8 +166,8 @@ func withTallies(all []*sighting, carriers map[*sighting]string, st State, membe
 }
 
 // reduce counts the sightings of which there are too many of one kind in one lane,
-// and returns those that stay, with new tallies. What is over goes first if it
-// counts towards no campaign, or its user has other exposures.
+// and returns those that stay, with new tallies. Ended exposures go first that count
+// towards no campaign, or whose users have others.
 func reduce(all []*sighting, in map[*sighting]*ActorCampaign, c *exposure.Campaigns, told func(*sighting) bool) []*sighting {
 	if len(all) <= 2*eachEnd(c) {
 		return all
