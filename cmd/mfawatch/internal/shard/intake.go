@@ -61,16 +61,18 @@ func eventRecords(t *topics, events []*trail.Event) (records []*kgo.Record, err 
 
 // Quarantine makes the records durable for the shards that quarantine them. Whether
 // there is capacity is known to those alone, so messages go to a shard of this
-// replica: their sources delete them only if they are kept.
+// replica: their sources delete them only if they are kept. A replica without a shard
+// sends them to the others, since a message that stays may hold up its partition.
 func (c *Cluster) Quarantine(ctx context.Context, records []journal.Quarantined) (left int, err error) {
 	t, err := c.prepared(ctx)
 	if err != nil {
 		return 0, err
 	}
 	var all []*kgo.Record
+	own := c.Shards()
 	for _, r := range records {
-		if r.Message {
-			full, err := c.keep(ctx, r)
+		if r.Message && len(own) > 0 {
+			full, err := own[partitionOf(r.Origin, int32(len(own)))].Journal.Quarantine(ctx, []journal.Quarantined{r})
 			if err != nil {
 				return left, err
 			}
@@ -84,15 +86,6 @@ func (c *Cluster) Quarantine(ctx context.Context, records []journal.Quarantined)
 		all = append(all, intakeRecord(t, kindQuarantine, r.Origin, value))
 	}
 	return left, c.produce(ctx, all)
-}
-
-// keep quarantines a message in a shard of this replica.
-func (c *Cluster) keep(ctx context.Context, r journal.Quarantined) (left int, err error) {
-	own := c.Shards()
-	if len(own) == 0 {
-		return 0, fmt.Errorf("quarantine %s: this replica serves no shard yet; the message is offered again", r.Origin)
-	}
-	return own[partitionOf(r.Origin, int32(len(own)))].Journal.Quarantine(ctx, []journal.Quarantined{r})
 }
 
 func intakeRecord(t *topics, kind, key string, value []byte) *kgo.Record {
