@@ -233,6 +233,9 @@ func (w *ActorCampaign) latestStep() *exposure.Moment {
 	return &exposure.Moment{Time: s.OpenedAt, Event: s.First}
 }
 
+// Denied reports whether the actor was denied all of it (J16).
+func (w *ActorCampaign) Denied() bool { return w.kind == denied }
+
 // Over returns when the last exposure ended; nil while one is open.
 func (w *ActorCampaign) Over() *time.Time {
 	if w.Open > 0 {

@@ -117,6 +117,15 @@ func Touching(h alerting.History, w bucket.Wanted) alerting.History {
 			kept.Exposures = append(kept.Exposures, x)
 		}
 	}
+	for _, c := range h.Campaigns {
+		end := w.Since
+		if at := c.Over(); at != nil {
+			end = *at
+		}
+		if touches(c.First, end) {
+			kept.Campaigns = append(kept.Campaigns, c)
+		}
+	}
 	for _, a := range h.Attempts {
 		if touches(a.First, a.Last) {
 			kept.Attempts = append(kept.Attempts, a)

@@ -30,11 +30,14 @@ func Rows(h alerting.History) []output.Row {
 			actorName(&x.Actor), lasted, ended))
 	}
 	for _, w := range h.Campaigns {
-		lasted := "open"
+		what, lasted := "campaign: MFA off", "open"
+		if w.Denied() {
+			what = "campaign: attempts failed"
+		}
 		if at := w.Over(); at != nil {
 			lasted = output.Span(at.Sub(w.First))
 		}
-		all = append(all, newRow(w.Severity, w.First, w.Account, fmt.Sprintf("(%s users)", output.Grouped(int64(w.Users))), "campaign: MFA off", actorName(&w.Actor), lasted, ""))
+		all = append(all, newRow(w.Severity, w.First, w.Account, fmt.Sprintf("(%s users)", output.Grouped(int64(w.Users))), what, actorName(&w.Actor), lasted, ""))
 	}
 	for _, a := range h.Attempts {
 		what := "attempt failed"
