@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -497,13 +498,23 @@ func tail(path string) string {
 	return string(bytes.Join(lines[max(0, len(lines)-30):], []byte("\n")))
 }
 
-// freeAddress returns an address on loopback without a listener.
+// ports counts up from a port of its own in each process.
+var ports = rand.Uint32()
+
+// freeAddress returns an address on loopback without a listener. Its port is below
+// those that the system gives to outgoing connections, so that none takes it before
+// the program that is tested listens there, and no other one is given it.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		var l net.Listener
+		ports++
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+ports%20_000)); err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal(err)
+	return ""
 }
