@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -34,13 +35,15 @@ func (c *Cluster) prepared(ctx context.Context) (*topics, error) {
 }
 
 // Append makes the events durable for the owners of their lanes, and returns their
-// number. Owners skip those that they know.
+// number. Owners skip those that they know. They may fold before all have arrived,
+// so the events are sent in the order of time: each is judged by those before it.
 func (c *Cluster) Append(ctx context.Context, events []*trail.Event) (int, error) {
 	t, err := c.prepared(ctx)
 	if err != nil {
 		return 0, err
 	}
-	records, err := eventRecords(t, events)
+	inOrder := slices.SortedStableFunc(slices.Values(events), func(a, b *trail.Event) int { return a.Time.Compare(b.Time) })
+	records, err := eventRecords(t, inOrder)
 	if err != nil {
 		return 0, err
 	}
