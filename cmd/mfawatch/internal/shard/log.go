@@ -155,6 +155,9 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
 	defer cancel()
+	if err := l.known(ending, records); err != nil {
+		return 0, l.fail(err)
+	}
 	if err := l.client.EndTransaction(ending, kgo.TryCommit); err != nil {
 		return 0, l.fail(err)
 	}
@@ -166,6 +169,24 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 		l.next.Store(last + 1)
 	}
 	return last, nil
+}
+
+// known returns once the client knows the partitions of the records. It sends the
+// first records of a topic a moment before it stores what it knows of the topic. In
+// that moment, EndTransaction finds no partition to commit: it aborts, and returns
+// no error (franz-go 1.22.3).
+func (l *changeLog) known(ctx context.Context, records []*kgo.Record) error {
+	for _, r := range records {
+		for {
+			if leader, _, err := l.client.PartitionLeader(r.Topic, r.Partition); leader != -1 || err != nil {
+				break
+			}
+			if pause(ctx, time.Millisecond); ctx.Err() != nil {
+				return fmt.Errorf("partition %d of %s is not known: %w", r.Partition, r.Topic, ctx.Err())
+			}
+		}
+	}
+	return nil
 }
 
 // abort ends a transaction of which nothing is to be kept. The error is ErrRefused

@@ -44,7 +44,7 @@ func TestNextOwner(t *testing.T) {
 			if err := j.Register("s"); err != nil {
 				t.Fatal(err)
 			}
-			for i := range 20 {
+			for i := range 100 {
 				if _, err := j.Append(t.Context(), events("1", 10*(i+1))); err != nil {
 					t.Fatal(err)
 				}
@@ -201,6 +201,28 @@ func TestUnknownCommit(t *testing.T) {
 	}
 }
 
+// A transaction ends only once the client knows its partitions: before that, the
+// client would abort it, and call it committed.
+func TestPartitionsAreKnown(t *testing.T) {
+	_, c := fake(t)
+	l := own(t, c, prepared(t, c), 1)
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	unused := &kgo.Record{Topic: c.events(), Partition: 1}
+	if err := l.known(done, []*kgo.Record{unused}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a topic without a record yet: %v", err)
+	}
+	if err := l.known(done, []*kgo.Record{l.record(nil, nil)}); err != nil {
+		t.Errorf("the topic of the owner record: %v", err)
+	}
+	if _, err := l.Commit(store.Batch{Events: events("1", 9)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.known(done, []*kgo.Record{unused}); err != nil {
+		t.Errorf("a topic with records: %v", err)
+	}
+}
+
 // A cache that is ahead of its topic is discarded; a topic that was made again is
 // refused.
 func TestTopicIsNotTheOne(t *testing.T) {
@@ -329,7 +351,7 @@ func TestRestoreTime(t *testing.T) {
 	dir := t.TempDir()
 	l := own(t, c, top, 0)
 	j := openJournal(t, filepath.Join(dir, "a"), l)
-	for account := range 20 {
+	for account := range 100 {
 		if _, err := j.Append(t.Context(), events(fmt.Sprint(account), 500)); err != nil {
 			t.Fatal(err)
 		}
