@@ -5,6 +5,8 @@
 #                              MFAWATCH_TEST_KAFKA naming the broker, stops it;
 #                              the exit code is the command's
 #   kafka.sh start             starts one that stays, and prints the line to export
+#   kafka.sh again             starts that one again, on the same port and with what
+#                              it kept, after it was killed
 #   kafka.sh stop              stops that one and removes what it left
 #
 # It needs Java 17 or newer and Maven, which fetches Kafka the first time. The
@@ -32,8 +34,16 @@ jvm() { # FOLDER CLASS ARGUMENT…
 		-Dorg.apache.logging.log4j.level=INFO -cp "$(cat "$folder/classpath")" "$@"
 }
 
-started() { # FOLDER PORT
-	grep -q 'Kafka Server started' "$1/server.log" && listens "$2"
+started() { # FOLDER
+	local address
+	address=$(cat "$1/variables")
+	grep -q 'Kafka Server started' "$1/server.log" && listens "${address##*:}"
+}
+
+# again FOLDER: starts the broker that was made there.
+again() {
+	serve "$1" jvm "$1" kafka.Kafka "$1/server.properties"
+	await "$1" started "$1"
 }
 
 launch() {
@@ -67,8 +77,11 @@ launch() {
 		die "could not make the broker's folder"
 	}
 	echo "MFAWATCH_TEST_KAFKA=127.0.0.1:$port" >"$folder/variables"
-	serve "$folder" jvm "$folder" kafka.Kafka "$folder/server.properties"
-	await "$folder" started "$folder" "$port"
+	again "$folder"
 }
 
-main "$@"
+if [ "${1:-}" = again ]; then
+	again "$stays" || die "the broker did not start again"
+else
+	main "$@"
+fi

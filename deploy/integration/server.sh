@@ -10,6 +10,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+stays=${TMPDIR:-/tmp}/mfawatch-$name-$(id -u) # the folder of the server that stays
 
 die() {
 	echo "$name.sh: $*" >&2
@@ -93,8 +94,7 @@ halt() {
 }
 
 main() {
-	local stays code=0 # the folder of the server that stays
-	stays=${TMPDIR:-/tmp}/mfawatch-$name-$(id -u)
+	local code=0
 	case ${1:-} in
 	start)
 		[ ! -f "$stays/pid" ] || die "one is there already: $name.sh stop first"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -149,4 +150,47 @@ func alerts(t testing.TB, j *journal.Journal) (ids []string) {
 		ids = append(ids, a.Alert.ID)
 	}
 	return ids
+}
+
+// once fails unless so many alerts are in the topic, each once. All replicas have
+// stopped.
+func once(t *testing.T, c Config, want int) {
+	t.Helper()
+	got := everything(t, c, c.Topic+"-alerts")
+	unique := slices.Compact(slices.Sorted(slices.Values(got)))
+	if len(got) != want || len(unique) != want {
+		t.Errorf("%d alerts, %d of them different, want %d", len(got), len(unique), want)
+	}
+}
+
+// everything returns the values that are committed in a topic, to its end.
+func everything(t *testing.T, c Config, topic string) (values []string) {
+	t.Helper()
+	ends, err := admin(t, c).ListCommittedOffsets(t.Context(), topic)
+	if err != nil || ends.Error() != nil {
+		t.Fatal(err, ends.Error())
+	}
+	left := 0
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left++
+		}
+	})
+	reader := client(t, c, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	for left > 0 {
+		fetches := reader.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if !r.Attrs.IsControl() {
+				values = append(values, string(r.Value))
+			}
+			if end, _ := ends.Lookup(topic, r.Partition); r.Offset == end.Offset-1 {
+				left--
+			}
+		})
+	}
+	return values
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,7 +26,6 @@ import (
 // A source appends one event after the other, each until it is acknowledged.
 type source struct {
 	accepted int
-	refused  error // the last
 	stop     func()
 }
 
@@ -37,13 +35,12 @@ func feed(t *testing.T, r *replica) *source {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		for ctx.Err() == nil {
-			if _, err := r.Append(t.Context(), events(fmt.Sprintf("%012d", s.accepted), 1)); err != nil {
-				s.refused = err
-			} else {
+		var refused error
+		for ctx.Err() == nil || refused != nil && t.Context().Err() == nil { // what was refused may have arrived
+			if _, refused = r.Append(t.Context(), events(fmt.Sprintf("%012d", s.accepted), 1)); refused == nil {
 				s.accepted++
 			}
-			pause(ctx, 50*time.Millisecond)
+			pause(t.Context(), 50*time.Millisecond)
 		}
 	}()
 	s.stop = func() { cancel(); <-ended }
@@ -51,14 +48,14 @@ func feed(t *testing.T, r *replica) *source {
 	return s
 }
 
-// arrived fails unless each alert of the source is in the topic once.
-func (s *source) arrived(t *testing.T, c Config) {
+// arrived fails unless each alert of the source is in the topic once. It stops the
+// replica.
+func (s *source) arrived(t *testing.T, r *replica) {
 	t.Helper()
-	got := committed(t, c, c.Topic+"-alerts", s.accepted)
-	slices.Sort(got)
-	if unique := slices.Compact(slices.Clone(got)); len(got) != s.accepted || len(unique) != s.accepted {
-		t.Errorf("%d alerts, %d of them different, want %d", len(got), len(unique), s.accepted)
-	}
+	s.stop()
+	committed(t, r.config, r.config.Topic+"-alerts", s.accepted)
+	r.stop()
+	once(t, r.config, s.accepted)
 }
 
 func says(r *replica, text string) func() bool {
@@ -108,8 +105,7 @@ func TestBrokersRefuse(t *testing.T) {
 			await(t, "the reason", says(r, tt.says))
 			h.Remove()
 			await(t, "recovery", func() bool { return r.Ready() == nil && len(r.Shards()) == 4 })
-			s.stop()
-			s.arrived(t, c)
+			s.arrived(t, r)
 		})
 	}
 }
@@ -158,8 +154,7 @@ func TestOutage(t *testing.T) {
 			started := time.Now()
 			await(t, "recovery", func() bool { return r.Ready() == nil && len(r.Shards()) == 4 })
 			t.Logf("ready again %s after an outage of %d s", time.Since(started).Round(10*time.Millisecond), outage)
-			s.stop()
-			s.arrived(t, c)
+			s.arrived(t, r)
 		})
 	}
 }
@@ -177,8 +172,7 @@ func TestBrokerRestart(t *testing.T) {
 	await(t, "the reason", func() bool { return r.Ready() != nil })
 	fake(t, kfake.DataDir(dir), kfake.Ports(n))
 	await(t, "recovery", func() bool { return r.Ready() == nil && len(r.Shards()) == 4 })
-	s.stop()
-	s.arrived(t, c)
+	s.arrived(t, r)
 }
 
 // A journal topic that a newer version wrote is refused with the next step.
