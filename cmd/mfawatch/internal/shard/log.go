@@ -145,18 +145,25 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	if err := l.client.Flush(ctx); err != nil { // the client holds records that may have arrived, whatever ctx is
 		return 0, l.fail(err)
 	}
-	if err := produced.Err(); err != nil {
-		return 0, l.abort(err)
-	}
-	for _, r := range records {
-		if r.Topic == l.topics.journal {
-			last = max(last, r.Offset)
-		}
-	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
 	defer cancel()
 	if err := l.known(ending, records); err != nil {
 		return 0, l.fail(err)
+	}
+	if err := produced.Err(); err != nil {
+		return 0, l.abort(ending, err)
+	}
+	id, epoch, err := l.client.ProducerID(ending)
+	if err != nil {
+		return 0, l.fail(err)
+	}
+	for _, r := range records {
+		if r.ProducerID != id || r.ProducerEpoch != epoch {
+			return 0, l.fail(errRenewed)
+		}
+		if r.Topic == l.topics.journal {
+			last = max(last, r.Offset)
+		}
 	}
 	if err := l.client.EndTransaction(ending, kgo.TryCommit); err != nil {
 		return 0, l.fail(err)
@@ -171,13 +178,19 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	return last, nil
 }
 
-// known returns once the client knows the partitions of the records. It sends the
-// first records of a topic a moment before it stores what it knows of the topic. In
-// that moment, EndTransaction finds no partition to commit: it aborts, and returns
-// no error (franz-go 1.22.3).
+// errRenewed says that the client took a new epoch in the middle of a transaction, as
+// it does by itself after some answers of a broker to which retention left nothing
+// (franz-go 1.22.3). The brokers have aborted the part before, and a commit would be
+// one of the rest.
+var errRenewed = errors.New("a part of the transaction was aborted")
+
+// known returns once the client knows the partitions of the records that arrived. It
+// sends the first records of a topic a moment before it stores what it knows of the
+// topic. In that moment, EndTransaction finds no partition: it does not commit, or
+// abort, and returns no error (franz-go 1.22.3).
 func (l *changeLog) known(ctx context.Context, records []*kgo.Record) error {
 	for _, r := range records {
-		for {
+		for r.ProducerID >= 0 {
 			if leader, _, err := l.client.PartitionLeader(r.Topic, r.Partition); leader != -1 || err != nil {
 				break
 			}
@@ -191,12 +204,10 @@ func (l *changeLog) known(ctx context.Context, records []*kgo.Record) error {
 
 // abort ends a transaction of which nothing is to be kept. The error is ErrRefused
 // if that is certain, and this replica is the owner still.
-func (l *changeLog) abort(cause error) error {
+func (l *changeLog) abort(ctx context.Context, cause error) error {
 	if fenced(cause) {
 		return l.fail(cause)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
-	defer cancel()
 	if err := l.client.AbortBufferedRecords(ctx); err != nil {
 		return l.fail(errors.Join(cause, err))
 	}

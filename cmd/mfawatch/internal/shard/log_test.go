@@ -26,6 +26,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
+	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // The next owner restores what the former committed, with its cache, without it,
@@ -222,6 +223,67 @@ func TestPartitionsAreKnown(t *testing.T) {
 		t.Errorf("a topic with records: %v", err)
 	}
 }
+
+// A part of a transaction that the brokers aborted in its middle is not committed
+// without the rest. The client takes a new epoch by itself if a broker does not know
+// it any more, and has deleted all that it wrote before.
+func TestPartOfTransactionAborted(t *testing.T) {
+	f, c := fake(t, kfake.NumBrokers(2))
+	top := prepared(t, c)
+	e := event("1", 1)
+	other := partitionOf(journal.Lane(e), 4)
+	if err := errors.Join(f.MoveTopicPartition(c.journal(), 1, 0), f.MoveTopicPartition(c.events(), other, 1)); err != nil {
+		t.Fatal(err)
+	}
+	acked := make(chan struct{})
+	var second, answered atomic.Bool
+	l := own(t, c, top, 1, kgo.WithHooks(unbuffered(func(r *kgo.Record) {
+		if r.Topic == c.journal() && second.Load() {
+			close(acked)
+		}
+	})))
+	commit := func(key string) error {
+		_, err := l.Commit(store.Batch{Writes: []store.Write{{Key: []byte(key), Value: []byte("x")}}, Events: []*trail.Event{e}})
+		return err
+	}
+	if err := commit("first"); err != nil {
+		t.Fatal(err)
+	}
+	f.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		req := r.(*kmsg.ProduceRequest)
+		f.KeepControl()
+		topic := req.Topics[0]
+		if topic.Topic == c.journal() || topic.TopicID == top.journalID || answered.Swap(true) {
+			return nil, nil, false
+		}
+		f.SleepControl(func() { <-acked })
+		resp := req.ResponseKind().(*kmsg.ProduceResponse)
+		answer := kmsg.NewProduceResponseTopicPartition()
+		answer.Partition, answer.ErrorCode, answer.LogStartOffset = other, kerr.UnknownProducerID.Code, 1000
+		resp.Topics = []kmsg.ProduceResponseTopic{{Topic: topic.Topic, TopicID: topic.TopicID, Partitions: []kmsg.ProduceResponseTopicPartition{answer}}}
+		return resp, nil, true
+	})
+	second.Store(true)
+	if err := commit("second"); !errors.Is(err, errRenewed) {
+		t.Errorf("a transaction without its first part: %v", err)
+	}
+	next := own(t, c, top, 1)
+	err := next.Restore(nil, func(writes []store.Write, _ []byte) error {
+		if n := len(writes); n != 1 || string(writes[0].Key) != "first" {
+			t.Errorf("%q", writes)
+		}
+		return nil
+	})
+	if got := everything(t, c, c.events()); len(got) != 1 || err != nil {
+		t.Errorf("%d events, %v, want that of the first transaction", len(got), err)
+	}
+}
+
+// unbuffered is called with each record that the client is done with.
+type unbuffered func(r *kgo.Record)
+
+// OnProduceRecordUnbuffered implements [kgo.HookProduceRecordUnbuffered].
+func (f unbuffered) OnProduceRecordUnbuffered(r *kgo.Record, _ error) { f(r) }
 
 // A cache that is ahead of its topic is discarded; a topic that was made again is
 // refused.
