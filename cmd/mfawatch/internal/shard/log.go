@@ -107,7 +107,8 @@ func (l *changeLog) Commit(b store.Batch) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.position(last + 1), nil
+	_, epoch, _ := l.client.PartitionLeader(l.topics.journal, l.partition)
+	return l.position(last+1, epoch), nil
 }
 
 func (l *changeLog) record(key, value []byte) *kgo.Record {
@@ -266,18 +267,22 @@ func (l *changeLog) lastCommit() time.Time {
 // behind returns how many records of the partition are left to restore.
 func (l *changeLog) behind() int64 { return max(0, l.own+1-max(0, l.next.Load())) }
 
-// A position is the ID of the topic and an offset.
-func (l *changeLog) position(offset int64) []byte { return topicPosition(l.topics.journalID, offset) }
-
-func topicPosition(id kadm.TopicID, offset int64) []byte {
-	return binary.BigEndian.AppendUint64(id[:], uint64(offset))
+func (l *changeLog) position(offset int64, epoch int32) []byte {
+	return topicPosition(l.topics.journalID, offset, epoch)
 }
 
-func splitPosition(b []byte) (id kadm.TopicID, offset int64, ok bool) {
-	if len(b) != len(id)+8 {
-		return id, 0, false
+// A position is the ID of the topic, the epoch of the partition's leader and an
+// offset. By the epoch, the brokers know whether they lost records before the offset.
+func topicPosition(id kadm.TopicID, offset int64, epoch int32) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(id[:], uint32(epoch)), uint64(offset))
+}
+
+func splitPosition(b []byte) (id kadm.TopicID, at kgo.Offset, ok bool) {
+	if len(b) != len(id)+12 {
+		return id, at, false
 	}
-	return kadm.TopicID(b[:len(id)]), int64(binary.BigEndian.Uint64(b[len(id):])), true
+	epoch, offset := binary.BigEndian.Uint32(b[len(id):]), binary.BigEndian.Uint64(b[len(id)+4:])
+	return kadm.TopicID(b[:len(id)]), kgo.NewOffset().At(int64(offset)).WithEpoch(int32(epoch)), true
 }
 
 // Restore implements [store.ChangeLog]. It reads up to the owner record: not to
@@ -286,14 +291,14 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 	next := int64(0)
 	start := kgo.NewOffset().AtStart()
 	if position != nil {
-		id, offset, ok := splitPosition(position)
+		id, at, ok := splitPosition(position)
+		next, start = at.EpochOffset().Offset, at
 		switch {
-		case !ok, id == l.topics.journalID && offset > l.own:
+		case !ok, id == l.topics.journalID && next > l.own:
 			return store.ErrPosition
 		case id != l.topics.journalID:
 			return fmt.Errorf("%w: topic %s was deleted and made again since this replica used it: open exposures are forgotten; restore the topic from a backup, or empty the folder journal.path of every replica to go on without them", ErrRefused, l.topics.journal)
 		}
-		next, start = offset, kgo.NewOffset().At(offset)
 	}
 	l.next.Store(next)
 	client, err := kgo.NewClient(append([]kgo.Opt{
@@ -312,20 +317,21 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		fetches := client.PollFetches(ctx)
 		cancel()
 		for _, e := range fetches.Errors() {
-			if errors.Is(e.Err, kerr.OffsetOutOfRange) {
+			if _, lost := errors.AsType[*kgo.ErrDataLoss](e.Err); lost || errors.Is(e.Err, kerr.OffsetOutOfRange) {
 				return store.ErrPosition
 			}
 			return explain(fmt.Errorf("read partition %d of %s at offset %d: %w", l.partition, l.topics.journal, next, e.Err))
 		}
 		var writes []store.Write
+		var epoch int32
 		fetches.EachRecord(func(r *kgo.Record) {
-			next = r.Offset + 1
+			next, epoch = r.Offset+1, r.LeaderEpoch
 			if !r.Attrs.IsControl() && string(r.Key) != ownerKey {
 				writes = append(writes, store.Write{Key: r.Key, Value: r.Value})
 			}
 		})
 		if len(writes) > 0 {
-			if err := apply(writes, l.position(next)); err != nil {
+			if err := apply(writes, l.position(next, epoch)); err != nil {
 				return err
 			}
 		}

@@ -168,13 +168,13 @@ func (m *membership) start(s *Shard, t *topics) (kgo.Offset, error) {
 	if position == nil {
 		return kgo.NewOffset().AtStart(), nil
 	}
-	id, offset, ok := splitPosition(position)
+	id, at, ok := splitPosition(position)
 	if !ok || id != t.eventsID {
 		m.c.log.Error("topic was deleted and made again: events in it that were not read are lost; it is read from its start", "topic", t.events, "partition", m.partition)
 		return kgo.NewOffset().AtStart(), nil
 	}
-	m.next.Store(offset)
-	return kgo.NewOffset().At(offset), nil
+	m.next.Store(at.EpochOffset().Offset)
+	return at, nil
 }
 
 // gatherTime is how long an event waits for others that are read in the same
@@ -211,10 +211,14 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 		}
 		var read kgo.FetchPartition
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+			loss, lost := errors.AsType[*kgo.ErrDataLoss](p.Err)
 			switch {
 			case p.Err == nil:
 				p.Records = append(read.Records, p.Records...)
 				read = p.FetchPartition
+			case lost: // the client reads on from there
+				m.c.log.Error("events lost: the brokers acknowledged them, and lost them; find them in the trail's bucket with 'mfawatch scan'",
+					"topic", t.events, "partition", m.partition, "from", loss.ResetTo, "to", loss.ConsumedTo-1)
 			case !errors.Is(p.Err, context.DeadlineExceeded) && !kerr.IsRetriable(p.Err):
 				err = fmt.Errorf("read partition %d of %s: %w", m.partition, t.events, explain(p.Err))
 			}
@@ -258,7 +262,8 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 		m.c.log.Error("events lost: retention deleted them before they were read; find them in the trail's bucket with 'mfawatch scan', and lengthen the topic's retention",
 			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
-	next := p.Records[len(p.Records)-1].Offset + 1
+	last := p.Records[len(p.Records)-1]
+	next := last.Offset + 1
 	left := 0
 	m.lag.Store(max(0, p.HighWatermark-p.Records[0].Offset))
 	keep := func() (err error) {
@@ -268,7 +273,7 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 		if left, err = s.Journal.Quarantine(ctx, quarantined); err != nil {
 			return err
 		}
-		_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, topicPosition(t.eventsID, next), events)
+		_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, topicPosition(t.eventsID, next, last.LeaderEpoch), events)
 		return err
 	}
 	for wait := minPause; ; wait = min(2*wait, maxPause) {
