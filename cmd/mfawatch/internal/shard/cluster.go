@@ -89,7 +89,7 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 		kgo.RecordPartitioner(partitioner{t}),
 		kgo.RecordDeliveryTimeout(20 * time.Second),
 		kgo.ProducerLinger(intakeLinger),
-		kgo.ProducerBatchMaxBytes(16 << 20),
+		kgo.ProducerBatchMaxBytes(maxBatchBytes),
 	}, opts...)...)
 	if err != nil {
 		return nil, err

@@ -68,7 +68,6 @@ func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kg
 		kgo.RetryTimeout(produceTimeout),
 		kgo.ManualFlushing(), // one request to each broker
 		kgo.ProducerBatchMaxBytes(maxBatchBytes),
-		kgo.BrokerMaxWriteBytes(maxBatchBytes + 16<<20),
 		kgo.MaxBufferedRecords(1 << 20),
 	}, opts...)...)
 	if err != nil {
@@ -285,6 +284,12 @@ func splitPosition(b []byte) (id kadm.TopicID, at kgo.Offset, ok bool) {
 	return kadm.TopicID(b[:len(id)]), kgo.NewOffset().At(int64(offset)).WithEpoch(int32(epoch)), true
 }
 
+// largeWrites is the size of writes that restorations apply one after the other: a
+// cache takes several times their memory.
+const largeWrites = 4 << 20
+
+var applying sync.Mutex
+
 // Restore implements [store.ChangeLog]. It reads up to the owner record: not to
 // the last stable offset, which an open transaction holds back.
 func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) error) error {
@@ -307,6 +312,7 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // the last record may be one
 		kgo.FetchMaxWait(100 * time.Millisecond),
+		kgo.MaxConcurrentFetches(0), // none while writes are applied
 	}, l.opts...)...)
 	if err != nil {
 		return err
@@ -324,14 +330,23 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		}
 		var writes []store.Write
 		var epoch int32
+		size := 0
 		fetches.EachRecord(func(r *kgo.Record) {
 			next, epoch = r.Offset+1, r.LeaderEpoch
 			if !r.Attrs.IsControl() && string(r.Key) != ownerKey {
 				writes = append(writes, store.Write{Key: r.Key, Value: r.Value})
+				size += len(r.Value)
 			}
 		})
 		if len(writes) > 0 {
-			if err := apply(writes, l.position(next, epoch)); err != nil {
+			err := func() error {
+				if size > largeWrites {
+					applying.Lock()
+					defer applying.Unlock()
+				}
+				return apply(writes, l.position(next, epoch))
+			}()
+			if err != nil {
 				return err
 			}
 		}

@@ -2,10 +2,12 @@ package shard
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -422,7 +424,7 @@ func TestRestoreTime(t *testing.T) {
 	want, end := len(alerts(t, j)), l.next.Load()-1
 	j.Close()
 	l.close()
-	testRestoreMemory(t, c, top, end)
+	testRestoreMemory(t, c, top, end, 256)
 	written, kept := journalBytes(t, c, top, end)
 	t.Logf("%d bytes of each event in the journal topic, %d after compaction", written/want, kept/want)
 	if limit := 2000; kept/want > limit {
@@ -449,8 +451,8 @@ func TestRestoreTime(t *testing.T) {
 }
 
 // testRestoreMemory restores a shard as often as a replica restores shards at one
-// time. Their memory is bounded.
-func testRestoreMemory(t *testing.T, c Config, top topics, own int64) {
+// time. Their memory is at most limit, in MiB.
+func testRestoreMemory(t *testing.T, c Config, top topics, own int64, limit uint64) {
 	t.Helper()
 	opts, err := c.Config.Options()
 	if err != nil {
@@ -458,6 +460,7 @@ func testRestoreMemory(t *testing.T, c Config, top topics, own int64) {
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(10)) // little more than what is in use
 	runtime.GC()
+	runtime.GC() // a pool keeps what it holds for one
 	used := func() uint64 {
 		sample := []runtimemetrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 		runtimemetrics.Read(sample)
@@ -489,7 +492,6 @@ func testRestoreMemory(t *testing.T, c Config, top topics, own int64) {
 			most = max(most, used())
 		}
 	}
-	const limit = 256
 	mib := (max(most, before) - before) >> 20
 	t.Logf("%d at one time: %d MiB", concurrentOpens, mib)
 	if mib > limit {
@@ -521,4 +523,40 @@ func journalBytes(t *testing.T, c Config, top topics, end int64) (written, kept 
 		kept += n
 	}
 	return written, kept
+}
+
+// Records of the greatest size are committed, also many in one transaction, and
+// restored in bounded memory.
+func TestLargeRecords(t *testing.T) {
+	if testing.Short() {
+		t.Skip("commits 60 MiB: not with -short")
+	}
+	for name, c := range map[string]func(t *testing.T) Config{
+		"fake": func(t *testing.T) Config { _, c := fake(t); return c },
+		"real": func(t *testing.T) Config { return realCluster(t) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := c(t)
+			top := prepared(t, c)
+			l := own(t, c, top, 0)
+			j := openJournal(t, filepath.Join(t.TempDir(), "a"), l)
+			random, noise := rand.NewChaCha8([32]byte{}), make([]byte, (maxBatchBytes-1<<20)*3/4)
+			for i := range 2 {
+				large := events(fmt.Sprint(i), 2)
+				for _, e := range large {
+					random.Read(noise)
+					e.Raw = fmt.Appendf(nil, "%q", base64.StdEncoding.EncodeToString(noise)) // hardly made smaller by compression
+				}
+				if _, err := j.Append(t.Context(), large); err != nil {
+					t.Fatal(err)
+				}
+			}
+			end := l.next.Load() - 1
+			if err := j.Close(); err != nil {
+				t.Fatal(err)
+			}
+			l.close()
+			testRestoreMemory(t, c, top, end, 384)
+		})
+	}
 }

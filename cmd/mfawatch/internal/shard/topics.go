@@ -16,9 +16,9 @@ import (
 // ErrRefused marks errors that only an operator can mend.
 var ErrRefused = errors.New("the shared journal cannot be used")
 
-// maxBatchBytes bounds a batch of records, and so a record. An account with very
-// many events is one record.
-const maxBatchBytes = 64 << 20
+// maxBatchBytes bounds a batch of records, and so a record. All that is remembered of
+// a user is one record: about 150 bytes for each exposure.
+const maxBatchBytes = 16 << 20
 
 // keepDeleted is how long deletions stay in the journal topic, for caches of
 // replicas that were away. An older cache is found to be wrong, and discarded.
@@ -123,10 +123,11 @@ func checkVersion(ctx context.Context, admin *kadm.Client) error {
 
 func makeTopics(ctx context.Context, c Config, admin *kadm.Client) error {
 	text := func(n int64) *string { return kadm.StringPtr(strconv.FormatInt(n, 10)) }
-	both := map[string]*string{"max.message.bytes": text(maxBatchBytes + 1<<20), "min.insync.replicas": text(int64(min(2, c.Replication)))}
+	batch := text(maxBatchBytes + 1<<20) // a segment holds one, or brokers reject it
+	both := map[string]*string{"max.message.bytes": batch, "min.insync.replicas": text(int64(min(2, c.Replication)))}
 	journal := map[string]*string{
 		"cleanup.policy": kadm.StringPtr("compact"), "delete.retention.ms": text(keepDeleted.Milliseconds()),
-		"segment.bytes": text(16 << 20), "segment.ms": text(time.Hour.Milliseconds()), "min.cleanable.dirty.ratio": kadm.StringPtr("0.1"),
+		"segment.bytes": batch, "segment.ms": text(time.Hour.Milliseconds()), "min.cleanable.dirty.ratio": kadm.StringPtr("0.1"),
 	}
 	events := map[string]*string{"cleanup.policy": kadm.StringPtr("delete"), "retention.ms": text(keepDeleted.Milliseconds()), "retention.bytes": kadm.StringPtr("-1")}
 	for _, t := range []struct {
