@@ -15,7 +15,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -200,21 +199,11 @@ func (c *Cluster) prepare(ctx context.Context) error {
 // nameInUse refuses the name of another replica. A former life of this one leaves
 // the group when its session times out.
 func (c *Cluster) nameInUse(ctx context.Context) error {
-	admin, deadline := kadm.NewClient(c.producer), time.Now().Add(sessionTimeout+2*time.Second)
+	deadline := time.Now().Add(sessionTimeout + 2*time.Second)
 	for {
-		groups, err := admin.DescribeGroups(ctx, c.config.Topic)
-		if err != nil {
-			return explain(err)
-		}
-		used := false
-		for _, m := range groups[c.config.Topic].Members {
-			used = used || m.ClientID == c.config.Name()
-		}
-		if err := groups[c.config.Topic].Err; errors.Is(err, kerr.GroupAuthorizationFailed) {
-			return explain(err)
-		}
-		if !used {
-			return nil
+		members, err := c.groupMembers(ctx)
+		if err != nil || !slices.ContainsFunc(members, func(m kadm.DescribedGroupMember) bool { return m.ClientID == c.config.Name() }) {
+			return err
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%w: another replica is called %q: give each its own journal.instance", ErrRefused, c.config.Name())
@@ -230,25 +219,22 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 	tick, look := time.NewTicker(offsetsEvery), time.NewTicker(lookEvery)
 	defer tick.Stop()
 	defer look.Stop()
-	errs := make(chan error)
-	go func() {
-		defer close(errs)
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	reading.Go(func() {
 		for ctx.Err() == nil {
 			for _, e := range group.PollFetches(ctx).Errors() {
 				if ctx.Err() == nil {
-					errs <- e.Err
+					c.reach(fmt.Errorf("group %s: %w", c.config.Topic, explain(e.Err)))
 				}
 			}
 		}
-	}()
+	})
 	committed := map[int32]int64{}
 	for {
 		select {
-		case err, ok := <-errs:
-			if !ok {
-				return
-			}
-			c.reach(fmt.Errorf("group %s: %w", c.config.Topic, explain(err)))
+		case <-ctx.Done():
+			return
 		case <-look.C:
 			within, cancel := context.WithTimeout(ctx, lookEvery)
 			if err := c.member(within); ctx.Err() == nil {

@@ -28,16 +28,25 @@ type Replica struct {
 	Partitions []int32 // that are assigned to it
 }
 
-// Replicas returns the members of the group, sorted by name.
-func (c *Cluster) Replicas(ctx context.Context) (all []Replica, err error) {
+// groupMembers returns the members of the group, none if there is no group yet.
+func (c *Cluster) groupMembers(ctx context.Context) ([]kadm.DescribedGroupMember, error) {
 	groups, err := kadm.NewClient(c.producer).DescribeGroups(ctx, c.config.Topic)
 	if err == nil {
 		err = groups[c.config.Topic].Err
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, explain(err)
 	}
-	for _, m := range groups[c.config.Topic].Members {
+	return groups[c.config.Topic].Members, nil
+}
+
+// Replicas returns the members of the group, sorted by name.
+func (c *Cluster) Replicas(ctx context.Context) (all []Replica, err error) {
+	members, err := c.groupMembers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range members {
 		r := Replica{Instance: safetext.Clean(m.ClientID, maxInstance)}
 		if meta, ok := m.Join.AsConsumer(); ok {
 			r.Address = announced(meta.UserData)

@@ -37,7 +37,7 @@ func OpenOffline(ctx context.Context, c Config, path string, change bool) (_ *Of
 			err = errors.Join(err, o.Close())
 		}
 	}()
-	found, err := describe(ctx, cl.producer, c.events(), c.journal())
+	found, err := describe(ctx, kadm.NewClient(cl.producer), c.events(), c.journal())
 	if err != nil {
 		return nil, fmt.Errorf("ask the cluster for the topics of the journal: %w", err)
 	}
@@ -49,7 +49,7 @@ func OpenOffline(ctx context.Context, c Config, path string, change bool) (_ *Of
 	if change {
 		return o, o.own(ctx)
 	}
-	t := topics{events: c.events(), journal: c.journal(), eventsID: found[c.events()].TopicID, journalID: found[c.journal()].TopicID, partitions: int32(cl.Partitions())}
+	t := topics{events: c.events(), journal: c.journal(), eventsID: found[c.events()].ID, journalID: found[c.journal()].ID, partitions: int32(cl.Partitions())}
 	return o, o.read(ctx, t)
 }
 
@@ -65,11 +65,11 @@ func (c *Cluster) alone(ctx context.Context, create bool) error {
 	if err != nil {
 		return err
 	}
-	groups, err := kadm.NewClient(c.producer).DescribeGroups(ctx, c.config.Topic)
+	running, err := c.groupMembers(ctx)
 	if err != nil {
-		return explain(err)
+		return err
 	}
-	if n := len(groups[c.config.Topic].Members); n > 0 {
+	if n := len(running); n > 0 {
 		return fmt.Errorf("%w: %d replicas run: stop them first", ErrRefused, n)
 	}
 	c.topics.Store(&t)

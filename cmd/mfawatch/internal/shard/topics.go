@@ -42,10 +42,10 @@ func prepare(ctx context.Context, c Config, client *kgo.Client, create bool) (t 
 		return t, err
 	}
 	t = topics{events: c.events(), journal: c.journal(), partitions: int32(c.Partitions)}
-	found, err := describe(ctx, client, t.events, t.journal)
+	found, err := describe(ctx, admin, t.events, t.journal)
 	for started := time.Now(); err == nil && len(found) == 1 && time.Since(started) < topicsTogether; { // another replica makes them
 		pause(ctx, minPause)
-		found, err = describe(ctx, client, t.events, t.journal)
+		found, err = describe(ctx, admin, t.events, t.journal)
 	}
 	if err != nil {
 		return t, err
@@ -60,7 +60,7 @@ func prepare(ctx context.Context, c Config, client *kgo.Client, create bool) (t 
 			return t, err
 		}
 		for len(found) < 2 { // brokers hear of topics a little later
-			if found, err = describe(ctx, client, t.events, t.journal); err != nil {
+			if found, err = describe(ctx, admin, t.events, t.journal); err != nil {
 				return t, err
 			}
 			pause(ctx, minPause/5)
@@ -74,31 +74,22 @@ func prepare(ctx context.Context, c Config, client *kgo.Client, create bool) (t 
 			return t, fmt.Errorf("%w: topic %s has %d partitions, and journal.partitions is %d: set it to %d; their number never changes, since events of one lane would be in two partitions", ErrRefused, name, n, c.Partitions, n)
 		}
 	}
-	t.eventsID, t.journalID = found[t.events].TopicID, found[t.journal].TopicID
+	t.eventsID, t.journalID = found[t.events].ID, found[t.journal].ID
 	return t, checkConfigs(ctx, admin, t)
 }
 
 // describe returns those of the topics that exist.
-func describe(ctx context.Context, client *kgo.Client, names ...string) (map[string]kmsg.MetadataResponseTopic, error) {
-	req := kmsg.NewPtrMetadataRequest()
-	for _, name := range names {
-		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = kmsg.StringPtr(name)
-		req.Topics = append(req.Topics, topic)
-	}
-	resp, err := req.RequestWith(ctx, client)
+func describe(ctx context.Context, admin *kadm.Client, names ...string) (kadm.TopicDetails, error) {
+	found, err := admin.ListTopics(ctx, names...)
 	if err != nil {
 		return nil, explain(err)
 	}
-	found := map[string]kmsg.MetadataResponseTopic{}
-	for _, topic := range resp.Topics {
-		err := kerr.ErrorForCode(topic.ErrorCode)
+	for name, topic := range found {
 		switch {
-		case errors.Is(err, kerr.UnknownTopicOrPartition), topic.Topic == nil:
-		case err != nil:
-			return nil, explain(fmt.Errorf("topic %s: %w", *topic.Topic, err))
-		default:
-			found[*topic.Topic] = topic
+		case errors.Is(topic.Err, kerr.UnknownTopicOrPartition):
+			delete(found, name)
+		case topic.Err != nil:
+			return nil, explain(fmt.Errorf("topic %s: %w", name, topic.Err))
 		}
 	}
 	return found, nil
