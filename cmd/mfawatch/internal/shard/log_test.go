@@ -44,7 +44,7 @@ func TestNextOwner(t *testing.T) {
 			if err := j.Register("s"); err != nil {
 				t.Fatal(err)
 			}
-			for i := range 100 {
+			for i := range 20 {
 				if _, err := j.Append(t.Context(), events("1", 10*(i+1))); err != nil {
 					t.Fatal(err)
 				}
@@ -351,7 +351,7 @@ func TestRestoreTime(t *testing.T) {
 	dir := t.TempDir()
 	l := own(t, c, top, 0)
 	j := openJournal(t, filepath.Join(dir, "a"), l)
-	for account := range 100 {
+	for account := range 20 {
 		if _, err := j.Append(t.Context(), events(fmt.Sprint(account), 500)); err != nil {
 			t.Fatal(err)
 		}
