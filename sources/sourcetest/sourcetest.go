@@ -16,7 +16,7 @@ import (
 )
 
 // Patience is how long a test waits for what has to happen.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Eventually polls until done returns true. After Patience the test fails with
 // the text that why returns.
