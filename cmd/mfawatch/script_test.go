@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a script waits for another process at most.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // await calls done until it reports true, or fails the script.
 func await(ts *testscript.TestScript, what string, done func() bool) {
