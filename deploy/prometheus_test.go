@@ -8,8 +8,6 @@ import (
 	"io"
 	"maps"
 	"math"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -30,6 +28,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 	"github.com/mfawatch/mfawatch/sources/awstest"
+	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
 // patience is how long a test waits for what has to come.
@@ -333,7 +332,7 @@ func newBusy(t *testing.T) *busy {
 	t.Cleanup(bucket.Close)
 	dir, folder := t.TempDir(), t.TempDir()
 	config := filepath.Join(dir, "mfawatch.yaml")
-	address, door := freeAddress(t), freeAddress(t)
+	address, door := sourcetest.FreeAddress(), sourcetest.FreeAddress()
 	text := fmt.Sprintf(`
 sources:
   trail: {type: kafka, brokers: [%q], topics: [cloudtrail]}
@@ -362,7 +361,7 @@ routes: [{match: {severity: high}}]
 		t.Fatal(err)
 	}
 	start(t, binary, "run", "-c", config)
-	shared, replica := freeAddress(t), filepath.Join(dir, "replica.yaml")
+	shared, replica := sourcetest.FreeAddress(), filepath.Join(dir, "replica.yaml")
 	text = fmt.Sprintf(`
 sources: {events: {type: kafka, brokers: [%[1]q], topics: [cloudtrail], group: replicas}}
 sinks: {topic: {type: kafka, brokers: [%[1]q], topic: alerts}}
@@ -454,7 +453,7 @@ func startPrometheus(t *testing.T, targets ...string) string {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := sourcetest.FreeAddress()
 	said := start(t, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
 	api := "http://" + address
 	for deadline := time.Now().Add(patience); ; {
@@ -496,25 +495,4 @@ func tail(path string) string {
 	text, _ := os.ReadFile(path)
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	return string(bytes.Join(lines[max(0, len(lines)-30):], []byte("\n")))
-}
-
-// ports counts up from a port of its own in each process.
-var ports = rand.Uint32()
-
-// freeAddress returns an address on loopback without a listener. Its port is below
-// those that the system gives to outgoing connections, so that none takes it before
-// the program that is tested listens there, and no other one is given it.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	var err error
-	for range 100 {
-		var l net.Listener
-		ports++
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+ports%20_000)); err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal(err)
-	return ""
 }

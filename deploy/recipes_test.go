@@ -16,6 +16,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
 // Each program of the recipes sends a record that becomes an alert, about the user
@@ -32,7 +34,7 @@ func TestRecipesArrive(t *testing.T) {
 	}
 	defer client.Close()
 
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), sourcetest.FreeAddress()
 	const secret = "a-token-that-nobody-guesses"
 	token, alerts, config := filepath.Join(dir, "token"), filepath.Join(dir, "alerts.jsonl"), filepath.Join(dir, "mfawatch.yaml")
 	text := fmt.Sprintf(`

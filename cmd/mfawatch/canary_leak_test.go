@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
 // Nothing that can be wrong with a secret in the configuration shows it.
@@ -145,7 +147,7 @@ func TestCanaryInWhatChannelsAnswer(t *testing.T) {
 		"a certificate that nobody vouches for": secure.URL,
 		"TLS to who has none":                   "https://" + plain,
 		"no TLS to who wants it":                "http://" + strings.TrimPrefix(secure.URL, "https://"),
-		"nobody there":                          "http://" + mustFree(t),
+		"nobody there":                          "http://" + sourcetest.FreeAddress(),
 	} {
 		c := newCanaryConfig(t, k, site, strings.TrimPrefix(secure.URL, "https://"), 1)
 		if said := c.runs(exitFailed, "test-alert", "-c", c.path); strings.Count(said, "NOT delivered") < 20 {
@@ -179,7 +181,7 @@ func TestCanaryInAService(t *testing.T) {
 	k, g := newCanaries(t), newGossip(t)
 	g.each.Store(true)
 	c := newCanaryConfig(t, k, g.URL, strings.TrimPrefix(g.URL, "http://"), newGossipMail(t))
-	address := mustFree(t)
+	address := sourcetest.FreeAddress()
 	c.write(c.text(address))
 	now := time.Now().UTC().Add(-time.Minute)
 	record := func(name, actor, user, more string) string {

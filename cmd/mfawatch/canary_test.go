@@ -28,6 +28,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/webhook"
+	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
 // Canaries are unique values, one for each secret field of a
@@ -307,18 +308,9 @@ func (c *canaryConfig) text(http string) []byte {
 // whom its beginning went.
 const recipients = "routes.recipients"
 
-func mustFree(t *testing.T) string {
-	t.Helper()
-	address, err := freeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address
-}
-
 func newCanaryConfig(t *testing.T, k *canaries, site, broker string, mail int) *canaryConfig {
 	dir := t.TempDir()
-	c := &canaryConfig{canaries: k, site: site, mail: mail, broker: broker, door: mustFree(t),
+	c := &canaryConfig{canaries: k, site: site, mail: mail, broker: broker, door: sourcetest.FreeAddress(),
 		path: filepath.Join(dir, "mfawatch.yaml"), trail: filepath.Join(dir, "trail.jsonl"), log: filepath.Join(dir, "alerts.jsonl")}
 	c.fill()
 	c.write(c.text("127.0.0.1:0"))

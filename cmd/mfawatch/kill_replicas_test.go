@@ -43,13 +43,17 @@ const (
 func TestKillReplicas(t *testing.T) {
 	kills := 6
 	if testing.Short() {
-		t.Skip("takes a minute: not with -short")
+		t.Skip("takes half a minute: not with -short")
 	}
 	if n := os.Getenv("MFAWATCH_TEST_REPLICA_KILLS"); n != "" {
 		kills, _ = strconv.Atoi(n)
 	}
+	t.Parallel()
 	for _, spread := range []bool{false, true} {
-		t.Run(fmt.Sprintf("spread=%v", spread), func(t *testing.T) { killTheReplicas(t, (kills+1)/2, spread) })
+		t.Run(fmt.Sprintf("spread=%v", spread), func(t *testing.T) {
+			t.Parallel()
+			killTheReplicas(t, (kills+1)/2, spread)
+		})
 	}
 }
 
@@ -172,11 +176,7 @@ type killReplica struct {
 }
 
 func newKillCluster(t *testing.T, topic *killTopic, hook *killHook) *killCluster {
-	c := &killCluster{t: t, topic: topic, hook: hook, dir: t.TempDir(), shared: topic.name + "-shared", alerts: topic.name + "-alerts"}
-	c.binary = filepath.Join(c.dir, "mfawatch")
-	if out, err := exec.Command("go", "build", "-o", c.binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build the binary: %v\n%s", err, out)
-	}
+	c := &killCluster{t: t, topic: topic, hook: hook, dir: t.TempDir(), binary: built(t), shared: topic.name + "-shared", alerts: topic.name + "-alerts"}
 	if _, err := topic.admin.CreateTopic(t.Context(), killPartitions, 1, nil, c.alerts); err != nil {
 		t.Fatal(err)
 	}

@@ -188,10 +188,7 @@ type victim struct {
 
 func newVictim(t *testing.T, topic *killTopic, hook *killHook) *victim {
 	dir := t.TempDir()
-	v := &victim{t: t, topic: topic, hook: hook, binary: filepath.Join(dir, "mfawatch"), config: filepath.Join(dir, "mfawatch.yaml")}
-	if out, err := exec.Command("go", "build", "-o", v.binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build the binary: %v\n%s", err, out)
-	}
+	v := &victim{t: t, topic: topic, hook: hook, binary: built(t), config: filepath.Join(dir, "mfawatch.yaml")}
 	config := fmt.Sprintf(`
 sources: {trail: {type: kafka, brokers: [%s], topics: [%s], group: %s}}
 sinks: {hook: {type: webhook, secrets: [%s], concurrency: %d}}

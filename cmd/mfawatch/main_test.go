@@ -2,9 +2,13 @@ package main
 
 import (
 	"compress/gzip"
+	"flag"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -12,15 +16,25 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The binary that runs the tests is mfawatch too, for the scripts.
+// The binary that runs the tests is mfawatch too, for the scripts. Tests that wait
+// for processes run in parallel, more than there are cores.
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // -parallel sets it again
 	testscript.Main(leakless{m}, map[string]func(){"mfawatch": main})
 }
 
-// leakless looks for goroutines that the tests left behind.
+// leakless gives the tests a folder for the program, and looks for goroutines that
+// they left behind.
 type leakless struct{ m *testing.M }
 
 func (l leakless) Run() int {
+	dir, err := os.MkdirTemp("", "mfawatch")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	builtPath = filepath.Join(dir, "mfawatch")
 	code := l.m.Run()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
@@ -29,6 +43,21 @@ func (l leakless) Run() int {
 		}
 	}
 	return code
+}
+
+// builtPath is the path of the program, which build builds once for all tests.
+var (
+	builtPath string
+	build     = sync.OnceValues(func() ([]byte, error) { return exec.Command("go", "build", "-o", builtPath, ".").CombinedOutput() })
+)
+
+// built returns the path of the program.
+func built(t *testing.T) string {
+	t.Helper()
+	if out, err := build(); err != nil {
+		t.Fatalf("build the program: %v\n%s", err, out)
+	}
+	return builtPath
 }
 
 // Each script holds the commands typed at a terminal, and their output.

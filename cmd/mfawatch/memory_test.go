@@ -37,11 +37,7 @@ func builtBinary(t *testing.T) string {
 	if raceDetector {
 		t.Skip("the race detector takes several times the memory")
 	}
-	binary := filepath.Join(t.TempDir(), "mfawatch")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build the binary: %v\n%s", err, out)
-	}
-	return binary
+	return built(t)
 }
 
 // peak is the highest resident memory that a running process has had. What

@@ -32,8 +32,13 @@ func TestRsyslogRecipe(t *testing.T) {
 		t.Skip("needs rsyslogd: apt-get install rsyslog")
 	}
 	const line = `confirmMessages="on"`
-	t.Run("as it is", func(t *testing.T) { rsyslogKill(t, rsyslogd, line) })
-	t.Run("transactions", func(t *testing.T) { rsyslogKill(t, rsyslogd, line+` useTransactions="on"`) })
+	t.Parallel()
+	for name, confirm := range map[string]string{"as it is": line, "transactions": line + ` useTransactions="on"`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rsyslogKill(t, rsyslogd, confirm)
+		})
+	}
 }
 
 func rsyslogKill(t *testing.T, rsyslogd, confirm string) {

@@ -258,7 +258,7 @@ type lossVictim struct {
 
 func newLossVictim(t *testing.T, hook *killHook, shared bool) *lossVictim {
 	dir := t.TempDir()
-	v := &lossVictim{hook: hook, binary: filepath.Join(dir, "mfawatch"), config: filepath.Join(dir, "mfawatch.yaml"), journals: []string{filepath.Join(dir, "mfawatch.db")}}
+	v := &lossVictim{hook: hook, binary: built(t), config: filepath.Join(dir, "mfawatch.yaml"), journals: []string{filepath.Join(dir, "mfawatch.db")}}
 	journal := "path: " + v.journals[0]
 	if shared {
 		topic, cache := newKillTopic(t), filepath.Join(dir, "cache")
@@ -267,9 +267,6 @@ func newLossVictim(t *testing.T, hook *killHook, shared bool) *lossVictim {
 		t.Cleanup(func() {
 			_, _ = topic.admin.DeleteTopics(context.Background(), topic.name+"-shared-events", topic.name+"-shared-journal")
 		})
-	}
-	if out, err := exec.Command("go", "build", "-o", v.binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build the binary: %v\n%s", err, out)
 	}
 	config := fmt.Sprintf(`
 sources:

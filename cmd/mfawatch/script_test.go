@@ -2,9 +2,7 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,16 +10,16 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
+	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
 // patience is how long a script waits for another process at most.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // await calls done until it reports true, or fails the script.
 func await(ts *testscript.TestScript, what string, done func() bool) {
@@ -72,31 +70,8 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // free sets $FREE to an address without a listener.
-func free(ts *testscript.TestScript, neg bool, args []string) {
-	address, err := freeAddress()
-	ts.Check(err)
-	ts.Setenv("FREE", address)
-}
-
-// ports counts up from a port of its own in each process.
-var ports = func() *atomic.Uint32 {
-	var first atomic.Uint32
-	first.Store(rand.Uint32())
-	return &first
-}()
-
-// freeAddress returns an address without a listener. Its port is below those that the
-// system gives to outgoing connections, so that none takes it before the program
-// that is tested listens there, and no other test is given it.
-func freeAddress() (string, error) {
-	var l net.Listener
-	var err error
-	for range 100 {
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+ports.Add(1)%20_000)); err == nil {
-			return l.Addr().String(), l.Close()
-		}
-	}
-	return "", err
+func free(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Setenv("FREE", sourcetest.FreeAddress())
 }
 
 // take listens on an address until the script ends, and sets $TAKEN to it.

@@ -126,6 +126,7 @@ func TestClockSetBack(t *testing.T) {
 // One call for an account of thousands with a campaign among them stays cheap:
 // the cost grows with the events alone.
 func TestManyUsersOneState(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("long, and without goroutines: not with -short")
 	}
@@ -138,7 +139,7 @@ func TestManyUsersOneState(t *testing.T) {
 	for day := range 80 {
 		d.arrive(at(day * 24 * 3600))
 	}
-	if st := mustState(t, d.state); len(st.delivered)+len(st.campaigns)+len(st.attempts)+len(st.memory.Paths) > 0 || len(st.memory.Tombstones) > 600 || len(d.events) > 0 {
+	if st := d.st; len(st.delivered)+len(st.campaigns)+len(st.attempts)+len(st.memory.Paths) > 0 || len(st.memory.Tombstones) > 600 || len(d.events) > 0 {
 		t.Errorf("kept are %d deliveries, %d campaigns, %d tombstones, %d events", len(st.delivered), len(st.campaigns), len(st.memory.Tombstones), len(d.events))
 	}
 }

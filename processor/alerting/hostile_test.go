@@ -39,6 +39,7 @@ func TestRootIsRootHoweverSpelled(t *testing.T) {
 // however they arrive: neither a slow beginning nor a flood hides them, and a flood
 // is one alert.
 func TestJ18_GuessesAreAlertedOnce(t *testing.T) {
+	t.Parallel()
 	wrong := func(from, n, every int) (events []*trail.Event) {
 		for i := range n {
 			s := from + i*every

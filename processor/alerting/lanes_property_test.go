@@ -14,7 +14,7 @@ import (
 )
 
 // keepFew lowers the number of sightings that are kept, and returns a function that
-// sets another one.
+// sets another one. A test that calls it is not parallel.
 func keepFew(t *testing.T) (set func(int)) {
 	was := sightingsEachEnd
 	t.Cleanup(func() { sightingsEachEnd = was })

@@ -26,6 +26,7 @@ func brief(alerts []*exposure.Alert) string {
 // the account as a whole, at the same times, for any policy, order, doubling and
 // splitting. testAccount checks each step.
 func TestSubjectsFoldAsTheirAccount(t *testing.T) {
+	t.Parallel()
 	compared, joined := 0, 0
 	for seed := range seeds(400) {
 		r := rand.New(rand.NewPCG(seed, 71))

@@ -82,6 +82,7 @@ func (h *heard) hear(alerts []*exposure.Alert) {
 // incident, if what is told of it at one time counts as one. The settings are the
 // defaults, with the automation named.
 func TestSimulatedMonth(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("long, and without goroutines: not with -short")
 	}

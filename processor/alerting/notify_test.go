@@ -22,6 +22,7 @@ type testAccount struct {
 	policy exposure.Policy
 	events []*trail.Event
 	state  []byte
+	st     State                      // decoded from state
 	ids    map[string]bool            // of alerts returned
 	last   map[string]*exposure.Alert // by exposure
 	human  map[string]*exposure.Alert // by exposure, of the alerts for people
@@ -74,13 +75,7 @@ func sameOpen(a, b exposure.Open) bool {
 
 func (d *testAccount) call(now time.Time) Outcome {
 	d.t.Helper()
-	var st State
-	if d.state != nil {
-		if err := json.Unmarshal(d.state, &st); err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	return settle(d.events, st, now, d.policy)
+	return settle(d.events, d.st, now, d.policy)
 }
 
 // settle is Notify for whole accounts and their actors' lanes: derived events
@@ -115,6 +110,7 @@ func (d *testAccount) store(out Outcome) {
 	d.events = append(append(d.events, out.Deadlines...), out.Derived...)
 	d.events = slices.DeleteFunc(d.events, func(e *trail.Event) bool { return slices.Contains(out.Drop, e.ID) })
 	d.state, d.next, d.open = encode(d.t, out.State), out.Next, out.Open
+	d.st = mustState(d.t, d.state)
 }
 
 // invariant checks that the last alert of each exposure, to machine sinks and
@@ -123,11 +119,11 @@ func (d *testAccount) store(out Outcome) {
 func (d *testAccount) invariant() {
 	d.t.Helper()
 	open := map[string]bool{}
-	for _, w := range mustState(d.t, d.state).campaigns {
+	for _, w := range d.st.campaigns {
 		open[w.ID] = !w.Closed
 	}
 	waits, campaign := map[string]bool{}, map[string]string{}
-	for _, s := range mustState(d.t, d.state).delivered {
+	for _, s := range d.st.delivered {
 		if s.ByCampaign {
 			campaign[s.ID] = s.Campaign
 		}
@@ -282,7 +278,7 @@ func TestDeadlines(t *testing.T) {
 		t.Errorf("alerts %s", show(out.Alerts))
 	}
 	// Either of the stored parts is enough to prevent a repetition.
-	if again := Notify(append(d.events, out.Deadlines...), mustState(t, d.state), at(20000), d.policy); len(again.Alerts)+len(again.Deadlines) > 0 {
+	if again := Notify(append(d.events, out.Deadlines...), d.st, at(20000), d.policy); len(again.Alerts)+len(again.Deadlines) > 0 {
 		t.Errorf("with the deadlines alone: %s", show(again.Alerts))
 	}
 	if again := Notify(d.events, out.State, at(20000), d.policy); len(again.Alerts)+len(again.Deadlines) > 0 {
@@ -437,7 +433,7 @@ func TestAttemptThatIsTwo(t *testing.T) {
 		arrival{20, "3 createuser bob", ""}, // the second was on another bob
 		arrival{30, "6 deactivate bob fail=AccessDenied", ""},
 	)
-	if n := len(mustState(t, d.state).attempts); n != 2 {
+	if n := len(d.st.attempts); n != 2 {
 		t.Errorf("%d attempts are remembered, want 2", n)
 	}
 }
@@ -521,6 +517,7 @@ func sorted(s string) string {
 }
 
 func TestStateStaysSmall(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("long, and without goroutines: not with -short")
 	}

@@ -75,6 +75,7 @@ func stir(t testing.TB, r *rand.Rand, events []*trail.Event) []*trail.Event {
 // severity; and a campaign is alerted as one. testAccount checks the same at
 // each step.
 func TestPolicyAnyArrival(t *testing.T) {
+	t.Parallel()
 	campaigns, held, announced := 0, 0, 0
 	for seed := range seeds(250) {
 		r := rand.New(rand.NewPCG(seed, 61))
@@ -104,7 +105,7 @@ func TestPolicyAnyArrival(t *testing.T) {
 		d.arrive(now)
 		checkEnd(t, d, h)
 		var got, want []string
-		for _, w := range mustState(t, d.state).campaigns {
+		for _, w := range d.st.campaigns {
 			if !w.Closed {
 				got = append(got, w.First.String())
 			}
@@ -155,6 +156,7 @@ func (d *testAccount) alertedOpen() (n int) {
 
 // One set of events gives one history under any policy.
 func TestPolicyAnyOrderOneHistory(t *testing.T) {
+	t.Parallel()
 	for seed := range seeds(300) {
 		r := rand.New(rand.NewPCG(seed, 62))
 		events := stir(t, r, randomEvents(t, r, 5+r.IntN(30), 2))
@@ -171,6 +173,7 @@ func TestPolicyAnyOrderOneHistory(t *testing.T) {
 // Neither a restart between two calls nor more calls than requested change an
 // alert: alerts depend on events and time alone.
 func TestPolicyExtraCallsChangeNothing(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 63))
 		events := stir(t, r, randomEvents(t, r, 10, 1))

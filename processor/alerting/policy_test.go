@@ -126,7 +126,7 @@ func TestPathsOutliveTheirEvents(t *testing.T) {
 		arrival{200 * day, "", ""},
 		arrival{201 * day, fmt.Sprintf("%d deactivate bob serial=A; %d deactivate eve serial=B by=x; %d deactivate don serial=C by=y", 201*day-60, 201*day-59, 201*day-58),
 			fmt.Sprintf("bob opened@%d critical; eve opened@%d high; don opened@%d critical", 201*day-60, 201*day-59, 201*day-58)})
-	if got := mustState(t, d.state).memory.Paths; len(got) != 2 || got["bob"] != "/admins/" || got["don"] != "/admins/" {
+	if got := d.st.memory.Paths; len(got) != 2 || got["bob"] != "/admins/" || got["don"] != "/admins/" {
 		t.Errorf("remembered are %v", got)
 	}
 }
@@ -410,7 +410,7 @@ func TestCampaignsThatAreOne(t *testing.T) {
 		arrival{5010, hit(5000, "b1", "b2", "b3"), "b1 opened@5000 critical (machines); b2 opened@5001 critical (machines); b3 opened@5002 critical (machines); b1+b2+b3 campaign@5002 critical"},
 		arrival{5020, hit(2500, "c1"), "c1 opened@2500 critical (machines); a1+a2+a3+c1+b1+b2+b3 campaign@5002 critical;  resolved@5002 info ended"},
 	)
-	if got := mustState(t, d.state).campaigns; len(got) != 2 || got[0].Closed || !got[1].Closed {
+	if got := d.st.campaigns; len(got) != 2 || got[0].Closed || !got[1].Closed {
 		t.Errorf("%+v", got)
 	}
 }

@@ -64,6 +64,7 @@ func shuffle(r *rand.Rand, events []*trail.Event) []*trail.Event {
 }
 
 func TestR30_AnyOrderOneHistory(t *testing.T) {
+	t.Parallel()
 	for seed := range seeds(300) {
 		r := rand.New(rand.NewPCG(seed, 30))
 		events := randomEvents(t, r, 5+r.IntN(40), 2)
@@ -87,6 +88,7 @@ func asJSON(t testing.TB, v any) string {
 
 // Every History is consistent.
 func TestHistoryInvariants(t *testing.T) {
+	t.Parallel()
 	for seed := range seeds(300) {
 		r := rand.New(rand.NewPCG(seed, 31))
 		events := randomEvents(t, r, 60, 1)
@@ -153,6 +155,7 @@ func checkAlert(t testing.TB, a *exposure.Alert) {
 // of Fold, ended ones were resolved, and no alert was repeated (testAccount
 // checks the last two at each step).
 func TestNotifyAnyArrival(t *testing.T) {
+	t.Parallel()
 	for seed := range seeds(600) {
 		r := rand.New(rand.NewPCG(seed, 32))
 		events := randomEvents(t, r, 3+r.IntN(25), 1)
@@ -189,7 +192,7 @@ func checkEnd(t testing.TB, d *testAccount, h History) {
 		got = append(got, fmt.Sprint(o.User, o.OpenedAt, o.Severity))
 	}
 	named := map[string]*delivered{}
-	st := mustState(t, d.state)
+	st := d.st
 	for i := range st.delivered {
 		for _, id := range st.delivered[i].Deactivations {
 			named[id] = &st.delivered[i]
@@ -226,6 +229,7 @@ func checkEnd(t testing.TB, d *testAccount, h History) {
 
 // In order and one by one, the resolutions are those of Fold.
 func TestNotifyInOrderIsTheHistory(t *testing.T) {
+	t.Parallel()
 	for seed := range seeds(300) {
 		r := rand.New(rand.NewPCG(seed, 33))
 		events := randomEvents(t, r, 30, 1)
@@ -269,6 +273,7 @@ func withoutEnrolled(alerts []*exposure.Alert) []*exposure.Alert {
 
 // Dropping events past the retention changes no alert.
 func TestDropsChangeNothing(t *testing.T) {
+	t.Parallel()
 	compared := 0
 	for seed := range seeds(300) {
 		r := rand.New(rand.NewPCG(seed, 34))
@@ -355,6 +360,7 @@ func intruderEvents(t testing.TB, r *rand.Rand, n int) []*trail.Event {
 // J1, J2: nothing that an intruder does ends an exposure that was exploited or
 // changed as if nothing had happened, in any order, doubled, and split.
 func TestJ2_NoIntruderEndsAnExposure(t *testing.T) {
+	t.Parallel()
 	used := 0
 	for seed := range seeds(1500) {
 		r := rand.New(rand.NewPCG(seed, 2))

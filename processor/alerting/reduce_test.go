@@ -42,6 +42,7 @@ func sum(attempts []*exposure.Attempt) string {
 // The samples and the counts are the same for any order and splitting of the
 // events, any number of copies, and any number of calls in between.
 func TestOneSetOneReduction(t *testing.T) {
+	t.Parallel()
 	policy := exposure.DefaultPolicy()
 	for seed := range uint64(30) {
 		r := rand.New(rand.NewPCG(seed, 81))
@@ -78,6 +79,7 @@ func TestOneSetOneReduction(t *testing.T) {
 // 100,000 denied calls by one actor on one target keep few samples; first, last,
 // number and codes are those of all, and copies count once.
 func TestAttemptsAreCounters(t *testing.T) {
+	t.Parallel()
 	var l Ledger
 	policy := exposure.DefaultPolicy()
 	var alerts []*exposure.Alert

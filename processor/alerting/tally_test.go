@@ -154,6 +154,7 @@ func TestSightingsReadTogether(t *testing.T) {
 // Users whom one actor hits too seldom for a campaign make none by their number,
 // and three within an hour make one all the same.
 func TestJ15_SeldomIsNoCampaign(t *testing.T) {
+	t.Parallel()
 	users, every := 4*sightingsEachEnd, 40*60
 	for _, hides := range []bool{false, true} {
 		var l Ledger

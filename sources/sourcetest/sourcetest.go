@@ -1,18 +1,22 @@
 // Package sourcetest holds what the tests of several sources share: a handler
-// that keeps what it is given, a log that ends with its test, and a wait.
+// that keeps what it is given, a log that ends with its test, a wait, and an address.
 package sourcetest
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 // Patience is how long a test waits for what has to happen.
-const Patience = 30 * time.Second
+const Patience = time.Minute
 
 // Eventually polls until done returns true. After Patience the test fails with
 // the text that why returns.
@@ -28,6 +32,29 @@ func Eventually(t testing.TB, done func() bool, why func() string) {
 			t.Fatal(why())
 		}
 	}
+}
+
+// ports counts up from a port of its own in each process.
+var ports = func() *atomic.Uint32 {
+	var first atomic.Uint32
+	first.Store(rand.Uint32())
+	return &first
+}()
+
+// FreeAddress returns an address on loopback without a listener. Its port is below
+// those that the system gives to outgoing connections, so that none takes it before
+// the program that is tested listens there, and no other test is given it. It panics
+// if there is none.
+func FreeAddress() string {
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+ports.Add(1)%20_000)); err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
+	}
+	panic(fmt.Sprintf("sourcetest: no address is free: %v", err))
 }
 
 // Log returns a logger that writes to the log of a verbose test, and discards

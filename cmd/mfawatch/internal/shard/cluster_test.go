@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,7 +22,11 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// Most tests wait for brokers: more of them run in parallel than there are cores.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "16") // -parallel sets it again
+	goleak.VerifyTestMain(m)
+}
 
 var testLogger = slog.New(slog.DiscardHandler)
 

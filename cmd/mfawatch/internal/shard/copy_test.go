@@ -15,6 +15,7 @@ import (
 // A journal file that was copied into Kafka and back knows the same events, alerts,
 // references, dead letters and quarantined records, and accepts what comes next.
 func TestCopy(t *testing.T) {
+	t.Parallel()
 	_, c := fake(t)
 	dir := t.TempDir()
 	open := func(name string) *journal.Journal {

@@ -21,6 +21,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
 // A source appends one event after the other, each until it is acknowledged.
@@ -78,6 +79,7 @@ func startFaulty(t *testing.T, c Config, more ...kgo.Opt) *replica {
 // While the brokers refuse, nothing is lost, and the replica says why it is not
 // ready. Afterwards it goes on by itself.
 func TestBrokersRefuse(t *testing.T) {
+	t.Parallel()
 	journal, events := DefaultConfig().journal(), DefaultConfig().events()
 	for name, tt := range map[string]struct {
 		fault kfake.Fault
@@ -96,6 +98,7 @@ func TestBrokersRefuse(t *testing.T) {
 			if tt.slow && testing.Short() {
 				t.Skip("waits until records time out: not with -short")
 			}
+			t.Parallel()
 			f, c := fake(t)
 			r := startFaulty(t, c)
 			s := feed(t, r)
@@ -131,6 +134,7 @@ func TestOutage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the brokers are away for 22 s: not with -short")
 	}
+	t.Parallel()
 	outage := 22
 	if n := os.Getenv("MFAWATCH_TEST_OUTAGE"); n != "" {
 		outage, _ = strconv.Atoi(n)
@@ -140,6 +144,7 @@ func TestOutage(t *testing.T) {
 		"real": func(t *testing.T) Config { return realCluster(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := c(t)
 			var net network
 			r := startFaulty(t, c, kgo.Dialer(net.dial))
@@ -162,9 +167,9 @@ func TestOutage(t *testing.T) {
 // The only broker restarts.
 func TestBrokerRestart(t *testing.T) {
 	dir := t.TempDir()
-	f, c := fake(t, kfake.DataDir(dir))
-	_, port, _ := net.SplitHostPort(f.ListenAddrs()[0])
+	_, port, _ := net.SplitHostPort(sourcetest.FreeAddress())
 	n, _ := strconv.Atoi(port)
+	f, c := fake(t, kfake.DataDir(dir), kfake.Ports(n))
 	r := startFaulty(t, c)
 	s := feed(t, r)
 	await(t, "an event", func() bool { return len(committed(t, c, c.Topic+"-alerts", 1)) > 0 })

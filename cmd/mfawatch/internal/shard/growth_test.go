@@ -88,10 +88,14 @@ func (c *farConn) Close() error { return c.close() }
 // source handles four deliveries at one time, so the machine of the test is no bound.
 func TestGrowth(t *testing.T) {
 	if testing.Short() {
-		t.Skip("runs for twenty seconds: not with -short")
+		t.Skip("runs for ten seconds: not with -short")
 	}
 	for range 3 { // other programs use the machine, too
-		one, three := throughput(t, 1), throughput(t, 3)
+		var one, three float64
+		t.Run("both", func(t *testing.T) {
+			t.Run("1", func(t *testing.T) { t.Parallel(); one = throughput(t, 1) })
+			t.Run("3", func(t *testing.T) { t.Parallel(); three = throughput(t, 3) })
+		})
 		t.Logf("1 replica: %.1f events/s, 3 replicas: %.1f events/s, ratio %.2f", one, three, three/one)
 		if three >= 2.5*one {
 			return

@@ -29,6 +29,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
 // The next owner restores what the former committed, with its cache, without it,
@@ -150,6 +151,7 @@ func (c *cutConn) Read(b []byte) (int, error) {
 // A commit whose answer is lost loses the journal, which is restored with the
 // commit, or without it.
 func TestUnknownCommit(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		fault kfake.Fault
@@ -166,6 +168,7 @@ func TestUnknownCommit(t *testing.T) {
 		{"busy", kfake.Fault{Keys: []kmsg.Key{kmsg.EndTxn}, Err: kerr.ConcurrentTransactions}, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			f, config := fake(t)
 			top := prepared(t, config)
 			var cut cutter
@@ -393,7 +396,7 @@ func TestMessages(t *testing.T) {
 func committed(t testing.TB, c Config, topic string, n int) (values []string) {
 	t.Helper()
 	reader := client(t, c, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), sourcetest.Patience)
 	defer cancel()
 	for len(values) < n && ctx.Err() == nil {
 		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) { values = append(values, string(r.Value)) })

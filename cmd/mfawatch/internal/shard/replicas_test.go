@@ -94,6 +94,7 @@ func await(t testing.TB, what string, done func() bool) {
 // However replicas come and go, with or without their caches: each alert is in the
 // topic once.
 func TestReplicas(t *testing.T) {
+	t.Parallel()
 	_, c := fake(t)
 	if _, err := admin(t, c).CreateTopic(t.Context(), 3, 1, nil, c.Topic+"-alerts"); err != nil {
 		t.Fatal(err)
@@ -222,6 +223,7 @@ func TestNewerVersion(t *testing.T) {
 
 // Two replicas of one name are a mistake.
 func TestNameInUse(t *testing.T) {
+	t.Parallel()
 	_, c := fake(t)
 	r := start(t, c, "a", t.TempDir())
 	await(t, "the replica", func() bool { return len(r.Shards()) == 4 })
@@ -238,6 +240,7 @@ func TestNameInUse(t *testing.T) {
 
 // A rebalance that never ends does not hold up a replica that stops.
 func TestStopWhileJoining(t *testing.T) {
+	t.Parallel()
 	f, c := fake(t)
 	joining := make(chan struct{})
 	once := sync.OnceFunc(func() { close(joining) })

@@ -58,11 +58,13 @@ func TestSilence(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for a session to time out: not with -short")
 	}
+	t.Parallel()
 	for name, c := range map[string]func(t *testing.T) Config{
 		"fake": func(t *testing.T) Config { _, c := fake(t); return c },
 		"real": func(t *testing.T) Config { return realCluster(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := c(t)
 			c.Partitions = 6
 			testSilence(t, c, c.Topic+"-alerts")

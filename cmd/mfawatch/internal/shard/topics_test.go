@@ -39,6 +39,7 @@ func TestPrepare(t *testing.T) {
 
 // Each mistake that an operator has to mend is refused with the fix.
 func TestPrepareRefuses(t *testing.T) {
+	t.Parallel()
 	topic := func(t *testing.T, c Config, name string, partitions int32, policy string) {
 		configs := map[string]*string{"cleanup.policy": &policy}
 		if _, err := admin(t, c).CreateTopic(t.Context(), partitions, 1, configs, name); err != nil {
@@ -79,6 +80,7 @@ func TestPrepareRefuses(t *testing.T) {
 		"old broker": {func(*testing.T, *kfake.Cluster, Config) {}, []kfake.Opt{kfake.MaxVersions(kversion.V2_4_0())}, "is older than Kafka 2.5"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			f, config := fake(t, c.opts...)
 			c.spoil(t, f, config)
 			_, err := prepare(t.Context(), config, client(t, config), true)

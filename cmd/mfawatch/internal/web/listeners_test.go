@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -71,7 +72,9 @@ func TestListenersAreOnLoopback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"cmd/mfawatch/internal/web/server.go", "sinks/sinktest/helpers.go", "sources/awstest/server.go", "sources/httpin/source.go"} // the second and third are for tests
+	want := []string{"cmd/mfawatch/internal/web/server.go", "sources/httpin/source.go",
+		"sinks/sinktest/helpers.go", "sources/awstest/server.go", "sources/sourcetest/sourcetest.go"} // for tests
+	slices.Sort(want)
 	if !reflect.DeepEqual(listening, want) {
 		t.Errorf("listeners in %v, want %v", listening, want)
 	}
