@@ -208,6 +208,8 @@ type page struct {
 	more    string   // the token of the next page, "" at the end
 }
 
+var errNoNextPage = errors.New("the answer breaks off and names no next page, so objects may be missing")
+
 // ask lists the keys that begin with prefix and follow after, up to the delimiter.
 func (w *lister) ask(ctx context.Context, prefix, after, delimiter, token string) (page, error) {
 	// Encoded, since a key may hold what XML cannot.
@@ -245,10 +247,10 @@ func (w *lister) ask(ctx context.Context, prefix, after, delimiter, token string
 	if len(p.objects)+len(p.folders) > 0 {
 		w.isThere()
 	}
-	if aws.ToBool(out.IsTruncated) {
-		p.more = aws.ToString(out.NextContinuationToken)
+	if p.more = aws.ToString(out.NextContinuationToken); p.more == "" && aws.ToBool(out.IsTruncated) {
+		err = &ListError{FaultServer, Place{w.bucket, prefix}, errNoNextPage}
 	}
-	return p, nil
+	return p, err
 }
 
 func (w *lister) isThere() {

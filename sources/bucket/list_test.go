@@ -11,6 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
 	"github.com/mfawatch/mfawatch/sources/awstest"
 )
 
@@ -380,6 +384,14 @@ func TestListFails(t *testing.T) {
 		got := listAll(t.Context(), t, o, "s3://lost/AWSLogs/", Wanted{})
 		if len(got.errs) != 1 || !strings.HasPrefix(got.errs[0], "list s3://lost/AWSLogs/: there is no such bucket: ") {
 			t.Errorf("got %q", got.errs)
+		}
+	})
+	t.Run("no next page", func(t *testing.T) { // from a store that is not Amazon's
+		o := Over(Calls{List: func(context.Context, *s3.ListObjectsV2Input, ...func(*s3.Options)) (*s3.ListObjectsV2Output, error) {
+			return &s3.ListObjectsV2Output{IsTruncated: aws.Bool(true), Contents: []types.Object{{Key: &first, Size: aws.Int64(1)}}}, nil
+		}}, "us-east-1")
+		if got := listAll(t.Context(), t, o, "s3://logs/", Wanted{}); len(got.errs) != 1 || !strings.Contains(got.errs[0], "names no next page") {
+			t.Errorf("got %q, errors %q", got.keys, got.errs)
 		}
 	})
 	t.Run("another region", func(t *testing.T) {

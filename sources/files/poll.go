@@ -34,7 +34,7 @@ func (w *follower) poll(now time.Time) {
 			return
 		}
 		switch {
-		case err == nil && file.Size < 0:
+		case err == nil && !file.Regular:
 			err = errors.New(file.Path + " is no regular file; it cannot be followed")
 		case err == nil:
 			err = w.observe(file.Path, now)

@@ -150,7 +150,7 @@ func (f *Source) read(ctx context.Context, file File, h processor.Handler) error
 	if file.Path == Stdin {
 		return f.stream(ctx, file.Place(), cmp.Or[io.Reader](f.Stdin, os.Stdin), h)
 	}
-	if file.Size < 0 {
+	if !file.Regular {
 		return f.readPipe(ctx, file, h)
 	}
 	var unread error

@@ -42,7 +42,11 @@ func walked(root string, paths ...string) (files []string, errs []string) {
 			errs = append(errs, strings.ReplaceAll(err.Error(), root, ""))
 			continue
 		}
-		files = append(files, fmt.Sprintf("%s:%d", strings.TrimPrefix(f.Place(), root+"/"), f.Size))
+		name := strings.TrimPrefix(f.Place(), root+"/")
+		if !f.Regular {
+			name += " (not regular)"
+		}
+		files = append(files, name)
 	}
 	return files, errs
 }
@@ -77,23 +81,23 @@ func TestWalk(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a := []string{"a/app.log:5", "a/bom:6", "a/deep/er/still.json:2", "a/firehose-2026:7", "a/part-0001:17", "a/x.NDJSON:0", "a/x.jsonl:0"}
-	b := []string{"b/10.json.gz:2", "b/2.json:2", "b/link.json:2"}
+	a := []string{"a/app.log", "a/bom", "a/deep/er/still.json", "a/firehose-2026", "a/part-0001", "a/x.NDJSON", "a/x.jsonl"}
+	b := []string{"b/10.json.gz", "b/2.json", "b/link.json"}
 	goneErr := `cannot read "/b/gone.json": no such file or directory; check the path`
 	for _, tt := range []struct {
 		paths, files, errs []string
 	}{
 		{[]string{"a"}, a, nil},
 		{[]string{"b", "a"}, slices.Concat(b, a), []string{goneErr}},
-		{[]string{"plain.txt", "b/.hidden.json"}, []string{"plain.txt:5", "b/.hidden.json:2"}, nil}, // what is named is read
+		{[]string{"plain.txt", "b/.hidden.json"}, []string{"plain.txt", "b/.hidden.json"}, nil}, // what is named is read
 		{[]string{"top"}, func() (top []string) {
 			for _, f := range a {
 				top = append(top, "top"+strings.TrimPrefix(f, "a"))
 			}
 			return top
 		}(), nil},
-		{[]string{"c"}, []string{"c/1.json.zst:0", "c/2.zip:0", "c/3:8"}, nil},
-		{[]string{"none", "a/x.jsonl"}, []string{"a/x.jsonl:0"}, []string{`cannot read "/none": no such file or directory; check the path`}},
+		{[]string{"c"}, []string{"c/1.json.zst", "c/2.zip", "c/3"}, nil},
+		{[]string{"none", "a/x.jsonl"}, []string{"a/x.jsonl"}, []string{`cannot read "/none": no such file or directory; check the path`}},
 	} {
 		var paths []string
 		for _, p := range tt.paths {
@@ -104,7 +108,7 @@ func TestWalk(t *testing.T) {
 			t.Errorf("%q:\n%q %q\nwant\n%q %q", tt.paths, files, errs, tt.files, tt.errs)
 		}
 	}
-	if files, errs := walked(root, "-"); !slices.Equal(files, []string{"stdin:-1"}) || errs != nil {
+	if files, errs := walked(root, "-"); !slices.Equal(files, []string{"stdin (not regular)"}) || errs != nil {
 		t.Errorf("-: %q %q", files, errs)
 	}
 	for range Walk([]string{root}) { // may be left early

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/mfawatch/mfawatch/processor/ownfile"
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -23,10 +22,8 @@ const stdinOrigin = "stdin"
 
 // A File is one that Walk found.
 type File struct {
-	Path string // to open it by; Stdin for standard input
-	Size int64  // in bytes, as it lies there; -1 where that cannot be known
-
-	Modified time.Time // zero where that cannot be known
+	Path    string // to open it by; Stdin for standard input
+	Regular bool   // no pipe or terminal, which may be silent for long
 }
 
 // Place returns the origin of the file: its path with forward slashes.
@@ -57,7 +54,7 @@ func Walk(paths []string) iter.Seq2[File, error] {
 
 func walk(path string, yield func(File, error) bool) bool {
 	if path == Stdin {
-		return yield(File{Path: Stdin, Size: -1}, nil)
+		return yield(File{Path: Stdin}, nil)
 	}
 	info, err := os.Stat(path)
 	switch {
@@ -65,10 +62,8 @@ func walk(path string, yield func(File, error) bool) bool {
 		return yield(File{Path: path}, unreadable(path, err))
 	case info.IsDir():
 		return walkFolder(path, yield)
-	case !info.Mode().IsRegular():
-		return yield(File{Path: path, Size: -1}, nil) // a pipe, say
 	}
-	return yield(File{path, info.Size(), info.ModTime()}, nil)
+	return yield(File{path, info.Mode().IsRegular()}, nil)
 }
 
 func walkFolder(path string, yield func(File, error) bool) bool {
@@ -95,20 +90,20 @@ func walkFolder(path string, yield func(File, error) bool) bool {
 	return true
 }
 
-// fileIn reports whether an entry of a folder is listed.
+// fileIn reports whether an entry of a folder is listed. The folder says what most
+// entries are, so they cost no system call.
 func fileIn(path string, e fs.DirEntry) (f File, listed bool, err error) {
-	f.Path = path
-	info, err := e.Info()
-	if err == nil && info.Mode()&fs.ModeSymlink != 0 {
-		info, err = os.Stat(path)
+	kind := e.Type()
+	if kind&fs.ModeSymlink != 0 {
+		info, err := os.Stat(path)
+		if err != nil {
+			return File{Path: path}, false, unreadable(path, err)
+		}
+		kind = info.Mode()
 	}
-	if err != nil {
-		return f, false, unreadable(path, err)
-	}
-	if !info.Mode().IsRegular() {
+	if f = (File{path, kind.IsRegular()}); !f.Regular {
 		return f, false, nil
 	}
-	f.Size, f.Modified = info.Size(), info.ModTime()
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".json", ".jsonl", ".ndjson", ".log", ".gz", ".zst", ".zip":
 		return f, true, nil

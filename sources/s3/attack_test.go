@@ -1,12 +1,57 @@
 package s3
 
 import (
+	"context"
+	"errors"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+	"weak"
 
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/awstest"
+	"github.com/mfawatch/mfawatch/sources/bucket"
 )
+
+// A message may name 20,000 objects that are missing. The error of each holds the
+// response of S3; the first one alone is kept.
+func TestMissingObjectsKeepOneError(t *testing.T) {
+	const missing = 500
+	type answer struct{ error }
+	var answers []weak.Pointer[answer]
+	get := func(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error) {
+		a := &answer{errors.New("missing")}
+		answers = append(answers, weak.Make(a))
+		return nil, a
+	}
+	s := newSource("trail", Config{}, queueCalls{}, bucket.Over(bucket.Calls{Get: get}, "us-east-1"), sources.Options{})
+	a := &attempt{ctx: t.Context(), m: new(message), worker: &worker{run: &run{Source: s, handle: func(_ context.Context, d processor.Delivery) error {
+		for _, err := range d.Parts {
+			return err
+		}
+		return nil
+	}}}}
+	for i := range missing {
+		a.objects = append(a.objects, namedObject{Object: bucket.Object{Bucket: "trail", Key: strconv.Itoa(i)}})
+	}
+	if err := a.deliver(); err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	kept := 0
+	for _, a := range answers {
+		if a.Value() != nil {
+			kept++
+		}
+	}
+	if err := a.joined(); len(answers) != missing || kept != 1 || err == nil || !strings.HasSuffix(err.Error(), "(and 499 more)") {
+		t.Errorf("%d of %d errors are kept: %v", kept, len(answers), err)
+	}
+}
 
 // A message of 1 MiB of open brackets is refused before any recursive check, with
 // next to no memory, and however it is wrapped.

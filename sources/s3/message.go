@@ -29,6 +29,22 @@ type failure struct {
 	err   error
 }
 
+// The failures of one attempt. A message may name thousands of objects, and
+// the error of each holds its response, so only the first is kept.
+type failures struct {
+	first failure
+	count int
+	own   bool // each is the message's own
+}
+
+func (f *failures) add(one failure) {
+	if f.count == 0 {
+		f.first, f.own = one, true
+	}
+	f.count++
+	f.own = f.own && one.own
+}
+
 // ownFault reports whether a fault may be the object's own, so its message goes to
 // the quarantine in the end. An outage is not.
 func ownFault(f bucket.Fault) bool {
@@ -47,7 +63,7 @@ type attempt struct {
 	objects  []namedObject // to be read
 	records  bool          // the message holds records itself
 	first    *fetched      // the first object, fetched beforehand
-	failures []failure
+	failures failures
 	damage   []failure // reported by the handler for the offer under way
 }
 
@@ -71,17 +87,17 @@ func (w *worker) message(ctx context.Context, m *message) {
 	a.objects = a.choose(n.objects)
 	last := w.config.MaxReceives > 0 && m.receives >= w.config.MaxReceives
 	if err != nil { // permanent: a retry reads the same message
-		a.failures = append(a.failures, failure{causeUnparsable, true, fmt.Errorf("message: %w", err)})
+		a.failures.add(failure{causeUnparsable, true, fmt.Errorf("message: %w", err)})
 		last = w.config.MaxReceives > 0
 	}
 	err = a.deliver()
 	tooLong := errors.Is(context.Cause(ctx), errTooLong)
-	if tooLong && (err != nil || len(a.failures) > 0) {
-		a.failures, err = []failure{{string(bucket.FaultOther), true, errTooLong}}, nil
+	if tooLong && (err != nil || a.failures.count > 0) {
+		a.failures, err = failures{failure{string(bucket.FaultOther), true, errTooLong}, 1, true}, nil
 	}
-	if err == nil && len(a.failures) > 0 {
+	if err == nil && a.failures.count > 0 {
 		err = a.joined()
-		if last && a.own() {
+		if last && a.failures.own {
 			err = a.quarantine()
 		}
 	}
@@ -123,14 +139,16 @@ func (a *attempt) deliver() error {
 		a.first = a.fetch(a.objects[0])
 	}
 	for {
-		known := len(a.failures)
+		known := a.failures.count
 		a.damage = a.damage[:0]
 		err := a.handle(a.ctx, processor.Delivery{Source: a.name, Parts: a.parts, Unreadable: a.damaged})
 		switch {
 		case err == nil:
-			a.failures = append(a.failures, a.damage...)
+			for _, d := range a.damage {
+				a.failures.add(d)
+			}
 			return nil
-		case a.ctx.Err() != nil || len(a.failures) == known:
+		case a.ctx.Err() != nil || a.failures.count == known:
 			return err
 		}
 		// An object broke off permanently. The others do not wait for it.
@@ -163,7 +181,7 @@ func (a *attempt) parts(yield func(processor.Part, error) bool) {
 		}
 		if broken != nil {
 			a.fail(broken)
-			a.objects = append(a.objects[:i:i], a.objects[i+1:]...)
+			a.objects = slices.Delete(a.objects, i, i+1)
 			i--
 		}
 		if !goOn {
@@ -181,7 +199,7 @@ func (a *attempt) fail(err error) {
 	if a.ctx.Err() == nil {
 		a.metrics.objectErrors.WithLabelValues(string(fault)).Inc()
 	}
-	a.failures = append(a.failures, failure{string(fault), ownFault(fault), err})
+	a.failures.add(failure{string(fault), ownFault(fault), err})
 }
 
 // damaged records the unreadable parts of an object, which may be rewritten, so
@@ -196,18 +214,13 @@ func (a *attempt) damaged(u trail.Unreadable) {
 // maxDamage bounds the damage that is recorded for a message.
 const maxDamage = 10
 
-// own reports whether every failure is the message's own.
-func (a *attempt) own() bool {
-	return !slices.ContainsFunc(a.failures, func(f failure) bool { return !f.own })
-}
-
 // joined returns the failures of the message in one line, nil if there are none.
 func (a *attempt) joined() error {
-	if len(a.failures) == 0 {
+	if a.failures.count == 0 {
 		return nil
 	}
-	err := a.failures[0].err
-	if n := len(a.failures) - 1; n > 0 {
+	err := a.failures.first.err
+	if n := a.failures.count - 1; n > 0 {
 		err = fmt.Errorf("%w (and %d more)", err, n)
 	}
 	return err
@@ -216,7 +229,7 @@ func (a *attempt) joined() error {
 // quarantine hands the message to the quarantine with its cause, so that it may be
 // deleted.
 func (a *attempt) quarantine() error {
-	cause := a.failures[0].cause
+	cause := a.failures.first.cause
 	given := processor.Part{
 		Origin:  trail.Place(a.uri + a.m.id),
 		Bytes:   []byte(a.m.body),

@@ -27,9 +27,9 @@ type Feed struct {
 // Run passes every input to the handler, and repeats refused ones, until all are
 // accepted or ctx is done.
 func (s *Feed) Run(ctx context.Context) *Found {
-	s.each(ctx, &s.found, &s.mu, func(queue <-chan input) {
+	s.each(ctx, &s.found, &s.mu, func(queue <-chan *input) {
 		for i := range queue {
-			s.offer(ctx, i)
+			s.offer(ctx, *i)
 		}
 	})
 	return &s.found

@@ -7,4 +7,4 @@ import (
 	"os"
 )
 
-func openFile(path string, _ int64) (io.ReadCloser, error) { return os.Open(path) }
+func openFile(path string) (io.ReadCloser, error) { return os.Open(path) }

@@ -9,20 +9,18 @@ import (
 	"syscall"
 )
 
-// A file is a regular file that is read with one system call to open it, one to read
-// it if it is small, and one to close it. An os.File asks for more, since it might
-// be a pipe.
+// A file is a regular file that is opened and closed with one system call each. An
+// os.File asks for more, since it might be a pipe.
 type file struct {
 	fd   int
 	path string
-	left int64 // of the size that it had when it was listed
 }
 
-func openFile(path string, size int64) (io.ReadCloser, error) {
+func openFile(path string) (io.ReadCloser, error) {
 	for {
 		fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 		if err == nil {
-			return &file{fd, path, size}, nil
+			return &file{fd, path}, nil
 		}
 		if !errors.Is(err, syscall.EINTR) {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
@@ -30,8 +28,6 @@ func openFile(path string, size int64) (io.ReadCloser, error) {
 	}
 }
 
-// Read returns the end of the file together with its last bytes, if it has as many
-// as when it was listed.
 func (f *file) Read(b []byte) (int, error) {
 	for {
 		n, err := syscall.Read(f.fd, b[:min(len(b), 1<<30)])
@@ -42,9 +38,6 @@ func (f *file) Read(b []byte) (int, error) {
 			return 0, &fs.PathError{Op: "read", Path: f.path, Err: err}
 		case n == 0 && len(b) > 0:
 			return 0, io.EOF
-		}
-		if f.left -= int64(n); f.left == 0 && n < len(b) {
-			return n, io.EOF
 		}
 		return n, nil
 	}

@@ -65,6 +65,7 @@ type inputs struct {
 	paths  []string
 	wanted bucket.Wanted
 	stdin  io.Reader
+	sized  bool // the sizes and times of files are needed
 
 	found  func(input)
 	passed func(why bucket.PassedOver, folder bool) // an input outside the selection
@@ -109,17 +110,23 @@ func (in *inputs) find(ctx context.Context) {
 }
 
 func (in *inputs) file(f files.File) input {
-	i := input{place: f.Place(), size: f.Size}
+	i := input{place: f.Place(), size: -1}
 	if f.Path == files.Stdin {
 		i.open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(in.stdin), nil }
 	} else {
 		i.open = func(context.Context) (io.ReadCloser, error) { return os.Open(f.Path) }
 	}
-	if f.Size >= 0 {
-		i.open = func(context.Context) (io.ReadCloser, error) { return openFile(f.Path, f.Size) }
-		i.id = f.Path + " " + strconv.FormatInt(f.Size, 10) + " " + strconv.FormatInt(f.Modified.UnixNano(), 10)
-	} else { // a terminal or a pipe, which may be silent for long
+	if !f.Regular {
 		i.open = interruptible(i.open)
+		return i
+	}
+	i.open = func(context.Context) (io.ReadCloser, error) { return openFile(f.Path) }
+	i.id, i.size = f.Path, 0
+	if in.sized {
+		if info, err := os.Stat(f.Path); err == nil { // else it cannot be opened, which says why
+			i.size = info.Size()
+			i.id += " " + strconv.FormatInt(i.size, 10) + " " + strconv.FormatInt(info.ModTime().UnixNano(), 10)
+		}
 	}
 	return i
 }

@@ -61,7 +61,7 @@ func (r *Reading) Run(ctx context.Context) *Found {
 		all.merge(&r.Checkpoint.Found)
 	}
 	var mu sync.Mutex // guards all
-	r.each(ctx, all, &mu, func(queue <-chan input) {
+	r.each(ctx, all, &mu, func(queue <-chan *input) {
 		w := &reader{ctx: ctx, scanner: trail.NewScanner(), bar: r.Bar}
 		w.visitor = w
 		if r.Ignored {
@@ -71,9 +71,9 @@ func (r *Reading) Run(ctx context.Context) *Found {
 			if ctx.Err() != nil {
 				continue
 			}
-			switch err := w.read(i); {
+			switch err := w.read(*i); {
 			case err == nil:
-				r.Checkpoint.add(i, &w.one)
+				r.Checkpoint.add(*i, &w.one)
 			case ctx.Err() == nil:
 				w.Fail(err)
 			}
@@ -89,9 +89,9 @@ func (r *Reading) Run(ctx context.Context) *Found {
 // each lists the inputs into a queue that several calls of work drain, until it is
 // empty or ctx is done. Inputs outside the selection and failures go into all, which
 // mu guards.
-func (r *Reading) each(ctx context.Context, all *Found, mu *sync.Mutex, work func(queue <-chan input)) {
+func (r *Reading) each(ctx context.Context, all *Found, mu *sync.Mutex, work func(queue <-chan *input)) {
 	inputs := inputs{
-		paths: r.Paths, wanted: r.Wanted, stdin: r.Stdin,
+		paths: r.Paths, wanted: r.Wanted, stdin: r.Stdin, sized: r.Checkpoint != nil || r.Bar.Shown(),
 		passed: func(why bucket.PassedOver, folder bool) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -103,7 +103,7 @@ func (r *Reading) each(ctx context.Context, all *Found, mu *sync.Mutex, work fun
 			all.Fail(err)
 		},
 	}
-	found := make(chan input, inputsAhead)
+	found := make(chan *input, inputsAhead)
 	finding := make(chan struct{})
 	inputs.found = func(i input) {
 		if r.Checkpoint.has(i) {
@@ -111,7 +111,7 @@ func (r *Reading) each(ctx context.Context, all *Found, mu *sync.Mutex, work fun
 		}
 		r.Bar.Expect(i.size)
 		select {
-		case found <- i:
+		case found <- &i:
 		case <-ctx.Done():
 		}
 	}
@@ -121,7 +121,7 @@ func (r *Reading) each(ctx context.Context, all *Found, mu *sync.Mutex, work fun
 		defer r.Bar.Known()
 		inputs.find(ctx)
 	}()
-	workers, queue := r.Workers, (<-chan input)(found)
+	workers, queue := r.Workers, (<-chan *input)(found)
 	if slices.ContainsFunc(r.Paths, isBucket) {
 		workers, queue = 2*workers, fetched(ctx, found)
 	}
@@ -134,14 +134,14 @@ func (r *Reading) each(ctx context.Context, all *Found, mu *sync.Mutex, work fun
 }
 
 // fetched passes inputs on, small objects in memory.
-func fetched(ctx context.Context, found <-chan input) <-chan input {
-	ready := make(chan input)
+func fetched(ctx context.Context, found <-chan *input) <-chan *input {
+	ready := make(chan *input)
 	var fetching sync.WaitGroup
 	for range concurrentObjects {
 		fetching.Go(func() {
 			for i := range found {
 				if i.remote && i.size <= smallObject {
-					i = i.fetch(ctx)
+					*i = i.fetch(ctx)
 				}
 				select {
 				case ready <- i:

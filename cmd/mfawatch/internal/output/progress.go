@@ -36,6 +36,9 @@ func NewProgress(stderr io.Writer) *Progress {
 	)}
 }
 
+// Shown reports whether the progress is shown.
+func (p *Progress) Shown() bool { return p.bar != nil }
+
 // Expect adds n bytes to the total, or makes it unknown if n is negative.
 func (p *Progress) Expect(n int64) {
 	if p.bar == nil {
