@@ -32,3 +32,11 @@ func TestJ2_APersonCloses(t *testing.T) {
 		t.Errorf("another exposure was closed: %s", got)
 	}
 }
+
+// A person's word counts on a machine whose clock is behind that of AWS, too.
+func TestJ2_ClosedByAClockThatIsBehind(t *testing.T) {
+	d := play(t, arrival{110, "100 deactivate bob serial=A", "bob opened@100 high"})
+	if got, want := show(d.arrive(at(120), exposure.Close(d.open[0], "ann", "seen with bob", at(40)))), "bob resolved@100 info closed"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -44,7 +44,9 @@ const maxPerson = 80
 // exploited later, it opens anew. Equal arguments give the same event. The texts
 // are bounded and escaped.
 func Close(o Open, by, note string, at time.Time) *trail.Event {
-	at = at.UTC().Truncate(time.Second)
+	if at = at.UTC().Truncate(time.Second); at.Before(o.OpenedAt) { // by a clock that is behind
+		at = o.OpenedAt
+	}
 	by, note = safetext.Clean(by, maxPerson), safetext.Clean(note, MaxNote)
 	user := o.User
 	if o.Root {

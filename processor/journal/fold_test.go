@@ -295,6 +295,7 @@ func TestCacheIsBounded(t *testing.T) {
 		mustFold(t, j, each)
 		size := 0
 		for el := j.cache.order.Front(); el != nil; el = el.Next() {
+			size += eventSize(len(el.Value.(*decoded).name))
 			for _, it := range el.Value.(*decoded).items {
 				size += it.size
 			}

@@ -66,7 +66,7 @@ type subject struct {
 	name       string
 	joins      int    // how often another subject was joined to it; -1: it is not stored
 	items      []item // sorted by key
-	size       int    // of the items
+	size       int    // of the items and the rest
 	generation uint64 // of the newest event, as in the dirty mark if that is not folded
 	record     record
 }
@@ -77,11 +77,12 @@ type item struct {
 	size  int
 }
 
-// eventSize returns about how much memory an event takes that takes n bytes of the file.
+// eventSize returns about how much memory an event of n bytes in the file takes, or
+// the rest of a subject.
 func eventSize(n int) int { return 512 + n }
 
 func loadSubject(tx *store.Tx, name string) (s *subject, err error) {
-	s = &subject{name: name, joins: -1}
+	s = &subject{name: name, joins: -1, size: eventSize(len(name))}
 	key := []byte(name)
 	keys, known, err := subjectKeys(tx, key)
 	if err != nil {

@@ -49,7 +49,7 @@ func (w *Worker) end(a *attempt) {
 			for _, l := range a.lanes {
 				w.queue.Retry(l.name, now, false, true)
 			}
-		case v == sinks.VerdictPermanent && w.withhold(a.items[0], v, a.err):
+		case v == sinks.VerdictPermanent && w.withhold(a.items[0], a.err):
 			w.count(a.items[0], a, now, a.items[0].lane.first)
 			w.queue.Retry(a.lanes[0].name, now, false, true)
 		case v == sinks.VerdictPermanent:

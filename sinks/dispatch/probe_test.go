@@ -217,3 +217,40 @@ func TestFilteredTextIsWithheld(t *testing.T) {
 		}
 	}
 }
+
+// A channel that fails now and then is sent each alert with its names, however often
+// one alert fails while others are delivered. Only one that fails by itself for as long as
+// the last backoff is sent without.
+func TestFlakyChannelIsSentNames(t *testing.T) {
+	for name, failure := range map[string]error{
+		"unreachable": errors.New("connection refused"), "5xx": sinks.Ambiguous(errors.New("502")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				fails, title := 0, ""
+				s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+					if *a.Exposure != "bob" {
+						return "", nil
+					}
+					if fails++; fails <= 7 {
+						return "", failure
+					}
+					title = a.Title
+					return "", nil
+				}}
+				r.start(delivery(DeliveryConfig{People: true}), map[string]sinks.Sink{"a": s})
+				x := "bob"
+				r.alert(&exposure.Alert{ID: "bob-opened", Exposure: &x, Step: exposure.Opened, Severity: exposure.High, Time: time.Now(), Account: "1", Title: "bob lost MFA"})
+				for i := range 150 { // the eighth attempt is made after 127 s at most
+					r.attack(exposure.Attempted, exposure.Low, fmt.Sprint("other", i))
+					time.Sleep(time.Second)
+				}
+				if title != "bob lost MFA" {
+					t.Errorf("after %d attempts it was sent as %q", fails, title)
+				}
+				r.stop()
+			})
+		})
+	}
+}

@@ -62,7 +62,10 @@ func (w *Worker) misconfigured(a *attempt, now time.Time) {
 }
 
 // retry backs off the heads of the lanes, or gives them up: for their age, or since
-// they fail by themselves in the way of a critical alert.
+// they fail by themselves in the way of a critical alert. A human sink is sent an
+// alert without its text before, and one that fails by itself where the channel
+// refuses it each time, or for as long as the last backoff: a channel that fails now
+// and then says nothing of the text.
 func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 	if w.cut {
 		return // by ourselves: that says nothing of the channel
@@ -73,22 +76,25 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 		w.log.Warn("the channel is down: one alert is tried at a time, with a wait before each", "err", a.err)
 		w.publish()
 	}
+	v, _ := sinks.VerdictOf(a.err)
 	for _, it := range a.heads() {
-		l, first := it.lane, it.lane.first
-		if !first.IsZero() && now.Sub(first) >= w.config.Retry.Age || l.blocks() && (l.withheld || !w.config.People) {
-			w.bury(it, a, now)
-			continue
-		}
+		l, first, age := it.lane, it.lane.first, now.Sub(it.lane.first)
 		if first.IsZero() {
-			first = a.started
+			first, age = a.started, 0
 		}
-		w.count(it, a, now, first)
-		if w.withhold(it, sinks.VerdictRetry, a.err) {
+		ends := age >= w.config.Retry.Age || l.blocks()
+		stopped := l.sick >= sickAfter && (ends || v == sinks.VerdictMisconfigured || age >= w.config.Retry.Max)
+		switch {
+		case stopped && w.withhold(it, a.err):
+			w.count(it, a, now, first)
 			w.queue.Retry(l.name, now, ambiguous, true)
-			continue
+		case ends:
+			w.bury(it, a, now)
+		default:
+			w.count(it, a, now, first)
+			w.queue.Retry(l.name, now.Add(wait), ambiguous, l.ref != "")
+			wait = w.backoff(l.attempts - 1)
 		}
-		w.queue.Retry(l.name, now.Add(wait), ambiguous, l.ref != "")
-		wait = w.backoff(l.attempts - 1)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
-	"github.com/mfawatch/mfawatch/sinks"
 )
 
 // withheld stands for a name that the channel may have refused, and whyWithheld is
@@ -18,15 +17,14 @@ const (
 
 // withhold reports whether the head of a lane is sent again without the text of its
 // record, as human sinks are once: an alert that a channel refuses, or that fails by
-// itself over and over, may hold text that a filter stops, such as the test string
-// of a virus scanner: callers of AWS choose it.
-func (w *Worker) withhold(it item, v sinks.Verdict, err error) bool {
-	l := it.lane
-	if !w.config.People || l.withheld || v != sinks.VerdictPermanent && l.sick < sickAfter {
+// itself for long, may hold text that a filter stops, such as the test string of a
+// virus scanner: callers of AWS choose it.
+func (w *Worker) withhold(it item, err error) bool {
+	if !w.config.People || it.lane.withheld {
 		return false
 	}
-	l.withheld = true
-	w.log.Warn("the channel refused the alert; it is sent without names and texts of the record", "alert", it.alert.ID, "err", err)
+	it.lane.withheld = true
+	w.log.Warn("the channel does not accept the alert; it is sent without names and texts of the record", "alert", it.alert.ID, "err", err)
 	return true
 }
 

@@ -88,6 +88,9 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	if s.config.Mode == modeEvents {
 		return s.sendEvent(ctx, cred, a, ref)
 	}
+	if sysID(ref) == "" {
+		ref = "" // of another type of sink, or of mode events
+	}
 	known, err := s.look(ctx, cred, a, ref)
 	if err != nil {
 		return ref, err

@@ -86,6 +86,7 @@ func Run(t *testing.T, c Channel) {
 	t.Run("life", c.life)
 	t.Run("redelivery", c.redelivery)
 	t.Run("restart", c.restart)
+	t.Run("ref of another channel", c.foreignRef)
 	t.Run("lost reply", c.lostReply)
 	t.Run("end alone", c.endAlone)
 	t.Run("attempt", c.attempt)
@@ -223,6 +224,19 @@ func (c Channel) restart(t *testing.T) {
 		ref = s.deliver(t.Context(), t, sink, a, ref)
 		closeSink(sink)
 		s.is(t, a, 1, states[i], i+1)
+	}
+}
+
+// A sink that has another type since the exposure began is handed the ref of the
+// former channel, which is as good as none: the step begins the exposure there.
+func (c Channel) foreignRef(t *testing.T) {
+	for _, ref := range []string{`{"#ops":{"channel":"C1","ts":"1.2","sent":"x"}}`, "open", "message 7"} {
+		s := c.Start(t)
+		a := Story("bob")[1]
+		s.deliver(t.Context(), t, s.open(t), a, ref)
+		if got := s.Holds(a); got.Cases != 1 {
+			t.Errorf("after the ref %q there are %d cases, want 1", ref, got.Cases)
+		}
 	}
 }
 

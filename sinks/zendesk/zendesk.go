@@ -95,6 +95,9 @@ func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	if err != nil {
 		return ref, sinks.Misconfigured(err)
 	}
+	if ticketID(ref) == 0 {
+		ref = "" // of another type of sink
+	}
 	known, err := z.look(ctx, cred, a, ref)
 	if err != nil {
 		return ref, err
@@ -143,6 +146,15 @@ func (z *Sink) who() string {
 	return fmt.Sprint(z.config.GroupID, z.assignee)
 }
 
+// ticketID is the number of the ticket of a ref, 0 if it has none.
+func ticketID(ref string) int64 {
+	id, err := strconv.ParseInt(ref, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return max(0, id)
+}
+
 // look finds the tickets of the exposure, the oldest first.
 func (z *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, ref string) ([]issue, error) {
 	var got struct {
@@ -153,7 +165,7 @@ func (z *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor
 		return nil, err
 	}
 	known := slices.DeleteFunc(got.Tickets, func(t issue) bool { return t.ExternalID != key || t.Status == "deleted" })
-	id, _ := strconv.ParseInt(ref, 10, 64)
+	id := ticketID(ref)
 	if id > 0 && !slices.ContainsFunc(known, func(t issue) bool { return t.ID == id }) {
 		var one oneTicket // its external_id was changed, or it was deleted
 		r, err := z.call(ctx, cred, opLook, http.MethodGet, "/api/v2/tickets/"+strconv.FormatInt(id, 10), "", nil, &one)

@@ -55,11 +55,13 @@ func (s *Store) Commit(c Change) error {
 	return g.errs[own]
 }
 
-// run makes the changes durable in one transaction, and sets their errors. If the
-// change log rejects that, it splits them, so that the one at fault fails alone.
+// run makes the changes durable in one transaction, and sets their errors. If one of
+// them refuses, or the change log rejects them, it splits them, so that the one at
+// fault fails alone.
 func (s *Store) run(changes []Change, errs []error) {
-	err := explain(s.transact(changes))
-	if half := len(changes) / 2; half > 0 && errors.Is(err, ErrRejected) {
+	theirs, err := s.transact(changes)
+	err = explain(err)
+	if half := len(changes) / 2; half > 0 && (theirs || errors.Is(err, ErrRejected)) {
 		s.run(changes[:half], errs[:half])
 		s.run(changes[half:], errs[half:])
 		return
@@ -84,8 +86,8 @@ func (s *Store) gather() {
 }
 
 // transact runs the changes in a transaction. Where the store fails, and not one
-// of the changes, it opens the file again.
-func (s *Store) transact(changes []Change) error {
+// of the changes, which it reports, it opens the file again.
+func (s *Store) transact(changes []Change) (theirs bool, err error) {
 	started := time.Now()
 	s.started.Store(&started)
 	defer func() {
@@ -94,15 +96,14 @@ func (s *Store) transact(changes []Change) error {
 	}()
 	if s.db == nil { // the last attempt to open it again failed
 		if s.o.ChangeLog != nil {
-			return s.noFile
+			return false, s.noFile
 		}
 		if err := s.reopen(); err != nil {
-			return err
+			return false, err
 		}
 	}
 	var last *bolt.Tx
-	var theirs error
-	err := guard(func() error {
+	err = guard(func() error {
 		return s.Update(func(t *bolt.Tx) error {
 			last = t
 			tx := NewTx(t)
@@ -110,8 +111,9 @@ func (s *Store) transact(changes []Change) error {
 				tx.writes = map[string][]byte{}
 			}
 			for _, c := range changes {
-				if theirs = c.Do(tx); theirs != nil {
-					return theirs
+				if err := c.Do(tx); err != nil {
+					theirs = true
+					return err
 				}
 			}
 			s.txid = t.ID()
@@ -127,22 +129,22 @@ func (s *Store) transact(changes []Change) error {
 	if err == nil {
 		stats := last.Stats()
 		s.metrics.fsync.Observe((stats.GetWriteTime() + s.logTime).Seconds())
-		return nil
+		return false, nil
 	}
-	if errors.Is(err, ErrRejected) {
-		return err
+	if errors.Is(err, ErrRejected) || theirs && !damages(err) {
+		return theirs, err
 	}
 	s.metrics.errors.Inc()
 	switch {
-	case theirs != nil, errors.Is(err, ErrRefused):
+	case theirs, errors.Is(err, ErrRefused):
 	case s.o.ChangeLog != nil:
-		return s.lose(err)
+		err = s.lose(err)
 	default:
 		if again := s.reopen(); again != nil {
-			return fmt.Errorf("%w (and it could not be opened again: %w)", err, again)
+			err = fmt.Errorf("%w (and it could not be opened again: %w)", err, again)
 		}
 	}
-	return err
+	return theirs, err
 }
 
 // Unlink removes the file while it stays open, so that nothing of it is

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	bolt "go.etcd.io/bbolt"
 	"go.uber.org/goleak"
 )
@@ -86,10 +87,20 @@ func (l *pickyLog) Commit(b Batch) ([]byte, error) {
 
 func (l *pickyLog) Restore([]byte, func([]Write, []byte) error) error { return nil }
 
-// A change that the change log rejects fails alone, and not those that share its
-// transaction.
+// A change that the change log rejects, or that refuses by itself, fails alone, and
+// not those that share its transaction. Neither is a failure of the store.
 func TestRejectedChangeFailsAlone(t *testing.T) {
-	s := tempLog(t, &pickyLog{})
+	t.Run("file", func(t *testing.T) { testFailsAlone(t, nil) })
+	t.Run("change log", func(t *testing.T) { testFailsAlone(t, &pickyLog{}) })
+}
+
+func testFailsAlone(t *testing.T, l ChangeLog) {
+	s := tempLog(t, l)
+	unknown := errors.New("there is no such sink")
+	wrong := map[int]error{3: unknown, 12: unknown}
+	if l != nil {
+		wrong[7], wrong[8] = ErrRejected, ErrRejected
+	}
 	var wg sync.WaitGroup
 	const n = 20
 	var errs [n]error
@@ -99,10 +110,14 @@ func TestRejectedChangeFailsAlone(t *testing.T) {
 		wg.Go(func() {
 			errs[i] = s.Commit(Change{
 				Do: func(tx *Tx) error {
-					if i == 7 || i == 8 {
+					if errors.Is(wrong[i], ErrRejected) {
 						tx.Messages = append(tx.Messages, "too large")
 					}
-					return tx.Table("entries").Put(NumberKey(uint64(i)), nil)
+					err := tx.Table("entries").Put(NumberKey(uint64(i)), nil)
+					if errors.Is(wrong[i], unknown) {
+						return unknown
+					}
+					return err
 				},
 				Done: func() { done[i]++ },
 			})
@@ -113,10 +128,10 @@ func TestRejectedChangeFailsAlone(t *testing.T) {
 	wg.Wait()
 	for i, err := range errs {
 		want := 1
-		if i == 7 || i == 8 {
+		if wrong[i] != nil {
 			want = 0
 		}
-		if done[i] != want || errors.Is(err, ErrRejected) != (want == 0) || want == 1 && err != nil {
+		if done[i] != want || !errors.Is(err, wrong[i]) {
 			t.Errorf("change %d: done %d times, %v", i, done[i], err)
 		}
 		if err := s.View(func(tx *Tx) error {
@@ -127,5 +142,8 @@ func TestRejectedChangeFailsAlone(t *testing.T) {
 		}); err != nil {
 			t.Error(err)
 		}
+	}
+	if n := testutil.ToFloat64(s.metrics.errors); n != 0 {
+		t.Errorf("%v errors of the store are counted", n)
 	}
 }

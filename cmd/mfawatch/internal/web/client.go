@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -257,21 +256,17 @@ func list[T any](ctx context.Context, c *Client, path string, s Selection, each 
 		if err != nil {
 			return err
 		}
-		part := bounded(bufio.NewReader(body))
-		decoder := json.NewDecoder(part)
-		for {
-			var v T
-			part.N = maxAnswer
-			if err = decoder.Decode(&v); err != nil {
-				break
+		for v, wrong := range decoded[T]("the service", body) {
+			if err = wrong; err == nil {
+				err = each(v)
 			}
-			if err = each(v); err != nil {
+			if err != nil {
 				break
 			}
 		}
 		body.Close()
-		if !errors.Is(err, io.EOF) || part.N <= 0 {
-			return fmt.Errorf("read the list: %w", part.explain(err))
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -47,4 +47,10 @@ func TestEndlessAnswers(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "it is larger than 64 MiB") {
 		t.Errorf("a list: %v", err)
 	}
+	// A replica that merges the lists of others reads no more of each.
+	for _, err := range decoded[DeadLetter]("replica-2", strings.NewReader(`{"sink":"`+strings.Repeat("x", maxAnswer))) {
+		if err == nil || !strings.Contains(err.Error(), "read the list of replica-2: it is larger than 64 MiB") {
+			t.Errorf("a list of another replica: %v", err)
+		}
+	}
 }

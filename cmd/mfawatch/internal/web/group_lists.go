@@ -98,18 +98,19 @@ func pushed[T any](ctx context.Context, s Selection, list func(context.Context, 
 	}
 }
 
-// decoded yields the items of another replica's list.
-func decoded[T any](instance string, body io.Reader) iter.Seq2[T, error] {
+// decoded yields the items of a list that another one sent. Each is bounded.
+func decoded[T any](sender string, body io.Reader) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		d := json.NewDecoder(bufio.NewReader(body))
-		for {
+		part := bounded(bufio.NewReader(body))
+		for d := json.NewDecoder(part); ; {
 			var v T
+			part.N = maxAnswer
 			err := d.Decode(&v)
-			if errors.Is(err, io.EOF) {
+			if errors.Is(err, io.EOF) && part.N > 0 {
 				return
 			}
 			if err != nil {
-				err = fmt.Errorf("read the list of %s: %w", instance, err)
+				err = fmt.Errorf("read the list of %s: %w", sender, part.explain(err))
 			}
 			if !yield(v, err) || err != nil {
 				return

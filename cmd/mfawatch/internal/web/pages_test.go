@@ -141,7 +141,7 @@ const hostileUser = `<script>alert(1)</script>`
 
 func deactivation(user string) string {
 	at := time.Now().Add(-time.Minute).UTC().Format(time.RFC3339)
-	return fmt.Sprintf(`{"Records":[{"eventVersion":"1.08","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/alice","accountId":"111122223333","accessKeyId":"ASIAEXAMPLE","userName":"alice","sessionContext":{"attributes":{"mfaAuthenticated":"false"}}},"eventTime":%q,"eventSource":"iam.amazonaws.com","eventName":"DeactivateMFADevice","awsRegion":"us-east-1","sourceIPAddress":"198.51.100.7","userAgent":"\"><img src=x onerror=alert(1)>","requestParameters":{"userName":%q,"serialNumber":"arn:aws:iam::111122223333:mfa/bob"},"responseElements":null,"eventID":"0a1b2c3d-0000-4000-8000-000000000001","recipientAccountId":"111122223333"}]}`, at, user)
+	return fmt.Sprintf(`{"Records":[{"eventVersion":"1.08","userIdentity":{"type":"IAMUser","arn":"arn:aws:iam::111122223333:user/alice","accountId":"111122223333","accessKeyId":"ASIAEXAMPLE","userName":"alice","sessionContext":{"attributes":{"mfaAuthenticated":"false"}}},"eventTime":%q,"eventSource":"iam.amazonaws.com","eventName":"DeactivateMFADevice","awsRegion":"us-east-1","sourceIPAddress":"198.51.100.7","userAgent":"\"><img src=x onerror=alert(1)>%ctxt","requestParameters":{"userName":%q,"serialNumber":"arn:aws:iam::111122223333:mfa/bob"},"responseElements":null,"eventID":"0a1b2c3d-0000-4000-8000-000000000001","recipientAccountId":"111122223333"}]}`, at, 0x202e, user)
 }
 
 func TestPages(t *testing.T) {
@@ -165,6 +165,9 @@ func TestPages(t *testing.T) {
 		}
 		if strings.Count(text, "<script") != own || strings.Contains(text, "<script>alert") || strings.Contains(text, "<img") {
 			t.Errorf("%s: an attacker's text is markup:\n%s", name, text)
+		}
+		if strings.ContainsRune(text, 0x202e) {
+			t.Errorf("%s: an attacker's text turns the line around:\n%s", name, text)
 		}
 		if !strings.Contains(text, "&lt;script&gt;alert(1)&lt;/script&gt;") {
 			t.Errorf("%s: the user is not there:\n%s", name, text)

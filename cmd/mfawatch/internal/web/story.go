@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"strings"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
@@ -59,7 +60,11 @@ func newStoryAlert(r outbox.Recorded, words message.Wording, locale output.Local
 	if len(r.Alert.Record) > 0 && len(r.Alert.Record) <= pageRecord {
 		var b bytes.Buffer
 		if json.Indent(&b, r.Alert.Record, "", "  ") == nil {
-			a.Record = b.String()
+			lines := strings.Split(b.String(), "\n")
+			for i, line := range lines {
+				lines[i] = safetext.Clean(line, pageRecord)
+			}
+			a.Record = strings.Join(lines, "\n")
 		}
 	}
 	for _, d := range r.Deliveries {
