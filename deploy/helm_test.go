@@ -122,7 +122,7 @@ func TestHelmReplicas(t *testing.T) {
 // A mistake in the values is refused.
 func TestHelmValuesSchema(t *testing.T) {
 	tool(t, "helm", "template", "helm/mfawatch")
-	for _, set := range []string{"image.repositry=x", "serviceAccount.roleArn=mfawatch", "config.journal.path=x", "config.sources=null", "networkPolicy.ports[0]=smtp", "replicas=3", "replicas=0", "journal.kafka.path=x"} {
+	for _, set := range []string{"image.repositry=x", "serviceAccount.roleArn=mfawatch", "config.journal.path=x", "config.sources=null", "networkPolicy.ports[0]=smtp", "replicas=3", "replicas=0", "journal.kafka.path=x", "config.accounts.12345678901.name=x"} {
 		if out, err := exec.Command("helm", "template", "helm/mfawatch", "--set", set).CombinedOutput(); err == nil {
 			t.Errorf("--set %s is accepted:\n%s", set, out)
 		}

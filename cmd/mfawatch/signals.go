@@ -17,8 +17,7 @@ func untilSignal(ctx context.Context, stderr io.Writer) (signalled context.Conte
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	ended := make(chan struct{})
+	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		onSignals(signals, done, cancel, func() {
@@ -47,11 +46,10 @@ func onSignals(signals <-chan os.Signal, done <-chan struct{}, first, second fun
 			return
 		case <-signals:
 		}
-		switch {
-		case since.IsZero():
+		if since.IsZero() {
 			since = time.Now()
 			first()
-		case time.Since(since) >= sameSignal:
+		} else if time.Since(since) >= sameSignal {
 			second()
 		}
 	}
