@@ -38,6 +38,10 @@ variable "organization_id" {
   description = "The organization's ID (o-…), to create a trail of all its accounts, in the management account. Null: a trail of this account."
   type        = string
   default     = null
+  validation {
+    condition     = var.organization_id == null || can(regex("^o-[a-z0-9]{10,32}$", var.organization_id))
+    error_message = "Want the organization's ID, such as o-abcdefghij."
+  }
 }
 
 variable "retention_days" {
