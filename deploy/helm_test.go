@@ -52,10 +52,10 @@ func TestHelmChart(t *testing.T) {
 		}
 		return string(text)
 	}
-	if text := egress(plain); !strings.Contains(text, "169.254.0.0/16") || strings.Contains(text, "169.254.170.23/32") || !strings.Contains(text, "port: 443") {
+	if text := egress(plain); !strings.Contains(text, "169.254.0.0/16") || !strings.Contains(text, "fd00:ec2::/32") || strings.Contains(text, "169.254.170.23/32") || !strings.Contains(text, "port: 443") {
 		t.Errorf("without Pod Identity: %s", text)
 	}
-	if text := egress(rendered(t, "--set", "aws.podIdentity=true")); !strings.Contains(text, "169.254.170.23/32") || !strings.Contains(text, "port: 80\n") {
+	if text := egress(rendered(t, "--set", "aws.podIdentity=true")); !strings.Contains(text, "169.254.170.23/32") || !strings.Contains(text, "fd00:ec2::23/128") || !strings.Contains(text, "port: 80\n") {
 		t.Errorf("with Pod Identity: %s", text)
 	}
 	manifest := map[string]map[string]any{}
@@ -110,15 +110,19 @@ func TestHelmReplicas(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(config), &c); err != nil || fmt.Sprint(c.Journal) != "map[brokers:[kafka:9093] path:/var/lib/mfawatch/cache tls:map[enabled:true] type:kafka]" {
 		t.Errorf("%v, %v", c.Journal, err)
 	}
-	if replicas := at(rendered(t)["StatefulSet"], "spec.volumeClaimTemplates.0.metadata.name"); replicas != "journal" {
-		t.Errorf("a journal file has the volume %v", replicas)
+	alone := rendered(t)["StatefulSet"]
+	if volume := at(alone, "spec.volumeClaimTemplates.0.metadata.name"); volume != "journal" {
+		t.Errorf("a journal file has the volume %v", volume)
+	}
+	if got := at(alone, "spec.podManagementPolicy"); got != "Parallel" {
+		t.Errorf("one replica: podManagementPolicy %v, want Parallel: a correction would not replace a pod that never became ready", got)
 	}
 }
 
 // A mistake in the values is refused.
 func TestHelmValuesSchema(t *testing.T) {
 	tool(t, "helm", "template", "helm/mfawatch")
-	for _, set := range []string{"image.repositry=x", "serviceAccount.roleArn=mfawatch", "config.journal.path=x", "config.sources=null", "networkPolicy.ports[0]=smtp", "replicas=3", "replicas=0", "journal.kafka.path=x"} {
+	for _, set := range []string{"image.repositry=x", "serviceAccount.roleArn=mfawatch", "config.journal.path=x", "config.sources=null", "networkPolicy.ports[0]=smtp", "replicas=3", "replicas=0", "journal.kafka.path=x", "config.accounts.12345678901.name=x"} {
 		if out, err := exec.Command("helm", "template", "helm/mfawatch", "--set", set).CombinedOutput(); err == nil {
 			t.Errorf("--set %s is accepted:\n%s", set, out)
 		}

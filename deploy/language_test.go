@@ -111,3 +111,37 @@ func TestLinksOfPagesResolve(t *testing.T) {
 		}
 	}
 }
+
+// Files of this repository that pages name in text, code and commands exist.
+func TestPathsOfPagesExist(t *testing.T) {
+	out, err := exec.Command("git", "-C", "..", "ls-files", "*.md").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not those that a reader makes: words in capitals, and the example of a channel.
+	path := regexp.MustCompile(`(?:^|[\s@"'(\x60/])((?:cmd|processor|sinks|sources|deploy|testdata)/[a-z0-9_./-]*[a-z0-9])(?:[\s"':,;.)#\x60/]|$)`)
+	found := 0
+	for page := range strings.FieldsSeq(string(out)) {
+		text, err := os.ReadFile(filepath.Join("..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			for _, m := range path.FindAllStringSubmatch(line, -1) {
+				if strings.Contains(m[1], "teams") {
+					continue
+				}
+				found++
+				if _, err := os.Stat(filepath.Join("..", m[1])); err == nil {
+					continue
+				}
+				if _, err := os.Stat(filepath.Join("..", filepath.Dir(page), m[1])); err != nil {
+					t.Errorf("%s:%d: %s does not exist", page, i+1, m[1])
+				}
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("%d paths found", found)
+	}
+}

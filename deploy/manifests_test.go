@@ -56,6 +56,26 @@ func TestKubernetesSchemas(t *testing.T) {
 	tool(t, "kubectl-validate", "kubernetes/mfawatch.yaml", "kubernetes/replicas.yaml", "kubernetes/s3.yaml", "kubernetes/sidecar.yaml")
 }
 
+// A StatefulSet that keeps the order of its pods waits for a pod that never became
+// ready, so a correction would not replace it.
+func TestKubernetesCorrectionsApply(t *testing.T) {
+	found := 0
+	for _, path := range []string{"kubernetes/mfawatch.yaml", "kubernetes/replicas.yaml", "kubernetes/s3.yaml", "kubernetes/sidecar.yaml"} {
+		for _, d := range documents(t, path) {
+			if d["kind"] != "StatefulSet" {
+				continue
+			}
+			found++
+			if got := at(d, "spec.podManagementPolicy"); got != "Parallel" {
+				t.Errorf("%s: podManagementPolicy %v, want Parallel", path, got)
+			}
+		}
+	}
+	if found != 4 {
+		t.Errorf("%d sets found, want 4", found)
+	}
+}
+
 func TestSystemdUnit(t *testing.T) {
 	unit, err := os.ReadFile("systemd/mfawatch.service")
 	if err != nil {
@@ -75,6 +95,27 @@ func TestSystemdUnit(t *testing.T) {
 	}
 	if level, err := strconv.ParseFloat(m[1], 64); err != nil || level >= 2 {
 		t.Errorf("exposure level %s, want under 2.0", m[1])
+	}
+}
+
+// Services of AWS assume the roles of the recipes for this account alone.
+func TestRecipesTrustOneAccount(t *testing.T) {
+	roles := 0
+	for _, path := range []string{"recipes/firehose/firehose.yaml", "recipes/eventbridge/eventbridge.yaml"} {
+		for name, r := range documents(t, path)[0]["Resources"].(map[string]any) {
+			resource := r.(map[string]any)
+			if resource["Type"] != "AWS::IAM::Role" {
+				continue
+			}
+			roles++
+			condition := fmt.Sprint(at(resource, "Properties.AssumeRolePolicyDocument.Statement.0.Condition"))
+			if !strings.Contains(condition, "aws:SourceAccount") && !strings.Contains(condition, "aws:SourceArn") {
+				t.Errorf("%s, %s: any account's service may assume it: condition %s", path, name, condition)
+			}
+		}
+	}
+	if roles != 3 {
+		t.Errorf("%d roles, want 3", roles)
 	}
 }
 

@@ -237,15 +237,13 @@ shutdown_timeout: 10s
 	produce(2*users/3, users)
 	s = startService(t, config)
 	hook.is(t, "sends hang", func() bool { return hook.begun > begun })
-	for i := range 2 {
-		if err := s.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if i == 0 {
-			s.says(t, "stopping: sources stop")
-		}
+	if err := s.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
 	}
-	s.ends(t, exitFailed, 2*time.Second)
+	s.says(t, "stopping: sources stop")
+	again := time.AfterFunc(sameSignal, func() { _ = s.Process.Signal(syscall.SIGTERM) })
+	defer again.Stop()
+	s.ends(t, exitFailed, sameSignal+2*time.Second)
 	if !bytes.Contains(s.logged(), []byte("second signal: stopped immediately")) {
 		t.Errorf("it does not say why it ended:\n%s", s.logged())
 	}

@@ -31,8 +31,8 @@ func (p *program) renderCommand() *cobra.Command {
 		Short: "Show what a sink would send, and send nothing",
 		Long: `Show what a sink of the configuration would send of each alert in PATH: alerts as
 JSON lines, as scan and the file sink write them, or CloudTrail records, of which
-the alerts are made first. Without PATH it is an alert about nobody. Secrets are
-hidden; nobody is asked on the network.`,
+the alerts are made first. Without PATH it is a test alert, about no user. Secrets
+are hidden; nothing is sent over the network.`,
 		Example: `  mfawatch render -c mfawatch.yaml --sink mail
   mfawatch render -c mfawatch.yaml --sink chat alerts.jsonl`,
 		Args: optional(oneArgument("PATH")),

@@ -119,7 +119,7 @@ func areOrIs(names []string) string {
 
 func named(names []string) string {
 	if len(names) == 0 {
-		return "nobody"
+		return "none"
 	}
 	return strings.Join(names, ", ")
 }
@@ -129,7 +129,7 @@ func named(names []string) string {
 func routedTo(r route.Route, people []string) string {
 	var routed []string
 	for _, name := range people {
-		if len(r.Sinks) > 0 && !slices.Contains(r.Sinks, name) || slices.Contains(r.Except, name) {
+		if !r.Notifies(name) {
 			continue
 		}
 		if n := len(r.Recipients[name]); n > 0 {

@@ -105,7 +105,12 @@ func sends(signal os.Signal) func(*testscript.TestScript, bool, []string) {
 		if neg || len(running) == 0 {
 			ts.Fatalf("nothing runs in the background")
 		}
-		ts.Check(running[len(running)-1].Process.Signal(signal))
+		process := running[len(running)-1].Process
+		if len(args) == 1 && args[0] == "again" { // and is no copy of the first
+			time.AfterFunc(sameSignal, func() { _ = process.Signal(signal) })
+			return
+		}
+		ts.Check(process.Signal(signal))
 	}
 }
 

@@ -17,28 +17,41 @@ func untilSignal(ctx context.Context, stderr io.Writer) (signalled context.Conte
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	ended := make(chan struct{})
+	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		select {
-		case <-done:
-			return
-		case <-signals:
-			cancel()
-		}
-		select {
-		case <-done:
-		case <-signals:
+		onSignals(signals, done, cancel, func() {
 			fmt.Fprintln(stderr, "mfawatch: second signal: stopped immediately")
 			os.Exit(exitFailed)
-		}
+		})
 	}()
 	return ctx, func() {
 		signal.Stop(signals)
 		close(done)
 		<-ended
 		cancel()
+	}
+}
+
+// sameSignal is how soon a signal after the first one is the same: timeout(1), and
+// a terminal with a wrapper between, send one both to the process and to its group.
+const sameSignal = 250 * time.Millisecond
+
+// onSignals calls first at the first signal and second at the next one, until done.
+func onSignals(signals <-chan os.Signal, done <-chan struct{}, first, second func()) {
+	var since time.Time
+	for {
+		select {
+		case <-done:
+			return
+		case <-signals:
+		}
+		if since.IsZero() {
+			since = time.Now()
+			first()
+		} else if time.Since(since) >= sameSignal {
+			second()
+		}
 	}
 }
 

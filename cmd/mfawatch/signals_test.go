@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,4 +33,25 @@ func TestExitAfter(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A signal that comes twice, to the process and to its group, is one signal.
+func TestOneSignalSentTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signals, done := make(chan os.Signal), make(chan struct{})
+		var first, second int
+		go onSignals(signals, done, func() { first++ }, func() { second++ })
+		for _, step := range []struct {
+			after  time.Duration
+			second int
+		}{{0, 0}, {0, 0}, {sameSignal - 1, 0}, {1, 1}} {
+			time.Sleep(step.after) // of the bubble
+			signals <- os.Interrupt
+			synctest.Wait()
+			if first != 1 || second != step.second {
+				t.Errorf("a signal %s later: stopped %d times, immediately %d times, want 1 and %d", step.after, first, second, step.second)
+			}
+		}
+		close(done)
+	})
 }

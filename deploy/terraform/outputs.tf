@@ -3,6 +3,11 @@ output "queue_url" {
   value       = aws_sqs_queue.this.url
 }
 
+output "queue_arn" {
+  description = "The queue to add to the bucket's own notifications, where notify_bucket is false"
+  value       = aws_sqs_queue.this.arn
+}
+
 output "bucket" {
   description = "The one entry of sources.NAME.buckets of mfawatch"
   value       = local.bucket

@@ -59,6 +59,12 @@ data "aws_iam_policy_document" "trust" {
 resource "aws_iam_role" "reader" {
   name               = var.name
   assume_role_policy = data.aws_iam_policy_document.trust.json
+  lifecycle {
+    precondition {
+      condition     = length(var.principals) > 0 || var.oidc_provider_arn != null
+      error_message = "Set principals or oidc_provider_arn: nothing could assume the role."
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "reader" {

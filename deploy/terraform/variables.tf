@@ -1,11 +1,11 @@
 variable "name" {
-  description = "Name of the queue, the role and, if they are created, the trail and the key."
+  description = "Name of the queue and the role, and of the trail if it is created."
   type        = string
   default     = "mfawatch"
 }
 
 variable "existing_bucket" {
-  description = "Name of the bucket of an existing trail. Null: trail, bucket and key are created. The module then owns the bucket's notifications: set notify_bucket to false where something else does."
+  description = "Name of the bucket of an existing trail, of this account and region. Null: trail and bucket are created. The module owns the bucket's notifications: where other configuration does, set notify_bucket to false and add the output queue_arn there."
   type        = string
   default     = null
 }
@@ -38,6 +38,10 @@ variable "organization_id" {
   description = "The organization's ID (o-…), to create a trail of all its accounts, in the management account. Null: a trail of this account."
   type        = string
   default     = null
+  validation {
+    condition     = var.organization_id == null || can(regex("^o-[a-z0-9]{10,32}$", var.organization_id))
+    error_message = "Want the organization's ID, such as o-abcdefghij."
+  }
 }
 
 variable "retention_days" {

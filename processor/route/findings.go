@@ -44,7 +44,7 @@ func (r *Router) Findings() []string {
 			}
 		}
 		for sink := range r.sinks {
-			notified[sink] = notified[sink] || c.notifies(sink)
+			notified[sink] = notified[sink] || c.Notifies(sink)
 		}
 	}
 	if len(r.routes) == 0 {

@@ -29,7 +29,7 @@ func (k Kind) String() string { return [...]string{"machine", "reader", "pager"}
 type Route struct {
 	// Match is the matcher: see rule.Compile. Empty: it matches every alert.
 	Match map[string]any `koanf:"match"`
-	// Sinks are notified. Empty: all are.
+	// Sinks are notified. Nil: all are.
 	Sinks []string `koanf:"sinks"`
 	// Except are sinks that are not notified, machine sinks included, whatever
 	// other routes say.
@@ -68,6 +68,9 @@ func (r Route) Validate(sinks []string) error {
 			bad("%s: there is no sink %q%s", field, shorten(name), rule.Suggestion(name, sinks))
 		}
 	}
+	if r.Sinks != nil && len(r.Sinks) == 0 {
+		bad("sinks: want at least one, got none; without sinks a route notifies all human sinks, except those of its except")
+	}
 	for i, name := range r.Sinks {
 		known(fmt.Sprintf("sinks[%d]", i), name)
 	}
@@ -94,7 +97,7 @@ func (r Route) Validate(sinks []string) error {
 		}
 		field += "." + name
 		switch {
-		case len(r.Sinks) > 0 && !slices.Contains(r.Sinks, name), slices.Contains(r.Except, name):
+		case !r.Notifies(name):
 			bad("%s: the route does not notify this sink: add it to its sinks", field)
 		case len(list) == 0:
 			bad("%s: want at least one, got none", field)
@@ -105,6 +108,11 @@ func (r Route) Validate(sinks []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Notifies reports whether the route includes the sink.
+func (r Route) Notifies(name string) bool {
+	return (len(r.Sinks) == 0 || slices.Contains(r.Sinks, name)) && !slices.Contains(r.Except, name)
 }
 
 // below prefixes each of the joined errors with a field's name.

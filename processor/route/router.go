@@ -48,11 +48,6 @@ func New(routes []Route, sinks map[string]Kind, accounts map[string]exposure.Acc
 	return r, nil
 }
 
-// notifies reports whether the route includes the sink.
-func (c *compiledRoute) notifies(sink string) bool {
-	return (len(c.Sinks) == 0 || slices.Contains(c.Sinks, sink)) && !slices.Contains(c.Except, sink)
-}
-
 // Knowledge holds a sink's knowledge of an exposure.
 type Knowledge struct {
 	Known bool     // the sink was notified of it
@@ -176,7 +171,7 @@ func (r *Router) notifying(sink string, matched []int, f *rule.Facts) (notifying
 	for _, i := range matched {
 		c := &r.routes[i]
 		switch {
-		case !c.notifies(sink):
+		case !c.Notifies(sink):
 			if why == "" {
 				why = r.name(i) + " notifies others"
 			}
@@ -246,7 +241,7 @@ func (r *Router) mute(d *Decision, sink string, routes []int, a *exposure.Alert,
 	}
 	var first time.Time
 	for _, i := range routes {
-		if !r.routes[i].notifies(sink) {
+		if !r.routes[i].Notifies(sink) {
 			continue
 		}
 		until := mutedUntil(r.routes[i].muteWindows, now, a.Severity == exposure.Critical)

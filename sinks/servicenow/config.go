@@ -1,6 +1,7 @@
 package servicenow
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -70,8 +71,10 @@ func (c Config) Validate() error {
 	case "", modeIncident:
 	case modeEvents:
 		known = []string{"description"}
-		if c.AssignmentGroup != "" || len(c.Fields)+len(c.Urgency)+len(c.Impact) > 0 {
-			bad("mode: events have no assignment_group, fields, urgency or impact; remove them, or use mode incident")
+		unset := DefaultConfig()
+		if c.AssignmentGroup != "" || len(c.Fields)+len(c.Urgency)+len(c.Impact) > 0 ||
+			cmp.Or(c.ResolvedState, unset.ResolvedState) != unset.ResolvedState || cmp.Or(c.CloseCode, unset.CloseCode) != unset.CloseCode {
+			bad("mode: events have no assignment_group, fields, urgency, impact, resolved_state or close_code; remove them, or use mode incident")
 		}
 	default:
 		bad("mode: unknown %.40q; known are incident, events", c.Mode)

@@ -220,6 +220,7 @@ func TestConfig(t *testing.T) {
 		"username: want none with a colon":          func(c *Config) { c.Username = "a:b" },
 		"mode: unknown":                             func(c *Config) { c.Mode = "event" },
 		"mode: events have no":                      func(c *Config) { c.Mode, c.AssignmentGroup = "events", group },
+		"mode: events have no assignment_group":     func(c *Config) { c.Mode, c.CloseCode = "events", "Solved" },
 		"assignment_group: want the group's sys_id": func(c *Config) { c.AssignmentGroup = "Security" },
 		"fields: no column is called \"Caller ID\"": func(c *Config) { c.Fields = map[string]string{"Caller ID": "x"} },
 		"fields.state: set by mfawatch":             func(c *Config) { c.Fields = map[string]string{"state": "2"} },

@@ -16,6 +16,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/safetext"
+	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
@@ -133,6 +134,8 @@ func SiteProblem(address, example string) string {
 		return "missing; want the address of your site, such as " + example
 	case err != nil, u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "", u.User != nil, strings.Trim(u.Path, "/") != "", u.RawQuery != "", u.Fragment != "":
 		return "want the address of your site alone, such as " + example
+	case u.Scheme == "http" && !secret.Loopback(u.Hostname()):
+		return "want https://, since credentials are sent to it, such as " + example
 	}
 	return ""
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +40,9 @@ func (c Config) Validate() error {
 	for i, p := range c.Paths {
 		if p == "" {
 			errs = append(errs, fmt.Errorf("paths[%d]: empty; want a file or folder, or - for standard input", i))
+		}
+		if strings.Contains(p, "*") {
+			errs = append(errs, fmt.Errorf("paths[%d]: want a file or folder, not a pattern; a folder is read with all below it, got %q", i, p))
 		}
 		if p == Stdin {
 			if stdin++; stdin == 2 {

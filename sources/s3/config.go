@@ -139,6 +139,10 @@ func queueProblem(address string) string {
 	case strings.HasSuffix(u.Path, ".fifo"):
 		return "want a standard queue, since S3 cannot notify a FIFO queue"
 	}
+	account, _, _ := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	if QueueRegion(address) != "" && strings.HasSuffix(u.Hostname(), ".amazonaws.com") && !bucket.IsAccount(account) {
+		return fmt.Sprintf("want the 12 digits of an account behind the host, such as %s, got %q", example, account)
+	}
 	return ""
 }
 

@@ -17,6 +17,8 @@ type Config struct {
 	Settings
 	Sources map[string]Source // by name, never empty
 	Sinks   map[string]Sink   // by name, never empty
+
+	refuse func(...Mistake) error // names where each field was set
 }
 
 // Settings is the configuration without its sources and sinks, whose keys depend

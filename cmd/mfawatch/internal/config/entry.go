@@ -107,9 +107,15 @@ func (e *sinkEntry[C]) Validate() error {
 	if n := e.Sending.Concurrency; e.kind.inOrder && n != 1 {
 		bad("concurrency: want 1, since this sink keeps the order of the alerts, got %d", n)
 	}
-	group := e.Sending.Group
-	if group.Wait > 0 && (!e.kind.groups || e.forMachines()) {
+	group, apart := e.Sending.Group, !e.kind.groups || e.forMachines()
+	if apart && group.Wait > 0 {
 		bad("group.wait: want 0s, since this sink gets each alert by itself, got %s", FormatDuration(group.Wait))
+	} else if group.Wait == 0 && group != dispatch.DefaultDeliveryConfig().Group {
+		if apart {
+			bad("group: has no effect, since this sink gets each alert by itself; remove it")
+		} else {
+			bad("group: has no effect without group.wait; set one such as 30s, or remove max and by")
+		}
 	}
 	if limit := e.kind.maxGroup; limit > 0 && group.Max > limit {
 		bad("group.max: want at most %d, the limit of one message, got %d", limit, group.Max)

@@ -84,6 +84,12 @@ func (c HTTPConfig) mistakes(bad func(field, format string, args ...any)) {
 	if c.Address != HTTPOff {
 		address("http.address", c.Address, "127.0.0.1:9464")
 	}
+	if c.Address == HTTPOff && c.Admin {
+		bad("http.admin", "has no effect with http.address off; want an address, or remove it")
+	}
+	if c.Address == HTTPOff && c.LocalAddress() == HTTPOff && c.URL != "" {
+		bad("http.url", "leads to no page with http.address off; want an address, or remove it")
+	}
 	path, unix := strings.CutPrefix(c.AdminAddress, UnixPrefix)
 	switch {
 	case c.AdminAddress == "" || c.AdminAddress == HTTPOff:

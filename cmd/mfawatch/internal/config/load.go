@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -43,8 +44,9 @@ func LoadTexts(texts []Text, environ []string, flags *pflag.FlagSet) (*Config, e
 	}
 	c, mistakes := build(m.values)
 	mistakes = andOthers(m.mistakes, mistakes)
+	c.refuse = func(mistakes ...Mistake) error { return refuseAt(m.name, m.at, m.variables, mistakes) }
 	if len(mistakes) > 0 {
-		return nil, refuseAt(m.name, m.at, m.variables, mistakes)
+		return nil, c.refuse(mistakes...)
 	}
 	return c, nil
 }
@@ -64,7 +66,8 @@ func merge(texts []Text, environ []string, flags *pflag.FlagSet) (*merged, error
 		r := textReader{name: text.Name, lookup: lookup(environ), places: m.at}
 		values, err := r.read(text.YAML)
 		if err != nil {
-			return nil, Refuse(text.Name, Mistake{"", YAMLMistake(err)})
+			line, problem := YAMLMistake(err)
+			return nil, Refuse(cmp.Or(placed(text.Name, line), text.Name), Mistake{"", problem})
 		}
 		m.mistakes = append(m.mistakes, r.mistakes...)
 		if err := m.values.Load(rawMap(values), nil); err != nil {
@@ -172,27 +175,32 @@ func WithoutPath(err error) error {
 	return err
 }
 
-// YAMLMistake returns a YAML parser's error on one line. It repeats only errors
-// about the form of the text, so that it quotes no secret.
-func YAMLMistake(err error) string {
-	if second := secondDocument(0); errors.As(err, &second) {
-		return second.Error()
-	}
+// YAMLMistake returns the line of a YAML parser's error, "" if it names none, and
+// the error on one line. It repeats only errors about the form of the text, so that
+// it quotes no secret.
+func YAMLMistake(err error) (line, problem string) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	text = strings.TrimPrefix(text, "unmarshal errors:\n  ")
 	text, _, _ = strings.Cut(text, "\n")
-	switch {
-	case strings.Contains(text, "cannot unmarshal"):
-		return "want a map of keys to values, such as sources: {…}, got something else"
-	case strings.Contains(text, "unknown anchor"):
-		return "not YAML: a value that begins with * needs quotes"
-	case yamlForm().MatchString(text):
-		return "not YAML: " + Bounded(text)
+	if at, rest, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(at, "line ") {
+		line, text = strings.TrimPrefix(at, "line "), rest
 	}
-	return "not readable as YAML; check for values that need quotes"
+	switch {
+	case errors.As(err, new(secondDocument)):
+		return line, text
+	case strings.Contains(text, "cannot unmarshal"):
+		return line, "want a map of keys to values, such as sources: {…}, got something else"
+	case strings.Contains(text, "unknown anchor"):
+		return line, "not YAML: a value that begins with * needs quotes"
+	case strings.Contains(text, "cannot start any token"):
+		return line, "not YAML: indent with spaces, not tabs, and put a value that begins with @, % or ` in quotes"
+	case yamlForm().MatchString(text):
+		return line, "not YAML: " + Bounded(text)
+	}
+	return line, "not readable as YAML; check for values that need quotes"
 }
 
 // yamlForm matches errors about the form of the text.
 var yamlForm = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^(line \d+: )?(did not find|could not find|found |mapping key|mapping values|block |control characters|invalid leading|incomplete )`)
+	return regexp.MustCompile(`^(did not find|could not find|found |mapping key|mapping values|block |control characters|invalid leading|incomplete )`)
 })

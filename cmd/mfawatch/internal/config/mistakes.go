@@ -154,7 +154,14 @@ func describe(field string, err error) string {
 
 // wanted returns the message about a value of the wrong type.
 func wanted(field string, want reflect.Type, got any) string {
-	return fmt.Sprintf("want %s, got %s", kindName(want), shown(field, got))
+	name := kindName(want)
+	switch got.(type) {
+	case number, int, float64, bool:
+		if want.Kind() == reflect.String {
+			name = "text, in quotes"
+		}
+	}
+	return fmt.Sprintf("want %s, got %s", name, shown(field, got))
 }
 
 // unknownKeys returns a mistake for each key of raw without a field in t.

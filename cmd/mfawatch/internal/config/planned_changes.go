@@ -84,7 +84,9 @@ func (s *Settings) readPlannedChangesFile() []Mistake {
 func (s *Settings) parsePlannedChanges(r *textReader, text []byte) []Mistake {
 	file, err := r.read(text)
 	if err != nil {
-		return []Mistake{{"", YAMLMistake(err)}}
+		line, problem := YAMLMistake(err)
+		r.places[""] = placed(r.name, line)
+		return []Mistake{{"", problem}}
 	}
 	k := koanf.New(".")
 	if err := k.Load(rawMap(file), nil); err != nil {

@@ -28,7 +28,25 @@ func (c *Config) Kinds() map[string]route.Kind {
 func (c *Config) routeMistakes(names []string) []Mistake {
 	var all []Mistake
 	for i, r := range c.Routes {
-		all = append(all, MistakesOf(fmt.Sprintf("routes[%d]", i), r.Validate(names))...)
+		path := fmt.Sprintf("routes[%d]", i)
+		if err := r.Validate(names); err != nil {
+			all = append(all, MistakesOf(path, err)...)
+			continue
+		}
+		notified := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+			sink := c.Sinks[name]
+			return !r.Notifies(name) || sink != nil && sink.Reader() == route.Machine
+		})
+		if len(notified) > 0 {
+			continue
+		}
+		const none = "has no effect, since the route notifies no human sink; machine sinks get every alert immediately"
+		if len(r.MuteTimes) > 0 {
+			all = append(all, Mistake{path + ".mute_times", none})
+		}
+		if r.MinSeverity != "" {
+			all = append(all, Mistake{path + ".min_severity", none})
+		}
 	}
 	return all
 }
@@ -72,7 +90,7 @@ func (c *Config) TryRecipients(name string, sink sinks.Sink) error {
 		}
 		if _, err := dispatch.Address(sink, list); err != nil {
 			problem := strings.TrimPrefix(err.Error(), "recipients: ")
-			return Refuse("routes", Mistake{fmt.Sprintf("routes[%d].recipients.%s", i, name), problem})
+			return c.refuse(Mistake{fmt.Sprintf("routes[%d].recipients.%s", i, name), problem})
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -44,7 +45,7 @@ func (p places) of(field string) string {
 		}
 		field = field[:max(0, strings.LastIndexAny(field, ".["))]
 	}
-	return ""
+	return p[""] // of a text that is not YAML
 }
 
 // read returns the values of a text.
@@ -137,7 +138,15 @@ func (r *textReader) pair(field string, m map[string]any, key, value *yaml.Node)
 }
 
 func (r *textReader) place(field string, n *yaml.Node) {
-	r.places[field] = fmt.Sprintf("%s:%d", r.name, n.Line)
+	r.places[field] = placed(r.name, strconv.Itoa(n.Line))
+}
+
+// placed returns file:line, "" without a line.
+func placed(file, line string) string {
+	if line == "" {
+		return ""
+	}
+	return file + ":" + line
 }
 
 // A number keeps the digits that it was written with, such as those of an account

@@ -75,7 +75,7 @@ func TestTexts(t *testing.T) {
 			"  more.yaml:1: log.format: unknown \"xml\"; known are text, json\n" +
 			"  more.yaml:1: log.level: the environment variable UNSET is not set; set it, or write ${UNSET:-default}"},
 		{"a: &a\n  b: *a\n", "more.yaml: not readable as YAML; check for values that need quotes"},
-		{"---\nlog: {level: debug}\n---\nhttp: {address: 'off'}\n", "more.yaml: line 4: want one YAML document, got a second one after ---; remove the ---, or give each document a file and a -c"},
+		{"---\nlog: {level: debug}\n---\nhttp: {address: 'off'}\n", "more.yaml:4: want one YAML document, got a second one after ---; remove the ---, or give each document a file and a -c"},
 		{"log: {level: loud}\n---\n# nothing\n", `more.yaml:1: log.level: unknown "loud"; known are debug, info, warn, error`},
 		{"log: &log {level: loud}\nhttp: *log\n", ""},
 	} {

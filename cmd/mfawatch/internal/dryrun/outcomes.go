@@ -77,7 +77,7 @@ func WriteTable(w io.Writer, all []*Alert, l output.Locale, colours bool) error 
 		}
 		lines = append(lines, output.Row{Severity: a.Severity, Since: t.At, Cells: []string{
 			l.Local(t.At), string(a.Severity), step, output.Cell(l.Account(a.AccountName, a.Account), 40), output.UserName(user, a.Root),
-			cmp.Or(strings.Join(t.To(), ", "), "nobody"), strings.Join(a.Reasons, ", "),
+			cmp.Or(strings.Join(t.To(), ", "), "none"), strings.Join(a.Reasons, ", "),
 		}})
 	}
 	return output.WriteCells(w, []string{l.Head("NOTIFIED"), "SEVERITY", "STEP", "ACCOUNT", "USER", "TO", "WHY"}, lines, 1, colours)
