@@ -34,7 +34,7 @@ type ActorCampaign struct {
 	kind      hitKind
 	hits      []*sighting        // its exposures, in order of opening
 	firsts    []*sighting        // the first of each user
-	since     time.Time          // from when on it is one, not only hits now and then
+	since     time.Time          // the hit that made it one: from then on it is escalated
 	delivered *deliveredCampaign // set by assignCampaignIDs
 	fresh     map[string]bool    // the users whom no alert has counted, without those of tallies; likewise
 	news      int                // the number of both
@@ -107,7 +107,7 @@ func findCampaigns(all []*sighting, p *exposure.Policy) (campaigns []*ActorCampa
 }
 
 // reachesThreshold reports whether enough distinct users lie within the time at
-// some point, and since when, which is zero if a tally holds it. The users of a tally
+// some point, and since which hit, which is zero if a tally holds it. The users of a tally
 // did, if it is of a campaign: that stays one under any policy, since humans are not
 // notified of each of its users by itself.
 func reachesThreshold(of []*sighting, users int, limit time.Duration) (since time.Time, reached bool) {
@@ -129,7 +129,7 @@ func reachesThreshold(of []*sighting, users int, limit time.Duration) (since tim
 			first++
 		}
 		if len(within) >= users {
-			return of[first].OpenedAt, true
+			return s.OpenedAt, true
 		}
 	}
 	return since, false
