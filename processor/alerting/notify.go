@@ -92,6 +92,7 @@ func Notify(events []*trail.Event, st State, now time.Time, p exposure.Policy) O
 		t.suppress(x, sent)
 		if until := t.holdUntil(x, sent); !until.IsZero() {
 			t.wakeAt(until)
+			sent.Guesses += x.ExcessGuesses()
 			t.sight(x, sent)
 			continue
 		}
@@ -356,8 +357,9 @@ func latePrelude(x *exposure.Exposure, sent *delivered) (late []exposure.Moment)
 // notifyGuesses alerts failed sign-ins beyond those kept, of which only the
 // number is.
 func (t *notifier) notifyGuesses(x *exposure.Exposure, sent *delivered) {
-	more, m := x.ExcessGuesses(sent.Guesses, sent.GuessesTold)
-	if sent.Guesses += more; m == nil {
+	sent.Guesses += x.ExcessGuesses()
+	m := x.GuessedStep(sent.Guesses, sent.GuessesTold)
+	if m == nil {
 		return
 	}
 	sent.GuessesTold = m.Guesses
