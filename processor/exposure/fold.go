@@ -44,6 +44,7 @@ func fold(events []*trail.Event, m Memory, policy *Policy, now time.Time) *folde
 		if len(f.waiting) > 0 {
 			f.pass(f.items[i].ev.Time)
 		}
+		f.orderSecond(i)
 		f.apply(&f.items[i])
 	}
 	if !now.IsZero() {
