@@ -67,11 +67,11 @@ type member struct {
 	Campaign string    `json:"campaign,omitempty"`
 	Since    time.Time `json:"since,omitzero"`
 	Revision int       `json:"revision,omitempty"`
-	Over     bool      `json:"over,omitempty"` // the exposure had ended
-	Told     bool      `json:"told,omitempty"` // an alert of the campaign counted it
+	Over     bool      `json:"over,omitempty"`     // the exposure had ended
+	Notified bool      `json:"notified,omitempty"` // an alert of the campaign counted it
 }
 
-func (m *member) toldOf(w *ActorCampaign) bool { return m.Told && m.Campaign == w.ID }
+func (m *member) notifiedBy(w *ActorCampaign) bool { return m.Notified && m.Campaign == w.ID }
 
 // sightedReasons are the reasons that a campaign takes from its exposures.
 const sightedReasons = exposure.HasRoot | exposure.HasPrivileged | exposure.HasExploited | exposure.HasChanged
@@ -181,7 +181,7 @@ func (t *notifier) sight(x *exposure.Exposure, sent *delivered) {
 	t.out.Derived = append(t.out.Derived, s.event(hash))
 }
 
-// withdraw tells the actor's lane that an exposure that it was told of is none.
+// withdraw tells the actor's lane that an exposure that it knows of is none.
 func (t *notifier) withdraw(sent *delivered, first *trail.Event) {
 	was := sent.Sighted
 	if was == nil || was.Hash == "" {
@@ -313,8 +313,8 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 	for _, s := range all {
 		t.live = t.live || s.Open
 		if s.More != nil {
-			if w := in[s]; w != nil && w.told {
-				s.More.News = 0
+			if w := in[s]; w != nil && w.notified {
+				s.More.Unreported = 0
 			}
 			continue
 		}
@@ -324,11 +324,11 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 		}
 		m.Over = !s.Open
 		w := in[s]
-		m.Told = w != nil && (w.told || m.toldOf(w))
+		m.Notified = w != nil && (w.notified || m.notifiedBy(w))
 		t.cover(s, w, &m)
 		covered[s] = m
 	}
-	for _, s := range reduce(all, in, &t.policy.Campaign, func(s *sighting) bool { return covered[s].Told }) {
+	for _, s := range reduce(all, in, &t.policy.Campaign, func(s *sighting) bool { return covered[s].Notified }) {
 		switch w := in[s]; {
 		case !s.Open && (w == nil || w.Open == 0) && s.end().Before(t.cutoff()):
 		case s.More != nil:
