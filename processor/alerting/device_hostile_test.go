@@ -1,6 +1,7 @@
 package alerting
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -35,4 +36,24 @@ func TestJ5_AChallengeTeachesNoAddress(t *testing.T) {
 		arrival{1210, "1200 enable bob serial=EVIL by=bob self from=203.0.113.9 id=evil", "bob suspect@1200 critical"},
 		arrival{1310, "1300 checkmfa bob by=bob self from=203.0.113.9 id=again", ""},
 		arrival{1410, "1400 login+ bob by=bob self from=203.0.113.9 id=proof", ""})
+}
+
+// A user who is moved to another path stays privileged: an intruder would move them
+// before the removal.
+func TestR28_AMoveTakesNoPrivilege(t *testing.T) {
+	p := exposure.DefaultPolicy()
+	p.Privileged = append(p.Privileged, match(t, map[string]any{"path": "/admins/*"}))
+	for _, path := range []string{"/", "/x/"} {
+		d := newTestAccount(t)
+		d.policy = p
+		for i, path := range []string{"/admins/", path, path} {
+			e := script(t, fmt.Sprintf("%d login+ dba by=dba self id=l%d", i*20*86400, i))[0]
+			e.Actor.ARN = "arn:aws:iam::111122223333:user" + path + "dba"
+			d.arrive(e.Time, e)
+		}
+		now := 60 * 86400
+		if got := show(d.arrive(at(now), script(t, fmt.Sprintf("%d deactivate dba serial=A by=mallory id=gone", now))...)); got != "dba opened@5184000 critical" {
+			t.Errorf("moved to %s: got %s", path, got)
+		}
+	}
 }

@@ -38,7 +38,7 @@ func fold(events []*trail.Event, m Memory, policy *Policy, now time.Time) *folde
 	}
 	f.reduce(m.Counters)
 	var paths map[string]string
-	paths, f.known = pathsOf(f.items, m.Paths)
+	paths, f.known = policy.pathsOf(f.items, m.Paths)
 	f.directory = newDirectory(paths)
 	for i := range f.items {
 		if len(f.waiting) > 0 {

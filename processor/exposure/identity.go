@@ -190,8 +190,9 @@ func pathOf(arn string) string {
 // pathsOf finds the paths of users, by folded name, from their own calls: a
 // record shows the path of the actor, never that of the target (R11). before
 // holds the paths from dropped events; known is the part to keep. Users without
-// a path are in neither.
-func pathsOf(items []item, before map[string]string) (seen, known map[string]string) {
+// a path are in neither. A path that makes its user privileged stays: an intruder
+// would move them first.
+func (p *Policy) pathsOf(items []item, before map[string]string) (seen, known map[string]string) {
 	seen, known = before, before
 	copied := false
 	own := func() {
@@ -209,18 +210,17 @@ func pathsOf(items []item, before map[string]string) (seen, known map[string]str
 			continue
 		}
 		if e.Actor.Type == "IAMUser" && e.Actor.Name != "" {
+			name := FoldName(e.Actor.Name)
+			had := known[name]
 			switch path := pathOf(e.Actor.ARN); {
-			case path == "":
+			case path == "" || path == had:
+			case had != "" && p.privileged(e.Partition, e.Account, name, had) && !p.privileged(e.Partition, e.Account, name, path):
 			case path != "/":
-				if name := FoldName(e.Actor.Name); known[name] != path {
-					own()
-					seen[name], known[name] = path, path
-				}
-			case len(known) > 0:
-				if name := FoldName(e.Actor.Name); known[name] != "" { // it was moved
-					own()
-					delete(known, name)
-				}
+				own()
+				seen[name], known[name] = path, path
+			case had != "": // it was moved
+				own()
+				delete(known, name)
 			}
 		}
 		if len(known) == 0 || e.Failed() {
