@@ -21,7 +21,7 @@ func TestSeverityRulesHideNoIntruder(t *testing.T) {
 	playMarked(t, p, arrival{10, "0 deactivate root serial=A fail=AccessDenied", "root attempted@0 high x1 AccessDenied"})
 	d := playMarked(t, p, arrival{10, "0 deactivate bob serial=A", "bob opened@0 low"}, arrival{30, "20 login- bob", "bob exploited@20 critical"},
 		arrival{50, "40 createkey bob", "bob updated@40 critical"}, arrival{60, "50 deactivate eve serial=B; 51 deactivate dan serial=C", "eve opened@50 low (machines); dan opened@51 low (machines); bob+eve+dan campaign@51 critical"},
-		arrival{900, "", "bob escalated@900 critical #1 (machines); bob+eve+dan escalated@900 critical #1"})
+		arrival{951, "", "bob escalated@900 critical #1 (machines); eve escalated@950 low #1 (machines); dan escalated@951 low #1 (machines); bob+eve+dan escalated@951 critical #1"})
 	if d.open[0].Severity != exposure.Critical {
 		t.Errorf("it stands at %s", d.open[0].Severity)
 	}
@@ -75,8 +75,8 @@ func TestCampaignOutlivesItsEscalations(t *testing.T) {
 	playMarked(t, p,
 		arrival{10, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C",
 			"bob opened@0 critical (machines); eve opened@1 critical (machines); dan opened@2 critical (machines); bob+eve+dan campaign@2 critical"},
-		arrival{600, "", "bob escalated@600 critical #1 (machines); bob+eve+dan escalated@600 critical #1"},
-		arrival{700, "", "eve escalated@601 critical #1 (machines); dan escalated@602 critical #1 (machines)"},
+		arrival{600, "", "bob escalated@600 critical #1 (machines)"},
+		arrival{700, "", "eve escalated@601 critical #1 (machines); dan escalated@602 critical #1 (machines); bob+eve+dan escalated@602 critical #1"},
 		arrival{1210, "1200 deactivate zoe serial=D", "zoe opened@1200 critical (machines)"},
 		arrival{2200, "", "bob+eve+dan+zoe campaign@1200 critical; zoe escalated@1800 critical #1"},
 		arrival{2300, "2290 enable zoe serial=D id=z", "zoe resolved@2290 info enabled"})
@@ -86,13 +86,37 @@ func TestCampaignOutlivesItsEscalations(t *testing.T) {
 // unless it is late: then the escalation pages.
 func TestCampaignIsNotEscalatedAsItIsTold(t *testing.T) {
 	p := exposure.DefaultPolicy()
-	playMarked(t, p, arrival{1100, "0 deactivate bob serial=A; 500 deactivate eve serial=B; 1000 deactivate dan serial=C",
-		"bob opened@0 critical (machines); eve opened@500 critical (machines); bob escalated@900 critical #1 (machines); dan opened@1000 critical (machines); bob+eve+dan campaign@1000 critical"},
-		arrival{4 * 3600, "", "eve escalated@1400 critical #1 (machines); dan escalated@1900 critical #1 (machines); bob escalated@14400 critical #2 (machines); bob+eve+dan escalated@14400 critical #2"})
+	playMarked(t, p, arrival{1000, "0 deactivate bob serial=A; 50 deactivate eve serial=B; 100 deactivate dan serial=C",
+		"bob opened@0 critical (machines); eve opened@50 critical (machines); dan opened@100 critical (machines); bob+eve+dan campaign@100 critical; " +
+			"bob escalated@900 critical #1 (machines); eve escalated@950 critical #1 (machines); dan escalated@1000 critical #1 (machines)"},
+		arrival{4*3600 + 100, "", "bob escalated@14400 critical #2 (machines); eve escalated@14450 critical #2 (machines); dan escalated@14500 critical #2 (machines); bob+eve+dan escalated@14500 critical #2"})
 	p.LateAfter = 2 * time.Hour
-	playMarked(t, p, arrival{4 * 3600, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C",
+	playMarked(t, p, arrival{4*3600 + 2, "0 deactivate bob serial=A; 1 deactivate eve serial=B; 2 deactivate dan serial=C",
 		"bob opened@0 critical (machines); eve opened@1 critical (machines); dan opened@2 critical (machines); bob+eve+dan campaign@2 critical; " +
-			"eve escalated@901 critical #1 (machines); dan escalated@902 critical #1 (machines); bob escalated@14400 critical #2 (machines); bob+eve+dan escalated@14400 critical #2"})
+			"bob escalated@14400 critical #2 (machines); eve escalated@14401 critical #2 (machines); dan escalated@14402 critical #2 (machines); bob+eve+dan escalated@14402 critical #2"})
+}
+
+// J15: a campaign's delays count from the hit that makes it one. A hit up to an hour
+// before it swallows no escalation: those of the later users go to machine sinks, and
+// the campaign's in their place to people.
+func TestJ15_AnEarlyHitDelaysNoEscalation(t *testing.T) {
+	p := exposure.DefaultPolicy()
+	for _, early := range []int{60, 16 * 60, 30 * 60, 59 * 60} {
+		d := newTestAccount(t)
+		d.policy = p
+		var all []*exposure.Alert
+		hit := func(s int, user string) {
+			all = append(all, d.arrive(at(s), script(t, fmt.Sprintf("%d deactivate %s serial=%[2]s by=mallory id=%[2]s", s, user))...)...)
+		}
+		hit(0, "bob")
+		hit(early, "eve")
+		hit(early+10, "dan")
+		all = append(all, d.arrive(at(early+10+15*60))...)
+		w := lastOf(all, exposure.Escalated)
+		if w == nil || w.Users == nil || *w.Escalation != 1 || seconds(w.Time) != early+10+15*60 {
+			t.Errorf("%d seconds before: humans hear %s", early, humansHear(all))
+		}
+	}
 }
 
 // Exposures that were alerted one by one to their end are not alerted again

@@ -37,7 +37,7 @@ func (t *notifier) notifyAttempts(f *exposure.Subject, before []deliveredAttempt
 	}
 	for _, a := range f.Attempts {
 		if r := t.policy.Retention; a.Class() == exposure.Enrolment && r > 0 && a.Last.Before(t.now.Add(-r)) {
-			continue // an exposure keeps the event longer than what was told of it
+			continue // an exposure keeps the event longer than its record of delivery
 		}
 		n := deliveredAttempt{ID: a.ID, First: a.Begins().ID, Last: a.LastEvent().ID, Class: a.Class(), At: t.now}
 		if b, ok := was[a]; ok {

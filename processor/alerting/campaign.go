@@ -29,17 +29,17 @@ type ActorCampaign struct {
 	First     time.Time
 	Last      time.Time
 
-	policy    *exposure.Policy
-	lane      string
-	kind      hitKind
-	hits      []*sighting        // its exposures, in order of opening
-	firsts    []*sighting        // the first of each user
-	since     time.Time          // from when on it is one, not only hits now and then
-	delivered *deliveredCampaign // set by assignCampaignIDs
-	fresh     map[string]bool    // the users whom no alert has counted, without those of tallies; likewise
-	news      int                // the number of both
-	newsSince time.Time          // when the first of them was hit
-	told      bool               // an alert counts all users
+	policy          *exposure.Policy
+	lane            string
+	kind            hitKind
+	hits            []*sighting        // its exposures, in order of opening
+	firsts          []*sighting        // the first of each user
+	since           time.Time          // the hit that made it one: from then on it is escalated
+	delivered       *deliveredCampaign // set by assignCampaignIDs
+	fresh           map[string]bool    // the users whom no alert has counted, without those of tallies; likewise
+	unreported      int                // the number of both
+	unreportedSince time.Time          // when the first of them was hit
+	notified        bool               // an alert counts all users
 }
 
 // hitKind distinguishes the hits of an actor. Only hits of one kind make a
@@ -107,7 +107,7 @@ func findCampaigns(all []*sighting, p *exposure.Policy) (campaigns []*ActorCampa
 }
 
 // reachesThreshold reports whether enough distinct users lie within the time at
-// some point, and since when, which is zero if a tally holds it. The users of a tally
+// some point, and since which hit, which is zero if a tally holds it. The users of a tally
 // did, if it is of a campaign: that stays one under any policy, since humans are not
 // notified of each of its users by itself.
 func reachesThreshold(of []*sighting, users int, limit time.Duration) (since time.Time, reached bool) {
@@ -129,7 +129,7 @@ func reachesThreshold(of []*sighting, users int, limit time.Duration) (since tim
 			first++
 		}
 		if len(within) >= users {
-			return of[first].OpenedAt, true
+			return s.OpenedAt, true
 		}
 	}
 	return since, false
@@ -191,25 +191,25 @@ func sortCampaigns(campaigns []*ActorCampaign) {
 	})
 }
 
-// findNews finds the users whom no alert has counted.
-func (w *ActorCampaign) findNews(told func(*sighting) bool) {
+// findUnreported finds the users whom no alert has counted.
+func (w *ActorCampaign) findUnreported(notified func(*sighting) bool) {
 	known := map[string]bool{}
 	for _, s := range w.hits {
-		known[s.Whose] = known[s.Whose] || s.More == nil && told(s)
+		known[s.Whose] = known[s.Whose] || s.More == nil && notified(s)
 	}
 	w.fresh = map[string]bool{}
 	for _, s := range w.hits {
 		n, at := 0, s.OpenedAt
 		switch {
 		case s.More != nil:
-			n, at = s.More.News, s.More.NewsSince
+			n, at = s.More.Unreported, s.More.UnreportedSince
 		case !known[s.Whose] && !w.fresh[s.Whose]:
 			n, w.fresh[s.Whose] = 1, true
 		}
-		if n > 0 && (w.news == 0 || at.Before(w.newsSince)) {
-			w.newsSince = at
+		if n > 0 && (w.unreported == 0 || at.Before(w.unreportedSince)) {
+			w.unreportedSince = at
 		}
-		w.news += n
+		w.unreported += n
 	}
 }
 

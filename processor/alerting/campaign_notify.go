@@ -45,7 +45,7 @@ func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (mem
 			if w.Open == 0 && !slices.ContainsFunc(w.hits, func(s *sighting) bool { m, ok := memberOf(s); return s.More == nil && (!ok || !m.Over) }) {
 				// Each was alerted to its end before a policy made them a campaign.
 				*w.delivered = deliveredCampaign{ID: w.ID, Users: w.Users, Closed: true}
-				w.told = true
+				w.notified = true
 			}
 			w.delivered.Lane, w.delivered.Partition, w.delivered.Account = w.lane, w.Partition, w.Account
 			used[w.ID] = true
@@ -58,7 +58,7 @@ func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (mem
 			}
 		}
 		w.delivered.Since = w.since
-		w.findNews(func(s *sighting) bool { m, _ := memberOf(s); return w.told || m.toldOf(w) })
+		w.findUnreported(func(s *sighting) bool { m, _ := memberOf(s); return w.notified || m.notifiedBy(w) })
 	}
 	return all
 }
@@ -90,9 +90,9 @@ func (t *notifier) notifyCampaign(w *ActorCampaign, sent *deliveredCampaign) {
 	}
 	open, waits := w.Open > 0, slices.ContainsFunc(w.hits, (*sighting).waits)
 	last := w.latestStep()
-	grown := w.news > 0
-	if grown && sent.Users > 0 && w.Users < 2*(w.Users-w.news) && !w.moreSevere() {
-		if at := w.newsSince.Add(regrowthWait); at.After(t.now) {
+	grown := w.unreported > 0
+	if grown && sent.Users > 0 && w.Users < 2*(w.Users-w.unreported) && !w.moreSevere() {
+		if at := w.unreportedSince.Add(regrowthWait); at.After(t.now) {
 			t.wakeAt(at)
 			grown = false
 		}
@@ -136,7 +136,7 @@ func (t *notifier) countUsers(w *ActorCampaign, sent *deliveredCampaign, reopene
 	if reopened || w.Users <= sent.Users {
 		sent.Round++
 	}
-	sent.Users, w.told = w.Users, true
+	sent.Users, w.notified = w.Users, true
 }
 
 // campaignKey distinguishes the steps of one kind: by the number of users hit

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
@@ -51,4 +52,33 @@ func TestJ8_Guesses(t *testing.T) {
 	}
 	// A removal that arrives late finds them.
 	play(t, arrival{600, guessScript(20, 10, 10), ""}, arrival{700, "0 deactivate bob serial=A", "bob opened@0 high; bob updated@110 high"})
+}
+
+// J8: failed sign-ins count while the exposure waits, however they arrive, and few of
+// them are kept.
+func TestJ8_GuessesUnderAGrace(t *testing.T) {
+	p := exposure.DefaultPolicy()
+	p.Grace = 10 * time.Minute
+	for _, each := range []int{1, 7, 64, 65, 170} {
+		d := newTestAccount(t)
+		d.policy = p
+		d.arrive(at(10), script(t, "0 deactivate bob serial=A")...)
+		for n := 0; n < 170; n += each {
+			if got := show(d.arrive(at(20+n+each), script(t, guessScript(20+n, min(each, 170-n), 1))...)); got != "" {
+				t.Fatalf("%d at a time: during the grace, got %s", each, got)
+			}
+			if n := len(d.events); n > 1+64+1 { // and a derived event
+				t.Fatalf("%d at a time: %d events are kept", each, n)
+			}
+		}
+		want := "bob opened@0 high; bob updated@29 high; bob updated@39 high; bob updated@59 high; bob updated@189 high"
+		if got := show(d.arrive(at(600))); got != want {
+			t.Errorf("%d at a time: got %s, want %s", each, got, want)
+		}
+		for _, a := range d.last {
+			if !strings.HasPrefix(a.Title, "160 failed sign-ins as bob") {
+				t.Errorf("%d at a time: %s", each, a.Title)
+			}
+		}
+	}
 }

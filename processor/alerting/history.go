@@ -69,7 +69,7 @@ func (h *History) findCampaigns(p *exposure.Policy) {
 	h.Campaigns = findCampaigns(all, p)
 	for _, w := range h.Campaigns {
 		for _, s := range w.hits {
-			m := &exposure.Campaign{ID: w.ID, First: w.since}
+			m := &exposure.Campaign{ID: w.ID, Since: w.since}
 			if s.Kind == denied {
 				attempts[s.Exposure].Campaign = m
 			} else {

@@ -113,7 +113,7 @@ func TestJ15_DeletedUsersHideNobody(t *testing.T) {
 	step(200, gone, "? campaign@42 high") // wiped
 	step(300, "300 deactivate root serial=R by=mallory id=root", "root campaign@300 critical")
 	step(400, "400 deactivate ann serial=A by=mallory id=ann", "")
-	step(400+900, "", "root campaign@400 critical; root escalated@900 critical #1")
+	step(400+900, "", "root campaign@400 critical; root escalated@902 critical #1")
 }
 
 // Users who leave a campaign as others enter it hide none of these.

@@ -55,7 +55,7 @@ type sighted struct {
 // Membership event.
 type membership struct {
 	ID       string    `json:"campaign,omitempty"` // "": none any more
-	First    time.Time `json:"first,omitzero"`     // from when on it is one, and is escalated
+	Since    time.Time `json:"since,omitzero"`     // from when on it is one, and is escalated
 	From     string    `json:"from"`               // the actor's lane
 	Revision int       `json:"revision"`
 }
@@ -65,13 +65,13 @@ type member struct {
 	Exposure string    `json:"exposure"`
 	Lane     string    `json:"lane"`
 	Campaign string    `json:"campaign,omitempty"`
-	First    time.Time `json:"first,omitzero"`
+	Since    time.Time `json:"since,omitzero"`
 	Revision int       `json:"revision,omitempty"`
-	Over     bool      `json:"over,omitempty"` // the exposure had ended
-	Told     bool      `json:"told,omitempty"` // an alert of the campaign counted it
+	Over     bool      `json:"over,omitempty"`     // the exposure had ended
+	Notified bool      `json:"notified,omitempty"` // an alert of the campaign counted it
 }
 
-func (m *member) toldOf(w *ActorCampaign) bool { return m.Told && m.Campaign == w.ID }
+func (m *member) notifiedBy(w *ActorCampaign) bool { return m.Notified && m.Campaign == w.ID }
 
 // sightedReasons are the reasons that a campaign takes from its exposures.
 const sightedReasons = exposure.HasRoot | exposure.HasPrivileged | exposure.HasExploited | exposure.HasChanged
@@ -181,7 +181,7 @@ func (t *notifier) sight(x *exposure.Exposure, sent *delivered) {
 	t.out.Derived = append(t.out.Derived, s.event(hash))
 }
 
-// withdraw tells the actor's lane that an exposure that it was told of is none.
+// withdraw tells the actor's lane that an exposure that it knows of is none.
 func (t *notifier) withdraw(sent *delivered, first *trail.Event) {
 	was := sent.Sighted
 	if was == nil || was.Hash == "" {
@@ -313,8 +313,8 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 	for _, s := range all {
 		t.live = t.live || s.Open
 		if s.More != nil {
-			if w := in[s]; w != nil && w.told {
-				s.More.News = 0
+			if w := in[s]; w != nil && w.notified {
+				s.More.Unreported = 0
 			}
 			continue
 		}
@@ -324,11 +324,11 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 		}
 		m.Over = !s.Open
 		w := in[s]
-		m.Told = w != nil && (w.told || m.toldOf(w))
+		m.Notified = w != nil && (w.notified || m.notifiedBy(w))
 		t.cover(s, w, &m)
 		covered[s] = m
 	}
-	for _, s := range reduce(all, in, &t.policy.Campaign, func(s *sighting) bool { return covered[s].Told }) {
+	for _, s := range reduce(all, in, &t.policy.Campaign, func(s *sighting) bool { return covered[s].Notified }) {
 		switch w := in[s]; {
 		case !s.Open && (w == nil || w.Open == 0) && s.end().Before(t.cutoff()):
 		case s.More != nil:
@@ -353,12 +353,12 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 func (t *notifier) cover(s *sighting, w *ActorCampaign, m *member) {
 	now := membership{From: s.lane}
 	if w != nil {
-		now.ID, now.First = w.ID, w.since
+		now.ID, now.Since = w.ID, w.since
 	}
-	if now.ID == m.Campaign && now.First.Equal(m.First) {
+	if now.ID == m.Campaign && now.Since.Equal(m.Since) {
 		return
 	}
-	m.Campaign, m.First = now.ID, now.First
+	m.Campaign, m.Since = now.ID, now.Since
 	m.Revision++
 	now.Revision = m.Revision
 	body, err := json.Marshal(&now)
@@ -366,11 +366,11 @@ func (t *notifier) cover(s *sighting, w *ActorCampaign, m *member) {
 		return
 	}
 	t.out.Derived = append(t.out.Derived, &trail.Event{
-		ID: exposure.ID("membership", s.lane, s.Exposure, now.ID, now.First.UTC().Format(time.RFC3339Nano), strconv.Itoa(now.Revision)), Name: trail.Membership,
+		ID: exposure.ID("membership", s.lane, s.Exposure, now.ID, now.Since.UTC().Format(time.RFC3339Nano), strconv.Itoa(now.Revision)), Name: trail.Membership,
 		Time: s.OpenedAt, Partition: s.First.Partition, Account: s.First.Account, User: s.User, Exposure: s.Exposure, Key: s.Subject, Body: body,
 	})
 }
 
 func (m *membership) campaign() *exposure.Campaign {
-	return &exposure.Campaign{ID: m.ID, First: m.First}
+	return &exposure.Campaign{ID: m.ID, Since: m.Since}
 }

@@ -21,11 +21,12 @@ type heard struct {
 	kinds    map[string]string          // by exposure or attempt
 	campaign []*exposure.Alert          // of the person of the Identity Center
 
-	ends, machines, lateCriticals int
+	lateCriticals  map[string]bool // by exposure: critical as the record of the new device came late
+	ends, machines int
 }
 
 func newHeard(t *testing.T, m *month) *heard {
-	return &heard{t: t, m: m, steps: map[exposure.Step]int{}, proved: map[string]*exposure.Alert{}, messages: map[string]int{}, perCase: map[string]int{}, kinds: map[string]string{}}
+	return &heard{t: t, m: m, steps: map[exposure.Step]int{}, proved: map[string]*exposure.Alert{}, messages: map[string]int{}, perCase: map[string]int{}, kinds: map[string]string{}, lateCriticals: map[string]bool{}}
 }
 
 // hear counts the alerts of one time: all of one exposure are one message.
@@ -50,7 +51,7 @@ func (h *heard) hear(alerts []*exposure.Alert) {
 		switch {
 		case a.Severity != exposure.Critical || kind == caseAttack:
 		case a.User != nil && h.m.late[a.Account+*a.User]:
-			h.lateCriticals++ // the record of the new device came when the time was over
+			h.lateCriticals[name] = true
 		default:
 			h.t.Errorf("critical, and no attack but a %s: %s: %s", kind, a.Title, a.Summary)
 		}
@@ -161,7 +162,7 @@ func TestSimulatedMonth(t *testing.T) {
 	for _, want := range []string{
 		fmt.Sprintf("%d,%03d records", m.records/1000, m.records%1000),
 		fmt.Sprintf("| lost phones, reset by the help desk | %d | %d;", m.cases[caseLost], h.messages[caseLost]),
-		fmt.Sprintf("%d critical because of a late file", h.lateCriticals),
+		fmt.Sprintf("%d critical: the file with its new device came late", len(h.lateCriticals)),
 		fmt.Sprintf("| rotations done right, the new device first | %d | %d |", m.cases[caseRotation], h.messages[caseRotation]),
 		fmt.Sprintf("| rotations, the old device first | %d | %d", m.cases[caseSwap], h.messages[caseSwap]),
 		fmt.Sprintf("%d with a grace of 15 minutes", patient.messages[caseSwap]),

@@ -47,7 +47,7 @@ type month struct {
 	attack  map[string]string // by event ID: the step of an attack that it is
 	sso     []string          // the event IDs of one person's removals in several accounts
 	files   map[string]time.Time
-	late    map[string]bool // by account and user: a file came long after the time
+	late    map[string]bool // by account and user: the file of the new device came long after the time
 	records int
 }
 
@@ -135,7 +135,7 @@ func (s *scene) does(at time.Time, name, user, serial string) *trail.Event {
 	if come.IsZero() {
 		come = m.delivered(s.account, at)
 	}
-	if s.file.IsZero() && come.Sub(at) > 15*time.Minute {
+	if name == trail.EnableMFADevice && come.Sub(at) > 15*time.Minute {
 		m.late[e.Account+user] = true
 	}
 	m.events[s.account] = append(m.events[s.account], arriving{e, come})

@@ -92,6 +92,7 @@ func Notify(events []*trail.Event, st State, now time.Time, p exposure.Policy) O
 		t.suppress(x, sent)
 		if until := t.holdUntil(x, sent); !until.IsZero() {
 			t.wakeAt(until)
+			sent.Guesses += x.ExcessGuesses()
 			t.sight(x, sent)
 			continue
 		}
@@ -143,7 +144,7 @@ func (t *notifier) notify(x *exposure.Exposure, sent *delivered) {
 	// An exposure that ended unreported is one alert, and one more if it was
 	// exploited (R32); so is one that is suspect by then (J1).
 	unreported := (x.ResolvedAt != nil || x.Suspect()) && !sent.isOpen()
-	offboarding := x.Offboarded() && x.Silenced() && !unreported && !sent.Opened // one alert tells both
+	offboarding := x.Offboarded() && x.Silenced() && !unreported && !sent.Opened // one alert reports both
 	known := make(map[string]bool, len(sent.Events))
 	for _, id := range sent.Events {
 		known[id] = true
@@ -183,7 +184,7 @@ func (t *notifier) notify(x *exposure.Exposure, sent *delivered) {
 				continue
 			}
 		case exposure.Suspect:
-			if x.ResolvedAt != nil || known[m.Event.ID] && !reopened && t.reopened == "" { // the end tells it all
+			if x.ResolvedAt != nil || known[m.Event.ID] && !reopened && t.reopened == "" { // the end reports it all
 				continue
 			}
 			sent.Opened = true
@@ -276,7 +277,7 @@ func (t *notifier) add(x *exposure.Exposure, sent *delivered, m *exposure.Moment
 	}
 	a := t.emit(x, sent, m, x.ID, stepID(x.ID, m.Step, cause, round))
 	if round > 0 && (m.Step == exposure.Opened || m.Step == exposure.Suspect && t.reopened != "") {
-		a.Summary = cmp.Or(t.reopened, "A record that came late shows that it did not end when that was told. ") + a.Summary
+		a.Summary = cmp.Or(t.reopened, "A record that came late shows that it did not end when that was reported. ") + a.Summary
 	}
 }
 
@@ -356,11 +357,12 @@ func latePrelude(x *exposure.Exposure, sent *delivered) (late []exposure.Moment)
 // notifyGuesses alerts failed sign-ins beyond those kept, of which only the
 // number is.
 func (t *notifier) notifyGuesses(x *exposure.Exposure, sent *delivered) {
-	more, m := x.ExcessGuesses(sent.Guesses, sent.GuessesTold)
-	if sent.Guesses += more; m == nil {
+	sent.Guesses += x.ExcessGuesses()
+	m := x.GuessedStep(sent.Guesses, sent.GuessesNotified)
+	if m == nil {
 		return
 	}
-	sent.GuessesTold = m.Guesses
+	sent.GuessesNotified = m.Guesses
 	t.emit(x, sent, m, x.ID, stepID(x.ID, exposure.Updated, fmt.Sprint("guesses/", m.Guesses), sent.Round))
 }
 

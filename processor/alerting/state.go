@@ -29,24 +29,24 @@ type State struct {
 
 // delivered records the alerts returned for one exposure.
 type delivered struct {
-	ID            string    `json:"id"`
-	OpenedAt      time.Time `json:"opened_at"`
-	At            time.Time `json:"at"`                      // when an alert was last returned
-	Deactivations []string  `json:"deactivations,omitempty"` // event IDs, by which later folds recognize it
-	Opened        bool      `json:"opened,omitempty"`
-	Reduced       bool      `json:"reduced,omitempty"`
-	Exploited     bool      `json:"exploited,omitempty"`
-	Familiar      bool      `json:"familiar,omitempty"` // the sign-in was reported as familiar (J4)
-	Closed        bool      `json:"closed,omitempty"`
-	Guesses       int       `json:"guesses,omitempty"`      // failed sign-ins that are counted and not kept
-	GuessesTold   int       `json:"guesses_told,omitempty"` // of those, the number of the last alert
-	Events        []string  `json:"events,omitempty"`       // the IDs of the events behind opened, reduced and updated
-	Escalated     int       `json:"escalated,omitempty"`    // the highest escalation returned
-	Round         int       `json:"round,omitempty"`        // how often it was reported as open again
-	Campaign      string    `json:"campaign,omitempty"`     // the campaign that it is part of
-	ByCampaign    bool      `json:"by_campaign,omitempty"`  // the alerts of that campaign notify people in its place
-	Planned       string    `json:"planned,omitempty"`      // the planned change that keeps it from people
-	Sighted       *sighted  `json:"sighted,omitempty"`      // what its actor's lane knows of it
+	ID              string    `json:"id"`
+	OpenedAt        time.Time `json:"opened_at"`
+	At              time.Time `json:"at"`                      // when an alert was last returned
+	Deactivations   []string  `json:"deactivations,omitempty"` // event IDs, by which later folds recognize it
+	Opened          bool      `json:"opened,omitempty"`
+	Reduced         bool      `json:"reduced,omitempty"`
+	Exploited       bool      `json:"exploited,omitempty"`
+	Familiar        bool      `json:"familiar,omitempty"` // the sign-in was reported as familiar (J4)
+	Closed          bool      `json:"closed,omitempty"`
+	Guesses         int       `json:"guesses,omitempty"`          // failed sign-ins that are counted and not kept
+	GuessesNotified int       `json:"guesses_notified,omitempty"` // of those, the number of the last alert
+	Events          []string  `json:"events,omitempty"`           // the IDs of the events behind opened, reduced and updated
+	Escalated       int       `json:"escalated,omitempty"`        // the highest escalation returned
+	Round           int       `json:"round,omitempty"`            // how often it was reported as open again
+	Campaign        string    `json:"campaign,omitempty"`         // the campaign that it is part of
+	ByCampaign      bool      `json:"by_campaign,omitempty"`      // the alerts of that campaign notify people in its place
+	Planned         string    `json:"planned,omitempty"`          // the planned change that keeps it from people
+	Sighted         *sighted  `json:"sighted,omitempty"`          // what its actor's lane knows of it
 }
 
 // isOpen reports whether the last alerts said that the exposure is open.

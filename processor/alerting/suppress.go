@@ -46,7 +46,7 @@ func (t *notifier) suppress(x *exposure.Exposure, sent *delivered) {
 	case sent.Planned != "" && x.PlannedReason() == 0:
 		t.reopened = "What had announced it is no longer there, or does not announce all of it. "
 	case sent.ByCampaign && campaign == "":
-		t.reopened = "It was told as part of a campaign, and is known now to be none. "
+		t.reopened = "It was reported as part of a campaign, and is known now to be none. "
 	}
 	if sent.Planned != "" && x.PlannedReason() != 0 { // another entry, or the same one changed
 		sent.Planned = x.Planned().ID()

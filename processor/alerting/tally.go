@@ -23,8 +23,8 @@ type more struct {
 	Open  int       `json:"open"`  // the number of open exposures
 	Waits int       `json:"waits"` // the number of those that wait for a human
 
-	News      int       `json:"news,omitempty"` // the number of users whom no alert of a campaign has counted
-	NewsSince time.Time `json:"news_since,omitzero"`
+	Unreported      int       `json:"unreported,omitempty"` // the number of users whom no alert of a campaign has counted
+	UnreportedSince time.Time `json:"unreported_since,omitzero"`
 
 	Campaign string `json:"campaign,omitempty"` // of which its users are; "": none
 }
@@ -74,13 +74,13 @@ func (s *sighting) to() time.Time {
 }
 
 // count adds a sighting to a tally. fresh says that no other sighting is of its
-// user, told that an alert of its campaign counted the user.
-func (s *sighting) count(o *sighting, fresh, told bool) {
-	if m := s.More; o.Counts && fresh && !told {
-		if m.News == 0 || o.OpenedAt.Before(m.NewsSince) {
-			m.NewsSince = o.OpenedAt
+// user, notified that an alert of its campaign counted the user.
+func (s *sighting) count(o *sighting, fresh, notified bool) {
+	if m := s.More; o.Counts && fresh && !notified {
+		if m.Unreported == 0 || o.OpenedAt.Before(m.UnreportedSince) {
+			m.UnreportedSince = o.OpenedAt
 		}
-		m.News++
+		m.Unreported++
 	}
 	s.update(o, standing{Counts: o.Counts && !fresh})
 	if o.OpenedAt.Before(s.OpenedAt) {
@@ -168,7 +168,7 @@ func withTallies(all []*sighting, carriers map[*sighting]string, st State, membe
 // reduce counts the sightings of which there are too many of one kind in one lane,
 // and returns those that stay, with new tallies. Ended exposures go first that count
 // towards no campaign, or whose users have others.
-func reduce(all []*sighting, in map[*sighting]*ActorCampaign, c *exposure.Campaigns, told func(*sighting) bool) []*sighting {
+func reduce(all []*sighting, in map[*sighting]*ActorCampaign, c *exposure.Campaigns, notified func(*sighting) bool) []*sighting {
 	if len(all) <= 2*eachEnd(c) {
 		return all
 	}
@@ -204,7 +204,7 @@ func reduce(all []*sighting, in map[*sighting]*ActorCampaign, c *exposure.Campai
 					tallies, all = append(tallies, t), append(all, t)
 					in[t] = in[s]
 				}
-				t.count(s, whose[s.Whose] == 1, told(s))
+				t.count(s, whose[s.Whose] == 1, notified(s))
 				whose[s.Whose]--
 				counted[s] = true
 				excess--

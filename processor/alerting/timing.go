@@ -36,7 +36,7 @@ func (t *notifier) escalate(x *exposure.Exposure, sent *delivered) {
 		m.Reasons |= x.ReasonSet() & exposure.HasCampaign
 		m.Escalation = number
 		last := t.policy.EscalateAfter[len(t.policy.EscalateAfter)-1]
-		if w := x.Campaign; w == nil || x.OpenSince().After(w.First.Add(last)) { // the campaign's escalations have passed
+		if w := x.Campaign; w == nil || x.OpenSince().After(w.Since.Add(last)) { // the campaign's escalations have passed
 			sent.ByCampaign = false
 			t.emit(x, sent, &m, x.ID, e.ID)
 		} else {

@@ -13,7 +13,7 @@ const actorLane = "actor:"
 // actorKey returns the identity of an actor, which is the same for all that one
 // person or program does: the IAM user, the Identity Center user across
 // accounts, the source identity of a role session, the name of a federated
-// user. Other role sessions are told apart by role and address: their callers
+// user. Other role sessions are distinguished by role and address: their callers
 // choose the session name (J10).
 func actorKey(a *trail.Actor) string {
 	partition, account, resource := splitARN(a.ARN)

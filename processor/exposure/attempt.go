@@ -128,7 +128,7 @@ func (f *folder) newAttempt(p *identity, e *trail.Event, k attemptKey) *Attempt 
 		Partition: e.Partition, Account: e.Account, User: e.User,
 		Actor: e.Actor, Serial: e.Serial, First: e.Time, first: e,
 	}
-	a.Step, a.Severity = k.class.told()
+	a.Step, a.Severity = k.class.step()
 	if k.class == Guessed {
 		a.Count = guessesOfCodes - 1 // those before
 		a.reasons |= HasGuessing
@@ -149,8 +149,8 @@ func (f *folder) newAttempt(p *identity, e *trail.Event, k attemptKey) *Attempt 
 	return a
 }
 
-// told returns the step and the severity of the class.
-func (c Class) told() (Step, Severity) {
+// step returns the step and the severity of the class.
+func (c Class) step() (Step, Severity) {
 	switch c {
 	case Mistyped, Otherwise:
 		return Failed, Info

@@ -54,7 +54,7 @@ func (k *compactor) bury(it *item, needed bool) {
 		return
 	}
 	m, ok := tombstoneOf(it.ev)
-	m.Foreign = it.foreign
+	m.Foreign, m.EnabledByAnother = it.foreign, it.another
 	if it.learned {
 		m.From = it.ev.Actor.SourceIP
 	}

@@ -41,13 +41,14 @@ func prefixOf(a *trail.Actor) netip.Prefix {
 // IsCloudShell reports whether a user agent names AWS CloudShell.
 func IsCloudShell(agent string) bool { return strings.Contains(agent, "exec-env/CloudShell") }
 
-// learn records a sign-in with MFA. Beyond the bound, the oldest is forgotten.
+// learn records a sign-in with MFA. Beyond the bound, the oldest is forgotten. A
+// CheckMfa shows nothing: AWS asks for the device of everybody who has the password.
 //
 // While a device that another identity enabled is active (J3), a sign-in shows
 // nothing: it may be theirs.
 func (p *identity) learn(it *item) {
 	prefix := prefixOf(&it.ev.Actor)
-	if !prefix.IsValid() || slices.ContainsFunc(p.active, func(d device) bool { return d.foreign }) {
+	if !it.tombstone && it.ev.Name != trail.ConsoleLogin || !prefix.IsValid() || slices.ContainsFunc(p.active, func(d device) bool { return d.foreign }) {
 		return
 	}
 	i := slices.IndexFunc(p.places, func(k place) bool { return k.prefix == prefix })

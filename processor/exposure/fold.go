@@ -38,12 +38,13 @@ func fold(events []*trail.Event, m Memory, policy *Policy, now time.Time) *folde
 	}
 	f.reduce(m.Counters)
 	var paths map[string]string
-	paths, f.known = pathsOf(f.items, m.Paths)
+	paths, f.known = policy.pathsOf(f.items, m.Paths)
 	f.directory = newDirectory(paths)
 	for i := range f.items {
 		if len(f.waiting) > 0 {
 			f.pass(f.items[i].ev.Time)
 		}
+		f.orderSecond(i)
 		f.apply(&f.items[i])
 	}
 	if !now.IsZero() {
@@ -123,7 +124,7 @@ func (f *folder) removed(it *item, p *identity, why Reasons) {
 	if e.Serial == "" {
 		p.active = nil // it may have been any of them (R5)
 	} else {
-		last = p.deactivate(e.Serial) && len(p.active) == 0
+		last = p.deactivate(e.Serial).serial != "" && len(p.active) == 0
 	}
 	p.proofs = proofs{}
 	if it.tombstone {
@@ -216,7 +217,11 @@ func (f *folder) enabled(it *item) {
 		f.assignDevice(e.Serial, p)
 		delete(f.lostDevices, e.Serial)
 	}
+	was := p.deactivate(e.Serial)
 	p.activate(e.Serial, it)
+	if it.another = enabledByAnother(e); e.Name == trail.ResyncMFADevice && !it.tombstone {
+		it.another, it.foreign = was.another, was.foreign
+	}
 	p.proofs.enabled, p.reduced, p.closed = it, nil, nil
 	switch {
 	case p.open != nil:
@@ -226,8 +231,8 @@ func (f *folder) enabled(it *item) {
 		it.foreign = true
 		f.enrolled(it)
 	}
-	if it.foreign && e.Serial != "" {
-		p.active[len(p.active)-1].foreign = true
+	if n := len(p.active); e.Serial != "" {
+		p.active[n-1].foreign, p.active[n-1].another = it.foreign, it.another
 	}
 }
 

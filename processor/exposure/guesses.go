@@ -6,13 +6,14 @@ import (
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
-// guesses are the failed sign-ins of an exposed user.
+// guesses are the failed sign-ins of an exposed user. The first ones and the latest
+// are kept; those in between are a number.
 type guesses struct {
-	times []time.Time  // of the last ones, until they are alerted
-	count int          // since the first of those alerted; 0: none is
-	kept  int          // all of them, at most maxGuesses
-	more  int          // those after
-	last  *trail.Event // the last of those
+	times  []time.Time // of the last ones, until they are alerted
+	count  int         // since the first of those alerted; 0: none is
+	kept   int         // the first ones
+	latest *item       // of those after; nil: there are none
+	more   int         // those in between
 }
 
 // signInFailed counts a failed sign-in of an exposed user (J8).
@@ -29,9 +30,12 @@ func (f *folder) signInFailed(it *item) {
 	}
 	it.x = x
 	g := &x.guesses
-	if g.kept == maxGuesses {
-		g.more, g.last = g.more+1, e
-		it.excess = true
+	if g.kept == maxGuesses-1 {
+		if g.latest != nil {
+			g.latest.excess = true
+			g.more++
+		}
+		g.latest = it
 		return
 	}
 	g.kept++
@@ -93,21 +97,24 @@ func (f *folder) dropGuesses(gone map[string]bool, now time.Time) {
 	}
 }
 
-// ExcessGuesses returns how many failed sign-ins are counted and not kept from now on,
-// and the step that reports their number together with those counted before; nil if
-// the next number to be reported is not reached, or not above the last one reported.
-func (x *Exposure) ExcessGuesses(before, reported int) (more int, m *Moment) {
+// ExcessGuesses returns how many failed sign-ins are counted and not kept from now on.
+func (x *Exposure) ExcessGuesses() int { return x.guesses.more }
+
+// GuessedStep returns the step that reports the failed sign-ins, of which excess are
+// counted and not kept; nil if the next number to be reported is not reached, or not
+// above the last one reported.
+func (x *Exposure) GuessedStep(excess, reported int) *Moment {
 	g := &x.guesses
-	if g.more == 0 {
-		return 0, nil
+	if g.latest == nil {
+		return nil
 	}
-	total, reached := g.count+before+g.more, 0
+	total, reached := g.count+excess+1, 0
 	for n := firstGuesses; n <= total; n *= 2 {
 		reached = n
 	}
 	if reached <= max(g.count, reported) || !x.Open() {
-		return g.more, nil
+		return nil
 	}
-	step := x.guessed(reached, g.last)
-	return g.more, &step
+	m := x.guessed(reached, g.latest.ev)
+	return &m
 }

@@ -35,7 +35,8 @@ type identity struct {
 type device struct {
 	serial  string
 	proof   *item
-	foreign bool // enabled by another identity, who is no enroller and did not create the user
+	another bool // enabled by another identity, however often it answered a resync since
+	foreign bool // so enabled, and not by an enroller or the user's creator
 }
 
 // privileged reports whether p is root or matched by the policy. Its severities
@@ -66,10 +67,7 @@ func (p *identity) activate(serial string, proof *item) {
 // allEnabledByAnother reports whether every active device is known to have been
 // enabled by another identity than the user, possibly an intruder.
 func (p *identity) allEnabledByAnother() bool {
-	return !slices.ContainsFunc(p.active, func(d device) bool {
-		e := d.proof.ev
-		return e.Name != trail.EnableMFADevice || !enabledByAnother(e)
-	})
+	return !slices.ContainsFunc(p.active, func(d device) bool { return !d.another })
 }
 
 // enabledByAnother reports whether another identity than the user is known to
@@ -88,15 +86,13 @@ func (p *identity) createdBy(e *trail.Event) bool {
 	return *by == (trail.Actor{}) || actorKey(by) == actorKey(&e.Actor) // nothing more is kept of a dropped event
 }
 
-// deactivate records an inactive device and reports whether it was known
-// active.
-func (p *identity) deactivate(serial string) bool {
-	i := slices.IndexFunc(p.active, func(d device) bool { return d.serial == serial })
-	if i < 0 {
-		return false
+// deactivate records an inactive device and returns it if it was known active.
+func (p *identity) deactivate(serial string) (d device) {
+	if i := slices.IndexFunc(p.active, func(d device) bool { return d.serial == serial }); i >= 0 {
+		d = p.active[i]
+		p.active = slices.Delete(p.active, i, i+1)
 	}
-	p.active = slices.Delete(p.active, i, i+1)
-	return true
+	return d
 }
 
 // directory finds the identities of one account by their names at the current
@@ -194,8 +190,9 @@ func pathOf(arn string) string {
 // pathsOf finds the paths of users, by folded name, from their own calls: a
 // record shows the path of the actor, never that of the target (R11). before
 // holds the paths from dropped events; known is the part to keep. Users without
-// a path are in neither.
-func pathsOf(items []item, before map[string]string) (seen, known map[string]string) {
+// a path are in neither. A path that makes its user privileged stays: an intruder
+// would move them first.
+func (p *Policy) pathsOf(items []item, before map[string]string) (seen, known map[string]string) {
 	seen, known = before, before
 	copied := false
 	own := func() {
@@ -213,18 +210,17 @@ func pathsOf(items []item, before map[string]string) (seen, known map[string]str
 			continue
 		}
 		if e.Actor.Type == "IAMUser" && e.Actor.Name != "" {
+			name := FoldName(e.Actor.Name)
+			had := known[name]
 			switch path := pathOf(e.Actor.ARN); {
-			case path == "":
+			case path == "" || path == had:
+			case had != "" && p.privileged(e.Partition, e.Account, name, had) && !p.privileged(e.Partition, e.Account, name, path):
 			case path != "/":
-				if name := FoldName(e.Actor.Name); known[name] != path {
-					own()
-					seen[name], known[name] = path, path
-				}
-			case len(known) > 0:
-				if name := FoldName(e.Actor.Name); known[name] != "" { // it was moved
-					own()
-					delete(known, name)
-				}
+				own()
+				seen[name], known[name] = path, path
+			case had != "": // it was moved
+				own()
+				delete(known, name)
 			}
 		}
 		if len(known) == 0 || e.Failed() {

@@ -7,7 +7,7 @@ import (
 // Campaign is the campaign that an exposure or an attempt is part of.
 type Campaign struct {
 	ID    string
-	First time.Time // when its first user was hit
+	Since time.Time // the hit that made it one: its delays count from it
 }
 
 // Wiped reports whether the actor of the removal deleted the user, too, and is no

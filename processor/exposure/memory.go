@@ -29,7 +29,6 @@ func tombstoneOf(e *trail.Event) (m Tombstone, ok bool) {
 		return Tombstone{}, false
 	}
 	m = Tombstone{ID: e.ID, Time: e.Time, Name: e.Name, User: e.User, NewUser: e.NewUser, Serial: e.Serial}
-	m.EnabledByAnother = e.Name == trail.EnableMFADevice && enabledByAnother(e)
 	switch e.Name {
 	case trail.DeleteVirtualMFADevice:
 		m.Name = trail.DeactivateMFADevice

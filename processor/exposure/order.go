@@ -10,7 +10,7 @@ import (
 )
 
 // ranks orders the events of one second, where the log does not tell which came
-// first. The order takes the worse reading: a device used or enabled in the
+// first, except where orderSecond does. The order takes the worse reading: a device used or enabled in the
 // second of a deactivation does not end it (R21, R27), a sign-in without a
 // device exploits it (R26), and another device's Enable is a replacement (R31).
 var ranks = map[string]uint8{
@@ -86,7 +86,8 @@ type item struct {
 	sec       int64
 	rank      uint8
 	tombstone bool      // stands for a dropped event
-	foreign   bool      // it enabled a device that may be an intruder's, with nothing open (J3)
+	another   bool      // the device was enabled by another identity
+	foreign   bool      // the device may be an intruder's, and was enabled with nothing open (J3)
 	excess    bool      // a failed sign-in that is only counted
 	activated bool      // a sign-in with a device that was not known
 	learned   bool      // a sign-in that shows an address of the user (J5)

@@ -22,7 +22,7 @@ const (
 )
 
 // Counter stands for the events of one group that are not kept: failed calls by
-// one actor on one target, or sign-ins of one user that told nothing.
+// one actor on one target, or sign-ins of one user that showed nothing new.
 type Counter struct {
 	Key   string    `json:"key"`
 	From  time.Time `json:"from"` // the first event of the group, kept or not

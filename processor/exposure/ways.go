@@ -19,25 +19,25 @@ const (
 
 // ways are the sign-ins without MFA of an exposure.
 type ways struct {
-	last netip.Prefix
-	told map[netip.Prefix]time.Time
+	last    netip.Prefix
+	alerted map[netip.Prefix]time.Time
 }
 
 // further records a sign-in and reports whether it is another way in: from
 // another prefix than the one before, and not alerted within the hour.
 func (w *ways) further(e *trail.Event) bool {
 	prefix := prefixOf(&e.Actor)
-	began := w.told != nil
+	began := w.alerted != nil
 	same := began && prefix == w.last
 	w.last = prefix
 	if !began {
-		w.told = map[netip.Prefix]time.Time{}
+		w.alerted = map[netip.Prefix]time.Time{}
 	}
-	at, known := w.told[prefix]
-	if same || known && e.Time.Sub(at) < wayAgain || !known && len(w.told) >= maxWays {
+	at, known := w.alerted[prefix]
+	if same || known && e.Time.Sub(at) < wayAgain || !known && len(w.alerted) >= maxWays {
 		return false
 	}
-	w.told[prefix] = e.Time
+	w.alerted[prefix] = e.Time
 	return began
 }
 
