@@ -73,11 +73,10 @@ func MayBegin(e *trail.Event) bool {
 
 // Rank returns an event's place within its second; 0 if it is not folded.
 func Rank(e *trail.Event) uint8 {
-	r := ranks[e.Name]
 	if e.Name == trail.ConsoleLogin && e.MFAUsed != nil && *e.MFAUsed {
 		return ranks[trail.CheckMfa]
 	}
-	return r
+	return ranks[e.Name]
 }
 
 // item is an event in its place, with the results of the fold.
