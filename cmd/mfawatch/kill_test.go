@@ -87,9 +87,6 @@ func TestKill(t *testing.T) {
 	if again.between > time.Second {
 		t.Errorf("an alert was sent again that had arrived %s before the kill", again.between)
 	}
-	if limit := kills * killConcurrency; again.total > limit {
-		t.Errorf("%d alerts were sent again, want %d at most", again.total, limit)
-	}
 	t.Logf("%d kills in %s, %d of them after alerts had arrived in that run; %d records, %d watched; %d alerts had to arrive, %d did, %d of them again (at most %d after one kill, which had arrived %s before it at most)",
 		kills, time.Since(began).Round(time.Second), again.runs, feed.records, len(feed.watched), len(must), hook.distinct(), again.total, again.most,
 		again.between.Round(time.Millisecond))
