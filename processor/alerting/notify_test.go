@@ -196,7 +196,7 @@ func TestNotifyStepByStep(t *testing.T) {
 		arrival{30, "15 createkey bob", "bob updated@15 critical"},
 		arrival{40, "25 login- bob; 26 login- bob", "bob exploited@25 critical"},
 		arrival{50, "30 enable bob serial=B", "bob suspect@30 critical"},
-		arrival{60, "30 login- bob", "bob updated@30 critical"},
+		arrival{60, "31 login- bob", "bob updated@31 critical"},
 	)
 }
 
