@@ -33,6 +33,7 @@ type run struct {
 	freed  chan struct{} // receives a value when memory may be free again
 
 	inflater *inflater
+	hungUp   hungUp
 	skipped  bool // batches, in this poll
 
 	commits sync.Mutex // held from taking the marks until the brokers answered

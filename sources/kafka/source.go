@@ -180,6 +180,7 @@ func (k *Source) options(r *run) []kgo.Opt {
 		kgo.FetchMaxWait(500 * time.Millisecond),
 		kgo.WithDecompressor(r.inflater),
 		kgo.WithPools(r.inflater),
+		kgo.WithHooks(&r.hungUp),
 		kgo.DisableClientMetrics(),
 		kgo.SessionTimeout(10 * time.Second), // after a crash the other members go on by then
 	}, k.opts...)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -59,7 +60,10 @@ func (r *run) watchLoop(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err != nil {
+		if cause := r.hungUp.Swap(nil); err != nil {
+			if cause != nil && errors.Is(err, context.DeadlineExceeded) {
+				err = fmt.Errorf("%w: %w", err, *cause)
+			}
 			reason, hint := explain(err)
 			r.k.metrics.fetchErrors.WithLabelValues(reason).Inc()
 			err = fmt.Errorf("kafka source %s: %w%s", r.k.name, err, hint)
@@ -76,6 +80,17 @@ func (r *run) watchLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// hungUp is the last failure of a broker to answer, nil if there was none. A request
+// that the client retries until its time is over ends without it.
+type hungUp struct{ atomic.Pointer[error] }
+
+// OnBrokerRead implements [kgo.HookBrokerRead].
+func (h *hungUp) OnBrokerRead(_ kgo.BrokerMetadata, _ int16, _ int, _, _ time.Duration, err error) {
+	if errors.Is(err, io.EOF) {
+		h.Store(&err)
 	}
 }
 
