@@ -3,6 +3,7 @@ package route
 import (
 	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -26,6 +27,7 @@ type Queue struct {
 	ready   lanes // to be decided, in turn
 	waiting lanes // muted or to be retried, by due time
 	muted   int
+	asked   time.Time // when the queue was last asked
 	limiter *rate.Limiter
 
 	windows map[string]*window // group windows by key
@@ -281,8 +283,25 @@ func (q *Queue) limited(now time.Time) bool { return q.limiter != nil && q.limit
 
 // requeue puts the lanes that are due among those to be decided.
 func (q *Queue) requeue(now time.Time) {
+	if wall, passed := now.Round(0).Sub(q.asked.Round(0)), now.Sub(q.asked); (wall - passed).Abs() > time.Second {
+		q.reset(now)
+	}
+	q.asked = now
 	for q.waiting.Len() > 0 && !q.waiting.first().due.After(now) {
 		q.enqueue(q.waiting.first())
+	}
+}
+
+// reset corrects what waits after the wall clock was set: mute times are decided on
+// again, and a retry waits for what is left of its backoff.
+func (q *Queue) reset(now time.Time) {
+	for _, p := range slices.Clone(q.waiting.list) {
+		if l := p.lane; l.muted {
+			q.enqueue(l)
+		} else {
+			l.due = now.Add(l.due.Sub(now))
+			q.waiting.fix(l)
+		}
 	}
 }
 
