@@ -1,7 +1,6 @@
 package route
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -59,7 +58,7 @@ type lane struct {
 // NewQueue returns an empty queue.
 func NewQueue(s Sink) *Queue {
 	q := &Queue{sink: s, lanes: map[string]*lane{}, windows: map[string]*window{}}
-	q.ready.key, q.waiting.key = turn, due
+	q.ready.key, q.waiting.key = byTurns.place, due
 	q.sink.Group.Max = max(1, s.Group.Max)
 	if q.limiter = s.Limiter; q.limiter == nil {
 		q.limiter = NewLimiter(s.Rate)
@@ -122,6 +121,7 @@ func (q *Queue) Next(now time.Time) (Action, error) { return q.next(now, false) 
 func (q *Queue) NextUrgent(now time.Time) (Action, error) { return q.next(now, true) }
 
 func (q *Queue) next(now time.Time, urgentOnly bool) (Action, error) {
+	q.ready.sort(byTurns)
 	q.requeue(now)
 	for {
 		urgent := q.ready.Len() > 0 && q.ready.first().urgent()
@@ -172,28 +172,23 @@ func (q *Queue) next(now time.Time, urgentOnly bool) (Action, error) {
 // failed least often, so that an alert that fails by itself does not keep the
 // channel down.
 func (q *Queue) Probe(now time.Time) (Action, error) {
-	return q.probe(now, func(*lane) bool { return true })
+	return q.probe(now, leastFailed)
 }
 
 // ProbeUrgent is Probe among the exposures with a critical alert that was added
 // since their last attempt.
 func (q *Queue) ProbeUrgent(now time.Time) (Action, error) {
-	return q.probe(now, func(l *lane) bool { return l.fresh && l.urgent() })
+	return q.probe(now, freshFirst)
 }
 
-func (q *Queue) probe(now time.Time, wanted func(*lane) bool) (Action, error) {
+func (q *Queue) probe(now time.Time, o order) (Action, error) {
+	q.ready.sort(o)
 	q.requeue(now)
 	for {
-		var l *lane
-		var at place
-		for _, p := range q.ready.list {
-			if wanted(p.lane) && (l == nil || cmp.Or(cmp.Compare(p.lane.attempts, l.attempts), p.compare(at)) < 0) {
-				l, at = p.lane, p
-			}
-		}
-		if l == nil {
+		if q.ready.Len() == 0 || o == freshFirst && !q.ready.first().isFresh() {
 			return q.wait(now), nil
 		}
+		l := q.ready.first()
 		a, ok, err := q.decide(l, now)
 		switch {
 		case err != nil || a.Verb == Drop:
