@@ -72,6 +72,9 @@ func backUp(ctx context.Context, path string, write func(context.Context, io.Wri
 	}
 	unfinished := path + ".unfinished"
 	f, err := os.OpenFile(unfinished, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s exists: another backup runs, or was killed; remove it, or name another file", config.Clean(unfinished))
+	}
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 
@@ -37,10 +37,10 @@ events and alerts, the channels' references, dead letters and the quarantine.`,
 			return err
 		}
 		if c.Journal.Type != config.JournalKafka {
-			return config.Refuse(cmd.CommandPath(), config.Mistake{Field: "journal.type", Problem: "want kafka, the cluster that is copied to or from"})
+			return config.Refuse("journal copy", config.Mistake{Field: "journal.type", Problem: "want kafka, the cluster that is copied to or from"})
 		}
 		if (from == config.JournalKafka) == (to == config.JournalKafka) || from == "" || to == "" {
-			return config.Refuse(cmd.CommandPath(), config.Mistake{Field: "--from, --to", Problem: "want kafka for one and a journal file for the other"})
+			return config.Refuse("journal copy", config.Mistake{Field: "--from, --to", Problem: "want kafka for one and a journal file for the other"})
 		}
 		ctx, stop := untilSignal(cmd.Context(), p.stderr)
 		defer stop()
@@ -59,10 +59,7 @@ func copyJournal(ctx context.Context, c *config.Config, from, to string) error {
 		path, run = to, shard.Export
 	}
 	if _, err := os.Stat(path); (err == nil) == (path == to) {
-		if err == nil {
-			err = fs.ErrExist
-		}
-		return fmt.Errorf("journal %s: %w", path, err)
+		return fmt.Errorf("journal %s: %w", path, cmp.Or(err, os.ErrExist))
 	}
 	j, err := journal.Open(path, journal.Options{Logger: slog.New(slog.DiscardHandler), Retention: c.Retention})
 	if err != nil {

@@ -80,7 +80,7 @@ func (c *manageCommand) chooseFormat(cmd *cobra.Command) error {
 		}
 	}
 	if wrong := config.OneOf("--format", c.format, "table", "json"); wrong != nil {
-		return config.Refuse(cmd.CommandPath(), wrong...)
+		return config.Refuse(cmd.Name(), wrong...)
 	}
 	return nil
 }

@@ -1,8 +1,8 @@
 package route
 
 import (
-	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -26,6 +26,7 @@ type Queue struct {
 	ready   lanes // to be decided, in turn
 	waiting lanes // muted or to be retried, by due time
 	muted   int
+	asked   time.Time // when the queue was last asked
 	limiter *rate.Limiter
 
 	windows map[string]*window // group windows by key
@@ -57,7 +58,7 @@ type lane struct {
 // NewQueue returns an empty queue.
 func NewQueue(s Sink) *Queue {
 	q := &Queue{sink: s, lanes: map[string]*lane{}, windows: map[string]*window{}}
-	q.ready.key, q.waiting.key = turn, due
+	q.ready.key, q.waiting.key = byTurns.place, due
 	q.sink.Group.Max = max(1, s.Group.Max)
 	if q.limiter = s.Limiter; q.limiter == nil {
 		q.limiter = NewLimiter(s.Rate)
@@ -120,6 +121,7 @@ func (q *Queue) Next(now time.Time) (Action, error) { return q.next(now, false) 
 func (q *Queue) NextUrgent(now time.Time) (Action, error) { return q.next(now, true) }
 
 func (q *Queue) next(now time.Time, urgentOnly bool) (Action, error) {
+	q.ready.sort(byTurns)
 	q.requeue(now)
 	for {
 		urgent := q.ready.Len() > 0 && q.ready.first().urgent()
@@ -170,28 +172,23 @@ func (q *Queue) next(now time.Time, urgentOnly bool) (Action, error) {
 // failed least often, so that an alert that fails by itself does not keep the
 // channel down.
 func (q *Queue) Probe(now time.Time) (Action, error) {
-	return q.probe(now, func(*lane) bool { return true })
+	return q.probe(now, leastFailed)
 }
 
 // ProbeUrgent is Probe among the exposures with a critical alert that was added
 // since their last attempt.
 func (q *Queue) ProbeUrgent(now time.Time) (Action, error) {
-	return q.probe(now, func(l *lane) bool { return l.fresh && l.urgent() })
+	return q.probe(now, freshFirst)
 }
 
-func (q *Queue) probe(now time.Time, wanted func(*lane) bool) (Action, error) {
+func (q *Queue) probe(now time.Time, o order) (Action, error) {
+	q.ready.sort(o)
 	q.requeue(now)
 	for {
-		var l *lane
-		var at place
-		for _, p := range q.ready.list {
-			if wanted(p.lane) && (l == nil || cmp.Or(cmp.Compare(p.lane.attempts, l.attempts), p.compare(at)) < 0) {
-				l, at = p.lane, p
-			}
-		}
-		if l == nil {
+		if q.ready.Len() == 0 || o == freshFirst && !q.ready.first().isFresh() {
 			return q.wait(now), nil
 		}
+		l := q.ready.first()
 		a, ok, err := q.decide(l, now)
 		switch {
 		case err != nil || a.Verb == Drop:
@@ -281,8 +278,25 @@ func (q *Queue) limited(now time.Time) bool { return q.limiter != nil && q.limit
 
 // requeue puts the lanes that are due among those to be decided.
 func (q *Queue) requeue(now time.Time) {
+	if wall, passed := now.Round(0).Sub(q.asked.Round(0)), now.Sub(q.asked); (wall - passed).Abs() > time.Second {
+		q.reset(now)
+	}
+	q.asked = now
 	for q.waiting.Len() > 0 && !q.waiting.first().due.After(now) {
 		q.enqueue(q.waiting.first())
+	}
+}
+
+// reset corrects what waits after the wall clock was set: mute times are decided on
+// again, and a retry waits for what is left of its backoff.
+func (q *Queue) reset(now time.Time) {
+	for _, p := range slices.Clone(q.waiting.list) {
+		if l := p.lane; l.muted {
+			q.enqueue(l)
+		} else {
+			l.due = now.Add(l.due.Sub(now))
+			q.waiting.fix(l)
+		}
 	}
 }
 

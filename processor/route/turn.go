@@ -3,6 +3,7 @@ package route
 import (
 	"cmp"
 	"container/heap"
+	"math"
 	"slices"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -41,6 +42,30 @@ func (p place) compare(o place) int {
 // turn is the place of a lane to be decided: by its worst alert, then by its head.
 func turn(l *lane) place { return place{int64(-l.worst()), l.Queue[l.taken].Number, l} }
 
+// An order is that of the lanes to be decided.
+type order int
+
+const (
+	byTurns     order = iota
+	leastFailed       // for a channel that is down
+	freshFirst        // the same, after those with a critical alert that was not attempted
+)
+
+// place returns the place of a lane in the order.
+func (o order) place(l *lane) place {
+	p := turn(l)
+	if o != byTurns {
+		p.major += int64(l.attempts) * int64(len(l.counts))
+	}
+	if o == freshFirst && l.isFresh() {
+		p.major -= math.MaxInt64 / 2
+	}
+	return p
+}
+
+// isFresh reports whether a critical alert was added since the last attempt.
+func (l *lane) isFresh() bool { return l.fresh && l.urgent() }
+
 // due is the place of a lane that rests: by when it may be sent.
 func due(l *lane) place { return place{l.due.UnixNano(), l.Queue[0].Number, l} }
 
@@ -48,6 +73,19 @@ func due(l *lane) place { return place{l.due.UnixNano(), l.Queue[0].Number, l} }
 type lanes struct {
 	list []place
 	key  func(*lane) place
+	by   order // of key, if it is one
+}
+
+// sort puts the lanes in an order.
+func (h *lanes) sort(by order) {
+	if h.by == by {
+		return
+	}
+	h.by, h.key = by, by.place
+	for i, p := range h.list {
+		h.list[i] = h.key(p.lane)
+	}
+	heap.Init(h)
 }
 
 // Len, Less, Swap, Push and Pop implement heap.Interface.

@@ -81,6 +81,7 @@ func (w *Worker) enqueue(p outbox.Pending) {
 		l = &lane{name: p.Lane, known: route.Knowledge{Known: p.Known, To: p.To, Orphan: p.Orphan}, closed: p.ClosedByPerson}
 		w.lanes[p.Lane] = l
 	}
+	p.First = w.since(p, time.Now())
 	if len(l.queue) == 0 {
 		l.attempts, l.first = p.Attempts, p.First
 	}
@@ -89,6 +90,16 @@ func (w *Worker) enqueue(p outbox.Pending) {
 	w.known++
 	w.queue.Add(p.Lane, route.Pending{Number: p.Number, Step: p.Step, Severity: p.Severity},
 		route.Lane{Known: l.known, Closed: l.closed, MaybeDelivered: p.Attempts > 0})
+}
+
+// since returns the first failure of an alert on the clock of this run. The clock may
+// have jumped since: no alert is older than its attempts can have taken.
+func (w *Worker) since(p outbox.Pending, now time.Time) time.Time {
+	if p.First.IsZero() {
+		return p.First
+	}
+	longest := time.Duration(p.Attempts) * (w.config.Retry.Max + w.config.Timeout)
+	return now.Add(-max(0, min(now.Sub(p.First), longest)))
 }
 
 // Bounds of the cache of alerts: their number, the size of their records, and how

@@ -131,6 +131,9 @@ func (w *follower) due(now time.Time) []*followed {
 	}
 	w.f.metrics.followed.Set(float64(len(w.files)))
 	w.f.metrics.behind.Set(float64(behind))
+	if w.f.pathErrs.Err() != nil {
+		behind++ // there is more than it can see
+	}
 	w.caughtUp.Behind(behind, now)
 	return due
 }

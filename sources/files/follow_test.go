@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -382,6 +383,35 @@ func TestFollowUnreadableFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.once("{\"a\":1}\n", "{\"b\":1}\n")
+}
+
+// A follower has not caught up while it cannot read one of its paths.
+func TestFollowIsNotCaughtUpWithoutAPath(t *testing.T) {
+	dir := t.TempDir()
+	out, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	path := filepath.Join(dir, "a.json")
+	r := startFollow(t, nil, []string{path}, func(f *Source, _ *sourcetest.Inbox) { f.log = slog.New(slog.NewTextHandler(out, nil)) })
+	defer r.end()
+	logged := func(text string) int {
+		log, err := os.ReadFile(out.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Index(string(log), text)
+	}
+	await := func(text string) {
+		sourcetest.Eventually(t, func() bool { return logged(text) >= 0 }, func() string { return "not logged: " + text })
+	}
+	await("not all paths can be read")
+	addTo(t, path, "{\"a\":1}\n")
+	await("caught up")
+	if again := logged("all paths can be read again"); again < 0 || again > logged("caught up") {
+		t.Errorf("it had caught up before all paths could be read (%d, %d)", logged("caught up"), again)
+	}
 }
 
 // Whatever is done to the files, and whenever it is stopped and started again,

@@ -8,7 +8,7 @@ import (
 )
 
 // OldAlerts finds alerts, and their IDs, up to the first that a registered sink
-// may still need.
+// may still need. An alert of a time when the clock was ahead keeps no other.
 func OldAlerts(o *Outbox, before time.Time) store.Finder {
 	o.mu.Lock()
 	needed := o.last + 1
@@ -26,8 +26,11 @@ func OldAlerts(o *Outbox, before time.Time) store.Finder {
 			return err
 		}
 		for p := range ascend(tx, &err, 0) {
-			if p.Number >= needed || !p.Since.Before(before) {
+			if p.Number >= needed {
 				break
+			}
+			if !p.Since.Before(before) {
+				continue
 			}
 			k := store.NumberKey(p.Number)
 			for name, s := range sinks {

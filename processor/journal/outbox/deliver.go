@@ -48,16 +48,18 @@ func (o *Outbox) Pending(sink string, after uint64, limit int) ([]Pending, error
 }
 
 // Urgent looks for critical alerts that the sink has not acked and whose number is
-// greater than seen. It returns, in order, the alerts of their lanes that are not
-// acked and whose number is greater than after: limit of both at most. Last is the
-// number of the newest alert that it looked at; at the limit there may be more.
+// greater than seen. It returns, lane by lane and in the order of each, the alerts of
+// their lanes that are not acked and whose number is greater than after: limit of both
+// at most. Last is the number of the newest alert that it looked at; at the limit there
+// may be more.
 func (o *Outbox) Urgent(sink string, after, seen uint64, limit int) (pending []Pending, last uint64, err error) {
 	if err := o.registered(sink); err != nil {
 		return nil, 0, err
 	}
 	last = seen
 	err = o.store.View(func(tx *store.Tx) error {
-		s, lanes := sinkOf(tx, sink), map[string]bool{}
+		s, known := sinkOf(tx, sink), map[string]bool{}
+		var lanes []string
 		gone, err := o.unregistered(tx)
 		if err != nil {
 			return err
@@ -66,24 +68,27 @@ func (o *Outbox) Urgent(sink string, after, seen uint64, limit int) (pending []P
 			if len(lanes) >= limit {
 				break
 			}
-			if last = p.Number; p.Severity == exposure.Critical && !s.done.Has(store.NumberKey(p.Number)) {
-				lanes[p.Lane] = true
+			if last = p.Number; p.Severity == exposure.Critical && !known[p.Lane] && !s.done.Has(store.NumberKey(p.Number)) {
+				known[p.Lane], lanes = true, append(lanes, p.Lane)
 			}
 		}
-		if err != nil || len(lanes) == 0 {
-			return err
-		}
-		for p := range ascend(tx, &err, after+1) {
-			if len(pending) >= limit {
-				break
+		for _, lane := range lanes {
+			for key := range laneKeys(tx, lane, &err) {
+				if binary.BigEndian.Uint64(key) <= after || s.done.Has(key) {
+					continue
+				}
+				if len(pending) >= limit {
+					return err
+				}
+				p, _, err := readAlert(tx, binary.BigEndian.Uint64(key))
+				if err != nil {
+					return err
+				}
+				if err := s.complete(&p, gone); err != nil {
+					return err
+				}
+				pending = append(pending, p)
 			}
-			if !lanes[p.Lane] || s.done.Has(store.NumberKey(p.Number)) {
-				continue
-			}
-			if err := s.complete(&p, gone); err != nil {
-				return err
-			}
-			pending = append(pending, p)
 		}
 		return err
 	})

@@ -164,7 +164,7 @@ func stories(all []Explained, l output.Locale) {
 		if x.User == "" {
 			person = x.ID
 		}
-		x.Story = slices.Clone(so[person])
+		x.Story = slices.Clip(so[person]) // a clone of each would be quadratic
 		for _, s := range x.Steps {
 			so[person] = append(so[person], string(s.Step)+" at "+l.Local(s.At))
 		}

@@ -3,6 +3,7 @@ package batch
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,5 +95,31 @@ func TestExplainWithinARange(t *testing.T) {
 	w.Accounts = []string{"4444*"}
 	if got := explained(t, "", w, "5 DeactivateMFADevice bob"); got != "" {
 		t.Error(got)
+	}
+}
+
+// The stories of a user's records share their memory: it grows with the records, not
+// with their square.
+func TestStoriesShareTheirMemory(t *testing.T) {
+	all := make([]Explained, 100)
+	for i := range all {
+		all[i] = Explained{Time: time.Unix(int64(i), 0), User: "bob", Steps: []step{{Step: "opened"}}}
+	}
+	stories(all, output.Locale{})
+	arrays := map[*string]bool{}
+	for i, x := range all {
+		if len(x.Story) != i {
+			t.Fatalf("the story before record %d has %d steps", i, len(x.Story))
+		}
+		if i > 0 {
+			arrays[&x.Story[0]] = true
+		}
+		_ = append(x.Story, "another") // which the next story does not see
+	}
+	if len(arrays) > 10 {
+		t.Errorf("%d stories lie in %d arrays", len(all), len(arrays))
+	}
+	if last := all[99].Story; slices.Contains(last, "another") {
+		t.Errorf("a story was overwritten: %q", last)
 	}
 }

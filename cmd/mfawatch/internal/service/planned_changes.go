@@ -10,20 +10,25 @@ import (
 // watched: mounted files change in ways that no watcher sees.
 const plannedEvery = 5 * time.Second
 
-// pollPlannedChanges reloads the configuration once for each change of the file
-// of planned changes, until ctx is done.
+// plannedRetry is how often a refused file is tried: the reason may have passed.
+const plannedRetry = time.Minute
+
+// pollPlannedChanges reloads the configuration for each change of the file of planned
+// changes, until ctx is done.
 func (p *Pipeline) pollPlannedChanges(ctx context.Context) {
 	poll := time.NewTicker(plannedEvery)
 	defer poll.Stop()
-	var tried [sha256.Size]byte // a refused file is not tried again
+	var tried [sha256.Size]byte
+	var retry time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-poll.C:
 		}
-		if sum, changed := p.Config().PlannedChangesFileChanged(); changed && sum != tried {
-			tried = sum
+		now := time.Now()
+		if sum, changed := p.Config().PlannedChangesFileChanged(); changed && (sum != tried || !now.Before(retry)) {
+			tried, retry = sum, now.Add(plannedRetry)
 			_, _ = p.Reload() // which logs
 		}
 	}

@@ -142,12 +142,25 @@ escalate_after: [12h]
 		defer hook.mu.Unlock()
 		return len(delivered) >= sent && len(hook.delivered["/hook"]) >= sent
 	}
+	arrived := func() int {
+		hook.mu.Lock()
+		defer hook.mu.Unlock()
+		return len(delivered) + len(hook.delivered["/hook"])
+	}
+	// steadily waits until done, however slow the machine: each wait is for one more.
+	steadily := func(what string, done func() bool) {
+		t.Helper()
+		for ended := false; !ended; {
+			before := arrived()
+			until(t, what, func() bool { ended = done(); return ended || arrived() > before })
+		}
+	}
 	produce(a, 200)
 	if changes, err := a.Reload(); err != nil || changes.String() != "restarted sink hook" {
 		t.Errorf("%v, %v", changes, err)
 	}
 	produce(b, 200)
-	until(t, "the alerts of two replicas", read)
+	steadily("one more alert of two replicas", read)
 	if problems := append(a.problems(), b.problems()...); len(problems) > 0 {
 		t.Errorf("not ready: %q", problems)
 	}
@@ -157,7 +170,7 @@ escalate_after: [12h]
 	produce(a, 100)
 	b.stop()
 	produce(a, 100)
-	until(t, "the alerts of the replica that is left", read)
+	steadily("one more alert of the replica that is left", read)
 	if len(delivered) != sent {
 		t.Errorf("%d alerts, want %d", len(delivered), sent)
 	}
@@ -176,7 +189,7 @@ escalate_after: [12h]
 	}
 	started := time.Now()
 	produce(a, 3000)
-	until(t, "a burst at the topic", func() bool { return read() || len(delivered) >= sent })
+	steadily("one more alert of a burst at the topic", func() bool { return read() || len(delivered) >= sent })
 	t.Logf("%.0f events/s through one replica to the topic", 3000/time.Since(started).Seconds())
-	until(t, "a burst", read)
+	steadily("one more alert of a burst", read)
 }

@@ -17,6 +17,7 @@ import (
 const (
 	pageSteps  = 200
 	pageRecord = 64 << 10 // bytes of one record
+	pageIndent = 8        // levels of it that are indented
 )
 
 // A story is an exposure with its alerts, the newest first.
@@ -59,16 +60,28 @@ func newStoryAlert(r outbox.Recorded, words message.Wording, locale output.Local
 	a := storyAlert{Message: words.Message(r.Alert), When: words.Time(r.Alert.Time)}
 	if len(r.Alert.Record) > 0 && len(r.Alert.Record) <= pageRecord {
 		var b bytes.Buffer
-		if json.Indent(&b, r.Alert.Record, "", "  ") == nil {
-			lines := strings.Split(b.String(), "\n")
-			for i, line := range lines {
-				lines[i] = safetext.Clean(line, pageRecord)
-			}
-			a.Record = strings.Join(lines, "\n")
+		if json.Indent(&b, r.Alert.Record, "", "") == nil {
+			a.Record = indented(strings.Split(b.String(), "\n"))
 		}
 	}
 	for _, d := range r.Deliveries {
 		a.Deliveries = append(a.Deliveries, storyDelivery{d.Sink, safetext.Line(DeliveryText(d, locale), maxProblem)})
 	}
 	return a
+}
+
+// indented returns the lines of a record, cleaned and indented by their level. Deep
+// levels stand below each other: a record of them alone would fill megabytes.
+func indented(lines []string) string {
+	level := 0
+	for i, line := range lines {
+		if strings.HasPrefix(line, "}") || strings.HasPrefix(line, "]") {
+			level--
+		}
+		lines[i] = strings.Repeat("  ", min(level, pageIndent)) + safetext.Clean(line, pageRecord)
+		if strings.HasSuffix(line, "{") || strings.HasSuffix(line, "[") {
+			level++
+		}
+	}
+	return strings.Join(lines, "\n")
 }

@@ -1,0 +1,52 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/journal/outbox"
+	"github.com/mfawatch/mfawatch/sinks"
+)
+
+// A clock that jumped before a restart makes no alert a dead letter, and keeps none
+// from becoming one: attempts that were made over the age do.
+func TestAgeAfterAClockThatJumped(t *testing.T) {
+	for name, first := range map[string]time.Duration{"forward": -365 * 24 * time.Hour, "back": 365 * 24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				s := map[string]sinks.Sink{"a": &fakeSink{t: t, answer: func(context.Context, *processor.Alert, string) (string, error) {
+					return "", errors.New("refused")
+				}}}
+				r.start(Options{}, s)
+				journalAlerts(t, r.j, "x-1")
+				time.Sleep(time.Minute)
+				r.stop()
+				j := openJournal(t, r.path)
+				if err := j.Register("a"); err != nil {
+					t.Fatal(err)
+				}
+				if err := j.Failed("a", outbox.Failure{Number: 1, Attempts: 2, First: time.Now().Add(first)}); err != nil {
+					t.Fatal(err)
+				}
+				if err := j.Close(); err != nil {
+					t.Fatal(err)
+				}
+				r.start(Options{}, s)
+				defer r.stop()
+				time.Sleep(23 * time.Hour)
+				if dead, err := r.j.DeadLetters("a"); err != nil || len(dead) > 0 {
+					t.Errorf("after 23 hours: %+v, %v", dead, err)
+				}
+				time.Sleep(2 * time.Hour)
+				if dead, err := r.j.DeadLetters("a"); err != nil || len(dead) != 1 {
+					t.Errorf("after 25 hours: %+v, %v", dead, err)
+				}
+			})
+		})
+	}
+}
