@@ -61,7 +61,11 @@ func (f *folder) provedBySignIn(it *item) {
 		return
 	}
 	x.countPending(e.Time)
-	known := x.isKnown(&e.Actor)
+	signedIn := e.Name == trail.ConsoleLogin // AWS asks everybody who has the password for the device: CheckMfa
+	known := signedIn && x.isKnown(&e.Actor)
+	if signedIn && !known && !x.foreignUsed && len(x.foreign) > 0 && (e.Serial == "" || slices.Contains(x.foreign, e.Serial)) {
+		it.x, x.foreignUsed = x, true
+	}
 	switch {
 	case !x.suspect && !x.ExploitedOrChanged():
 		f.end(it, x, MFASeen)
@@ -86,11 +90,11 @@ func (f *folder) provedBySignIn(it *item) {
 }
 
 // namesRemoved reports whether a sign-in used a device in the moment in which it
-// was removed, which proves nothing (J9).
+// was removed, or may have where it names none, which proves nothing (J9).
 func (x *Exposure) namesRemoved(e *trail.Event) bool {
-	return e.Serial != "" && slices.ContainsFunc(x.removals, func(r *trail.Event) bool {
+	return slices.ContainsFunc(x.removals, func(r *trail.Event) bool {
 		d := e.Time.Sub(r.Time)
-		return r.Serial == e.Serial && d >= 0 && d <= removalLag
+		return (r.Serial == e.Serial || e.Serial == "") && d >= 0 && d < removalLag
 	})
 }
 
@@ -146,7 +150,7 @@ func (x *Exposure) doubts() (r Reasons) {
 	if x.Changed {
 		r |= HasChanged
 	}
-	if len(x.foreign) > 0 {
+	if len(x.foreign) > 0 || x.foreignUsed {
 		r |= HasForeignDevice
 	}
 	if len(x.leftBehind()) > 0 {
