@@ -266,6 +266,10 @@ func deniedTarget(message string) (user, serial string) {
 	return "", ""
 }
 
+// reservedRole begins the roles of Identity Center, whose sessions are named after
+// the person. Nobody else may make a role there, though anybody may name one alike.
+const reservedRole = "role/aws-reserved/sso.amazonaws.com/"
+
 // actor returns the caller.
 func (r *record) actor() Actor {
 	id := &r.identity
@@ -291,18 +295,21 @@ func (r *record) actor() Actor {
 		a.MFA = nil // who assumes a role may have used a device elsewhere (J11)
 	}
 	_, session, _ := strings.Cut(id.principal, ":")
+	roleSession, _ := strings.CutPrefix(arnField(id.arn, 5), "assumed-role/")
 	switch {
 	case a.AssumedRoot:
 		a.Type = "AssumedRoot"
 		a.Name = text(firstOf(session, id.issuer, "root"))
 	case a.Type == "Root":
 		a.Name = "root" // its userName is the account's alias (R11)
-	case strings.HasPrefix(id.issuer, "AWSReservedSSO_") && session != "":
+	case strings.HasPrefix(arnField(id.issuerARN, 5), reservedRole) && session != "":
 		a.Name = text(session) // the person, by the name of the Identity Center session
 	case a.Type == "FederatedUser" && strings.Contains(id.arn, ":federated-user/"):
 		a.Name, a.Via = text(lastOf(id.arn)), text(id.issuer)
 	case a.Type == "AssumedRole" && id.issuer != "" && session != "":
 		a.Name = text(id.issuer + "/" + session)
+	case a.Type == "AssumedRole" && strings.Contains(roleSession, "/"): // never the session alone, which the caller names
+		a.Name = text(roleSession)
 	default:
 		a.Name = text(firstOf(id.name(), id.issuer, session, id.invokedBy, lastOf(a.ARN), id.principal))
 	}
