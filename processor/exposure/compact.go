@@ -37,7 +37,7 @@ func (k *compactor) keepEvent(it *item) {
 		k.tombstones = append(k.tombstones, placedTombstone{begins: true})
 	}
 	if p := it.ev.Name; p == trail.EnableMFADevice || p == trail.ResyncMFADevice || it.activated {
-		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: Tombstone{Serial: it.ev.Serial}, p: it.p, kept: true})
+		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: Tombstone{Serial: FoldName(it.ev.Serial)}, p: it.p, kept: true})
 	}
 	if it.ev.Name == trail.UpdateUser && it.ev.NewUser != "" {
 		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: Tombstone{NewUser: it.ev.NewUser}, p: it.p, kept: true})
@@ -68,7 +68,7 @@ func (k *compactor) bury(it *item, needed bool) {
 		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: m, p: it.p, needed: needed})
 	}
 	if it.activated {
-		m = Tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.ResyncMFADevice, User: it.ev.User, Serial: it.ev.Serial}
+		m = Tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.ResyncMFADevice, User: it.ev.User, Serial: FoldName(it.ev.Serial)}
 		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: m, p: it.p})
 	}
 	if !it.ev.Failed() && hasPassword(it.ev) {

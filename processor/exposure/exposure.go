@@ -70,7 +70,7 @@ type Exposure struct {
 	suspect     bool            // a device came back, but an intruder may hold it (J1)
 	isGone      bool            // it was alerted, and is known now not to have begun
 	wasForeign  bool            // another identity enabled the device
-	foreign     []string        // the devices that other identities enabled while it was open
+	foreign     []string        // the devices that other identities enabled while it was open, in one case
 	foreignUsed bool            // one of them signed in from an address not known for the user, who may not be the one who enables the next
 	known       []netip.Prefix  // where the user was known before it began (J5)
 	proof       *trail.Event    // a sign-in from there that proved a device, while something is left behind (J2)
