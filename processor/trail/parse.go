@@ -174,9 +174,10 @@ func (r *record) account(serial string) string {
 	return firstOf(r.recipient, r.identity.account, arnField(serial, 4), arnField(r.identity.arn, 4))
 }
 
-// partition comes from whatever ARN the record has, else from the Region (R15).
+// partition comes from whatever ARN the record has, else from the Region (R15). The
+// serial of a call that failed may be the caller's own.
 func (r *record) partition(serial string) string {
-	if p := firstOf(arnField(serial, 1), arnField(r.identity.arn, 1), arnField(r.identity.issuerARN, 1)); p != "" {
+	if p := firstOf(arnField(r.identity.arn, 1), arnField(r.identity.issuerARN, 1), arnField(serial, 1)); p != "" {
 		return p
 	}
 	for _, p := range []struct{ prefix, partition string }{

@@ -113,6 +113,10 @@ func TestR15_Partition(t *testing.T) {
 	if e == nil || e.Partition != "aws-cn" {
 		t.Errorf("by Region: %+v", e)
 	}
+	e = one(t, edit(t, `arn:aws:iam::111122223333:mfa`, `arn:aws-cn:iam::111122223333:mfa`, `"responseElements":null`, `"errorCode":"NoSuchEntity"`))
+	if e == nil || e.Partition != "aws" {
+		t.Errorf("the serial of a failed call moves it: %+v", e)
+	}
 }
 
 func TestR16_SerialKinds(t *testing.T) {
