@@ -61,3 +61,27 @@ func TestJ2_AForeignDeviceMakesNoneTheUsers(t *testing.T) {
 		}
 	}
 }
+
+// J2: nor does the sign-in drown in challenges, which cost whoever has the password
+// nothing, before it and after it.
+func TestJ2_ChallengesHideNoSignIn(t *testing.T) {
+	events := script(t, "0 login+ bob by=bob self from=203.0.113.7 serial=OWN id=known; 1000 deactivate bob serial=OWN by=mallory from=192.0.2.1 id=gone; 1010 enable bob serial=EVIL by=mallory from=192.0.2.1 id=evil")
+	for i := range 60 {
+		verb := "checkmfa"
+		if i == 30 {
+			verb = "login+"
+		}
+		events = append(events, script(t, fmt.Sprintf("%d %s bob by=bob self from=192.0.2.9 id=c%02d", 1100+i, verb, i))...)
+	}
+	events = append(events, script(t, "2000 enable bob serial=NEXT by=bob self from=192.0.2.9 id=next; 2100 deactivate bob serial=EVIL by=bob self from=192.0.2.9 id=over")...)
+	for _, n := range []int{1, 7, 100} {
+		d := newTestAccount(t)
+		for i := 0; i < len(events); i += n {
+			batch := events[i:min(i+n, len(events))]
+			d.arrive(batch[len(batch)-1].Time, batch...)
+		}
+		if len(d.open) != 1 || !d.open[0].Suspect {
+			t.Errorf("in batches of %d: open are %+v", n, d.open)
+		}
+	}
+}
