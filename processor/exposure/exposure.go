@@ -67,6 +67,7 @@ type Exposure struct {
 	other         *trail.Event // the proof of the device that made it reduced
 	privileged    bool
 
+	evidence    int             // the number of sign-ins without MFA, changes and foreign devices
 	suspect     bool            // a device came back, but an intruder may hold it (J1)
 	isGone      bool            // it was alerted, and is known now not to have begun
 	wasForeign  bool            // another identity enabled the device

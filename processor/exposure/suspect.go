@@ -66,6 +66,7 @@ func (f *folder) provedBySignIn(it *item) {
 	known := signedIn && x.isKnown(&e.Actor)
 	if signedIn && !known && !x.foreignUsed && len(x.foreign) > 0 && (e.Serial == "" || slices.Contains(x.foreign, FoldName(e.Serial))) {
 		it.x, x.foreignUsed = x, true
+		x.evidence++
 	}
 	switch {
 	case !x.suspect && !x.ExploitedOrChanged():
@@ -109,6 +110,7 @@ func (f *folder) deviceBack(it *item, x *Exposure) {
 	foreign := enabledByAnother(e) && !f.trusts(x, e)
 	switch {
 	case foreign:
+		x.evidence++
 		if !slices.Contains(x.foreign, FoldName(e.Serial)) {
 			x.foreign = append(x.foreign, FoldName(e.Serial))
 		}

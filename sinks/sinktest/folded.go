@@ -157,7 +157,7 @@ func fold(t testing.TB, policy exposure.Policy, account string, deeds []deed) (a
 		waits(now)
 		if d.name == trail.Closed {
 			begun := all[0]
-			open := exposure.Open{ID: *begun.Exposure, Partition: begun.Partition, Account: account, User: *begun.User}
+			open := exposure.Open{ID: *begun.Exposure, Partition: begun.Partition, Account: account, User: *begun.User, Evidence: i}
 			ledger.Append(exposure.Close(open, d.actor, "seen with the user", now))
 			notify(now)
 			continue
