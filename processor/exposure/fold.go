@@ -292,6 +292,7 @@ func (f *folder) renamed(it *item) {
 	e := it.ev
 	p := f.byName(e.User)
 	it.p = p
+	p.matchesPrivileged = p.matchesPrivileged || it.privileged
 	if e.NewUser == "" || FoldName(e.NewUser) == p.key {
 		return
 	}

@@ -18,6 +18,7 @@ type Tombstone struct {
 	NewUser          string    `json:"new_user,omitempty"`
 	Serial           string    `json:"serial,omitempty"`             // in one case
 	From             string    `json:"from,omitempty"`               // an address of the user, shown by a sign-in with MFA
+	Privileged       bool      `json:"privileged,omitempty"`         // of a rename: the user stays privileged
 	Foreign          bool      `json:"foreign,omitempty"`            // a device that may be an intruder's
 	EnabledByAnother bool      `json:"enabled_by_another,omitempty"` // a device that another identity than the user enabled
 }
