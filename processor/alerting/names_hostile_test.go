@@ -38,7 +38,7 @@ func TestNobodyTakesTheNameOfATrustedActor(t *testing.T) {
 }
 
 // R28: a user who is renamed stays privileged for as long as the user lives: an intruder
-// would rename them, and wait until the record is dropped. Nobody inherits it.
+// would rename them, and wait until the record is dropped. A new user of the name is not.
 func TestR28_ARenameTakesNoPrivilege(t *testing.T) {
 	p := exposure.DefaultPolicy()
 	p.Privileged = append(p.Privileged, match(t, map[string]any{"user": "*-admin", "account": "111122223333"}))

@@ -20,7 +20,7 @@ func TestJ2_AChallengeProvesNoDevice(t *testing.T) {
 		arrival{9110, "9100 login+ bob by=bob self from=203.0.113.7 id=proof", "bob resolved@9100 info proved"})
 }
 
-// J9: in the minute after a removal, AWS may still ask for the device: whoever has the
+// J9: in the minute after a removal, AWS may still ask for the device: a caller who has the
 // password ends nothing by that.
 func TestJ9_AChallengeInTheMomentOfTheRemoval(t *testing.T) {
 	for _, n := range []int{1, 2} {
@@ -31,8 +31,8 @@ func TestJ9_AChallengeInTheMomentOfTheRemoval(t *testing.T) {
 	}
 }
 
-// J2: whoever enabled a device for another user and has the password signs in with it,
-// and enables the next one as that user: the exposure stays, in either order, after
+// J2: an intruder who enabled a device for another user, and has the password, signs in
+// with it, and enables the next one as that user: the exposure stays, in either order, after
 // restarts, and as the records are dropped. It ends for the user, from a known address.
 func TestJ2_AForeignDeviceMakesNoneTheUsers(t *testing.T) {
 	const next, gone = "%d enable bob serial=NEXT by=bob self from=192.0.2.9 id=next", "%d deactivate bob serial=EVIL by=bob self from=192.0.2.9 id=over"
@@ -62,8 +62,8 @@ func TestJ2_AForeignDeviceMakesNoneTheUsers(t *testing.T) {
 	}
 }
 
-// J2: nor does the sign-in drown in challenges, which cost whoever has the password
-// nothing, before it and after it.
+// J2: nor does the sign-in drown in challenges, which need the password alone,
+// before it and after it.
 func TestJ2_ChallengesHideNoSignIn(t *testing.T) {
 	events := script(t, "0 login+ bob by=bob self from=203.0.113.7 serial=OWN id=known; 1000 deactivate bob serial=OWN by=mallory from=192.0.2.1 id=gone; 1010 enable bob serial=EVIL by=mallory from=192.0.2.1 id=evil")
 	for i := range 60 {

@@ -8,8 +8,8 @@ import (
 )
 
 // R5, R12: a record has the serial and the name as the caller wrote them. The removal
-// of a user's only device is one, in whatever case, and so is what is done with the
-// device of an intruder; at once, one by one, and after what was known is compacted.
+// of a user's only device is one, in whatever case: read one by one, together, and
+// after what was known is compacted.
 func TestR12_SerialsInAnotherCase(t *testing.T) {
 	for _, c := range []struct{ events, want string }{
 		{"0 enable bob serial=Phone by=bob self id=a; %d deactivate BOB serial=pHONE by=mallory id=b", "BOB opened high"},

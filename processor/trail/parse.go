@@ -268,7 +268,7 @@ func deniedTarget(message string) (user, serial string) {
 }
 
 // reservedRole begins the roles of Identity Center, whose sessions are named after
-// the person. Nobody else may make a role there, though anybody may name one alike.
+// the person. AWS alone makes roles there; every administrator may name one alike.
 const reservedRole = "role/aws-reserved/sso.amazonaws.com/"
 
 // actor returns the caller.
