@@ -282,7 +282,7 @@ func (w *ActorCampaign) severity(s exposure.Step, m *exposure.Moment, more expos
 	used := slices.ContainsFunc(w.hits, (*sighting).exploitedOrChanged)
 	return w.policy.ApplyRules(v, s, used, func() rule.Facts {
 		f := exposure.FactsOf(m.Event)
-		f.Actor, f.ActorType, f.MFA = w.Actor.Name, w.Actor.Type, w.Actor.MFA
+		f.Actor, f.ActorType, f.MFA = exposure.ActorName(w.Actor.Type, w.Actor.Name), w.Actor.Type, w.Actor.MFA
 		f.User, f.Root, f.Self, f.DeviceKind = "", w.userReasons()&exposure.HasRoot != 0, false, "unknown"
 		f.AddReasons(exposure.HasCampaign | more | w.userReasons())
 		return f.Facts

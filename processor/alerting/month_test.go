@@ -387,6 +387,7 @@ func (m *month) takeovers(begin time.Time, uninvolved func(int) (int, string), s
 	for i := range 4 { // one person of the Identity Center, in four accounts
 		s, user = victim()
 		s.actor = s.role("AWSReservedSSO_Admin_0", ssoMallory)
+		s.actor.Name = ssoMallory
 		m.sso = append(m.sso, remove(s, user, at.Add(minutes(4*i))).ID)
 		s.step(from66(s.signsIn(at.Add(minutes(4*i+20)), user, false)), "signed in")
 	}

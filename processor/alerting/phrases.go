@@ -82,7 +82,7 @@ func caller(a *trail.Actor) string {
 		return "AssumeRoot session " + actor(a)
 	case a.Self:
 		return "the user"
-	case strings.Contains(a.ARN, "/AWSReservedSSO_"):
+	case exposure.IsPerson(a):
 		return "Identity Center user " + actor(a)
 	}
 	switch a.Type {

@@ -30,8 +30,8 @@ func TestOneSecondHidesNothing(t *testing.T) {
 			"10 deactivate bob serial=A by=bob self; 20 login- bob by=bob self; 20 enable bob serial=X by=bob self",
 			"bob opened@10 high; bob exploited@20 critical; bob suspect@20 critical"},
 		"signed in, and a device seen": {
-			"10 deactivate bob serial=A by=bob self; 20 login- bob by=bob self; 20 checkmfa bob by=bob self",
-			"bob opened@10 high; bob exploited@20 critical; bob suspect@20 critical"},
+			"10 deactivate bob serial=A by=bob self; 70 login- bob by=bob self; 70 checkmfa bob by=bob self",
+			"bob opened@10 high; bob exploited@70 critical; bob suspect@70 critical"},
 		"key made, and a device enabled": {
 			"10 deactivate bob serial=A by=bob self; 20 createkey bob detail=AKIA by=bob self; 20 enable bob serial=X by=bob self",
 			"bob opened@10 high; bob updated@20 critical; bob suspect@20 critical"},
@@ -51,7 +51,7 @@ func TestOneSecondHidesNothing(t *testing.T) {
 				var l Ledger
 				for i := 0; i < len(events); i += n {
 					l.Append(events[i:min(i+n, len(events))]...)
-					alerts, _ := l.Fold(at(50), p)
+					alerts, _ := l.Fold(at(100), p)
 					all = append(all, alerts...)
 				}
 				if n > 1 && strings.Contains(want, "suspect") { // known as such from the beginning

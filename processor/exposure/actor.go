@@ -29,15 +29,32 @@ func actorKey(a *trail.Actor) string {
 	case kind == "federated-user":
 		return "federated:" + scope + name
 	case kind == "assumed-role" && !a.AssumedRoot:
-		role, session, _ := strings.Cut(name, "/")
-		if strings.HasPrefix(role, "AWSReservedSSO_") && session != "" {
-			return "session:" + partition + ":" + strings.ToLower(session)
+		if IsPerson(a) {
+			return "session:" + partition + ":" + strings.ToLower(a.Name)
 		}
+		role, _, _ := strings.Cut(name, "/")
 		return "role:" + scope + role + "@" + addressPrefix(a.SourceIP)
 	case a.ARN != "":
 		return a.ARN
 	}
 	return a.Type + "\x00" + a.Name + "\x00" + a.AccessKeyID
+}
+
+// IsPerson reports whether a role session is that of an Identity Center user, by
+// whose name alone trail names it.
+func IsPerson(a *trail.Actor) bool {
+	return a.Name != "" && strings.Contains(a.ARN, ":assumed-role/AWSReservedSSO_") && strings.HasSuffix(a.ARN, "/"+a.Name) && !strings.Contains(a.Name, "/")
+}
+
+// ActorName returns the name of an actor as matchers see it: that of an IAM user, of
+// a role session or of a person, and of all others after the type. Who federates a
+// user chooses the name, and would be taken for whom a matcher names.
+func ActorName(kind, name string) string {
+	switch kind {
+	case "", "IAMUser", "AssumedRole", "AssumedRoot", "Root", "AWSService", "IdentityCenterUser", "Person":
+		return name
+	}
+	return kind + "/" + name
 }
 
 // anonymous reports whether the record does not say who the actor is.

@@ -2,10 +2,11 @@ package exposure
 
 import (
 	"slices"
+	"strconv"
 )
 
 // closed ends the open exposure that the event names, by any ID that it may
-// have been alerted under.
+// have been alerted under, if the person knew of all that shows use by an intruder.
 func (f *folder) closed(it *item) {
 	if it.tombstone {
 		if it.p = f.byName(it.ev.User); it.p.open == nil {
@@ -18,6 +19,9 @@ func (f *folder) closed(it *item) {
 		return
 	}
 	x := f.exposures[i]
+	if known, err := strconv.Atoi(string(it.ev.Body)); err == nil && x.evidence > known {
+		return
+	}
 	p := x.identity
 	it.p, it.x = p, x
 	p.open, p.reduced, p.closed = nil, nil, it

@@ -37,7 +37,7 @@ func (k *compactor) keepEvent(it *item) {
 		k.tombstones = append(k.tombstones, placedTombstone{begins: true})
 	}
 	if p := it.ev.Name; p == trail.EnableMFADevice || p == trail.ResyncMFADevice || it.activated {
-		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: Tombstone{Serial: it.ev.Serial}, p: it.p, kept: true})
+		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: Tombstone{Serial: FoldName(it.ev.Serial)}, p: it.p, kept: true})
 	}
 	if it.ev.Name == trail.UpdateUser && it.ev.NewUser != "" {
 		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: Tombstone{NewUser: it.ev.NewUser}, p: it.p, kept: true})
@@ -55,6 +55,7 @@ func (k *compactor) bury(it *item, needed bool) {
 	}
 	m, ok := tombstoneOf(it.ev)
 	m.Foreign, m.EnabledByAnother = it.foreign, it.another
+	m.Privileged = m.Name == trail.UpdateUser && m.NewUser != "" && it.p.matchesPrivileged
 	if it.learned {
 		m.From = it.ev.Actor.SourceIP
 	}
@@ -68,7 +69,7 @@ func (k *compactor) bury(it *item, needed bool) {
 		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: m, p: it.p, needed: needed})
 	}
 	if it.activated {
-		m = Tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.ResyncMFADevice, User: it.ev.User, Serial: it.ev.Serial}
+		m = Tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.ResyncMFADevice, User: it.ev.User, Serial: FoldName(it.ev.Serial)}
 		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: m, p: it.p})
 	}
 	if !it.ev.Failed() && hasPassword(it.ev) {
@@ -158,7 +159,8 @@ func (k *compactor) compact(gone map[string]bool) []Tombstone {
 	return k.applyRenames(left)
 }
 
-// applyRenames carries out old renames instead of keeping them, and drops old
+// applyRenames carries out old renames instead of keeping them, except that a user
+// who was privileged under a former name stays so, and drops old
 // beginnings and ends of incarnations. If an exposure is kept under an earlier
 // name of its identity, everything from that rename on stays.
 func (k *compactor) applyRenames(left []placedTombstone) []Tombstone {
@@ -195,17 +197,25 @@ func (k *compactor) applyRenames(left []placedTombstone) []Tombstone {
 				continue
 			}
 		case trail.UpdateUser:
-			if m.NewUser == "" || FoldName(m.NewUser) == FoldName(m.User) {
+			if m.NewUser == "" || FoldName(m.NewUser) == FoldName(m.User) && !m.Privileged {
 				continue
 			}
 			now[m.p] = m.NewUser
 			if old && !k.kept[m.p] {
+				marked := !m.Privileged || m.p.ended != nil
 				for i := range tombstones {
 					if of[i] == m.p && tombstones[i].User != "" {
 						tombstones[i].User = m.NewUser
 					}
+					if of[i] == m.p && tombstones[i].Privileged {
+						tombstones[i].NewUser, marked = m.NewUser, true
+					}
 				}
-				continue
+				if marked {
+					continue
+				}
+				m.User = m.NewUser // of the rename, it is kept that the user is privileged
+				break
 			}
 			needed = true
 		case trail.DeleteLoginProfile:

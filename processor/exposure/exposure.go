@@ -67,20 +67,22 @@ type Exposure struct {
 	other         *trail.Event // the proof of the device that made it reduced
 	privileged    bool
 
-	suspect    bool            // a device came back, but an intruder may hold it (J1)
-	isGone     bool            // it was alerted, and is known now not to have begun
-	wasForeign bool            // another identity enabled the device
-	foreign    []string        // the devices that other identities enabled while it was open
-	known      []netip.Prefix  // where the user was known before it began (J5)
-	proof      *trail.Event    // a sign-in from there that proved a device, while something is left behind (J2)
-	proofKept  *item           // the item of proof, if it is kept for nothing else
-	familiar   *trail.Event    // a sign-in without MFA from there, until the user has had time to enable a device (J4)
-	pending    []pendingChange // changes of which it is not known whether they count, in order
-	waiting    bool            // the time alone may change it
-	prelude    []*trail.Event  // the changes shortly before it began (J6)
-	denied     int             // how often its actor was denied before (J18)
-	ways       ways            // the sign-ins without MFA (J8)
-	guesses    guesses         // the failed sign-ins (J8)
+	evidence    int             // the number of sign-ins without MFA, changes and foreign devices
+	suspect     bool            // a device came back, but an intruder may hold it (J1)
+	isGone      bool            // it was alerted, and is known now not to have begun
+	wasForeign  bool            // another identity enabled the device
+	foreign     []string        // the devices that other identities enabled while it was open, in one case
+	foreignUsed bool            // one of them signed in from an address not known for the user, who may not be the one who enables the next
+	known       []netip.Prefix  // where the user was known before it began (J5)
+	proof       *trail.Event    // a sign-in from there that proved a device, while something is left behind (J2)
+	proofKept   *item           // the item of proof, if it is kept for nothing else
+	familiar    *trail.Event    // a sign-in without MFA from there, until the user has had time to enable a device (J4)
+	pending     []pendingChange // changes of which it is not known whether they count, in order
+	waiting     bool            // the time alone may change it
+	prelude     []*trail.Event  // the changes shortly before it began (J6)
+	denied      int             // how often its actor was denied before (J18)
+	ways        ways            // the sign-ins without MFA (J8)
+	guesses     guesses         // the failed sign-ins (J8)
 }
 
 // maxRecognized bounds the events by which an exposure is recognized.

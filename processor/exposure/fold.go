@@ -1,7 +1,6 @@
 package exposure
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -150,7 +149,7 @@ func (f *folder) removed(it *item, p *identity, why Reasons) {
 		x.reasons |= HasLastDevice
 	}
 	x.countDenied(f.latestAttempts[attemptKey{actor: actorKey(&e.Actor), target: p, class: Refused}], e)
-	f.lostDevices[e.Serial] = x
+	f.lostDevices[FoldName(e.Serial)] = x
 	if !joins {
 		f.addPrelude(x, p, e)
 	}
@@ -190,12 +189,12 @@ func (f *folder) begin(p *identity, e *trail.Event) *Exposure {
 // AWS deletes only inactive devices: if this one is known active, its removal
 // was not seen (J7).
 func (f *folder) deviceDeleted(it *item) {
-	s := it.ev.Serial
+	s := FoldName(it.ev.Serial)
 	if s == "" {
 		return
 	}
 	p := f.deviceOwners[s]
-	if p != nil && p.ended == nil && slices.ContainsFunc(p.active, func(d device) bool { return d.serial == s }) {
+	if p != nil && p.ended == nil && p.activeAt(s) >= 0 {
 		f.removed(it, p, HasRemovalNotSeen)
 		return
 	}
@@ -215,7 +214,7 @@ func (f *folder) enabled(it *item) {
 	it.p = p
 	if e.Serial != "" {
 		f.assignDevice(e.Serial, p)
-		delete(f.lostDevices, e.Serial)
+		delete(f.lostDevices, FoldName(e.Serial))
 	}
 	was := p.deactivate(e.Serial)
 	p.activate(e.Serial, it)
@@ -293,6 +292,7 @@ func (f *folder) renamed(it *item) {
 	e := it.ev
 	p := f.byName(e.User)
 	it.p = p
+	p.matchesPrivileged = p.matchesPrivileged || it.privileged
 	if e.NewUser == "" || FoldName(e.NewUser) == p.key {
 		return
 	}

@@ -33,7 +33,7 @@ type identity struct {
 
 // device is a device known active, with its proof.
 type device struct {
-	serial  string
+	serial  string // in one case
 	proof   *item
 	another bool // enabled by another identity, however often it answered a resync since
 	foreign bool // so enabled, and not by an enroller or the user's creator
@@ -61,7 +61,7 @@ func (p *identity) activate(serial string, proof *item) {
 		return
 	}
 	p.deactivate(serial)
-	p.active = append(p.active, device{serial: serial, proof: proof})
+	p.active = append(p.active, device{serial: FoldName(serial), proof: proof})
 }
 
 // allEnabledByAnother reports whether every active device is known to have been
@@ -86,9 +86,16 @@ func (p *identity) createdBy(e *trail.Event) bool {
 	return *by == (trail.Actor{}) || actorKey(by) == actorKey(&e.Actor) // nothing more is kept of a dropped event
 }
 
+// activeAt returns the place of a device among the active ones, -1 if it is not known
+// to be.
+func (p *identity) activeAt(serial string) int {
+	serial = FoldName(serial)
+	return slices.IndexFunc(p.active, func(d device) bool { return d.serial == serial })
+}
+
 // deactivate records an inactive device and returns it if it was known active.
 func (p *identity) deactivate(serial string) (d device) {
-	if i := slices.IndexFunc(p.active, func(d device) bool { return d.serial == serial }); i >= 0 {
+	if i := p.activeAt(serial); i >= 0 {
 		d = p.active[i]
 		p.active = slices.Delete(p.active, i, i+1)
 	}
@@ -117,7 +124,8 @@ func newIdentity(name string) *identity {
 	return p
 }
 
-// FoldName folds a user name to one case (R12).
+// FoldName folds a user name to one case (R12), and the serial of a device: the record
+// has it as the caller wrote it.
 func FoldName(name string) string { return strings.ToLower(name) }
 
 // byName returns the identity with the name, a new one if none is known.
@@ -138,7 +146,7 @@ func (d *directory) target(e *trail.Event) *identity {
 	if e.User != "" {
 		return d.byName(e.User)
 	}
-	if p := d.deviceOwners[e.Serial]; e.Serial != "" && p != nil && p.ended == nil {
+	if p := d.deviceOwners[FoldName(e.Serial)]; e.Serial != "" && p != nil && p.ended == nil {
 		return p
 	}
 	return nil
@@ -147,6 +155,7 @@ func (d *directory) target(e *trail.Event) *identity {
 // assignDevice records p as the owner of a device, and takes it from the former
 // owner: the name of a deleted device can be used again.
 func (d *directory) assignDevice(serial string, p *identity) {
+	serial = FoldName(serial)
 	if h := d.deviceOwners[serial]; h != nil && h != p {
 		h.deactivate(serial)
 	}

@@ -16,8 +16,9 @@ type Tombstone struct {
 	Name             string    `json:"name"`
 	User             string    `json:"user,omitempty"`
 	NewUser          string    `json:"new_user,omitempty"`
-	Serial           string    `json:"serial,omitempty"`
+	Serial           string    `json:"serial,omitempty"`             // in one case
 	From             string    `json:"from,omitempty"`               // an address of the user, shown by a sign-in with MFA
+	Privileged       bool      `json:"privileged,omitempty"`         // of a rename: the user stays privileged
 	Foreign          bool      `json:"foreign,omitempty"`            // a device that may be an intruder's
 	EnabledByAnother bool      `json:"enabled_by_another,omitempty"` // a device that another identity than the user enabled
 }
@@ -28,7 +29,7 @@ func tombstoneOf(e *trail.Event) (m Tombstone, ok bool) {
 	if e.Failed() {
 		return Tombstone{}, false
 	}
-	m = Tombstone{ID: e.ID, Time: e.Time, Name: e.Name, User: e.User, NewUser: e.NewUser, Serial: e.Serial}
+	m = Tombstone{ID: e.ID, Time: e.Time, Name: e.Name, User: e.User, NewUser: e.NewUser, Serial: FoldName(e.Serial)}
 	switch e.Name {
 	case trail.DeleteVirtualMFADevice:
 		m.Name = trail.DeactivateMFADevice

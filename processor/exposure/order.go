@@ -81,25 +81,26 @@ func Rank(e *trail.Event) uint8 {
 
 // item is an event in its place, with the results of the fold.
 type item struct {
-	ev        *trail.Event
-	sec       int64
-	rank      uint8
-	tombstone bool      // stands for a dropped event
-	another   bool      // the device was enabled by another identity
-	foreign   bool      // the device may be an intruder's, and was enabled with nothing open (J3)
-	excess    bool      // a failed sign-in that is only counted
-	activated bool      // a sign-in with a device that was not known
-	learned   bool      // a sign-in that shows an address of the user (J5)
-	p         *identity // the identity that it concerns
-	name      string    // that identity's name then, if the record held only the serial
-	x         *Exposure // the exposure that it belongs to
-	basis     *Exposure // the last exposure that depends on what it proved
-	a         *Attempt  // the attempt that it belongs to, if it failed
-	more      int       // the number of events that it stands for, besides itself
-	codes     []string  // their error codes
-	guessed   bool      // enough of those, and of the samples, were wrong codes within an hour
-	counted   bool      // another one stands for it
-	dense     bool      // there is no gap before it, since events were counted there
+	ev         *trail.Event
+	sec        int64
+	rank       uint8
+	tombstone  bool      // stands for a dropped event
+	privileged bool      // a rename of a user who was privileged, and stays so
+	another    bool      // the device was enabled by another identity
+	foreign    bool      // the device may be an intruder's, and was enabled with nothing open (J3)
+	excess     bool      // a failed sign-in that is only counted
+	activated  bool      // a sign-in with a device that was not known
+	learned    bool      // a sign-in that shows an address of the user (J5)
+	p          *identity // the identity that it concerns
+	name       string    // that identity's name then, if the record held only the serial
+	x          *Exposure // the exposure that it belongs to
+	basis      *Exposure // the last exposure that depends on what it proved
+	a          *Attempt  // the attempt that it belongs to, if it failed
+	more       int       // the number of events that it stands for, besides itself
+	codes      []string  // their error codes
+	guessed    bool      // enough of those, and of the samples, were wrong codes within an hour
+	counted    bool      // another one stands for it
+	dense      bool      // there is no gap before it, since events were counted there
 }
 
 // eventKey identifies an event. The name is part of it, so that hand-made
@@ -115,7 +116,7 @@ func sortEvents(events []*trail.Event, tombstones []Tombstone) []item {
 	for _, m := range tombstones {
 		e := m.event()
 		buried[e.ID] = true
-		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: Rank(e), tombstone: true, foreign: m.Foreign})
+		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: Rank(e), tombstone: true, foreign: m.Foreign, privileged: m.Privileged})
 	}
 	for _, e := range events {
 		if e == nil {

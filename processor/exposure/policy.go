@@ -150,7 +150,7 @@ type Facts struct{ rule.Facts }
 func FactsOf(e *trail.Event) Facts {
 	return Facts{rule.Facts{
 		Account: e.Account, Partition: e.Partition, User: e.User, Root: e.Root(),
-		Actor: e.Actor.Name, ActorType: e.Actor.Type, Self: e.Actor.Self, MFA: e.Actor.MFA,
+		Actor: ActorName(e.Actor.Type, e.Actor.Name), ActorType: e.Actor.Type, Self: e.Actor.Self, MFA: e.Actor.MFA,
 		SourceIP: e.Actor.SourceIP, UserAgent: e.Actor.UserAgent,
 		DeviceKind: trail.DeviceKind(e.Serial), Protection: ProtectionUnknown, Origin: e.Origin,
 	}}

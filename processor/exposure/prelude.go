@@ -84,6 +84,7 @@ func (x *Exposure) change(e *trail.Event) {
 		x.changes |= otherChange
 	}
 	x.Changed = true
+	x.evidence++
 	x.reasons |= HasChanged | ActorReasons(&e.Actor)
 	if x.familiar != nil {
 		x.harden()

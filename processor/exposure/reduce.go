@@ -50,7 +50,7 @@ func (f *folder) groupOf(e *trail.Event) (key string, gap time.Duration) {
 		return group("denied", actorKey(&e.Actor), Keys(e)[0], e.Name, bareCode(e.ErrorCode), entry), attemptGap
 	case Rank(e) == ranks[trail.CheckMfa] && user != "":
 		day := strconv.FormatInt(e.Time.Unix()/86400, 10)
-		return group("mfa", user, e.Serial, day, bucket(addressPrefix(e.Actor.SourceIP), 8), bucket(e.Actor.UserAgent, 4)), math.MaxInt64
+		return group("mfa", e.Name, user, e.Serial, day, bucket(addressPrefix(e.Actor.SourceIP), 8), bucket(e.Actor.UserAgent, 4)), math.MaxInt64
 	}
 	return "", 0
 }

@@ -10,7 +10,7 @@ func (f *folder) orderSecond(i int) {
 	switch p := f.names[FoldName(it.ev.User)]; {
 	case it.ev.Failed(), it.rank > ranks[trail.CheckMfa]:
 		return
-	case it.rank >= ranks[trail.EnableMFADevice] && (p == nil || p.open == nil):
+	case it.rank >= ranks[trail.EnableMFADevice] && (p == nil || p.open == nil || it.rank < ranks[trail.CheckMfa] && p.open.ExploitedOrChanged()):
 		return // it ends nothing
 	}
 	end := i + 1

@@ -41,7 +41,7 @@ func Keys(e *trail.Event) []string {
 		}
 	}
 	if e.Serial != "" {
-		keys = append(keys, "device:"+e.Serial)
+		keys = append(keys, "device:"+FoldName(e.Serial))
 	}
 	switch {
 	case len(keys) > 0:

@@ -2,6 +2,7 @@ package exposure
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -46,9 +47,9 @@ func (f *folder) provedBySignIn(it *item) {
 			return
 		}
 	}
-	if e.Serial != "" && !slices.ContainsFunc(p.active, func(d device) bool { return d.serial == e.Serial }) {
+	if e.Serial != "" && p.activeAt(e.Serial) < 0 {
 		f.assignDevice(e.Serial, p)
-		delete(f.lostDevices, e.Serial)
+		delete(f.lostDevices, FoldName(e.Serial))
 		p.activate(e.Serial, it)
 		it.activated = true
 	}
@@ -61,7 +62,12 @@ func (f *folder) provedBySignIn(it *item) {
 		return
 	}
 	x.countPending(e.Time)
-	known := x.isKnown(&e.Actor)
+	signedIn := e.Name == trail.ConsoleLogin // AWS asks everybody who has the password for the device: CheckMfa
+	known := signedIn && x.isKnown(&e.Actor)
+	if signedIn && !known && !x.foreignUsed && len(x.foreign) > 0 && (e.Serial == "" || slices.Contains(x.foreign, FoldName(e.Serial))) {
+		it.x, x.foreignUsed = x, true
+		x.evidence++
+	}
 	switch {
 	case !x.suspect && !x.ExploitedOrChanged():
 		f.end(it, x, MFASeen)
@@ -86,11 +92,11 @@ func (f *folder) provedBySignIn(it *item) {
 }
 
 // namesRemoved reports whether a sign-in used a device in the moment in which it
-// was removed, which proves nothing (J9).
+// was removed, or may have where it names none, which proves nothing (J9).
 func (x *Exposure) namesRemoved(e *trail.Event) bool {
-	return e.Serial != "" && slices.ContainsFunc(x.removals, func(r *trail.Event) bool {
+	return slices.ContainsFunc(x.removals, func(r *trail.Event) bool {
 		d := e.Time.Sub(r.Time)
-		return r.Serial == e.Serial && d >= 0 && d <= removalLag
+		return (e.Serial == "" || strings.EqualFold(r.Serial, e.Serial)) && d >= 0 && d < removalLag
 	})
 }
 
@@ -104,8 +110,9 @@ func (f *folder) deviceBack(it *item, x *Exposure) {
 	foreign := enabledByAnother(e) && !f.trusts(x, e)
 	switch {
 	case foreign:
-		if !slices.Contains(x.foreign, e.Serial) {
-			x.foreign = append(x.foreign, e.Serial)
+		x.evidence++
+		if !slices.Contains(x.foreign, FoldName(e.Serial)) {
+			x.foreign = append(x.foreign, FoldName(e.Serial))
 		}
 		x.proof = nil
 	case x.familiar == nil:
@@ -146,7 +153,7 @@ func (x *Exposure) doubts() (r Reasons) {
 	if x.Changed {
 		r |= HasChanged
 	}
-	if len(x.foreign) > 0 {
+	if len(x.foreign) > 0 || x.foreignUsed {
 		r |= HasForeignDevice
 	}
 	if len(x.leftBehind()) > 0 {
@@ -170,7 +177,7 @@ func (x *Exposure) becomeSuspect(e *trail.Event) {
 // reports whether that is all that the event means: the device was foreign, and
 // another one protects the user.
 func (f *folder) foreignRemoved(it *item, x *Exposure) bool {
-	i := slices.Index(x.foreign, it.ev.Serial)
+	i := slices.Index(x.foreign, FoldName(it.ev.Serial))
 	if i < 0 {
 		return false
 	}

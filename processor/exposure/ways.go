@@ -56,6 +56,7 @@ func (f *folder) signedInWithoutMFA(it *item) {
 	}
 	familiar, wasSuspect := x.isFamiliar(e), x.suspect
 	it.x = x
+	x.evidence++
 	x.recognizeBy(e)
 	p.open, p.reduced, p.closed = x, nil, nil
 	p.active, p.proofs = nil, proofs{} // AWS asks every user with a device for it

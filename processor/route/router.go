@@ -268,7 +268,7 @@ func (r *Router) Facts(a *exposure.Alert) rule.Facts {
 	f := rule.Facts{
 		Account: a.Account, AccountName: account.Name, AccountClass: account.Class, Partition: a.Partition,
 		Path: a.Path, Root: a.Root, Privileged: a.Root || has(exposure.ReasonPrivileged),
-		Actor: a.Actor.Name, ActorType: a.Actor.Type, Self: a.Actor.Self, MFA: a.Actor.MFA,
+		Actor: exposure.ActorName(a.Actor.Type, a.Actor.Name), ActorType: a.Actor.Type, Self: a.Actor.Self, MFA: a.Actor.MFA,
 		SourceIP: a.Actor.SourceIP, UserAgent: a.Actor.UserAgent,
 		DeviceKind: a.Device.Kind, Protection: a.Protection, Step: string(a.Step), Severity: string(a.Severity),
 		Late: has(exposure.ReasonLate), Expected: has(exposure.ReasonExpected), Campaign: has(exposure.ReasonCampaign),

@@ -174,9 +174,10 @@ func (r *record) account(serial string) string {
 	return firstOf(r.recipient, r.identity.account, arnField(serial, 4), arnField(r.identity.arn, 4))
 }
 
-// partition comes from whatever ARN the record has, else from the Region (R15).
+// partition comes from whatever ARN the record has, else from the Region (R15). The
+// serial of a call that failed may be the caller's own.
 func (r *record) partition(serial string) string {
-	if p := firstOf(arnField(serial, 1), arnField(r.identity.arn, 1), arnField(r.identity.issuerARN, 1)); p != "" {
+	if p := firstOf(arnField(r.identity.arn, 1), arnField(r.identity.issuerARN, 1), arnField(serial, 1)); p != "" {
 		return p
 	}
 	for _, p := range []struct{ prefix, partition string }{
@@ -266,6 +267,10 @@ func deniedTarget(message string) (user, serial string) {
 	return "", ""
 }
 
+// reservedRole begins the roles of Identity Center, whose sessions are named after
+// the person. AWS alone makes roles there; every administrator may name one alike.
+const reservedRole = "role/aws-reserved/sso.amazonaws.com/"
+
 // actor returns the caller.
 func (r *record) actor() Actor {
 	id := &r.identity
@@ -291,18 +296,21 @@ func (r *record) actor() Actor {
 		a.MFA = nil // who assumes a role may have used a device elsewhere (J11)
 	}
 	_, session, _ := strings.Cut(id.principal, ":")
+	roleSession, _ := strings.CutPrefix(arnField(id.arn, 5), "assumed-role/")
 	switch {
 	case a.AssumedRoot:
 		a.Type = "AssumedRoot"
 		a.Name = text(firstOf(session, id.issuer, "root"))
 	case a.Type == "Root":
 		a.Name = "root" // its userName is the account's alias (R11)
-	case strings.HasPrefix(id.issuer, "AWSReservedSSO_") && session != "":
+	case strings.HasPrefix(arnField(id.issuerARN, 5), reservedRole) && session != "":
 		a.Name = text(session) // the person, by the name of the Identity Center session
 	case a.Type == "FederatedUser" && strings.Contains(id.arn, ":federated-user/"):
 		a.Name, a.Via = text(lastOf(id.arn)), text(id.issuer)
 	case a.Type == "AssumedRole" && id.issuer != "" && session != "":
 		a.Name = text(id.issuer + "/" + session)
+	case a.Type == "AssumedRole" && strings.Contains(roleSession, "/"): // never the session alone, which the caller names
+		a.Name = text(roleSession)
 	default:
 		a.Name = text(firstOf(id.name(), id.issuer, session, id.invokedBy, lastOf(a.ARN), id.principal))
 	}

@@ -113,6 +113,10 @@ func TestR15_Partition(t *testing.T) {
 	if e == nil || e.Partition != "aws-cn" {
 		t.Errorf("by Region: %+v", e)
 	}
+	e = one(t, edit(t, `arn:aws:iam::111122223333:mfa`, `arn:aws-cn:iam::111122223333:mfa`, `"responseElements":null`, `"errorCode":"NoSuchEntity"`))
+	if e == nil || e.Partition != "aws" {
+		t.Errorf("the serial of a failed call moves it: %+v", e)
+	}
 }
 
 func TestR16_SerialKinds(t *testing.T) {
@@ -141,7 +145,10 @@ func TestActors(t *testing.T) {
 		{`{"type":"IAMUser","userName":"alice"}`, "IAMUser", "alice"},
 		{`{"type":"Root","userName":"alias"}`, "Root", "root"},
 		{`{"type":"AssumedRole","principalId":"AROAX:ci","sessionContext":{"sessionIssuer":{"userName":"deploy"}}}`, "AssumedRole", "deploy/ci"},
-		{`{"type":"AssumedRole","principalId":"AROAX:jane@example.com","sessionContext":{"sessionIssuer":{"userName":"AWSReservedSSO_Admin_0123456789abcdef"}}}`, "AssumedRole", "jane@example.com"},
+		{`{"type":"AssumedRole","principalId":"AROAX:jane@example.com","sessionContext":{"sessionIssuer":{"userName":"AWSReservedSSO_Admin_0123456789abcdef","arn":"arn:aws:iam::111122223333:role/aws-reserved/sso.amazonaws.com/eu-west-1/AWSReservedSSO_Admin_0123456789abcdef"}}}`, "AssumedRole", "jane@example.com"},
+		{`{"type":"AssumedRole","principalId":"AROAX:jane@example.com","sessionContext":{"sessionIssuer":{"userName":"AWSReservedSSO_Admin","arn":"arn:aws:iam::111122223333:role/AWSReservedSSO_Admin"}}}`, "AssumedRole", "AWSReservedSSO_Admin/jane@example.com"},
+		{`{"type":"AssumedRole","principalId":"AROAX:jane","sessionContext":{"sessionIssuer":{"userName":"AWSReservedSSO_Admin","arn":"arn:aws:iam::111122223333:role/x/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin"}}}`, "AssumedRole", "AWSReservedSSO_Admin/jane"},
+		{`{"type":"AssumedRole","principalId":"AROAX:alice","arn":"arn:aws:sts::111122223333:assumed-role/evil/alice"}`, "AssumedRole", "evil/alice"},
 		{`{"type":"AssumedRole","principalId":"AROAX:mgmt","sessionContext":{"assumedRoot":"true","sessionIssuer":{}}}`, "AssumedRoot", "mgmt"},
 		{`{"type":"FederatedUser","principalId":"1:fed","sessionContext":{"sessionIssuer":{"userName":"alice"}}}`, "FederatedUser", "alice"},
 		{`{"type":"AWSService","invokedBy":"config.amazonaws.com"}`, "AWSService", "config.amazonaws.com"},

@@ -69,12 +69,14 @@ var foldedStories = map[string][]deed{
 func (d deed) record(account, id string) map[string]any {
 	arn := "arn:aws:iam::" + account
 	who := map[string]any{"type": "IAMUser", "accountId": account, "arn": arn + ":user/" + d.actor, "userName": d.actor, "accessKeyId": "ASIAEXAMPLE"}
+	context := map[string]any{}
 	switch {
 	case d.actor == "":
 		who = map[string]any{"type": "Root", "accountId": account, "arn": arn + ":root", "accessKeyId": "ASIAEXAMPLE"}
 	case d.actor[:min(4, len(d.actor))] == "sso:":
 		session := "AWSReservedSSO_Admin_0123456789abcdef/" + d.actor[4:]
 		who = map[string]any{"type": "AssumedRole", "accountId": account, "arn": "arn:aws:sts::" + account + ":assumed-role/" + session, "principalId": "AROAEXAMPLE:" + d.actor[4:], "accessKeyId": "ASIAEXAMPLE"}
+		context["sessionIssuer"] = map[string]any{"type": "Role", "arn": arn + ":role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0123456789abcdef", "userName": "AWSReservedSSO_Admin_0123456789abcdef"}
 	}
 	r := map[string]any{
 		"eventVersion": "1.08", "eventTime": FoldedStart.Add(d.at).Format(time.RFC3339), "eventID": id, "eventName": d.name, "awsRegion": "us-east-1",
@@ -102,7 +104,10 @@ func (d deed) record(account, id string) map[string]any {
 		r["responseElements"] = map[string]any{"accessKey": map[string]any{"accessKeyId": "AKIAEXAMPLE", "status": "Active", "userName": d.user}}
 	}
 	if d.mfa != "" {
-		who["sessionContext"] = map[string]any{"attributes": map[string]any{"mfaAuthenticated": d.mfa, "creationDate": FoldedStart.Format(time.RFC3339)}}
+		context["attributes"] = map[string]any{"mfaAuthenticated": d.mfa, "creationDate": FoldedStart.Format(time.RFC3339)}
+	}
+	if len(context) > 0 {
+		who["sessionContext"] = context
 	}
 	if d.failed != "" {
 		r["errorCode"], r["errorMessage"] = d.failed, d.failed
@@ -152,7 +157,7 @@ func fold(t testing.TB, policy exposure.Policy, account string, deeds []deed) (a
 		waits(now)
 		if d.name == trail.Closed {
 			begun := all[0]
-			open := exposure.Open{ID: *begun.Exposure, Partition: begun.Partition, Account: account, User: *begun.User}
+			open := exposure.Open{ID: *begun.Exposure, Partition: begun.Partition, Account: account, User: *begun.User, Evidence: i}
 			ledger.Append(exposure.Close(open, d.actor, "seen with the user", now))
 			notify(now)
 			continue

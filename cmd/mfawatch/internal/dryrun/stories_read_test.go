@@ -213,7 +213,11 @@ func storyIdentity(who string, o map[string]string) map[string]any {
 	case strings.HasPrefix(who, "role:"):
 		id["type"], id["principalId"] = "AssumedRole", "AROAEXAMPLE:"+name
 		id["arn"] = "arn:" + o["partition"] + ":sts::" + account + ":assumed-role/" + role + "/" + name
-		session["sessionIssuer"] = map[string]any{"type": "Role", "userName": role, "arn": arn + "role/" + role, "accountId": account}
+		path := "role/"
+		if strings.HasPrefix(role, "AWSReservedSSO_") {
+			path += "aws-reserved/sso.amazonaws.com/"
+		}
+		session["sessionIssuer"] = map[string]any{"type": "Role", "userName": role, "arn": arn + path + role, "accountId": account}
 	default:
 		path := strings.Trim(o["path"], "/")
 		if path != "" {
