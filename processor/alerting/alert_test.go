@@ -35,7 +35,7 @@ func TestAlertGolden(t *testing.T) {
 		160 deletelogin carol
 		170 deleteuser carol
 		180 deactivate dan serial=Y
-		190 login+ dan by=dan self
+		250 login+ dan by=dan self
 		200 deactivate - serial=Z`)
 	for _, e := range events {
 		e.Actor.SourceIP, e.Actor.UserAgent = "198.51.100.7", "aws-cli/2.15"

@@ -71,14 +71,14 @@ func subjectSet(l *Ledger) map[*ledgerSubject]bool {
 
 func TestKeysJoin(t *testing.T) {
 	for _, c := range []struct{ event, want string }{
-		{"0 deactivate Bob serial=A", "user:bob device:A"},
+		{"0 deactivate Bob serial=A", "user:bob device:a"},
 		{"0 rename bob new=ROB", "user:bob user:rob"},
 		{"0 rename bob new=BOB", "user:bob"},
-		{"0 deletevirtual - serial=A", "device:A"},
+		{"0 deletevirtual - serial=A", "device:a"},
 		{"0 deactivate root", "user:aws root user"},
 		{"0 deactivate - id=x", "event:x"},
 		{"0 enable bob serial=A fail=NoSuchEntity", "user:bob"}, // a caller may name any device
-		{"0 deletevirtual - serial=A fail=AccessDenied", "device:A"},
+		{"0 deletevirtual - serial=A fail=AccessDenied", "device:a"},
 	} {
 		if got := strings.Join(exposure.Keys(script(t, c.event)[0]), " "); got != c.want {
 			t.Errorf("%s: keys %q, want %q", c.event, got, c.want)

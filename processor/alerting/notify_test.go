@@ -196,7 +196,7 @@ func TestNotifyStepByStep(t *testing.T) {
 		arrival{30, "15 createkey bob", "bob updated@15 critical"},
 		arrival{40, "25 login- bob; 26 login- bob", "bob exploited@25 critical"},
 		arrival{50, "30 enable bob serial=B", "bob suspect@30 critical"},
-		arrival{60, "31 login- bob", "bob updated@31 critical"},
+		arrival{60, "30 login- bob", "bob updated@30 critical"},
 	)
 }
 
@@ -524,8 +524,8 @@ func TestStateStaysSmall(t *testing.T) {
 	d := newTestAccount(t)
 	for i := range 200 {
 		s := i * 24 * 3600
-		d.arrive(at(s+100), script(t, fmt.Sprintf("%d deactivate bob serial=A%d id=d%d; %d enable bob serial=A%d id=e%d; %d login+ bob id=l%d from=198.51.100.7; %d rename bob new=Bob id=r%d; %d deactivate bob id=u%d; %d login- bob id=v%d; %d enable bob id=w%d; %d enable eve serial=E id=x%d; %d checkmfa bob from=198.51.100.9 id=y%d",
-			s, i, i, s+10, i+1, i, s+20, i, s+30, i, s+40, i, s+41, i, s+42, i, s+43, i, s+44, i))...)
+		d.arrive(at(s+120), script(t, fmt.Sprintf("%d deactivate bob serial=A%d id=d%d; %d enable bob serial=A%d id=e%d; %d login+ bob id=l%d from=198.51.100.7; %d rename bob new=Bob id=r%d; %d deactivate bob id=u%d; %d login- bob id=v%d; %d enable bob id=w%d; %d enable eve serial=E id=x%d; %d login+ bob from=198.51.100.9 id=y%d",
+			s, i, i, s+10, i+1, i, s+20, i, s+30, i, s+40, i, s+41, i, s+42, i, s+43, i, s+110, i))...)
 	}
 	given := slices.DeleteFunc(slices.Clone(d.events), func(e *trail.Event) bool { return strings.HasPrefix(e.Name, "mfawatch:") })
 	if len(given) > 40*9 || len(d.events)-len(given) > 2*40 || len(d.state) > 60000 || strings.Count(string(d.state), `"A`) > 80 ||
