@@ -35,10 +35,10 @@ func Unlink(s string) string {
 			n = len(s)
 		}
 		run, after := s[:n], s[n:]
-		if mailbox && !strings.HasPrefix(after, "/") && !strings.HasPrefix(after, ":") {
+		if mailbox && !inPage(after) {
 			b.WriteString(run)
 		} else {
-			breakDots(&b, run, mailDomain(after))
+			breakDots(&b, run, endsMailbox(run) && mailDomain(after))
 		}
 		s = after
 	}
@@ -58,18 +58,29 @@ func isDot(r rune) bool { return r == '.' || r == '\u3002' || r == '\uff0e' || r
 // its @.
 func mailboxBefore(text string) bool {
 	local, at := strings.CutSuffix(text, "@")
-	if !at || local == "" {
+	return at && endsMailbox(local)
+}
+
+// endsMailbox reports whether text may be, or end, the local part of a mail address.
+func endsMailbox(text string) bool {
+	if text == "" {
 		return false
 	}
-	last := local[len(local)-1]
+	last := text[len(text)-1]
 	return last < utf8.RuneSelf && (unicode.IsLetter(rune(last)) || unicode.IsDigit(rune(last)) || strings.IndexByte("_+=-", last) >= 0)
 }
+
+// inPage reports whether what follows a domain makes it that of a page.
+func inPage(after string) bool { return strings.HasPrefix(after, "/") || strings.HasPrefix(after, ":") }
 
 // mailDomain reports whether text begins with the @ and the domain of a mail
 // address.
 func mailDomain(text string) bool {
 	domain, at := strings.CutPrefix(text, "@")
 	if end := strings.IndexFunc(domain, func(r rune) bool { return !inDomain(r) }); end >= 0 {
+		if inPage(domain[end:]) {
+			return false
+		}
 		domain = domain[:end]
 	}
 	dot := strings.LastIndexByte(domain, '.')

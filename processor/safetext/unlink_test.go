@@ -27,6 +27,9 @@ func TestUnlink(t *testing.T) {
 		"evil.com@":                "evil[.]com@",
 		"evil.com@bob":             "evil[.]com@bob",
 		"www.evil.com@x.com":       "www[.]evil.com@x.com",
+		"evil.com@x.com/":          "evil[.]com@x[.]com/",
+		"evil.com@x.com:8443":      "evil[.]com@x[.]com:8443",
+		"evil.com.@x.com":          "evil[.]com.@x[.]com",
 
 		"alice@example.com":                "alice@example.com",
 		"a.com@example.com":                "a.com@example.com",
