@@ -10,9 +10,10 @@ import (
 )
 
 // ranks orders the events of one second, where the log does not tell which came
-// first, except where orderSecond does. The order takes the worse reading: a device used or enabled in the
-// second of a deactivation does not end it (R21, R27), a sign-in without a
-// device exploits it (R26), and another device's Enable is a replacement (R31).
+// first; orderSecond names the exceptions. The order takes the worse reading: a
+// device used or enabled in the second of a deactivation does not end it (R21, R27),
+// a sign-in without a device exploits it (R26), and another device's Enable is a
+// replacement (R31).
 var ranks = map[string]uint8{
 	trail.PathSeen:               1,
 	trail.CreateUser:             1,
