@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/history"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
@@ -93,10 +94,10 @@ func headLines(o web.Overview, address, problem string, locale output.Locale) []
 	all = append(all, line{text, ""})
 	var facts []string
 	if o.RecordsPerSecond != nil {
-		facts = append(facts, "records read: "+web.Rate(*o.RecordsPerSecond))
+		facts = append(facts, "records read: "+history.Rate(*o.RecordsPerSecond))
 	}
 	if o.DeliveryP99 != nil {
-		facts = append(facts, "99 of 100 deliveries within "+web.Seconds(*o.DeliveryP99))
+		facts = append(facts, "99 of 100 deliveries within "+history.Seconds(*o.DeliveryP99))
 	}
 	facts = append(facts, fmt.Sprintf("in quarantine: %d", o.Quarantined))
 	return append(all, line{strings.Join(facts, ", "), ""}, line{})

@@ -140,7 +140,7 @@ func (b board) sinks(st journal.Stats) []SinkStatus {
 	for _, name := range b.Sinks() {
 		of := st.Sinks[name]
 		all = append(all, SinkStatus{Name: name, Ready: problems[name] == "", Problem: problems[name], Pending: of.Pending,
-			OldestPending: utc(of.Oldest), DeadLetters: of.Dead, LastSuccess: b.history.success("sink", name)})
+			OldestPending: utc(of.Oldest), DeadLetters: of.Dead, LastSuccess: utc(b.history.LastSuccess("sink", name))})
 	}
 	return all
 }
@@ -149,7 +149,7 @@ func (b board) sinks(st journal.Stats) []SinkStatus {
 func (b board) sources() []SourceStatus {
 	all, problems := []SourceStatus{}, b.problems("source")
 	for _, name := range slices.Sorted(maps.Keys(problems)) {
-		all = append(all, SourceStatus{Name: name, Ready: problems[name] == "", Problem: problems[name], LastSuccess: b.history.success("source", name)})
+		all = append(all, SourceStatus{Name: name, Ready: problems[name] == "", Problem: problems[name], LastSuccess: utc(b.history.LastSuccess("source", name))})
 	}
 	return all
 }

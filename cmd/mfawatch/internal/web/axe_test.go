@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/history"
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
@@ -57,10 +58,9 @@ func everyPage(t *testing.T, dir string) map[string]string {
 }
 
 // drawn fills a history with four hours.
-func drawn(h *history) {
-	for i := range stepCount {
-		s := step{End: time.Now().Add(time.Duration(i-stepCount) * stepTime), Records: float64(900 + 300*(i%17) - 200*(i%5)), P50: 0.3, P99: 0.5 + float64(i%13)/10}
-		h.steps = append(h.steps, s)
+func drawn(h *history.History) {
+	for i := range history.StepCount {
+		h.Add(history.Step{End: time.Now().Add(time.Duration(i-history.StepCount) * history.StepTime), Records: float64(900 + 300*(i%17) - 200*(i%5)), P50: 0.3, P99: 0.5 + float64(i%13)/10})
 	}
 }
 

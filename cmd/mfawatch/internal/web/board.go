@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/history"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
@@ -15,12 +16,12 @@ type board struct {
 	Service
 	admin   *Admin
 	health  *health
-	history *history
+	history *history.History
 	group   *group
 }
 
 func newBoard(s Service, admin *Admin) board {
-	return board{s, admin, &health{started: time.Now()}, new(history), &group{service: s, admin: admin}}
+	return board{s, admin, &health{started: time.Now()}, new(history.History), &group{service: s, admin: admin}}
 }
 
 // lookEvery is how often health and metrics are looked at while no page is open.
@@ -33,7 +34,7 @@ func (b board) watch(ctx context.Context) {
 	for {
 		b.health.look(b.Ready)
 		metrics, _ := b.Gather() // what it can; /metrics names what it cannot
-		b.history.look(time.Now(), metrics)
+		b.history.Look(time.Now(), metrics)
 		select {
 		case <-ctx.Done():
 			return
@@ -97,7 +98,7 @@ func (b board) Overview(v view) (Overview, error) {
 		return o, err
 	}
 	o.Quarantined, o.Sinks, o.Sources = st.Quarantined, b.sinks(st), b.sources()
-	steps := b.history.lately()
+	steps := b.history.Steps()
 	for i := len(steps) - 1; i >= 0; i-- {
 		if p99 := steps[i].P99; o.DeliveryP99 == nil && p99 == p99 {
 			o.DeliveryP99 = &p99
@@ -107,6 +108,13 @@ func (b board) Overview(v view) (Overview, error) {
 		o.RecordsPerSecond = &steps[len(steps)-1].Records
 	}
 	return o, nil
+}
+
+func utc(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return new(t.UTC())
 }
 
 // routes returns the operations on a running service.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/history"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/safetext"
@@ -120,7 +121,7 @@ type overview struct {
 	Total, Suspect     int      // of the selected
 	From, To           int
 	Before, After      string // links
-	Charts             []chart
+	Charts             []history.Chart
 	Parts              []pagePart
 	Dead, Quarantined  int
 	Alerts             []pageAlert
@@ -161,7 +162,7 @@ func (p pages) overview(v view) (*overview, error) {
 		return nil, err
 	}
 	p.addOpen(o)
-	o.Charts = charts(p.history.lately(), p.Config().Locale())
+	o.Charts = history.Charts(p.history.Steps(), p.Config().Locale())
 	group := p.group.view()
 	o.Unanswered = group.unanswered
 	o.Shards = group.shards.Shards[:min(len(group.shards.Shards), viewShards)]

@@ -53,9 +53,9 @@ func TestCrowdedOverview(t *testing.T) {
 	for i := range pageAlerts {
 		alert(t, s.j, fmt.Sprint(hostileUser, i))
 	}
-	p.history.steps = steadySteps(time.Now())
-	for i := range p.history.steps {
-		p.history.steps[i].P50, p.history.steps[i].P99 = float64(i%11), float64(11+i%13)
+	for i, step := range steadySteps(time.Now()) {
+		step.P50, step.P99 = float64(i%11), float64(11+i%13)
+		p.history.Add(step)
 	}
 	best := time.Hour
 	var body string

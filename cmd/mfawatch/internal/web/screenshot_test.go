@@ -16,9 +16,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/demo"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/history"
 )
 
 var screenshots = flag.String("screenshots", "", "the `FOLDER` in which to make the pictures of the documentation again")
@@ -45,9 +47,11 @@ func TestScreenshots(t *testing.T) {
 	b := newBoard(w, admin)
 	b.health.started = time.Now().Add(-9 * 24 * time.Hour)
 	p := pages{b, access{func() config.HTTPConfig { return w.Config().HTTP }, func() bool { return true }}, "", nil, nil, nil}
-	b.history.steps = steadySteps(time.Now())
 	lately := time.Now().Add(-7 * time.Second)
-	b.history.last = map[part]time.Time{{"source", "local"}: lately, {"sink", "audit"}: lately.Add(-4 * time.Minute)}
+	b.history.Look(time.Now(), lastDeliveries(t, lately, lately.Add(-4*time.Minute)))
+	for _, step := range steadySteps(time.Now()) {
+		b.history.Add(step)
+	}
 	dir := t.TempDir()
 	for name, look := range map[string]struct{ path, size, scheme string }{
 		"overview": {"/", "1000,960", "1"},
@@ -91,11 +95,31 @@ func shrink(t *testing.T, from, to string) {
 	}
 }
 
+// lastDeliveries are the metrics of a source and a sink with the times of their last
+// deliveries.
+func lastDeliveries(t *testing.T, source, sink time.Time) []*dto.MetricFamily {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	for kind, last := range map[string]struct {
+		name string
+		at   time.Time
+	}{"source": {"local", source}, "sink": {"audit", sink}} {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "mfawatch_" + kind + "_last_delivery_timestamp_seconds"}, []string{kind})
+		registry.MustRegister(g)
+		g.WithLabelValues(last.name).Set(float64(last.at.Unix()))
+	}
+	metrics, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return metrics
+}
+
 // steadySteps is a full history until now.
-func steadySteps(now time.Time) (all []step) {
-	for i := range stepCount {
+func steadySteps(now time.Time) (all []history.Step) {
+	for i := range history.StepCount {
 		day := math.Sin(float64(i) / 40)
-		st := step{End: now.Add(time.Duration(i-stepCount+1) * stepTime), Records: 420 + 160*day + float64(i*37%53), P50: math.NaN(), P99: math.NaN()}
+		st := history.Step{End: now.Add(time.Duration(i-history.StepCount+1) * history.StepTime), Records: 420 + 160*day + float64(i*37%53), P50: math.NaN(), P99: math.NaN()}
 		if i%7 == 0 || i > 200 {
 			st.P50, st.P99 = 0.3+float64(i%5)/20, 0.7+float64(i*31%23)/20
 		}

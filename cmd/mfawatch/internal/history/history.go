@@ -1,4 +1,6 @@
-package web
+// Package history remembers what a service did in the last hours, from its metrics,
+// and draws it.
+package history
 
 import (
 	"math"
@@ -9,27 +11,27 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Bounds of a history.
+// A history has StepCount steps at most, each of StepTime or longer.
 const (
-	stepTime  = time.Minute
-	stepCount = 240
+	StepTime  = time.Minute
+	StepCount = 240
 )
 
-// A step counts the work of a service in about a minute.
-type step struct {
+// A Step counts the work of a service in about a minute.
+type Step struct {
 	End      time.Time
 	Records  float64 // a second
 	P50, P99 float64 // of the latency of deliveries, in seconds; NaN: there were none
 }
 
-// A history remembers the last hours of a service, and when its sources and sinks
+// A History remembers the last hours of a service, and when its sources and sinks
 // last succeeded, from its metrics.
-type history struct {
+type History struct {
 	mu      sync.Mutex
 	at      time.Time // when the last step ended; zero: before the first look
 	records float64
 	latency latencies
-	steps   []step
+	steps   []Step
 	last    map[part]time.Time
 }
 
@@ -39,8 +41,8 @@ type part struct{ kind, name string } // kind: source or sink
 // A latencies is a histogram: how many deliveries took at most so many seconds.
 type latencies map[float64]float64
 
-// look reads the metrics as of now. The first look begins the first step.
-func (h *history) look(now time.Time, metrics []*dto.MetricFamily) {
+// Look reads the metrics as of now. The first look begins the first step.
+func (h *History) Look(now time.Time, metrics []*dto.MetricFamily) {
 	records, latency, last := 0.0, latencies{}, map[part]time.Time{}
 	for _, f := range metrics {
 		for _, m := range f.GetMetric() {
@@ -63,18 +65,27 @@ func (h *history) look(now time.Time, metrics []*dto.MetricFamily) {
 	defer h.mu.Unlock()
 	h.last = last
 	took := now.Sub(h.at)
-	if !h.at.IsZero() && took < stepTime {
+	if !h.at.IsZero() && took < StepTime {
 		return
 	}
 	if !h.at.IsZero() {
-		s := step{End: now, Records: max(0, records-h.records) / took.Seconds()}
+		s := Step{End: now, Records: max(0, records-h.records) / took.Seconds()}
 		s.P50, s.P99 = latency.since(h.latency).quantile(0.5), latency.since(h.latency).quantile(0.99)
-		if len(h.steps) == stepCount {
-			h.steps = slices.Delete(h.steps, 0, 1)
-		}
-		h.steps = append(h.steps, s)
+		h.add(s)
 	}
 	h.at, h.records, h.latency = now, records, latency
+}
+
+// Add adds a step that ended after all others, in place of the oldest if there are
+// StepCount already.
+func (h *History) Add(s Step) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.add(s)
+}
+
+func (h *History) add(s Step) {
+	h.steps = append(h.steps[max(0, len(h.steps)+1-StepCount):], s)
 }
 
 // noteLast keeps the newest time of a part: each shard has a series of its own.
@@ -88,22 +99,16 @@ func noteLast(last map[part]time.Time, kind string, m *dto.Metric) {
 	}
 }
 
-// success returns when a part last succeeded, nil if it did not since the start.
-func (h *history) success(kind, name string) *time.Time {
+// LastSuccess returns when a source or sink (the kind) last succeeded, zero if it did
+// not since the start.
+func (h *History) LastSuccess(kind, name string) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return utc(h.last[part{kind, name}])
+	return h.last[part{kind, name}]
 }
 
-func utc(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return new(t.UTC())
-}
-
-// lately returns the steps, the oldest first.
-func (h *history) lately() []step {
+// Steps returns the steps, the oldest first, at most StepCount.
+func (h *History) Steps() []Step {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.steps)

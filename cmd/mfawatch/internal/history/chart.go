@@ -1,4 +1,4 @@
-package web
+package history
 
 import (
 	"math"
@@ -11,30 +11,31 @@ import (
 
 // The size of a chart, in its own units: two for each step.
 const (
-	chartWidth  = 2 * stepCount
+	chartWidth  = 2 * StepCount
 	chartHeight = 64
 )
 
-// A chart draws values of the last hours.
-type chart struct {
+// A Chart draws values of the last hours.
+type Chart struct {
 	Title, Text string
 	Top         string // the value at the upper edge
 	From, To    string
-	Lines       []chartLine // the most important last
+	Lines       []Line // the most important last
 }
 
-type chartLine struct{ Class, Path string }
+// A Line is a path in the form of SVG and the class of its style.
+type Line struct{ Class, Path string }
 
-// charts draws the steps as of the end of the last one, with times in the locale;
+// Charts draws the steps as of the end of the last one, with times in the locale;
 // none before that.
-func charts(steps []step, locale output.Locale) []chart {
+func Charts(steps []Step, locale output.Locale) []Chart {
 	if len(steps) == 0 {
 		return nil
 	}
 	end := steps[len(steps)-1].End
-	records := func(s step) float64 { return s.Records }
-	p50, p99 := func(s step) float64 { return s.P50 }, func(s step) float64 { return s.P99 }
-	top := func(of func(step) float64) (most float64) {
+	records := func(s Step) float64 { return s.Records }
+	p50, p99 := func(s Step) float64 { return s.P50 }, func(s Step) float64 { return s.P99 }
+	top := func(of func(Step) float64) (most float64) {
 		for _, s := range steps {
 			if v := of(s); v > most {
 				most = v
@@ -44,23 +45,23 @@ func charts(steps []step, locale output.Locale) []chart {
 	}
 	last := steps[len(steps)-1]
 	most := top(records)
-	read := chart{Title: "Records read", Text: "now " + Rate(last.Records), Top: Rate(most),
-		Lines: []chartLine{{"p99", path(steps, end, most, records)}}}
+	read := Chart{Title: "Records read", Text: "now " + Rate(last.Records), Top: Rate(most),
+		Lines: []Line{{"p99", path(steps, end, most, records)}}}
 	slowest := top(p99)
-	took := chart{Title: "Latency of deliveries", Text: "none in this time", Lines: []chartLine{{"p50", path(steps, end, slowest, p50)}, {"p99", path(steps, end, slowest, p99)}}}
+	took := Chart{Title: "Latency of deliveries", Text: "none in this time", Lines: []Line{{"p50", path(steps, end, slowest, p50)}, {"p99", path(steps, end, slowest, p99)}}}
 	if slowest > 0 {
 		took.Text, took.Top = "99 %; fainter: 50 %", Seconds(slowest)
 	}
-	all := []chart{read, took}
+	all := []Chart{read, took}
 	for i := range all {
-		all[i].From, all[i].To = locale.In(end.Add(-stepCount*stepTime)).Format("15:04"), locale.In(end).Format("15:04 MST")
+		all[i].From, all[i].To = locale.In(end.Add(-StepCount*StepTime)).Format("15:04"), locale.In(end).Format("15:04 MST")
 	}
 	return all
 }
 
 // path draws a line through the steps that have a value. It is broken where there
 // is none, and a step that stands alone is a dot.
-func path(steps []step, end time.Time, most float64, of func(step) float64) string {
+func path(steps []Step, end time.Time, most float64, of func(Step) float64) string {
 	var b strings.Builder
 	down := false
 	var at time.Time
@@ -76,7 +77,7 @@ func path(steps []step, end time.Time, most float64, of func(step) float64) stri
 			y -= int(math.Round(v / most * (chartHeight - 2)))
 		}
 		verb := "L"
-		if !down || s.End.Sub(at) > 2*stepTime {
+		if !down || s.End.Sub(at) > 2*StepTime {
 			verb = "M"
 		}
 		b.WriteString(verb + strconv.Itoa(x) + " " + strconv.Itoa(y))
