@@ -8,7 +8,7 @@ data "aws_iam_policy_document" "reader" {
   }
   statement {
     sid       = "Objects"
-    actions   = ["s3:GetObject"]
+    actions   = ["s3:GetObject", "s3:GetObjectVersion"]
     resources = ["${local.bucket_arn}/*"]
   }
   statement {

@@ -50,9 +50,20 @@ func (s *Server) Remove(bucket, key string) {
 	delete(s.objects, bucket+"/"+key)
 }
 
+// KeepVersion keeps the object that is there as a version, to be had after it was
+// overwritten or removed.
+func (s *Server) KeepVersion(bucket, key, version string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.versions[bucket+"/"+key+"?"+version] = s.objects[bucket+"/"+key]
+}
+
 func (s *Server) serveObject(w http.ResponseWriter, r *http.Request, call Call, f Fault) {
 	s.mu.Lock()
 	o := s.objects[call.Bucket+"/"+call.Key]
+	if version := call.Query.Get("versionId"); version != "" {
+		o = s.versions[call.Bucket+"/"+call.Key+"?"+version]
+	}
 	s.mu.Unlock()
 	if o == nil {
 		deny(w, http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")

@@ -54,13 +54,14 @@ type Server struct {
 	// is more. It is set before the first request.
 	EmptyPages bool
 
-	server  *http.Server
-	dial    func(ctx context.Context) (net.Conn, error)
-	served  sync.WaitGroup
-	mu      sync.Mutex
-	objects map[string]*object // by bucket/key
-	queue   queue
-	calls   map[string]int
+	server   *http.Server
+	dial     func(ctx context.Context) (net.Conn, error)
+	served   sync.WaitGroup
+	mu       sync.Mutex
+	objects  map[string]*object // by bucket/key
+	versions map[string]*object // by bucket/key?version
+	queue    queue
+	calls    map[string]int
 }
 
 // New starts a server on a free port of the loopback address.
@@ -87,7 +88,7 @@ func NewInMemory() *Server {
 }
 
 func serve(listener net.Listener, dial func(context.Context) (net.Conn, error)) *Server {
-	s := &Server{URL: "http://" + listener.Addr().String(), dial: dial, objects: map[string]*object{}, calls: map[string]int{}}
+	s := &Server{URL: "http://" + listener.Addr().String(), dial: dial, objects: map[string]*object{}, versions: map[string]*object{}, calls: map[string]int{}}
 	s.queue.changed = make(chan struct{})
 	s.server = &http.Server{Handler: s}
 	s.served.Go(func() { _ = s.server.Serve(listener) })

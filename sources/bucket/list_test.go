@@ -216,14 +216,21 @@ func TestListDividesByDays(t *testing.T) {
 		}
 	}
 	odd := "AWSLogs/111122223333/CloudTrail/us-east-1/zzz.json"
-	keys = append(keys, odd)
+	between := []string{"AWSLogs/111122223333/CloudTrail/us-east-1/2026/02/05-copy.json", "AWSLogs/111122223333/CloudTrail/us-east-1/2026/02/08-copy/a.json"}
+	keys = append(append(keys, odd), between...)
 	s, o := listingBucket(t, keys...)
 	got := listAll(t.Context(), t, o, "s3://logs/AWSLogs/", Wanted{Since: listingDay("2026-02-01"), Until: listingDay("2026-03-01")})
-	if len(got.keys) != 28*288 || got.errs != nil || slices.Contains(got.keys, odd) {
-		t.Errorf("found %d of %d, errors %q", len(got.keys), 28*288, got.errs)
+	if len(got.keys) != 28*288+2 || got.errs != nil || slices.Contains(got.keys, odd) {
+		t.Errorf("found %d of %d, errors %q", len(got.keys), 28*288+2, got.errs)
 	}
 	if pages, asked := 9, s.Calls("ListObjectsV2"); asked > 3+pages+listConcurrency {
 		t.Errorf("asked %d times for %d pages", asked, pages)
+	}
+	// Nor are keys of another form left out that lie between the days, each of them
+	// listed alone.
+	got = listAll(t.Context(), t, o, "s3://logs/AWSLogs/", Wanted{Since: listingDay("2026-02-01"), Until: listingDay("2026-02-11")})
+	if len(got.keys) != 11*288+2 || got.errs != nil || !slices.Contains(got.keys, between[0]) || !slices.Contains(got.keys, between[1]) {
+		t.Errorf("found %d of %d, errors %q", len(got.keys), 11*288+2, got.errs)
 	}
 	// Without bounds nothing is left out, wherever it sorts.
 	got = listAll(t.Context(), t, o, "s3://logs/AWSLogs/111122223333/CloudTrail/us-east-1/", Wanted{})

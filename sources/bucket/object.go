@@ -196,6 +196,9 @@ func (b *Body) Read(p []byte) (int, error) {
 // Size returns the size of the object in bytes, negative if unknown.
 func (b *Body) Size() int64 { return b.size }
 
+// ETag returns the ETag of the object that was opened, as S3 writes it.
+func (b *Body) ETag() string { return b.etag }
+
 // Err returns the error that ended the stream, nil at its end or before.
 func (b *Body) Err() error {
 	if errors.Is(b.err, io.EOF) {

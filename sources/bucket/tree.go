@@ -286,7 +286,8 @@ func sharedFolder(first, last time.Time) string {
 }
 
 // divide makes spans of what is left of a span after a key: the rest of its day,
-// and the days up to the last, which is today where there is no bound.
+// and the days up to the last, which is today where there is no bound. Keys of another
+// form between two days belong to the first of them.
 func divide(s span, region, key string, last time.Time) []span {
 	k, ok := ParseKey(key)
 	if !ok || k.Folder != DayFolder(region, k.Day) || s.prefix == k.Folder {
@@ -295,17 +296,13 @@ func divide(s span, region, key string, last time.Time) []span {
 	if last.IsZero() {
 		last = midnight(time.Now()).AddDate(0, 0, 1) // clocks differ
 	}
-	spans := []span{{prefix: k.Folder, after: key}}
 	next := k.Day.AddDate(0, 0, 1)
+	spans := []span{{s.prefix, key, DayFolder(region, next)}}
 	days := max(0, int(last.Sub(k.Day)/(24*time.Hour)))
 	for each := (days + listConcurrency - 1) / listConcurrency; days > 0; days -= each {
 		n := min(each, days)
 		end := next.AddDate(0, 0, n)
-		if n == 1 {
-			spans = append(spans, span{prefix: DayFolder(region, next)})
-		} else {
-			spans = append(spans, span{s.prefix, DayFolder(region, next), DayFolder(region, end)})
-		}
+		spans = append(spans, span{s.prefix, DayFolder(region, next), DayFolder(region, end)})
 		next = end
 	}
 	if s.before == "" { // and whatever sorts behind the days

@@ -262,6 +262,41 @@ func TestFollowGrowingFile(t *testing.T) {
 	})
 }
 
+// Records of one session begin alike, for more than the first bytes of a file that are
+// compared: another file in its place, or under its number, is read from its start.
+func TestFollowFileThatBeginsAlike(t *testing.T) {
+	everyFollow(t, func(t *testing.T, set func(*Source, *sourcetest.Inbox)) {
+		record := func(n, times int) string {
+			return fmt.Sprintf("{\"userIdentity\":%q,\"n\":[%s%d]}\n", strings.Repeat("i", 2*headLength), strings.Repeat("0,", times), n)
+		}
+		log := filepath.Join(t.TempDir(), "trail.log")
+		shelf := &followShelf{}
+		r := startFollow(t, shelf, []string{log}, set)
+		addTo(t, log, record(1, 0))
+		r.once(record(1, 0))
+		// Written over in its place, to no less than it had.
+		write := func(text string) {
+			t.Helper()
+			f, err := os.OpenFile(log, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.WriteString(text); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(record(2, 9) + record(3, 0))
+		r.once(record(1, 0), record(2, 9), record(3, 0))
+		r.end()
+		write(record(4, 9) + record(5, 9) + record(6, 0))
+		r = startFollow(t, shelf, []string{log}, set)
+		r.once(record(4, 9), record(5, 9), record(6, 0))
+	})
+}
+
 // A folder that goes and comes back is followed on.
 func TestFollowFolderThatGoes(t *testing.T) {
 	everyFollow(t, func(t *testing.T, set func(*Source, *sourcetest.Inbox)) {
@@ -515,14 +550,14 @@ func TestFollowHintsAreBounded(t *testing.T) {
 }
 
 func FuzzFollowPlace(f *testing.F) {
-	f.Add([]byte(`{"offset":1,"size":2,"time":3,"head":"x","length":4}`))
+	f.Add([]byte(`{"offset":1,"size":2,"time":3,"hash":"x","length":4}`))
 	f.Add([]byte(`{"offset":-1}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p := parseOffset(text)
 		if p.Offset < 0 || p.Length < 0 || p.Length > headLength {
 			t.Fatalf("%q: %+v", text, p)
 		}
-		if again := parseOffset(p.text()); again != p && strings.ToValidUTF8(p.Head, "") == p.Head {
+		if again := parseOffset(p.text()); again != p && strings.ToValidUTF8(p.Hash, "") == p.Hash {
 			t.Fatalf("%q: %+v, and then %+v", text, p, again)
 		}
 	})

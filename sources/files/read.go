@@ -2,6 +2,7 @@ package files
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -21,10 +22,13 @@ type fileOffset struct {
 	Offset int64  `json:"offset"`         // all before is done with
 	Size   int64  `json:"size"`           // of the file when it was read last
 	Time   int64  `json:"time"`           // and its mtime, in nanoseconds
-	Head   string `json:"head,omitempty"` // a hash of its first bytes: a file that is overwritten, or a new one with the old one's identity, has others
-	Length int64  `json:"length"`         // of those
+	Hash   string `json:"hash,omitempty"` // of its first bytes and of those before Offset: a file that is overwritten, or a new one with the old one's identity, has others
+	Length int64  `json:"length"`         // of the first ones
 }
 
+// headLength is how many bytes are hashed at the start of a file, and before the offset.
+// The start alone does not tell files apart: records of one session begin alike. The end
+// of a record has its ID.
 const headLength = 512
 
 func (p fileOffset) text() []byte {
@@ -40,14 +44,16 @@ func parseOffset(text []byte) (p fileOffset) {
 	return p
 }
 
-// headOfFile is a hash of the first n bytes.
-func headOfFile(r io.ReaderAt, n int64) (string, error) {
-	b := make([]byte, n)
-	if _, err := io.ReadFull(io.NewSectionReader(r, 0, n), b); err != nil {
-		return "", err
+// hashOf is the hash of a file that was read up to p.
+func (p fileOffset) hashOf(r io.ReaderAt) (string, error) {
+	last := min(headLength, p.Offset)
+	b := make([]byte, p.Length+last)
+	_, err := io.ReadFull(io.NewSectionReader(r, 0, p.Length), b[:p.Length])
+	if err == nil {
+		_, err = io.ReadFull(io.NewSectionReader(r, p.Offset-last, last), b[p.Length:])
 	}
 	h := sha256.Sum256(b)
-	return hex.EncodeToString(h[:16]), nil
+	return hex.EncodeToString(h[:16]), err
 }
 
 // readOn reads the new part of a file, as far as its documents are complete.
@@ -101,12 +107,12 @@ func (w *follower) readOpen(t *followed, size int64) error {
 	} else {
 		err = w.readLines(t, size)
 	}
-	if err != nil {
-		return err
-	}
 	t.offset.Length = min(headLength, size)
-	t.offset.Head, err = headOfFile(t.file, t.offset.Length)
-	return err
+	hash, unread := t.offset.hashOf(t.file)
+	if unread == nil {
+		t.offset.Hash = hash // else the file is read from its start again
+	}
+	return cmp.Or(err, unread)
 }
 
 // recognise reads a file from its start again if it was cut off or overwritten.
@@ -115,13 +121,13 @@ func (t *followed) recognise(size int64) error {
 	if p.Length == 0 {
 		return nil
 	}
-	same := size >= p.Size && size >= p.Length
+	same := size >= max(p.Size, p.Length, p.Offset)
 	if same {
-		head, err := headOfFile(t.file, p.Length)
+		hash, err := p.hashOf(t.file)
 		if err != nil {
 			return err
 		}
-		same = head == p.Head
+		same = hash == p.Hash
 	}
 	if !same {
 		t.offset = fileOffset{}

@@ -85,6 +85,8 @@ func layerOf(head []byte) func(io.Reader, *body) (io.Reader, error) {
 	switch trail.Sniff(head) {
 	case trail.FormGzip:
 		return func(r io.Reader, _ *body) (io.Reader, error) { return inflate.NewReader(r, inflate.Gzip), nil }
+	case trail.FormZlib:
+		return func(r io.Reader, _ *body) (io.Reader, error) { return inflate.NewReader(r, inflate.Zlib), nil }
 	case trail.FormZstd:
 		return func(r io.Reader, b *body) (io.Reader, error) {
 			z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxReserve))
@@ -147,7 +149,7 @@ func (b *body) Close() {
 }
 
 // unknownCoding returns the first unsupported Content-Encoding, "" if there is
-// none. deflate is zlib, which the scanner reads.
+// none. deflate is zlib.
 func unknownCoding(h http.Header) string {
 	for _, value := range h.Values("Content-Encoding") {
 		for coding := range strings.SplitSeq(value, ",") {

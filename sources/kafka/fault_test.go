@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"slices"
@@ -284,6 +285,34 @@ func TestNotLetIn(t *testing.T) {
 				t.Errorf("%v of reason %s counted", n, tt.reason)
 			}
 		})
+	}
+}
+
+// A partition whose end is unknown may be behind: the source has not caught up.
+func TestNotCaughtUpWithoutAnEnd(t *testing.T) {
+	c := fakeCluster(t)
+	topic, group, in := c.topic(2), name("group"), newInbox(t)
+	in.before = func(_ context.Context, got received) error {
+		if strings.HasSuffix(got.uri, "/1") {
+			return errors.New("not now")
+		}
+		return nil
+	}
+	var log strings.Builder
+	k := c.sourceWith(Config{Topics: []string{topic}, Group: group}, sources.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	c.produce(topic, 0, "a")
+	c.produce(topic, 1, "b")
+	stop := start(t, k, in.handle)
+	lag := k.metrics.lag.WithLabelValues(topic, "1")
+	sourcetest.Eventually(t, func() bool { return testutil.ToFloat64(lag) == 1 }, func() string { return "the partition is not behind" })
+	c.waitCommitted(group, topic, 0, 1)
+	fault := c.fake.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: topic, Partitions: []int32{1}, Err: kerr.OffsetNotAvailable, Count: -1})
+	if err := fault.Wait(t.Context(), 10); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if text := log.String(); strings.Contains(text, "caught up") {
+		t.Error(text)
 	}
 }
 

@@ -331,12 +331,12 @@ func (r *run) deliver(p *partition, d delivery) (acked bool) {
 	}
 }
 
-// parts yields the values of records. Records without a value, tombstones,
-// are skipped.
+// parts yields the values of records. Records without a value, tombstones, are
+// skipped, and those of the brokers, which end transactions.
 func parts(uri string, records []*kgo.Record) func(yield func(processor.Part, error) bool) {
 	return func(yield func(processor.Part, error) bool) {
 		for _, rec := range records {
-			if rec.Value == nil {
+			if rec.Value == nil || rec.Attrs.IsControl() {
 				continue
 			}
 			if !yield(processor.Part{Origin: trail.At(uri, rec.Offset), Bytes: rec.Value}, nil) {

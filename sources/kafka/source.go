@@ -167,6 +167,7 @@ func (k *Source) options(r *run) []kgo.Opt {
 		kgo.ConsumeTopics(k.config.Topics...),
 		kgo.ConsumeStartOffset(k.start),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.KeepControlRecords(), // for their offsets
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(r.assigned),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor"
@@ -445,6 +446,47 @@ func TestNullAndCompressed(t *testing.T) {
 		x := strings.Repeat("x", 5000)
 		if got, want := in.wait(6), []string{gz, "", x, x, x, x}; !slices.Equal(got, want) {
 			t.Errorf("read %q", got)
+		}
+	})
+}
+
+// The brokers write a record of their own where a transaction ends. It is read past: the
+// partition is not behind, and when retention deletes it, nothing was lost.
+func TestEndsOfTransactions(t *testing.T) {
+	everyCluster(t, func(t *testing.T, c *cluster) {
+		topic, group, in := c.topic(1), name("group"), newInbox(t)
+		producer, err := kgo.NewClient(kgo.SeedBrokers(c.seeds...), kgo.TransactionalID(name("transaction")), kgo.DefaultProduceTopic(topic))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer producer.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), sourcetest.Patience)
+		defer cancel()
+		transact := func(value string, end kgo.TransactionEndTry) {
+			t.Helper()
+			if err := producer.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(producer.ProduceSync(ctx, kgo.StringRecord(value)).FirstErr(), producer.EndTransaction(ctx, end)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k := c.source(Config{Topics: []string{topic}, Group: group})
+		start(t, k, in.handle)
+		transact("a", kgo.TryCommit)
+		transact("b", kgo.TryAbort) // nothing is passed over
+		c.waitCommitted(group, topic, 0, 4)
+		lag := k.metrics.lag.WithLabelValues(topic, "0")
+		sourcetest.Eventually(t, func() bool { return testutil.ToFloat64(lag) == 0 }, func() string { return fmt.Sprintf("%v records behind", testutil.ToFloat64(lag)) })
+		if _, err := c.admin.DeleteRecords(ctx, kadm.Offsets{topic: {0: {Topic: topic, At: 4}}}); err != nil {
+			t.Fatal(err)
+		}
+		transact("c", kgo.TryCommit)
+		if got := in.wait(3); !slices.Equal(got, []string{"a", "b", "c"}) {
+			t.Errorf("read %q", got)
+		}
+		if n := testutil.ToFloat64(k.metrics.trimmed); n != 0 || k.trimmed.Err() != nil {
+			t.Errorf("%v records lost: %v", n, k.trimmed.Err())
 		}
 	})
 }

@@ -142,15 +142,17 @@ func (r *run) watch(ctx context.Context) error {
 	defer r.mu.Unlock()
 	behind, known := int64(0), len(r.parts) > 0
 	for tp, p := range r.parts {
-		known = known && p.next >= 0
 		if start, ok := starts.Lookup(tp.topic, tp.number); ok && start.Err == nil {
 			r.noteStart(p, start.Offset)
 		}
-		if end, ok := ends.Lookup(tp.topic, tp.number); ok && end.Err == nil && p.next >= 0 {
-			lag := max(0, end.Offset-p.next)
-			behind += lag
-			r.k.metrics.lag.WithLabelValues(tp.topic, strconv.Itoa(int(tp.number))).Set(float64(lag))
+		end, ok := ends.Lookup(tp.topic, tp.number)
+		if !ok || end.Err != nil || p.next < 0 {
+			known = false
+			continue
 		}
+		lag := max(0, end.Offset-p.next)
+		behind += lag
+		r.k.metrics.lag.WithLabelValues(tp.topic, strconv.Itoa(int(tp.number))).Set(float64(lag))
 	}
 	if known {
 		r.caughtUp.Behind(behind, time.Now())

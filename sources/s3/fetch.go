@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/processor/trail"
 	"github.com/mfawatch/mfawatch/processor/trail/inflate"
 	"github.com/mfawatch/mfawatch/sources/bucket"
@@ -37,6 +38,9 @@ func (a *attempt) fetch(o namedObject) *fetched {
 			f.object, f.body, f.err = other, body, err
 		}
 	}
+	if o.version != "" && (isAbsent(f.err) || f.err == nil && o.etag != "" && strings.Trim(f.body.ETag(), `"`) != o.etag) {
+		a.openNotified(o.version, f)
+	}
 	if f.err != nil {
 		return f
 	}
@@ -62,6 +66,27 @@ func (a *attempt) fetch(o namedObject) *fetched {
 	a.metrics.resumed.Add(float64(f.body.Resumed()))
 	f.body = nil
 	return f
+}
+
+// openNotified opens the version of an object that was notified, as the newest is
+// another by now, or gone: whoever may write to the bucket could hide records so. If the
+// version cannot be read, the newest is.
+func (a *attempt) openNotified(version string, f *fetched) {
+	notified := f.object
+	notified.Version = version
+	body, err := a.run.objects.Open(a.ctx, notified)
+	if oe, ok := errors.AsType[*bucket.ObjectError](err); ok && ownFault(oe.Fault) {
+		a.metrics.objectErrors.WithLabelValues(string(bucket.FaultChanged)).Inc()
+		a.warn.Do(func() {
+			a.log.Error("object was overwritten or deleted since its notification, and the version notified cannot be read: records may be missing; "+
+				"allow s3:GetObjectVersion, and see who writes to the bucket", "object", notified.String(), "version", safetext.Clean(version, 100), "err", err)
+		})
+		return
+	}
+	if f.body != nil {
+		_ = f.body.Close() // nothing of it is read
+	}
+	f.object, f.body, f.err = notified, body, err
 }
 
 // isAbsent reports whether an object may be missing. Without the permission to

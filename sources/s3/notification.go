@@ -26,7 +26,8 @@ type notification struct {
 // envelopes differ in whether they encode it (R35).
 type namedObject struct {
 	bucket.Object
-	other string
+	other         string
+	version, etag string // that were notified; version is empty in a bucket without versions
 }
 
 // An ignoreReason is why a message is deleted unread (R36).
@@ -237,8 +238,18 @@ func (n *notification) add(name, key, other, region string) error {
 	if other == key {
 		other = ""
 	}
-	n.objects = append(n.objects, namedObject{bucket.Object{Bucket: name, Key: key, Region: region}, other})
+	n.objects = append(n.objects, namedObject{Object: bucket.Object{Bucket: name, Key: key, Region: region}, other: other})
 	return nil
+}
+
+// addObject adds the object that a member of an event describes.
+func (n *notification) addObject(name string, object member, key, other, region, version, etag string) error {
+	err := n.add(name, key, other, region)
+	if err == nil && strings.Contains(string(object), version) {
+		last := &n.objects[len(n.objects)-1]
+		last.version, last.etag = object.get("object."+version), object.get("object."+etag)
+	}
+	return err
 }
 
 // formDecoded decodes a key of a notification of S3. A key that cannot be decoded
@@ -276,7 +287,7 @@ func (n *notification) eventBridge(e *envelope, depth int) error {
 	object, detailType := gjson.Get(string(e.detail), "object.key"), e.detailType.text()
 	switch {
 	case detailType == "Object Created" && object.Exists():
-		return n.add(e.detail.get("bucket.name"), object.Str, formDecoded(object.Str), e.region.text())
+		return n.addObject(e.detail.get("bucket.name"), e.detail, object.Str, formDecoded(object.Str), e.region.text(), "version-id", "etag")
 	case object.Exists() && strings.HasPrefix(detailType, "Object "):
 		n.ignored = ignoredEvent
 		return nil
@@ -322,7 +333,7 @@ func (n *notification) element(e *envelope, depth int) error {
 			return nil
 		}
 		key := e.s3.get("object.key")
-		return n.add(e.s3.get("bucket.name"), formDecoded(key), key, e.region.text())
+		return n.addObject(e.s3.get("bucket.name"), e.s3, formDecoded(key), key, e.region.text(), "versionId", "eTag")
 	case e.sns.begins('{'):
 		return n.value(e.sns.parse(), depth+1)
 	case e.isRecord():

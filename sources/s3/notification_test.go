@@ -43,7 +43,7 @@ const aRecord = `{"eventVersion":"1.08","eventSource":"iam.amazonaws.com","event
 // R35, R36, R39: every carrier, in every wrapping, is known by its content.
 func TestNotification(t *testing.T) {
 	at := func(key, other, region string) []namedObject {
-		return []namedObject{{bucket.Object{Bucket: "trail", Key: key, Region: region}, other}}
+		return []namedObject{{Object: bucket.Object{Bucket: "trail", Key: key, Region: region}, other: other}}
 	}
 	plain := at(trailKey, "", "eu-west-1")
 	twoOf := append(at("a", "", "eu-west-1"), at("b", "", "eu-west-1")...)

@@ -3,6 +3,8 @@ package s3
 import (
 	"bytes"
 	"context"
+	"crypto/md5"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -224,6 +226,62 @@ func TestOtherReadingOfAKey(t *testing.T) {
 	}
 	if n := s.Calls("GetObject"); n != 6 {
 		t.Errorf("%d requests, want 6", n)
+	}
+}
+
+// An object that was overwritten or deleted since its notification is read as it was. If
+// the role may not, that is said, and what is there is read.
+func TestVersionNotified(t *testing.T) {
+	const version = "3HL4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY"
+	for name, test := range map[string]struct {
+		overwrite, remove, deny bool
+		want                    string
+		calls                   int
+	}{
+		"unchanged":              {want: "records", calls: 1},
+		"overwritten":            {overwrite: true, want: "records", calls: 2},
+		"removed":                {remove: true, want: "records", calls: 2},
+		"overwritten and denied": {overwrite: true, deny: true, want: "[]", calls: 2},
+	} {
+		for kind, event := range map[string]func(etag string) string{
+			"S3": func(etag string) string {
+				return strings.NewReplacer(`"eTag":"d41d8cd98f00b204e9800998ecf8427e"`, `"eTag":"`+etag+`","versionId":"`+version+`"`).Replace(s3Event(s3Item("ObjectCreated:Put", "a+b")))
+			},
+			"EventBridge": func(etag string) string {
+				return inEventBridge("Object Created", strings.Replace(bridgeDetail("a b"), `"etag":"e"`, `"etag":"`+etag+`","version-id":"`+version+`"`, 1))
+			},
+		} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				s := awstest.Start(t)
+				s.Put("trail", "a b", []byte("records"))
+				s.KeepVersion("trail", "a b", version)
+				if test.overwrite {
+					s.Put("trail", "a b", []byte("[]"))
+				}
+				if test.remove {
+					s.Remove("trail", "a b")
+				}
+				s.Fault = func(c awstest.Call) awstest.Fault {
+					if test.deny && c.Query.Has("versionId") {
+						return awstest.Fault{Status: 403, Code: "AccessDenied"}
+					}
+					return awstest.Fault{}
+				}
+				sum := md5.Sum([]byte("records"))
+				s.Send(event(hex.EncodeToString(sum[:])))
+				r := newS3Rig(t, s, nil)
+				r.run(t, r.drained)
+				if got := r.taken["s3://trail/a b"]; got != test.want {
+					t.Errorf("took %q, want %q", got, test.want)
+				}
+				if said := strings.Contains(r.log.String(), "allow s3:GetObjectVersion"); said != test.deny || r.value(t, "mfawatch_s3_errors_total", "changed") > 0 != test.deny {
+					t.Errorf("log:\n%s", r.log)
+				}
+				if n := s.Calls("GetObject"); n != test.calls && !(test.remove && kind == "S3") {
+					t.Errorf("%d requests, want %d", n, test.calls)
+				}
+			})
+		}
 	}
 }
 

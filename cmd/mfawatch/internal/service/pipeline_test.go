@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor"
@@ -94,6 +95,47 @@ func TestPipelineLeavesAHangingSourceBehind(t *testing.T) {
 	close(hanging.release)
 	<-hanging.ended
 	<-p.sources["local"].done
+}
+
+// A source that hangs is replaced all the same, and its end, whenever that is, says
+// nothing of the next of its name.
+func TestSourceUpAfterAHangingSource(t *testing.T) {
+	p := smallPipeline(t, slog.New(slog.DiscardHandler))
+	hanging := hangingSource{make(chan struct{}), make(chan struct{})}
+	old := newSupervised("local", hanging, slog.New(slog.DiscardHandler), p.metrics)
+	p.sources["local"] = old
+	follows, err := config.Load("test", fmt.Appendf(nil, "sources: {local: {type: files, paths: [%q], follow: true}}\nsinks: {console: {type: stdout}}\n", t.TempDir()), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := *p.config
+	next.Sources = follows.Sources
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- p.Run(ctx) }()
+	up := func() float64 { return testutil.ToFloat64(p.metrics.sourceUp.WithLabelValues("local")) }
+	runs := func() (bool, error) { return up() == 1, nil }
+	waiting, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if err := every(waiting, time.Millisecond, runs); err != nil {
+		t.Fatal(err)
+	}
+	p.metrics.sourceUp.WithLabelValues("local").Set(2) // so that the next start shows
+	p.changing.Lock()
+	_, err = p.apply(&next)
+	p.changing.Unlock()
+	if err := errors.Join(err, every(waiting, time.Millisecond, runs)); err != nil {
+		t.Fatal(err)
+	}
+	close(hanging.release)
+	<-old.done
+	if up() != 1 {
+		t.Errorf("mfawatch_source_up is %v while the source runs", up())
+	}
+	cancel()
+	if err := errors.Join(<-ended, p.Close()); err != nil {
+		t.Error(err)
+	}
 }
 
 // Without the journal there is no use in going on.

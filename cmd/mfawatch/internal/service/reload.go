@@ -91,6 +91,7 @@ func (p *Pipeline) apply(next *config.Config) (c config.Changes, err error) {
 	leaving := differ(p.sources, sources)
 	p.stopSources(leaving)
 	for _, s := range leaving {
+		p.metrics.sourceUp.DeleteLabelValues(s.name) // s may end late, and says so of itself alone
 		if sources[s.name] == nil {
 			c.Stopped = append(c.Stopped, "source "+s.name)
 			p.metrics.forgetSource(s.name)
