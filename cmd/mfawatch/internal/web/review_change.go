@@ -80,7 +80,7 @@ func (p pages) changed(r *http.Request, of reviewed) (*review, error) {
 		return nil, refused{http.StatusBadRequest, "want the form of this page"}
 	default:
 		v, err := p.review(r, of)
-		// What came since a person confirmed all was seen by nobody.
+		// A person who confirmed all has not seen those that came since.
 		if confirmed := r.PostForm.Get("confirmed"); err != nil || confirmed == "" || all && confirmed != strconv.Itoa(v.Total) {
 			if err == nil {
 				v.Drop, v.DropAll = keys, all
