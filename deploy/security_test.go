@@ -78,6 +78,7 @@ var held = []struct {
 	{"A Unix socket as http.admin_address", []string{"cmd/mfawatch/internal/web TestUnixSocket"}},
 	{"With http.admin every client may see", []string{"cmd/mfawatch/internal/web TestGuard", "cmd/mfawatch/internal/web TestWhoMaySeePages"}},
 	{"Put an authenticating proxy in front", nil},
+	{"A proxy on this machine that forwards", []string{"cmd/mfawatch/internal/web TestWhoMayChange"}},
 	{"Requests from other sites are refused", []string{"cmd/mfawatch/internal/web TestGuard"}},
 	{"On loopback, requests under foreign host names", []string{"cmd/mfawatch/internal/web TestForeignHostsReadNothing"}},
 	{"Secrets are read from files", []string{"cmd/mfawatch TestCanaryInEverySecret", "cmd/mfawatch TestCanaryInAService", "sinks/slack TestTokenFile", "sinks/email TestPasswordFile"}},

@@ -48,7 +48,11 @@ func (s *Settings) wordingMistakes(bad func(field, format string, args ...any)) 
 	if s.HTTP.URL != "" {
 		u, err := url.Parse(s.HTTP.URL)
 		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			bad("http.url", "want the public URL of the pages at http.address, such as https://mfawatch.example.net, got %s", strconv.Quote(Bounded(s.HTTP.URL)))
+			given := strconv.Quote(Bounded(s.HTTP.URL))
+			if strings.Contains(s.HTTP.URL, "@") {
+				given = "one that is not shown, since it may hold a password"
+			}
+			bad("http.url", "want the public URL of the pages at http.address, such as https://mfawatch.example.net, got %s", given)
 		}
 	}
 }

@@ -81,6 +81,10 @@ func (line secondDocument) Error() string {
 }
 
 func (r *textReader) value(field string, n *yaml.Node) any {
+	// The tag may be the beginning of a password, so it is not shown.
+	if strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") {
+		r.mistakes = append(r.mistakes, Mistake{field, "begins with !, and YAML would drop the word behind it; put the value in quotes"})
+	}
 	switch n.Kind {
 	case yaml.AliasNode:
 		return r.value(field, n.Alias)

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -52,6 +53,26 @@ func TestReferencesInAConfiguration(t *testing.T) {
 	}
 	if FormatDuration(c.ShutdownTimeout) != "7s" || FormatDuration(c.Retention) != "40d" || c.Accounts["012345678901"].Name != "${x}" {
 		t.Errorf("got %+v", c.Settings)
+	}
+}
+
+// A password that begins with ! would lose its first word, without a message. No
+// message shows a secret.
+func TestTagsAndPasswordsAreRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		"sinks: {mail: {type: email, host: h, from: a@example.net, to: [b@example.net], username: u, password: !hunter2 x}}": "sinks.mail.password: begins with !",
+		"sinks: {mail: {type: !hunter2 stdout}}":                                       "sinks.mail.type: begins with !",
+		"sinks: {mail: !hunter2 {type: stdout}}":                                       "sinks.mail: begins with !",
+		"sinks: {mail: {type: email, to: [a@example.net, !hunter2 b]}}":                "sinks.mail.to[1]: begins with !",
+		"sinks: {out: {type: stdout}}\nhttp: {url: 'https://ann:hunter2@example.net'}": "got one that is not shown",
+	} {
+		_, err := Load("test", []byte("sources: {local: {type: files, paths: [x]}}\n"+text+"\n"), nil, nil)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+	if _, err := Load("test", []byte(leastConfig+"log: {level: !!str warn}\n"), nil, nil); err != nil {
+		t.Errorf("a tag of YAML: %v", err)
 	}
 }
 

@@ -185,6 +185,7 @@ func answer(w http.ResponseWriter, result any, err error) {
 	default:
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
 		_ = e.Encode(result) // the client is gone

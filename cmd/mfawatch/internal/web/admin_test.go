@@ -89,6 +89,38 @@ func withDead(t *testing.T, j *journal.Journal, n int, names ...string) {
 	}
 }
 
+// A query that is understood in part would drop more than was meant.
+func TestAPIRefusesWhatItDoesNotUnderstand(t *testing.T) {
+	j := newJournal(t)
+	withDead(t, j, 2, "a", "b")
+	api := NewJournalAdmin(j).Handler()
+	for query, want := range map[string]string{
+		"DELETE /api/v1/deadletters?all=true&snk=a":              "snk: unknown parameter; known are: id, all, sink",
+		"DELETE /api/v1/deadletters?all=true&sink=%zz":           "want a query such as a=b",
+		"DELETE /api/v1/deadletters?all=true&sink=a;b":           "want a query such as a=b",
+		"DELETE /api/v1/deadletters?all=true&sink=a&sink=b":      "sink: want it once, got it 2 times",
+		"DELETE /api/v1/deadletters?all=true&all=false":          "all: want it once",
+		"POST /api/v1/deadletters/retry?all=true&Sink=a":         "Sink: unknown parameter",
+		"DELETE /api/v1/quarantine?all=true&sink=a":              "sink: unknown parameter; known are: id, all",
+		"GET /api/v1/exposures?sate=open":                        "sate: unknown parameter",
+		"GET /api/v1/journal/backup?%E2%80%AEx=1":                `"\u202ex": unknown parameter; known are: none`,
+		"GET /api/v1/alerts?" + strings.Repeat("x", 5000):        strings.Repeat("x", 60) + "…: unknown parameter",
+		"DELETE /api/v1/deadletters?all=true&" + "id=alert-0001": "want either id or all=true",
+	} {
+		method, uri, _ := strings.Cut(query, " ")
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, httptest.NewRequest(method, uri, nil))
+		if body := w.Body.String(); w.Code != http.StatusBadRequest || !strings.HasPrefix(body, want) || len(body) > 200 {
+			t.Errorf("%.80s: %d %s", query, w.Code, body)
+		}
+	}
+	for _, sink := range []string{"a", "b"} {
+		if left, err := j.DeadLettersAfter(sink, 0, 10); err != nil || len(left) != 2 {
+			t.Errorf("sink %s has %d dead letters left, %v", sink, len(left), err)
+		}
+	}
+}
+
 func TestAdminDeadLetters(t *testing.T) {
 	const n = adminStep + 60
 	for way := range managers(t, newJournal(t)) {

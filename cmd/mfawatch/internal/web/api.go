@@ -3,11 +3,15 @@ package web
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 )
@@ -47,16 +51,43 @@ const maxProblem = 500
 
 // A route is one operation of the API.
 type route struct {
-	pattern string // method and path, as http.ServeMux has them
-	serve   http.HandlerFunc
+	pattern    string // method and path, as http.ServeMux has them
+	parameters string // that the query may have, separated by blanks; with *: several times
+	serve      http.HandlerFunc
 }
 
-func handlerOf(routes []route) http.Handler {
+func handlerOf(routes []route) *http.ServeMux {
 	mux := http.NewServeMux()
-	for _, r := range routes {
-		mux.HandleFunc(r.pattern, r.serve)
+	for _, of := range routes {
+		mux.HandleFunc(of.pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := of.wellAsked(r.URL.RawQuery); err != nil {
+				answer(w, nil, err)
+				return
+			}
+			of.serve(w, r)
+		})
 	}
 	return mux
+}
+
+// wellAsked refuses a query that would be understood in part: all=true with a
+// misspelt sink would drop the dead letters of all sinks.
+func (of route) wellAsked(query string) error {
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return refused{http.StatusBadRequest, "want a query such as a=b&c=d, with %25 for % and %3B for ;"}
+	}
+	known := strings.Fields(of.parameters)
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		switch several := slices.Contains(known, name+"*"); {
+		case !several && !slices.Contains(known, name):
+			names := strings.ReplaceAll(strings.Join(known, ", "), "*", "")
+			return refused{http.StatusBadRequest, fmt.Sprintf("%s: unknown parameter; known are: %s", config.Clean(name), cmp.Or(names, "none"))}
+		case !several && len(q[name]) > 1:
+			return refused{http.StatusBadRequest, fmt.Sprintf("%s: want it once, got it %d times", name, len(q[name]))}
+		}
+	}
+	return nil
 }
 
 // A manager lists, shows and changes what journals hold: an Admin those of this
@@ -76,39 +107,39 @@ type manager interface {
 
 // routes returns the operations on a journal.
 func (a *Admin) routes() []route {
-	return append(routesOf(a), route{"GET " + backupPath, a.serveBackup})
+	return append(routesOf(a), route{"GET " + backupPath, "", a.serveBackup})
 }
 
 func routesOf(a manager) []route {
 	return []route{
-		{"GET " + exposuresPath, answering(func(r *http.Request) (any, error) {
+		{"GET " + exposuresPath, "state* severity* account user after limit", answering(func(r *http.Request) (any, error) {
 			f, err := filtered(r)
 			if err != nil {
 				return nil, err
 			}
 			return a.ListExposures(r.Context(), f)
 		})},
-		{"GET " + exposuresPath + "/{id}", answering(func(r *http.Request) (any, error) { return a.ShowExposure(r.Context(), r.PathValue("id")) })},
-		{"POST " + exposuresPath + "/{id}/close", answering(func(r *http.Request) (any, error) {
+		{"GET " + exposuresPath + "/{id}", "", answering(func(r *http.Request) (any, error) { return a.ShowExposure(r.Context(), r.PathValue("id")) })},
+		{"POST " + exposuresPath + "/{id}/close", "", answering(func(r *http.Request) (any, error) {
 			c, err := closing(r)
 			if err != nil {
 				return nil, err
 			}
 			return c, a.CloseExposure(r.Context(), r.PathValue("id"), c)
 		})},
-		{"GET " + alertsPath, answering(func(r *http.Request) (any, error) {
+		{"GET " + alertsPath, "before limit", answering(func(r *http.Request) (any, error) {
 			before, limit, err := listed(r.URL.Query())
 			if err != nil {
 				return nil, err
 			}
 			return a.ListAlerts(r.Context(), before, limit)
 		})},
-		{"GET " + deadLettersPath, listing(a.ListDeadLetters)},
-		{"POST " + deadLettersPath + "/retry", changing(a.RetryDeadLetters)},
-		{"DELETE " + deadLettersPath, changing(a.DropDeadLetters)},
-		{"GET " + quarantinePath, listing(a.ListQuarantine)},
-		{"POST " + quarantinePath + "/retry", changing(a.RetryQuarantine)},
-		{"DELETE " + quarantinePath, changing(a.DropQuarantine)},
+		{"GET " + deadLettersPath, "id* sink", listing(a.ListDeadLetters)},
+		{"POST " + deadLettersPath + "/retry", "id* all sink", changing(a.RetryDeadLetters)},
+		{"DELETE " + deadLettersPath, "id* all sink", changing(a.DropDeadLetters)},
+		{"GET " + quarantinePath, "id*", listing(a.ListQuarantine)},
+		{"POST " + quarantinePath + "/retry", "id* all", changing(a.RetryQuarantine)},
+		{"DELETE " + quarantinePath, "id* all", changing(a.DropQuarantine)},
 	}
 }
 

@@ -120,15 +120,15 @@ func utc(t time.Time) *time.Time {
 // routes returns the operations on a running service.
 func (b board) routes() []route {
 	return []route{
-		{"GET " + overviewPath, answering(func(r *http.Request) (any, error) { return b.Overview(viewOf(r.URL.Query())) })},
-		{"GET " + sinksPath, answering(func(*http.Request) (any, error) {
+		{"GET " + overviewPath, "q state severity sort page", answering(func(r *http.Request) (any, error) { return b.Overview(viewOf(r.URL.Query())) })},
+		{"GET " + sinksPath, "", answering(func(*http.Request) (any, error) {
 			st, err := b.Stats()
 			if err != nil {
 				return nil, err
 			}
 			return SinkList{b.sinks(st)}, nil
 		})},
-		{"GET " + sourcesPath, answering(func(*http.Request) (any, error) { return SourceList{b.sources()}, nil })},
+		{"GET " + sourcesPath, "", answering(func(*http.Request) (any, error) { return SourceList{b.sources()}, nil })},
 	}
 }
 

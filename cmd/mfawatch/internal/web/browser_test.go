@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -79,6 +80,64 @@ func TestPageInABrowser(t *testing.T) {
 		}
 		if path == "/?sort=age" && (!strings.Contains(dom, `<button type="button" id="pause">Pause updates`) || !strings.Contains(dom, "Latest alerts, by sort=age")) {
 			t.Errorf("no update came:\n%.3000s", dom)
+		}
+	}
+}
+
+// A page that gets no updates says so, and gets them again once it can: one that
+// showed a dead service as healthy would be believed.
+func TestPageSaysThatItIsOld(t *testing.T) {
+	p := running(t, deactivation("bob"))
+	target, err := url.Parse("http://" + p.server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		refused int64 // streams
+		old     bool
+	}{
+		"always refused": {1 << 30, true},
+		"refused once":   {1, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			forward := httputil.NewSingleHostReverseProxy(target)
+			var streams atomic.Int64
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Path != "/events":
+					forward.ServeHTTP(w, r)
+				case streams.Add(1) <= tt.refused:
+					w.WriteHeader(http.StatusServiceUnavailable)
+				default:
+					w.Header().Set("Content-Type", "text/event-stream")
+					fmt.Fprint(w, "event: same\ndata: -\n\n")
+				}
+			}))
+			defer front.Close()
+			dom, _ := chromium(t, "--virtual-time-budget=40000", "--dump-dom", front.URL)
+			if old := !strings.Contains(dom, `role="alert" hidden=""`); old != tt.old || old && !regexp.MustCompile(`Last answer: <span>[^<]*\d`).MatchString(dom) || streams.Load() < 3 {
+				t.Errorf("after %d streams the page says that it is old: %v\n%.1500s", streams.Load(), old, dom)
+			}
+		})
+	}
+}
+
+// Users whose names begin alike, or differ in blanks alone, look different.
+func TestPagesShowNamesInFull(t *testing.T) {
+	user := strings.Repeat("service", 8) + "  b"
+	p := running(t, deactivation(user))
+	dir := t.TempDir()
+	for name, path := range map[string]string{"overview": "/", "story": "/exposures/" + p.Journal().Open()[0].ID} {
+		_, _, body := browse(t, p, "", path)
+		if err := os.WriteFile(filepath.Join(dir, name+".html"), []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		frame := filepath.Join(dir, "frame-"+name+".html")
+		if err := os.WriteFile(frame, fmt.Appendf(nil, `<iframe src="%s.html" onload="document.title=[...this.contentDocument.querySelectorAll('td a, dd, h2')].some(e => e.innerText.includes('%s'))"></iframe>`, name, user), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if dom, _ := chromium(t, "--dump-dom", "file://"+frame); !strings.Contains(dom, "<title>true</title>") {
+			t.Errorf("%s: the name is not shown as it is: %s", name, regexp.MustCompile(`<title>.*?</title>`).FindString(dom))
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (p pages) events(w http.ResponseWriter, r *http.Request) {
 		}
 		message := event.message
 		if event.id == last {
-			message = []byte(": nothing new\n\n") // shows whether the browser is there
+			message = []byte("event: same\ndata: -\n\n") // shows each whether the other is there
 		}
 		last = event.id
 		_ = control.SetWriteDeadline(time.Now().Add(streamWrite)) // not supported in tests: not needed

@@ -52,11 +52,15 @@ func (g *group) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusMisdirectedRequest, "this is another replica: "+name+"\n")
 	case asked != "":
 		q.addOwn()
-		handlerOf(append([]route{{"GET " + shardsPath, answering(func(*http.Request) (any, error) { return g.ownShards(), nil })}}, g.admin.routes()...)).ServeHTTP(w, r)
-	case name == "":
-		handlerOf([]route{{"/", g.own.ServeHTTP}, q.shardsRoute()}).ServeHTTP(w, r)
+		handlerOf(append([]route{{"GET " + shardsPath, "", answering(func(*http.Request) (any, error) { return g.ownShards(), nil })}}, g.admin.routes()...)).ServeHTTP(w, r)
 	default:
-		handlerOf(append(append([]route{{"/", g.own.ServeHTTP}}, routesOf(q)...), q.shardsRoute())).ServeHTTP(w, r)
+		routes := []route{q.shardsRoute()}
+		if name != "" {
+			routes = append(routes, routesOf(q)...)
+		}
+		mux := handlerOf(routes)
+		mux.Handle("/", g.own)
+		mux.ServeHTTP(w, r)
 	}
 }
 

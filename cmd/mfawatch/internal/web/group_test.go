@@ -187,9 +187,11 @@ func eventually(t *testing.T, problem func() string) {
 }
 
 // front returns the front page.
-func (r *replica) front(t *testing.T) string {
+func (r *replica) front(t *testing.T) string { return r.page(t, "/") }
+
+func (r *replica) page(t *testing.T, path string) string {
 	t.Helper()
-	response, err := http.Get("http://" + r.address + "/")
+	response, err := http.Get("http://" + r.address + path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,6 +281,11 @@ func TestGroup(t *testing.T) {
 		for range 30 { // of many readers
 			if body := r.front(t); !strings.Contains(body, fmt.Sprintf("Open exposures (%d)", n)) || strings.Count(body, "<p><span") != pageAlerts || strings.Contains(body, "may be missing") {
 				t.Fatalf("replica %d: the front page is not that of the group:\n%s", i, body)
+			}
+		}
+		for _, path := range []string{"/deadletters", "/quarantine"} {
+			if body := r.page(t, path); !strings.Contains(body, "alone; mfawatch "+path[1:]+" list shows those of all replicas.") {
+				t.Errorf("replica %d: %s does not say whose it shows:\n%s", i, path, body)
 			}
 		}
 		if o, err := r.Client.Overview(ctx); err != nil || o.Selected != n || len(o.Exposures) != n || len(o.Unanswered) > 0 {

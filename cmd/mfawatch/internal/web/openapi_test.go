@@ -22,7 +22,11 @@ type openAPI struct {
 	OpenAPI string `yaml:"openapi"`
 	Paths   map[string]map[string]struct {
 		OperationID string `yaml:"operationId"`
-		Responses   map[string]any
+		Parameters  []struct {
+			Name, In string
+			Schema   schema
+		}
+		Responses map[string]any
 	}
 	Components struct{ Schemas map[string]schema }
 }
@@ -62,8 +66,10 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatalf("%q, %v", doc.OpenAPI, err)
 	}
 	want := []string{"POST /-/reload"}
+	parameters := map[string][]string{}
 	for _, r := range append(append((&Admin{}).routes(), board{}.routes()...), (&query{}).shardsRoute()) {
 		want = append(want, r.pattern)
+		parameters[r.pattern] = slices.Sorted(slices.Values(strings.Fields(r.parameters)))
 	}
 	var got []string
 	ids := map[string]bool{}
@@ -72,7 +78,24 @@ func TestOpenAPI(t *testing.T) {
 			if method == "parameters" {
 				continue
 			}
-			got = append(got, strings.ToUpper(method)+" "+path)
+			pattern := strings.ToUpper(method) + " " + path
+			got = append(got, pattern)
+			var documented []string
+			for _, p := range operation.Parameters {
+				if p.In != "query" {
+					continue
+				}
+				if p.Schema.Items != nil {
+					p.Name += "*"
+				}
+				documented = append(documented, p.Name)
+			}
+			if slices.Sort(documented); !slices.Equal(documented, parameters[pattern]) {
+				t.Errorf("%s has the parameters %v in the document, and %v", pattern, documented, parameters[pattern])
+			}
+			if len(documented) > 0 && operation.Responses["400"] == nil {
+				t.Errorf("%s: no response 400", pattern)
+			}
 			for _, status := range []string{"200", "401", "403"} {
 				if operation.Responses[status] == nil {
 					t.Errorf("%s %s: no response %s", method, path, status)

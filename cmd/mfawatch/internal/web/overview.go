@@ -118,6 +118,7 @@ type overview struct {
 	Heads              []pageHead
 	Open               []pageExposure
 	Unanswered         []string // why some are missing
+	All                int      // open exposures, selected or not
 	Total, Suspect     int      // of the selected
 	From, To           int
 	Before, After      string // links
@@ -215,7 +216,10 @@ func (p pages) addParts(o *overview) error {
 
 // addOpen adds the selected open exposures of the page.
 func (p pages) addOpen(o *overview) {
-	open, _ := p.selectOpen(&o.view)
+	open, counts := p.selectOpen(&o.view)
+	for _, c := range counts {
+		o.All += c.Open
+	}
 	o.Total = len(open)
 	for _, x := range open {
 		if x.Suspect {
@@ -244,9 +248,21 @@ func (p pages) addOpen(o *overview) {
 	o.Heads = []pageHead{by("Severity", sortSeverity, "descending"), {Text: "User"}, {Text: "Account"}, by("Since", sortAge, "ascending"), {Text: "For"}}
 	words, names := p.wording(), p.Config().Accounts
 	for _, x := range open[o.from(o.Total):o.To] {
-		o.Open = append(o.Open, pageExposure{x.ID, string(x.Severity), output.UserName(x.User, x.Root), message.Account(names[x.Account].Name, x.Account),
+		o.Open = append(o.Open, pageExposure{x.ID, string(x.Severity), userName(x.User, x.Root), message.Account(names[x.Account].Name, x.Account),
 			words.Time(x.OpenedAt), since(x.OpenedAt), x.Suspect})
 	}
+}
+
+// maxName bounds the name of a user, in bytes. The longest of IAM have 64 characters.
+const maxName = 512
+
+// userName returns a user's name in full, so that users stay apart whose names
+// begin alike.
+func userName(user string, root bool) string {
+	if root || user == "" {
+		return output.UserName(user, root)
+	}
+	return safetext.Clean(user, maxName)
 }
 
 // since returns the time since t, to the minute: what is shown changes no more

@@ -20,6 +20,7 @@ type review struct {
 	Total, From, To          int
 	Before, After            string // links
 	Done                     string // outcome of a change
+	Replica                  string // "": the journal is a file
 	Form                     string // proves that the form is of this page
 	WantsToken               bool
 	Refused                  string // why nothing can be changed here
@@ -82,7 +83,7 @@ var errEnough = errors.New("enough")
 
 // review returns the page of a number from 0 on.
 func (p pages) review(r *http.Request, of reviewed) (*review, error) {
-	v := &review{Path: of.path, Title: of.title, Noun: of.noun, Retry: of.retry, Form: p.form, WantsToken: !p.open()}
+	v := &review{Path: of.path, Title: of.title, Noun: of.noun, Retry: of.retry, Replica: p.group.name(), Form: p.form, WantsToken: !p.open()}
 	if v.WantsToken && p.config().TokenFile == "" {
 		v.Refused = "This address changes nothing without http.token_file. Ask on the machine of the service, or use mfawatch " + of.path[1:] + "."
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
@@ -77,14 +78,18 @@ func (p pages) changed(r *http.Request, of reviewed) (*review, error) {
 		done = outcome(o, of.noun, of.retry)
 	case choice != chooseDrop && choice != chooseDropAll:
 		return nil, refused{http.StatusBadRequest, "want the form of this page"}
-	case r.PostForm.Get("confirmed") == "":
-		v, err := p.review(r, of)
-		if err == nil {
-			v.Drop, v.DropAll = keys, all
-		}
-		return v, err
 	default:
-		o, err = of.change(r.Context(), actionDrop, choose(all, keys))
+		v, err := p.review(r, of)
+		// A person who confirmed all has not seen those that came since.
+		if confirmed := r.PostForm.Get("confirmed"); err != nil || confirmed == "" || all && confirmed != strconv.Itoa(v.Total) {
+			if err == nil {
+				v.Drop, v.DropAll = keys, all
+			}
+			return v, err
+		}
+		if o, err = of.change(r.Context(), actionDrop, choose(all, keys)); err != nil {
+			return nil, err
+		}
 		done = outcome(o, of.noun, "Drop")
 	}
 	if err != nil {

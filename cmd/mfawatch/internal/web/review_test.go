@@ -131,7 +131,13 @@ func TestReviewDeadLetters(t *testing.T) {
 		t.Errorf("%d left: %s", s.dead(t), body)
 	}
 	confirmed = form("drop-all")
-	confirmed.Set("confirmed", "yes")
+	for _, seen := range []string{"yes", "101"} { // another page's, and before one more came
+		confirmed.Set("confirmed", seen)
+		if _, body := post(p, "/deadletters", confirmed); !strings.Contains(body, "Drop all 102 permanently?") || !strings.Contains(body, `name="confirmed" value="102"`) || s.dead(t) != 102 {
+			t.Errorf("%s seen, %d left: %s", seen, s.dead(t), body)
+		}
+	}
+	confirmed.Set("confirmed", "102")
 	if _, body := post(p, "/deadletters", confirmed); !strings.Contains(body, "Drop: 102 dead letters done.") || s.dead(t) != 0 || !strings.Contains(body, "<p>None.</p>") {
 		t.Errorf("%d left: %s", s.dead(t), body)
 	}

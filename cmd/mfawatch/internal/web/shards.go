@@ -84,7 +84,7 @@ func (q *query) ListShards(ctx context.Context) ShardList {
 }
 
 func (q *query) shardsRoute() route {
-	return route{"GET " + shardsPath, answering(func(r *http.Request) (any, error) { return q.ListShards(r.Context()), nil })}
+	return route{"GET " + shardsPath, "", answering(func(r *http.Request) (any, error) { return q.ListShards(r.Context()), nil })}
 }
 
 // ListShards lists all shards of the service.

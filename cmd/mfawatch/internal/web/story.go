@@ -24,6 +24,7 @@ const (
 type story struct {
 	Title, Severity, State, User, Account, Since, Resolved, Resolution string
 	Alerts                                                             []storyAlert
+	Older                                                              bool // some are left out
 }
 
 type storyAlert struct {
@@ -41,8 +42,8 @@ func (p pages) story(ctx context.Context, id string) (*story, error) {
 		return nil, err
 	}
 	words := p.wording()
-	s := &story{Severity: string(x.Severity), State: x.State, User: output.UserName(x.User, x.Root), Account: message.Account(x.AccountName, x.Account),
-		Since: words.Time(x.OpenedAt), Resolution: x.Resolution}
+	s := &story{Severity: string(x.Severity), State: x.State, User: userName(x.User, x.Root), Account: message.Account(x.AccountName, x.Account),
+		Since: words.Time(x.OpenedAt), Resolution: x.Resolution, Older: len(x.Alerts) > pageSteps}
 	s.Title = s.User + " in " + s.Account
 	if x.ResolvedAt != nil {
 		s.Resolved = words.Time(*x.ResolvedAt)
@@ -58,11 +59,12 @@ func (p pages) story(ctx context.Context, id string) (*story, error) {
 
 func newStoryAlert(r outbox.Recorded, words message.Wording, locale output.Locale) storyAlert {
 	a := storyAlert{Message: words.Message(r.Alert), When: words.Time(r.Alert.Time)}
-	if len(r.Alert.Record) > 0 && len(r.Alert.Record) <= pageRecord {
-		var b bytes.Buffer
-		if json.Indent(&b, r.Alert.Record, "", "") == nil {
-			a.Record = indented(strings.Split(b.String(), "\n"))
-		}
+	var b bytes.Buffer
+	switch size := len(r.Alert.Record); {
+	case size > pageRecord:
+		a.Record = "Too large for this page (" + output.ByteSize(int64(size)) + "): mfawatch exposures show --format json prints it."
+	case size > 0 && json.Indent(&b, r.Alert.Record, "", "") == nil:
+		a.Record = indented(strings.Split(b.String(), "\n"))
 	}
 	for _, d := range r.Deliveries {
 		a.Deliveries = append(a.Deliveries, storyDelivery{d.Sink, safetext.Line(DeliveryText(d, locale), maxProblem)})

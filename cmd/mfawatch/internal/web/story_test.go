@@ -33,4 +33,7 @@ func TestStoryIndentsRecords(t *testing.T) {
 	if got := shown(deep); !strings.Contains(got, "1,\n") || len(got) > 16*pageRecord {
 		t.Errorf("a record of %d bytes takes %d on the page", len(deep), len(got))
 	}
+	if got := shown(`"` + strings.Repeat("x", pageRecord) + `"`); !strings.HasPrefix(got, "Too large for this page (65.5 kB)") {
+		t.Errorf("of a record that is too large: %.100s", got)
+	}
 }
