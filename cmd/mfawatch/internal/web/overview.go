@@ -19,7 +19,7 @@ import (
 
 // Bounds of the overview.
 const (
-	pageOpen   = 50
+	pageOpen   = 40
 	pageAlerts = 10
 	pageQuery  = 100 // bytes
 )
