@@ -36,7 +36,7 @@ func conform(hooked, history bool) func(t *testing.T) *sinktest.Server {
 			Sink: func() (sinks.Sink, error) {
 				c := Config{APIURL: server.URL + "/api", Token: token, Channel: room}
 				if hooked {
-					c = Config{URL: secret.URL(server.URL + sinktest.HushPath)}
+					c = Config{URLFile: sinktest.SecretFile(t, server.URL+sinktest.HushPath+"\n")}
 				}
 				return New(c, message.Wording{Page: "https://mfawatch.example.net"})
 			},
@@ -52,13 +52,13 @@ func TestConforms(t *testing.T) {
 	verdicts := map[int]sinks.Verdict{200: sinks.VerdictMisconfigured, 404: sinks.VerdictMisconfigured, 405: sinks.VerdictMisconfigured}
 	maybe := "Slack knows no key: without the right to read the channel, a message whose answer was lost is sent again"
 	t.Run("app", func(t *testing.T) {
-		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Start: conform(false, true)})
+		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Refusals: apiRefusals(), Start: conform(false, true)})
 	})
 	t.Run("app that may not read", func(t *testing.T) {
 		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Start: conform(false, false), Copies: maybe})
 	})
 	t.Run("webhook", func(t *testing.T) {
-		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Start: conform(true, false), Copies: maybe})
+		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Refusals: hookRefusals(), Start: conform(true, false), Copies: maybe})
 	})
 }
 
