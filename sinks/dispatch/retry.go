@@ -12,8 +12,15 @@ import (
 // retryAll retries the lanes of an attempt at due.
 func (w *Worker) retryAll(a *attempt, due time.Time) {
 	for _, l := range a.lanes {
-		w.queue.Retry(l.name, due, false, l.ref != "")
+		w.queue.Retry(l.name, due, false, a.alone(l))
 	}
+}
+
+// alone reports whether a lane of a failed attempt shares no message the next time: it
+// has a place of its own, or was in one that failed before, for a text of another, too.
+func (a *attempt) alone(l *lane) bool {
+	v, _ := sinks.VerdictOf(a.err)
+	return l.ref != "" || a.group != "" && l.attempts > 1 && v != sinks.VerdictThrottled
 }
 
 // believed is how long a channel that throttles is sent nothing. After that it is
@@ -103,7 +110,7 @@ func (w *Worker) retry(a *attempt, ambiguous bool, after time.Duration, now time
 			w.bury(it, a, now)
 		default:
 			w.count(it, a, now, first)
-			w.queue.Retry(l.name, now.Add(wait), ambiguous, l.ref != "")
+			w.queue.Retry(l.name, now.Add(wait), ambiguous, a.alone(l))
 			wait = max(after, w.backoff(l.attempts-1))
 		}
 	}

@@ -61,13 +61,13 @@ func TestConforms(t *testing.T) {
 		People: true, Cases: true, HTTP: true, Throttle: 30 * time.Second,
 		Verdicts: map[int]sinks.Verdict{200: sinks.VerdictMisconfigured, 404: sinks.VerdictMisconfigured, 405: sinks.VerdictMisconfigured},
 		Refusals: []sinktest.Refusal{
-			{Fault: sinktest.Fault{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid","errors":["Length of 'payload.summary' is too long"]}`}, Want: sinks.VerdictPermanent, Says: "payload.summary"}, // not an event
-			{Fault: sinktest.Fault{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid","errors":["Invalid routing key"]}`}, Want: sinks.VerdictMisconfigured, Says: "needs region: eu"},                // a key of another region
-			{Fault: sinktest.Fault{Status: 400, Body: `{"message":"invalid key: routing_key"}`}, Want: sinks.VerdictMisconfigured, Says: "check routing_key"},                                                                        // a key of nobody
-			{Fault: sinktest.Fault{Status: 400, Body: `routing_key`}, Want: sinks.VerdictPermanent, Says: "400"},                                                                                                                     // text
-			{Fault: sinktest.Fault{Status: 404}, Want: sinks.VerdictMisconfigured, Says: "check url"},                                                                                                                                // a wrong address
-			{Fault: sinktest.Fault{Status: 429, Body: `{"status":"throttle exceeded"}`}, Want: sinks.VerdictThrottled, After: 30 * time.Second, Says: "429"},                                                                         // throttled
-			{Fault: sinktest.Fault{Status: 429, Header: http.Header{"Retry-After": {"90"}}}, Want: sinks.VerdictThrottled, After: 90 * time.Second, Says: "429"},                                                                     // throttled for a time
+			{Fault: sinktest.Fault{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid","errors":["Length of 'payload.summary' is too long"]}`}, Want: sinks.VerdictPermanent, Says: "payload.summary"},
+			{Fault: sinktest.Fault{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid","errors":["Invalid routing key"]}`}, Want: sinks.VerdictMisconfigured, Says: "needs region: eu"},
+			{Fault: sinktest.Fault{Status: 400, Body: `{"message":"invalid key: routing_key"}`}, Want: sinks.VerdictMisconfigured, Says: "check routing_key"},
+			{Fault: sinktest.Fault{Status: 400, Body: `routing_key`}, Want: sinks.VerdictPermanent, Says: "400"},
+			{Fault: sinktest.Fault{Status: 404}, Want: sinks.VerdictMisconfigured, Says: "check url"},
+			{Fault: sinktest.Fault{Status: 429, Body: `{"status":"throttle exceeded"}`}, Want: sinks.VerdictThrottled, After: 30 * time.Second, Says: "429"},
+			{Fault: sinktest.Fault{Status: 429, Header: http.Header{"Retry-After": {"90"}}}, Want: sinks.VerdictThrottled, After: 90 * time.Second, Says: "429"},
 		},
 		Start: channel,
 	})

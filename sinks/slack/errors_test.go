@@ -53,16 +53,16 @@ func TestErrors(t *testing.T) {
 // apiRefusals are answers of the API that no code explains.
 func apiRefusals() []sinktest.Refusal {
 	return []sinktest.Refusal{
-		{Fault: sinktest.Fault{Status: 200, Body: "<html>Sign in</html>"}, Want: sinks.VerdictMisconfigured, Says: "something else answers"},                                                                                // a page where JSON was due
-		{Fault: sinktest.Fault{Status: 200}, Want: sinks.VerdictMisconfigured, Says: "something else answers"},                                                                                                              // nothing
-		{Fault: sinktest.Fault{Status: 200, Body: "[]"}, Want: sinks.VerdictMisconfigured, Says: "something else answers"},                                                                                                  // a list
-		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":true}`}, Want: sinks.VerdictAmbiguous, Says: "does not say where"},                                                                                                 // no message
-		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":false}`}, Want: sinks.VerdictAmbiguous, Says: "does not say where"},                                                                                                // no error
-		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":false,"error":"` + strings.Repeat("x", 60_000) + `"}`}, Want: sinks.VerdictRetry, Says: "xxx…"},                                                                    // an error of no end
-		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":false,"error":"invalid_blocks","response_metadata":{"messages":["[ERROR] no more than 50 items"]}}`}, Want: sinks.VerdictPermanent, Says: "no more than 50 items"}, // its hints
-		{Fault: sinktest.Fault{Status: 404}, Want: sinks.VerdictMisconfigured, Says: "check api_url"},                                                                                                                       // a wrong address
-		{Fault: sinktest.Fault{Status: 204}, Want: sinks.VerdictAmbiguous, Says: ""},                                                                                                                                        // another status of success
-		{Fault: sinktest.Fault{Status: 502, Body: "<html>"}, Want: sinks.VerdictAmbiguous, Says: "502"},                                                                                                                     // HTML of an error
+		{Fault: sinktest.Fault{Status: 200, Body: "<html>Sign in</html>"}, Want: sinks.VerdictMisconfigured, Says: "something else answers"},
+		{Fault: sinktest.Fault{Status: 200}, Want: sinks.VerdictMisconfigured, Says: "something else answers"},
+		{Fault: sinktest.Fault{Status: 200, Body: "[]"}, Want: sinks.VerdictMisconfigured, Says: "something else answers"},
+		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":true}`}, Want: sinks.VerdictAmbiguous, Says: "does not say where"},
+		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":false}`}, Want: sinks.VerdictAmbiguous, Says: "does not say where"},
+		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":false,"error":"` + strings.Repeat("x", 60_000) + `"}`}, Want: sinks.VerdictRetry, Says: "xxx…"},
+		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":false,"error":"invalid_blocks","response_metadata":{"messages":["[ERROR] no more than 50 items"]}}`}, Want: sinks.VerdictPermanent, Says: "no more than 50 items"},
+		{Fault: sinktest.Fault{Status: 404}, Want: sinks.VerdictMisconfigured, Says: "check api_url"},
+		{Fault: sinktest.Fault{Status: 204}, Want: sinks.VerdictAmbiguous, Says: ""},
+		{Fault: sinktest.Fault{Status: 502, Body: "<html>"}, Want: sinks.VerdictAmbiguous, Says: "502"}, // HTML of an error
 	}
 }
 
