@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -487,31 +486,6 @@ func TestTo(t *testing.T) {
 		t.Error("nobody is no address")
 	}
 }
-
-// The password is read for each attempt.
-func TestPasswordFile(t *testing.T) {
-	s := newEmailServer(t)
-	c := s.config("a@example.net")
-	c.Password, c.PasswordFile = "", sinktest.SecretFile(t, "old letters\n")
-	e := newTestSink(t, c)
-	if v, _ := sinks.VerdictOf(sent(e.Send(t.Context(), message.SampleAlert(), ""))); v != sinks.VerdictMisconfigured {
-		t.Errorf("the old password: %s", v)
-	}
-	if err := os.WriteFile(c.PasswordFile, []byte(testPassword+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := sent(e.Send(t.Context(), message.SampleAlert(), "")); err != nil {
-		t.Error(err)
-	}
-	if err := os.Remove(c.PasswordFile); err != nil {
-		t.Fatal(err)
-	}
-	if v, _ := sinks.VerdictOf(sent(e.Send(t.Context(), message.SampleAlert(), ""))); v != sinks.VerdictMisconfigured {
-		t.Errorf("no password: %s", v)
-	}
-}
-
-func sent(_ string, err error) error { return err }
 
 func TestConfig(t *testing.T) {
 	good := Config{Host: "smtp.example.net", From: "mfawatch@example.net", To: []string{"a@example.net"}}

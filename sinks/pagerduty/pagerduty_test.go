@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +48,11 @@ func channel(t *testing.T) *sinktest.Server {
 			return h
 		},
 		Inject: server.Inject, Bodies: server.Bodies, Secrets: []string{firstKey, secondKey},
+		FromFile: func(path string) (sinks.Sink, error) {
+			c := config(server.URL)
+			c.RoutingKey, c.RoutingKeyFile = "", path
+			return New(c, message.Wording{})
+		},
 	}
 }
 
@@ -225,29 +229,6 @@ func TestTo(t *testing.T) {
 		} else {
 			sinktest.Hushed(t, err.Error())
 		}
-	}
-}
-
-// A key that is changed under its name is used immediately.
-func TestKeyFile(t *testing.T) {
-	path := sinktest.SecretFile(t, firstKey)
-	p, fake, _ := newTestSink(t, Config{RoutingKeyFile: path})
-	a := sinktest.Story("bob")[0]
-	sinktest.DeliverAll(t, p, "", a)
-	if err := os.WriteFile(path, []byte("xyzzy-broken"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := p.Send(t.Context(), a, "")
-	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictMisconfigured {
-		t.Errorf("%s: %v", v, err)
-	}
-	sinktest.Hushed(t, err.Error())
-	if err := os.WriteFile(path, []byte(secondKey), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sinktest.DeliverAll(t, p, "", a)
-	if len(fake.of(secondKey, *a.Exposure)) != 1 {
-		t.Error("the new key is not used")
 	}
 }
 

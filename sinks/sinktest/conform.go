@@ -58,6 +58,9 @@ type Server struct {
 	Bodies func() []string
 	// Secrets are parts of the configuration that must stay hidden.
 	Secrets []string
+	// FromFile makes a sink that reads the first of Secrets from a file. nil: it reads
+	// none.
+	FromFile func(path string) (sinks.Sink, error)
 	// Wrong returns the fault of a text that people see there: mark-up that works,
 	// a mention. nil: nothing could be.
 	Wrong func(text string) string
@@ -104,6 +107,7 @@ func Run(t *testing.T, c Channel) {
 	t.Run("folded and grouped", c.foldedAndGrouped)
 	t.Run("verdicts", c.statuses)
 	t.Run("refusals", c.refusals)
+	t.Run("secret file", c.secretFile)
 	t.Run("hostile", c.hostile)
 	t.Run("cancel", c.cancel)
 	t.Run("same bytes", c.sameBytes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -96,6 +97,42 @@ func (c Channel) refusals(t *testing.T) {
 			said = err.Error()
 			s.hushed(t, said)
 			Hushed(t, said)
+		}
+	}
+}
+
+// A secret that changes under its name is used immediately. One that is wrong, empty
+// or gone for a while costs no alert, and is not shown.
+func (c Channel) secretFile(t *testing.T) {
+	s := c.Start(t)
+	if s.FromFile == nil {
+		t.Skip("the channel reads no secret from a file")
+	}
+	path := SecretFile(t, s.Secrets[0]+"\n")
+	sink, err := s.FromFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeSink(sink)
+	for i, text := range []string{s.Secrets[0], "xyzzy-broken", s.Secrets[0] + "\n", "", s.Secrets[0] + "\r\n", "gone"} {
+		err := os.WriteFile(path, []byte(text), 0o600)
+		if text == "gone" {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := sinks.VerdictMisconfigured
+		if strings.HasPrefix(text, s.Secrets[0]) {
+			want = sinks.VerdictDelivered
+		}
+		_, err = sink.Send(t.Context(), Story(fmt.Sprint("bob", i))[0], "")
+		if v, _ := sinks.VerdictOf(err); v != want {
+			t.Errorf("the secret %q: %s, want %s: %v", text, v, want, err)
+		}
+		if err != nil {
+			Hushed(t, err.Error())
+			s.hushed(t, err.Error())
 		}
 	}
 }

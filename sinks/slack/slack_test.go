@@ -1,9 +1,7 @@
 package slack
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -32,7 +30,14 @@ func conform(hooked, history bool) func(t *testing.T) *sinktest.Server {
 		if hooked {
 			hidden = sinktest.HushPath
 		}
+		fromFile := func(path string) (sinks.Sink, error) {
+			return New(Config{APIURL: server.URL + "/api", TokenFile: path, Channel: room}, message.Wording{})
+		}
+		if hooked {
+			fromFile = nil
+		}
 		return &sinktest.Server{
+			FromFile: fromFile,
 			Sink: func() (sinks.Sink, error) {
 				c := Config{APIURL: server.URL + "/api", Token: token, Channel: room}
 				if hooked {
@@ -270,30 +275,6 @@ func TestTemplates(t *testing.T) {
 	if strings.Contains(shown, "What to do") {
 		t.Error("our own words are there, too")
 	}
-}
-
-// A token that is changed under its name is used immediately.
-func TestTokenFile(t *testing.T) {
-	path := sinktest.SecretFile(t, token+"\n")
-	s, fake, _ := newTestSink(t, Config{TokenFile: path})
-	sinktest.DeliverAll(t, s, "", sinktest.Story("bob")[0])
-	for text, want := range map[string]sinks.Verdict{"xoxb-xyzzy-other": sinks.VerdictMisconfigured, "xyzzy": sinks.VerdictMisconfigured, "": sinks.VerdictMisconfigured} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, err := s.Send(t.Context(), sinktest.Story("eve")[0], "")
-		if v, _ := sinks.VerdictOf(err); v != want {
-			t.Errorf("%s: %v", v, err)
-		}
-		sinktest.Hushed(t, err.Error())
-	}
-	fake.mu.Lock()
-	fake.token = "xoxb-xyzzy-other"
-	fake.mu.Unlock()
-	if err := errors.Join(os.WriteFile(path, []byte("xoxb-xyzzy-other"), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	sinktest.DeliverAll(t, s, "", sinktest.Story("eve")[0])
 }
 
 // A message that is too long for its place is cut to the character, whatever is
