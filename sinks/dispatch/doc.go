@@ -31,7 +31,7 @@
 //
 // A channel that throttles is sent nothing new for as long as it asked, except by
 // a restart, and except for new critical alerts after a minute, one a minute; sends
-// that are running are not stopped. Where such an alert is delivered, only the alerts
-// that were throttled wait. The wait before a retry is random, with an upper bound
-// and no lower one.
+// that are running are not stopped. If the channel accepts one, only the alerts that
+// were throttled wait. The wait before a retry is random, with an upper bound and no
+// lower one.
 package dispatch
