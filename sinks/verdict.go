@@ -14,8 +14,10 @@ import (
 func Permanent(err error) error { return WithVerdict(err, VerdictPermanent, 0) }
 
 // Throttled says that the channel wants nothing from us for a while: the whole
-// sink waits for after, never less, or for as long as a retry would where after
-// is not over zero. The alert is sent again however often that happens.
+// sink waits for after, or for as long as a retry would where after is not over
+// zero. A wait of more than a minute is doubted with new critical alerts. The alert
+// is sent again however often that happens, unless others are delivered meanwhile: it
+// is then retried as without a verdict, not before after.
 func Throttled(err error, after time.Duration) error {
 	return WithVerdict(err, VerdictThrottled, after)
 }

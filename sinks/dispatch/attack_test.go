@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -214,6 +215,29 @@ func TestCriticalBeyondTheMemory(t *testing.T) {
 			}
 			r.stop()
 			r.start(o, map[string]sinks.Sink{"a": s})
+		}
+		r.stop()
+	})
+}
+
+// However many critical alerts a run left, the next one knows that each of them may
+// have arrived.
+func TestAllThatWereLeftMayHaveArrived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := &fakeSink{t: t, answer: func(context.Context, *processor.Alert, string) (string, error) {
+			return "", sinks.Throttled(errors.New("429"), time.Minute)
+		}}
+		r.start(Options{}, map[string]sinks.Sink{"a": s})
+		var names []string
+		for i := range 3*lookAhead + 1 {
+			names = append(names, fmt.Sprint("bob", i))
+		}
+		r.attack(exposure.Exploited, exposure.Critical, names...)
+		r.stop()
+		r.start(Options{}, map[string]sinks.Sink{"a": s})
+		if want := uint64(len(names)); r.d.before != want {
+			t.Errorf("of %d alerts %d may have arrived", want, r.d.before)
 		}
 		r.stop()
 	})

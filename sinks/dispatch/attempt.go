@@ -27,6 +27,7 @@ type attempt struct {
 	items   []item  // in the order of the queue; send removes what does not fit
 	lanes   []*lane // of the items, each once
 	probe   bool    // the circuit waited for it
+	doubts  bool    // the channel asked to wait
 	urgent  bool    // a lane has a critical alert
 	started time.Time
 

@@ -66,10 +66,11 @@ func New(j Store, name string, s sinks.Sink, o Options) (*Worker, error) {
 	w := newWorker(name, s, j, o)
 	if n := len(left); n > 0 {
 		w.before = left[n-1].Number
-		if n == lookAhead {
-			if _, w.before, err = j.Urgent(name, w.before, w.before, lookAhead); err != nil {
-				return nil, err
-			}
+	}
+	for looked := uint64(0); len(left) == lookAhead && looked != w.before; {
+		looked = w.before
+		if _, w.before, err = j.Urgent(name, looked, looked, lookAhead); err != nil {
+			return nil, err
 		}
 	}
 	return w, nil

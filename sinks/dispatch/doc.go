@@ -25,11 +25,13 @@
 // order of the journal; an alert that fails delays only its exposure. Over
 // exposures, critical alerts go first, then the worst of the first 65,536 that are
 // pending, then the oldest. Critical alerts are neither grouped nor held by the
-// rate, and human sinks have sends in reserve for them, as many as Concurrency;
-// they wait for a channel that throttles. While the circuit is open, each is tried
-// once without waiting for the next probe, at most one a second.
+// rate, and human sinks have sends in reserve for them, as many as Concurrency.
+// While the circuit is open, each is tried once without waiting for the next probe,
+// at most one a second.
 //
 // A channel that throttles is sent nothing new for as long as it asked, except by
-// a restart; sends that are running are not stopped. The wait before a retry is
-// random, with an upper bound and no lower one.
+// a restart, and except for new critical alerts after a minute, one a minute; sends
+// that are running are not stopped. If the channel accepts one, only the alerts that
+// were throttled wait. The wait before a retry is random, with an upper bound and no
+// lower one.
 package dispatch

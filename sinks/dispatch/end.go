@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
@@ -59,18 +60,28 @@ func (w *Worker) end(a *attempt) {
 		}
 	case sinks.VerdictThrottled:
 		w.answered()
+		if after > believed {
+			w.diagnose(a)
+		}
+		if after > believed && a.lanes[0].sick > 0 {
+			w.retry(a, false, after, now)
+			return
+		}
 		w.pause(a, after, now)
 	case sinks.VerdictMisconfigured:
-		if w.diagnose(a); a.lanes[0].sick > 0 && len(a.items[0].to) == 0 {
-			w.retry(a, false, now)
+		if w.diagnose(a); a.lanes[0].sick > 0 {
+			w.retry(a, false, 0, now)
 			return
 		}
 		w.misconfigured(a, now)
 	default:
 		w.diagnose(a)
-		w.retry(a, v == sinks.VerdictAmbiguous, now)
+		w.retry(a, v == sinks.VerdictAmbiguous, 0, now)
 	}
 }
+
+// recipients identifies who the alerts of an attempt are for.
+func (a *attempt) recipients() string { return strings.Join(a.items[0].to, "\x00") }
 
 // heads returns the items that are the heads of their lanes. The attempt counts
 // for these.
@@ -88,7 +99,10 @@ func (a *attempt) heads() (heads []item) {
 func (w *Worker) delivered(a *attempt, count map[*lane]int, now time.Time) {
 	w.answered()
 	w.failures = 0
-	w.deliveries++
+	w.deliveries[a.recipients()]++
+	if a.doubts {
+		w.paused = time.Time{} // it was about the alerts that were told so, which wait alone
+	}
 	if w.sendErr != nil {
 		w.sendErr = nil
 		w.log.Info("sending works again")

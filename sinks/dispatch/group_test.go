@@ -284,3 +284,35 @@ func TestBatchesWithARate(t *testing.T) {
 		r.stop()
 	})
 }
+
+// A text that the channel answers as if it were down or misconfigured takes no other
+// alert with it: what failed in one message twice is sent alert by alert.
+func TestTextInAGroupDelaysNoOther(t *testing.T) {
+	for name, failure := range map[string]error{"502": sinks.Ambiguous(errors.New("502")), "403": sinks.Misconfigured(errors.New("403"))} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				s := &groupSink{fakeSink: fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+					if a.ID == "poison-1" {
+						return "", failure
+					}
+					return "", nil
+				}}}
+				s.refuse = func(alerts []*processor.Alert) error {
+					if slices.ContainsFunc(alerts, func(a *processor.Alert) bool { return a.ID == "poison-1" }) {
+						return failure
+					}
+					return nil
+				}
+				r.start(grouping(GroupConfig{Wait: time.Minute}), map[string]sinks.Sink{"a": s})
+				journalAlerts(t, r.j, "first-1", "poison-1")
+				journalAlerts(t, r.j, many(40)...)
+				time.Sleep(15 * time.Minute)
+				if _, delivered := s.lists(); len(delivered) != 41 {
+					t.Errorf("%d of 41 were delivered in a quarter of an hour", len(delivered))
+				}
+				r.stop()
+			})
+		})
+	}
+}

@@ -24,7 +24,7 @@ type lane struct {
 	attempts int       // at the head of the queue
 	first    time.Time // attempt at it
 	misread  int       // times that the journal could not read it
-	failedAt int       // deliveries of the worker when it failed last, and 1; 0: it did not
+	failedAt int       // deliveries to its recipients when it failed last, and 1; 0: it did not
 	sick     int       // failures that others were delivered before, since the one before: it fails by itself
 	withheld bool      // it is sent without the text of its record
 	held     time.Time // it waits for the end of mute times then, and that is recorded

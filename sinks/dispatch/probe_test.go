@@ -254,3 +254,77 @@ func TestFlakyChannelIsSentNames(t *testing.T) {
 		})
 	}
 }
+
+// A text that the channel answers with 429 pauses the sink for an hour, as a channel
+// that throttles does. A critical alert is tried all the same, and where it is delivered
+// the pause ends, for all but the text. Without one, the text gives way after a few
+// pauses. Its alert is sent without it in the end.
+func TestThrottledTextDelaysNoOther(t *testing.T) {
+	for _, critical := range []bool{true, false} {
+		t.Run(fmt.Sprint("critical ", critical), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+					if *a.Exposure == "poison" && a.Title == "" {
+						return "", sinks.Throttled(errors.New("429"), time.Hour)
+					}
+					return "", nil
+				}}
+				sent := func(id string) bool { _, delivered := s.lists(); return slices.Contains(delivered, id) }
+				r.start(delivery(DeliveryConfig{People: true}), map[string]sinks.Sink{"a": s})
+				r.attack(exposure.Exploited, exposure.Critical, "poison")
+				time.Sleep(10 * time.Second)
+				late := 4 // hours in which alerts may wait for the end of a pause
+				if critical {
+					late = 0
+					r.attack(exposure.Opened, exposure.Critical, "root")
+					time.Sleep(time.Minute)
+					if !sent("root-opened") {
+						t.Error("a critical alert waits for the text")
+					}
+				}
+				for i := range 60 {
+					x := fmt.Sprint("other", i)
+					r.attack(exposure.Opened, exposure.High, x)
+					time.Sleep(time.Second)
+					if !sent(x+"-opened") && i >= 6*late {
+						t.Errorf("%s waits for the text", x)
+					}
+					time.Sleep(10 * time.Minute)
+				}
+				if letters, err := r.j.DeadLetters("a"); err != nil || len(letters) > 0 || !sent("poison-exploited") {
+					t.Errorf("dead letters %v, %v; the text's alert was sent: %t", letters, err, sent("poison-exploited"))
+				}
+				r.stop()
+			})
+		})
+	}
+}
+
+// A channel that does throttle is sent one critical alert a minute, each once.
+func TestThrottledIsNotHammered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		s := &fakeSink{t: t, answer: func(context.Context, *processor.Alert, string) (string, error) {
+			return "", sinks.Throttled(errors.New("429"), time.Hour)
+		}}
+		r.start(delivery(DeliveryConfig{People: true, Concurrency: 1}), map[string]sinks.Sink{"a": s})
+		r.attack(exposure.Opened, exposure.High, "first")
+		time.Sleep(time.Second)
+		var names []string
+		for i := range 40 {
+			names = append(names, fmt.Sprint("decoy", i))
+		}
+		r.attack(exposure.Opened, exposure.Critical, names...)
+		r.attack(exposure.Opened, exposure.High, "second")
+		time.Sleep(20 * time.Minute)
+		if sends, _ := s.lists(); len(sends) != 21 || slices.Contains(sends, "second-opened") {
+			t.Errorf("%d sends in 20 minutes, want 21 and none of an alert that is not critical: %v", len(sends), sends)
+		}
+		time.Sleep(39 * time.Minute)
+		if sends, _ := s.lists(); len(sends) != 41 {
+			t.Errorf("%d sends in an hour, want 41", len(sends))
+		}
+		r.stop()
+	})
+}

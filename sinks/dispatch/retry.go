@@ -12,24 +12,42 @@ import (
 // retryAll retries the lanes of an attempt at due.
 func (w *Worker) retryAll(a *attempt, due time.Time) {
 	for _, l := range a.lanes {
-		w.queue.Retry(l.name, due, false, l.ref != "")
+		w.queue.Retry(l.name, due, false, a.alone(l))
 	}
 }
 
-// pause starts no send for as long as the channel asked. Sends that are running
-// are not stopped.
+// alone reports whether a lane of a failed attempt shares no message the next time: it
+// has a place of its own, or was in one that failed before, for a text of another, too.
+func (a *attempt) alone(l *lane) bool {
+	v, _ := sinks.VerdictOf(a.err)
+	return l.ref != "" || a.group != "" && l.attempts > 1 && v != sinks.VerdictThrottled
+}
+
+// believed is how long a channel that throttles is sent nothing. After that it is
+// tried with critical alerts that were not attempted yet, one in that time: it may have
+// refused a text or a ticket alone, which its answer does not say.
+const believed = time.Minute
+
+// pause starts no send for as long as the channel asked, except for doubts about that
+// (see believed). Sends that are running are not stopped. An alert that was told so over
+// and over lets others go first.
 func (w *Worker) pause(a *attempt, after time.Duration, now time.Time) {
+	attempts := a.items[0].lane.attempts
 	wait := after
 	if wait <= 0 {
-		wait = w.backoff(a.items[0].lane.attempts)
+		wait = w.backoff(attempts)
 	}
 	if until := now.Add(wait); until.After(w.paused) {
 		w.metrics.throttled.Add(until.Sub(later(w.paused, now)).Seconds())
 		w.paused = until
 	}
+	w.doubted = now.Add(believed)
 	w.failed(a, wait)
 	for _, it := range a.heads() {
 		w.count(it, a, now, time.Time{})
+	}
+	if attempts >= sickAfter {
+		wait += w.backoff(attempts)
 	}
 	w.retryAll(a, now.Add(wait))
 }
@@ -61,16 +79,16 @@ func (w *Worker) misconfigured(a *attempt, now time.Time) {
 	w.publish()
 }
 
-// retry backs off the heads of the lanes, or gives them up: for their age, or since
+// retry backs off the heads of the lanes, for after at least, or gives them up: for their age, or since
 // they fail by themselves in the way of a critical alert. A human sink is sent an
 // alert without its text before, and one that fails by itself where the channel
 // refuses it each time, or for as long as the last backoff: a channel that fails now
 // and then says nothing of the text.
-func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
+func (w *Worker) retry(a *attempt, ambiguous bool, after time.Duration, now time.Time) {
 	if w.cut {
 		return // by ourselves: that says nothing of the channel
 	}
-	wait := w.backoff(a.lanes[0].attempts)
+	wait := max(after, w.backoff(a.lanes[0].attempts))
 	w.failed(a, wait)
 	if w.circuit.fail(a, now, w.backoff) {
 		w.log.Warn("the channel is down: one alert is tried at a time, with a wait before each", "err", a.err)
@@ -92,24 +110,24 @@ func (w *Worker) retry(a *attempt, ambiguous bool, now time.Time) {
 			w.bury(it, a, now)
 		default:
 			w.count(it, a, now, first)
-			w.queue.Retry(l.name, now.Add(wait), ambiguous, l.ref != "")
-			wait = w.backoff(l.attempts - 1)
+			w.queue.Retry(l.name, now.Add(wait), ambiguous, a.alone(l))
+			wait = max(after, w.backoff(l.attempts-1))
 		}
 	}
 }
 
 // diagnose notes whether the alert of an attempt fails by itself: others were
-// delivered since it failed before. It then says nothing of the channel, whatever
-// the channel answers to it.
+// delivered to its recipients since it failed before. It then says nothing of the
+// channel, whatever the channel answers to it.
 func (w *Worker) diagnose(a *attempt) {
-	if len(a.lanes) > 1 {
+	if len(a.lanes) > 1 || a.sinkErr != nil {
 		return
 	}
-	l := a.lanes[0]
-	if l.failedAt > 0 && w.deliveries >= l.failedAt {
+	l, delivered := a.lanes[0], w.deliveries[a.recipients()]
+	if l.failedAt > 0 && delivered >= l.failedAt {
 		l.sick++
 	}
-	l.failedAt = w.deliveries + 1
+	l.failedAt = delivered + 1
 }
 
 // count records, over restarts too, that the head of a lane failed, and since

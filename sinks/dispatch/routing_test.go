@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -347,4 +348,48 @@ func TestUnreadableRecipientsAreNoAnswer(t *testing.T) {
 		}
 		r.stop()
 	})
+}
+
+// An alert fails by itself where others are delivered to the same recipients. A text
+// that one answers as if it were misconfigured is then withheld, and recipients who
+// cannot be notified while others are cost no alert its text, nor the alert.
+func TestRecipientsFailByThemselves(t *testing.T) {
+	high := route.Route{Match: map[string]any{"severity": "high"}, Recipients: map[string][]string{"a": {"ops"}}}
+	for _, tt := range []struct {
+		name   string
+		fails  func(to string, a *processor.Alert) bool
+		err    error
+		wants  bool // the alert is delivered
+		within time.Duration
+	}{
+		{"a text", func(_ string, a *processor.Alert) bool { return a.ID == "p-opened" && a.Title == "" }, sinks.Misconfigured(errors.New("403")), true, 6 * time.Hour},
+		{"recipients that are gone", func(to string, _ *processor.Alert) bool { return to == "ops" }, sinks.Misconfigured(errors.New("404")), false, 48 * time.Hour},
+		{"recipients that are down", func(to string, a *processor.Alert) bool { return to == "ops" && a.Title == "" }, errors.New("450"), false, 6 * time.Hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				var said []string
+				s := routedSink{said: &said, fail: func(to string, a *processor.Alert) error {
+					if tt.fails(to, a) {
+						return tt.err
+					}
+					return nil
+				}}
+				r.start(routedBy(t, route.Reader, high, routedTo("others")), map[string]sinks.Sink{"a": s})
+				routedTell(t, r.j, "p-opened high")
+				for i := range 24 {
+					routedTell(t, r.j, fmt.Sprintf("q%d-opened high", i), fmt.Sprintf("r%d-opened medium", i))
+					time.Sleep(tt.within / 24)
+				}
+				if sent := slices.ContainsFunc(said, func(s string) bool { return strings.HasPrefix(s, "p-opened ") }); sent != tt.wants {
+					t.Errorf("it was delivered: %t, want %t", sent, tt.wants)
+				}
+				if letters, err := r.j.DeadLetters("a"); err != nil || len(letters) > 0 {
+					t.Errorf("dead letters %v, %v", letters, err)
+				}
+				r.stop()
+			})
+		})
+	}
 }

@@ -44,6 +44,7 @@ type Worker struct {
 	running   int                   // attempts
 	reserved  int                   // attempts that critical alerts may run beside those of the configuration
 	paused    time.Time             // the channel accepts nothing before
+	doubted   time.Time             // no critical alert is tried in that time before
 	circuit   circuit
 	cut       bool // sends were cut off by the end of the drain time
 
@@ -55,10 +56,10 @@ type Worker struct {
 	written   chan error // the end of that
 	again     time.Time  // the journal is not to be tried before
 
-	deliveries int   // that succeeded
-	failures   int   // attempts in a row
-	sendErr    error // logged last; nil once a send succeeded
-	journalErr error // logged last; nil once the journal was written
+	deliveries map[string]int // that succeeded, by recipients
+	failures   int            // attempts in a row
+	sendErr    error          // logged last; nil once a send succeeded
+	journalErr error          // logged last; nil once the journal was written
 
 	err atomic.Pointer[error] // why the sink is not ready; read concurrently
 }
@@ -68,9 +69,9 @@ func newWorker(name string, s sinks.Sink, j Store, o Options) *Worker {
 		name: name, sink: s, store: j, metrics: newMetrics(o.Registerer, name, j), config: o.Delivery.withDefaults(), admit: o.Admit, drainTime: o.Drain,
 		log:       o.Logger.With("sink", name),
 		lanes:     map[string]*lane{},
-		addressed: map[string]sinks.Sink{},
-		written:   make(chan error, 1),
-		memory:    maxKnown,
+		addressed: map[string]sinks.Sink{}, deliveries: map[string]int{},
+		written: make(chan error, 1),
+		memory:  maxKnown,
 	}
 	if w.config.People {
 		w.reserved = w.config.Concurrency
@@ -128,7 +129,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // full reports whether nothing more may be started.
 func (w *Worker) full(now time.Time) bool {
-	return w.running >= w.config.Concurrency+w.reserved || now.Before(w.paused) || len(w.records) >= lookAhead || w.circuit.blocks(w.running, now)
+	return w.running >= w.config.Concurrency+w.reserved || now.Before(w.paused) && now.Before(w.doubted) || len(w.records) >= lookAhead || w.circuit.blocks(w.running, now)
 }
 
 // start sends what may be sent now, in the order of the queue. Beyond the
@@ -157,8 +158,11 @@ func (w *Worker) start(ctx context.Context, now time.Time) {
 // way there are recorded.
 func (w *Worker) next(now time.Time) *attempt {
 	decide := w.queue.Next
-	probe := w.circuit.open && w.circuit.mayProbe(w.running, now)
+	doubts := now.Before(w.paused)
+	probe := !doubts && w.circuit.open && w.circuit.mayProbe(w.running, now)
 	switch {
+	case doubts:
+		decide = w.queue.ProbeUrgent
 	case probe:
 		decide = w.queue.Probe
 	case w.circuit.open:
@@ -178,6 +182,9 @@ func (w *Worker) next(now time.Time) *attempt {
 			w.drop(action.Items[0], action.Reason, now)
 		default:
 			a := w.attempt(action, now)
+			if a.doubts = doubts; doubts {
+				w.doubted = now.Add(believed)
+			}
 			if a.probe = probe; w.circuit.open && a.urgent {
 				w.circuit.urgent = now.Add(urgentEvery)
 			}
@@ -219,7 +226,9 @@ func (w *Worker) wait(now time.Time) time.Duration {
 			until = t
 		}
 	}
-	sooner(w.paused)
+	if sooner(w.paused); now.Before(w.paused) {
+		sooner(w.doubted)
+	}
 	sooner(w.again)
 	sooner(w.holdUntil)
 	if len(w.records) > 0 && w.writing == nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -488,69 +487,38 @@ func TestTo(t *testing.T) {
 	}
 }
 
-// The password is read for each attempt.
-func TestPasswordFile(t *testing.T) {
-	s := newEmailServer(t)
-	c := s.config("a@example.net")
-	c.Password, c.PasswordFile = "", sinktest.SecretFile(t, "old letters\n")
-	e := newTestSink(t, c)
-	if v, _ := sinks.VerdictOf(sent(e.Send(t.Context(), message.SampleAlert(), ""))); v != sinks.VerdictMisconfigured {
-		t.Errorf("the old password: %s", v)
-	}
-	if err := os.WriteFile(c.PasswordFile, []byte(testPassword+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := sent(e.Send(t.Context(), message.SampleAlert(), "")); err != nil {
-		t.Error(err)
-	}
-	if err := os.Remove(c.PasswordFile); err != nil {
-		t.Fatal(err)
-	}
-	if v, _ := sinks.VerdictOf(sent(e.Send(t.Context(), message.SampleAlert(), ""))); v != sinks.VerdictMisconfigured {
-		t.Errorf("no password: %s", v)
-	}
-}
-
-func sent(_ string, err error) error { return err }
-
 func TestConfig(t *testing.T) {
 	good := Config{Host: "smtp.example.net", From: "mfawatch@example.net", To: []string{"a@example.net"}}
-	if err := good.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		change func(*Config)
-		want   string
-	}{
-		{func(c *Config) { c.Host = "" }, "host: missing"},
-		{func(c *Config) { c.Host = "smtp://x" }, "host: want the name of the mail server alone"},
-		{func(c *Config) { c.Host = "smtp.example.net:587" }, "host: want the name of the mail server alone"},
-		{func(c *Config) { c.Port = 70000 }, "port: want 1 to 65535"},
-		{func(c *Config) { c.TLS.Mode = "ssl" }, "tls.mode: want starttls, implicit or none"},
-		{func(c *Config) { c.TLS.Mode = "none" }, "tls.mode: none is for a server on this machine"},
-		{func(c *Config) { c.TLS.CAFile = "/nowhere" }, "tls.ca_file: open /nowhere"},
-		{func(c *Config) { c.Auth = "ntlm" }, "auth: want auto, plain"},
-		{func(c *Config) { c.Auth = "plain" }, "username: missing; auth needs it"},
-		{func(c *Config) { c.Password = "xyzzy" }, "username: missing; the password needs it"},
-		{func(c *Config) { c.Username = "u" }, "password_file: missing"},
-		{func(c *Config) { c.Username, c.Password, c.PasswordFile = "u", "xyzzy", "/dev/null" }, "password_file: set beside password"},
-		{func(c *Config) { c.Username, c.PasswordFile = "u", "/nowhere" }, "password_file: open /nowhere"},
-		{func(c *Config) { c.From = "" }, "from: missing"},
-		{func(c *Config) { c.From = "mfawatch" }, "from: want an address"},
-		{func(c *Config) { c.To = nil }, "to: want 1 to 100 addresses"},
-		{func(c *Config) { c.To = []string{"a@example.net\r\nBcc: b@example.net"} }, "to[0]: want an address"},
-		{func(c *Config) { c.To = []string{"a@example.net", "A <a@example.net>"} }, "to[1]: a@example.net is there twice"},
-		{func(c *Config) { c.Templates = message.Templates{"body": ""} }, "templates.body: no such part; known are subject, text, html"},
-		{func(c *Config) { c.Templates = message.Templates{"html": "<p>{{.Titel}}</p>"} }, "templates.html:"},
-		{func(c *Config) { c.Templates = message.Templates{"html": "<a href={{.Title}}{{if .Over}}'{{end}}>"} }, "templates.html:"},
-	} {
-		c := good
-		tt.change(&c)
-		err := c.Validate()
-		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "xyzzy") {
-			t.Errorf("got %v, want %s", err, tt.want)
-		}
-	}
+	sinktest.Mistakes(t, good, func(c Config) error {
+		_, err := New(c, message.Wording{}, nil)
+		return err
+	}, map[string][]func(c *Config){
+		"host: missing": {func(c *Config) { c.Host = "" }},
+		"host: want the name of the mail server alone": {
+			func(c *Config) { c.Host = "smtp://x" },
+			func(c *Config) { c.Host = "smtp.example.net:587" },
+		},
+		"port: want 1 to 65535":                                       {func(c *Config) { c.Port = 70000 }},
+		"tls.mode: want starttls, implicit or none":                   {func(c *Config) { c.TLS.Mode = "ssl" }},
+		"tls.mode: none is for a server on this machine":              {func(c *Config) { c.TLS.Mode = "none" }},
+		"tls.ca_file: open /nowhere":                                  {func(c *Config) { c.TLS.CAFile = "/nowhere" }},
+		"auth: want auto, plain":                                      {func(c *Config) { c.Auth = "ntlm" }},
+		"username: missing; auth needs it":                            {func(c *Config) { c.Auth = "plain" }},
+		"username: missing; the password needs it":                    {func(c *Config) { c.Password = "xyzzy" }},
+		"password_file: missing":                                      {func(c *Config) { c.Username = "u" }},
+		"password_file: set beside password":                          {func(c *Config) { c.Username, c.Password, c.PasswordFile = "u", "xyzzy", "/dev/null" }},
+		"password_file: open /nowhere":                                {func(c *Config) { c.Username, c.PasswordFile = "u", "/nowhere" }},
+		"from: missing":                                               {func(c *Config) { c.From = "" }},
+		"from: want an address":                                       {func(c *Config) { c.From = "mfawatch" }},
+		"to: want 1 to 100 addresses":                                 {func(c *Config) { c.To = nil }},
+		"to[0]: want an address":                                      {func(c *Config) { c.To = []string{"a@example.net\r\nBcc: b@example.net"} }},
+		"to[1]: a@example.net is there twice":                         {func(c *Config) { c.To = []string{"a@example.net", "A <a@example.net>"} }},
+		"templates.body: no such part; known are subject, text, html": {func(c *Config) { c.Templates = message.Templates{"body": ""} }},
+		"templates.html:": {
+			func(c *Config) { c.Templates = message.Templates{"html": "<p>{{.Titel}}</p>"} },
+			func(c *Config) { c.Templates = message.Templates{"html": "<a href={{.Title}}{{if .Over}}'{{end}}>"} },
+		},
+	})
 }
 
 // Whatever stands in an alert, it makes a mail that is one: FuzzEmail holds the

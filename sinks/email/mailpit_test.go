@@ -244,3 +244,5 @@ func TestPaints(t *testing.T) {
 		})
 	}
 }
+
+func sent(_ string, err error) error { return err }

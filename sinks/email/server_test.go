@@ -282,7 +282,12 @@ func TestConforms(t *testing.T) {
 					return all
 				},
 				Secrets: []string{testPassword},
-				Wrong:   wrong,
+				FromFile: func(path string) (sinks.Sink, error) {
+					c := s.config(reader)
+					c.Password, c.PasswordFile = "", path
+					return New(c, message.Wording{}, nil)
+				},
+				Wrong: wrong,
 			}
 		},
 	})

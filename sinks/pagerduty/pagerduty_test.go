@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +48,11 @@ func channel(t *testing.T) *sinktest.Server {
 			return h
 		},
 		Inject: server.Inject, Bodies: server.Bodies, Secrets: []string{firstKey, secondKey},
+		FromFile: func(path string) (sinks.Sink, error) {
+			c := config(server.URL)
+			c.RoutingKey, c.RoutingKeyFile = "", path
+			return New(c, message.Wording{})
+		},
 	}
 }
 
@@ -60,7 +64,16 @@ func TestConforms(t *testing.T) {
 	sinktest.Run(t, sinktest.Channel{
 		People: true, Cases: true, HTTP: true, Throttle: 30 * time.Second,
 		Verdicts: map[int]sinks.Verdict{200: sinks.VerdictMisconfigured, 404: sinks.VerdictMisconfigured, 405: sinks.VerdictMisconfigured},
-		Start:    channel,
+		Refusals: []sinktest.Refusal{
+			{Fault: sinktest.Fault{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid","errors":["Length of 'payload.summary' is too long"]}`}, Want: sinks.VerdictPermanent, Says: "payload.summary"},
+			{Fault: sinktest.Fault{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid","errors":["Invalid routing key"]}`}, Want: sinks.VerdictMisconfigured, Says: "needs region: eu"},
+			{Fault: sinktest.Fault{Status: 400, Body: `{"message":"invalid key: routing_key"}`}, Want: sinks.VerdictMisconfigured, Says: "check routing_key"},
+			{Fault: sinktest.Fault{Status: 400, Body: `routing_key`}, Want: sinks.VerdictPermanent, Says: "400"},
+			{Fault: sinktest.Fault{Status: 404}, Want: sinks.VerdictMisconfigured, Says: "check url"},
+			{Fault: sinktest.Fault{Status: 429, Body: `{"status":"throttle exceeded"}`}, Want: sinks.VerdictThrottled, After: 30 * time.Second, Says: "429"},
+			{Fault: sinktest.Fault{Status: 429, Header: http.Header{"Retry-After": {"90"}}}, Want: sinks.VerdictThrottled, After: 90 * time.Second, Says: "429"},
+		},
+		Start: channel,
 	})
 }
 
@@ -219,57 +232,6 @@ func TestTo(t *testing.T) {
 	}
 }
 
-// What a refusal means, and the next step that it names.
-func TestRefusals(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		sinktest.Fault
-		want  sinks.Verdict
-		after time.Duration
-		says  string
-	}{
-		{"not an event", sinktest.Fault{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid","errors":["Length of 'payload.summary' is too long"]}`}, sinks.VerdictPermanent, 0, "payload.summary"},
-		{"a key of another region", sinktest.Fault{Status: 400, Body: `{"status":"invalid event","message":"Event object is invalid","errors":["Invalid routing key"]}`}, sinks.VerdictMisconfigured, 0, "needs region: eu"},
-		{"a key of nobody", sinktest.Fault{Status: 400, Body: `{"message":"invalid key: routing_key"}`}, sinks.VerdictMisconfigured, 0, "check routing_key"},
-		{"text", sinktest.Fault{Status: 400, Body: `routing_key`}, sinks.VerdictPermanent, 0, "400"},
-		{"a wrong address", sinktest.Fault{Status: 404}, sinks.VerdictMisconfigured, 0, "check url"},
-		{"throttled", sinktest.Fault{Status: 429, Body: `{"status":"throttle exceeded"}`}, sinks.VerdictThrottled, 30 * time.Second, "429"},
-		{"throttled for a time", sinktest.Fault{Status: 429, Header: http.Header{"Retry-After": {"90"}}}, sinks.VerdictThrottled, 90 * time.Second, "429"},
-	} {
-		p, _, server := newTestSink(t, Config{RoutingKey: firstKey})
-		server.Inject(tt.Fault)
-		ref, err := p.Send(t.Context(), sinktest.Story("bob")[0], "open")
-		v, after := sinks.VerdictOf(err)
-		if v != tt.want || after != tt.after || !strings.Contains(err.Error(), tt.says) || ref != "open" {
-			t.Errorf("%s: %s after %s, ref %s: %v", tt.name, v, after, ref, err)
-		}
-		sinktest.Hushed(t, err.Error())
-	}
-}
-
-// A key that is changed under its name is used immediately.
-func TestKeyFile(t *testing.T) {
-	path := sinktest.SecretFile(t, firstKey)
-	p, fake, _ := newTestSink(t, Config{RoutingKeyFile: path})
-	a := sinktest.Story("bob")[0]
-	sinktest.DeliverAll(t, p, "", a)
-	if err := os.WriteFile(path, []byte("xyzzy-broken"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, err := p.Send(t.Context(), a, "")
-	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictMisconfigured {
-		t.Errorf("%s: %v", v, err)
-	}
-	sinktest.Hushed(t, err.Error())
-	if err := os.WriteFile(path, []byte(secondKey), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	sinktest.DeliverAll(t, p, "", a)
-	if len(fake.of(secondKey, *a.Exposure)) != 1 {
-		t.Error("the new key is not used")
-	}
-}
-
 // Accounts in Europe have a server of their own.
 func TestRegions(t *testing.T) {
 	for region, host := range map[string]string{"": "events.pagerduty.com", "us": "events.pagerduty.com", "eu": "events.eu.pagerduty.com"} {
@@ -285,22 +247,18 @@ func TestRegions(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	good := Config{RoutingKey: firstKey}
-	if err := good.Validate(); err != nil {
-		t.Errorf("nothing is wrong: %v", err)
-	}
-	tests := map[string]sinktest.Mistake[Config]{
-		"no key":             {Spoil: func(c *Config) { c.RoutingKey = "" }, Want: "routing_key: missing; want the integration key"},
-		"a key of the API":   {Spoil: func(c *Config) { c.RoutingKey = "xyzzy+abcdefghijklmnop" }, Want: "routing_key: want the integration key"},
-		"two keys":           {Spoil: func(c *Config) { c.RoutingKeyFile = "x" }, Want: "routing_key_file: set beside routing_key"},
-		"no file":            {Spoil: func(c *Config) { c.RoutingKey, c.RoutingKeyFile = "", "missing" }, Want: "routing_key_file: open missing"},
-		"a broken second":    {Spoil: func(c *Config) { c.EscalationRoutingKey = "xyzzy" }, Want: "escalation_routing_key: want the integration key"},
-		"the same key twice": {Spoil: func(c *Config) { c.EscalationRoutingKey = firstKey }, Want: "escalation_routing_key: the same as routing_key"},
-		"region":             {Spoil: func(c *Config) { c.Region = "EU" }, Want: `region: want us or eu, where the account is (an address under eu.pagerduty.com is eu), got "EU"`},
-		"url":                {Spoil: func(c *Config) { c.URL = "xyzzy" }, Want: "url: want a URL"},
-		"template":           {Spoil: func(c *Config) { c.Templates = message.Templates{"body": "x"} }, Want: "templates.body: no such part; known are summary"},
-	}
-	sinktest.Mistakes(t, good, tests, func(c Config) error {
+	sinktest.Mistakes(t, good, func(c Config) error {
 		_, err := New(c, message.Wording{})
 		return err
+	}, map[string][]func(c *Config){
+		"routing_key: missing; want the integration key":                                                  {func(c *Config) { c.RoutingKey = "" }},
+		"routing_key: want the integration key":                                                           {func(c *Config) { c.RoutingKey = "xyzzy+abcdefghijklmnop" }},
+		"routing_key_file: set beside routing_key":                                                        {func(c *Config) { c.RoutingKeyFile = "x" }},
+		"routing_key_file: open missing":                                                                  {func(c *Config) { c.RoutingKey, c.RoutingKeyFile = "", "missing" }},
+		"escalation_routing_key: want the integration key":                                                {func(c *Config) { c.EscalationRoutingKey = "xyzzy" }},
+		"escalation_routing_key: the same as routing_key":                                                 {func(c *Config) { c.EscalationRoutingKey = firstKey }},
+		`region: want us or eu, where the account is (an address under eu.pagerduty.com is eu), got "EU"`: {func(c *Config) { c.Region = "EU" }},
+		"url: want a URL": {func(c *Config) { c.URL = "xyzzy" }},
+		"templates.body: no such part; known are summary": {func(c *Config) { c.Templates = message.Templates{"body": "x"} }},
 	})
 }

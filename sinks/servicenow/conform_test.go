@@ -33,6 +33,9 @@ func TestConforms(t *testing.T) {
 				Sink: func() (sinks.Sink, error) {
 					return New(Config{URL: f.URL, Username: "mfawatch", Password: "xyzzy-password"}, message.Wording{}, slog.New(slog.DiscardHandler))
 				},
+				FromFile: func(path string) (sinks.Sink, error) {
+					return New(Config{URL: f.URL, Username: "mfawatch", PasswordFile: path}, message.Wording{}, slog.New(slog.DiscardHandler))
+				},
 				Holds:   func(a *processor.Alert) sinktest.Held { return holds(s.of(ticket.Key(a, ""))) },
 				Inject:  f.Inject,
 				Bodies:  f.Bodies,

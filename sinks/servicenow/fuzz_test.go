@@ -2,74 +2,27 @@ package servicenow
 
 import (
 	"encoding/json"
-	"net/http"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
-	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
-	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
-	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
-// Whatever the alert, the text of a ticket keeps its bound, ends with the mark of
-// its alert, and has no mark-up of the channel.
-func FuzzText(f *testing.F) {
-	for _, text := range sinktest.HostileTexts {
-		f.Add(text, "id")
-	}
-	f.Add("[code][/code][[code]code] [ code] {{{%{%", "a-b")
-	wrong := regexp.MustCompile(`(?i)\[/?code`)
-	f.Fuzz(func(t *testing.T, text, id string) {
-		a := sinktest.Story("bob")[0]
-		sinktest.Spoil(a, text)
-		a.ID = id
-		own, err := (message.Templates{"note": "{{.Alert.Account}}\n{{.Title}}"}).Parse("note")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, with := range []message.Texts{nil, own} {
-			got := ticket.Text(message.Wording{}.Message(a), a, with, "note", harmless, text)
-			if len(got) > ticket.MaxText || !utf8.ValidString(got) || !ticket.Marked(got, a) || !strings.HasSuffix(got, ticket.Mark(a)) {
-				t.Errorf("%d bytes: %.200q", len(got), got)
-			}
-			if body := strings.TrimSuffix(got, ticket.Mark(a)); wrong.MatchString(body) {
-				t.Errorf("%q", wrong.FindString(body))
-			}
-		}
-		if key := ticket.Key(&processor.Alert{ID: id}, text); strings.ContainsAny(key, "^=,& \n") || key == "" || len(key) > 100 {
-			t.Errorf("key %q", key)
-		}
-	})
-}
+func FuzzText(f *testing.F) { sinktest.FuzzTicketText(f, harmless, regexp.MustCompile(`(?i)\[/?code`)) }
 
-// No answer makes a panic, or a verdict that there is not.
 func FuzzAnswers(f *testing.F) {
-	f.Add(200, `{"result":[{"sys_id":{"value":"a","display_value":"b"},"number":"INC1","state":null}]}`)
-	f.Add(422, `{"error":"RecordInvalid","details":{"base":[{"description":"Cause: is required"}]}}`)
-	f.Add(403, `{"error":{"message":"Operation Failed","detail":"Data Policy Exception"}}`)
-	f.Add(429, `{"error":1,"details":[]}`)
-	f.Add(400, "[code]")
-	f.Fuzz(func(t *testing.T, status int, body string) {
-		got := httpsend.Reply{Status: status, Header: http.Header{"X-Ratelimit-Reset": {body}, "Ratelimit-Reset": {body}, "Content-Type": {body}}, Body: []byte(body)}
-		var incident struct {
+	read := func(body []byte) {
+		var listed struct {
 			Result []incident `json:"result"`
 		}
-		_ = json.Unmarshal(got.Body, &incident)
-		_ = got.IsPage()
-		err := httpsend.StatusError(status, got.Header, time.Now())
-		if err == nil {
-			return
-		}
+		_ = json.Unmarshal(body, &listed)
+	}
+	sinktest.FuzzTicketAnswers(f, read, func(r httpsend.Reply, err error) (all []error) {
 		for what := range opEvent + 1 {
-			if v, after := sinks.VerdictOf(verdict(what, got, err, time.Now())); v == sinks.VerdictDelivered || after < 0 || after > httpsend.MaxRetryAfter {
-				t.Errorf("%s after %s", v, after)
-			}
+			all = append(all, verdict(what, r, err, time.Now()))
 		}
+		return all
 	})
 }

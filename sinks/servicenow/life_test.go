@@ -1,6 +1,7 @@
 package servicenow
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -129,6 +130,39 @@ func TestDuplicates(t *testing.T) {
 	sinktest.Deliver(t, r.sink, story[4], ref, sinks.VerdictDelivered)
 	if r.incidents[0].fields["state"] != "6" || r.incidents[1].fields["state"] != "1" {
 		t.Error("not the oldest was resolved")
+	}
+}
+
+// However often people end an incident while the exposure goes on, the one that is
+// open is kept up to date.
+func TestManyEnded(t *testing.T) {
+	r := newRig(t, nil)
+	a := sinktest.Story("bob")[2]
+	ref := ""
+	for n := range 25 {
+		again := *a
+		again.ID = fmt.Sprintf("%sr%d", a.ID, n)
+		ref = sinktest.Deliver(t, r.sink, &again, ref, sinks.VerdictDelivered)
+		r.incidents[n].fields["state"] = "6"
+	}
+	r.incidents[24].fields["state"] = "2"
+	sinktest.Deliver(t, r.sink, sinktest.Story("bob")[3], ref, sinks.VerdictDelivered)
+	if len(r.incidents) != 25 || len(r.incidents[24].journal) != 1 {
+		t.Errorf("%d incidents, and %d notes in the one that is open", len(r.incidents), len(r.incidents[24].journal))
+	}
+}
+
+// Notes without end, such as those of a botnet's sign-ins, do not keep what follows from
+// the incident.
+func TestNotesWithoutEnd(t *testing.T) {
+	r := newRig(t, nil)
+	story := sinktest.Story("bob")
+	ref := sinktest.Deliver(t, r.sink, story[0], "", sinks.VerdictDelivered)
+	r.incidents[0].journal = append(r.incidents[0].journal, strings.Repeat("x", 5<<20))
+	ref = sinktest.Deliver(t, r.sink, story[3], ref, sinks.VerdictDelivered)
+	sinktest.Deliver(t, r.sink, story[4], ref, sinks.VerdictDelivered)
+	if i := r.incidents[0]; len(r.incidents) != 1 || len(i.journal) != 2 || i.fields["state"] != "6" {
+		t.Errorf("%d incidents, %d notes, state %s", len(r.incidents), len(i.journal), i.fields["state"])
 	}
 }
 

@@ -157,7 +157,9 @@ func (s *server) list(w http.ResponseWriter, r *http.Request) {
 	if text := query.Get("sysparm_query"); text != "" {
 		var conditions [][2]string
 		text, order, _ := strings.Cut(text, "^ORDERBY")
-		if order != "" && order != "sys_created_on" {
+		if order == "DESCsys_created_on" {
+			slices.Reverse(rows)
+		} else if order != "" {
 			s.t.Errorf("order %s", order)
 		}
 		for part := range strings.SplitSeq(text, "^OR") {

@@ -123,7 +123,10 @@ func (s *Sink) ended(state value) bool {
 	return state.Value == s.config.ResolvedState || slices.Contains(endedStates, state.Value)
 }
 
-// look finds the incidents of the exposure, the oldest first.
+// look finds the latest incidents of the exposure, the oldest of them first. An
+// exposure has more than one where people end them while it goes on. Where the notes
+// are too long to be read, which a person who is watched can bring about, it does
+// without: a note may then be there twice.
 func (s *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, ref string) ([]incident, error) {
 	key, sysID := ticket.Key(a, s.config.AssignmentGroup), sysID(ref)
 	query := "correlation_id=" + key
@@ -133,16 +136,25 @@ func (s *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor
 	var got struct {
 		Result []incident `json:"result"`
 	}
-	_, err := s.call(ctx, cred, opLook, http.MethodGet, "/api/now/table/incident?"+url.Values{
-		"sysparm_query":                  {query + "^ORDERBYsys_created_on"},
-		"sysparm_fields":                 {"sys_id,number,state,urgency,impact,correlation_id,description,close_notes,work_notes"},
-		"sysparm_display_value":          {"all"}, // work notes are read in no other way
-		"sysparm_exclude_reference_link": {"true"},
-		"sysparm_limit":                  {"20"},
-	}.Encode(), nil, &got)
+	const columns = "sys_id,number,state,urgency,impact,correlation_id,description,close_notes"
+	look := func(columns string) error {
+		_, err := s.call(ctx, cred, opLook, http.MethodGet, "/api/now/table/incident?"+url.Values{
+			"sysparm_query":                  {query + "^ORDERBYDESCsys_created_on"},
+			"sysparm_fields":                 {columns},
+			"sysparm_display_value":          {"all"}, // work notes are read in no other way
+			"sysparm_exclude_reference_link": {"true"},
+			"sysparm_limit":                  {"20"},
+		}.Encode(), nil, &got)
+		return err
+	}
+	err := look(columns + ",work_notes")
+	if errors.Is(err, ticket.ErrLong) {
+		err = look(columns)
+	}
 	if err != nil {
 		return nil, err
 	}
+	slices.Reverse(got.Result)
 	// What an instance does not understand of a query it leaves out, and
 	// returns more.
 	return slices.DeleteFunc(got.Result, func(i incident) bool {

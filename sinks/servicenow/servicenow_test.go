@@ -3,7 +3,6 @@ package servicenow
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net/http/httptest"
 	"slices"
@@ -207,42 +206,32 @@ func TestRender(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	good := Config{URL: "https://acme.service-now.com", Username: "mfawatch", Password: "xyzzy"}
-	for want, change := range map[string]func(c *Config){
-		"url: missing": func(c *Config) { c.URL = "" },
-		"url: want the address of your site alone":  func(c *Config) { c.URL += "/nav_to.do" },
-		"username: missing; want username and":      func(c *Config) { c.Username, c.Password = "", "" },
-		"username: missing; password needs it":      func(c *Config) { c.Username = "" },
-		"password_file: missing":                    func(c *Config) { c.Password = "" },
-		"username: want one of":                     func(c *Config) { c.APIKey = "xyzzy" },
-		"password_file: set beside password":        func(c *Config) { c.PasswordFile = "none" },
-		"token_file: open":                          func(c *Config) { c.Username, c.Password, c.TokenFile = "", "", "none" },
-		"token: has characters":                     func(c *Config) { c.Username, c.Password, c.Token = "", "", "xyz\nzy" },
-		"username: want none with a colon":          func(c *Config) { c.Username = "a:b" },
-		"mode: unknown":                             func(c *Config) { c.Mode = "event" },
-		"mode: events have no":                      func(c *Config) { c.Mode, c.AssignmentGroup = "events", group },
-		"mode: events have no assignment_group":     func(c *Config) { c.Mode, c.CloseCode = "events", "Solved" },
-		"assignment_group: want the group's sys_id": func(c *Config) { c.AssignmentGroup = "Security" },
-		"fields: no column is called \"Caller ID\"": func(c *Config) { c.Fields = map[string]string{"Caller ID": "x"} },
-		"fields.state: set by mfawatch":             func(c *Config) { c.Fields = map[string]string{"state": "2"} },
-		"urgency.urgent: no such severity":          func(c *Config) { c.Urgency = map[string]string{"urgent": "1"} },
-		"impact.high: missing":                      func(c *Config) { c.Impact = map[string]string{"high": ""} },
-		"templates.subject: no such part":           func(c *Config) { c.Templates = message.Templates{"subject": "x"} },
-		"templates.note: ":                          func(c *Config) { c.Templates = message.Templates{"note": "{{.Nothing}}"} },
-		"fields.close_code: set by":                 func(c *Config) { c.Fields = map[string]string{"close_code": "2"} },
-	} {
-		c := good
-		change(&c)
-		err := c.Validate()
-		if err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
-		}
-		if err != nil && strings.Contains(fmt.Sprint(err), "xyzzy") {
-			t.Errorf("a secret is shown: %v", err)
-		}
-	}
-	if err := good.Validate(); err != nil {
-		t.Error(err)
-	}
+	sinktest.Mistakes(t, good, func(c Config) error {
+		_, err := New(c, message.Wording{}, nil)
+		return err
+	}, map[string][]func(c *Config){
+		"url: missing": {func(c *Config) { c.URL = "" }},
+		"url: want the address of your site alone":  {func(c *Config) { c.URL += "/nav_to.do" }},
+		"username: missing; want username and":      {func(c *Config) { c.Username, c.Password = "", "" }},
+		"username: missing; password needs it":      {func(c *Config) { c.Username = "" }},
+		"password_file: missing":                    {func(c *Config) { c.Password = "" }},
+		"username: want one of":                     {func(c *Config) { c.APIKey = "xyzzy" }},
+		"password_file: set beside password":        {func(c *Config) { c.PasswordFile = "none" }},
+		"token_file: open":                          {func(c *Config) { c.Username, c.Password, c.TokenFile = "", "", "none" }},
+		"token: has characters":                     {func(c *Config) { c.Username, c.Password, c.Token = "", "", "xyz\nzy" }},
+		"username: want none with a colon":          {func(c *Config) { c.Username = "a:b" }},
+		"mode: unknown":                             {func(c *Config) { c.Mode = "event" }},
+		"mode: events have no":                      {func(c *Config) { c.Mode, c.AssignmentGroup = "events", group }},
+		"mode: events have no assignment_group":     {func(c *Config) { c.Mode, c.CloseCode = "events", "Solved" }},
+		"assignment_group: want the group's sys_id": {func(c *Config) { c.AssignmentGroup = "Security" }},
+		"fields: no column is called \"Caller ID\"": {func(c *Config) { c.Fields = map[string]string{"Caller ID": "x"} }},
+		"fields.state: set by mfawatch":             {func(c *Config) { c.Fields = map[string]string{"state": "2"} }},
+		"urgency.urgent: no such severity":          {func(c *Config) { c.Urgency = map[string]string{"urgent": "1"} }},
+		"impact.high: missing":                      {func(c *Config) { c.Impact = map[string]string{"high": ""} }},
+		"templates.subject: no such part":           {func(c *Config) { c.Templates = message.Templates{"subject": "x"} }},
+		"templates.note: ":                          {func(c *Config) { c.Templates = message.Templates{"note": "{{.Nothing}}"} }},
+		"fields.close_code: set by":                 {func(c *Config) { c.Fields = map[string]string{"close_code": "2"} }},
+	})
 }
 
 func TestCampaign(t *testing.T) {

@@ -36,6 +36,7 @@ type Channel struct {
 	HTTP     bool
 	Verdicts map[int]sinks.Verdict
 	Throttle time.Duration // how long a 429 without Retry-After is waited for; 0: as a retry
+	Refusals []Refusal     // answers in the channel's own words
 	// Start starts a server of its own for the channel, over TCP where there is
 	// a server, which keeps state and refuses what breaks a documented rule or
 	// limit, as the real one does.
@@ -57,6 +58,9 @@ type Server struct {
 	Bodies func() []string
 	// Secrets are parts of the configuration that must stay hidden.
 	Secrets []string
+	// FromFile makes a sink that reads the first of Secrets from a file. nil: it reads
+	// none.
+	FromFile func(path string) (sinks.Sink, error)
 	// Wrong returns the fault of a text that people see there: mark-up that works,
 	// a mention. nil: nothing could be.
 	Wrong func(text string) string
@@ -81,6 +85,14 @@ type Fault struct {
 	Hang   chan struct{} // it is not processed; closed when it arrives, and answered never
 }
 
+// A Refusal is an answer to the first alert of an exposure, and its meaning.
+type Refusal struct {
+	Fault
+	Want  sinks.Verdict
+	After time.Duration // of VerdictThrottled
+	Says  string        // part of the error: the next step
+}
+
 // Run runs the suite.
 func Run(t *testing.T, c Channel) {
 	t.Run("life", c.life)
@@ -94,6 +106,8 @@ func Run(t *testing.T, c Channel) {
 	t.Run("folded", c.folded)
 	t.Run("folded and grouped", c.foldedAndGrouped)
 	t.Run("verdicts", c.statuses)
+	t.Run("refusals", c.refusals)
+	t.Run("secret file", c.secretFile)
 	t.Run("hostile", c.hostile)
 	t.Run("cancel", c.cancel)
 	t.Run("same bytes", c.sameBytes)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -61,13 +62,78 @@ func (c Channel) statuses(t *testing.T) {
 	} {
 		check("429 with Retry-After "+value, Fault{Status: 429, Header: http.Header{"Retry-After": {value}}}, sinks.VerdictThrottled, wait)
 	}
+	date := time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat)
+	s.Inject(Fault{Status: 429, Header: http.Header{"Retry-After": {date}}})
+	_, err := s.open(t).Send(t.Context(), Story("bob")[0], "")
+	if v, after := sinks.VerdictOf(err); v != sinks.VerdictThrottled || after < 80*time.Second || after > 91*time.Second {
+		t.Errorf("429 with a date: %s after %s: %v", v, after, err)
+	}
 	s.is(t, Story("bob")[0], 0, "", 0)
 	if !s.Inject(Fault{Reset: true}) {
 		t.Fatal("reset: cannot be injected")
 	}
-	_, err := s.open(t).Send(t.Context(), Story("bob")[0], "")
+	_, err = s.open(t).Send(t.Context(), Story("bob")[0], "")
 	if v, _ := sinks.VerdictOf(err); v != sinks.VerdictAmbiguous && (v != sinks.VerdictDelivered || c.Copies != "") { // net/http sends again by itself what has an Idempotency-Key
 		t.Errorf("reset: %s, want ambiguous: %v", v, err)
+	}
+}
+
+// An answer in the channel's own words has its verdict and names the next step. It
+// shows no secret, takes no reference away, and reads the same the next time.
+func (c Channel) refusals(t *testing.T) {
+	for _, r := range c.Refusals {
+		s := c.Start(t)
+		sink, said := s.open(t), ""
+		for range 2 {
+			s.Inject(r.Fault)
+			ref, err := sink.Send(t.Context(), Story("bob")[0], "open")
+			v, after := sinks.VerdictOf(err)
+			if v != r.Want || after != r.After || err == nil || ref != "open" && ref != "" {
+				t.Fatalf("%d %.60s: %s after %s, ref %q, want %s after %s: %v", r.Status, r.Body, v, after, ref, r.Want, r.After, err)
+			}
+			if !strings.Contains(err.Error(), r.Says) || len(err.Error()) > 1000 || said != "" && said != err.Error() {
+				t.Errorf("%d %.60s: want %q, and the same each time: %v", r.Status, r.Body, r.Says, err)
+			}
+			said = err.Error()
+			s.hushed(t, said)
+			Hushed(t, said)
+		}
+	}
+}
+
+// A secret that changes under its name is used immediately. One that is wrong, empty
+// or gone for a while costs no alert, and is not shown.
+func (c Channel) secretFile(t *testing.T) {
+	s := c.Start(t)
+	if s.FromFile == nil {
+		t.Skip("the channel reads no secret from a file")
+	}
+	path := SecretFile(t, s.Secrets[0]+"\n")
+	sink, err := s.FromFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeSink(sink)
+	for i, text := range []string{s.Secrets[0], "xyzzy-broken", s.Secrets[0] + "\n", "", s.Secrets[0] + "\r\n", "gone"} {
+		err := os.WriteFile(path, []byte(text), 0o600)
+		if text == "gone" {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := sinks.VerdictMisconfigured
+		if strings.HasPrefix(text, s.Secrets[0]) {
+			want = sinks.VerdictDelivered
+		}
+		_, err = sink.Send(t.Context(), Story(fmt.Sprint("bob", i))[0], "")
+		if v, _ := sinks.VerdictOf(err); v != want {
+			t.Errorf("the secret %q: %s, want %s: %v", text, v, want, err)
+		}
+		if err != nil {
+			Hushed(t, err.Error())
+			s.hushed(t, err.Error())
+		}
 	}
 }
 

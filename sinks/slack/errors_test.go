@@ -1,10 +1,10 @@
 package slack
 
 import (
-	"maps"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
 	"github.com/mfawatch/mfawatch/sinks"
@@ -48,66 +48,41 @@ func TestErrors(t *testing.T) {
 			}
 		}
 	}
-	for name, f := range map[string]struct {
-		sinktest.Fault
-		want sinks.Verdict
-		says string
-	}{
-		"a page where JSON was due": {sinktest.Fault{Status: 200, Body: "<html>Sign in</html>"}, sinks.VerdictMisconfigured, "something else answers"},
-		"nothing":                   {sinktest.Fault{Status: 200}, sinks.VerdictMisconfigured, "something else answers"},
-		"a list":                    {sinktest.Fault{Status: 200, Body: "[]"}, sinks.VerdictMisconfigured, "something else answers"},
-		"no message":                {sinktest.Fault{Status: 200, Body: `{"ok":true}`}, sinks.VerdictAmbiguous, "does not say where"},
-		"no error":                  {sinktest.Fault{Status: 200, Body: `{"ok":false}`}, sinks.VerdictAmbiguous, "does not say where"},
-		"an error of no end":        {sinktest.Fault{Status: 200, Body: `{"ok":false,"error":"` + strings.Repeat("x", 60_000) + `"}`}, sinks.VerdictRetry, "xxx…"},
-		"its hints":                 {sinktest.Fault{Status: 200, Body: `{"ok":false,"error":"invalid_blocks","response_metadata":{"messages":["[ERROR] no more than 50 items"]}}`}, sinks.VerdictPermanent, "no more than 50 items"},
-		"a wrong address":           {sinktest.Fault{Status: 404}, sinks.VerdictMisconfigured, "check api_url"},
-		"another status of success": {sinktest.Fault{Status: 204}, sinks.VerdictAmbiguous, ""},
-		"HTML of an error":          {sinktest.Fault{Status: 502, Body: "<html>"}, sinks.VerdictAmbiguous, "502"},
-	} {
-		s, _, server := newTestSink(t, Config{})
-		server.Inject(f.Fault)
-		_, err := s.Send(t.Context(), sinktest.Story("bob")[0], "")
-		if v, _ := sinks.VerdictOf(err); v != f.want || !strings.Contains(err.Error(), f.says) || len(err.Error()) > 1000 {
-			t.Errorf("%s: %s, want %s: %v", name, v, f.want, err)
-		}
-		sinktest.Hushed(t, err.Error())
+}
+
+// apiRefusals are answers of the API that no code explains.
+func apiRefusals() []sinktest.Refusal {
+	return []sinktest.Refusal{
+		{Fault: sinktest.Fault{Status: 200, Body: "<html>Sign in</html>"}, Want: sinks.VerdictMisconfigured, Says: "something else answers"},
+		{Fault: sinktest.Fault{Status: 200}, Want: sinks.VerdictMisconfigured, Says: "something else answers"},
+		{Fault: sinktest.Fault{Status: 200, Body: "[]"}, Want: sinks.VerdictMisconfigured, Says: "something else answers"},
+		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":true}`}, Want: sinks.VerdictAmbiguous, Says: "does not say where"},
+		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":false}`}, Want: sinks.VerdictAmbiguous, Says: "does not say where"},
+		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":false,"error":"` + strings.Repeat("x", 60_000) + `"}`}, Want: sinks.VerdictRetry, Says: "xxx…"},
+		{Fault: sinktest.Fault{Status: 200, Body: `{"ok":false,"error":"invalid_blocks","response_metadata":{"messages":["[ERROR] no more than 50 items"]}}`}, Want: sinks.VerdictPermanent, Says: "no more than 50 items"},
+		{Fault: sinktest.Fault{Status: 404}, Want: sinks.VerdictMisconfigured, Says: "check api_url"},
+		{Fault: sinktest.Fault{Status: 204}, Want: sinks.VerdictAmbiguous, Says: ""},
+		{Fault: sinktest.Fault{Status: 502, Body: "<html>"}, Want: sinks.VerdictAmbiguous, Says: "502"}, // HTML of an error
 	}
 }
 
-func TestHookErrors(t *testing.T) {
-	for _, tt := range []struct {
-		sinktest.Fault
-		want sinks.Verdict
-		says string
-	}{
-		{sinktest.Fault{Status: 400, Body: "invalid_payload"}, sinks.VerdictPermanent, "invalid_payload"},
-		{sinktest.Fault{Status: 400, Body: "invalid_blocks"}, sinks.VerdictPermanent, "invalid_blocks"},
-		{sinktest.Fault{Status: 400, Body: "invalid_token"}, sinks.VerdictMisconfigured, "make a new webhook"},
-		{sinktest.Fault{Status: 403, Body: "action_prohibited"}, sinks.VerdictMisconfigured, "action_prohibited"},
-		{sinktest.Fault{Status: 404, Body: "no_service"}, sinks.VerdictMisconfigured, "was revoked"},
-		{sinktest.Fault{Status: 410, Body: "channel_is_archived"}, sinks.VerdictMisconfigured, "is archived"},
-		{sinktest.Fault{Status: 429, Header: http.Header{"Retry-After": {"30"}}}, sinks.VerdictThrottled, "429"},
-		{sinktest.Fault{Status: 500, Body: "rollup_error"}, sinks.VerdictAmbiguous, "rollup_error"},
-		{sinktest.Fault{Status: 200, Body: "<html>Sign in</html>"}, sinks.VerdictMisconfigured, "something else answers"},
-	} {
-		tt.Header = maps.Clone(tt.Header)
-		if tt.Header == nil {
-			tt.Header = http.Header{}
-		}
-		tt.Header.Set("Content-Type", "text/plain")
-		server := sinktest.NewHTTPServer(t, &server{})
-		s, err := New(Config{URLFile: sinktest.SecretFile(t, server.URL+sinktest.HushPath+"\n")}, message.Wording{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		server.Inject(tt.Fault)
-		ref, err := s.Send(t.Context(), sinktest.Story("bob")[0], "")
-		if v, _ := sinks.VerdictOf(err); v != tt.want || !strings.Contains(err.Error(), tt.says) || ref != "" {
-			t.Errorf("%d %s: %s, want %s: %v", tt.Status, tt.Body, v, tt.want, err)
-		}
-		sinktest.Hushed(t, err.Error())
-		_ = s.Close()
+// hookRefusals are answers of an incoming webhook.
+func hookRefusals() []sinktest.Refusal {
+	refusals := []sinktest.Refusal{
+		{Fault: sinktest.Fault{Status: 400, Body: "invalid_payload"}, Want: sinks.VerdictPermanent, Says: "invalid_payload"},
+		{Fault: sinktest.Fault{Status: 400, Body: "invalid_blocks"}, Want: sinks.VerdictPermanent, Says: "invalid_blocks"},
+		{Fault: sinktest.Fault{Status: 400, Body: "invalid_token"}, Want: sinks.VerdictMisconfigured, Says: "make a new webhook"},
+		{Fault: sinktest.Fault{Status: 403, Body: "action_prohibited"}, Want: sinks.VerdictMisconfigured, Says: "action_prohibited"},
+		{Fault: sinktest.Fault{Status: 404, Body: "no_service"}, Want: sinks.VerdictMisconfigured, Says: "was revoked"},
+		{Fault: sinktest.Fault{Status: 410, Body: "channel_is_archived"}, Want: sinks.VerdictMisconfigured, Says: "is archived"},
+		{Fault: sinktest.Fault{Status: 429}, Want: sinks.VerdictThrottled, After: 30 * time.Second, Says: "429"},
+		{Fault: sinktest.Fault{Status: 500, Body: "rollup_error"}, Want: sinks.VerdictAmbiguous, Says: "rollup_error"},
+		{Fault: sinktest.Fault{Status: 200, Body: "<html>Sign in</html>"}, Want: sinks.VerdictMisconfigured, Says: "something else answers"},
 	}
+	for i := range refusals {
+		refusals[i].Header = http.Header{"Content-Type": {"text/plain"}, "Retry-After": {"30"}}
+	}
+	return refusals
 }
 
 func TestMistakes(t *testing.T) {
@@ -120,25 +95,28 @@ func TestMistakes(t *testing.T) {
 		}
 	}
 	hook := secret.URL("https://hooks.slack.com/services/T0/B0/xyzzy")
-	tests := map[string]sinktest.Mistake[Config]{
-		"nothing":                 {Spoil: func(c *Config) { *c = Config{} }, Want: "token: missing; want the bot token"},
-		"a token of another kind": {Spoil: func(c *Config) { c.Token = "xapp-xyzzy" }, Want: "token: want the bot token"},
-		"a header's token":        {Spoil: func(c *Config) { c.Token = "Bearer xoxb-xyzzy" }, Want: "token: want the bot token"},
-		"a broken token":          {Spoil: func(c *Config) { c.Token = "xoxb-xyzzy\nx" }, Want: "token: want the bot token"},
-		"two tokens":              {Spoil: func(c *Config) { c.TokenFile = "x" }, Want: "token_file: set beside token"},
-		"no file":                 {Spoil: func(c *Config) { c.Token, c.TokenFile = "", "missing" }, Want: "token_file: open missing"},
-		"no channel":              {Spoil: func(c *Config) { c.Channel = "" }, Want: "channel: missing; want the ID"},
-		"a display name":          {Spoil: func(c *Config) { c.Channel = "Security Team" }, Want: "channel: want the ID"},
-		"a mention":               {Spoil: func(c *Config) { c.Channel = "<#C0123456789>" }, Want: "channel: want the ID"},
-		"token and webhook":       {Spoil: func(c *Config) { c.URL = hook }, Want: "url: set beside token"},
-		"channel and webhook":     {Spoil: func(c *Config) { c.Token, c.URL = "", hook }, Want: "channel: an incoming webhook posts to"},
-		"no URL":                  {Spoil: func(c *Config) { c.Token, c.Channel, c.URL = "", "", "hooks.slack.com/xyzzy" }, Want: "url: want a URL"},
-		"two URLs":                {Spoil: func(c *Config) { c.Token, c.Channel, c.URL, c.URLFile = "", "", hook, "x" }, Want: "url_file: set beside url"},
-		"no API":                  {Spoil: func(c *Config) { c.APIURL = "slack.com" }, Want: "api_url: want https://slack.com/api/"},
-		"template":                {Spoil: func(c *Config) { c.Templates = message.Templates{"body": "x"} }, Want: "templates.body: no such part; known are title, text"},
-	}
-	sinktest.Mistakes(t, good, tests, func(c Config) error {
+	sinktest.Mistakes(t, good, func(c Config) error {
 		_, err := New(c, message.Wording{})
 		return err
+	}, map[string][]func(c *Config){
+		"token: missing; want the bot token": {func(c *Config) { *c = Config{} }},
+		"token: want the bot token": {
+			func(c *Config) { c.Token = "xapp-xyzzy" },
+			func(c *Config) { c.Token = "Bearer xoxb-xyzzy" },
+			func(c *Config) { c.Token = "xoxb-xyzzy\nx" },
+		},
+		"token_file: set beside token":  {func(c *Config) { c.TokenFile = "x" }},
+		"token_file: open missing":      {func(c *Config) { c.Token, c.TokenFile = "", "missing" }},
+		"channel: missing; want the ID": {func(c *Config) { c.Channel = "" }},
+		"channel: want the ID": {
+			func(c *Config) { c.Channel = "Security Team" },
+			func(c *Config) { c.Channel = "<#C0123456789>" },
+		},
+		"url: set beside token":                               {func(c *Config) { c.URL = hook }},
+		"channel: an incoming webhook posts to":               {func(c *Config) { c.Token, c.URL = "", hook }},
+		"url: want a URL":                                     {func(c *Config) { c.Token, c.Channel, c.URL = "", "", "hooks.slack.com/xyzzy" }},
+		"url_file: set beside url":                            {func(c *Config) { c.Token, c.Channel, c.URL, c.URLFile = "", "", hook, "x" }},
+		"api_url: want https://slack.com/api/":                {func(c *Config) { c.APIURL = "slack.com" }},
+		"templates.body: no such part; known are title, text": {func(c *Config) { c.Templates = message.Templates{"body": "x"} }},
 	})
 }

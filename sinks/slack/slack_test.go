@@ -1,9 +1,7 @@
 package slack
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -32,11 +30,18 @@ func conform(hooked, history bool) func(t *testing.T) *sinktest.Server {
 		if hooked {
 			hidden = sinktest.HushPath
 		}
+		fromFile := func(path string) (sinks.Sink, error) {
+			return New(Config{APIURL: server.URL + "/api", TokenFile: path, Channel: room}, message.Wording{})
+		}
+		if hooked {
+			fromFile = nil
+		}
 		return &sinktest.Server{
+			FromFile: fromFile,
 			Sink: func() (sinks.Sink, error) {
 				c := Config{APIURL: server.URL + "/api", Token: token, Channel: room}
 				if hooked {
-					c = Config{URL: secret.URL(server.URL + sinktest.HushPath)}
+					c = Config{URLFile: sinktest.SecretFile(t, server.URL+sinktest.HushPath+"\n")}
 				}
 				return New(c, message.Wording{Page: "https://mfawatch.example.net"})
 			},
@@ -52,13 +57,13 @@ func TestConforms(t *testing.T) {
 	verdicts := map[int]sinks.Verdict{200: sinks.VerdictMisconfigured, 404: sinks.VerdictMisconfigured, 405: sinks.VerdictMisconfigured}
 	maybe := "Slack knows no key: without the right to read the channel, a message whose answer was lost is sent again"
 	t.Run("app", func(t *testing.T) {
-		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Start: conform(false, true)})
+		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Refusals: apiRefusals(), Start: conform(false, true)})
 	})
 	t.Run("app that may not read", func(t *testing.T) {
 		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Start: conform(false, false), Copies: maybe})
 	})
 	t.Run("webhook", func(t *testing.T) {
-		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Start: conform(true, false), Copies: maybe})
+		sinktest.Run(t, sinktest.Channel{People: true, HTTP: true, Verdicts: verdicts, Refusals: hookRefusals(), Start: conform(true, false), Copies: maybe})
 	})
 }
 
@@ -270,30 +275,6 @@ func TestTemplates(t *testing.T) {
 	if strings.Contains(shown, "What to do") {
 		t.Error("our own words are there, too")
 	}
-}
-
-// A token that is changed under its name is used immediately.
-func TestTokenFile(t *testing.T) {
-	path := sinktest.SecretFile(t, token+"\n")
-	s, fake, _ := newTestSink(t, Config{TokenFile: path})
-	sinktest.DeliverAll(t, s, "", sinktest.Story("bob")[0])
-	for text, want := range map[string]sinks.Verdict{"xoxb-xyzzy-other": sinks.VerdictMisconfigured, "xyzzy": sinks.VerdictMisconfigured, "": sinks.VerdictMisconfigured} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, err := s.Send(t.Context(), sinktest.Story("eve")[0], "")
-		if v, _ := sinks.VerdictOf(err); v != want {
-			t.Errorf("%s: %v", v, err)
-		}
-		sinktest.Hushed(t, err.Error())
-	}
-	fake.mu.Lock()
-	fake.token = "xoxb-xyzzy-other"
-	fake.mu.Unlock()
-	if err := errors.Join(os.WriteFile(path, []byte("xoxb-xyzzy-other"), 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	sinktest.DeliverAll(t, s, "", sinktest.Story("eve")[0])
 }
 
 // A message that is too long for its place is cut to the character, whatever is

@@ -470,42 +470,31 @@ func TestTo(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	amazon := Config{Provider: providerSNS, To: []string{testNumber}}
+	build := func(c Config) error {
+		_, err := New(c, message.Wording{}, nil, aws.Config{})
+		return err
+	}
+	sinktest.Mistakes(t, Config{Provider: providerSNS, To: []string{testNumber}}, build, map[string][]func(c *Config){
+		"provider: missing; want sns, aws-sms-voice-v2 or twilio":      {func(c *Config) { c.Provider = "" }},
+		`provider: want sns, aws-sms-voice-v2 or twilio, got "vonage"`: {func(c *Config) { c.Provider = "vonage" }},
+		"to: want 1 to 20 numbers":                                     {func(c *Config) { c.To = nil }},
+		"to[0]: want a number with + and its country's code":           {func(c *Config) { c.To = []string{"0555 123"} }},
+		"to[1]: +15551234567 is there twice":                           {func(c *Config) { c.To = []string{testNumber, testNumber} }},
+		"from: want a number of yours, or a sender ID":                 {func(c *Config) { c.From = "a sender that is too long" }},
+		"auth_token: has no effect with provider sns":                  {func(c *Config) { c.AuthToken = token }},
+		"templates.html: no such part; known are text":                 {func(c *Config) { c.Templates = message.Templates{"html": ""} }},
+	})
 	twilio := Config{Provider: providerTwilio, To: []string{testNumber}, From: phoneSID, AccountSID: account, AuthToken: token}
-	for _, c := range []Config{amazon, twilio} {
-		if err := c.Validate(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, tt := range []struct {
-		config Config
-		change func(*Config)
-		want   string
-	}{
-		{amazon, func(c *Config) { c.Provider = "" }, "provider: missing; want sns, aws-sms-voice-v2 or twilio"},
-		{amazon, func(c *Config) { c.Provider = "vonage" }, `provider: want sns, aws-sms-voice-v2 or twilio, got "vonage"`},
-		{amazon, func(c *Config) { c.To = nil }, "to: want 1 to 20 numbers"},
-		{amazon, func(c *Config) { c.To = []string{"0555 123"} }, "to[0]: want a number with + and its country's code"},
-		{amazon, func(c *Config) { c.To = []string{testNumber, testNumber} }, "to[1]: +15551234567 is there twice"},
-		{amazon, func(c *Config) { c.From = "a sender that is too long" }, "from: want a number of yours, or a sender ID"},
-		{amazon, func(c *Config) { c.AuthToken = token }, "auth_token: has no effect with provider sns"},
-		{amazon, func(c *Config) { c.Templates = message.Templates{"html": ""} }, "templates.html: no such part; known are text"},
-		{twilio, func(c *Config) { c.From = "" }, "from: missing"},
-		{twilio, func(c *Config) { c.From = "MG1" + strings.Repeat("?", 10) }, "from: want a number of the account"},
-		{twilio, func(c *Config) { c.AccountSID = "xyzzy" }, "account_sid: want the account's SID"},
-		{twilio, func(c *Config) { c.APIKey = "xyzzy" }, "api_key: want the SID of an API key"},
-		{twilio, func(c *Config) { c.AuthToken = "" }, "auth_token_file: missing"},
-		{twilio, func(c *Config) { c.AuthTokenFile = "/dev/null" }, "auth_token_file: set beside auth_token"},
-		{twilio, func(c *Config) { c.AuthToken, c.AuthTokenFile = "", "/nowhere" }, "auth_token_file: open /nowhere"},
-		{twilio, func(c *Config) { c.URL = "api.twilio.com" }, "url: want an address such as https://api.twilio.com"},
-	} {
-		c := tt.config
-		tt.change(&c)
-		err := c.Validate()
-		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "xyzzy") {
-			t.Errorf("got %v, want %s", err, tt.want)
-		}
-	}
+	sinktest.Mistakes(t, twilio, build, map[string][]func(c *Config){
+		"from: missing":                                       {func(c *Config) { c.From = "" }},
+		"from: want a number of the account":                  {func(c *Config) { c.From = "MG1" + strings.Repeat("?", 10) }},
+		"account_sid: want the account's SID":                 {func(c *Config) { c.AccountSID = "xyzzy" }},
+		"api_key: want the SID of an API key":                 {func(c *Config) { c.APIKey = "xyzzy" }},
+		"auth_token_file: missing":                            {func(c *Config) { c.AuthToken = "" }},
+		"auth_token_file: set beside auth_token":              {func(c *Config) { c.AuthTokenFile = "/dev/null" }},
+		"auth_token_file: open /nowhere":                      {func(c *Config) { c.AuthToken, c.AuthTokenFile = "", "/nowhere" }},
+		"url: want an address such as https://api.twilio.com": {func(c *Config) { c.URL = "api.twilio.com" }},
+	})
 }
 
 // An independent copy of AWS accepts a message, and refuses a number that is

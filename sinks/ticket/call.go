@@ -16,6 +16,9 @@ import (
 // that people wrote there.
 const maxReply = 4 << 20
 
+// ErrLong says that an answer is longer than what is read of one.
+var ErrLong = fmt.Errorf("it is longer than %d bytes", maxReply)
+
 // A Call is a request to a site that keeps tickets.
 type Call struct {
 	Method, Path string
@@ -57,6 +60,9 @@ func Do(ctx context.Context, p *httpsend.Client, site string, cred httpsend.Cred
 		return got, sinks.Misconfigured(fmt.Errorf("%s was answered %s with a page of HTML: %s", c.Method, httpsend.StatusText(got.Status), c.Page))
 	}
 	if err := json.Unmarshal(got.Body, c.Got); err != nil {
+		if len(got.Body) == maxReply {
+			err = ErrLong
+		}
 		err = fmt.Errorf("%s was answered %s with something other than an answer of the API: %w", c.Method, httpsend.StatusText(got.Status), err)
 		if c.Looks {
 			return got, err

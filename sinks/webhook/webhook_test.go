@@ -215,18 +215,6 @@ func TestRotation(t *testing.T) {
 	send(sinks.VerdictDelivered)
 }
 
-func TestThrottled(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", time.Now().Add(90*time.Second).UTC().Format(http.TimeFormat))
-		w.WriteHeader(http.StatusTooManyRequests)
-	}))
-	defer s.Close()
-	_, err := newTestWebhook(t, Config{URL: secret.URL(s.URL)}).Send(t.Context(), alert(), "")
-	if v, after := sinks.VerdictOf(err); v != sinks.VerdictThrottled || after < 80*time.Second || after > 91*time.Second {
-		t.Errorf("%s after %s: %v", v, after, err)
-	}
-}
-
 // Neither the dispatcher's log nor its dead letter shows what the configuration
 // keeps secret, even if the receiver repeats all of it.
 func TestSecretsInDispatcher(t *testing.T) {
@@ -258,54 +246,40 @@ func TestSecretsInDispatcher(t *testing.T) {
 }
 
 func TestMistakes(t *testing.T) {
-	good := Config{URL: "https://hooks.example.net/x"}
-	if err := good.Validate(); err != nil {
-		t.Errorf("nothing is wrong: %v", err)
-	}
-	missing := filepath.Join(t.TempDir(), "missing")
-	tests := []struct {
-		name  string
-		spoil func(c *Config)
-		want  string
-	}{
-		{"no URL", func(c *Config) { c.URL = "" }, "url: missing"},
-		{"two URLs", func(c *Config) { c.URLFile = missing }, "url_file: set beside url"},
-		{"no file", func(c *Config) { c.URL, c.URLFile = "", missing }, "url_file: open "},
-		{"empty file", func(c *Config) { c.URL, c.URLFile = "", sinktest.SecretFile(t, "\n") }, "is empty"},
-		{"not a URL", func(c *Config) { c.URL = "hooks.example.net/xyzzy" }, "url: want a URL such as"},
-		{"broken URL", func(c *Config) { c.URL = "https://xyzzy\x7f" }, "url: want a URL such as"},
-		{"no host", func(c *Config) { c.URL = "https://:443/xyzzy" }, "url: want a URL such as"},
-		{"another scheme", func(c *Config) { c.URL = "ftp://hooks.example.net/xyzzy" }, "url: want a URL that begins with"},
-		{"fragment", func(c *Config) { c.URL += "#xyzzy" }, "without a fragment"},
-		{"not a secret", func(c *Config) { c.Secrets = []string{firstSecret, "xyzzy"} }, "secrets[1]: want whsec_"},
-		{"short secret", func(c *Config) { c.Secrets = []string{"whsec_eHl6enk="} }, "secrets[0]: want whsec_"},
-		{"secret in another alphabet", func(c *Config) { c.Secrets = []string{"whsec_" + strings.Repeat("-_", 16)} }, "secrets[0]: want whsec_"},
-		{"secret without its mark", func(c *Config) { c.SecretFiles = []string{sinktest.SecretFile(t, firstSecret[6:])} }, "secret_files[0]: want whsec_"},
-		{"no secret file", func(c *Config) { c.SecretFiles = []string{missing} }, "secret_files[0]: open "},
-		{"header of ours", func(c *Config) { c.Headers = Headers{"webhook-id": "xyzzy"} }, `headers: "webhook-id": set by mfawatch itself`},
-		{"not a header", func(c *Config) { c.Headers = Headers{"a b": "xyzzy"} }, `headers: "a b": not the name of a header`},
-		{"header with a line end", func(c *Config) { c.Headers = Headers{"X": "xyzzy\r\nHost: y"} }, `headers: "X": its value has characters`},
-		{"header twice", func(c *Config) { c.Headers = Headers{"x": "1", "X": "xyzzy"} }, `headers: "x": there twice`},
-		{"no header file", func(c *Config) { c.HeaderFiles = HeaderFiles{"X": missing} }, "header_files: open "},
-		{"no authority", func(c *Config) { c.TLS.CAFile = missing }, "tls.ca_file: open "},
-		{"empty authority", func(c *Config) { c.TLS.CAFile = sinktest.SecretFile(t, "x") }, "tls.ca_file: no certificate"},
-		{"certificate without key", func(c *Config) { c.TLS.CertFile = missing }, "tls.key_file: missing"},
-		{"key without certificate", func(c *Config) { c.TLS.KeyFile = missing }, "tls.cert_file: missing"},
-		{"no certificate", func(c *Config) { c.TLS.CertFile, c.TLS.KeyFile = missing, missing }, "tls.cert_file: open "},
-	}
-	for _, tt := range tests {
-		c := good
-		tt.spoil(&c)
-		err := c.Validate()
-		if err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: %v; want %q", tt.name, err, tt.want)
-			continue
-		}
-		sinktest.Hushed(t, err.Error())
-		if _, made := New(c); made == nil {
-			t.Errorf("%s: it was made", tt.name)
-		}
-	}
+	missing, empty := filepath.Join(t.TempDir(), "missing"), sinktest.SecretFile(t, "\n")
+	sinktest.Mistakes(t, Config{URL: "https://hooks.example.net/x"}, func(c Config) error {
+		_, err := New(c)
+		return err
+	}, map[string][]func(c *Config){
+		"url: missing":                     {func(c *Config) { c.URL = "" }},
+		"url_file: set beside url":         {func(c *Config) { c.URLFile = missing }},
+		"url_file: open ":                  {func(c *Config) { c.URL, c.URLFile = "", missing }},
+		"url_file: " + empty + " is empty": {func(c *Config) { c.URL, c.URLFile = "", empty }},
+		"url: want a URL such as": {
+			func(c *Config) { c.URL = "hooks.example.net/xyzzy" },
+			func(c *Config) { c.URL = "https://xyzzy\x7f" },
+			func(c *Config) { c.URL = "https://:443/xyzzy" },
+		},
+		"url: want a URL that begins with":   {func(c *Config) { c.URL = "ftp://hooks.example.net/xyzzy" }},
+		"url: want a URL without a fragment": {func(c *Config) { c.URL += "#xyzzy" }},
+		"secrets[1]: want whsec_":            {func(c *Config) { c.Secrets = []string{firstSecret, "xyzzy"} }},
+		"secrets[0]: want whsec_": {
+			func(c *Config) { c.Secrets = []string{"whsec_eHl6enk="} },
+			func(c *Config) { c.Secrets = []string{"whsec_" + strings.Repeat("-_", 16)} },
+		},
+		"secret_files[0]: want whsec_":                  {func(c *Config) { c.SecretFiles = []string{sinktest.SecretFile(t, firstSecret[6:])} }},
+		"secret_files[0]: open ":                        {func(c *Config) { c.SecretFiles = []string{missing} }},
+		`headers: "webhook-id": set by mfawatch itself`: {func(c *Config) { c.Headers = Headers{"webhook-id": "xyzzy"} }},
+		`headers: "a b": not the name of a header`:      {func(c *Config) { c.Headers = Headers{"a b": "xyzzy"} }},
+		`headers: "X": its value has characters`:        {func(c *Config) { c.Headers = Headers{"X": "xyzzy\r\nHost: y"} }},
+		`headers: "x": there twice`:                     {func(c *Config) { c.Headers = Headers{"x": "1", "X": "xyzzy"} }},
+		"header_files: open ":                           {func(c *Config) { c.HeaderFiles = HeaderFiles{"X": missing} }},
+		"tls.ca_file: open ":                            {func(c *Config) { c.TLS.CAFile = missing }},
+		"tls.ca_file: no certificate":                   {func(c *Config) { c.TLS.CAFile = sinktest.SecretFile(t, "x") }},
+		"tls.key_file: missing":                         {func(c *Config) { c.TLS.CertFile = missing }},
+		"tls.cert_file: missing":                        {func(c *Config) { c.TLS.KeyFile = missing }},
+		"tls.cert_file: open ":                          {func(c *Config) { c.TLS.CertFile, c.TLS.KeyFile = missing, missing }},
+	})
 }
 
 func TestHeadersShown(t *testing.T) {

@@ -25,6 +25,9 @@ func TestConforms(t *testing.T) {
 				Sink: func() (sinks.Sink, error) {
 					return New(Config{URL: f.URL, Email: "bot@example.net", Token: "xyzzy-token"}, message.Wording{}, slog.New(slog.DiscardHandler))
 				},
+				FromFile: func(path string) (sinks.Sink, error) {
+					return New(Config{URL: f.URL, Email: "bot@example.net", TokenFile: path}, message.Wording{}, slog.New(slog.DiscardHandler))
+				},
 				Holds:   func(a *processor.Alert) sinktest.Held { return holds(z.of(ticket.Key(a, ""))) },
 				Inject:  f.Inject,
 				Bodies:  f.Bodies,

@@ -86,6 +86,19 @@ func TestKnownByNumber(t *testing.T) {
 	}
 }
 
+// Comments without end do not keep what follows from the ticket.
+func TestCommentsWithoutEnd(t *testing.T) {
+	r := newRig(t, nil)
+	story := sinktest.Story("bob")
+	ref := sinktest.Deliver(t, r.sink, story[0], "", sinks.VerdictDelivered)
+	r.tickets[0].comments = append(r.tickets[0].comments, strings.Repeat("x", 5<<20))
+	ref = sinktest.Deliver(t, r.sink, story[3], ref, sinks.VerdictDelivered)
+	sinktest.Deliver(t, r.sink, story[4], ref, sinks.VerdictDelivered)
+	if got := r.tickets[0]; len(r.tickets) != 1 || len(got.comments) != 4 || got.status != "solved" {
+		t.Errorf("%d tickets, %d comments, %s", len(r.tickets), len(got.comments), got.status)
+	}
+}
+
 func TestUnheard(t *testing.T) {
 	r := newRig(t, nil)
 	end := sinktest.Story("bob")[4]

@@ -181,7 +181,8 @@ func (z *Sink) look(ctx context.Context, cred httpsend.Credentials, a *processor
 	return known, nil
 }
 
-// said reports whether the ticket's latest comments hold the alert.
+// said reports whether the ticket's latest comments hold the alert. Comments that are
+// too long to be read hold none: a comment may then be there twice.
 func (z *Sink) said(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, t issue) (bool, error) {
 	var got struct {
 		Comments []struct {
@@ -189,6 +190,9 @@ func (z *Sink) said(ctx context.Context, cred httpsend.Credentials, a *processor
 		} `json:"comments"`
 	}
 	if _, err := z.call(ctx, cred, opLook, http.MethodGet, "/api/v2/tickets/"+t.ref()+"/comments?sort_order=desc&per_page=100", "", nil, &got); err != nil {
+		if errors.Is(err, ticket.ErrLong) {
+			err = nil
+		}
 		return false, err
 	}
 	for _, c := range got.Comments {

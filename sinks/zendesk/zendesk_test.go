@@ -179,30 +179,20 @@ func TestRender(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	good := Config{URL: "https://acme.zendesk.com", Email: "bot@example.net", Token: "xyzzy"}
-	for want, change := range map[string]func(c *Config){
-		"url: missing": func(c *Config) { c.URL = "" },
-		"url: want the address of your site alone": func(c *Config) { c.URL += "/api/v2" },
-		"token_file: missing":                      func(c *Config) { c.Token = "" },
-		"token_file: set beside token":             func(c *Config) { c.TokenFile = "none" },
-		"token_file: open":                         func(c *Config) { c.Token, c.TokenFile = "", "none" },
-		"email: want the address":                  func(c *Config) { c.Email = "bot@example.net/token" + " x" },
-		"group_id: want":                           func(c *Config) { c.GroupID = -1 },
-		"tags[0]: want a word":                     func(c *Config) { c.Tags = []string{"two words"} },
-		"fields.cause: want the number":            func(c *Config) { c.Fields = map[string]string{"cause": "x"} },
-		"priority.high: want one of low, normal":   func(c *Config) { c.Priority = map[string]string{"high": "P1"} },
-		"templates.note: no such part":             func(c *Config) { c.Templates = message.Templates{"note": "x"} },
-	} {
-		c := good
-		change(&c)
-		err := c.Validate()
-		if err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
-		}
-		if err != nil && strings.Contains(err.Error(), "xyzzy") {
-			t.Errorf("a secret is shown: %v", err)
-		}
-	}
-	if err := good.Validate(); err != nil {
-		t.Error(err)
-	}
+	sinktest.Mistakes(t, good, func(c Config) error {
+		_, err := New(c, message.Wording{}, nil)
+		return err
+	}, map[string][]func(c *Config){
+		"url: missing": {func(c *Config) { c.URL = "" }},
+		"url: want the address of your site alone": {func(c *Config) { c.URL += "/api/v2" }},
+		"token_file: missing":                      {func(c *Config) { c.Token = "" }},
+		"token_file: set beside token":             {func(c *Config) { c.TokenFile = "none" }},
+		"token_file: open":                         {func(c *Config) { c.Token, c.TokenFile = "", "none" }},
+		"email: want the address":                  {func(c *Config) { c.Email = "bot@example.net/token" + " x" }},
+		"group_id: want":                           {func(c *Config) { c.GroupID = -1 }},
+		"tags[0]: want a word":                     {func(c *Config) { c.Tags = []string{"two words"} }},
+		"fields.cause: want the number":            {func(c *Config) { c.Fields = map[string]string{"cause": "x"} }},
+		"priority.high: want one of low, normal":   {func(c *Config) { c.Priority = map[string]string{"high": "P1"} }},
+		"templates.note: no such part":             {func(c *Config) { c.Templates = message.Templates{"note": "x"} }},
+	})
 }
