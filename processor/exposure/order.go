@@ -13,7 +13,8 @@ import (
 // first; orderSecond names the exceptions. The order takes the worse reading: a
 // device used or enabled in the second of a deactivation does not end it (R21, R27),
 // a sign-in without a device exploits it (R26), and another device's Enable is a
-// replacement (R31).
+// replacement (R31). A password, right or key that may be given again is taken before
+// it is given, so that it stands; one with an ID of its own is deleted last.
 var ranks = map[string]uint8{
 	trail.PathSeen:               1,
 	trail.CreateUser:             1,
@@ -24,38 +25,38 @@ var ranks = map[string]uint8{
 	trail.CheckMfa:               6, // and ConsoleLogin with a device
 	trail.DeactivateMFADevice:    7,
 	trail.DeleteVirtualMFADevice: 8,
-	trail.CreateLoginProfile:     9,
-	trail.UpdateLoginProfile:     9,
-	trail.DeleteLoginProfile:     9,
 	trail.CreateAccessKey:        9,
-	trail.UpdateAccessKey:        9,
-	trail.DeleteAccessKey:        9,
-	trail.AttachUserPolicy:       10,
-	trail.PutUserPolicy:          10,
-	trail.AddUserToGroup:         10,
-	trail.ConsoleLogin:           11,
-	trail.DeleteUser:             12,
-	trail.Closed:                 13,
+	trail.DeleteLoginProfile:     10,
+	trail.CreateLoginProfile:     11,
+	trail.UpdateLoginProfile:     11,
+	trail.UpdateAccessKey:        11,
+	trail.AttachUserPolicy:       11,
+	trail.PutUserPolicy:          11,
+	trail.AddUserToGroup:         11,
+	trail.DeleteAccessKey:        12,
+	trail.ConsoleLogin:           13,
+	trail.DeleteUser:             14,
+	trail.Closed:                 15,
 
-	trail.ChangePassword:                  9,
 	trail.CreateServiceSpecificCredential: 9,
-	trail.DeleteServiceSpecificCredential: 9,
 	trail.UploadSSHPublicKey:              9,
-	trail.DeleteSSHPublicKey:              9,
 	trail.UploadSigningCertificate:        9,
-	trail.DeleteSigningCertificate:        9,
-	trail.PasswordRecoveryRequested:       9,
-	trail.PasswordRecoveryCompleted:       9,
-	trail.PasswordUpdated:                 9,
-	trail.EmailUpdated:                    9,
 	trail.DetachUserPolicy:                10,
 	trail.DeleteUserPolicy:                10,
 	trail.RemoveUserFromGroup:             10,
-	trail.PutUserPermissionsBoundary:      10,
-	trail.DeleteUserPermissionsBoundary:   10,
-	trail.SwitchRole:                      11,
-	trail.CreateOAuth2Token:               11,
-	trail.AuthorizeOAuth2Access:           11,
+	trail.ChangePassword:                  11,
+	trail.PasswordRecoveryRequested:       11,
+	trail.PasswordRecoveryCompleted:       11,
+	trail.PasswordUpdated:                 11,
+	trail.EmailUpdated:                    11,
+	trail.PutUserPermissionsBoundary:      11,
+	trail.DeleteUserPermissionsBoundary:   11,
+	trail.DeleteServiceSpecificCredential: 12,
+	trail.DeleteSSHPublicKey:              12,
+	trail.DeleteSigningCertificate:        12,
+	trail.SwitchRole:                      13,
+	trail.CreateOAuth2Token:               13,
+	trail.AuthorizeOAuth2Access:           13,
 }
 
 // MayBegin reports whether an alert about its user may begin with e. No other
@@ -74,8 +75,15 @@ func MayBegin(e *trail.Event) bool {
 
 // Rank returns an event's place within its second; 0 if it is not folded.
 func Rank(e *trail.Event) uint8 {
-	if e.Name == trail.ConsoleLogin && e.MFAUsed != nil && *e.MFAUsed {
-		return ranks[trail.CheckMfa]
+	switch e.Name {
+	case trail.ConsoleLogin:
+		if e.MFAUsed != nil && *e.MFAUsed {
+			return ranks[trail.CheckMfa]
+		}
+	case trail.UpdateAccessKey, trail.ChangePassword, trail.PasswordUpdated:
+		if does, _ := effectOf(e); does.takes != "" {
+			return ranks[trail.DeleteLoginProfile]
+		}
 	}
 	return ranks[e.Name]
 }
