@@ -88,6 +88,17 @@ func Rank(e *trail.Event) uint8 {
 	return ranks[e.Name]
 }
 
+// Protects reports whether e may end an exposure or keep one from beginning: it proves
+// a device, begins, ends or renames a user, or takes back what was given.
+func Protects(e *trail.Event) bool {
+	switch e.Name {
+	case trail.EnableMFADevice, trail.ResyncMFADevice, trail.CreateUser, trail.UpdateUser, trail.DeleteUser:
+		return !e.Failed()
+	}
+	does, _ := effectOf(e)
+	return !e.Failed() && (does.takes != "" || Rank(e) == ranks[trail.CheckMfa])
+}
+
 // item is an event in its place, with the results of the fold.
 type item struct {
 	ev         *trail.Event
