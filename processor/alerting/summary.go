@@ -200,6 +200,9 @@ func (x exposed) summary(m *exposure.Moment, more exposure.Reasons) string {
 		case does != "":
 			s.add("It was done", does)
 		}
+		if m.Changes > 0 {
+			s.add("It is change ", strconv.Itoa(m.Changes), ": of so many, few are reported")
+		}
 		if exposure.IsSession(e) {
 			s.add("Such a session may live until ", stamp(e.Time.Add(exposure.SessionLength)))
 		}
