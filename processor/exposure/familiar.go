@@ -79,6 +79,12 @@ func (x *Exposure) isKnown(a *trail.Actor) bool {
 	return prefix.IsValid() && slices.Contains(x.known, prefix)
 }
 
+// isElsewhere reports whether e is a user's own call outside a session with MFA, from an
+// address that is not one of those known: a thief of an access key makes it, too.
+func (x *Exposure) isElsewhere(e *trail.Event) bool {
+	return e.Actor.Self && (e.Actor.MFA == nil || !*e.Actor.MFA) && len(x.known) > 0 && !x.isKnown(&e.Actor)
+}
+
 // isFamiliar reports whether a sign-in without MFA may be the user's on the way
 // to a new device: it comes from an address known for the user, and every
 // removal came from another one (J4).

@@ -164,7 +164,12 @@ func (f *folder) removed(it *item, p *identity, why Reasons) {
 		x.reasons |= HasOtherDevice
 		x.Reduced, x.Protection, x.other = true, ProtectionOtherDevice, p.active[0].proof.ev
 		x.addStep(Reduced, e)
-		x.Steps[len(x.Steps)-1].EnabledByAnother = !e.Actor.Self && p.allEnabledByAnother()
+		for i := range p.active {
+			if d := &p.active[i]; d.proof.ev.Name == trail.EnableMFADevice && x.isElsewhere(d.proof.ev) {
+				d.another, d.proof.another = true, true
+			}
+		}
+		x.Steps[len(x.Steps)-1].EnabledByAnother = (!e.Actor.Self || x.isElsewhere(e)) && p.allEnabledByAnother()
 		p.reduced = x
 	default:
 		x.openSince = e.Time
