@@ -78,3 +78,19 @@ func TestR17_AStolenKeyEnablesTheOtherDevice(t *testing.T) {
 		}
 	}
 }
+
+// J5: a sign-in with the device of the thief makes no address known, from which the
+// removal would be the user's. It ends nothing either.
+func TestJ5_ADeviceEnabledElsewhereTeachesNoAddress(t *testing.T) {
+	for _, from := range []int{1200, 20 * 86400, 60 * 86400} {
+		d := newTestAccount(t)
+		d.arrive(at(1110), script(t, "0 enable bob serial=A by=bob self id=own; 1 login+ bob by=bob self from=203.0.113.7 serial=A id=known; 1000 enable bob serial=EVIL by=bob self mfa= from=192.0.2.9 id=evil; 1100 login+ bob by=bob self from=192.0.2.9 serial=EVIL id=in")...)
+		for now := 86400; now < from; now += 86400 { // bob goes on, at home
+			d.arrive(at(now), script(t, fmt.Sprintf("%d login+ bob by=bob self from=203.0.113.7 serial=A id=k%d; %[1]d login+ bob by=bob self from=192.0.2.9 serial=EVIL id=i%[2]d", now-100, now))...)
+		}
+		removal := fmt.Sprintf("%d deactivate bob serial=A id=gone by=bob self from=192.0.2.9", from)
+		if got, want := show(d.arrive(at(from+1), script(t, removal)...)), fmt.Sprintf("bob reduced@%d high", from); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

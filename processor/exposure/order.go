@@ -15,48 +15,37 @@ import (
 // a sign-in without a device exploits it (R26), and another device's Enable is a
 // replacement (R31). A password, right or key that may be given again is taken before
 // it is given, so that it stands; one with an ID of its own is deleted last.
-var ranks = map[string]uint8{
-	trail.PathSeen:               1,
-	trail.CreateUser:             1,
-	trail.UpdateUser:             2,
-	trail.CreateVirtualMFADevice: 3,
-	trail.EnableMFADevice:        4,
-	trail.ResyncMFADevice:        5,
-	trail.CheckMfa:               6, // and ConsoleLogin with a device
-	trail.DeactivateMFADevice:    7,
-	trail.DeleteVirtualMFADevice: 8,
-	trail.CreateAccessKey:        9,
-	trail.DeleteLoginProfile:     10,
-	trail.CreateLoginProfile:     11,
-	trail.UpdateLoginProfile:     11,
-	trail.UpdateAccessKey:        11,
-	trail.AttachUserPolicy:       11,
-	trail.PutUserPolicy:          11,
-	trail.AddUserToGroup:         11,
-	trail.DeleteAccessKey:        12,
-	trail.ConsoleLogin:           13,
-	trail.DeleteUser:             14,
-	trail.Closed:                 15,
+var ranks = rank([][]string{
+	{trail.PathSeen, trail.CreateUser},
+	{trail.UpdateUser},
+	{trail.CreateVirtualMFADevice},
+	{trail.EnableMFADevice},
+	{trail.ResyncMFADevice},
+	{trail.CheckMfa}, // and ConsoleLogin with a device
+	{trail.DeactivateMFADevice},
+	{trail.DeleteVirtualMFADevice},
+	{trail.CreateAccessKey, trail.CreateServiceSpecificCredential, trail.UploadSSHPublicKey, trail.UploadSigningCertificate},
+	{trail.DeleteLoginProfile, trail.DetachUserPolicy, trail.DeleteUserPolicy, trail.RemoveUserFromGroup}, // and the others that take
+	{
+		trail.CreateLoginProfile, trail.UpdateLoginProfile, trail.UpdateAccessKey, trail.AttachUserPolicy, trail.PutUserPolicy, trail.AddUserToGroup,
+		trail.ChangePassword, trail.PasswordRecoveryRequested, trail.PasswordRecoveryCompleted, trail.PasswordUpdated, trail.EmailUpdated,
+		trail.PutUserPermissionsBoundary, trail.DeleteUserPermissionsBoundary,
+	},
+	{trail.DeleteAccessKey, trail.DeleteServiceSpecificCredential, trail.DeleteSSHPublicKey, trail.DeleteSigningCertificate},
+	{trail.ConsoleLogin, trail.SwitchRole, trail.CreateOAuth2Token, trail.AuthorizeOAuth2Access},
+	{trail.DeleteUser},
+	{trail.Closed},
+})
 
-	trail.CreateServiceSpecificCredential: 9,
-	trail.UploadSSHPublicKey:              9,
-	trail.UploadSigningCertificate:        9,
-	trail.DetachUserPolicy:                10,
-	trail.DeleteUserPolicy:                10,
-	trail.RemoveUserFromGroup:             10,
-	trail.ChangePassword:                  11,
-	trail.PasswordRecoveryRequested:       11,
-	trail.PasswordRecoveryCompleted:       11,
-	trail.PasswordUpdated:                 11,
-	trail.EmailUpdated:                    11,
-	trail.PutUserPermissionsBoundary:      11,
-	trail.DeleteUserPermissionsBoundary:   11,
-	trail.DeleteServiceSpecificCredential: 12,
-	trail.DeleteSSHPublicKey:              12,
-	trail.DeleteSigningCertificate:        12,
-	trail.SwitchRole:                      13,
-	trail.CreateOAuth2Token:               13,
-	trail.AuthorizeOAuth2Access:           13,
+// rank numbers the names from 1 on.
+func rank(order [][]string) map[string]uint8 {
+	ranks := map[string]uint8{}
+	for i, names := range order {
+		for _, name := range names {
+			ranks[name] = uint8(i + 1)
+		}
+	}
+	return ranks
 }
 
 // MayBegin reports whether an alert about its user may begin with e. No other
@@ -108,6 +97,7 @@ type item struct {
 	privileged bool      // a rename of a user who was privileged, and stays so
 	another    bool      // the device was enabled by another identity
 	foreign    bool      // the device may be an intruder's, and was enabled with nothing open (J3)
+	elsewhere  bool      // the user enabled the device from an address not known
 	excess     bool      // a failed sign-in that is only counted
 	activated  bool      // a sign-in with a device that was not known
 	learned    bool      // a sign-in that shows an address of the user (J5)
@@ -136,7 +126,7 @@ func sortEvents(events []*trail.Event, tombstones []Tombstone) []item {
 	for _, m := range tombstones {
 		e := m.event()
 		buried[e.ID] = true
-		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: Rank(e), tombstone: true, foreign: m.Foreign, privileged: m.Privileged})
+		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: Rank(e), tombstone: true, foreign: m.Foreign, elsewhere: m.Elsewhere, privileged: m.Privileged})
 	}
 	for _, e := range events {
 		if e == nil {
