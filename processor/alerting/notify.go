@@ -51,8 +51,8 @@ type Outcome struct {
 // the events unchanged; the alerts share their memory.
 func Notify(events []*trail.Event, st State, now time.Time, p exposure.Policy) Outcome {
 	now = now.UTC().Round(0)
-	f := exposure.FoldSubject(events, st.memory, &p, now)
 	t := &notifier{now: now, policy: &p, deadlines: lastDeadlines(events)}
+	f := exposure.FoldSubject(t.credible(events), st.memory, &p, now)
 	joined, superseded := memberships(events)
 	t.superseded = superseded
 

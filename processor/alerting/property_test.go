@@ -17,7 +17,7 @@ import (
 // that events meet, and few times, so that they tie.
 func randomEvents(t testing.TB, r *rand.Rand, n, accounts int) []*trail.Event {
 	verbs := []string{"deactivate", "deactivate", "deactivate", "enable", "enable", "resync", "createvirtual", "deletevirtual", "createuser", "rename",
-		"deleteuser", "createlogin", "deletelogin", "createkey", "deletekey", "attach", "login+", "login-", "login?", "checkmfa"}
+		"deleteuser", "createlogin", "deletelogin", "createkey", "deletekey", "updatekey", "attach", "detach", "password", "login+", "login-", "login?", "checkmfa"}
 	users := []string{"bob", "Bob", "eve", "rob", "root", "-"}
 	pick := func(of []string) string { return of[r.IntN(len(of))] }
 	var events []*trail.Event
@@ -33,6 +33,15 @@ func randomEvents(t testing.TB, r *rand.Rand, n, accounts int) []*trail.Event {
 			pick([]string{"A", "B", "C", ""}), pick([]string{"ann", "dan"}), r.IntN(4))
 		if verb == "rename" {
 			line += " new=" + pick(users[:4])
+		}
+		if r.IntN(2) == 0 {
+			line += " from=" + pick([]string{"203.0.113.7", "192.0.2.9", "AWS"})
+		}
+		if r.IntN(3) == 0 {
+			line += " mfa=" + pick([]string{"", "no"})
+		}
+		if r.IntN(4) == 0 && user != "-" {
+			line += " by=" + user + " self"
 		}
 		if r.IntN(8) == 0 {
 			line += " fail=" + pick([]string{"AccessDenied", "AccessDeniedException", "NoSuchEntity"})
@@ -240,7 +249,7 @@ func TestNotifyInOrderIsTheHistory(t *testing.T) {
 			return int(exposure.Rank(a)) - int(exposure.Rank(b))
 		})
 		d := newTestAccount(t)
-		d.policy.EscalateAfter = nil
+		d.policy.EscalateAfter, d.policy.Campaign = nil, exposure.Campaigns{} // Fold knows neither
 		for _, batch := range chunk(events) {
 			d.arrive(batch[0].Time.Add(time.Minute), batch...)
 		}

@@ -200,6 +200,9 @@ func (x exposed) summary(m *exposure.Moment, more exposure.Reasons) string {
 		case does != "":
 			s.add("It was done", does)
 		}
+		if m.Changes > 0 {
+			s.add("It is change ", strconv.Itoa(m.Changes), ": of so many, few are reported")
+		}
 		if exposure.IsSession(e) {
 			s.add("Such a session may live until ", stamp(e.Time.Add(exposure.SessionLength)))
 		}
@@ -325,7 +328,7 @@ func (x exposed) explainSeverity(m *exposure.Moment) string {
 // no severity.
 var phrases = [...]string{
 	0: "this is the root user", 1: "the user is privileged", 13: "several users were hit", 16: "",
-	17: "somebody else enabled the device", 18: "credentials or rights given meanwhile still stand", 19: "the address of the sign-in is known for the user",
+	17: "somebody else enabled the device, or may have", 18: "credentials or rights given meanwhile still stand", 19: "the address of the sign-in is known for the user",
 	20: "no record shows the removal", 21: "many sign-ins or codes failed", 22: "credentials or rights changed shortly before",
 }
 
@@ -368,7 +371,7 @@ func (x exposed) advice(m *exposure.Moment) string {
 		return "assume an intrusion: recover root; see what was done"
 	case m.Reasons&(exposure.HasExploited|exposure.HasChanged) != 0:
 		return "assume an intrusion: disable password, keys and sessions; see what was done"
-	case m.Step == exposure.Reduced && a.Self:
+	case m.Step == exposure.Reduced && a.Self && !m.EnabledByAnother:
 		return ""
 	case m.User == "" && !x.Root:
 		return "find out whose device it was, and if it was meant; the log cannot show when this is over"

@@ -89,6 +89,29 @@ func (t *notifier) wakeAt(at time.Time) {
 	}
 }
 
+// maxAhead is how far the clock of a record may be ahead.
+const maxAhead = 15 * time.Minute
+
+// credible returns the events without those of the future that may end an exposure or
+// keep one from beginning: a wrong clock ends none before its time. All others count
+// immediately, as does the closing by a person.
+func (t *notifier) credible(events []*trail.Event) []*trail.Event {
+	limit := t.now.Add(maxAhead)
+	early := func(e *trail.Event) bool { return e != nil && e.Time.After(limit) && exposure.Protects(e) }
+	if !slices.ContainsFunc(events, early) {
+		return events
+	}
+	var now []*trail.Event
+	for _, e := range events {
+		if !early(e) {
+			now = append(now, e)
+			continue
+		}
+		t.wakeAt(e.Time.Add(-maxAhead))
+	}
+	return now
+}
+
 // sweep returns when the events and deliveries that are kept now, and the
 // tombstones that a late record may still need, are past the retention; zero if
 // there are none.

@@ -54,7 +54,7 @@ func (k *compactor) bury(it *item, needed bool) {
 		return
 	}
 	m, ok := tombstoneOf(it.ev)
-	m.Foreign, m.EnabledByAnother = it.foreign, it.another
+	m.Foreign, m.EnabledByAnother, m.Elsewhere = it.foreign, it.another, it.elsewhere
 	m.Privileged = m.Name == trail.UpdateUser && m.NewUser != "" && it.p.matchesPrivileged
 	if it.learned {
 		m.From = it.ev.Actor.SourceIP

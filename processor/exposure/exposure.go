@@ -83,6 +83,7 @@ type Exposure struct {
 	denied      int             // how often its actor was denied before (J18)
 	ways        ways            // the sign-ins without MFA (J8)
 	guesses     guesses         // the failed sign-ins (J8)
+	changeCount int             // the number of changes while it was open
 }
 
 // maxRecognized bounds the events by which an exposure is recognized.
@@ -114,6 +115,7 @@ type Moment struct {
 	EnabledByAnother bool              // reduced: another identity enabled all remaining devices
 	Overdue          bool              // updated: the user enabled no device after a familiar sign-in
 	Guesses          int               // updated: the number of failed sign-ins
+	Changes          int               // updated: the number of changes, if not all were alerted
 	Left             []AlertLeftBehind // suspect
 }
 

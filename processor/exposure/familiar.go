@@ -45,13 +45,17 @@ func IsCloudShell(agent string) bool { return strings.Contains(agent, "exec-env/
 // CheckMfa shows nothing: AWS asks for the device of everybody who has the password.
 //
 // While a device that another identity enabled is active (J3), a sign-in shows
-// nothing: it may be theirs.
+// nothing: it may be theirs. With one that the user enabled elsewhere, it shows no
+// address that was not known before.
 func (p *identity) learn(it *item) {
 	prefix := prefixOf(&it.ev.Actor)
 	if !it.tombstone && it.ev.Name != trail.ConsoleLogin || !prefix.IsValid() || slices.ContainsFunc(p.active, func(d device) bool { return d.foreign }) {
 		return
 	}
 	i := slices.IndexFunc(p.places, func(k place) bool { return k.prefix == prefix })
+	if i < 0 && !it.tombstone && p.hasElsewhere() {
+		return
+	}
 	if i < 0 && len(p.places) >= maxPrefixes {
 		i = 0
 	}
@@ -65,18 +69,34 @@ func (p *identity) learn(it *item) {
 // knowPlaces records where the user was known when x began. The sign-ins that
 // show it are kept as long as x is.
 func (x *Exposure) knowPlaces(p *identity, retention time.Duration) {
+	x.known = p.known(x.OpenedAt, retention)
 	for _, k := range p.places {
-		if retention <= 0 || x.OpenedAt.Sub(k.last.ev.Time) <= retention {
-			x.known = append(x.known, k.prefix)
+		if slices.Contains(x.known, k.prefix) {
 			k.last.basis = x
 		}
 	}
+}
+
+// known returns where the user is known at a time.
+func (p *identity) known(at time.Time, retention time.Duration) (prefixes []netip.Prefix) {
+	for _, k := range p.places {
+		if retention <= 0 || at.Sub(k.last.ev.Time) <= retention {
+			prefixes = append(prefixes, k.prefix)
+		}
+	}
+	return prefixes
 }
 
 // isKnown reports whether the user was known at the actor's address before x.
 func (x *Exposure) isKnown(a *trail.Actor) bool {
 	prefix := prefixOf(a)
 	return prefix.IsValid() && slices.Contains(x.known, prefix)
+}
+
+// isElsewhere reports whether e is a user's own call outside a session with MFA, from an
+// address that is not one of those known: a thief of an access key makes it, too.
+func isElsewhere(e *trail.Event, known []netip.Prefix) bool {
+	return e.Actor.Self && (e.Actor.MFA == nil || !*e.Actor.MFA) && len(known) > 0 && !slices.Contains(known, prefixOf(&e.Actor))
 }
 
 // isFamiliar reports whether a sign-in without MFA may be the user's on the way

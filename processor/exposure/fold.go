@@ -164,7 +164,8 @@ func (f *folder) removed(it *item, p *identity, why Reasons) {
 		x.reasons |= HasOtherDevice
 		x.Reduced, x.Protection, x.other = true, ProtectionOtherDevice, p.active[0].proof.ev
 		x.addStep(Reduced, e)
-		x.Steps[len(x.Steps)-1].EnabledByAnother = !e.Actor.Self && p.allEnabledByAnother()
+		stranger := !e.Actor.Self || p.hasElsewhere() && len(x.known) > 0 && !x.isKnown(&e.Actor)
+		x.Steps[len(x.Steps)-1].EnabledByAnother = stranger && p.allEnabledByAnother()
 		p.reduced = x
 	default:
 		x.openSince = e.Time
@@ -218,8 +219,9 @@ func (f *folder) enabled(it *item) {
 	}
 	was := p.deactivate(e.Serial)
 	p.activate(e.Serial, it)
-	if it.another = enabledByAnother(e); e.Name == trail.ResyncMFADevice && !it.tombstone {
-		it.another, it.foreign = was.another, was.foreign
+	it.elsewhere = it.elsewhere || isElsewhere(e, p.known(e.Time, f.policy.Retention))
+	if it.another = enabledByAnother(e) || it.elsewhere; e.Name == trail.ResyncMFADevice && !it.tombstone {
+		it.another, it.foreign, it.elsewhere = was.another, was.foreign, was.elsewhere
 	}
 	p.proofs.enabled, p.reduced, p.closed = it, nil, nil
 	switch {
@@ -231,7 +233,8 @@ func (f *folder) enabled(it *item) {
 		f.enrolled(it)
 	}
 	if n := len(p.active); e.Serial != "" {
-		p.active[n-1].foreign, p.active[n-1].another = it.foreign, it.another
+		d := &p.active[n-1]
+		d.foreign, d.another, d.elsewhere = it.foreign, it.another, it.elsewhere
 	}
 }
 

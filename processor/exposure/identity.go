@@ -37,6 +37,12 @@ type device struct {
 	proof   *item
 	another bool // enabled by another identity, however often it answered a resync since
 	foreign bool // so enabled, and not by an enroller or the user's creator
+
+	elsewhere bool // enabled by the user, or who has their access key, from an address not known
+}
+
+func (p *identity) hasElsewhere() bool {
+	return slices.ContainsFunc(p.active, func(d device) bool { return d.elsewhere })
 }
 
 // privileged reports whether p is root or matched by the policy. Its severities

@@ -20,6 +20,7 @@ type Tombstone struct {
 	From             string    `json:"from,omitempty"`               // an address of the user, shown by a sign-in with MFA
 	Privileged       bool      `json:"privileged,omitempty"`         // of a rename: the user stays privileged
 	Foreign          bool      `json:"foreign,omitempty"`            // a device that may be an intruder's
+	Elsewhere        bool      `json:"elsewhere,omitempty"`          // a device that the user enabled from an address not known
 	EnabledByAnother bool      `json:"enabled_by_another,omitempty"` // a device that another identity than the user enabled
 }
 

@@ -13,49 +13,39 @@ import (
 // first; orderSecond names the exceptions. The order takes the worse reading: a
 // device used or enabled in the second of a deactivation does not end it (R21, R27),
 // a sign-in without a device exploits it (R26), and another device's Enable is a
-// replacement (R31).
-var ranks = map[string]uint8{
-	trail.PathSeen:               1,
-	trail.CreateUser:             1,
-	trail.UpdateUser:             2,
-	trail.CreateVirtualMFADevice: 3,
-	trail.EnableMFADevice:        4,
-	trail.ResyncMFADevice:        5,
-	trail.CheckMfa:               6, // and ConsoleLogin with a device
-	trail.DeactivateMFADevice:    7,
-	trail.DeleteVirtualMFADevice: 8,
-	trail.CreateLoginProfile:     9,
-	trail.UpdateLoginProfile:     9,
-	trail.DeleteLoginProfile:     9,
-	trail.CreateAccessKey:        9,
-	trail.UpdateAccessKey:        9,
-	trail.DeleteAccessKey:        9,
-	trail.AttachUserPolicy:       10,
-	trail.PutUserPolicy:          10,
-	trail.AddUserToGroup:         10,
-	trail.ConsoleLogin:           11,
-	trail.DeleteUser:             12,
-	trail.Closed:                 13,
+// replacement (R31). A password, right or key that may be given again is taken before
+// it is given, so that it stands; one with an ID of its own is deleted last.
+var ranks = rank([][]string{
+	{trail.PathSeen, trail.CreateUser},
+	{trail.UpdateUser},
+	{trail.CreateVirtualMFADevice},
+	{trail.EnableMFADevice},
+	{trail.ResyncMFADevice},
+	{trail.CheckMfa}, // and ConsoleLogin with a device
+	{trail.DeactivateMFADevice},
+	{trail.DeleteVirtualMFADevice},
+	{trail.CreateAccessKey, trail.CreateServiceSpecificCredential, trail.UploadSSHPublicKey, trail.UploadSigningCertificate},
+	{trail.DeleteLoginProfile, trail.DetachUserPolicy, trail.DeleteUserPolicy, trail.RemoveUserFromGroup}, // and the others that take
+	{
+		trail.CreateLoginProfile, trail.UpdateLoginProfile, trail.UpdateAccessKey, trail.AttachUserPolicy, trail.PutUserPolicy, trail.AddUserToGroup,
+		trail.ChangePassword, trail.PasswordRecoveryRequested, trail.PasswordRecoveryCompleted, trail.PasswordUpdated, trail.EmailUpdated,
+		trail.PutUserPermissionsBoundary, trail.DeleteUserPermissionsBoundary,
+	},
+	{trail.DeleteAccessKey, trail.DeleteServiceSpecificCredential, trail.DeleteSSHPublicKey, trail.DeleteSigningCertificate},
+	{trail.ConsoleLogin, trail.SwitchRole, trail.CreateOAuth2Token, trail.AuthorizeOAuth2Access},
+	{trail.DeleteUser},
+	{trail.Closed},
+})
 
-	trail.ChangePassword:                  9,
-	trail.CreateServiceSpecificCredential: 9,
-	trail.DeleteServiceSpecificCredential: 9,
-	trail.UploadSSHPublicKey:              9,
-	trail.DeleteSSHPublicKey:              9,
-	trail.UploadSigningCertificate:        9,
-	trail.DeleteSigningCertificate:        9,
-	trail.PasswordRecoveryRequested:       9,
-	trail.PasswordRecoveryCompleted:       9,
-	trail.PasswordUpdated:                 9,
-	trail.EmailUpdated:                    9,
-	trail.DetachUserPolicy:                10,
-	trail.DeleteUserPolicy:                10,
-	trail.RemoveUserFromGroup:             10,
-	trail.PutUserPermissionsBoundary:      10,
-	trail.DeleteUserPermissionsBoundary:   10,
-	trail.SwitchRole:                      11,
-	trail.CreateOAuth2Token:               11,
-	trail.AuthorizeOAuth2Access:           11,
+// rank numbers the names from 1 on.
+func rank(order [][]string) map[string]uint8 {
+	ranks := map[string]uint8{}
+	for i, names := range order {
+		for _, name := range names {
+			ranks[name] = uint8(i + 1)
+		}
+	}
+	return ranks
 }
 
 // MayBegin reports whether an alert about its user may begin with e. No other
@@ -74,10 +64,28 @@ func MayBegin(e *trail.Event) bool {
 
 // Rank returns an event's place within its second; 0 if it is not folded.
 func Rank(e *trail.Event) uint8 {
-	if e.Name == trail.ConsoleLogin && e.MFAUsed != nil && *e.MFAUsed {
-		return ranks[trail.CheckMfa]
+	switch e.Name {
+	case trail.ConsoleLogin:
+		if e.MFAUsed != nil && *e.MFAUsed {
+			return ranks[trail.CheckMfa]
+		}
+	case trail.UpdateAccessKey, trail.ChangePassword, trail.PasswordUpdated:
+		if does, _ := effectOf(e); does.takes != "" {
+			return ranks[trail.DeleteLoginProfile]
+		}
 	}
 	return ranks[e.Name]
+}
+
+// Protects reports whether e may end an exposure or keep one from beginning: it proves
+// a device, begins, ends or renames a user, or takes back what was given.
+func Protects(e *trail.Event) bool {
+	switch e.Name {
+	case trail.EnableMFADevice, trail.ResyncMFADevice, trail.CreateUser, trail.UpdateUser, trail.DeleteUser:
+		return !e.Failed()
+	}
+	does, _ := effectOf(e)
+	return !e.Failed() && (does.takes != "" || Rank(e) == ranks[trail.CheckMfa])
 }
 
 // item is an event in its place, with the results of the fold.
@@ -89,6 +97,7 @@ type item struct {
 	privileged bool      // a rename of a user who was privileged, and stays so
 	another    bool      // the device was enabled by another identity
 	foreign    bool      // the device may be an intruder's, and was enabled with nothing open (J3)
+	elsewhere  bool      // the user enabled the device from an address not known
 	excess     bool      // a failed sign-in that is only counted
 	activated  bool      // a sign-in with a device that was not known
 	learned    bool      // a sign-in that shows an address of the user (J5)
@@ -117,7 +126,7 @@ func sortEvents(events []*trail.Event, tombstones []Tombstone) []item {
 	for _, m := range tombstones {
 		e := m.event()
 		buried[e.ID] = true
-		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: Rank(e), tombstone: true, foreign: m.Foreign, privileged: m.Privileged})
+		items = append(items, item{ev: e, sec: e.Time.Unix(), rank: Rank(e), tombstone: true, foreign: m.Foreign, elsewhere: m.Elsewhere, privileged: m.Privileged})
 	}
 	for _, e := range events {
 		if e == nil {

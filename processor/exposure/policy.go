@@ -185,7 +185,7 @@ const (
 	ReasonUnknownTarget = "unknown_target" // the record does not name the target
 	ReasonOverdue       = "overdue"        // a planned change, and still open after its time
 
-	ReasonForeignDevice   = "foreign_device"   // another identity enabled the device (J1)
+	ReasonForeignDevice   = "foreign_device"   // another identity enabled the device, or may have with the key of the user (J1)
 	ReasonLeftBehind      = "left_behind"      // credentials or rights given meanwhile still stand (J13)
 	ReasonFamiliarAddress = "familiar_address" // the sign-in came from an address known for the user (J4)
 	ReasonRemovalNotSeen  = "removal_not_seen" // no record shows the removal (J7)

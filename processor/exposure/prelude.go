@@ -57,8 +57,7 @@ func (f *folder) changed(it *item) {
 		f.await(x, pendingChange{e, e.Time.Add(offboardingTime)})
 	default:
 		x.proof = nil
-		x.change(e)
-		x.addStep(Updated, e)
+		x.addChange(e, e.Time)
 	}
 	if x.suspect && x.proof != nil && len(x.leftBehind()) == 0 {
 		f.end(it, x, Proved)
@@ -69,6 +68,24 @@ func (f *folder) changed(it *item) {
 // who holds the mailbox recovers the password.
 func isRecovery(e *trail.Event) bool {
 	return e.Name == trail.PasswordRecoveryRequested || e.Name == trail.PasswordRecoveryCompleted
+}
+
+// maxChanges bounds the changes of an exposure that are alerted one by one. Of those
+// after it, each is that doubles their number: many calls hide no other exposure.
+const maxChanges = 32
+
+// addChange records a change that counts from a time on, and adds its step.
+func (x *Exposure) addChange(e *trail.Event, at time.Time) {
+	x.change(e)
+	if x.changeCount++; x.changeCount > maxChanges && x.changeCount&(x.changeCount-1) != 0 {
+		return
+	}
+	m := x.StepBy(Updated, e)
+	m.Time = at
+	if x.changeCount > maxChanges {
+		m.Changes = x.changeCount
+	}
+	x.Steps = append(x.Steps, m)
 }
 
 // change records a change while x was open or shortly before.
@@ -177,20 +194,14 @@ func (x *Exposure) pass(at time.Time) {
 			return
 		}
 		x.pending = x.pending[1:]
-		x.change(c.ev)
-		m := x.StepBy(Updated, c.ev)
-		m.Time = c.due
-		x.Steps = append(x.Steps, m)
+		x.addChange(c.ev, c.due)
 	}
 }
 
 // countPending counts the changes that wait: the user stays.
 func (x *Exposure) countPending(at time.Time) {
 	for _, c := range x.pending {
-		x.change(c.ev)
-		m := x.StepBy(Updated, c.ev)
-		m.Time = at
-		x.Steps = append(x.Steps, m)
+		x.addChange(c.ev, at)
 	}
 	x.pending = nil
 }

@@ -41,6 +41,7 @@ type lane struct {
 	counts   [5]int // queued alerts by severity
 	taken    int    // of the queue, for the action that is being put together
 	attempts int    // failed, at the head
+	served   int    // alerts that left the queue since it was empty
 	due      time.Time
 	sending  bool
 	muted    bool
@@ -322,6 +323,7 @@ func (q *Queue) remove(l *lane) {
 func (q *Queue) pop(l *lane) {
 	l.counts[level(l.Queue[0].Severity)]--
 	l.Queue = l.Queue[1:]
+	l.served++
 	l.attempts, l.MaybeDelivered, l.waited, l.alone, l.fresh = 0, false, false, false, l.urgent()
 }
 

@@ -392,3 +392,37 @@ func TestGroupKeys(t *testing.T) {
 		t.Error("by recipients")
 	}
 }
+
+// Who makes one exposure critical again and again, faster than the sink sends, delays no
+// other critical one: it goes before all but a share of theirs. Within an exposure the
+// order stays.
+func TestOneExposureDelaysNoOther(t *testing.T) {
+	p := newPlayer(t, Sink{})
+	for range 1000 {
+		p.add("flood updated critical", Lane{})
+	}
+	first, last, sent := 0, uint64(0), 0
+	for p.q.Len() > 0 {
+		if sent == 2*fairShare+1 {
+			p.add("root opened critical", Lane{})
+		}
+		a, err := p.q.Next(monday)
+		if err != nil || a.Verb != Send {
+			t.Fatalf("got %+v, %v", a, err)
+		}
+		for _, it := range a.Items {
+			sent++
+			if it.Lane == "root" {
+				first = sent
+			} else if it.Pending.Number <= last {
+				t.Fatalf("alert %d follows %d", it.Pending.Number, last)
+			} else {
+				last = it.Pending.Number
+			}
+			p.q.Done(it.Lane, 1)
+		}
+	}
+	if sent != 1001 || first != 2*fairShare+2 {
+		t.Errorf("%d were sent, the other exposure's as number %d", sent, first)
+	}
+}

@@ -24,7 +24,7 @@ func (l *lane) urgent() bool { return l.counts[level(exposure.Critical)] > 0 }
 
 func level(s exposure.Severity) int { return max(0, slices.Index(exposure.Severities, s)) }
 
-// byTurn orders lanes by their worst alert, then by their head.
+// byTurn orders lanes by their worst alert, then by their shares, then by their head.
 func byTurn(a, b *lane) int { return turn(a).compare(turn(b)) }
 
 // A place is where a lane stands in a heap. It holds what the heap compares, so
@@ -39,8 +39,16 @@ func (p place) compare(o place) int {
 	return cmp.Or(cmp.Compare(p.major, o.major), cmp.Compare(p.minor, o.minor))
 }
 
-// turn is the place of a lane to be decided: by its worst alert, then by its head.
-func turn(l *lane) place { return place{int64(-l.worst()), l.Queue[l.taken].Number, l} }
+// fairShare is after how many alerts a lane lets others go first whose worst alert is
+// as severe and that were served less: who makes one exposure change without end delays
+// no other one.
+const fairShare = 32
+
+// turn is the place of a lane to be decided: by its worst alert, then by its shares,
+// then by its head.
+func turn(l *lane) place {
+	return place{int64(-l.worst()), uint64(l.served/fairShare)<<48 + l.Queue[l.taken].Number, l}
+}
 
 // An order is that of the lanes to be decided.
 type order int

@@ -82,7 +82,7 @@ var reasonWords = map[string]string{
 	exposure.ReasonExpected:        "a planned change",
 	exposure.ReasonUnknownTarget:   "the record does not name the user",
 	exposure.ReasonOverdue:         "a planned change that is overdue",
-	exposure.ReasonForeignDevice:   "another identity than the user enabled the device",
+	exposure.ReasonForeignDevice:   "another identity than the user enabled the device, or may have",
 	exposure.ReasonLeftBehind:      "credentials or rights given meanwhile still stand",
 	exposure.ReasonFamiliarAddress: "the address is known for the user",
 	exposure.ReasonRemovalNotSeen:  "no record shows the removal",
