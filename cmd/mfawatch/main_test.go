@@ -45,16 +45,16 @@ func (l leakless) Run() int {
 	return code
 }
 
-// builtPath is the path of the program, which build builds once for all tests.
+// builtPath is the path of the program, which compile builds once for all tests.
 var (
 	builtPath string
-	build     = sync.OnceValues(func() ([]byte, error) { return exec.Command("go", "build", "-o", builtPath, ".").CombinedOutput() })
+	compile   = sync.OnceValues(func() ([]byte, error) { return exec.Command("go", "build", "-o", builtPath, ".").CombinedOutput() })
 )
 
 // built returns the path of the program.
 func built(t *testing.T) string {
 	t.Helper()
-	if out, err := build(); err != nil {
+	if out, err := compile(); err != nil {
 		t.Fatalf("build the program: %v\n%s", err, out)
 	}
 	return builtPath

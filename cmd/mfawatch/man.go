@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/build"
 )
 
 func (p *program) manCommand() *cobra.Command {
@@ -28,7 +28,7 @@ func (p *program) manCommand() *cobra.Command {
 // man(7).
 func writeMan(w io.Writer, root *cobra.Command) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, ".TH MFAWATCH 1 \"\" \"mfawatch %s\" \"\"\n.SH NAME\nmfawatch \\- %s\n", web.ReadBuild().Version, roff(root.Short))
+	fmt.Fprintf(&b, ".TH MFAWATCH 1 \"\" \"mfawatch %s\" \"\"\n.SH NAME\nmfawatch \\- %s\n", build.Read().Version, roff(root.Short))
 	b.WriteString(".SH SYNOPSIS\n.B mfawatch\n.I command\n[flags]\n.SH DESCRIPTION\n")
 	manText(&b, root.Long)
 	b.WriteString(".SH COMMANDS\n")

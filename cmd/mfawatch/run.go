@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/build"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 )
 
 func (p *program) runCommand() *cobra.Command {
@@ -39,7 +39,7 @@ effect.`,
 		if err != nil {
 			return err
 		}
-		service.log.Info("mfawatch runs", "version", web.ReadBuild().Version, "http", service.web.Addr(), "journal", c.Journal.Path,
+		service.log.Info("mfawatch runs", "version", build.Read().Version, "http", service.web.Addr(), "journal", c.Journal.Path,
 			"sources", len(c.Sources), "sinks", len(c.Sinks))
 		stopped := exitAfter(ctx, func() time.Duration { return service.Config().ShutdownTimeout + closeTimeout }, func() {
 			service.log.Error("the service did not stop within shutdown_timeout; deliveries without acknowledgement are offered again")

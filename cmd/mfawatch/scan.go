@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/batch"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/build"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -105,7 +105,7 @@ func (p *program) scan(ctx context.Context, s *scanRun, wanted bucket.Wanted) er
 	r := batch.Reading{Paths: s.paths, Wanted: wanted, Stdin: p.stdin, Workers: runtime.GOMAXPROCS(0), Bar: output.NewProgress(p.stderr)}
 	if s.resume != "" {
 		var err error
-		head := batch.CheckpointHead{Version: web.ReadBuild().Version, Paths: s.paths, Range: s.span}
+		head := batch.CheckpointHead{Version: build.Read().Version, Paths: s.paths, Range: s.span}
 		if r.Checkpoint, r.Wanted, err = batch.OpenCheckpoint(s.resume, head, wanted); err != nil {
 			return err
 		}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/build"
 )
 
 func (p *program) versionCommand() *cobra.Command {
@@ -23,6 +23,6 @@ func (p *program) versionCommand() *cobra.Command {
 }
 
 func versionText() string {
-	b := web.ReadBuild()
+	b := build.Read()
 	return fmt.Sprintf("mfawatch %s\n%s %s/%s, commit %s\n", b.Version, b.GoVersion, runtime.GOOS, runtime.GOARCH, b.Commit)
 }

@@ -4,12 +4,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/build"
 )
 
 // NewRegistry returns the registry of the program, with the metrics of the
 // process and the build.
 func NewRegistry() *prometheus.Registry {
-	b := ReadBuild()
+	b := build.Read()
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "mfawatch_build_info",
 		Help:        "Version of the running binary; always 1.",

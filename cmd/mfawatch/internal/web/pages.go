@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/build"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
 
@@ -125,7 +126,7 @@ func (p pages) wording() message.Wording {
 // show writes a page that loads nothing, and applies its own style and script only.
 func (p pages) show(w http.ResponseWriter, v page, err error) {
 	t := pageTemplate()
-	v.Version, v.Now = ReadBuild().Version, p.wording().Time(time.Now())
+	v.Version, v.Now = build.Read().Version, p.wording().Time(time.Now())
 	var b bytes.Buffer
 	if err == nil {
 		err = t.Execute(&b, v)

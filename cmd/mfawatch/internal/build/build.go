@@ -1,16 +1,17 @@
-package web
+// Package build tells which build of the program runs.
+package build
 
 import (
 	"runtime"
 	"runtime/debug"
 )
 
-// A Build is the build information of the Go toolchain.
-type Build struct{ Version, Commit, GoVersion string }
+// Info is the build information of the Go toolchain.
+type Info struct{ Version, Commit, GoVersion string }
 
-// ReadBuild returns the build information of this binary.
-func ReadBuild() Build {
-	b := Build{Version: "(devel)", Commit: "unknown", GoVersion: runtime.Version()}
+// Read returns the build information of this binary.
+func Read() Info {
+	b := Info{Version: "(devel)", Commit: "unknown", GoVersion: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
