@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // chromium runs a browser without a window, and returns what it prints.
@@ -42,6 +44,7 @@ func chromium(t *testing.T, args ...string) (stdout, stderr string) {
 // updates, and reports no violation of the policy. The same page works without
 // script.
 func TestPageInABrowser(t *testing.T) {
+	trailtest.Long(t, 3)
 	p := running(t, deactivation(`<img src=x onerror="document.title='owned'">`))
 	crowded(t, p.Journal(), 60)
 	target, err := url.Parse("http://" + p.server.Addr())
@@ -86,6 +89,7 @@ func TestPageInABrowser(t *testing.T) {
 // The pages are no wider than a telephone, in which nothing has to be scrolled
 // sideways; and dark where the reader prefers it.
 func TestPagesArePainted(t *testing.T) {
+	trailtest.Long(t, 7)
 	p := running(t, deactivation(strings.Repeat("wide", 30)))
 	crowded(t, p.Journal(), 60)
 	dir := t.TempDir()
