@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mfawatch/mfawatch/deploy/examples"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // exampleEnvironment sets every variable that the examples refer to.
@@ -94,6 +95,7 @@ func TestExamples(t *testing.T) {
 // The schema accepts every example and every sound configuration, and refuses
 // unknown keys.
 func TestSchema(t *testing.T) {
+	trailtest.Long(t, 7)
 	dir := t.TempDir()
 	schema := filepath.Join(dir, "schema.json")
 	text, err := exec.Command(binary, "check", "--schema").Output()

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // documents reads the documents of a YAML file.
@@ -120,6 +122,7 @@ func TestRecipesTrustOneAccount(t *testing.T) {
 }
 
 func TestCloudFormation(t *testing.T) {
+	trailtest.Long(t, 4)
 	tool(t, "cfn-lint", "cloudformation/trail.yaml", "recipes/firehose/firehose.yaml", "recipes/eventbridge/eventbridge.yaml")
 }
 

@@ -35,6 +35,7 @@ import (
 const patience = 2 * time.Minute
 
 func TestPrometheusRules(t *testing.T) {
+	trailtest.Long(t, 4)
 	tool(t, "promtool", "check", "rules", "prometheus/rules.yaml")
 	tool(t, "promtool", "test", "rules", "prometheus/rules_test.yaml")
 }
@@ -168,6 +169,7 @@ func panelExpressions(t *testing.T) map[string]expression {
 // Prometheus that scrapes a service at work, with the labels that legends and
 // annotations refer to; and the rules fire about what is wrong with the service.
 func TestExpressionsAgainstPrometheus(t *testing.T) {
+	trailtest.Long(t, 13)
 	if _, err := exec.LookPath("prometheus"); err != nil {
 		t.Skip("prometheus is not on this machine; CI has it")
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/alerting"
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 const (
@@ -41,7 +42,10 @@ const (
 // MFAWATCH_TEST_REPLICA_KILLS says how many there are in both sub-tests together,
 // MFAWATCH_TEST_KAFKA names a real Kafka.
 func TestKillReplicas(t *testing.T) {
-	kills := 6
+	kills := 2
+	if trailtest.Whole() {
+		kills = 6
+	}
 	if testing.Short() {
 		t.Skip("takes half a minute: not with -short")
 	}

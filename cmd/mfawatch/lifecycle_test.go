@@ -168,7 +168,7 @@ journal: {path: %q}
 http: {address: "127.0.0.1:0"}
 escalate_after: [12h]
 campaign: {users: 0}
-shutdown_timeout: 10s
+shutdown_timeout: 30s
 `, cluster.ListenAddrs()[0], topic, group, hook.URL, path)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ shutdown_timeout: 10s
 	if err := s.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	s.ends(t, exitDone, 10*time.Second)
+	s.ends(t, exitDone, 30*time.Second)
 	load.Wait()
 	hook.mu.Lock()
 	delivered := len(hook.delivered)
@@ -243,7 +243,7 @@ shutdown_timeout: 10s
 	s.says(t, "stopping: sources stop")
 	again := time.AfterFunc(sameSignal, func() { _ = s.Process.Signal(syscall.SIGTERM) })
 	defer again.Stop()
-	s.ends(t, exitFailed, sameSignal+2*time.Second)
+	s.ends(t, exitFailed, 7*time.Second)
 	if !bytes.Contains(s.logged(), []byte("second signal: stopped immediately")) {
 		t.Errorf("it does not say why it ended:\n%s", s.logged())
 	}
@@ -275,7 +275,7 @@ shutdown_timeout: 10s
 	if err := s.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	s.ends(t, exitDone, 10*time.Second)
+	s.ends(t, exitDone, 30*time.Second)
 	if n := committed(); n != users {
 		t.Errorf("%d records acknowledged, want %d", n, users)
 	}

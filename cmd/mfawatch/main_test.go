@@ -14,6 +14,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
+
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // The binary that runs the tests is mfawatch too, for the scripts. Tests that wait
@@ -65,6 +67,12 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		Condition: func(name string) (bool, error) {
+			if name != "whole" {
+				return false, fmt.Errorf("condition %q is unknown", name)
+			}
+			return trailtest.Whole(), nil
+		},
 		Setup: func(env *testscript.Env) error {
 			trail, err := os.ReadFile("internal/demo/trail.jsonl")
 			if err != nil {

@@ -36,7 +36,10 @@ func TestS3ZeroLoss(t *testing.T) {
 }
 
 func s3ZeroLoss(t *testing.T, shared bool) {
-	objects := 600
+	objects := 200
+	if trailtest.Whole() {
+		objects = 600
+	}
 	if n := os.Getenv("MFAWATCH_TEST_OBJECTS"); n != "" {
 		var err error
 		if objects, err = strconv.Atoi(n); err != nil || objects < 100 {

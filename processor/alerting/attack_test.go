@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // Attempts of an intruder to prevent or lower alerts. The stories named attack-…
@@ -151,9 +152,7 @@ func TestClockSetBack(t *testing.T) {
 // the cost grows with the events alone.
 func TestManyUsersOneState(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("long, and without goroutines: not with -short")
-	}
+	trailtest.Long(t, 5)
 	d := newTestAccount(t)
 	text := ""
 	for i := range 300 {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // keepFew lowers the number of sightings that are kept, and returns a function that
@@ -234,7 +235,7 @@ func TestTalliesEndAsTheirSightings(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	if compared < 200 && !testing.Short() {
+	if compared < 200 && !trailtest.Short() {
 		t.Errorf("only %d open campaigns were compared", compared)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // brief renders alerts in full, except the order of those of one time.
@@ -56,7 +57,7 @@ func TestSubjectsFoldAsTheirAccount(t *testing.T) {
 			compared += len(got)
 		}
 	}
-	if !testing.Short() && (compared < 1000 || joined < 20) {
+	if !trailtest.Short() && (compared < 1000 || joined < 20) {
 		t.Errorf("only %d alerts were compared, %d subjects joined", compared, joined)
 	}
 }

@@ -8,14 +8,13 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // The month costs no more in subjects and lanes than whole accounts do without
 // lanes: at most 1.2 times the CPU.
 func TestSimulatedMonthCost(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long, and without goroutines: not with -short")
-	}
+	trailtest.Long(t, 5)
 	m, p := simulate(1), monthPolicy(t)
 	before := cpu(t)
 	looks := inLanes(m.arrivals(m.events[:]...), p, func([]*exposure.Alert) {})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // testAccount keeps an account as a journal does: it stores what Notify returns,
@@ -518,9 +519,7 @@ func sorted(s string) string {
 
 func TestStateStaysSmall(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("long, and without goroutines: not with -short")
-	}
+	trailtest.Long(t, 11)
 	d := newTestAccount(t)
 	for i := range 200 {
 		s := i * 24 * 3600

@@ -11,6 +11,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/rule"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 func match(t testing.TB, config map[string]any) *rule.Matcher {
@@ -139,7 +140,7 @@ func TestPolicyAnyArrival(t *testing.T) {
 		}
 	}
 	t.Logf("%d campaigns, %d waits, %d announced", campaigns, held, announced)
-	if !testing.Short() && (campaigns < 50 || held < 100 || announced < 20) {
+	if !trailtest.Short() && (campaigns < 50 || held < 100 || announced < 20) {
 		t.Error("too few of something: the events show nothing")
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // randomEvents is a day of an account with few users, actors and devices, so
@@ -343,7 +344,7 @@ func TestDropsChangeNothing(t *testing.T) {
 			t.Fatalf("seed %d: %d of %d events are kept", seed, len(short.events), len(long.events))
 		}
 	}
-	if compared < 5000 && !testing.Short() {
+	if compared < 5000 && !trailtest.Short() {
 		t.Errorf("only %d arrivals were compared", compared)
 	}
 }
@@ -407,15 +408,15 @@ func TestJ2_NoIntruderEndsAnExposure(t *testing.T) {
 			checkEnd(t, d, h)
 		}
 	}
-	if used < 1500 && !testing.Short() {
+	if used < 1500 && !trailtest.Short() {
 		t.Errorf("only %d exposures were used", used)
 	}
 }
 
 // seeds returns how many random cases a property is tried with: n, or a tenth where
-// tests are to be short, as under the race detector.
+// tests are to be short.
 func seeds(n uint64) uint64 {
-	if testing.Short() {
+	if trailtest.Short() {
 		return n / 10
 	}
 	return n

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // envelopes are the ways in which records arrive together: each makes one
@@ -87,7 +89,7 @@ func TestDecoysHideNothing(t *testing.T) {
 		"base64":             `"` + coded(forged) + `"`,
 		"braces":             `"}]},{"`,
 	}
-	if testing.Short() {
+	if trailtest.Short() {
 		decoys = map[string]string{"objects": decoys["objects"], "messages": decoys["messages"]}
 	}
 	for name, decoy := range decoys {

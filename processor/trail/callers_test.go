@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // A call is a record without the members that its caller filled in.
@@ -165,7 +167,7 @@ func FuzzCallersCannotChange(f *testing.F) {
 
 func TestCallersCannotChange(t *testing.T) {
 	n := uint64(2000)
-	if testing.Short() {
+	if trailtest.Short() {
 		n = 600
 	}
 	for seed := range n {

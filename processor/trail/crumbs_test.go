@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // A crumbs is a feed of a few bytes a step, which drops all that it is allowed to.
@@ -70,7 +72,7 @@ func FuzzCrumbs(f *testing.F) {
 // TestCrumbs reads documents in every envelope, with what callers write.
 func TestCrumbs(t *testing.T) {
 	n := uint64(200)
-	if testing.Short() {
+	if trailtest.Short() {
 		n = 50
 	}
 	names, long := slices.Sorted(maps.Keys(envelopes)), strings.Repeat("a", block)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // An oracle finds the watched records of a document the slow way, by
@@ -210,7 +212,7 @@ func FuzzScan(f *testing.F) {
 // TestShapes is the same over documents that are made to be difficult.
 func TestShapes(t *testing.T) {
 	n := uint64(20000)
-	if testing.Short() {
+	if trailtest.Short() {
 		n = 2000
 	}
 	for seed := range n {

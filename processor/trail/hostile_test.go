@@ -155,7 +155,7 @@ func TestBase64AcrossWindows(t *testing.T) {
 		if _, err := NewScanner().Scan(Place("test"), strings.NewReader(doc), &v); err != nil || len(v.events) != 5601 || len(v.unreadable) > 0 {
 			t.Fatalf("shift %d: %d events, %q, %v", shift, len(v.events), v.reasons(), err)
 		}
-		if testing.Short() {
+		if trailtest.Short() {
 			break
 		}
 	}

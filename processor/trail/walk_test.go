@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
@@ -86,7 +87,7 @@ func TestWalk(t *testing.T) {
 	alphabet := []string{`{`, `}`, `"`, `,`, `:`, `[`, `]`, ` `, "\n", `\`, `a`, `\"`, `1`, `{}`, `"}`, `{"`}
 	r := rand.New(rand.NewPCG(1, 19))
 	n := 30000
-	if testing.Short() {
+	if trailtest.Short() {
 		n = 3000
 	}
 	var text func(depth int) string
@@ -177,13 +178,14 @@ func TestWorkIsLinear(t *testing.T) {
 func TestEscapesAreLinear(t *testing.T) {
 	for _, run := range []string{`\u005c`, `\\`, `\u0065`, `\u005cu0065`, `NNNN\u003c`, `\u0030`} {
 		doc := []byte(`{"a":"` + strings.Repeat(run, (1<<20)/len(run)) + `"}`)
-		work := testing.Benchmark(func(b *testing.B) {
-			for b.Loop() {
-				NewScanner().ScanBytes(Place("hostile"), doc, new(discard))
-			}
-		})
-		if ms := work.NsPerOp() / 1e6; ms > 600 {
-			t.Errorf("%s: %d ms for a MiB", run, ms)
+		best := time.Hour
+		for range 3 { // other programs use the machine, too
+			started := time.Now()
+			NewScanner().ScanBytes(Place("hostile"), doc, new(discard))
+			best = min(best, time.Since(started))
+		}
+		if best > 600*time.Millisecond {
+			t.Errorf("%s: %s for a MiB", run, best)
 		}
 	}
 }

@@ -95,6 +95,7 @@ func (r *rig) alert(alerts ...*exposure.Alert) {
 // configured by default, is sent root's alert in a message of its own within two
 // seconds.
 func TestDecoysDelayNothing(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	for _, decoys := range []int{1, 30, 300, 3000} {
 		for _, c := range []struct {
 			name   string

@@ -31,6 +31,7 @@ func many(n int) (ids []string) {
 // A channel that is down is tried with one alert at a time, and sent all when it
 // is back.
 func TestCircuitStopsHammering(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var down atomic.Bool
@@ -104,6 +105,7 @@ func TestCircuitProbesWithWhatWasNotTried(t *testing.T) {
 }
 
 func TestMisconfiguredPausesAndBurnsNothing(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var wrong atomic.Bool

@@ -15,6 +15,7 @@ import (
 // A clock that jumped before a restart makes no alert a dead letter, and keeps none
 // from becoming one: attempts that were made over the age do.
 func TestAgeAfterAClockThatJumped(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	for name, first := range map[string]time.Duration{"forward": -365 * 24 * time.Hour, "back": 365 * 24 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -576,6 +576,7 @@ func (s *brokenStore) Done(sink string, results ...outbox.Result) error {
 }
 
 func TestJournalThatCannotNote(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	synctest.Test(t, func(t *testing.T) {
 		j := openJournal(t, filepath.Join(t.TempDir(), "j.db"))
 		defer j.Close()

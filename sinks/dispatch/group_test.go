@@ -219,6 +219,7 @@ func (s *batchSink) SendBatch(_ context.Context, alerts []*processor.Alert) erro
 
 // Batches keep the order of the journal, over exposures too.
 func TestBatchesKeepTheOrder(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		s := &batchSink{fakeSink: fakeSink{t: t}}

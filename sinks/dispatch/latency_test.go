@@ -15,6 +15,7 @@ import (
 // One channel that is dead and one that is slow delay no other sink: in fake
 // time, the others get the alert at the moment of the commit.
 func TestFiftySinksOneDeadOneSlow(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		var mu sync.Mutex

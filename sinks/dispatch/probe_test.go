@@ -20,6 +20,7 @@ import (
 // While the circuit is open, a critical alert is tried when it comes. A flood of
 // them is tried once each, one in a second, and does not put off the probes.
 func TestCriticalIsItsOwnProbe(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	for name, failure := range map[string]error{
 		"down": errors.New("500"), "hangs": nil, "misconfigured": sinks.Misconfigured(errors.New("403")),
 	} {
@@ -124,6 +125,7 @@ func TestSickAlertGivesWay(t *testing.T) {
 // front of a web service does, pauses the sink once. It does so no more once others
 // were delivered, and becomes a dead letter by its age.
 func TestRefusedTextDelaysNoOther(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
@@ -222,6 +224,7 @@ func TestFilteredTextIsWithheld(t *testing.T) {
 // one alert fails while others are delivered. Only one that fails by itself for as long as
 // the last backoff is sent without.
 func TestFlakyChannelIsSentNames(t *testing.T) {
+	t.Parallel() // it waits for the disk
 	for name, failure := range map[string]error{
 		"unreachable": errors.New("connection refused"), "5xx": sinks.Ambiguous(errors.New("502")),
 	} {

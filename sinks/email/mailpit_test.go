@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/secret"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
@@ -184,6 +185,7 @@ func TestMailpitVerdicts(t *testing.T) {
 // The HTML part is painted: in light, in dark, and on a telephone, where nothing
 // is wider than the screen.
 func TestPaints(t *testing.T) {
+	trailtest.Long(t, 5)
 	browser, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("no chromium: install it to see the mails painted")

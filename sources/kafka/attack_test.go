@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
@@ -138,6 +139,7 @@ func TestTopicMadeAnew(t *testing.T) {
 
 // The same while the source runs.
 func TestTopicMadeAnewMeanwhile(t *testing.T) {
+	trailtest.Long(t, 12) // the client reads a deleted topic on for a while
 	c := fakeCluster(t)
 	topic, group, in := c.topic(1), name("group"), newInbox(t)
 	for i := range 5 {

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
@@ -145,6 +146,7 @@ func TestMemoryOfBombs(t *testing.T) {
 		return
 	}
 	needsMemory(t)
+	trailtest.Long(t, 9)
 	fake, err := kfake.NewCluster(kfake.NumBrokers(3), kfake.SeedTopics(4, "bombs"))
 	if err != nil {
 		t.Fatal(err)

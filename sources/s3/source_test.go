@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -560,20 +561,28 @@ func TestDeleteFaults(t *testing.T) {
 		s.Send(s3Event(s3Item("ObjectCreated:Put", "k")))
 	}
 	var mu sync.Mutex
-	n := 0
+	tries := map[string]int{} // of a batch, by its first message: batches are deleted concurrently
 	s.Fault = func(c awstest.Call) awstest.Fault {
+		if c.Operation != "DeleteMessageBatch" {
+			return awstest.Fault{}
+		}
+		var batch struct {
+			Entries []struct{ ReceiptHandle string }
+		}
+		if err := json.Unmarshal(c.Body, &batch); err != nil || len(batch.Entries) == 0 {
+			t.Errorf("%s: %v", c.Body, err)
+			return awstest.Fault{}
+		}
 		mu.Lock()
 		defer mu.Unlock()
-		if c.Operation == "DeleteMessageBatch" {
-			n++
-			switch n % 4 {
-			case 0:
-				return awstest.Fault{Status: 500, Code: "InternalFailure"}
-			case 1:
-				return awstest.Fault{Reset: true}
-			case 2:
-				return awstest.Fault{Reset: true, Undone: true} // done, but the answer is lost
-			}
+		tries[batch.Entries[0].ReceiptHandle]++
+		switch tries[batch.Entries[0].ReceiptHandle] {
+		case 1:
+			return awstest.Fault{Status: 500, Code: "InternalFailure"}
+		case 2:
+			return awstest.Fault{Reset: true}
+		case 3:
+			return awstest.Fault{Reset: true, Undone: true} // done, but the answer is lost
 		}
 		return awstest.Fault{}
 	}

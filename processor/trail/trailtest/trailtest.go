@@ -7,8 +7,25 @@ import (
 	"compress/gzip"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"testing"
 	"time"
 )
+
+// Whole reports whether tests run as in CI, which sets MFAWATCH_TEST_LONG.
+func Whole() bool { return os.Getenv("MFAWATCH_TEST_LONG") != "" }
+
+// Short reports whether a test without goroutines tries a part of its cases: it does
+// under the race detector, too, which runs with -short.
+func Short() bool { return testing.Short() || !Whole() }
+
+// Long skips a test that takes so many seconds, except where tests run whole.
+func Long(t testing.TB, seconds int) {
+	t.Helper()
+	if !Whole() {
+		t.Skipf("runs in CI: needs %d seconds; MFAWATCH_TEST_LONG=1 runs it", seconds)
+	}
+}
 
 // A Maker makes records, the same ones for the same seed.
 type Maker struct {

@@ -19,6 +19,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
 )
@@ -85,7 +86,7 @@ func TestStoriesThroughTheDispatcher(t *testing.T) {
 			}
 			slices.Sort(want)
 			for i, log := range []*changeLog{nil, {}} {
-				if i == 1 && testing.Short() && number%8 > 0 {
+				if i == 1 && trailtest.Short() && number%8 > 0 {
 					continue
 				}
 				synctest.Test(t, func(t *testing.T) {

@@ -54,7 +54,7 @@ func ask(t *testing.T, c Config) error {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, err = kadm.NewClient(client).ListTopics(ctx)
 	return err
@@ -178,7 +178,7 @@ func shown(t *testing.T, c Config, mechanism string) chan []byte {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_ = client.Ping(ctx) // only the bytes shown count
 	return got

@@ -18,6 +18,7 @@ import (
 // Two replicas read one queue, in which each message is twice, and one of the
 // replicas stops: each removal is alerted once.
 func TestSharedQueue(t *testing.T) {
+	t.Parallel() // it waits for brokers
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "alerts"))
 	if err != nil {
 		t.Fatal(err)

@@ -77,6 +77,7 @@ func until(t testing.TB, what string, done func() bool) {
 // Two replicas share a journal: however events reach them, while the configuration
 // changes and one of them stops, each alert is in the topic once, and at the hook.
 func TestSharedJournal(t *testing.T) {
+	t.Parallel() // it waits for brokers
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "alerts"))
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 // An alert that its topic does not accept becomes a dead letter, and holds up no
 // other alert and no event.
 func TestAlertTooLarge(t *testing.T) {
+	t.Parallel() // it waits for brokers
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
@@ -134,6 +135,7 @@ func TestOutage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the brokers are away for 22 s: not with -short")
 	}
+	trailtest.Long(t, 24)
 	t.Parallel()
 	outage := 22
 	if n := os.Getenv("MFAWATCH_TEST_OUTAGE"); n != "" {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // A farConn is a connection over which answers take longer, however many are on
@@ -90,6 +92,7 @@ func TestGrowth(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs for ten seconds: not with -short")
 	}
+	trailtest.Long(t, 10)
 	for range 3 { // other programs use the machine, too
 		var one, three float64
 		t.Run("both", func(t *testing.T) {

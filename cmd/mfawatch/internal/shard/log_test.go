@@ -29,6 +29,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
@@ -410,6 +411,7 @@ func TestRestoreTime(t *testing.T) {
 	if testing.Short() {
 		t.Skip("restores 10,000 exposures: not with -short")
 	}
+	trailtest.Long(t, 20)
 	_, c := fake(t)
 	if os.Getenv("MFAWATCH_TEST_KAFKA") != "" {
 		c = realCluster(t)
@@ -534,6 +536,7 @@ func TestLargeRecords(t *testing.T) {
 	if testing.Short() {
 		t.Skip("commits 60 MiB: not with -short")
 	}
+	trailtest.Long(t, 12)
 	for name, c := range map[string]func(t *testing.T) Config{
 		"fake": func(t *testing.T) Config { _, c := fake(t); return c },
 		"real": func(t *testing.T) Config { return realCluster(t) },

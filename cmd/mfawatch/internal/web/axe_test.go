@@ -14,6 +14,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/history"
 	"github.com/mfawatch/mfawatch/processor/journal"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // axeScript returns the script of axe-core, which .ci/run installs.
@@ -67,6 +68,7 @@ func drawn(h *history.History) {
 // A screen reader can use each page, light and dark, on a screen and a telephone:
 // axe-core finds no violation of the guidelines for accessibility.
 func TestPagesAreAccessible(t *testing.T) {
+	trailtest.Long(t, 13)
 	axe := axeScript(t)
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "axe.js"), axe, 0o600); err != nil {

@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // chromium runs a browser without a window, and returns what it prints.
@@ -43,6 +45,7 @@ func chromium(t *testing.T, args ...string) (stdout, stderr string) {
 // updates, and reports no violation of the policy. The same page works without
 // script.
 func TestPageInABrowser(t *testing.T) {
+	trailtest.Long(t, 3)
 	p := running(t, deactivation(`<img src=x onerror="document.title='owned'">`))
 	crowded(t, p.Journal(), 60)
 	target, err := url.Parse("http://" + p.server.Addr())
@@ -145,6 +148,7 @@ func TestPagesShowNamesInFull(t *testing.T) {
 // The pages are no wider than a telephone, in which nothing has to be scrolled
 // sideways; and dark where the reader prefers it.
 func TestPagesArePainted(t *testing.T) {
+	trailtest.Long(t, 7)
 	p := running(t, deactivation(strings.Repeat("wide", 30)))
 	crowded(t, p.Journal(), 60)
 	dir := t.TempDir()
