@@ -216,3 +216,22 @@ func TestTerraformIsFormatted(t *testing.T) {
 	}
 	tool(t, "hclfmt", append([]string{"-check"}, files...)...)
 }
+
+// An organization's trail is made with its bucket alone: both refuse it beside an
+// existing bucket, where it would have no effect.
+func TestOrganizationBesideAnExistingBucket(t *testing.T) {
+	precondition := regexp.MustCompile(`precondition \{\n\s+condition\s+= local\.create \|\| var\.organization_id == null\n`)
+	if got := block(t, "terraform/trail.tf", `data "aws_caller_identity" "this"`); !precondition.MatchString(got) {
+		t.Errorf("Terraform accepts organization_id with existing_bucket: %s", got)
+	}
+	rule := at(documents(t, "cloudformation/trail.yaml")[0], "Rules.OrganizationIsNamed").(map[string]any)
+	if fmt.Sprint(rule["RuleCondition"]) != "[OrganizationTrail true]" {
+		t.Fatalf("the rule is for %v", rule["RuleCondition"])
+	}
+	for _, a := range rule["Assertions"].([]any) {
+		if fmt.Sprint(a.(map[string]any)["Assert"]) == "[ExistingBucket ]" {
+			return
+		}
+	}
+	t.Errorf("CloudFormation accepts OrganizationTrail with ExistingBucket: %v", rule)
+}

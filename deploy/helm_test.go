@@ -122,7 +122,10 @@ func TestHelmReplicas(t *testing.T) {
 // A mistake in the values is refused.
 func TestHelmValuesSchema(t *testing.T) {
 	tool(t, "helm", "template", "helm/mfawatch")
-	for _, set := range []string{"image.repositry=x", "serviceAccount.roleArn=mfawatch", "config.journal.path=x", "config.sources=null", "networkPolicy.ports[0]=smtp", "replicas=3", "replicas=0", "journal.kafka.path=x", "config.accounts.12345678901.name=x"} {
+	tool(t, "helm", "template", "helm/mfawatch", "--set", "config.shutdown_timeout=44s500ms")
+	tool(t, "helm", "template", "helm/mfawatch", "--set", "config.shutdown_timeout=1m30s,terminationGracePeriodSeconds=91")
+	for _, set := range []string{"image.repositry=x", "serviceAccount.roleArn=mfawatch", "config.journal.path=x", "config.sources=null", "networkPolicy.ports[0]=smtp", "replicas=3", "replicas=0", "journal.kafka.path=x", "config.accounts.12345678901.name=x",
+		"terminationGracePeriodSeconds=20", "config.shutdown_timeout=45s", "config.shutdown_timeout=1m30s", "config.shutdown_timeout=30s,journal.kafka.brokers={kafka:9093}"} {
 		if out, err := exec.Command("helm", "template", "helm/mfawatch", "--set", set).CombinedOutput(); err == nil {
 			t.Errorf("--set %s is accepted:\n%s", set, out)
 		}

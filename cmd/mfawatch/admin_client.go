@@ -8,7 +8,9 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -49,7 +51,7 @@ func (f *adminFlags) add(cmd *cobra.Command) {
 
 // addBrokers adds the flag that selects a shared journal without a replica.
 func (f *adminFlags) addBrokers(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringSliceVar(&f.brokers, "brokers", nil, "the Kafka cluster with the journal that replicas share, `HOST:PORT,…`, where none of them can be reached")
+	cmd.PersistentFlags().StringSliceVar(&f.brokers, "brokers", nil, "the Kafka `BROKERS`, HOST:PORT,…, with the journal that replicas share, where none of them can be reached")
 }
 
 // addService adds the flags that select a running service.
@@ -68,7 +70,7 @@ func (p *program) target(f *adminFlags) (t target, err error) {
 	t.address, t.journal = f.address, f.journal
 	if f.tokenFile != "" {
 		if t.token, err = p.readToken("--token-file", f.tokenFile); err != nil {
-			return t, config.Refuse("mfawatch", config.MistakesOf("", err)...)
+			return t, config.Refuse("--token-file", config.Mistake{Problem: strings.TrimPrefix(err.Error(), "--token-file: ")})
 		}
 	}
 	if len(*f.config) == 0 && (f.address != "" || f.journal != "" || len(p.defaultConfig()) == 0) {
@@ -182,3 +184,30 @@ func (t target) dial() (adminClient, io.Closer, error) {
 }
 
 func (t target) client() (*web.Client, error) { return web.NewClient(t.address, t.token) }
+
+// running returns the client of a running service, and its address.
+func (p *program) running(f *adminFlags) (*web.Client, string, error) {
+	t, err := p.target(f)
+	if err == nil && t.address == "" {
+		err = config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration of the service, with http.address or http.admin_address (-c FILE), or its address (--address HOST:PORT)"})
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	client, err := t.client()
+	return client, t.address, err
+}
+
+// withNextStep adds the operator's next step to an error of the client.
+func withNextStep(err error) error {
+	var unreachable *net.OpError
+	switch {
+	case err == nil:
+		return nil
+	case web.Refused(err):
+		return fmt.Errorf("%w; name the file with its token: --token-file FILE", err)
+	case errors.As(err, &unreachable), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w; start the service, or name its address with --address HOST:PORT or its configuration with -c FILE", err)
+	}
+	return err
+}

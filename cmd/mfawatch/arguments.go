@@ -24,6 +24,18 @@ func oneArgument(want string, words ...string) cobra.PositionalArgs {
 	}
 }
 
+// noArgument refuses arguments, such as the configuration, which check alone accepts as one.
+func noArgument(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if cmd.Flags().Lookup("config") != nil {
+		hint = "; name the configuration with -c FILE"
+	}
+	return fmt.Errorf("%s: want no argument, got %q%s", cmd.Name(), config.Bounded(args[0]), hint)
+}
+
 // optional accepts no argument, too.
 func optional(args cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {

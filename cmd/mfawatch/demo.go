@@ -50,7 +50,7 @@ this process, a trail of several exposures is published to it, and the
 ordinary pipeline reads it and delivers its alerts here and to another topic.
 
 With --replicas 3, three processes share a journal, and one of them is killed.`,
-		Args: cobra.NoArgs,
+		Args: noArgument,
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end when every alert is delivered, instead of staying until Ctrl-C")
 	cmd.Flags().IntVar(&replicas, "replicas", replicas, "`NUMBER` of replicas, 1 to 9; of several, one is killed")

@@ -25,7 +25,7 @@ event is folded, and no alert is pending. The copy has the open exposures, the I
 events and alerts, the channels' references, dead letters and the quarantine.`,
 		Example: `  mfawatch journal copy -c mfawatch.yaml --from mfawatch.db --to kafka
   mfawatch journal copy -c mfawatch.yaml --from kafka --to mfawatch.db`,
-		Args: cobra.NoArgs,
+		Args: noArgument,
 	}
 	var from, to string
 	paths := config.AddConfig(cmd.Flags())

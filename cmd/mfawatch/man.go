@@ -17,7 +17,7 @@ func (p *program) manCommand() *cobra.Command {
 		Use:     "man",
 		Short:   "Print the manual page",
 		Example: `  mfawatch man > /usr/local/share/man/man1/mfawatch.1`,
-		Args:    cobra.NoArgs,
+		Args:    noArgument,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return writeMan(p.stdout, cmd.Root())
 		},

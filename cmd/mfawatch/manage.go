@@ -65,7 +65,7 @@ func (c *manageCommand) with(cmd *cobra.Command, f func(context.Context, adminCl
 		return err
 	}
 	if stopped == nil {
-		return c.complete(admin, f(ctx, admin))
+		return c.complete(admin, withNextStep(f(ctx, admin)))
 	}
 	c.stopped = true
 	return errors.Join(f(ctx, admin), stopped.Close())
@@ -103,7 +103,7 @@ func (c *manageCommand) formats(cmd *cobra.Command) {
 }
 
 func (c *manageCommand) lister(short string, f func(context.Context, adminClient, *manageCommand) error) *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: short, Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "list", Short: short, Args: noArgument}
 	c.formats(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return c.with(cmd, func(ctx context.Context, admin adminClient) error { return f(ctx, admin, c) })

@@ -52,7 +52,7 @@ delivered.`,
 		Example: `  zcat *.json.gz | mfawatch pipe | jq -r .title
   tail -F trail.jsonl | mfawatch pipe --journal mfawatch.db >> alerts.jsonl
   mfawatch pipe --confirm --journal /var/lib/mfawatch/mfawatch.db --output alerts.jsonl`,
-		Args: cobra.NoArgs,
+		Args: noArgument,
 	}
 	paths := config.AddFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.output, "output", "", "write the alerts to `FILE`, or - for standard output, as JSON lines, beside the sinks of a configuration")

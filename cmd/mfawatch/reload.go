@@ -4,9 +4,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
 )
 
 func (p *program) reloadCommand() *cobra.Command {
@@ -18,18 +15,11 @@ func (p *program) reloadCommand() *cobra.Command {
 it started, restarted and stopped. A configuration with a mistake is refused: the old
 one stays in effect, and the exit code is 1.`,
 		Example: "  mfawatch reload -c mfawatch.yaml",
-		Args:    cobra.NoArgs,
+		Args:    noArgument,
 	}
 	flags.addService(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		t, err := p.target(&flags)
-		if err != nil {
-			return err
-		}
-		if t.address == "" {
-			return config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration of the service, with http.address or http.admin_address (-c FILE), or its address (--address HOST:PORT)"})
-		}
-		client, err := web.NewClient(t.address, t.token)
+		client, _, err := p.running(&flags)
 		if err != nil {
 			return err
 		}
@@ -39,7 +29,7 @@ one stays in effect, and the exit code is 1.`,
 		if err == nil {
 			_, err = fmt.Fprintln(p.stdout, changes.String())
 		}
-		return err
+		return withNextStep(err)
 	}
 	return cmd
 }

@@ -25,7 +25,7 @@ func (p *program) routesCommand() *cobra.Command {
 recipients only by their number. Exit code 1 if a route or a severity rule can never
 match, a route never alerts a sink, or no route alerts a human sink: each is named.`,
 		Example: `  mfawatch routes -c mfawatch.yaml`,
-		Args:    cobra.NoArgs,
+		Args:    noArgument,
 	}
 	paths := config.AddConfig(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -24,7 +24,7 @@ they were moved away. An invalid configuration is refused, and the old one stays
 effect.`,
 		Example: `  mfawatch run -c mfawatch.yaml
   MFAWATCH_LOG__LEVEL=debug mfawatch run -c mfawatch.yaml --http-address 127.0.0.1:9500`,
-		Args: cobra.NoArgs,
+		Args: noArgument,
 	}
 	paths := config.AddFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 )
 
@@ -20,22 +19,15 @@ func (p *program) shardsCommand() *cobra.Command {
 		Long: `List the shards of a journal that replicas share: the replica that owns each, how far
 it is restored and reads, and its open exposures. Any running replica is asked.`,
 		Example: "  mfawatch shards -c mfawatch.yaml\n  mfawatch shards --address 127.0.0.1:9464 --format json",
-		Args:    cobra.NoArgs,
+		Args:    noArgument,
 	}
 	c.flags.addService(cmd)
 	c.formats(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		t, err := p.target(&c.flags)
-		if err != nil {
-			return err
-		}
-		if t.address == "" {
-			return config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration of a running replica (-c FILE) or its address (--address HOST:PORT)"})
-		}
 		if err := c.chooseFormat(cmd); err != nil {
 			return err
 		}
-		client, err := t.client()
+		client, _, err := p.running(&c.flags)
 		if err != nil {
 			return err
 		}
@@ -43,7 +35,7 @@ it is restored and reads, and its open exposures. Any running replica is asked.`
 		defer stop()
 		list, err := client.ListShards(ctx)
 		if err != nil {
-			return err
+			return withNextStep(err)
 		}
 		if c.format == "json" {
 			return p.complete(client, output.WriteJSONLine(p.stdout, list))

@@ -36,11 +36,11 @@ is resolved immediately. A running service is not affected.
 Exit code 1 if a sink did not accept it.`,
 		Example: `  mfawatch test-alert -c mfawatch.yaml --resolve
   mfawatch test-alert -c mfawatch.yaml --sink pager --severity critical`,
-		Args: cobra.NoArgs,
+		Args: noArgument,
 	}
 	paths := config.AddConfig(cmd.Flags())
 	cmd.Flags().StringVar(&name, "sink", "", "only through the sink with this `NAME`")
-	cmd.Flags().StringVar(&severity, "severity", string(exposure.High), "of the test: info, low, medium, high or critical")
+	cmd.Flags().StringVar(&severity, "severity", string(exposure.High), "`SEVERITY` of the test: info, low, medium, high or critical")
 	cmd.Flags().BoolVar(&resolve, "resolve", false, "resolve it immediately")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := p.loadConfig(*paths, cmd.Flags())

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/top"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
@@ -30,19 +27,12 @@ With --once, and where the output is no terminal, it is shown once as plain text
 		Example: `  mfawatch top -c mfawatch.yaml
   mfawatch top --address mfawatch.example.net:9464 --token-file token
   mfawatch top --once`,
-		Args: cobra.NoArgs,
+		Args: noArgument,
 	}
 	flags.addService(cmd)
 	cmd.Flags().BoolVar(&once, "once", false, "show it once and end")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		t, err := p.target(&flags)
-		if err != nil {
-			return err
-		}
-		if t.address == "" {
-			return config.Refuse("-c", config.Mistake{Problem: "missing; want the configuration of the service, with http.address or http.admin_address (-c FILE), or its address (--address HOST:PORT)"})
-		}
-		client, err := web.NewClient(t.address, t.token)
+		client, address, err := p.running(&flags)
 		if err != nil {
 			return err
 		}
@@ -52,17 +42,17 @@ With --once, and where the output is no terminal, it is shown once as plain text
 			ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 			defer cancel()
 			o, err := client.Overview(ctx)
-			return o, topHint(err)
+			return o, withNextStep(err)
 		}
 		o, err := look()
 		if err != nil {
 			return err
 		}
 		if !once && output.IsTerminal(p.stdout) {
-			top.Screen{In: p.stdin, Out: p.stdout, Colours: p.colours()}.Live(ctx, t.address, o, look)
+			top.Screen{In: p.stdin, Out: p.stdout, Colours: p.colours()}.Live(ctx, address, o, look)
 			return nil
 		}
-		_, err = fmt.Fprintln(p.stdout, strings.Join(top.Frame(o, t.address, "", top.Size{}, p.colours()), "\n"))
+		_, err = fmt.Fprintln(p.stdout, strings.Join(top.Frame(o, address, "", top.Size{}, p.colours()), "\n"))
 		return err
 	}
 	return cmd
@@ -70,17 +60,3 @@ With --once, and where the output is no terminal, it is shown once as plain text
 
 // lookTimeout bounds one look at the service.
 const lookTimeout = 10 * time.Second
-
-// topHint adds the operator's next step to an error of the client.
-func topHint(err error) error {
-	var unreachable *net.OpError
-	switch {
-	case err == nil:
-		return nil
-	case web.Refused(err):
-		return fmt.Errorf("%w; name the file with its token: --token-file FILE", err)
-	case errors.As(err, &unreachable), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%w; start the service, or name its address with --address HOST:PORT or its configuration with -c FILE", err)
-	}
-	return err
-}

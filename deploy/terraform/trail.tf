@@ -1,6 +1,13 @@
 # A trail of all regions with its bucket and key, unless the bucket exists.
 
-data "aws_caller_identity" "this" {}
+data "aws_caller_identity" "this" {
+  lifecycle {
+    precondition {
+      condition     = local.create || var.organization_id == null
+      error_message = "organization_id has no effect with existing_bucket: whose trail it is was decided where that was created. Remove one of them."
+    }
+  }
+}
 data "aws_partition" "this" {}
 data "aws_region" "this" {}
 

@@ -45,9 +45,12 @@ func plain(s string) bool {
 	return true
 }
 
+// blanks are symbols and letters without a mark, which look like a space.
+const blanks = "\u2800\U0001D159\U00013441\U00013442"
+
 // visible returns r, or U+FFFD if r is invisible or no character.
 func visible(r rune) rune {
-	if !unicode.IsPrint(r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+	if !unicode.IsPrint(r) || strings.ContainsRune(blanks, r) || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
 		return utf8.RuneError
 	}
 	return r

@@ -27,6 +27,7 @@ func TestClean(t *testing.T) {
 		{"bob\u202Egnp.exe\u202C", 40, "bob\uFFFDgnp.exe\uFFFD"},
 		{"al\u200Bice\uFEFF\u2066\u2028", 40, "al\uFFFDice\uFFFD\uFFFD\uFFFD"},
 		{"\u3164\u115F\uFE0F\U000E0041", 40, "\uFFFD\uFFFD\uFFFD\uFFFD"},
+		{"a\u2800b\u00A0\u3000\U0001D159\U00013441\U00013442", 40, "a\uFFFDb\uFFFD\uFFFD\uFFFD\uFFFD\uFFFD"},
 		{"a\xff\xc3", 40, "a\uFFFD\uFFFD"},
 		{"\x1b[31mred", 40, "\uFFFD[31mred"},
 		{strings.Repeat("\x00", 9), 10, "\uFFFD\uFFFD…"},

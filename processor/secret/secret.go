@@ -37,15 +37,21 @@ func Read(field, text, path string) (string, error) {
 // maxFile bounds a file with a secret or with certificates, in bytes.
 const maxFile = 4 << 20
 
-// ReadFile returns the secret in a file, without the line end that editors leave.
+// ReadFile returns the secret in a file, without what editors leave (see Trim).
 func ReadFile(field, path string) (string, error) {
 	text, err := ownfile.ReadRegular(path, maxFile)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", field, err)
 	}
-	secret := strings.TrimRight(string(text), "\r\n")
+	secret := Trim(text)
 	if secret == "" {
 		return "", fmt.Errorf("%s: %s is empty", field, path)
 	}
 	return secret, nil
+}
+
+// Trim returns the text of a file without the byte order mark and the line ends that
+// editors leave.
+func Trim(text []byte) string {
+	return strings.TrimRight(strings.TrimPrefix(string(text), "\uFEFF"), "\r\n")
 }

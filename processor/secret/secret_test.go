@@ -1,6 +1,26 @@
 package secret
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// What editors add to a file is no part of the secret; all else is.
+func TestReadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	for text, want := range map[string]string{
+		"xyzzy": "xyzzy", "xyzzy\n": "xyzzy", "xyzzy\r\n": "xyzzy", "\uFEFFxyzzy\r\n": "xyzzy", " xyzzy ": " xyzzy ", "xy\uFEFFzzy": "xy\uFEFFzzy",
+		"": "", "\uFEFF\r\n": "", "\n": "",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := ReadFile("password_file", path); got != want || (err != nil) != (want == "") {
+			t.Errorf("%q: got %q, %v; want %q", text, got, err, want)
+		}
+	}
+}
 
 func TestSecretsShown(t *testing.T) {
 	for address, want := range map[URL]string{

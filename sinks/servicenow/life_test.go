@@ -55,6 +55,29 @@ func TestEndedBySomebody(t *testing.T) {
 	}
 }
 
+// A sink that moves to another instance under one name begins anew there: nobody
+// deleted an incident of it.
+func TestMoved(t *testing.T) {
+	story := sinktest.Story("bob")
+	old, moved := newRig(t, nil), newRig(t, nil)
+	ref := sinktest.Deliver(t, old.sink, story[0], "", sinks.VerdictDelivered)
+	ref = sinktest.Deliver(t, moved.sink, story[1], ref, sinks.VerdictDelivered)
+	if len(moved.incidents) != 1 || strings.Contains(moved.incidents[0].fields["description"], "This follows") {
+		t.Fatalf("%d incidents: %v", len(moved.incidents), moved.incidents)
+	}
+	if got := moved.sink.Receipt(ref); got != "INC0010000" {
+		t.Error(got)
+	}
+	sinktest.Deliver(t, moved.sink, story[4], ref, sinks.VerdictDelivered)
+	if state := moved.incidents[0].fields["state"]; state != "6" {
+		t.Errorf("state %s in the end", state)
+	}
+	// Back at the old one, its incident is found by the exposure.
+	if back := sinktest.Deliver(t, old.sink, story[2], ref, sinks.VerdictDelivered); len(old.incidents) != 1 || back == ref {
+		t.Errorf("%d incidents at the old instance, ref %s", len(old.incidents), back)
+	}
+}
+
 // An incident may be closed or deleted between the look and the change: the
 // next attempt sees it.
 func TestRace(t *testing.T) {

@@ -79,7 +79,7 @@ func (s *Sink) To(recipients []string) (sinks.Sink, error) {
 // stays so: the exposure is ClosedByPerson, and what has to be heard nevertheless
 // (see exposure.Step.AlwaysDelivered) opens a new one that names the old.
 //
-// The ref is the sys_id and the number of the incident.
+// The ref is the instance, and the sys_id and the number of the incident.
 func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	cred, err := s.config.header()
 	if err != nil {
@@ -88,6 +88,11 @@ func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef
 	if s.config.Mode == modeEvents {
 		return s.sendEvent(ctx, cred, a, ref)
 	}
+	return ticket.AtSite(s.config.URL, ref, func(ref string) (string, error) { return s.keep(ctx, cred, a, ref) })
+}
+
+// keep writes the alert into an incident of this instance.
+func (s *Sink) keep(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, ref string) (newRef string, err error) {
 	if sysID(ref) == "" {
 		ref = "" // of another type of sink, or of mode events
 	}
@@ -253,7 +258,7 @@ func (s *Sink) Receipt(ref string) string {
 	if s.config.Mode == modeEvents {
 		return "event with message_key " + ref
 	}
-	sysID, rest, _ := strings.Cut(ref, " ")
+	sysID, rest, _ := strings.Cut(ticket.WithoutSite(ref), " ")
 	number, lost, _ := strings.Cut(rest, " ")
 	if sysID == "" {
 		return "nothing, since there was no incident"

@@ -49,6 +49,34 @@ func KeyFor(key, who string) string {
 	return key
 }
 
+// AtSite calls send with the reference that send returned for the site before, or ""
+// if ref is that of a ticket elsewhere: a sink keeps its references when its URL
+// changes, and the number of a ticket may be another ticket there.
+func AtSite(site, ref string, send func(ref string) (string, error)) (newRef string, err error) {
+	host := site
+	if u, err := url.Parse(site); err == nil {
+		host = strings.ToLower(u.Host)
+	}
+	known := ""
+	if at, rest, _ := strings.Cut(ref, " "); at == host {
+		known = rest
+	}
+	newRef, err = send(known)
+	switch {
+	case newRef != "":
+		return host + " " + newRef, err
+	case err != nil:
+		return ref, err
+	}
+	return "", nil
+}
+
+// WithoutSite returns a reference of AtSite as send returned it.
+func WithoutSite(ref string) string {
+	_, rest, _ := strings.Cut(ref, " ")
+	return rest
+}
+
 var plainKey = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,90}$`) })
 
 // Mark ends the text of an alert: a ticket that holds it was sent the alert.

@@ -12,6 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 	"github.com/mfawatch/mfawatch/sinks/sinktest"
+	"github.com/mfawatch/mfawatch/sinks/ticket"
 )
 
 // A ticket that a person solved, closed or deleted ends the exposure there,
@@ -35,9 +36,9 @@ func TestEndedBySomebody(t *testing.T) {
 				switch {
 				case status == "solved" && (len(r.tickets) != 1 || last.status != "open" || len(last.comments) != 2):
 					t.Errorf("not reopened: %+v", last)
-				case status == "closed" && (len(r.tickets) != 2 || last.follows != 1 || newRef != "2"):
+				case status == "closed" && (len(r.tickets) != 2 || last.follows != 1 || ticket.WithoutSite(newRef) != "2"):
 					t.Errorf("no follow-up: %+v", last)
-				case status == "deleted" && (len(r.tickets) != 2 || newRef != "2"):
+				case status == "deleted" && (len(r.tickets) != 2 || ticket.WithoutSite(newRef) != "2"):
 					t.Errorf("no new one: %+v", last)
 				}
 				if last.priority != "urgent" {
@@ -52,6 +53,35 @@ func TestEndedBySomebody(t *testing.T) {
 					t.Errorf("status %s in the end", last.status)
 				}
 			})
+		}
+	}
+}
+
+// A sink that moves to another help desk under one name begins anew there: no ticket of
+// it is missing, and its tickets with the old numbers belong to others. The tickets are
+// told apart by the help desk after a further move, too.
+func TestMoved(t *testing.T) {
+	for _, strangers := range []bool{false, true} {
+		story := sinktest.Story("bob")
+		old, moved := newRig(t, nil), newRig(t, nil)
+		ref := sinktest.Deliver(t, old.sink, story[0], "", sinks.VerdictDelivered)
+		if strangers {
+			sinktest.Deliver(t, moved.sink, sinktest.Story("carol")[0], "", sinks.VerdictDelivered)
+		}
+		before := len(moved.tickets)
+		ref = sinktest.Deliver(t, moved.sink, story[1], ref, sinks.VerdictDelivered)
+		if len(moved.tickets) != before+1 {
+			t.Fatalf("%d tickets, then %d", before, len(moved.tickets))
+		}
+		sinktest.Deliver(t, moved.sink, story[4], ref, sinks.VerdictDelivered)
+		if strangers && (moved.tickets[0].status == "solved" || len(moved.tickets[0].comments) != 1) {
+			t.Errorf("the ticket of another user: %+v", moved.tickets[0])
+		}
+		if last := moved.tickets[before]; last.status != "solved" {
+			t.Errorf("status %s in the end", last.status)
+		}
+		if moved.sink.Receipt(ref) != fmt.Sprintf("ticket %d", before+1) {
+			t.Error(moved.sink.Receipt(ref))
 		}
 	}
 }
@@ -121,7 +151,7 @@ func TestDuplicates(t *testing.T) {
 	other.id, other.comments = 2, []string{"a copy"}
 	r.tickets = append(r.tickets, &other)
 	ref = sinktest.Deliver(t, r.sink, story[1], ref, sinks.VerdictDelivered)
-	if ref != "1" || len(other.comments) != 1 || !strings.Contains(r.tickets[0].comments[1], "#2 can be closed") || !strings.Contains(r.log.String(), "#2") {
+	if ticket.WithoutSite(ref) != "1" || len(other.comments) != 1 || !strings.Contains(r.tickets[0].comments[1], "#2 can be closed") || !strings.Contains(r.log.String(), "#2") {
 		t.Errorf("%s, %q, %q", ref, r.tickets[0].comments, r.log.String())
 	}
 }

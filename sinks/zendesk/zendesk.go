@@ -89,12 +89,17 @@ func (z *Sink) To(recipients []string) (sinks.Sink, error) {
 // is ClosedByPerson. An alert that is always delivered (see exposure.Step.AlwaysDelivered)
 // reopens a solved one, and gives a closed one a follow-up.
 //
-// The ref is the ticket's number.
+// The ref is the help desk and the ticket's number.
 func (z *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	cred, err := z.config.header()
 	if err != nil {
 		return ref, sinks.Misconfigured(err)
 	}
+	return ticket.AtSite(z.config.URL, ref, func(ref string) (string, error) { return z.keep(ctx, cred, a, ref) })
+}
+
+// keep writes the alert into a ticket of this help desk.
+func (z *Sink) keep(ctx context.Context, cred httpsend.Credentials, a *processor.Alert, ref string) (newRef string, err error) {
 	if ticketID(ref) == 0 {
 		ref = "" // of another type of sink
 	}
@@ -249,5 +254,5 @@ func (z *Sink) Receipt(ref string) string {
 	if ref == "" {
 		return "nothing, since there was no ticket"
 	}
-	return "ticket " + ref
+	return "ticket " + ticket.WithoutSite(ref)
 }

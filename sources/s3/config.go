@@ -115,8 +115,11 @@ func (c Config) Validate() error {
 			bad(fmt.Sprintf("prefixes[%d]", i), "want how keys begin, without bucket or leading slash, such as AWSLogs/, got %q", prefix)
 		}
 	}
-	if c.AuditEvery < 0 {
-		bad("filter_sample", "want 1 or more, or 0 for no audit, got %d", c.AuditEvery)
+	switch n := c.AuditEvery; {
+	case n < 0:
+		bad("filter_sample", "want 1 or more, or 0 for no audit, got %d", n)
+	case n > 0 && n != DefaultConfig().AuditEvery && len(c.Regions) == 0 && len(c.Prefixes) == 0:
+		bad("filter_sample", "has no effect, since no object is skipped by regions or prefixes; want one of these, or remove it")
 	}
 	return errors.Join(errs...)
 }

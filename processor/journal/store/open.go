@@ -97,7 +97,9 @@ func openStore(path string, timeout time.Duration, flag int) (db *bolt.DB, info 
 				if err != nil {
 					return nil, err
 				}
-				if info, err = f.Stat(); err == nil && flag&os.O_CREATE == 0 {
+				if info, err = f.Stat(); err == nil && info.IsDir() {
+					err = errors.New("it is a folder; want the file of a journal")
+				} else if err == nil && flag&os.O_CREATE == 0 {
 					err = checkLength(info.Size()) // bbolt would make a store of an empty file
 				}
 				if err == nil && flag&os.O_RDWR != 0 {

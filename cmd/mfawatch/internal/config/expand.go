@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/mfawatch/mfawatch/processor/ownfile"
+	"github.com/mfawatch/mfawatch/processor/secret"
 )
 
 // reference matches ${NAME}, ${NAME:-default}, ${file:PATH}, the escape $${, and
@@ -42,7 +43,7 @@ func (r *textReader) expand(field, value string) string {
 				bad("cannot read %s of ${file:…}: %v", Clean(path), WithoutPath(err))
 				return found
 			}
-			return strings.TrimRight(string(text), "\r\n")
+			return secret.Trim(text)
 		case name == "":
 			bad("want ${NAME}, ${NAME:-default} or ${file:PATH} where ${ stands; write $${ for the characters ${ themselves")
 		default:

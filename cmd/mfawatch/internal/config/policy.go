@@ -97,8 +97,11 @@ func (s *Settings) policyMistakes() []Mistake {
 	if n := s.Campaign.Users; n < 0 || n == 1 || n > 1000 {
 		bad("campaign.users", "want 2 to 1000 users, or 0 for no campaigns, got %d", n)
 	}
-	if d := s.Campaign.Within; d <= 0 || d > 24*time.Hour {
+	switch d := s.Campaign.Within; {
+	case d <= 0 || d > 24*time.Hour:
 		bad("campaign.within", "want a positive duration of at most 1d, got %s", FormatDuration(d))
+	case s.Campaign.Users == 0 && d != defaultPolicy().Campaign.Within:
+		bad("campaign.within", "has no effect with campaign.users 0; want 2 users or more, or remove it")
 	}
 	_, wrong := compileAll("privileged", s.Privileged, privilegedFields)
 	all = append(all, wrong...)

@@ -12,7 +12,7 @@ const leastConfig = "sources: {local: {type: files, paths: [x]}}\nsinks: {consol
 // References are replaced in values, and nowhere else.
 func TestReferences(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(file, []byte("from a file\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("\uFEFFfrom a file\r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	environ := []string{"HOST=db", "EMPTY=", "HOST=db2", "NESTED=${HOST}"}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
 
@@ -72,8 +73,24 @@ func colour(s exposure.Severity) string {
 }
 
 // Cell returns untrusted text for a table, without control characters and at most
-// width columns wide.
+// width columns wide. Of several spaces, which would look like the next column, only the
+// first stays one.
 func Cell(text string, width int) string {
+	var b strings.Builder
+	before := ' '
+	for _, r := range safetext.Clean(text, 4*width) {
+		shown := r
+		if r == ' ' && before == ' ' {
+			shown = utf8.RuneError
+		}
+		b.WriteRune(shown)
+		before = r
+	}
+	return Cut(b.String(), width)
+}
+
+// Cut returns text without control characters and at most width columns wide.
+func Cut(text string, width int) string {
 	text = safetext.Clean(text, 4*width)
 	if uniseg.StringWidth(text) <= width {
 		return text

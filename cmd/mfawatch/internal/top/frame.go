@@ -53,7 +53,7 @@ func Frame(o web.Overview, address, problem string, size Size, colours bool) []s
 	}
 	text := make([]string, len(all))
 	for i, l := range all {
-		text[i] = output.Cell(l.text, cmp.Or(size.Columns, 1<<12))
+		text[i] = output.Cut(l.text, cmp.Or(size.Columns, 1<<12))
 		if colours && l.colour != "" {
 			text[i] = l.colour + text[i] + normal
 		}

@@ -35,7 +35,8 @@ const (
 // A Client calls the Handler of an Admin over HTTP.
 type Client struct {
 	client  *http.Client
-	address string
+	address string // of the URL
+	at      string // in messages
 	token   string
 	replica string // name of the one that is asked by another; "": a client asks
 
@@ -60,7 +61,7 @@ func NewClient(address, token string) (*Client, error) {
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		}
-		return &Client{client: &http.Client{Transport: transport}, address: "localhost", token: token}, nil
+		return &Client{client: &http.Client{Transport: transport}, address: "localhost", at: address, token: token}, nil
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port == "" || port == "0" {
@@ -69,7 +70,8 @@ func NewClient(address, token string) (*Client, error) {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return &Client{client: &http.Client{Transport: transport}, address: net.JoinHostPort(host, port), token: token}, nil
+	address = net.JoinHostPort(host, port)
+	return &Client{client: &http.Client{Transport: transport}, address: address, at: address, token: token}, nil
 }
 
 // ListDeadLetters is Admin.ListDeadLetters over HTTP.
@@ -202,7 +204,7 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, bo
 	}
 	response, err := c.client.Do(r)
 	if wrong, ok := errors.AsType[*url.Error](err); ok {
-		return nil, fmt.Errorf("call the service at %s: %w", c.address, wrong.Err)
+		return nil, fmt.Errorf("call the service at %s: %w", c.at, wrong.Err)
 	}
 	if err != nil {
 		return nil, err
@@ -218,7 +220,7 @@ func (c *Client) send(ctx context.Context, method, path string, q url.Values, bo
 		case strings.HasPrefix(reason, "no "):
 			return nil, NotFound{reason}
 		}
-		return nil, fmt.Errorf("no mfawatch with this API listens at %s", c.address)
+		return nil, fmt.Errorf("no mfawatch with this API listens at %s", c.at)
 	}
 	return response.Body, nil
 }

@@ -34,7 +34,7 @@ func (q *query) client(r shard.Replica, limit time.Duration) (*Client, error) {
 	}
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: dialTime}).DialContext, ResponseHeaderTimeout: limit}
 	never := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &Client{client: &http.Client{Transport: transport, CheckRedirect: never}, address: r.Address, token: token, replica: r.Instance}, nil
+	return &Client{client: &http.Client{Transport: transport, CheckRedirect: never}, address: r.Address, at: r.Address, token: token, replica: r.Instance}, nil
 }
 
 // The scheme of a request that is signed, and how old it may be.
