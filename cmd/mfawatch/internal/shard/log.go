@@ -102,11 +102,11 @@ func (l *changeLog) Commit(b store.Batch) ([]byte, error) {
 		r := *m.(*kgo.Record) // a retry produces it again
 		records = append(records, &r)
 	}
+	_, epoch, _ := l.client.PartitionLeader(l.topics.journal, l.partition) // before: a later one has what an earlier one lost
 	last, err := l.transact(records)
 	if err != nil {
 		return nil, err
 	}
-	_, epoch, _ := l.client.PartitionLeader(l.topics.journal, l.partition)
 	return l.position(last+1, epoch), nil
 }
 
