@@ -65,7 +65,7 @@ func realCluster(t testing.TB) Config {
 
 func client(t testing.TB, c Config, o ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.RecordPartitioner(partitioner{topics{events: c.events(), journal: c.journal()}})}, o...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.MetadataMinAge(100 * time.Millisecond), kgo.RecordPartitioner(partitioner{topics{events: c.events(), journal: c.journal()}})}, o...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,9 @@ var ErrRefused = errors.New("the shared journal cannot be used")
 // a user is one record: about 150 bytes for each exposure.
 const maxBatchBytes = 16 << 20
 
+// topicBatchBytes is max.message.bytes of the topics.
+const topicBatchBytes = maxBatchBytes + 1<<20
+
 // keepDeleted is how long deletions stay in the journal topic, for caches of
 // replicas that were away. An older cache is found to be wrong, and discarded.
 const keepDeleted = 7 * 24 * time.Hour
@@ -114,8 +117,11 @@ func checkVersion(ctx context.Context, admin *kadm.Client) error {
 
 func makeTopics(ctx context.Context, c Config, admin *kadm.Client) error {
 	text := func(n int64) *string { return kadm.StringPtr(strconv.FormatInt(n, 10)) }
-	batch := text(maxBatchBytes + 1<<20) // a segment holds one, or brokers reject it
-	both := map[string]*string{"max.message.bytes": batch, "min.insync.replicas": text(int64(min(2, c.Replication)))}
+	batch := text(topicBatchBytes) // a segment holds one, or brokers reject it
+	both := map[string]*string{
+		"max.message.bytes": batch, "min.insync.replicas": text(int64(min(2, c.Replication))),
+		"message.timestamp.type": kadm.StringPtr("LogAppendTime"), // retention is by the clocks of the brokers
+	}
 	journal := map[string]*string{
 		"cleanup.policy": kadm.StringPtr("compact"), "delete.retention.ms": text(keepDeleted.Milliseconds()),
 		"segment.bytes": batch, "segment.ms": text(time.Hour.Milliseconds()), "min.cleanable.dirty.ratio": kadm.StringPtr("0.1"),
@@ -136,8 +142,8 @@ func makeTopics(ctx context.Context, c Config, admin *kadm.Client) error {
 	return nil
 }
 
-// checkConfigs refuses a journal topic that forgets, and an events topic that is
-// compacted.
+// checkConfigs refuses a journal topic that forgets, an events topic that is
+// compacted, and topics that do not accept the greatest records.
 func checkConfigs(ctx context.Context, admin *kadm.Client, t topics) error {
 	configs, err := admin.DescribeTopicConfigs(ctx, t.events, t.journal)
 	if err != nil {
@@ -148,6 +154,9 @@ func checkConfigs(ctx context.Context, admin *kadm.Client, t topics) error {
 		for _, kv := range c.Configs {
 			if c.Err == nil && kv.Key == "cleanup.policy" && kv.MaybeValue() != want {
 				return fmt.Errorf("%w: topic %s has cleanup.policy %s: set it to %s, or records are lost", ErrRefused, c.Name, kv.MaybeValue(), want)
+			}
+			if n, err := strconv.Atoi(kv.MaybeValue()); kv.Key == "max.message.bytes" && err == nil && n < maxBatchBytes {
+				return fmt.Errorf("%w: topic %s has max.message.bytes %d: set it to %d, or large records stop a shard", ErrRefused, c.Name, n, topicBatchBytes)
 			}
 		}
 	}
