@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -199,19 +198,27 @@ func (c *Cluster) prepare(ctx context.Context) error {
 // nameInUse refuses the name of another replica. A former life of this one leaves
 // the group when its session times out.
 func (c *Cluster) nameInUse(ctx context.Context) error {
-	deadline := time.Now().Add(sessionTimeout + 2*time.Second)
-	for {
-		members, err := c.groupMembers(ctx)
-		if err != nil || !slices.ContainsFunc(members, func(m kadm.DescribedGroupMember) bool { return m.ClientID == c.config.Name() }) {
+	for deadline := time.Now().Add(sessionTimeout + 2*time.Second); ; {
+		err := c.named(ctx, 0)
+		if !errors.Is(err, ErrRefused) || time.Now().After(deadline) {
 			return err
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%w: another replica is called %q: give each its own journal.instance", ErrRefused, c.config.Name())
-		}
-		if pause(ctx, minPause); ctx.Err() != nil {
-			return ctx.Err()
+		pause(ctx, minPause)
+	}
+}
+
+// named refuses more than so many members with the name of this replica.
+func (c *Cluster) named(ctx context.Context, most int) error {
+	members, err := c.groupMembers(ctx)
+	for _, m := range members {
+		if m.ClientID == c.config.Name() {
+			most--
 		}
 	}
+	if most < 0 {
+		return fmt.Errorf("%w: another replica is called %q: give each its own journal.instance", ErrRefused, c.config.Name())
+	}
+	return err
 }
 
 // poll reports errors of the group, and commits offsets to it for tools to show.
@@ -237,7 +244,11 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 			return
 		case <-look.C:
 			within, cancel := context.WithTimeout(ctx, lookEvery)
-			if err := c.member(within); ctx.Err() == nil {
+			err := c.member(within)
+			if err == nil {
+				err = c.named(within, 1) // replicas that start at one time do not see each other
+			}
+			if ctx.Err() == nil {
 				c.reach(err)
 			}
 			cancel()
