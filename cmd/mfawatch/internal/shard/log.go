@@ -139,8 +139,13 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
 	defer cancel()
 	var produced kgo.FirstErrPromise
+	contents := true // no record of our own topics fails: another sink's alerts may pass
 	for _, r := range records {
-		l.client.Produce(ctx, r, produced.Promise())
+		done := produced.Promise()
+		l.client.Produce(ctx, r, func(r *kgo.Record, err error) {
+			contents = contents && (err == nil || r.Topic != l.topics.journal && r.Topic != l.topics.events)
+			done(r, err)
+		})
 	}
 	if err := l.client.Flush(ctx); err != nil { // the client holds records that may have arrived, whatever ctx is
 		return 0, l.fail(err)
@@ -151,7 +156,7 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 		return 0, l.fail(err)
 	}
 	if err := produced.Err(); err != nil {
-		return 0, l.abort(ending, err)
+		return 0, l.abort(ending, err, contents)
 	}
 	id, epoch, err := l.client.ProducerID(ending)
 	if err != nil {
@@ -203,8 +208,9 @@ func (l *changeLog) known(ctx context.Context, records []*kgo.Record) error {
 }
 
 // abort ends a transaction of which nothing is to be kept. The error is ErrRefused
-// if that is certain, and this replica is the owner still.
-func (l *changeLog) abort(ctx context.Context, cause error) error {
+// if that is certain, and this replica is the owner still. contents says whether the
+// cause is not in our own topics.
+func (l *changeLog) abort(ctx context.Context, cause error, contents bool) error {
 	if fenced(cause) {
 		return l.fail(cause)
 	}
@@ -219,6 +225,9 @@ func (l *changeLog) abort(ctx context.Context, cause error) error {
 		return fmt.Errorf("%w: %w", store.ErrRejected, cause)
 	}
 	l.metrics.aborted.Inc()
+	if contents {
+		return fmt.Errorf("%w: %w", store.ErrContents, cause)
+	}
 	return fmt.Errorf("%w: %w", store.ErrRefused, explain(cause))
 }
 

@@ -352,7 +352,7 @@ func TestLease(t *testing.T) {
 }
 
 // Alerts of a Kafka sink are in the transaction that acks them: readers of
-// committed records see each once.
+// committed records see each once. A topic of alerts that refuses fails them alone.
 func TestMessages(t *testing.T) {
 	f, c := fake(t)
 	top := prepared(t, c)
@@ -378,14 +378,23 @@ func TestMessages(t *testing.T) {
 	}
 	j.Close()
 	l.close()
-	j = openJournal(t, path, own(t, c, top, 0))
+	l = own(t, c, top, 0)
+	j = openJournal(t, path, l)
 	if err := j.Register("k"); err != nil {
 		t.Fatal(err)
 	}
+	batch := store.Batch{Writes: []store.Write{{Key: []byte("w")}}, Messages: []any{&kgo.Record{Topic: "alerts", Key: []byte("k")}}}
 	for n := range uint64(3) {
 		if err := done(n + 1); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for topic, want := range map[string]bool{"alerts": true, c.journal(): false} {
+		h := f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
+		if _, err := l.Commit(batch); errors.Is(err, store.ErrContents) != want || !errors.Is(err, store.ErrRefused) || errors.Is(err, store.ErrRejected) {
+			t.Errorf("topic %s refuses: %v", topic, err)
+		}
+		h.Remove()
 	}
 	if got := committed(t, c, "alerts", 3); !slices.Equal(got, []string{"1", "2", "3"}) {
 		t.Errorf("alerts %q", got)
