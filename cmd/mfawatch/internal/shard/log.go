@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
@@ -45,6 +46,7 @@ type changeLog struct {
 	client    *kgo.Client
 	own       int64        // offset of the owner record
 	next      atomic.Int64 // offset up to which the journal has what was committed
+	large     bool         // its journal is opened alone
 	ctx       context.Context
 
 	running sync.Mutex // held by a transaction
@@ -293,11 +295,21 @@ func splitPosition(b []byte) (id kadm.TopicID, at kgo.Offset, ok bool) {
 	return kadm.TopicID(b[:len(id)]), kgo.NewOffset().At(int64(offset)).WithEpoch(int32(epoch)), true
 }
 
-// largeWrites is the size of writes that restorations apply one after the other: a
-// cache takes several times their memory.
+// largeWrites is the size of writes from which on a journal is opened alone, since that
+// takes several times their memory.
 const largeWrites = 4 << 20
 
-var applying sync.Mutex
+var alone = make(chan struct{}, 1) // holds one while such a journal is opened
+
+// openJournal opens the journal whose change log this is.
+func (l *changeLog) openJournal(path string, o journal.Options) (*journal.Journal, error) {
+	defer func() {
+		if l.large {
+			<-alone
+		}
+	}()
+	return journal.Open(path, o)
+}
 
 // Restore implements [store.ChangeLog]. It reads up to the owner record: not to
 // the last stable offset, which an open transaction holds back.
@@ -315,53 +327,68 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		}
 	}
 	l.next.Store(next)
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topics.journal: {l.partition: start}}),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // the last record may be one
-		kgo.FetchMaxWait(100 * time.Millisecond),
-		kgo.MaxConcurrentFetches(0), // none while writes are applied
-	}, l.opts...)...)
+	client, err := readCommitted(l.opts, l.topics.journal, l.partition, start)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	for next <= l.own {
-		ctx, cancel := context.WithTimeout(l.ctx, restoreStuck)
-		fetches := client.PollFetches(ctx)
-		cancel()
-		for _, e := range fetches.Errors() {
-			if _, lost := errors.AsType[*kgo.ErrDataLoss](e.Err); lost || errors.Is(e.Err, kerr.OffsetOutOfRange) {
-				return store.ErrPosition
-			}
-			return explain(fmt.Errorf("read partition %d of %s at offset %d: %w", l.partition, l.topics.journal, next, e.Err))
+		records, err := poll(l.ctx, client)
+		if _, lost := errors.AsType[*kgo.ErrDataLoss](err); lost || errors.Is(err, kerr.OffsetOutOfRange) {
+			return store.ErrPosition
+		}
+		if err != nil {
+			return explain(fmt.Errorf("read partition %d of %s at offset %d: %w", l.partition, l.topics.journal, next, err))
 		}
 		var writes []store.Write
 		var epoch int32
 		size := 0
-		fetches.EachRecord(func(r *kgo.Record) {
+		for _, r := range records {
 			next, epoch = r.Offset+1, r.LeaderEpoch
 			if !r.Attrs.IsControl() && string(r.Key) != ownerKey {
 				writes = append(writes, store.Write{Key: r.Key, Value: r.Value})
 				size += len(r.Value)
 			}
-		})
+		}
+		if size > largeWrites && !l.large { // they are read again, since nothing is held while it waits
+			again := kgo.EpochOffset{Epoch: -1, Offset: records[0].Offset}
+			select {
+			case alone <- struct{}{}:
+				l.large = true
+			case <-l.ctx.Done():
+				return l.ctx.Err()
+			}
+			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{l.topics.journal: {l.partition: again}})
+			continue
+		}
 		if len(writes) > 0 {
-			err := func() error {
-				if size > largeWrites {
-					applying.Lock()
-					defer applying.Unlock()
-				}
-				return apply(writes, l.position(next, epoch))
-			}()
-			if err != nil {
+			if err := apply(writes, l.position(next, epoch)); err != nil {
 				return err
 			}
 		}
 		l.next.Store(next)
 	}
 	return nil
+}
+
+// readCommitted returns a client that reads a partition from an offset on.
+func readCommitted(opts []kgo.Opt, topic string, partition int32, start kgo.Offset) (*kgo.Client, error) {
+	return kgo.NewClient(append([]kgo.Opt{
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: start}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // the last record may be one
+		kgo.FetchMaxWait(100 * time.Millisecond),
+		kgo.MaxConcurrentFetches(0), // none while records are used
+	}, opts...)...)
+}
+
+// poll returns the next records of one partition, some of which are there.
+func poll(ctx context.Context, client *kgo.Client) ([]*kgo.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, restoreStuck)
+	defer cancel()
+	fetches := client.PollFetches(ctx)
+	return fetches.Records(), fetches.Err()
 }
 
 // failure returns why there are no more transactions, nil if there are.

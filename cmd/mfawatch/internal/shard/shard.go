@@ -140,7 +140,7 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 	o := m.c.journals
 	o.ChangeLog = l
 	o.Local = func(lane string) bool { return partitionOf(lane, t.partitions) == m.partition }
-	j, err := journal.Open(m.c.cache(m.partition), o)
+	j, err := l.openJournal(m.c.cache(m.partition), o)
 	if err != nil {
 		l.close()
 		return nil, nil, err
