@@ -54,7 +54,7 @@ func (c *Cluster) importPart(ctx context.Context, p int32, from *journal.Journal
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	j, err := journal.Open(path, c.journals)
+	j, err := journal.Open(path, c.o.Journals)
 	if err != nil {
 		return err
 	}

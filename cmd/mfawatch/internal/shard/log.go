@@ -3,7 +3,6 @@ package shard
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -27,14 +26,9 @@ const (
 	restoreStuck       = 30 * time.Second
 )
 
-// ownerKey is the key of owner records. It is no key of a journal's write.
+// ownerKey is the key of owner records, whose value is the name of the replica. It is
+// no key of a journal's write.
 const ownerKey = "\xff\xffowner"
-
-// An owner is the value of an owner record.
-type owner struct {
-	Instance string    `json:"instance"`
-	Time     time.Time `json:"time"`
-}
 
 // A changeLog is a partition of the journal topic, as its owner writes it.
 type changeLog struct {
@@ -44,9 +38,10 @@ type changeLog struct {
 	opts      []kgo.Opt
 	metrics   *metrics
 	client    *kgo.Client
-	own       int64        // offset of the owner record
-	next      atomic.Int64 // offset up to which the journal has what was committed
-	large     bool         // its journal is opened alone
+	own       int64                     // offset of the owner record
+	next      atomic.Int64              // offset up to which the journal has what was committed
+	last      atomic.Pointer[time.Time] // when the last transaction that was committed began
+	large     bool                      // its journal is opened alone
 	ctx       context.Context
 
 	running sync.Mutex // held by a transaction
@@ -54,7 +49,6 @@ type changeLog struct {
 	mu     sync.Mutex    // guards the rest; never held for long
 	err    error         // why there are no more
 	failed chan struct{} // closed when err is set
-	last   time.Time     // when the last transaction that was committed began
 }
 
 var _ store.ChangeLog = (*changeLog)(nil)
@@ -109,7 +103,7 @@ func (l *changeLog) Commit(b store.Batch) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.position(last+1, epoch), nil
+	return position(l.topics.journalID, last+1, epoch), nil
 }
 
 func (l *changeLog) record(key, value []byte) *kgo.Record {
@@ -119,11 +113,7 @@ func (l *changeLog) record(key, value []byte) *kgo.Record {
 // renew commits an owner record, which proves that this replica is the owner, and
 // returns its offset.
 func (l *changeLog) renew() (int64, error) {
-	value, err := json.Marshal(owner{l.instance, time.Now().UTC()})
-	if err != nil {
-		return 0, err
-	}
-	return l.transact([]*kgo.Record{l.record([]byte(ownerKey), value)})
+	return l.transact([]*kgo.Record{l.record([]byte(ownerKey), []byte(l.instance))})
 }
 
 // transact produces the records in one transaction, and returns the last offset in
@@ -175,9 +165,7 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	if err := l.client.EndTransaction(ending, kgo.TryCommit); err != nil {
 		return 0, l.fail(err)
 	}
-	l.mu.Lock()
-	l.last = began
-	l.mu.Unlock()
+	l.last.Store(&began)
 	l.metrics.committed.Inc()
 	if last > 0 {
 		l.next.Store(last + 1)
@@ -253,13 +241,10 @@ func fenced(err error) bool {
 
 // lease returns once this replica is known to have been the owner at most limit ago.
 func (l *changeLog) lease(limit time.Duration) error {
-	l.mu.Lock()
-	age, err := age(l.last), l.err
-	l.mu.Unlock()
-	if age < limit || err != nil {
-		return err
+	err := l.failure()
+	if err == nil && age(*l.last.Load()) >= limit {
+		_, err = l.renew()
 	}
-	_, err = l.renew()
 	return err
 }
 
@@ -267,23 +252,12 @@ func (l *changeLog) lease(limit time.Duration) error {
 // while a machine is suspended.
 func age(t time.Time) time.Duration { return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0))) }
 
-// lastCommit returns when the last transaction that was committed began.
-func (l *changeLog) lastCommit() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.last
-}
-
 // behind returns how many records of the partition are left to restore.
 func (l *changeLog) behind() int64 { return max(0, l.own+1-max(0, l.next.Load())) }
 
-func (l *changeLog) position(offset int64, epoch int32) []byte {
-	return topicPosition(l.topics.journalID, offset, epoch)
-}
-
 // A position is the ID of the topic, the epoch of the partition's leader and an
 // offset. By the epoch, the brokers know whether they lost records before the offset.
-func topicPosition(id kadm.TopicID, offset int64, epoch int32) []byte {
+func position(id kadm.TopicID, offset int64, epoch int32) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(id[:], uint32(epoch)), uint64(offset))
 }
 
@@ -313,11 +287,11 @@ func (l *changeLog) openJournal(path string, o journal.Options) (*journal.Journa
 
 // Restore implements [store.ChangeLog]. It reads up to the owner record: not to
 // the last stable offset, which an open transaction holds back.
-func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) error) error {
+func (l *changeLog) Restore(from []byte, apply func([]store.Write, []byte) error) error {
 	next := int64(0)
 	start := kgo.NewOffset().AtStart()
-	if position != nil {
-		id, at, ok := splitPosition(position)
+	if from != nil {
+		id, at, ok := splitPosition(from)
 		next, start = at.EpochOffset().Offset, at
 		switch {
 		case !ok, id == l.topics.journalID && next > l.own:
@@ -362,7 +336,7 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 			continue
 		}
 		if len(writes) > 0 {
-			if err := apply(writes, l.position(next, epoch)); err != nil {
+			if err := apply(writes, position(l.topics.journalID, next, epoch)); err != nil {
 				return err
 			}
 		}

@@ -297,7 +297,7 @@ func TestTopicIsNotTheOne(t *testing.T) {
 	top := prepared(t, c)
 	l := own(t, c, top, 0)
 	nothing := func([]store.Write, []byte) error { t.Error("restored"); return nil }
-	if err := l.Restore(l.position(1000, -1), nothing); !errors.Is(err, store.ErrPosition) {
+	if err := l.Restore(position(top.journalID, 1000, -1), nothing); !errors.Is(err, store.ErrPosition) {
 		t.Errorf("ahead: %v", err)
 	}
 	if err := l.Restore([]byte("x"), nothing); !errors.Is(err, store.ErrPosition) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"time"
 
@@ -46,31 +47,22 @@ func prepare(ctx context.Context, c Config, client *kgo.Client, create bool) (t 
 	}
 	t = topics{events: c.events(), journal: c.journal(), partitions: int32(c.Partitions)}
 	found, err := describe(ctx, admin, t.events, t.journal)
-	for started := time.Now(); err == nil && len(found) == 1 && time.Since(started) < topicsTogether; { // another replica makes them
-		pause(ctx, minPause)
+	missing := err == nil && len(found) == 0
+	if missing && !create {
+		return t, nil
+	}
+	if missing {
+		err = makeTopics(ctx, c, admin)
+	}
+	for started := time.Now(); err == nil && len(found) < 2; { // another replica makes them, or brokers hear of them a little later
+		if !missing && time.Since(started) > topicsTogether {
+			return t, fmt.Errorf("%w: only one of the topics %s and %s exists: restore the other, or delete both to start with no memory of open exposures", ErrRefused, t.events, t.journal)
+		}
+		pause(ctx, minPause/5)
 		found, err = describe(ctx, admin, t.events, t.journal)
 	}
 	if err != nil {
 		return t, err
-	}
-	switch {
-	case len(found) == 1:
-		return t, fmt.Errorf("%w: only one of the topics %s and %s exists: restore the other, or delete both to start with no memory of open exposures", ErrRefused, t.events, t.journal)
-	case len(found) == 0 && !create:
-		return t, nil
-	case len(found) == 0:
-		if err := makeTopics(ctx, c, admin); err != nil {
-			return t, err
-		}
-		for len(found) < 2 { // brokers hear of topics a little later
-			if found, err = describe(ctx, admin, t.events, t.journal); err != nil {
-				return t, err
-			}
-			pause(ctx, minPause/5)
-			if ctx.Err() != nil {
-				return t, ctx.Err()
-			}
-		}
 	}
 	for name, topic := range found {
 		if n := len(topic.Partitions); n != c.Partitions {
@@ -185,4 +177,23 @@ func explain(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w: %s", ErrRefused, err, hint)
+}
+
+// partitionOf returns the partition of a key. It never changes.
+func partitionOf(key string, partitions int32) int32 {
+	h := fnv.New64a()
+	h.Write([]byte(key))
+	return int32(h.Sum64() % uint64(partitions))
+}
+
+// A partitioner leaves the partitions of our own topics to the producer of a
+// record. Other topics are partitioned by key, as every Kafka client does.
+type partitioner struct{ own topics }
+
+// ForTopic implements [kgo.Partitioner].
+func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	if topic == p.own.events || topic == p.own.journal {
+		return kgo.ManualPartitioner().ForTopic(topic)
+	}
+	return kgo.StickyKeyPartitioner(nil).ForTopic(topic)
 }
