@@ -46,8 +46,10 @@ var (
 	ErrLost = errors.New("the outcome of a commit is unknown: the journal is restored from its change log")
 	// ErrRefused is returned by a ChangeLog that made nothing of a batch durable.
 	ErrRefused = errors.New("the change log refused the commit")
-	// ErrRejected is an ErrRefused for what the batch holds: another one may pass.
-	ErrRejected = fmt.Errorf("%w for its contents", ErrRefused)
+	// ErrContents is an ErrRefused for what the batch holds: another one may pass.
+	ErrContents = fmt.Errorf("%w for its contents", ErrRefused)
+	// ErrRejected is an ErrContents that a retry does not mend.
+	ErrRejected = fmt.Errorf("%w permanently", ErrContents)
 	// ErrPosition is returned by a ChangeLog that does not have a position.
 	ErrPosition = errors.New("the change log does not have this position")
 )

@@ -56,12 +56,12 @@ func (s *Store) Commit(c Change) error {
 }
 
 // run makes the changes durable in one transaction, and sets their errors. If one of
-// them refuses, or the change log rejects them, it splits them, so that the one at
+// them refuses, or the change log refuses their contents, it splits them, so that the one at
 // fault fails alone.
 func (s *Store) run(changes []Change, errs []error) {
 	theirs, err := s.transact(changes)
 	err = explain(err)
-	if half := len(changes) / 2; half > 0 && (theirs || errors.Is(err, ErrRejected)) {
+	if half := len(changes) / 2; half > 0 && (theirs || errors.Is(err, ErrContents)) {
 		s.run(changes[:half], errs[:half])
 		s.run(changes[half:], errs[half:])
 		return
@@ -131,7 +131,7 @@ func (s *Store) transact(changes []Change) (theirs bool, err error) {
 		s.metrics.fsync.Observe((stats.GetWriteTime() + s.logTime).Seconds())
 		return false, nil
 	}
-	if errors.Is(err, ErrRejected) || theirs && !damages(err) {
+	if errors.Is(err, ErrContents) || theirs && !damages(err) {
 		return theirs, err
 	}
 	s.metrics.errors.Inc()

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -50,14 +49,10 @@ type Options struct {
 // A Cluster is this replica's part of the shared journal.
 type Cluster struct {
 	config    Config
+	o         Options
 	opts      []kgo.Opt
-	path      string
 	http      string // address of the HTTP server; "": there is none
-	journals  journal.Options
-	drain     time.Duration
-	log       *slog.Logger
 	metrics   *metrics
-	onChange  func()
 	producer  *kgo.Client // of the intake
 	topics    atomic.Pointer[topics]
 	begun     chan struct{}              // closed when topics are known
@@ -79,9 +74,11 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 		return nil, err
 	}
 	opts = append(append(opts, kgo.DisableClientMetrics()), more...)
+	if o.Changed == nil {
+		o.Changed = func() {}
+	}
 	cl := &Cluster{
-		config: c, opts: opts, path: o.Path, journals: o.Journals, drain: o.Drain, log: o.Logger, onChange: o.Changed,
-		metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), begun: make(chan struct{}), members: map[int32]*membership{},
+		config: c, o: o, opts: opts, metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), begun: make(chan struct{}), members: map[int32]*membership{},
 	}
 	t := topics{events: c.events(), journal: c.journal()}
 	cl.producer, err = kgo.NewClient(append([]kgo.Opt{
@@ -103,7 +100,7 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 func (c *Cluster) Close() { c.producer.Close() }
 
 // cache returns the path of the journal file of a partition.
-func (c *Cluster) cache(p int32) string { return filepath.Join(c.path, strconv.Itoa(int(p))+".db") }
+func (c *Cluster) cache(p int32) string { return filepath.Join(c.o.Path, strconv.Itoa(int(p))+".db") }
 
 // Partitions returns the number of partitions.
 func (c *Cluster) Partitions() int { return c.config.Partitions }
@@ -139,7 +136,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
-		kgo.RebalanceTimeout(max(rebalanceTimeout, c.drain+rebalanceTimeout/2)),
+		kgo.RebalanceTimeout(max(rebalanceTimeout, c.o.Drain+rebalanceTimeout/2)),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, added map[string][]int32) {
 			c.assign(working, added[c.config.events()], serve)
 		}),
@@ -161,7 +158,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 	leaving, cancel := context.WithTimeout(reaching, leaveTimeout)
 	defer cancel()
 	if err := group.LeaveGroupContext(leaving); err != nil {
-		c.log.Warn("could not leave the group; its shards stay idle until the session times out", "group", c.config.Topic, "err", err)
+		c.o.Logger.Warn("could not leave the group; its shards stay idle until the session times out", "group", c.config.Topic, "err", err)
 		abandon() // a rebalance under way would hold up Close until all members have joined
 	}
 	group.CloseAllowingRebalance()
@@ -190,7 +187,7 @@ func (c *Cluster) prepare(ctx context.Context) error {
 			return err
 		}
 		if c.reached.Set(fmt.Errorf("shared journal: %w", err)) {
-			c.log.Warn("cannot reach the shared journal; retrying", "err", err)
+			c.o.Logger.Warn("cannot reach the shared journal; retrying", "err", err)
 		}
 		pause(ctx, wait)
 	}
@@ -199,19 +196,27 @@ func (c *Cluster) prepare(ctx context.Context) error {
 // nameInUse refuses the name of another replica. A former life of this one leaves
 // the group when its session times out.
 func (c *Cluster) nameInUse(ctx context.Context) error {
-	deadline := time.Now().Add(sessionTimeout + 2*time.Second)
-	for {
-		members, err := c.groupMembers(ctx)
-		if err != nil || !slices.ContainsFunc(members, func(m kadm.DescribedGroupMember) bool { return m.ClientID == c.config.Name() }) {
+	for deadline := time.Now().Add(sessionTimeout + 2*time.Second); ; {
+		err := c.named(ctx, 0)
+		if !errors.Is(err, ErrRefused) || time.Now().After(deadline) {
 			return err
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%w: another replica is called %q: give each its own journal.instance", ErrRefused, c.config.Name())
-		}
-		if pause(ctx, minPause); ctx.Err() != nil {
-			return ctx.Err()
+		pause(ctx, minPause)
+	}
+}
+
+// named refuses more than so many members with the name of this replica.
+func (c *Cluster) named(ctx context.Context, most int) error {
+	members, err := c.groupMembers(ctx)
+	for _, m := range members {
+		if m.ClientID == c.config.Name() {
+			most--
 		}
 	}
+	if most < 0 {
+		return fmt.Errorf("%w: another replica is called %q: give each its own journal.instance", ErrRefused, c.config.Name())
+	}
+	return err
 }
 
 // poll reports errors of the group, and commits offsets to it for tools to show.
@@ -237,7 +242,11 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 			return
 		case <-look.C:
 			within, cancel := context.WithTimeout(ctx, lookEvery)
-			if err := c.member(within); ctx.Err() == nil {
+			err := c.member(within)
+			if err == nil {
+				err = c.named(within, 1) // replicas that start at one time do not see each other
+			}
+			if ctx.Err() == nil {
 				c.reach(err)
 			}
 			cancel()
@@ -262,9 +271,9 @@ func (c *Cluster) reach(err error) {
 	switch changed := c.reached.Set(err); {
 	case !changed:
 	case err == nil:
-		c.log.Info("the group of the shared journal is reached again")
+		c.o.Logger.Info("the group of the shared journal is reached again")
 	default:
-		c.log.Warn("the group of the shared journal has an error; retrying", "err", err)
+		c.o.Logger.Warn("the group of the shared journal has an error; retrying", "err", err)
 	}
 }
 
@@ -286,7 +295,7 @@ func (c *Cluster) assign(ctx context.Context, partitions []int32, serve Serve) {
 		}()
 	}
 	if len(partitions) > 0 {
-		c.log.Info("shards assigned", "partitions", partitions, "assigned", len(c.members))
+		c.o.Logger.Info("shards assigned", "partitions", partitions, "assigned", len(c.members))
 	}
 }
 
@@ -306,7 +315,7 @@ func (c *Cluster) release(partitions []int32, why string) {
 		<-m.done
 	}
 	if len(leaving) > 0 {
-		c.log.Info("shards released", "why", why, "partitions", partitions)
+		c.o.Logger.Info("shards released", "why", why, "partitions", partitions)
 	}
 }
 
@@ -334,12 +343,6 @@ func (c *Cluster) Shards() (all []*Shard) {
 		}
 	}
 	return all
-}
-
-func (c *Cluster) changed() {
-	if c.onChange != nil {
-		c.onChange()
-	}
 }
 
 // Ready returns why this replica does not serve all shards that are assigned to

@@ -1,11 +1,14 @@
 package shard
 
 import (
+	"bufio"
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +27,10 @@ import (
 
 // Most tests wait for brokers: more of them run in parallel than there are cores.
 func TestMain(m *testing.M) {
+	if os.Getenv(brokerProcess) != "" {
+		serveFake()
+		return
+	}
 	_ = flag.Set("test.parallel", "16") // -parallel sets it again
 	goleak.VerifyTestMain(m)
 }
@@ -39,6 +46,39 @@ func fake(t testing.TB, o ...kfake.Opt) (*kfake.Cluster, Config) {
 	}
 	t.Cleanup(f.Close)
 	return f, config(f.ListenAddrs())
+}
+
+// brokerProcess is set in a process of the test that is a broker.
+const brokerProcess = "MFAWATCH_TEST_BROKER_PROCESS"
+
+// fakeProcess returns a configuration for a cluster whose memory is not that of the
+// test.
+func fakeProcess(t *testing.T) Config {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), brokerProcess+"=1")
+	in, _ := cmd.StdinPipe()
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config([]string{strings.TrimSpace(address)})
+}
+
+// serveFake serves a cluster until its parent closes its input.
+func serveFake() {
+	f, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(f.ListenAddrs()[0])
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	f.Close()
 }
 
 func config(brokers []string) Config {

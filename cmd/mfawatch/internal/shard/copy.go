@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -55,7 +54,7 @@ func (c *Cluster) importPart(ctx context.Context, p int32, from *journal.Journal
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	j, err := journal.Open(path, c.journals)
+	j, err := journal.Open(path, c.o.Journals)
 	if err != nil {
 		return err
 	}
@@ -99,21 +98,37 @@ func (c *Cluster) unread(ctx context.Context, p int32, j *journal.Journal) error
 	if err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.events: {p: start}}),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-	}, c.opts...)...)
+	admin := kadm.NewClient(c.producer)
+	starts, err := admin.ListStartOffsets(ctx, t.events)
+	if err != nil {
+		return explain(err)
+	}
+	ends, err := admin.ListCommittedOffsets(ctx, t.events)
+	if err = errors.Join(err, starts.Error(), ends.Error()); err != nil {
+		return explain(err)
+	}
+	first, _ := starts.Lookup(t.events, p)
+	end, _ := ends.Lookup(t.events, p)
+	next, events := max(first.Offset, start.EpochOffset().Offset), 0
+	client, err := readCommitted(c.opts, t.events, p, kgo.NewOffset().At(next))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, readTime)
-	defer cancel()
-	if n := client.PollFetches(ctx).NumRecords(); n > 0 {
-		return fmt.Errorf("%d events or more are not journalled: start the replicas, without sources, until mfawatch_shard_lag is 0", n)
+	for next < end.Offset && events == 0 {
+		records, err := poll(ctx, client)
+		if err != nil {
+			return explain(fmt.Errorf("read %s at offset %d: %w", t.events, next, err))
+		}
+		for _, r := range records {
+			next = r.Offset + 1
+			if !r.Attrs.IsControl() {
+				events++
+			}
+		}
+	}
+	if events > 0 {
+		return fmt.Errorf("%d events or more are not journalled: start the replicas, without sources, until mfawatch_shard_lag is 0", events)
 	}
 	return nil
 }
-
-// readTime is how long an event that is there takes to be read.
-const readTime = 2 * time.Second

@@ -8,6 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 )
@@ -101,6 +105,36 @@ func TestCopy(t *testing.T) {
 	must(back.Close())
 	if err := open("back.db").Register("a"); err != nil { // verifies the file
 		t.Error(err)
+	}
+}
+
+// Events that are not journalled, or of which that is not known, are not left behind.
+func TestExportLeavesNoEvent(t *testing.T) {
+	f, c := fake(t)
+	cl, err := quiet(c, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	if err := cl.alone(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cl.Append(t.Context(), events("1", 1)); err != nil {
+		t.Fatal(err)
+	}
+	export := func() error {
+		to, err := journal.Open(filepath.Join(t.TempDir(), "to"), options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return errors.Join(Export(t.Context(), c, t.TempDir(), to), to.Close())
+	}
+	if err := export(); err == nil || !strings.Contains(err.Error(), "1 events or more are not journalled") {
+		t.Errorf("an event was not read: %v", err)
+	}
+	f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: c.events(), Err: kerr.TopicAuthorizationFailed, Count: -1})
+	if err := export(); !errors.Is(err, kerr.TopicAuthorizationFailed) {
+		t.Errorf("events cannot be read: %v", err)
 	}
 }
 

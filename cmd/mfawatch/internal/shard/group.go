@@ -196,9 +196,8 @@ func (m *membership) status() Status {
 	if l := m.log.Load(); l != nil {
 		st.Offset = l.next.Load()
 		st.ChangeLogLag = l.behind()
-		if at := l.lastCommit().UTC(); !at.IsZero() {
-			st.LastCommit = &at
-		}
+		at := l.last.Load().UTC()
+		st.LastCommit = &at
 	}
 	s := m.shard.Load()
 	switch {

@@ -114,15 +114,9 @@ func (c *Cluster) produce(ctx context.Context, records []*kgo.Record) error {
 	return nil
 }
 
-// A received record of the events topic is an event, or a record to quarantine.
-type received struct {
-	event       *trail.Event
-	quarantined *journal.Quarantined
-}
-
-// receive reads a record. A record of a newer version is an error: this replica
-// must not pass it over.
-func receive(t *topics, r *kgo.Record) (received, error) {
+// receive reads a record of the events topic: an event, or a record to quarantine. A
+// record of a newer version is an error: this replica must not pass it over.
+func receive(t *topics, r *kgo.Record) (*trail.Event, *journal.Quarantined, error) {
 	kind := ""
 	for _, h := range r.Headers {
 		if h.Key == kindHeader {
@@ -137,22 +131,22 @@ func receive(t *topics, r *kgo.Record) (received, error) {
 			err = errors.New("the event belongs to another partition")
 		}
 		if err == nil {
-			return received{event: e}, nil
+			return e, nil, nil
 		}
 		foreign = err
 	case kindQuarantine:
 		var q journal.Quarantined
 		if err := json.Unmarshal(r.Value, &q); err == nil {
-			return received{quarantined: &q}, nil
+			return nil, &q, nil
 		}
 		foreign = errors.New("not a quarantined record")
 	default:
 		if strings.HasPrefix(kind, "event/") || strings.HasPrefix(kind, "quarantine/") {
-			return received{}, fmt.Errorf("%w: offset %d of partition %d of %s was written by another version (%.30q): run the same version on every replica", ErrRefused, r.Offset, r.Partition, r.Topic, kind)
+			return nil, nil, fmt.Errorf("%w: offset %d of partition %d of %s was written by another version (%.30q): run the same version on every replica", ErrRefused, r.Offset, r.Partition, r.Topic, kind)
 		}
 		foreign = errors.New("mfawatch did not write this record")
 	}
-	return received{quarantined: &journal.Quarantined{
+	return nil, &journal.Quarantined{
 		Origin: fmt.Sprintf("kafka://%s/%d", r.Topic, r.Partition), Offset: r.Offset, Reason: foreignRecord, Err: foreign.Error(), Raw: r.Value,
-	}}, nil
+	}, nil
 }

@@ -3,7 +3,6 @@ package shard
 import (
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/mfawatch/mfawatch/processor/journal"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
 
@@ -26,14 +26,9 @@ const (
 	restoreStuck       = 30 * time.Second
 )
 
-// ownerKey is the key of owner records. It is no key of a journal's write.
+// ownerKey is the key of owner records, whose value is the name of the replica. It is
+// no key of a journal's write.
 const ownerKey = "\xff\xffowner"
-
-// An owner is the value of an owner record.
-type owner struct {
-	Instance string    `json:"instance"`
-	Time     time.Time `json:"time"`
-}
 
 // A changeLog is a partition of the journal topic, as its owner writes it.
 type changeLog struct {
@@ -43,8 +38,10 @@ type changeLog struct {
 	opts      []kgo.Opt
 	metrics   *metrics
 	client    *kgo.Client
-	own       int64        // offset of the owner record
-	next      atomic.Int64 // offset up to which the journal has what was committed
+	own       int64                     // offset of the owner record
+	next      atomic.Int64              // offset up to which the journal has what was committed
+	last      atomic.Pointer[time.Time] // when the last transaction that was committed began
+	large     bool                      // its journal is opened alone
 	ctx       context.Context
 
 	running sync.Mutex // held by a transaction
@@ -52,7 +49,6 @@ type changeLog struct {
 	mu     sync.Mutex    // guards the rest; never held for long
 	err    error         // why there are no more
 	failed chan struct{} // closed when err is set
-	last   time.Time     // when the last transaction that was committed began
 }
 
 var _ store.ChangeLog = (*changeLog)(nil)
@@ -102,12 +98,12 @@ func (l *changeLog) Commit(b store.Batch) ([]byte, error) {
 		r := *m.(*kgo.Record) // a retry produces it again
 		records = append(records, &r)
 	}
+	_, epoch, _ := l.client.PartitionLeader(l.topics.journal, l.partition) // before: a later one has what an earlier one lost
 	last, err := l.transact(records)
 	if err != nil {
 		return nil, err
 	}
-	_, epoch, _ := l.client.PartitionLeader(l.topics.journal, l.partition)
-	return l.position(last+1, epoch), nil
+	return position(l.topics.journalID, last+1, epoch), nil
 }
 
 func (l *changeLog) record(key, value []byte) *kgo.Record {
@@ -117,11 +113,7 @@ func (l *changeLog) record(key, value []byte) *kgo.Record {
 // renew commits an owner record, which proves that this replica is the owner, and
 // returns its offset.
 func (l *changeLog) renew() (int64, error) {
-	value, err := json.Marshal(owner{l.instance, time.Now().UTC()})
-	if err != nil {
-		return 0, err
-	}
-	return l.transact([]*kgo.Record{l.record([]byte(ownerKey), value)})
+	return l.transact([]*kgo.Record{l.record([]byte(ownerKey), []byte(l.instance))})
 }
 
 // transact produces the records in one transaction, and returns the last offset in
@@ -139,8 +131,13 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
 	defer cancel()
 	var produced kgo.FirstErrPromise
+	contents := true // no record of our own topics fails: another sink's alerts may pass
 	for _, r := range records {
-		l.client.Produce(ctx, r, produced.Promise())
+		done := produced.Promise()
+		l.client.Produce(ctx, r, func(r *kgo.Record, err error) {
+			contents = contents && (err == nil || r.Topic != l.topics.journal && r.Topic != l.topics.events)
+			done(r, err)
+		})
 	}
 	if err := l.client.Flush(ctx); err != nil { // the client holds records that may have arrived, whatever ctx is
 		return 0, l.fail(err)
@@ -151,7 +148,7 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 		return 0, l.fail(err)
 	}
 	if err := produced.Err(); err != nil {
-		return 0, l.abort(ending, err)
+		return 0, l.abort(ending, err, contents)
 	}
 	id, epoch, err := l.client.ProducerID(ending)
 	if err != nil {
@@ -168,9 +165,7 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	if err := l.client.EndTransaction(ending, kgo.TryCommit); err != nil {
 		return 0, l.fail(err)
 	}
-	l.mu.Lock()
-	l.last = began
-	l.mu.Unlock()
+	l.last.Store(&began)
 	l.metrics.committed.Inc()
 	if last > 0 {
 		l.next.Store(last + 1)
@@ -203,8 +198,9 @@ func (l *changeLog) known(ctx context.Context, records []*kgo.Record) error {
 }
 
 // abort ends a transaction of which nothing is to be kept. The error is ErrRefused
-// if that is certain, and this replica is the owner still.
-func (l *changeLog) abort(ctx context.Context, cause error) error {
+// if that is certain, and this replica is the owner still. contents says whether the
+// cause is not in our own topics.
+func (l *changeLog) abort(ctx context.Context, cause error, contents bool) error {
 	if fenced(cause) {
 		return l.fail(cause)
 	}
@@ -219,6 +215,9 @@ func (l *changeLog) abort(ctx context.Context, cause error) error {
 		return fmt.Errorf("%w: %w", store.ErrRejected, cause)
 	}
 	l.metrics.aborted.Inc()
+	if contents {
+		return fmt.Errorf("%w: %w", store.ErrContents, cause)
+	}
 	return fmt.Errorf("%w: %w", store.ErrRefused, explain(cause))
 }
 
@@ -242,13 +241,10 @@ func fenced(err error) bool {
 
 // lease returns once this replica is known to have been the owner at most limit ago.
 func (l *changeLog) lease(limit time.Duration) error {
-	l.mu.Lock()
-	age, err := age(l.last), l.err
-	l.mu.Unlock()
-	if age < limit || err != nil {
-		return err
+	err := l.failure()
+	if err == nil && age(*l.last.Load()) >= limit {
+		_, err = l.renew()
 	}
-	_, err = l.renew()
 	return err
 }
 
@@ -256,23 +252,12 @@ func (l *changeLog) lease(limit time.Duration) error {
 // while a machine is suspended.
 func age(t time.Time) time.Duration { return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0))) }
 
-// lastCommit returns when the last transaction that was committed began.
-func (l *changeLog) lastCommit() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.last
-}
-
 // behind returns how many records of the partition are left to restore.
 func (l *changeLog) behind() int64 { return max(0, l.own+1-max(0, l.next.Load())) }
 
-func (l *changeLog) position(offset int64, epoch int32) []byte {
-	return topicPosition(l.topics.journalID, offset, epoch)
-}
-
 // A position is the ID of the topic, the epoch of the partition's leader and an
 // offset. By the epoch, the brokers know whether they lost records before the offset.
-func topicPosition(id kadm.TopicID, offset int64, epoch int32) []byte {
+func position(id kadm.TopicID, offset int64, epoch int32) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(id[:], uint32(epoch)), uint64(offset))
 }
 
@@ -284,19 +269,29 @@ func splitPosition(b []byte) (id kadm.TopicID, at kgo.Offset, ok bool) {
 	return kadm.TopicID(b[:len(id)]), kgo.NewOffset().At(int64(offset)).WithEpoch(int32(epoch)), true
 }
 
-// largeWrites is the size of writes that restorations apply one after the other: a
-// cache takes several times their memory.
+// largeWrites is the size of writes from which on a journal is opened alone, since that
+// takes several times their memory.
 const largeWrites = 4 << 20
 
-var applying sync.Mutex
+var alone = make(chan struct{}, 1) // holds one while such a journal is opened
+
+// openJournal opens the journal whose change log this is.
+func (l *changeLog) openJournal(path string, o journal.Options) (*journal.Journal, error) {
+	defer func() {
+		if l.large {
+			<-alone
+		}
+	}()
+	return journal.Open(path, o)
+}
 
 // Restore implements [store.ChangeLog]. It reads up to the owner record: not to
 // the last stable offset, which an open transaction holds back.
-func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) error) error {
+func (l *changeLog) Restore(from []byte, apply func([]store.Write, []byte) error) error {
 	next := int64(0)
 	start := kgo.NewOffset().AtStart()
-	if position != nil {
-		id, at, ok := splitPosition(position)
+	if from != nil {
+		id, at, ok := splitPosition(from)
 		next, start = at.EpochOffset().Offset, at
 		switch {
 		case !ok, id == l.topics.journalID && next > l.own:
@@ -306,53 +301,68 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 		}
 	}
 	l.next.Store(next)
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{l.topics.journal: {l.partition: start}}),
-		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.KeepControlRecords(), // the last record may be one
-		kgo.FetchMaxWait(100 * time.Millisecond),
-		kgo.MaxConcurrentFetches(0), // none while writes are applied
-	}, l.opts...)...)
+	client, err := readCommitted(l.opts, l.topics.journal, l.partition, start)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	for next <= l.own {
-		ctx, cancel := context.WithTimeout(l.ctx, restoreStuck)
-		fetches := client.PollFetches(ctx)
-		cancel()
-		for _, e := range fetches.Errors() {
-			if _, lost := errors.AsType[*kgo.ErrDataLoss](e.Err); lost || errors.Is(e.Err, kerr.OffsetOutOfRange) {
-				return store.ErrPosition
-			}
-			return explain(fmt.Errorf("read partition %d of %s at offset %d: %w", l.partition, l.topics.journal, next, e.Err))
+		records, err := poll(l.ctx, client)
+		if _, lost := errors.AsType[*kgo.ErrDataLoss](err); lost || errors.Is(err, kerr.OffsetOutOfRange) {
+			return store.ErrPosition
+		}
+		if err != nil {
+			return explain(fmt.Errorf("read partition %d of %s at offset %d: %w", l.partition, l.topics.journal, next, err))
 		}
 		var writes []store.Write
 		var epoch int32
 		size := 0
-		fetches.EachRecord(func(r *kgo.Record) {
+		for _, r := range records {
 			next, epoch = r.Offset+1, r.LeaderEpoch
 			if !r.Attrs.IsControl() && string(r.Key) != ownerKey {
 				writes = append(writes, store.Write{Key: r.Key, Value: r.Value})
 				size += len(r.Value)
 			}
-		})
+		}
+		if size > largeWrites && !l.large { // they are read again, since nothing is held while it waits
+			again := kgo.EpochOffset{Epoch: -1, Offset: records[0].Offset}
+			select {
+			case alone <- struct{}{}:
+				l.large = true
+			case <-l.ctx.Done():
+				return l.ctx.Err()
+			}
+			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{l.topics.journal: {l.partition: again}})
+			continue
+		}
 		if len(writes) > 0 {
-			err := func() error {
-				if size > largeWrites {
-					applying.Lock()
-					defer applying.Unlock()
-				}
-				return apply(writes, l.position(next, epoch))
-			}()
-			if err != nil {
+			if err := apply(writes, position(l.topics.journalID, next, epoch)); err != nil {
 				return err
 			}
 		}
 		l.next.Store(next)
 	}
 	return nil
+}
+
+// readCommitted returns a client that reads a partition from an offset on.
+func readCommitted(opts []kgo.Opt, topic string, partition int32, start kgo.Offset) (*kgo.Client, error) {
+	return kgo.NewClient(append([]kgo.Opt{
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: start}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // the last record may be one
+		kgo.FetchMaxWait(100 * time.Millisecond),
+		kgo.MaxConcurrentFetches(0), // none while records are used
+	}, opts...)...)
+}
+
+// poll returns the next records of one partition, some of which are there.
+func poll(ctx context.Context, client *kgo.Client) ([]*kgo.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, restoreStuck)
+	defer cancel()
+	fetches := client.PollFetches(ctx)
+	return fetches.Records(), fetches.Err()
 }
 
 // failure returns why there are no more transactions, nil if there are.

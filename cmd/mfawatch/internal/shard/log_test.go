@@ -298,7 +298,7 @@ func TestTopicIsNotTheOne(t *testing.T) {
 	top := prepared(t, c)
 	l := own(t, c, top, 0)
 	nothing := func([]store.Write, []byte) error { t.Error("restored"); return nil }
-	if err := l.Restore(l.position(1000, -1), nothing); !errors.Is(err, store.ErrPosition) {
+	if err := l.Restore(position(top.journalID, 1000, -1), nothing); !errors.Is(err, store.ErrPosition) {
 		t.Errorf("ahead: %v", err)
 	}
 	if err := l.Restore([]byte("x"), nothing); !errors.Is(err, store.ErrPosition) {
@@ -353,7 +353,7 @@ func TestLease(t *testing.T) {
 }
 
 // Alerts of a Kafka sink are in the transaction that acks them: readers of
-// committed records see each once.
+// committed records see each once. A topic of alerts that refuses fails them alone.
 func TestMessages(t *testing.T) {
 	f, c := fake(t)
 	top := prepared(t, c)
@@ -379,14 +379,23 @@ func TestMessages(t *testing.T) {
 	}
 	j.Close()
 	l.close()
-	j = openJournal(t, path, own(t, c, top, 0))
+	l = own(t, c, top, 0)
+	j = openJournal(t, path, l)
 	if err := j.Register("k"); err != nil {
 		t.Fatal(err)
 	}
+	batch := store.Batch{Writes: []store.Write{{Key: []byte("w")}}, Messages: []any{&kgo.Record{Topic: "alerts", Key: []byte("k")}}}
 	for n := range uint64(3) {
 		if err := done(n + 1); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for topic, want := range map[string]bool{"alerts": true, c.journal(): false} {
+		h := f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
+		if _, err := l.Commit(batch); errors.Is(err, store.ErrContents) != want || !errors.Is(err, store.ErrRefused) || errors.Is(err, store.ErrRejected) {
+			t.Errorf("topic %s refuses: %v", topic, err)
+		}
+		h.Remove()
 	}
 	if got := committed(t, c, "alerts", 3); !slices.Equal(got, []string{"1", "2", "3"}) {
 		t.Errorf("alerts %q", got)
@@ -477,8 +486,9 @@ func testRestoreMemory(t *testing.T, c Config, top topics, own int64, limit uint
 	for n := range concurrentOpens {
 		go func() {
 			o := options()
-			o.ChangeLog = reading{&changeLog{topics: top, opts: opts, own: own, ctx: t.Context()}}
-			j, err := journal.Open(filepath.Join(dir, strconv.Itoa(n)), o)
+			l := &changeLog{topics: top, opts: opts, own: own, ctx: t.Context()}
+			o.ChangeLog = reading{l}
+			j, err := l.openJournal(filepath.Join(dir, strconv.Itoa(n)), o)
 			if err == nil {
 				err = j.Close()
 			}
@@ -538,7 +548,7 @@ func TestLargeRecords(t *testing.T) {
 	}
 	trailtest.Long(t, 12)
 	for name, c := range map[string]func(t *testing.T) Config{
-		"fake": func(t *testing.T) Config { _, c := fake(t); return c },
+		"fake": fakeProcess,
 		"real": func(t *testing.T) Config { return realCluster(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -562,7 +572,7 @@ func TestLargeRecords(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.close()
-			testRestoreMemory(t, c, top, end, 384)
+			testRestoreMemory(t, c, top, end, 256)
 		})
 	}
 }

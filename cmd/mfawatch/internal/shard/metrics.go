@@ -64,7 +64,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		owned++
 		ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(m.lag.Load()), p)
-		ch <- prometheus.MustNewConstMetric(lastDesc, prometheus.GaugeValue, float64(s.log.lastCommit().UnixMilli())/1000, p)
+		ch <- prometheus.MustNewConstMetric(lastDesc, prometheus.GaugeValue, float64(s.log.last.Load().UnixMilli())/1000, p)
 	}
 	ch <- prometheus.MustNewConstMetric(ownedDesc, prometheus.GaugeValue, owned)
 	ch <- prometheus.MustNewConstMetric(allDesc, prometheus.GaugeValue, float64(c.c.Partitions()))

@@ -91,9 +91,10 @@ func (o *Offline) read(ctx context.Context, t topics) error {
 	for p := range t.partitions {
 		restoring.Go(func() error {
 			end, _ := ends.Lookup(t.journal, p)
-			opts := o.cluster.journals
-			opts.ChangeLog = reading{&changeLog{topics: t, partition: p, opts: o.cluster.opts, own: end.Offset - 1, ctx: ctx}}
-			j, err := journal.Open(o.cluster.cache(p), opts)
+			opts := o.cluster.o.Journals
+			l := &changeLog{topics: t, partition: p, opts: o.cluster.opts, own: end.Offset - 1, ctx: ctx}
+			opts.ChangeLog = reading{l}
+			j, err := l.openJournal(o.cluster.cache(p), opts)
 			if errors.Is(err, errReadOnly) {
 				return nil // nothing was ever committed
 			}

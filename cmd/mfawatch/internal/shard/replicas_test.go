@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -236,6 +237,22 @@ func TestNameInUse(t *testing.T) {
 	if err := second.Run(t.Context(), serveTest); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "journal.instance") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Replicas of one name that start at one time do not see each other, and say so as
+// soon as they do.
+func TestNamesakes(t *testing.T) {
+	t.Parallel()
+	f, c := fake(t)
+	h := f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeGroups}, Err: kerr.GroupIDNotFound, Count: -1})
+	a, b := start(t, c, "a", t.TempDir()), start(t, c, "a", t.TempDir())
+	await(t, "both replicas", func() bool { return len(a.Shards()) == 2 && len(b.Shards()) == 2 })
+	h.Remove()
+	for _, r := range []*replica{a, b} {
+		await(t, "the mistake", says(r, `another replica is called "a"`))
+	}
+	b.stop()
+	await(t, "the end of the mistake", func() bool { return a.Ready() == nil })
 }
 
 // A rebalance that never ends does not hold up a replica that stops.

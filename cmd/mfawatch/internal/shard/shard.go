@@ -66,7 +66,7 @@ func (m *membership) run(ctx context.Context, serve Serve) {
 		}
 		m.c.metrics.restarts.Inc()
 		if m.failure.Set(err) {
-			m.c.log.Warn("shard stopped; it is restored again", "partition", m.partition, "in", next, "err", err)
+			m.c.o.Logger.Warn("shard stopped; it is restored again", "partition", m.partition, "in", next, "err", err)
 		}
 		pause(ctx, next)
 		next = min(2*next, maxPause)
@@ -91,7 +91,7 @@ func (m *membership) serve(ctx context.Context, serve Serve) error {
 	}
 	defer s.log.close()
 	m.shard.Store(s)
-	m.c.changed()
+	m.c.o.Changed()
 	m.failure.Set(nil)
 	working, stop := context.WithCancel(ctx)
 	defer stop()
@@ -111,7 +111,7 @@ func (m *membership) serve(ctx context.Context, serve Serve) error {
 	}
 	stop()
 	m.shard.Store(nil)
-	m.c.changed()
+	m.c.o.Changed()
 	err = errors.Join(all.Wait(), s.log.failure())
 	return errors.Join(err, s.Journal.Close())
 }
@@ -137,17 +137,17 @@ func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
 		return nil, nil, err
 	}
 	m.log.Store(l)
-	o := m.c.journals
+	o := m.c.o.Journals
 	o.ChangeLog = l
 	o.Local = func(lane string) bool { return partitionOf(lane, t.partitions) == m.partition }
-	j, err := journal.Open(m.c.cache(m.partition), o)
+	j, err := l.openJournal(m.c.cache(m.partition), o)
 	if err != nil {
 		l.close()
 		return nil, nil, err
 	}
 	took := time.Since(started)
 	m.c.metrics.restore.Observe(took.Seconds())
-	m.c.log.Info("shard restored", "partition", m.partition, "took", took.Round(time.Millisecond), "offset", l.own, "open", len(j.Open()))
+	m.c.o.Logger.Info("shard restored", "partition", m.partition, "took", took.Round(time.Millisecond), "offset", l.own, "open", len(j.Open()))
 	return &Shard{m.partition, j, l}, &t, nil
 }
 
@@ -164,13 +164,12 @@ func (m *membership) start(s *Shard, t *topics) (kgo.Offset, error) {
 		return kgo.Offset{}, err
 	}
 	m.next.Store(-1)
-	position := kept[cursorName]
-	if position == nil {
+	if kept[cursorName] == nil {
 		return kgo.NewOffset().AtStart(), nil
 	}
-	id, at, ok := splitPosition(position)
+	id, at, ok := splitPosition(kept[cursorName])
 	if !ok || id != t.eventsID {
-		m.c.log.Error("topic was deleted and made again: events in it that were not read are lost; it is read from its start", "topic", t.events, "partition", m.partition)
+		m.c.o.Logger.Error("topic was deleted and made again: events in it that were not read are lost; it is read from its start", "topic", t.events, "partition", m.partition)
 		return kgo.NewOffset().AtStart(), nil
 	}
 	m.next.Store(at.EpochOffset().Offset)
@@ -217,7 +216,7 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 				p.Records = append(read.Records, p.Records...)
 				read = p.FetchPartition
 			case lost: // the client reads on from there
-				m.c.log.Error("events lost: the brokers acknowledged them, and lost them; find them in the trail's bucket with 'mfawatch scan'",
+				m.c.o.Logger.Error("events lost: the brokers acknowledged them, and lost them; find them in the trail's bucket with 'mfawatch scan'",
 					"topic", t.events, "partition", m.partition, "from", loss.ResetTo, "to", loss.ConsumedTo-1)
 			case !errors.Is(p.Err, context.DeadlineExceeded) && !kerr.IsRetriable(p.Err):
 				err = fmt.Errorf("read partition %d of %s: %w", m.partition, t.events, explain(p.Err))
@@ -241,25 +240,24 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 		if r.Attrs.IsControl() {
 			continue
 		}
-		got, err := receive(t, r)
+		e, q, err := receive(t, r)
 		switch {
 		case err != nil:
 			return err
-		case got.event != nil:
-			events = append(events, got.event)
-		default:
-			if got.quarantined.Reason == foreignRecord {
-				m.c.metrics.foreign.Inc()
-				foreign = got.quarantined
-			}
-			quarantined = append(quarantined, *got.quarantined)
+		case e != nil:
+			events = append(events, e)
+			continue
+		case q.Reason == foreignRecord:
+			m.c.metrics.foreign.Inc()
+			foreign = q
 		}
+		quarantined = append(quarantined, *q)
 	}
 	if foreign != nil {
-		m.c.log.Error("foreign records in the events topic are quarantined", "origin", foreign.Origin, "offset", foreign.Offset, "err", foreign.Err)
+		m.c.o.Logger.Error("foreign records in the events topic are quarantined", "origin", foreign.Origin, "offset", foreign.Offset, "err", foreign.Err)
 	}
 	if was := m.next.Load(); was >= 0 && p.LogStartOffset > was {
-		m.c.log.Error("events lost: retention deleted them before they were read; find them in the trail's bucket with 'mfawatch scan', and lengthen the topic's retention",
+		m.c.o.Logger.Error("events lost: retention deleted them before they were read; find them in the trail's bucket with 'mfawatch scan', and lengthen the topic's retention",
 			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
 	last := p.Records[len(p.Records)-1]
@@ -273,7 +271,7 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 		if left, err = s.Journal.Quarantine(ctx, quarantined); err != nil {
 			return err
 		}
-		_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, topicPosition(t.eventsID, next, last.LeaderEpoch), events)
+		_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, position(t.eventsID, next, last.LeaderEpoch), events)
 		return err
 	}
 	for wait := minPause; ; wait = min(2*wait, maxPause) {

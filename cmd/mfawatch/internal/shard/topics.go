@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"strconv"
 	"time"
 
@@ -19,6 +20,9 @@ var ErrRefused = errors.New("the shared journal cannot be used")
 // maxBatchBytes bounds a batch of records, and so a record. All that is remembered of
 // a user is one record: about 150 bytes for each exposure.
 const maxBatchBytes = 16 << 20
+
+// topicBatchBytes is max.message.bytes of the topics.
+const topicBatchBytes = maxBatchBytes + 1<<20
 
 // keepDeleted is how long deletions stay in the journal topic, for caches of
 // replicas that were away. An older cache is found to be wrong, and discarded.
@@ -43,31 +47,22 @@ func prepare(ctx context.Context, c Config, client *kgo.Client, create bool) (t 
 	}
 	t = topics{events: c.events(), journal: c.journal(), partitions: int32(c.Partitions)}
 	found, err := describe(ctx, admin, t.events, t.journal)
-	for started := time.Now(); err == nil && len(found) == 1 && time.Since(started) < topicsTogether; { // another replica makes them
-		pause(ctx, minPause)
+	missing := err == nil && len(found) == 0
+	if missing && !create {
+		return t, nil
+	}
+	if missing {
+		err = makeTopics(ctx, c, admin)
+	}
+	for started := time.Now(); err == nil && len(found) < 2; { // another replica makes them, or brokers hear of them a little later
+		if !missing && time.Since(started) > topicsTogether {
+			return t, fmt.Errorf("%w: only one of the topics %s and %s exists: restore the other, or delete both to start with no memory of open exposures", ErrRefused, t.events, t.journal)
+		}
+		pause(ctx, minPause/5)
 		found, err = describe(ctx, admin, t.events, t.journal)
 	}
 	if err != nil {
 		return t, err
-	}
-	switch {
-	case len(found) == 1:
-		return t, fmt.Errorf("%w: only one of the topics %s and %s exists: restore the other, or delete both to start with no memory of open exposures", ErrRefused, t.events, t.journal)
-	case len(found) == 0 && !create:
-		return t, nil
-	case len(found) == 0:
-		if err := makeTopics(ctx, c, admin); err != nil {
-			return t, err
-		}
-		for len(found) < 2 { // brokers hear of topics a little later
-			if found, err = describe(ctx, admin, t.events, t.journal); err != nil {
-				return t, err
-			}
-			pause(ctx, minPause/5)
-			if ctx.Err() != nil {
-				return t, ctx.Err()
-			}
-		}
 	}
 	for name, topic := range found {
 		if n := len(topic.Partitions); n != c.Partitions {
@@ -114,8 +109,11 @@ func checkVersion(ctx context.Context, admin *kadm.Client) error {
 
 func makeTopics(ctx context.Context, c Config, admin *kadm.Client) error {
 	text := func(n int64) *string { return kadm.StringPtr(strconv.FormatInt(n, 10)) }
-	batch := text(maxBatchBytes + 1<<20) // a segment holds one, or brokers reject it
-	both := map[string]*string{"max.message.bytes": batch, "min.insync.replicas": text(int64(min(2, c.Replication)))}
+	batch := text(topicBatchBytes) // a segment holds one, or brokers reject it
+	both := map[string]*string{
+		"max.message.bytes": batch, "min.insync.replicas": text(int64(min(2, c.Replication))),
+		"message.timestamp.type": kadm.StringPtr("LogAppendTime"), // retention is by the clocks of the brokers
+	}
 	journal := map[string]*string{
 		"cleanup.policy": kadm.StringPtr("compact"), "delete.retention.ms": text(keepDeleted.Milliseconds()),
 		"segment.bytes": batch, "segment.ms": text(time.Hour.Milliseconds()), "min.cleanable.dirty.ratio": kadm.StringPtr("0.1"),
@@ -136,8 +134,8 @@ func makeTopics(ctx context.Context, c Config, admin *kadm.Client) error {
 	return nil
 }
 
-// checkConfigs refuses a journal topic that forgets, and an events topic that is
-// compacted.
+// checkConfigs refuses a journal topic that forgets, an events topic that is
+// compacted, and topics that do not accept the greatest records.
 func checkConfigs(ctx context.Context, admin *kadm.Client, t topics) error {
 	configs, err := admin.DescribeTopicConfigs(ctx, t.events, t.journal)
 	if err != nil {
@@ -148,6 +146,9 @@ func checkConfigs(ctx context.Context, admin *kadm.Client, t topics) error {
 		for _, kv := range c.Configs {
 			if c.Err == nil && kv.Key == "cleanup.policy" && kv.MaybeValue() != want {
 				return fmt.Errorf("%w: topic %s has cleanup.policy %s: set it to %s, or records are lost", ErrRefused, c.Name, kv.MaybeValue(), want)
+			}
+			if n, err := strconv.Atoi(kv.MaybeValue()); kv.Key == "max.message.bytes" && err == nil && n < maxBatchBytes {
+				return fmt.Errorf("%w: topic %s has max.message.bytes %d: set it to %d, or large records stop a shard", ErrRefused, c.Name, n, topicBatchBytes)
 			}
 		}
 	}
@@ -176,4 +177,23 @@ func explain(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w: %s", ErrRefused, err, hint)
+}
+
+// partitionOf returns the partition of a key. It never changes.
+func partitionOf(key string, partitions int32) int32 {
+	h := fnv.New64a()
+	h.Write([]byte(key))
+	return int32(h.Sum64() % uint64(partitions))
+}
+
+// A partitioner leaves the partitions of our own topics to the producer of a
+// record. Other topics are partitioned by key, as every Kafka client does.
+type partitioner struct{ own topics }
+
+// ForTopic implements [kgo.Partitioner].
+func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
+	if topic == p.own.events || topic == p.own.journal {
+		return kgo.ManualPartitioner().ForTopic(topic)
+	}
+	return kgo.StickyKeyPartitioner(nil).ForTopic(topic)
 }

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 )
@@ -30,9 +32,29 @@ func TestPrepare(t *testing.T) {
 	for _, kv := range configs[0].Configs {
 		got[kv.Key] = kv.MaybeValue()
 	}
-	for key, want := range map[string]string{"cleanup.policy": "compact", "delete.retention.ms": "604800000", "min.insync.replicas": "1"} {
+	for key, want := range map[string]string{"cleanup.policy": "compact", "delete.retention.ms": "604800000", "min.insync.replicas": "1", "message.timestamp.type": "LogAppendTime"} {
 		if got[key] != want {
 			t.Errorf("%s is %q, want %q", key, got[key], want)
+		}
+	}
+}
+
+// Retention is by the clocks of the brokers: events of a replica whose clock is slow
+// stay until they are read, and those of a fast one are accepted.
+func TestClockOfTheBrokers(t *testing.T) {
+	c := realCluster(t)
+	top := prepared(t, c)
+	for _, skew := range []time.Duration{-keepDeleted - time.Hour, keepDeleted} {
+		r := intakeRecord(&top, kindEvent, "x", []byte("{}"))
+		r.Timestamp = time.Now().Add(skew)
+		if err := client(t, c).ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Errorf("a clock that is %s off: %v", skew, err)
+		}
+		reader := client(t, c, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.events(): {r.Partition: kgo.NewOffset().At(r.Offset)}}))
+		for _, got := range reader.PollFetches(t.Context()).Records() {
+			if age := time.Since(got.Timestamp).Abs(); age > time.Hour {
+				t.Errorf("a clock that is %s off: the age of the record is %s", skew, age)
+			}
 		}
 	}
 }
@@ -41,7 +63,7 @@ func TestPrepare(t *testing.T) {
 func TestPrepareRefuses(t *testing.T) {
 	t.Parallel()
 	topic := func(t *testing.T, c Config, name string, partitions int32, policy string) {
-		configs := map[string]*string{"cleanup.policy": &policy}
+		configs := map[string]*string{"cleanup.policy": &policy, "max.message.bytes": kadm.StringPtr("17825792")}
 		if _, err := admin(t, c).CreateTopic(t.Context(), partitions, 1, configs, name); err != nil {
 			t.Fatal(err)
 		}
@@ -70,6 +92,13 @@ func TestPrepareRefuses(t *testing.T) {
 			topic(t, c, c.events(), 4, "delete")
 			topic(t, c, c.journal(), 4, "delete")
 		}, nil, "mfawatch-journal has cleanup.policy delete: set it to compact"},
+		"small records": {func(t *testing.T, _ *kfake.Cluster, c Config) {
+			both(t, c)
+			small := kadm.AlterConfig{Op: kadm.SetConfig, Name: "max.message.bytes", Value: kadm.StringPtr("1048588")}
+			if _, err := admin(t, c).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{small}, c.journal()); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, "mfawatch-journal has max.message.bytes 1048588: set it to 17825792"},
 		"topics": {fault(kmsg.Metadata, kerr.TopicAuthorizationFailed), nil, "allow the user to READ, WRITE, DESCRIBE, CREATE and DESCRIBE_CONFIGS the topics"},
 		"creation": {func(_ *testing.T, f *kfake.Cluster, _ Config) {
 			f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.CreateTopics}, Err: kerr.TopicAuthorizationFailed, Count: -1})

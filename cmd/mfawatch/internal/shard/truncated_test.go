@@ -2,11 +2,15 @@ package shard
 
 import (
 	"errors"
+	"math"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/mfawatch/mfawatch/processor/journal/store"
@@ -15,6 +19,11 @@ import (
 // truncate has the brokers say that the partitions of a topic ended at an offset when
 // their leaders were elected: what was acknowledged after that is lost.
 func truncate(f *kfake.Cluster, topic string, end int64) {
+	truncateEpoch(f, topic, end, math.MaxInt32)
+}
+
+// truncateEpoch has them say so of the leaders up to an epoch.
+func truncateEpoch(f *kfake.Cluster, topic string, end int64, newest int32) {
 	f.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		f.KeepControl()
 		req := r.(*kmsg.OffsetForLeaderEpochRequest)
@@ -28,6 +37,9 @@ func truncate(f *kfake.Cluster, topic string, end int64) {
 			for _, p := range t.Partitions {
 				at := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 				at.Partition, at.LeaderEpoch, at.EndOffset = p.Partition, p.LeaderEpoch, end
+				if p.LeaderEpoch > newest {
+					at.EndOffset = math.MaxInt64
+				}
 				answer.Partitions = append(answer.Partitions, at)
 			}
 			resp.Topics = append(resp.Topics, answer)
@@ -56,6 +68,40 @@ func TestCacheOfLostCommits(t *testing.T) {
 	truncate(f, c.journal(), 3)
 	if err := next.Restore(position, nil); !errors.Is(err, store.ErrPosition) {
 		t.Errorf("commits were lost: %v", err)
+	}
+}
+
+// A commit that a leader lost while it was made is not in the position after it: the
+// position has the epoch of that leader, and not that of the next one.
+func TestLeaderChangesInCommit(t *testing.T) {
+	f, c := fake(t, kfake.NumBrokers(2))
+	top := prepared(t, c)
+	if err := f.MoveTopicPartition(c.journal(), 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	var produced func() // is called with the commit's record, before the commit ends
+	l := own(t, c, top, 0, kgo.WithHooks(unbuffered(func(*kgo.Record) {
+		if produced != nil {
+			produced()
+		}
+	})))
+	_, epoch, _ := l.client.PartitionLeader(c.journal(), 0)
+	produced = sync.OnceFunc(func() {
+		if err := f.MoveTopicPartition(c.journal(), 0, 1); err != nil {
+			t.Error(err)
+		}
+		for now := epoch; now == epoch && t.Context().Err() == nil; _, now, _ = l.client.PartitionLeader(c.journal(), 0) {
+			l.client.ForceMetadataRefresh()
+			pause(t.Context(), 10*time.Millisecond)
+		}
+	})
+	position, err := l.Commit(store.Batch{Writes: []store.Write{{Key: []byte("a")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	truncateEpoch(f, c.journal(), 1, epoch)
+	if err := own(t, c, top, 0).Restore(position, nil); !errors.Is(err, store.ErrPosition) {
+		t.Errorf("the commit was lost: %v", err)
 	}
 }
 
