@@ -81,7 +81,7 @@ var held = []struct {
 	{"A proxy on this machine that forwards", []string{"cmd/mfawatch/internal/web TestWhoMayChange"}},
 	{"Requests from other sites are refused", []string{"cmd/mfawatch/internal/web TestGuard"}},
 	{"On loopback, requests under foreign host names", []string{"cmd/mfawatch/internal/web TestForeignHostsReadNothing"}},
-	{"Secrets are read from files", []string{"cmd/mfawatch TestCanaryInEverySecret", "cmd/mfawatch TestCanaryInAService", "sinks/slack TestTokenFile", "sinks/email TestPasswordFile"}},
+	{"Secrets are read from files", []string{"cmd/mfawatch TestCanaryInEverySecret", "cmd/mfawatch TestCanaryInAService", "sinks/slack TestConforms", "sinks/email TestConforms"}},
 	{"A test puts a value into each secret field", []string{"cmd/mfawatch TestCanaryInEverySecret"}},
 }
 

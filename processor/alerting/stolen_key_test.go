@@ -51,8 +51,8 @@ func TestJ1_AKeyOfAUserWhoNeverSignsIn(t *testing.T) {
 		arrival{1110, "1100 enable bob serial=B by=bob self mfa= from=192.0.2.9 id=own", "bob resolved@1100 info enabled"})
 }
 
-// R17: the thief enables the own device first: it protects nobody, whoever removes the
-// device of the user, and however old its record is.
+// R17: the thief enables the own device first: it protects no user, no matter who
+// removes the device of the user, and however old its record is.
 func TestR17_AStolenKeyEnablesTheOtherDevice(t *testing.T) {
 	for name, c := range map[string]struct{ enables, removes, want string }{
 		"removed by another":      {"mfa= from=192.0.2.9", "by=mallory", "high"},

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What editors add to a file is no part of the secret; all else is.
+// The marks that editors add to a file are no part of the secret; all else is.
 func TestReadFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	for text, want := range map[string]string{

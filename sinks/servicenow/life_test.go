@@ -55,8 +55,8 @@ func TestEndedBySomebody(t *testing.T) {
 	}
 }
 
-// A sink that moves to another instance under one name begins anew there: nobody
-// deleted an incident of it.
+// A sink that moves to another instance under one name begins anew there: none of its
+// incidents was deleted.
 func TestMoved(t *testing.T) {
 	story := sinktest.Story("bob")
 	old, moved := newRig(t, nil), newRig(t, nil)

@@ -69,8 +69,8 @@ func (a *attempt) fetch(o namedObject) *fetched {
 }
 
 // openNotified opens the version of an object that was notified, as the newest is
-// another by now, or gone: whoever may write to the bucket could hide records so. If the
-// version cannot be read, the newest is.
+// another by now, or gone: a writer to the bucket could hide records so. If the version
+// cannot be read, the newest is.
 func (a *attempt) openNotified(version string, f *fetched) {
 	notified := f.object
 	notified.Version = version
