@@ -12,7 +12,8 @@ import (
 
 // Queue decides what one sink is sent next. The alert of the highest severity
 // goes first, then the oldest; within an exposure the order of the journal holds,
-// so a lane has the severity of its worst alert. Critical alerts are neither
+// so a lane has the severity of its worst alert. An exposure of many alerts lets
+// others that are as severe go first after each 32. Critical alerts are neither
 // grouped nor held by the rate. An exposure that the sink does not know yet may
 // share a message with others; it leaves its group if it grows worse, and every
 // later alert of it has a message of its own.

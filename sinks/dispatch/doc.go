@@ -24,10 +24,11 @@
 // a send and its record sends it again. Within an exposure, alerts are sent in the
 // order of the journal; an alert that fails delays only its exposure. Over
 // exposures, critical alerts go first, then the worst of the first 65,536 that are
-// pending, then the oldest. Critical alerts are neither grouped nor held by the
-// rate, and human sinks have sends in reserve for them, as many as Concurrency.
-// While the circuit is open, each is tried once without waiting for the next probe,
-// at most one a second.
+// pending, then the oldest, except that an exposure of many alerts lets others that
+// are as severe go first after each 32. Critical alerts are neither grouped nor held
+// by the rate, and human sinks have sends in reserve for them, as many as
+// Concurrency. While the circuit is open, each is tried once without waiting for the
+// next probe, at most one a second.
 //
 // A channel that throttles is sent nothing new for as long as it asked, except by
 // a restart, and except for new critical alerts after a minute, one a minute; sends
