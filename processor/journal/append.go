@@ -129,11 +129,11 @@ func putEntries(tx *store.Tx, entries []entry, now time.Time) (added []addition,
 			return nil, nil, err
 		}
 		joined = append(joined, joins...)
-		if err := e.put(tx, name, now); err != nil {
+		generation, err := e.put(tx, name, now)
+		if err != nil {
 			return nil, nil, err
 		}
-		generation, err := markDirty(tx, name, now)
-		if err != nil {
+		if err := markDirty(tx, name, generation, now); err != nil {
 			return nil, nil, err
 		}
 		added = append(added, addition{e, generation})
@@ -141,13 +141,13 @@ func putEntries(tx *store.Tx, entries []entry, now time.Time) (added []addition,
 	return added, joined, nil
 }
 
-// put writes the entry to a subject.
-func (e *entry) put(tx *store.Tx, subject string, now time.Time) error {
+// put writes the entry to a subject, and returns its number.
+func (e *entry) put(tx *store.Tx, subject string, now time.Time) (number uint64, err error) {
 	e.subject, e.key = subject, eventKey(subject, e.event)
 	if err := tx.Table(seenTable).Put(seenKey(e.event), store.SecondsKey(now)); err != nil {
-		return err
+		return 0, err
 	}
-	return tx.Table(eventTable).Put(e.key, e.value)
+	return putEvent(tx, e.key, e.value)
 }
 
 // putNew writes those of the entries that are new to one subject, which knows
@@ -157,7 +157,7 @@ func putNew(tx *store.Tx, subject string, entries []entry, now time.Time) (added
 		if tx.Table(seenTable).Has(seenKey(e.event)) {
 			continue
 		}
-		if err := e.put(tx, subject, now); err != nil {
+		if _, err := e.put(tx, subject, now); err != nil {
 			return nil, err
 		}
 		added = append(added, addition{entry: e})
@@ -174,29 +174,29 @@ func improve(tx *store.Tx, e *entry) (bool, error) {
 	}
 	e.subject = string(name)
 	e.key = eventKey(e.subject, e.event)
-	events := tx.Table(eventTable)
-	better, err := sortsBefore(events, *e)
+	number, v, err := getEvent(tx, e.key)
+	if err != nil || v == nil {
+		return false, err
+	}
+	better, err := sortsBefore(*e, v)
 	if err != nil || !better {
 		return false, err
 	}
-	return true, events.Put(e.key, e.value)
+	return true, tx.Table(eventTable).Put(number, e.value)
 }
 
-// markDirty returns the new generation of the subject. The mark keeps the time
-// of the first event that waits.
-func markDirty(tx *store.Tx, subject string, now time.Time) (generation uint64, err error) {
-	if generation, err = tx.Table(store.StateTable).Increment(generationKey); err != nil {
-		return 0, err
-	}
+// markDirty gives the subject a new generation. The mark keeps the time of the
+// first event that waits.
+func markDirty(tx *store.Tx, subject string, generation uint64, now time.Time) error {
 	dirty, key := tx.Table(dirtyTable), []byte(subject)
 	old, since, err := dirtyMark(dirty, key)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if old == 0 {
 		since = now
 	}
-	return generation, putMark(dirty, key, generation, since)
+	return putMark(dirty, key, generation, since)
 }
 
 func putMark(dirty store.Table, subject []byte, generation uint64, since time.Time) error {
@@ -220,11 +220,10 @@ func splitMark(subject, v []byte) (generation uint64, since time.Time, err error
 }
 
 // sortsBefore reports whether e's origin sorts before that of the same event in
-// the file, if the file still has it.
-func sortsBefore(events store.Table, e entry) (bool, error) {
-	v, err := events.Get(e.key)
-	if err != nil || v == nil || e.event.Origin == "" {
-		return false, err
+// the file.
+func sortsBefore(e entry, v []byte) (bool, error) {
+	if e.event.Origin == "" {
+		return false, nil
 	}
 	old, err := decodeEvent(e.key, v)
 	if err != nil {

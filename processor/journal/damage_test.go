@@ -339,6 +339,26 @@ func TestOpenRefusesContradictions(t *testing.T) {
 		}, "the index by lane has"},
 		{"an ID of an alert beyond the last", func(tx *store.Tx) error { return tx.Table("alert-ids").Put([]byte("x"), store.NumberKey(1<<40)) }, "the last is"},
 		{"a generation that is to come", func(tx *store.Tx) error { return putMark(tx.Table(dirtyTable), []byte("aws/3"), 1<<40, start) }, "has generation"},
+		{"an event beyond the newest", func(tx *store.Tx) error {
+			keys := tx.Table(eventKeyTable)
+			return keys.Put(bytes.Clone(keys.First()), store.NumberKey(1<<40))
+		}, "the newest is"},
+		{"an event that no key leads to", func(tx *store.Tx) error {
+			keys := tx.Table(eventKeyTable)
+			k, _ := keys.Cursor().Last()
+			return keys.Delete(bytes.Clone(k))
+		}, "event"},
+		{"an event that two keys lead to", func(tx *store.Tx) error {
+			keys := tx.Table(eventKeyTable)
+			first := bytes.Clone(keys.First())
+			number, err := keys.Get(first)
+			k, _ := keys.Cursor().Last()
+			return errors.Join(err, keys.Put(bytes.Clone(k), bytes.Clone(number)))
+		}, "the next event is"},
+		{"an event that is missing", func(tx *store.Tx) error {
+			events := tx.Table(eventTable)
+			return events.Delete(bytes.Clone(events.First()))
+		}, "a key leads to event"},
 		{"an entry that is gone", func(tx *store.Tx) error {
 			seen := tx.Bucket([]byte(seenTable))
 			k, _ := seen.Cursor().First()

@@ -89,6 +89,56 @@ func decodeEvent(key, value []byte) (*trail.Event, error) {
 	return e, nil
 }
 
+// putEvent writes an event, and returns the number that is new with it. Events lie
+// in order of arrival, so that those of one transaction share pages however many
+// subjects they belong to: only the small table of their keys is written all over.
+func putEvent(tx *store.Tx, key, value []byte) (number uint64, err error) {
+	if number, err = tx.Table(store.StateTable).Increment(generationKey); err != nil {
+		return 0, err
+	}
+	if err := deleteEvent(tx, key); err != nil { // the retention of its ID was over
+		return 0, err
+	}
+	if err := tx.Table(eventKeyTable).Put(key, store.NumberKey(number)); err != nil {
+		return 0, err
+	}
+	return number, tx.Table(eventTable).Append(store.NumberKey(number), value)
+}
+
+// getEvent returns the number of the event and the event as it is stored, valid
+// until the transaction ends or changes the tables; nil where there is none.
+func getEvent(tx *store.Tx, key []byte) (number, value []byte, err error) {
+	if number, err = tx.Table(eventKeyTable).Get(key); err != nil || number == nil {
+		return nil, nil, err
+	}
+	value, err = eventReader(tx)(key, number)
+	return number, value, err
+}
+
+// eventReader returns a function that returns the event of a key by its number.
+func eventReader(tx *store.Tx) func(key, number []byte) ([]byte, error) {
+	get := tx.Table(eventTable).Reader()
+	return func(key, number []byte) ([]byte, error) {
+		value, err := get(number)
+		if err == nil && value == nil {
+			err = fmt.Errorf("%w: event %.100q is missing", store.ErrDamaged, key)
+		}
+		return value, err
+	}
+}
+
+// deleteEvent removes an event, if it is there.
+func deleteEvent(tx *store.Tx, key []byte) error {
+	number, err := tx.Table(eventKeyTable).Get(key)
+	if err != nil || number == nil {
+		return err
+	}
+	if err := tx.Table(eventTable).Delete(number); err != nil {
+		return err
+	}
+	return tx.Table(eventKeyTable).Delete(key)
+}
+
 func unknown(flags byte) *bool {
 	if flags&1 == 0 {
 		return nil

@@ -101,14 +101,17 @@ func joinSubjects(tx *store.Tx, a, b string, now time.Time) (join, error) {
 	if err := tx.Table(dirtyTable).Delete([]byte(j.from)); err != nil {
 		return j, err
 	}
-	_, err := markDirty(tx, j.into, now)
-	return j, err
+	generation, err := tx.Table(store.StateTable).Increment(generationKey)
+	if err != nil {
+		return j, err
+	}
+	return j, markDirty(tx, j.into, generation, now)
 }
 
 // hasFewer reports whether a has fewer events than b, in the time of the smaller.
 func hasFewer(tx *store.Tx, a, b string) bool {
 	of := func(name string) func() bool {
-		prefix, c := store.NamePrefix(name), tx.Table(eventTable).Cursor()
+		prefix, c := store.NamePrefix(name), tx.Table(eventKeyTable).Cursor()
 		k, _ := c.Seek(prefix)
 		return func() bool {
 			had := bytes.HasPrefix(k, prefix)
@@ -127,30 +130,26 @@ func hasFewer(tx *store.Tx, a, b string) bool {
 }
 
 func moveEvents(tx *store.Tx, j join) (err error) {
-	events, prefix := tx.Table(eventTable), store.NamePrefix(j.from)
-	var moved []item
-	for k, v := range events.Ascend(&err, prefix) {
+	index, prefix, into := tx.Table(eventKeyTable), store.NamePrefix(j.from), store.NamePrefix(j.into)
+	var moved [][2][]byte // key and number
+	for k, number := range index.Ascend(&err, prefix) {
 		if !bytes.HasPrefix(k, prefix) {
 			break
 		}
-		e, err := decodeEvent(k, v)
-		if err != nil {
-			return err
-		}
-		moved = append(moved, item{key: string(k), event: e})
+		moved = append(moved, [2][]byte{bytes.Clone(k), bytes.Clone(number)})
 	}
 	if err != nil {
 		return err
 	}
-	for _, it := range moved {
-		v, err := events.Get([]byte(it.key))
-		if err != nil {
+	for _, m := range moved {
+		key := slices.Concat(into, m[0][len(prefix):])
+		if err := deleteEvent(tx, key); err != nil {
 			return err
 		}
-		if err := events.Put(eventKey(j.into, it.event), bytes.Clone(v)); err != nil {
+		if err := index.Put(key, m[1]); err != nil {
 			return err
 		}
-		if err := events.Delete([]byte(it.key)); err != nil {
+		if err := index.Delete(m[0]); err != nil {
 			return err
 		}
 	}

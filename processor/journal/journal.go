@@ -57,7 +57,7 @@ type Journal struct {
 // schema is that of the file.
 var schema = store.Schema{
 	Format: "mfawatch.journal/2",
-	Tables: append([]string{eventTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, quarantineTable}, outbox.Tables...),
+	Tables: append([]string{eventTable, eventKeyTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, quarantineTable}, outbox.Tables...),
 	Groups: map[string][]string{outbox.SinkGroup: outbox.SinkTables, sourceTables: nil},
 }
 

@@ -11,7 +11,8 @@ import (
 
 // The tables of the file, by name, besides those of the store and the outbox.
 const (
-	eventTable      = "events"     // subject, time, event ID and name → the event; see encodeEvent
+	eventTable      = "events"     // number in order of arrival → the event; see encodeEvent
+	eventKeyTable   = "event-keys" // subject, time, event ID and name → number of the event
 	seenTable       = "seen"       // lane, event ID and name → when it was appended
 	keyTable        = "keys"       // lane, key of a subject → subject
 	subjectTable    = "subjects"   // subject → its keys as JSON
@@ -22,7 +23,8 @@ const (
 	sourceTables    = "sources"    // source → its cursors by name
 )
 
-// generationKey is in the store's state: of the newest event.
+// generationKey is in the store's state: the number of the newest event, which is
+// the generation of its subject.
 var generationKey = []byte("generation")
 
 // laneName returns the lane of an event as (part of) a key.

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 
@@ -72,11 +73,35 @@ func (j *Journal) Merge(from *Journal, part func(name string) bool) error {
 func mergeTables(steps *store.Steps, src *store.Tx, part func(string) bool) error {
 	prefixed := func(k []byte) string { return subjectLane(string(k)) }
 	subject := func(k []byte) string { return subjectLane(prefixed(k)) }
+	var err error
+	read := eventReader(src)
+	for k, number := range src.Table(eventKeyTable).Ascend(&err, nil) {
+		if !part(subject(k)) {
+			continue
+		}
+		v, err := read(k, number)
+		if err != nil {
+			return err
+		}
+		key, value := bytes.Clone(k), bytes.Clone(v)
+		if err := steps.Add(len(key)+len(value), func(tx *store.Tx) error {
+			if tx.Table(eventKeyTable).Has(key) {
+				return nil
+			}
+			_, err := putEvent(tx, key, value)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
 	for _, t := range []struct {
 		table string
 		name  func(k []byte) string
 	}{
-		{eventTable, subject}, {seenTable, prefixed}, {keyTable, prefixed}, {subjectTable, prefixed}, {recordTable, prefixed},
+		{seenTable, prefixed}, {keyTable, prefixed}, {subjectTable, prefixed}, {recordTable, prefixed},
 		{dueTable, func(k []byte) string { return prefixed(k[8:]) }}, {quarantineTable, hex.EncodeToString},
 	} {
 		var err error

@@ -256,9 +256,8 @@ func (o *outcome) put(tx *store.Tx, now time.Time) error {
 		return err
 	}
 	o.added = append(arrived, deadlines...)
-	events := tx.Table(eventTable)
 	for key := range o.dropped {
-		if err := events.Delete([]byte(key)); err != nil {
+		if err := deleteEvent(tx, []byte(key)); err != nil {
 			return err
 		}
 	}

@@ -97,10 +97,14 @@ func loadSubject(tx *store.Tx, name string) (s *subject, err error) {
 	if s.record, err = loadRecord(tx, key); err != nil {
 		return nil, err
 	}
-	prefix := store.NamePrefix(name)
-	for k, v := range tx.Table(eventTable).Ascend(&err, prefix) {
+	prefix, read := store.NamePrefix(name), eventReader(tx)
+	for k, number := range tx.Table(eventKeyTable).Ascend(&err, prefix) {
 		if !bytes.HasPrefix(k, prefix) {
 			break
+		}
+		v, err := read(k, number)
+		if err != nil {
+			return nil, err
 		}
 		e, err := decodeEvent(k, v)
 		if err != nil {

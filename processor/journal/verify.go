@@ -2,8 +2,10 @@ package journal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
@@ -22,6 +24,9 @@ func (j *Journal) load(tx *store.Tx) error {
 		return err
 	}
 	if err := checkDirty(tx); err != nil {
+		return err
+	}
+	if err := checkEvents(tx); err != nil {
 		return err
 	}
 	if err := outbox.Restore(j.Outbox, tx); err != nil {
@@ -98,6 +103,38 @@ func checkKeys(tx *store.Tx) (err error) {
 		err = fmt.Errorf("%w: there are %d keys, and the subjects list %d", store.ErrDamaged, n, listed)
 	}
 	return err
+}
+
+// checkEvents refuses events that do not have one key each, and numbers beyond the
+// newest.
+func checkEvents(tx *store.Tx) error {
+	newest, err := tx.Table(store.StateTable).Number(generationKey)
+	if err != nil {
+		return err
+	}
+	var numbers []string
+	for k, number := range tx.Table(eventKeyTable).Ascend(&err, nil) {
+		if len(number) != 8 || binary.BigEndian.Uint64(number) > newest {
+			return fmt.Errorf("%w: event %.100q has number %x, the newest is %d", store.ErrDamaged, k, number, newest)
+		}
+		numbers = append(numbers, string(number))
+	}
+	if err != nil {
+		return err
+	}
+	slices.Sort(numbers)
+	events := tx.Table(eventTable).Cursor()
+	k, _ := events.First()
+	for _, number := range numbers {
+		if string(k) != number {
+			return fmt.Errorf("%w: a key leads to event %x, the next event is %x", store.ErrDamaged, number, k)
+		}
+		k, _ = events.Next()
+	}
+	if k != nil {
+		return fmt.Errorf("%w: no key leads to event %x", store.ErrDamaged, k)
+	}
+	return nil
 }
 
 func checkDirty(tx *store.Tx) error {

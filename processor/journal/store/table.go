@@ -65,6 +65,13 @@ func (t Table) Put(key, value []byte) error {
 	return t.b.Put(key, sealed)
 }
 
+// Append writes an entry whose key follows all others: it fills pages that later
+// entries never split.
+func (t Table) Append(key, value []byte) error {
+	t.b.FillPercent = 1
+	return t.Put(key, value)
+}
+
 // Delete removes an entry, if it is there.
 func (t Table) Delete(key []byte) error {
 	old := t.b.Get(key)
@@ -94,6 +101,19 @@ func (t Table) Get(key []byte) ([]byte, error) {
 		return nil, nil
 	}
 	return unseal(t.seed, key, sealed)
+}
+
+// Reader returns Get for many keys. It is valid until the transaction ends or
+// changes the table.
+func (t Table) Reader() func(key []byte) ([]byte, error) {
+	c := t.b.Cursor()
+	return func(key []byte) ([]byte, error) {
+		k, sealed := c.Seek(key)
+		if !bytes.Equal(k, key) {
+			return nil, nil
+		}
+		return unseal(t.seed, key, sealed)
+	}
 }
 
 // Number returns a value of eight bytes, 0 if there is none.
