@@ -186,7 +186,7 @@ func newKillCluster(t *testing.T, topic *killTopic, hook *killHook) *killCluster
 	}
 	t.Cleanup(func() {
 		_, _ = topic.admin.DeleteTopics(context.Background(), c.alerts, c.shared+"-events", c.shared+"-journal")
-		_, _ = topic.admin.DeleteGroup(context.Background(), c.shared)
+		_, _ = topic.admin.DeleteGroup(context.Background(), c.shared+"-shards")
 	})
 	return c
 }
@@ -262,7 +262,7 @@ func (c *killCluster) bury() {
 	for _, r := range c.replicas {
 		living[r.name] = true
 	}
-	for _, name := range []string{c.topic.group, c.shared} {
+	for _, name := range []string{c.topic.group, c.shared + "-shards"} {
 		groups, err := c.topic.admin.DescribeGroups(c.t.Context(), name)
 		if refused, ok := errors.AsType[*kerr.Error](err); ok && refused.Retriable {
 			continue

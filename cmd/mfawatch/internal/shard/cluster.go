@@ -130,7 +130,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 	group, err := kgo.NewClient(append(append([]kgo.Opt{}, c.opts...),
 		kgo.WithContext(reaching),
 		kgo.ClientID(c.config.Name()),
-		kgo.ConsumerGroup(c.config.Topic),
+		kgo.ConsumerGroup(c.config.Group()),
 		kgo.ConsumeTopics(c.config.events()),
 		kgo.Balancers(announcer{kgo.CooperativeStickyBalancer(), c.reachable(ctx)}),
 		kgo.DisableAutoCommit(),
@@ -158,7 +158,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 	leaving, cancel := context.WithTimeout(reaching, leaveTimeout)
 	defer cancel()
 	if err := group.LeaveGroupContext(leaving); err != nil {
-		c.o.Logger.Warn("could not leave the group; its shards stay idle until the session times out", "group", c.config.Topic, "err", err)
+		c.o.Logger.Warn("could not leave the group; its shards stay idle until the session times out", "group", c.config.Group(), "err", err)
 		abandon() // a rebalance under way would hold up Close until all members have joined
 	}
 	group.CloseAllowingRebalance()
@@ -230,7 +230,7 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 		for ctx.Err() == nil {
 			for _, e := range group.PollFetches(ctx).Errors() {
 				if ctx.Err() == nil {
-					c.reach(fmt.Errorf("group %s: %w", c.config.Topic, explain(e.Err)))
+					c.reach(fmt.Errorf("group %s: %w", c.config.Group(), explain(e.Err)))
 				}
 			}
 		}
@@ -355,7 +355,7 @@ func (c *Cluster) Ready() error {
 	joined := c.joined
 	c.mu.Unlock()
 	if !joined {
-		return fmt.Errorf("shared journal: not a member of group %s yet", c.config.Topic)
+		return fmt.Errorf("shared journal: not a member of group %s yet", c.config.Group())
 	}
 	var errs []error
 	for _, m := range c.memberships() {

@@ -16,7 +16,7 @@ import (
 // A Config configures the shared journal.
 type Config struct {
 	kafka.Config `koanf:",squash"`
-	Topic        string `koanf:"topic"`       // prefix of the topics, name of the group and prefix of transactional ids
+	Topic        string `koanf:"topic"`       // prefix of the topics, of the group and of transactional ids
 	Partitions   int    `koanf:"partitions"`  // of the topics when they are made; never changes
 	Replication  int    `koanf:"replication"` // of the topics when they are made
 	Instance     string `koanf:"instance"`    // name of this replica; default: the host's name
@@ -55,6 +55,13 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Group returns the name of the replicas' group. It is not that of the topics alone,
+// which a Kafka source of the same cluster may have by default.
+func (c Config) Group() string { return c.Topic + "-shards" }
+
+// Topics returns the names of the topics.
+func (c Config) Topics() []string { return []string{c.events(), c.journal()} }
 
 func (c Config) events() string  { return c.Topic + "-events" }
 func (c Config) journal() string { return c.Topic + "-journal" }

@@ -30,14 +30,14 @@ type Replica struct {
 
 // groupMembers returns the members of the group, none if there is no group yet.
 func (c *Cluster) groupMembers(ctx context.Context) ([]kadm.DescribedGroupMember, error) {
-	groups, err := kadm.NewClient(c.producer).DescribeGroups(ctx, c.config.Topic)
+	groups, err := kadm.NewClient(c.producer).DescribeGroups(ctx, c.config.Group())
 	if err == nil {
-		err = groups[c.config.Topic].Err
+		err = groups[c.config.Group()].Err
 	}
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, explain(err)
 	}
-	return groups[c.config.Topic].Members, nil
+	return groups[c.config.Group()].Members, nil
 }
 
 // Replicas returns the members of the group, sorted by name.
@@ -222,7 +222,7 @@ func (c *Cluster) member(ctx context.Context) error {
 		return nil
 	}
 	beat := kmsg.NewPtrHeartbeatRequest()
-	beat.Group = c.config.Topic
+	beat.Group = c.config.Group()
 	beat.MemberID, beat.Generation = group.GroupMetadata()
 	resp, err := beat.RequestWith(ctx, group)
 	if err == nil {
@@ -231,5 +231,5 @@ func (c *Cluster) member(ctx context.Context) error {
 	if err == nil || errors.Is(err, kerr.RebalanceInProgress) { // it keeps its partitions until they are revoked
 		return nil
 	}
-	return fmt.Errorf("group %s: %w", c.config.Topic, explain(err))
+	return fmt.Errorf("group %s: %w", c.config.Group(), explain(err))
 }

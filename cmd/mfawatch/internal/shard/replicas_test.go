@@ -280,6 +280,24 @@ func TestStopWhileJoining(t *testing.T) {
 	}
 }
 
+// A Kafka source of the same cluster, whose group has the name of the topics by default,
+// is no replica.
+func TestSourcesAreNoReplicas(t *testing.T) {
+	f, c := fake(t)
+	r := start(t, c, "a", t.TempDir())
+	await(t, "the replica", func() bool { return len(r.Shards()) == 4 })
+	cl, err := kgo.NewClient(kgo.SeedBrokers(f.ListenAddrs()...), kgo.ConsumerGroup(c.Topic), kgo.ConsumeTopics(c.events()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	await(t, "the source", func() bool { id, _ := cl.GroupMetadata(); return id != "" })
+	all, err := r.Replicas(t.Context())
+	if err != nil || len(all) != 1 || all[0].Instance != "a" || len(all[0].Partitions) != 4 {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
 // A replica that the group has expelled fences no owner, though it was not told
 // yet.
 func TestExpelled(t *testing.T) {
@@ -292,7 +310,7 @@ func TestExpelled(t *testing.T) {
 	})
 	id, _ := r.group.Load().GroupMetadata()
 	leave := kmsg.NewPtrLeaveGroupRequest()
-	leave.Group, leave.Members = c.Topic, []kmsg.LeaveGroupRequestMember{{MemberID: id}}
+	leave.Group, leave.Members = c.Group(), []kmsg.LeaveGroupRequestMember{{MemberID: id}}
 	if _, err := leave.RequestWith(t.Context(), client(t, c)); err != nil {
 		t.Fatal(err)
 	}
