@@ -100,7 +100,7 @@ func build(k *koanf.Koanf) (*Config, []Mistake) {
 	whole := document{Settings: Defaults()}
 	wrong := decode(k, "", &whole)
 	c := &Config{Settings: whole.Settings, Sources: sources, Sinks: sinks}
-	mistakes = append(append(mistakes, c.Settings.mistakes()...), c.listenerMistakes()...)
+	mistakes = append(append(mistakes, c.Settings.mistakes()...), slices.Concat(c.listenerMistakes(), c.topicMistakes())...)
 	if named, ok := k.Get("sinks").(map[string]any); ok {
 		mistakes = append(mistakes, c.routeMistakes(slices.Sorted(maps.Keys(named)))...)
 	}
