@@ -76,6 +76,9 @@ func TestEventsConform(t *testing.T) {
 				Sink: func() (sinks.Sink, error) {
 					return New(Config{URL: f.URL, Mode: "events", APIKey: "xyzzy-api-key"}, message.Wording{}, slog.New(slog.DiscardHandler))
 				},
+				FromFile: func(path string) (sinks.Sink, error) {
+					return New(Config{URL: f.URL, Mode: "events", APIKeyFile: path}, message.Wording{}, slog.New(slog.DiscardHandler))
+				},
 				Holds:   func(a *processor.Alert) sinktest.Held { return s.alert(ticket.Key(a, "")) },
 				Inject:  f.Inject,
 				Bodies:  f.Bodies,
