@@ -4,9 +4,10 @@ package files
 // handled as they arrive. A document is a line, or a JSON value over several lines, such
 // as a whole trail that was formatted for people; it ends with its last line. A
 // document that was cut off ends where that shows: at a line end within a string, or
-// before a line that begins with a value where none may stand.
+// before a line that begins with a value where none may stand. Zero bytes before a
+// document are no part of it.
 type splitter struct {
-	begun    bool // something else than white space has come
+	begun    bool // something else than white space and zero bytes has come
 	text     bool // it is no JSON, so that its line is all of it
 	inString bool
 	escaped  bool   // the byte before was a backslash
@@ -39,7 +40,7 @@ func (s *splitter) next(b []byte) (n int, ended bool) {
 				s.inString, s.last = false, c
 			}
 			continue
-		case c == ' ', c == '\t', c == '\r':
+		case c == ' ', c == '\t', c == '\r', c == 0 && !s.begun:
 			continue
 		case !s.begun:
 			s.begun, s.text = true, c != '{' && c != '['

@@ -76,6 +76,7 @@ type followed struct {
 	whole    bool // it is compressed, and so read as a whole
 	offset   fileOffset
 	saved    fileOffset // as it is kept
+	long     search     // in the document at offset
 }
 
 // follow reads the files at the paths, and those that appear there, until ctx is done.

@@ -130,7 +130,7 @@ func (t *followed) recognise(size int64) error {
 		same = hash == p.Hash
 	}
 	if !same {
-		t.offset = fileOffset{}
+		t.offset, t.long = fileOffset{}, search{}
 	}
 	return nil
 }
@@ -183,6 +183,9 @@ func (w *follower) stream(t *followed, origin trail.Origin, open func() io.Reade
 // readLines delivers the complete documents: lines, or JSON values.
 func (w *follower) readLines(t *followed, size int64) error {
 	t.waits = 0
+	if t.long.at > 0 {
+		return w.readLong(t, size)
+	}
 	origin := File{Path: t.path}.Place()
 	end := min(size, t.offset.Offset+turnBytes)
 	buf := make([]byte, 0, min(size-t.offset.Offset, batchBytes)+1)
@@ -255,8 +258,10 @@ func (w *follower) nextDocuments(t *followed, size int64, buf []byte) (d docs, r
 func (w *follower) readRest(t *followed, size int64, b []byte, s splitter) error {
 	whole := s.begun && !s.text && !s.inString && s.depth == 0
 	switch {
-	case len(bytes.TrimSpace(b)) == 0:
-		t.offset.Offset = size
+	case !s.begun:
+		if bytes.IndexByte(b, 0) < 0 { // else it is a hole that may yet be filled
+			t.offset.Offset = size
+		}
 	case t.offset.Size == size: // reported before, as one that is cut off
 	case whole && t.mustSettle(w.f.settle), !whole && t.mustSettle(w.f.cutFor):
 		return nil
@@ -275,47 +280,70 @@ func (w *follower) readRest(t *followed, size int64, b []byte, s splitter) error
 	return nil
 }
 
-// readLong streams a document that is too long for memory, once the file has settled.
+// readLong streams a document that is too long for memory, once its end is there or the
+// file has settled.
 func (w *follower) readLong(t *followed, size int64) error {
 	if t.offset.Size == size {
 		return nil // reported before, as one that is cut off
 	}
-	if t.mustSettle(w.f.settle) {
+	ended, err := t.findEnd(size)
+	switch {
+	case err != nil || t.more:
+		return err
+	case !t.long.begun && !ended: // a hole that may yet be filled
+		t.long, t.offset.Size = search{}, size
+		return nil
+	case !ended && t.mustSettle(w.f.settle):
 		return nil
 	}
-	at := t.offset.Offset
-	var doc *oneDocument
-	err := w.stream(t, trail.At(File{Path: t.path}.Place(), at), func() io.Reader {
-		doc = &oneDocument{r: io.NewSectionReader(t.file, at, size-at)}
-		return doc
-	})
+	at, end := t.offset.Offset, t.long.at
+	err = w.stream(t, trail.At(File{Path: t.path}.Place(), at), func() io.Reader { return io.NewSectionReader(t.file, at, end-at) })
 	if err != nil {
 		return err
 	}
-	if doc.ended || doc.split.begun && !doc.split.inString && doc.split.depth == 0 {
-		t.offset.Offset += doc.n
+	if ended || !t.long.inString && t.long.depth == 0 { // else it is read again if it goes on
+		t.offset.Offset, t.long = end, search{}
 	}
 	t.offset.Size = max(t.offset.Size, t.offset.Offset)
-	if t.more = t.offset.Offset < size && doc.ended; !t.more {
+	if t.more = t.offset.Offset < size && ended; !t.more {
 		t.offset.Size = size
 	}
 	return nil
 }
 
-// A oneDocument reads a document, and no further.
-type oneDocument struct {
-	r     io.Reader
-	split splitter
-	n     int64
-	ended bool
+// A search is the search for the end of a long document, which goes on as its file grows.
+type search struct {
+	splitter
+	at int64 // all before was looked at; 0 before the first look
 }
 
-func (d *oneDocument) Read(p []byte) (int, error) {
-	if d.ended {
-		return 0, io.EOF
+// findEnd looks for the end of the document at the offset, for one turn. An offset before
+// a hole is moved behind it: a log has one that was cut off while its writer went on at
+// its own place.
+func (t *followed) findEnd(size int64) (ended bool, err error) {
+	s := &t.long
+	s.at = max(s.at, t.offset.Offset)
+	turn := min(size, s.at+turnBytes)
+	for buf := make([]byte, batchBytes); s.at < turn && !ended; {
+		b := buf[:min(batchBytes, turn-s.at)]
+		if _, err := io.ReadFull(io.NewSectionReader(t.file, s.at, int64(len(b))), b); err != nil {
+			return false, err // it was cut off just now
+		}
+		if !s.begun {
+			if bytes.Count(b, []byte{0}) == len(b) { // which is faster
+				s.at += int64(len(b))
+				continue
+			}
+			rest := bytes.TrimLeft(b, " \t\r\n\x00")
+			if start := s.at + int64(len(b)-len(rest)); len(rest) > 0 && start > t.offset.Offset {
+				t.offset.Offset, t.long, t.more = start, search{}, true
+				return false, nil
+			}
+		}
+		var n int
+		n, ended = s.next(b)
+		s.at += int64(n)
 	}
-	n, err := d.r.Read(p)
-	n, d.ended = d.split.next(p[:n])
-	d.n += int64(n)
-	return n, err
+	t.more = s.at < size && !ended
+	return ended, nil
 }

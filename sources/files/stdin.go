@@ -188,7 +188,8 @@ func documents(place string, at int64, b []byte, ends []int) iter.Seq2[processor
 	return func(yield func(processor.Part, error) bool) {
 		from := 0
 		for _, end := range ends {
-			if !yield(processor.Part{Origin: trail.At(place, at+int64(from)), Bytes: b[from:end]}, nil) {
+			doc := bytes.TrimLeft(b[from:end], "\x00")
+			if !yield(processor.Part{Origin: trail.At(place, at+int64(end-len(doc))), Bytes: doc}, nil) {
 				return
 			}
 			from = end

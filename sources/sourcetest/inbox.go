@@ -14,6 +14,9 @@ import (
 type Inbox struct {
 	// Fail returns the handler's error for the nth delivery, if it is set.
 	Fail func(n int) error
+	// Head is how much of a streamed part is read, as little is of what is no JSON;
+	// 0 is all.
+	Head int64
 	// More receives one value for each delivery that was taken.
 	More chan struct{}
 
@@ -35,6 +38,9 @@ func (x *Inbox) Handle(_ context.Context, d processor.Delivery) error {
 		}
 		b := part.Bytes
 		if part.Body != nil {
+			if x.Head > 0 {
+				part.Body = io.LimitReader(part.Body, x.Head)
+			}
 			if b, err = io.ReadAll(part.Body); err != nil {
 				return fmt.Errorf("reading: %w", err)
 			}
