@@ -40,7 +40,11 @@ func (s *Scanner) looksLikeJSON(w []byte) bool {
 			err = errors.New(f.name)
 		}
 	}
-	s.unreadable(0, ReasonFormat, err, nil)
+	var raw []byte
+	if len(w) < block { // so w is all of it
+		raw = ifWatched(w)
+	}
+	s.unreadable(0, ReasonFormat, err, raw)
 	return false
 }
 

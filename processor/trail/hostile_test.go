@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
@@ -158,5 +159,35 @@ func TestBase64AcrossWindows(t *testing.T) {
 		if trailtest.Short() {
 			break
 		}
+	}
+}
+
+// A line that is no JSON does no harm to the lines beside it, the first one neither.
+func TestFirstLineIsNoJSON(t *testing.T) {
+	for _, first := range []string{"words", "null", "1", "\x1b[32minfo\x1b[0m {", "CloudTrail validation message.", "\xEF\xBB\xBFwords"} {
+		doc := first + "\nmore words\n" + minimal + "\r\n" + minimal + "\n"
+		for how, doc := range map[string]string{"plain": doc, "gzip": gzipOf(doc)} {
+			v, _ := scanBytes(t, doc)
+			var streamed found
+			if _, err := NewScanner().Scan(Place("test"), iotest.OneByteReader(strings.NewReader(doc)), &streamed); err != nil {
+				t.Fatal(err)
+			}
+			if len(v.events) != 2 || len(streamed.events) != 2 || !strings.Contains(v.reasons(), "format") {
+				t.Errorf("%q, %s: found %q, and streamed %q; unreadable %q", first, how, v.names(), streamed.names(), v.reasons())
+			}
+		}
+	}
+}
+
+// Text around a record is not read, and yet what may be a watched event is quarantined.
+func TestWatchedNameInWords(t *testing.T) {
+	for _, doc := range []string{"<13>1 2026-05-01T08:03:11Z host app - - - " + minimal, "\x00\x00\x00" + minimal, "\x1e" + minimal + "\n"} {
+		v, _ := scanBytes(t, doc)
+		if len(v.unreadable) != 1 || !v.unreadable[0].Watched || string(v.unreadable[0].Raw) != strings.TrimSpace(doc) {
+			t.Errorf("%q: unreadable %+v", doc, v.unreadable)
+		}
+	}
+	if v, _ := scanBytes(t, "the event DeactivateMFADevice in words"); len(v.unreadable) != 1 || v.unreadable[0].Watched {
+		t.Errorf("words: unreadable %+v", v.unreadable)
 	}
 }

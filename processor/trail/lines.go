@@ -27,9 +27,13 @@ func (s *Scanner) lines(w []byte, at int, final bool) int {
 	return at
 }
 
-// isLines reports whether the first line of w, which is not a long one, ends a
-// document and the next begins another: JSON lines.
+// isLines reports whether w is JSON lines: its first line, which is not a long one, ends
+// a document and the next begins another. A first line that is no JSON, as a program may
+// have printed it, does no harm to the others.
 func isLines(w []byte) bool {
+	if first := trimHead(w); len(first) > 0 && !opens(first[0]) && first[0] != '"' {
+		return holdsLine(w[:min(len(w), block)])
+	}
 	n := bytes.IndexByte(w[:min(len(w), block)], '\n')
 	if n < 0 {
 		return false
@@ -40,4 +44,17 @@ func isLines(w []byte) bool {
 	}
 	c := w[next]
 	return c != ',' && c != ':' && !closes(c) // a document does not go on there
+}
+
+// holdsLine reports whether a line of text is an object or a list.
+func holdsLine(text []byte) bool {
+	if bytes.IndexByte(text, 0) >= 0 {
+		return false // it is no text
+	}
+	for line := range bytes.SplitSeq(text, []byte("\n")) {
+		if line = bytes.TrimSpace(line); len(line) > 1 && opens(line[0]) && closes(line[len(line)-1]) {
+			return true
+		}
+	}
+	return false
 }

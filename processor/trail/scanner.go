@@ -172,14 +172,12 @@ func (s *Scanner) inflatedDocument(b []byte) {
 			return
 		}
 	}
-	if !s.looksLikeJSON(trimmed) {
-		return
-	}
-	if isLines(trimmed) {
+	switch {
+	case isLines(trimmed):
 		s.lines(trimmed, 0, true)
-		return
+	case s.looksLikeJSON(trimmed):
+		s.whole(trimmed)
 	}
-	s.whole(trimmed)
 }
 
 // whole sweeps one JSON document.

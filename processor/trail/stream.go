@@ -37,12 +37,12 @@ func (s *Scanner) stream(f feed) error {
 	}
 	s.forget()
 	at.swept, at.decoded = 0, 0
-	if !s.looksLikeJSON(at.w) {
+	lines := isLines(at.w)
+	if !lines && !s.looksLikeJSON(at.w) {
 		return ended(err)
 	}
 	h := headOf(at.w)
 	s.own = beginsAsOwn(bytes.TrimLeft(bytes.TrimPrefix(at.w, bom), " \t\r\n"))
-	lines := isLines(at.w)
 	for err == nil {
 		s.look(&at, lines, false)
 		drop := 0
