@@ -205,3 +205,48 @@ func TestSessionTimeout(t *testing.T) {
 		t.Errorf("a session of %d ms", got)
 	}
 }
+
+// A partition that is added to a topic is read from its start, as what was written to it
+// before the group saw it is new.
+func TestPartitionAdded(t *testing.T) {
+	everyCluster(t, func(t *testing.T, c *cluster) {
+		topic, group, in := c.topic(2), name("group"), newInbox(t)
+		c.produce(topic, 0, "before")
+		config := Config{Topics: []string{topic}, Group: group, Start: "latest"}
+		stop := start(t, c.source(config), in.handle)
+		c.waitCommitted(group, topic, 0, 1)
+		c.waitCommitted(group, topic, 1, 0)
+		stop()
+		added, err := c.admin.CreatePartitions(t.Context(), 1, topic)
+		if err == nil {
+			err = added.Error()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.producer.PurgeTopicsFromClient(topic)
+		c.produce(topic, 2, "to the new one")
+		start(t, c.source(config), in.handle)
+		c.waitCommitted(group, topic, 2, 1)
+		if got := in.wait(1); !slices.Equal(got, []string{"to the new one"}) {
+			t.Errorf("read %q", got)
+		}
+	})
+}
+
+// The serializers of a schema registry write five bytes before the JSON.
+func TestFramedJSON(t *testing.T) {
+	const record = `{"Records":[]}`
+	for value, want := range map[string]string{
+		"\x00\x00\x00\x00\x07" + record: record,
+		"\x00\x00\x00\x00\x07\x0eavro":  "\x00\x00\x00\x00\x07\x0eavro",
+		record:                          record,
+		"\x00\x00\x00\x00\x07":          "\x00\x00\x00\x00\x07",
+	} {
+		for part := range parts("kafka://t/0", []*kgo.Record{{Value: []byte(value)}}) {
+			if string(part.Bytes) != want {
+				t.Errorf("%q: %q, want %q", value, part.Bytes, want)
+			}
+		}
+	}
+}

@@ -207,10 +207,10 @@ func (r *run) commit(ctx context.Context) {
 
 // resolveStarts is called by the client with the start offsets of newly
 // assigned partitions. For a group without an offset it resolves the configured
-// start and commits it, so records that arrive during a later outage are read. The
-// offset of a topic that was deleted is of no use in the one that was made again.
+// start and commits it, so records that arrive during a later outage are read. See
+// compareTopics for the partitions that are read from their start.
 func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	remade, err := r.compareTopics(ctx, offsets)
+	anew, err := r.compareTopics(ctx, offsets)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +219,7 @@ func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kg
 		for number, o := range numbers {
 			tp := topicPartition{topic, number}
 			start := r.k.start
-			if remade[tp] {
+			if anew[tp] {
 				start = kgo.NewOffset().AtStart()
 			} else if o != start {
 				r.position(tp, o.EpochOffset(), false)
@@ -236,7 +236,7 @@ func (r *run) resolveStarts(ctx context.Context, offsets map[string]map[int32]kg
 			if at, ok := listed[start].Lookup(topic, number); ok && at.Err == nil && at.Offset >= 0 {
 				numbers[number] = kgo.NewOffset().At(at.Offset)
 				r.position(tp, kgo.EpochOffset{Epoch: -1, Offset: at.Offset}, true)
-			} else if remade[tp] {
+			} else if anew[tp] {
 				numbers[number] = start
 			}
 		}

@@ -339,9 +339,19 @@ func parts(uri string, records []*kgo.Record) func(yield func(processor.Part, er
 			if rec.Value == nil || rec.Attrs.IsControl() {
 				continue
 			}
-			if !yield(processor.Part{Origin: trail.At(uri, rec.Offset), Bytes: rec.Value}, nil) {
+			if !yield(processor.Part{Origin: trail.At(uri, rec.Offset), Bytes: unframed(rec.Value)}, nil) {
 				return
 			}
 		}
 	}
+}
+
+// unframed returns a value without what the serializers of a schema registry write
+// before JSON: a zero byte and the number of the schema.
+func unframed(value []byte) []byte {
+	const frame = 5
+	if len(value) > frame && value[0] == 0 && trail.Sniff(value[frame:]) == trail.FormJSON {
+		return value[frame:]
+	}
+	return value
 }

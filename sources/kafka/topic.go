@@ -34,8 +34,10 @@ func (r *run) stampTopics(req *kmsg.OffsetCommitRequest) error {
 	return nil
 }
 
-// compareTopics notes the IDs of the topics of offsets. It returns the partitions
-// whose offset was committed for another ID. Brokers before 2.8 have no IDs.
+// compareTopics notes the IDs of the topics of offsets. It returns the partitions that
+// are read from their start, wherever the group starts: those whose offset was committed
+// for another ID, and those that were added to a topic of which the group reads the
+// others. Brokers before 2.8 have no IDs.
 func (r *run) compareTopics(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[topicPartition]bool, error) {
 	if len(offsets) == 0 {
 		return nil, nil
@@ -48,10 +50,17 @@ func (r *run) compareTopics(ctx context.Context, offsets map[string]map[int32]kg
 	if err != nil {
 		return nil, fmt.Errorf("the offsets of the group: %w", err)
 	}
-	remade := make(map[topicPartition]bool)
+	anew := make(map[topicPartition]bool)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for topic, detail := range topics {
+		last := int32(-1) // that has an offset
+		for number := range committed[topic] {
+			last = max(last, number)
+		}
+		for number := range offsets[topic] {
+			anew[topicPartition{topic, number}] = last >= 0 && number > last
+		}
 		if detail.Err != nil || detail.ID == (kadm.TopicID{}) {
 			continue
 		}
@@ -59,10 +68,10 @@ func (r *run) compareTopics(ctx context.Context, offsets map[string]map[int32]kg
 		for number := range offsets[topic] {
 			at, ok := committed.Lookup(topic, number)
 			if ok && strings.HasPrefix(at.Metadata, stamp) && at.Metadata != stamp+detail.ID.String() {
-				remade[topicPartition{topic, number}] = true
+				anew[topicPartition{topic, number}] = true
 				r.k.log.Error("topic was deleted and made again; it is read from its start", "uri", uri(topic, number))
 			}
 		}
 	}
-	return remade, nil
+	return anew, nil
 }
