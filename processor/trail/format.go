@@ -29,7 +29,7 @@ var formats = []struct{ magic, name string }{
 func (s *Scanner) looksLikeJSON(w []byte) bool {
 	t := trimHead(w)
 	switch {
-	case len(t) == 0, bytes.HasPrefix(t, validation), string(t) == "null":
+	case len(t) == 0, bytes.Equal(bytes.TrimSpace(t), validation), string(t) == "null":
 		return false
 	case opens(t[0]), t[0] == '"':
 		return true

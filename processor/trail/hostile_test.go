@@ -181,7 +181,7 @@ func TestFirstLineIsNoJSON(t *testing.T) {
 
 // Text around a record is not read, and yet what may be a watched event is quarantined.
 func TestWatchedNameInWords(t *testing.T) {
-	for _, doc := range []string{"<13>1 2026-05-01T08:03:11Z host app - - - " + minimal, "\x00\x00\x00" + minimal, "\x1e" + minimal + "\n"} {
+	for _, doc := range []string{"<13>1 2026-05-01T08:03:11Z host app - - - " + minimal, "\x00\x00\x00" + minimal, "\x1e" + minimal + "\n", "CloudTrail validation message." + minimal} {
 		v, _ := scanBytes(t, doc)
 		if len(v.unreadable) != 1 || !v.unreadable[0].Watched || string(v.unreadable[0].Raw) != strings.TrimSpace(doc) {
 			t.Errorf("%q: unreadable %+v", doc, v.unreadable)
