@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/sourcetest"
 )
 
@@ -45,5 +47,41 @@ func TestFollowBehindHole(t *testing.T) {
 		r := startFollow(t, nil, []string{log})
 		r.once("{\n\"n\":1}\n", "{\"n\":2}\n")
 		r.end()
+	}
+}
+
+// Many long files delay no line of another file for longer than one of them takes.
+func TestFollowShortFilesFirst(t *testing.T) {
+	root := t.TempDir()
+	f, err := New("disk", Config{Paths: []string{root}, Follow: true}, sources.Options{Logger: sourcetest.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.concurrency, f.turn, f.settle = 1, 0, 0
+	x := sourcetest.NewInbox()
+	w := &follower{f: f, ctx: t.Context(), handle: x.Handle, unsaved: map[string]*followed{}}
+	var due []*followed
+	for i, text := range []string{
+		"\x1f\x8b" + strings.Repeat("x", 2*batchBytes), "\x1f\x8b" + strings.Repeat("y", batchBytes), "{\"n\":1}\n", "{\"n\":2}\n",
+	} {
+		path := filepath.Join(root, fmt.Sprint(i))
+		addTo(t, path, text)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &followed{id: identity(path, info), path: path, size: info.Size(), mtime: info.ModTime(), changed: time.Unix(int64(i), 0)}
+		defer w.closeFile(d)
+		due = append(due, d)
+	}
+	if more := w.read(due); !more {
+		t.Error("it does not say that there is more to read")
+	}
+	var got []string
+	for _, part := range x.All() {
+		got = append(got, fmt.Sprintf("%.20s", strings.TrimPrefix(part, root)))
+	}
+	if want := []string{"/2@0 {\"n\":1}\n", "/3@0 {\"n\":2}\n", "/0 \x1f\x8b" + strings.Repeat("x", 15)}; !slices.Equal(got, want) {
+		t.Errorf("read %q, want %q", got, want)
 	}
 }

@@ -1,12 +1,14 @@
 package files
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +31,7 @@ const (
 	goneTime     = time.Minute      // and one that is gone
 	maxHeld      = 128              // files held open
 	turnBytes    = 16 << 20         // of one file, before the others have a turn
+	turnTime     = time.Second      // of all files, before new ones and new lines are looked for
 )
 
 // A follower reads files as they appear and grow. Polling decides; fsnotify only
@@ -154,11 +157,24 @@ func (t *followed) isDue(now time.Time) bool {
 }
 
 // read reads files, several concurrently, and reports whether some have more to read
-// immediately.
+// immediately. Long ones come last, and some of them in the next call, so that they delay
+// the lines of other files for no longer than each of them takes.
 func (w *follower) read(due []*followed) (more bool) {
+	slices.SortFunc(due, func(a, b *followed) int {
+		if c := cmp.Compare(a.isLong(), b.isLong()); c != 0 {
+			return c
+		}
+		return a.changed.Compare(b.changed)
+	})
+	long := slices.IndexFunc(due, func(t *followed) bool { return t.isLong() > 0 })
 	var g errgroup.Group
 	g.SetLimit(w.f.concurrency)
-	for _, t := range due {
+	begun := time.Now()
+	for i, t := range due {
+		if long >= 0 && i > long && time.Since(begun) >= w.f.turn {
+			due, more = due[:i], true
+			break
+		}
 		g.Go(func() error {
 			err := w.readOn(t)
 			if err == nil || w.ctx.Err() != nil {
@@ -180,6 +196,10 @@ func (w *follower) read(due []*followed) (more bool) {
 	}
 	return more
 }
+
+// isLong returns 1 for a file that may take long to read, since there is much of it or it
+// may inflate to much, and 0 for others.
+func (t *followed) isLong() int { return int(min(1, max(0, t.size-t.offset.Offset)/batchBytes)) }
 
 // hold keeps a file open that may grow yet, if there is room for one more.
 func (w *follower) hold(t *followed) {

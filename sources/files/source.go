@@ -74,7 +74,7 @@ type Source struct {
 	pathErrs    status.Status       // of the paths that are followed
 
 	// Set otherwise by tests.
-	settle, cutFor, hold, goneFor       time.Duration
+	settle, cutFor, hold, goneFor, turn time.Duration
 	pollEvery, fullPollEvery, keepEvery time.Duration
 	noHints                             bool
 }
@@ -94,7 +94,7 @@ func New(name string, c Config, o sources.Options) (*Source, error) {
 		retry:       sources.DefaultBackoff,
 		concurrency: runtime.GOMAXPROCS(0),
 		offsets:     o.Offsets,
-		settle:      settleTime, cutFor: cutTime, hold: holdTime, goneFor: goneTime,
+		settle:      settleTime, cutFor: cutTime, hold: holdTime, goneFor: goneTime, turn: turnTime,
 		pollEvery: pollTime, fullPollEvery: fullPollTime, keepEvery: keepTime,
 	}
 	if c.Follow {
