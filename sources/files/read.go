@@ -166,9 +166,7 @@ func (w *follower) stream(t *followed, origin trail.Origin, open func() io.Reade
 	var unread error
 	taken := w.f.retryUntilAcked(w.ctx, t.path, func() error {
 		body := &fileBody{ctx: w.ctx, r: open()}
-		err := w.f.deliver(w.ctx, w.handle, func(yield func(processor.Part, error) bool) {
-			yield(processor.Part{Origin: origin, Body: body}, nil)
-		})
+		err := w.f.deliver(w.ctx, w.handle, processor.One(processor.Part{Origin: origin, Body: body}))
 		if unread = body.err; unread != nil && w.ctx.Err() == nil {
 			return nil
 		}

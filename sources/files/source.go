@@ -206,9 +206,7 @@ func (f *Source) offer(ctx context.Context, file File, h processor.Handler) (err
 	}
 	defer opened.Close()
 	body := &fileBody{ctx: ctx, r: opened}
-	err = h(ctx, processor.Delivery{Source: f.name, Parts: func(yield func(processor.Part, error) bool) {
-		yield(processor.Part{Origin: trail.Place(file.Place()), Body: body}, nil)
-	}})
+	err = h(ctx, processor.Delivery{Source: f.name, Parts: processor.One(processor.Part{Origin: trail.Place(file.Place()), Body: body})})
 	f.count.Delivered(cmp.Or(err, body.err))
 	return err, body.err
 }

@@ -208,9 +208,7 @@ func (e *stream) drop(n int) {
 // follows. It cannot be delivered again.
 func (e *stream) long(everything bool) error {
 	body := &longBody{e: e, everything: everything, ready: len(e.held)}
-	err := e.f.deliver(e.ctx, e.handle, func(yield func(processor.Part, error) bool) {
-		yield(processor.Part{Origin: trail.At(e.place, e.at), Body: body}, nil)
-	})
+	err := e.f.deliver(e.ctx, e.handle, processor.One(processor.Part{Origin: trail.At(e.place, e.at), Body: body}))
 	switch {
 	case e.ctx.Err() != nil:
 		return nil

@@ -132,7 +132,7 @@ func (d *handler) admit(w http.ResponseWriter, r *http.Request) (reply, bool) {
 
 // deliver hands a part to the handler. The part reads b.
 func (d *handler) deliver(ctx context.Context, part processor.Part, b *body) reply {
-	err := d.handle(ctx, processor.Delivery{Source: d.name, Parts: func(yield func(processor.Part, error) bool) { yield(part, nil) }})
+	err := d.handle(ctx, processor.Delivery{Source: d.name, Parts: processor.One(part)})
 	rep := d.outcome(ctx, err, b.err)
 	if rep.status == http.StatusOK {
 		d.metrics.Acked.Inc()
