@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -76,6 +77,11 @@ func (w Wording) Message(a *processor.Alert) Message {
 	}
 	m.Links = w.links(a)
 	return m
+}
+
+// Worst returns the first alert of the highest severity.
+func Worst(alerts []*processor.Alert) *processor.Alert {
+	return slices.MaxFunc(alerts, func(a, b *processor.Alert) int { return a.Severity.Level() - b.Severity.Level() })
 }
 
 // Account returns the number of an account, with its name if it has one.
@@ -273,15 +279,7 @@ var userName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 // regionName reports whether s may stand in a host's name: what a record says
 // of its region steers no link elsewhere.
 func regionName(s string) bool {
-	if len(s) == 0 || len(s) > 32 {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return true
+	return s != "" && len(s) <= 32 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 // Follows reports whether a step has others before it, as a rule.

@@ -146,9 +146,7 @@ func (s *Sink) compose(a *processor.Alert, m message.Message, begin beginning, p
 
 // group is one message with a list of the alerts, the worst severity in front.
 func (s *Sink) group(alerts []*processor.Alert, possible bool) post {
-	worst := slices.MaxFunc(alerts, func(a, b *processor.Alert) int {
-		return cmp.Compare(slices.Index(exposure.Severities, a.Severity), slices.Index(exposure.Severities, b.Severity))
-	})
+	worst := message.Worst(alerts)
 	looks := looksOf(worst)
 	title := fmt.Sprintf("%d more alerts, the worst %s", len(alerts), safetext.CutRunes(string(worst.Severity), 20))
 	out := post{text: escape(title, maxText)}

@@ -36,10 +36,7 @@ func New(c Config, w message.Wording) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	texts, err := c.Templates.Parse("title", "text")
-	if err != nil {
-		return nil, err
-	}
+	texts, _ := c.Templates.Parse("title", "text") // which Validate accepted
 	p, err := httpsend.New(c.Config)
 	if err != nil {
 		return nil, err

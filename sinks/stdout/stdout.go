@@ -1,11 +1,9 @@
 package stdout
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,9 +75,7 @@ func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 		return nil
 	}
 	var b strings.Builder
-	worst := slices.MaxFunc(alerts, func(a, b *processor.Alert) int {
-		return cmp.Compare(slices.Index(exposure.Severities, a.Severity), slices.Index(exposure.Severities, b.Severity))
-	})
+	worst := message.Worst(alerts)
 	s.head(&b, worst.Severity, fmt.Sprintf("%d more alerts", len(alerts)))
 	for _, a := range alerts {
 		severity := safetext.Clean(string(a.Severity), severityWidth)

@@ -200,8 +200,7 @@ func Urgent(a *processor.Alert) exposure.Severity {
 	if a.Step == exposure.Suspect || a.Step == exposure.Resolved {
 		return exposure.Critical
 	}
-	i := slices.Index(exposure.Severities, a.Severity)
-	if a.Step == exposure.Escalated && i >= 0 {
+	if i := a.Severity.Level(); a.Step == exposure.Escalated && i >= 0 {
 		return exposure.Severities[min(i+1, len(exposure.Severities)-1)]
 	}
 	return a.Severity
