@@ -21,6 +21,14 @@ type Config struct {
 	Format string `koanf:"format"` // json: one alert a line; text: for a person. Default json
 }
 
+// Validate reports a mistake in c in the form "field: problem".
+func (c Config) Validate() error {
+	if c.Format == "" || c.Format == "json" || c.Format == "text" {
+		return nil
+	}
+	return fmt.Errorf("format: %q; want json or text", c.Format)
+}
+
 // A Sink prints alerts.
 type Sink struct {
 	// Color makes text coloured. Set it before the first Send, for a terminal.
@@ -36,11 +44,10 @@ type Sink struct {
 // Alerts keep the order of the journal when they are sent one at a time: see
 // dispatch.DeliveryConfig.Concurrency.
 func New(cfg Config, words message.Wording, w io.Writer) (*Sink, error) {
-	switch cfg.Format {
-	case "", "json", "text":
-		return &Sink{text: cfg.Format == "text", words: words, w: w}, nil
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("format: %q; want json or text", cfg.Format)
+	return &Sink{text: cfg.Format == "text", words: words, w: w}, nil
 }
 
 // Send prints the alert. It has no use for a ref.

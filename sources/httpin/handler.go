@@ -83,7 +83,7 @@ func (d *handler) answer(w http.ResponseWriter, r *http.Request) reply {
 		}
 		reserved = maxReserve
 	}
-	if b.opened == nil && !b.begins() {
+	if b.err == nil && !b.begins() {
 		return reply{http.StatusBadRequest, resultUnreadable, errNoRecords.Error(), 0}
 	}
 	return d.deliver(r.Context(), processor.Part{Origin: trail.Place(origin(r)), Body: b}, b)
