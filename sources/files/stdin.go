@@ -259,13 +259,6 @@ func (b *longBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readPipe reads a named pipe, or whatever else is no regular file, to its end.
-func (f *Source) readPipe(ctx context.Context, file File, h processor.Handler) error {
-	r := &opening{path: file.Path}
-	defer r.leave()
-	return f.stream(ctx, file.Place(), r, h)
-}
-
 // An opening opens a file with the first read, which waits for a writer if it is
 // a pipe. It is closed by the read that ends it, or by leave.
 type opening struct {
