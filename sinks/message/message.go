@@ -153,7 +153,7 @@ func (w Wording) facts(a *processor.Alert) []Fact {
 	if a.ResolvedAt != nil {
 		add("Over since", w.Time(*a.ResolvedAt))
 	}
-	if a.OpenedAt == nil || !a.Time.Equal(*a.OpenedAt) && !a.Time.Equal(deref(a.ResolvedAt)) {
+	if a.OpenedAt == nil || !a.Time.Equal(*a.OpenedAt) && (a.ResolvedAt == nil || !a.Time.Equal(*a.ResolvedAt)) {
 		add("Time", w.Time(a.Time))
 	}
 	switch {
@@ -185,13 +185,6 @@ func (w Wording) facts(a *processor.Alert) []Fact {
 		add("Record", a.Event.Name+" in "+a.Event.Region+", event "+a.Event.ID)
 	}
 	return facts
-}
-
-func deref(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
 }
 
 // doneBy names the actor of the step.

@@ -83,7 +83,10 @@ func (s *Sink) channels() []string {
 // of each channel: a channel that cannot be notified keeps the alert from no other.
 func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	if s.config.hooked() {
-		return s.hook(ctx, a, ref)
+		if err := s.postHook(ctx, s.message(a, sinks.PerhapsArrived(ctx))); err != nil {
+			return ref, err
+		}
+		return "posted", nil
 	}
 	c, err := s.client()
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -156,14 +155,6 @@ func (s *Sink) render(a *processor.Alert) string {
 	return b.String()
 }
 
-// time is t in UTC, and in the zone of the configuration where that is another.
-func (s *Sink) time(t time.Time) string {
-	if s.words.Zone == nil {
-		return t.UTC().Format(timeLayout)
-	}
-	return s.words.Time(t)
-}
-
 // head writes the severity, and the title beside it.
 func (s *Sink) head(b *strings.Builder, v exposure.Severity, title string) {
 	severity := strings.ToUpper(safetext.Clean(string(v), severityWidth))
@@ -182,7 +173,11 @@ func (s *Sink) subject(a *processor.Alert) string {
 	case a.User != nil:
 		user = *a.User
 	}
-	words := []string{s.time(a.Time), string(a.Step), message.AlertAccount(a), user}
+	at := a.Time.UTC().Format(timeLayout)
+	if s.words.Zone != nil {
+		at = s.words.Time(a.Time)
+	}
+	words := []string{at, string(a.Step), message.AlertAccount(a), user}
 	if a.Exposure != nil {
 		words = append(words, *a.Exposure)
 	}

@@ -2,7 +2,6 @@ package ticket
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,10 +35,7 @@ func Key(a *processor.Alert, who string) string {
 
 // KeyFor returns the key of an exposure or an alert for the recipient who.
 func KeyFor(key, who string) string {
-	digest := func(s string) string {
-		sum := sha256.Sum256([]byte(s))
-		return hex.EncodeToString(sum[:])
-	}
+	digest := func(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
 	if !plainKey().MatchString(key) {
 		key = digest(key)
 	}
