@@ -18,7 +18,7 @@ type Delivery struct {
 	// yielded. An error reports a part that could not be fetched, and fails the
 	// whole delivery.
 	Parts iter.Seq2[Part, error]
-	// Damaged, if set, is called with each unreadable part of the input that
+	// Unreadable, if set, is called with each unreadable part of the input that
 	// is not quarantined.
 	Unreadable func(trail.Unreadable)
 }
@@ -33,6 +33,11 @@ type Part struct {
 	// are quarantined unread, once, however often the part is delivered. The
 	// delivery fails while the quarantine is full.
 	GivenUp *GivenUp
+}
+
+// One yields a part that is the whole of a delivery.
+func One(p Part) iter.Seq2[Part, error] {
+	return func(yield func(Part, error) bool) { yield(p, nil) }
 }
 
 // GivenUp is why a source has a part quarantined.

@@ -17,7 +17,7 @@ func (l lines) Run(ctx context.Context, h processor.Handler) error {
 	for i, text := range l {
 		part := processor.Part{Origin: trail.At("lines", int64(i)), Bytes: []byte(text)}
 		offer := func() error {
-			return h(ctx, processor.Delivery{Source: "lines", Parts: func(yield func(processor.Part, error) bool) { yield(part, nil) }})
+			return h(ctx, processor.Delivery{Source: "lines", Parts: processor.One(part)})
 		}
 		waits := sources.Backoff{First: time.Millisecond, Longest: time.Second}.Start()
 		for offer() != nil {

@@ -52,10 +52,8 @@ func (w Backoff) Start() *backoff.ExponentialBackOff {
 
 // Sleep waits for d. If ctx is done first, it returns ctx's error.
 func Sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -77,12 +77,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 // network returns the address that is counted: for IPv6 the /64, since one host
 // has all of it.
 func network(a netip.Addr) netip.Addr {
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.Addr()
-		}
+	if a = a.Unmap().WithZone(""); !a.Is6() {
+		return a
 	}
-	return a
+	p, _ := a.Prefix(64) // which every address of IPv6 has
+	return p.Addr()
 }
 
 // admit counts c and returns the stranger that makes room for it, if one has to.

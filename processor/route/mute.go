@@ -83,11 +83,6 @@ func (q MuteTime) compile(zone *time.Location) (muteWindow, error) {
 	return w, errors.Join(errs...)
 }
 
-func (q MuteTime) validate() error {
-	_, err := q.compile(time.UTC)
-	return err
-}
-
 // clock parses a time of the day into minutes. 24:00 is the end of the day.
 func clock(text string) (int, error) {
 	hour, minute, ok := strings.Cut(strings.TrimSpace(text), ":")

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/rule"
 	"github.com/mfawatch/mfawatch/processor/safetext"
@@ -82,7 +83,7 @@ func (r Route) Validate(sinks []string) error {
 		}
 	}
 	for i, q := range r.MuteTimes {
-		if err := q.validate(); err != nil {
+		if _, err := q.compile(time.UTC); err != nil {
 			errs = append(errs, below(fmt.Sprintf("mute_times[%d]", i), err))
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"container/heap"
 	"math"
-	"slices"
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 )
@@ -22,7 +21,7 @@ func (l *lane) worst() int {
 // urgent reports whether the lane holds a critical alert.
 func (l *lane) urgent() bool { return l.counts[level(exposure.Critical)] > 0 }
 
-func level(s exposure.Severity) int { return max(0, slices.Index(exposure.Severities, s)) }
+func level(s exposure.Severity) int { return max(0, s.Level()) }
 
 // byTurn orders lanes by their worst alert, then by their shares, then by their head.
 func byTurn(a, b *lane) int { return turn(a).compare(turn(b)) }

@@ -25,9 +25,8 @@ func (c TLSConfig) Build() (*tls.Config, error) {
 	var errs []error
 	if c.CAFile != "" {
 		var err error
-		if config.RootCAs, err = Authorities("tls.ca_file", c.CAFile); err != nil {
-			errs = append(errs, err)
-		}
+		config.RootCAs, err = Authorities("tls.ca_file", c.CAFile)
+		errs = append(errs, err)
 	}
 	switch {
 	case c.CertFile == "" && c.KeyFile == "":
@@ -39,12 +38,11 @@ func (c TLSConfig) Build() (*tls.Config, error) {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return KeyPair(c.CertFile, c.KeyFile)
 		}
-		if _, err := KeyPair(c.CertFile, c.KeyFile); err != nil {
-			errs = append(errs, err)
-		}
+		_, err := KeyPair(c.CertFile, c.KeyFile)
+		errs = append(errs, err)
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	return config, nil
 }

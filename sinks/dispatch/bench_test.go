@@ -126,9 +126,7 @@ func deliver(b *testing.B, deliveries [][]byte, log *slog.Logger) (handled, took
 	go func() { ended <- d.Run(ctx) }()
 	start := time.Now()
 	for i, body := range deliveries {
-		err := p.Handle(ctx, processor.Delivery{Source: "bench", Parts: func(yield func(processor.Part, error) bool) {
-			yield(processor.Part{Origin: trail.At("bench", int64(i)), Bytes: body}, nil)
-		}})
+		err := p.Handle(ctx, processor.Delivery{Source: "bench", Parts: processor.One(processor.Part{Origin: trail.At("bench", int64(i)), Bytes: body})})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -104,9 +104,7 @@ func beKilled(t *testing.T, dir string) {
 			`"eventName":%q,"awsRegion":"us-east-1","requestParameters":{"userName":%q,"serialNumber":"arn:aws:iam::1:mfa/%s"},`+
 			`"eventID":%q,"recipientAccountId":"%d"}`,
 			time.Now().UTC().Format(time.RFC3339), trail.DeactivateMFADevice, user, user, id, 1+i%3)
-		err := p.p.Handle(t.Context(), processor.Delivery{Source: "test", Parts: func(yield func(processor.Part, error) bool) {
-			yield(processor.Part{Origin: trail.At("test", int64(i)), Bytes: []byte(record)}, nil)
-		}})
+		err := p.p.Handle(t.Context(), processor.Delivery{Source: "test", Parts: processor.One(processor.Part{Origin: trail.At("test", int64(i)), Bytes: []byte(record)})})
 		if err != nil {
 			t.Fatal(err)
 		}

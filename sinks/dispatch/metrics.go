@@ -29,6 +29,12 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer, name string, j statser) *metrics {
 	reg = prometheus.WrapRegistererWith(prometheus.Labels{"sink": name}, reg)
 	f := promauto.With(reg)
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return f.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
 	m := &metrics{
 		sends: f.NewCounterVec(prometheus.CounterOpts{Name: "mfawatch_sink_sends_total",
 			Help: "Attempts to send an alert, by how they ended."}, []string{"result"}),
@@ -40,22 +46,14 @@ func newMetrics(reg prometheus.Registerer, name string, j statser) *metrics {
 		done: f.NewHistogram(prometheus.HistogramOpts{Name: "mfawatch_sink_delivery_latency_seconds",
 			Help:    "Time from the journalling of the event, or the end of its mute time or group window, until its delivery was journalled.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600}}),
-		last: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_sink_last_delivery_timestamp_seconds",
-			Help: "When a delivery was last journalled, in seconds since 1970; 0 if none was since the start."}),
-		retries: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_retries_total",
-			Help: "Attempts to send an alert that failed before."}),
-		throttled: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_throttled_seconds_total",
-			Help: "Time for which the channel asked to be sent nothing."}),
-		superseded: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_superseded_total",
-			Help: "Alerts that were not sent, since a later alert of the exposure replaced them."}),
-		suppressed: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_suppressed_total",
-			Help: "Alerts that were not sent, since the routes suppress them."}),
-		unrouted: f.NewCounter(prometheus.CounterOpts{Name: "mfawatch_sink_unrouted_total",
-			Help: "Alerts that were sent since no route matches them."}),
-		muted: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_sink_held_exposures",
-			Help: "Exposures whose alerts wait for the end of mute times."}),
-		open: f.NewGauge(prometheus.GaugeOpts{Name: "mfawatch_sink_circuit_open",
-			Help: "1 while the channel is down or misconfigured and only tried with one alert at a time, else 0."}),
+		last:       gauge("mfawatch_sink_last_delivery_timestamp_seconds", "When a delivery was last journalled, in seconds since 1970; 0 if none was since the start."),
+		retries:    counter("mfawatch_sink_retries_total", "Attempts to send an alert that failed before."),
+		throttled:  counter("mfawatch_sink_throttled_seconds_total", "Time for which the channel asked to be sent nothing."),
+		superseded: counter("mfawatch_sink_superseded_total", "Alerts that were not sent, since a later alert of the exposure replaced them."),
+		suppressed: counter("mfawatch_sink_suppressed_total", "Alerts that were not sent, since the routes suppress them."),
+		unrouted:   counter("mfawatch_sink_unrouted_total", "Alerts that were sent since no route matches them."),
+		muted:      gauge("mfawatch_sink_held_exposures", "Exposures whose alerts wait for the end of mute times."),
+		open:       gauge("mfawatch_sink_circuit_open", "1 while the channel is down or misconfigured and only tried with one alert at a time, else 0."),
 	}
 	for _, v := range sinks.Verdicts {
 		m.sends.WithLabelValues(string(v))

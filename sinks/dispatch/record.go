@@ -68,14 +68,13 @@ func (w *Worker) journal(records []record) error {
 		switch {
 		case r.failure != nil:
 			failures = append(failures, *r.failure)
+			continue
 		case r.dead != nil:
 			if err := w.store.Bury(w.name, *r.dead); err != nil {
 				return err
 			}
-			results = append(results, r.result)
-		default:
-			results = append(results, r.result)
 		}
+		results = append(results, r.result)
 	}
 	if len(failures) > 0 {
 		if err := w.store.Failed(w.name, failures...); err != nil {

@@ -109,7 +109,6 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.start(sending, now)
 		w.write(now)
 		w.settle()
-		timer := time.NewTimer(w.wait(now))
 		select {
 		case <-ctx.Done():
 		case <-alerted:
@@ -119,9 +118,8 @@ func (w *Worker) Run(ctx context.Context) error {
 			w.end(a)
 		case err := <-w.written:
 			w.endWrite(err)
-		case <-timer.C:
+		case <-time.After(w.wait(now)):
 		}
-		timer.Stop()
 	}
 	w.drain(cancel)
 	return nil
@@ -254,15 +252,14 @@ func (w *Worker) settle() {
 
 // drain waits for the sends that are running, and records their ends.
 func (w *Worker) drain(cancel context.CancelFunc) {
-	deadline := time.NewTimer(w.drainTime)
-	defer deadline.Stop()
+	deadline := time.After(w.drainTime)
 	for w.running > 0 {
 		select {
 		case a := <-w.sent:
 			w.end(a)
 		case err := <-w.written:
 			w.endWrite(err)
-		case <-deadline.C:
+		case <-deadline:
 			w.log.Warn("sends were cut off by the shutdown timeout; the next start sends them again", "sends", w.running)
 			w.cut = true
 			cancel()

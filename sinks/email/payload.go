@@ -222,9 +222,7 @@ func page(s sheet) string {
 
 // composeGroup is the mail about several alerts.
 func (e *Sink) composeGroup(alerts []*processor.Alert) mailing {
-	worst := slices.MaxFunc(alerts, func(a, b *processor.Alert) int {
-		return cmp.Compare(slices.Index(exposure.Severities, a.Severity), slices.Index(exposure.Severities, b.Severity))
-	})
+	worst := message.Worst(alerts)
 	var ids, accounts []string
 	for _, a := range alerts {
 		ids = append(ids, a.ID)

@@ -20,6 +20,15 @@ type Config struct {
 	Path string `koanf:"path"` // of the file; made if it is not there
 }
 
+// Validate reports a mistake in c in the form "field: problem". It does not open the
+// file, so that checking a configuration creates nothing.
+func (c Config) Validate() error {
+	if c.Path == "" {
+		return errors.New("path: missing; want the path of a file, such as alerts.jsonl")
+	}
+	return nil
+}
+
 // Sink writes alerts as lines of JSON, whole lines with each write to the end
 // of the file, and on disk before Send returns. A line may be there twice, with
 // the same id, after a crash or a write that failed.
@@ -36,8 +45,8 @@ type Sink struct {
 // of something else is refused. Lines keep the order of the journal when
 // alerts are sent one at a time: see dispatch.DeliveryConfig.Concurrency.
 func New(cfg Config) (*Sink, error) {
-	if cfg.Path == "" {
-		return nil, errors.New("path: missing; want the path of a file, such as alerts.jsonl")
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
 	f, err := openLines(cfg.Path)
 	if err != nil {

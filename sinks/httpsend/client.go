@@ -45,9 +45,6 @@ type Client struct {
 
 // New returns a client for c. It opens no connection. The caller closes it.
 func New(c Config) (*Client, error) {
-	if err := c.Validate(); err != nil {
-		return nil, err
-	}
 	trust, err := sinks.ClientTLS(c.TLS)
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func TestKafkaConforms(t *testing.T) {
 			topic := topic(t, seeds, 4, nil)
 			return &sinktest.Server{
 				Sink: func() (sinks.Sink, error) {
-					return newSink(Config{Topic: topic}, []kgo.Opt{kgo.SeedBrokers(seeds...), kgo.MetadataMinAge(20 * time.Millisecond)}, 10*time.Second)
+					return New(Config{Topic: topic}, []kgo.Opt{kgo.SeedBrokers(seeds...), kgo.MetadataMinAge(20 * time.Millisecond), kgo.RecordDeliveryTimeout(10 * time.Second)})
 				},
 				Holds: func(a *processor.Alert) sinktest.Held { return sinktest.HeldRecords(recordsIn(t, seeds, topic, a), a) },
 				Inject: func(f sinktest.Fault) bool {

@@ -30,14 +30,10 @@ func (c Config) Validate() error {
 	switch {
 	case c.Topic == "":
 		return errors.New("topic: missing; want the topic that alerts go to, such as mfawatch.alerts")
-	case len(c.Topic) > 249 || c.Topic == "." || c.Topic == ".." || strings.ContainsFunc(c.Topic, notInTopic):
+	case len(c.Topic) > 249 || c.Topic == "." || c.Topic == ".." || strings.Trim(c.Topic, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "":
 		return fmt.Errorf("topic: want a name of letters, digits, '.', '_' and '-', 249 at most, got %q", c.Topic)
 	}
 	return nil
-}
-
-func notInTopic(r rune) bool {
-	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", r)
 }
 
 const (
@@ -60,10 +56,6 @@ var _ sinks.Sink = (*Sink)(nil)
 
 // New returns a sink that reaches the cluster by opts. It asks no broker.
 func New(c Config, opts []kgo.Opt) (*Sink, error) {
-	return newSink(c, opts, deliveryTimeout)
-}
-
-func newSink(c Config, opts []kgo.Opt, timeout time.Duration) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -72,7 +64,7 @@ func newSink(c Config, opts []kgo.Opt, timeout time.Duration) (*Sink, error) {
 		kgo.WithHooks(writes),
 		kgo.DefaultProduceTopic(c.Topic),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordDeliveryTimeout(timeout),
+		kgo.RecordDeliveryTimeout(deliveryTimeout),
 		kgo.ProducerLinger(0), // the sender waits for the answer
 		kgo.MaxBufferedRecords(1000),
 		kgo.ProducerBatchCompression(kgo.NoCompression()),

@@ -66,7 +66,7 @@ func topic(t *testing.T, seeds []string, partitions int32, configs map[string]*s
 
 func newTestSink(t *testing.T, seeds []string, topic string, timeout time.Duration) *Sink {
 	t.Helper()
-	k, err := newSink(Config{Topic: topic}, []kgo.Opt{kgo.SeedBrokers(seeds...), kgo.MetadataMinAge(20 * time.Millisecond)}, timeout)
+	k, err := New(Config{Topic: topic}, []kgo.Opt{kgo.SeedBrokers(seeds...), kgo.MetadataMinAge(20 * time.Millisecond), kgo.RecordDeliveryTimeout(timeout)})
 	if err != nil {
 		t.Fatal(err)
 	}

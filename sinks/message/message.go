@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -78,6 +79,11 @@ func (w Wording) Message(a *processor.Alert) Message {
 	return m
 }
 
+// Worst returns the first alert of the highest severity.
+func Worst(alerts []*processor.Alert) *processor.Alert {
+	return slices.MaxFunc(alerts, func(a, b *processor.Alert) int { return a.Severity.Level() - b.Severity.Level() })
+}
+
 // Account returns the number of an account, with its name if it has one.
 func Account(name, number string) string {
 	if name != "" {
@@ -147,7 +153,7 @@ func (w Wording) facts(a *processor.Alert) []Fact {
 	if a.ResolvedAt != nil {
 		add("Over since", w.Time(*a.ResolvedAt))
 	}
-	if a.OpenedAt == nil || !a.Time.Equal(*a.OpenedAt) && !a.Time.Equal(deref(a.ResolvedAt)) {
+	if a.OpenedAt == nil || !a.Time.Equal(*a.OpenedAt) && (a.ResolvedAt == nil || !a.Time.Equal(*a.ResolvedAt)) {
 		add("Time", w.Time(a.Time))
 	}
 	switch {
@@ -179,13 +185,6 @@ func (w Wording) facts(a *processor.Alert) []Fact {
 		add("Record", a.Event.Name+" in "+a.Event.Region+", event "+a.Event.ID)
 	}
 	return facts
-}
-
-func deref(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
 }
 
 // doneBy names the actor of the step.
@@ -273,15 +272,7 @@ var userName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(
 // regionName reports whether s may stand in a host's name: what a record says
 // of its region steers no link elsewhere.
 func regionName(s string) bool {
-	if len(s) == 0 || len(s) > 32 {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return true
+	return s != "" && len(s) <= 32 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 // Follows reports whether a step has others before it, as a rule.

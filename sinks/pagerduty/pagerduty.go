@@ -1,6 +1,7 @@
 package pagerduty
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,22 +35,12 @@ func New(c Config, w message.Wording) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	texts, err := c.Templates.Parse("summary")
-	if err != nil {
-		return nil, err
-	}
+	texts, _ := c.Templates.Parse("summary") // which Validate accepted
 	p, err := httpsend.New(c.Config)
 	if err != nil {
 		return nil, err
 	}
-	url := urls[c.Region]
-	switch {
-	case c.URL != "":
-		url = string(c.URL)
-	case url == "":
-		url = urls["us"]
-	}
-	return &Sink{config: c, words: w, texts: texts, http: p, url: url}, nil
+	return &Sink{config: c, words: w, texts: texts, http: p, url: cmp.Or(string(c.URL), urls[cmp.Or(c.Region, "us")])}, nil
 }
 
 // Close closes idle connections.

@@ -56,24 +56,13 @@ type details []message.Fact
 
 // MarshalJSON implements [json.Marshaler].
 func (d details) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
-	b.WriteByte('{')
+	members := make([][]byte, len(d))
 	for i, f := range d {
-		name, err := json.Marshal(f.Name)
-		if err != nil {
-			return nil, err
-		}
-		value, err := json.Marshal(f.Value)
-		if err != nil {
-			return nil, err
-		}
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(append(append(name, ':'), value...))
+		name, _ := json.Marshal(f.Name) // of a text: it never fails
+		value, _ := json.Marshal(f.Value)
+		members[i] = slices.Concat(name, []byte(":"), value)
 	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
+	return slices.Concat([]byte("{"), bytes.Join(members, []byte(",")), []byte("}")), nil
 }
 
 // event returns the event about the alert for the service with the key.

@@ -50,6 +50,9 @@ func DefaultConfig() Config {
 	}
 }
 
+// parts lists the parts that templates can write.
+var parts = []string{"short_description", "description", "note", "close_notes"}
+
 // ownFields are the fields that a configuration may not set: other keys set them, or
 // mfawatch does.
 var ownFields = []string{
@@ -66,7 +69,7 @@ func (c Config) Validate() error {
 	}
 	_, err := c.header()
 	errs = append(errs, err)
-	known := []string{"short_description", "description", "note", "close_notes"}
+	known := parts
 	switch c.Mode {
 	case "", modeIncident:
 	case modeEvents:

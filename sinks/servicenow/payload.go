@@ -173,8 +173,7 @@ func raise(sent map[string]string, field, want, is string) {
 func (s *Sink) event(a *processor.Alert, unheard bool) map[string]string {
 	m := s.wording.Message(a)
 	severity, state := severity[ticket.Urgent(a)], "New"
-	switch {
-	case a.Step == exposure.Resolved && !unheard:
+	if a.Step == exposure.Resolved && !unheard {
 		severity, state = "0", "Closing"
 	}
 	more := map[string]string{"original_severity": string(a.Severity), "step": string(a.Step), "alert": a.ID}

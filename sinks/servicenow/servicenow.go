@@ -41,10 +41,7 @@ func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	texts, err := c.Templates.Parse("short_description", "description", "note", "close_notes")
-	if err != nil {
-		return nil, err
-	}
+	texts, _ := c.Templates.Parse(parts...) // which Validate accepted
 	p, err := httpsend.New(c.Config)
 	if err != nil {
 		return nil, err

@@ -169,15 +169,19 @@ func WritePEM(t *testing.T, s *httptest.Server) string {
 	return path
 }
 
+// caseOf identifies the case that an alert is of: its exposure, or itself.
+func caseOf(a *processor.Alert) string {
+	if a.Exposure != nil {
+		return *a.Exposure
+	}
+	return a.ID
+}
+
 // Records reads the alerts of one exposure, one a line.
 func Records(t *testing.T, text []byte, of *processor.Alert) (records []*processor.Alert) {
 	t.Helper()
-	name := of.ID
-	if of.Exposure != nil {
-		name = *of.Exposure
-	}
 	for line := range bytes.Lines(text) {
-		if !bytes.Contains(line, []byte(name)) {
+		if !bytes.Contains(line, []byte(caseOf(of))) {
 			continue
 		}
 		a := new(processor.Alert)

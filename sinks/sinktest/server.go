@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func (s *HTTPServer) Inject(f Fault) bool {
 func (s *HTTPServer) Bodies() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]string(nil), s.sent...)
+	return slices.Clone(s.sent)
 }
 
 // Journal journals the alerts, each with an event of its own.
@@ -135,15 +136,9 @@ func Journal(t testing.TB, j *journal.Journal, alerts ...*processor.Alert) {
 
 // HeldRecords returns the state of a channel that gets each alert as a record.
 func HeldRecords(records []*processor.Alert, of *processor.Alert) (h Held) {
-	name := func(a *processor.Alert) string {
-		if a.Exposure != nil {
-			return *a.Exposure
-		}
-		return a.ID
-	}
 	seen := map[string]bool{}
 	for _, a := range records {
-		if name(a) != name(of) || seen[a.ID] {
+		if caseOf(a) != caseOf(of) || seen[a.ID] {
 			continue
 		}
 		seen[a.ID] = true

@@ -20,10 +20,7 @@ func (c Channel) lives(t *testing.T) (names []string, of map[string][]*processor
 		if c.People && a.MachineOnly() {
 			continue
 		}
-		name := a.ID
-		if a.Exposure != nil {
-			name = *a.Exposure
-		}
+		name := caseOf(a)
 		if of[name] == nil {
 			names = append(names, name)
 		}

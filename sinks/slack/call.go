@@ -192,15 +192,7 @@ func (s *Sink) lookUp(ctx context.Context, c client, channel, thread string, a *
 	return posted{possible: more}, nil
 }
 
-// hook posts through an incoming webhook. The ref says that something was
-// posted.
-func (s *Sink) hook(ctx context.Context, a *processor.Alert, ref string) (string, error) {
-	if err := s.postHook(ctx, s.message(a, sinks.PerhapsArrived(ctx))); err != nil {
-		return ref, err
-	}
-	return "posted", nil
-}
-
+// postHook posts through an incoming webhook.
 func (s *Sink) postHook(ctx context.Context, m post) error {
 	address, err := s.config.address()
 	if err != nil {

@@ -122,7 +122,7 @@ func (s *Sink) compose(a *processor.Alert, m message.Message, begin beginning, p
 		}
 	}
 	if len(text.elements) > 0 {
-		out.blocks = append(out.blocks, slack.NewRichTextBlock("", slack.NewRichTextSection(text.elements...)))
+		out.blocks = append(out.blocks, text.block())
 	}
 	for _, l := range m.Lists {
 		out.blocks = append(out.blocks, listBlock(l))
@@ -137,18 +137,13 @@ func (s *Sink) compose(a *processor.Alert, m message.Message, begin beginning, p
 	}
 	details.say("Severity", safetext.CutRunes(string(a.Severity), 20)+", "+safetext.CutRunes(string(a.Step), 20))
 	details.link(begin.Links)
-	out.details = slack.Attachment{
-		Color: looks.color, Fallback: out.text,
-		Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewRichTextBlock("", slack.NewRichTextSection(details.elements...))}},
-	}
+	out.details = details.attachment(looks, out.text)
 	return out
 }
 
 // group is one message with a list of the alerts, the worst severity in front.
 func (s *Sink) group(alerts []*processor.Alert, possible bool) post {
-	worst := slices.MaxFunc(alerts, func(a, b *processor.Alert) int {
-		return cmp.Compare(slices.Index(exposure.Severities, a.Severity), slices.Index(exposure.Severities, b.Severity))
-	})
+	worst := message.Worst(alerts)
 	looks := looksOf(worst)
 	title := fmt.Sprintf("%d more alerts, the worst %s", len(alerts), safetext.CutRunes(string(worst.Severity), 20))
 	out := post{text: escape(title, maxText)}
@@ -164,10 +159,7 @@ func (s *Sink) group(alerts []*processor.Alert, possible bool) post {
 	if s.words.Page != "" {
 		list.link([]message.Link{{Text: "mfawatch", URL: s.words.Page + "/"}})
 	}
-	out.details = slack.Attachment{
-		Color: looks.color, Fallback: out.text,
-		Blocks: slack.Blocks{BlockSet: []slack.Block{slack.NewRichTextBlock("", slack.NewRichTextSection(list.elements...))}},
-	}
+	out.details = list.attachment(looks, out.text)
 	return out
 }
 
@@ -180,6 +172,14 @@ func header(text string) slack.Block {
 // lines are the elements of a section of rich text, in lines.
 type lines struct {
 	elements []slack.RichTextSectionElement
+}
+
+func (l *lines) block() slack.Block {
+	return slack.NewRichTextBlock("", slack.NewRichTextSection(l.elements...))
+}
+
+func (l *lines) attachment(looks looks, fallback string) slack.Attachment {
+	return slack.Attachment{Color: looks.color, Fallback: fallback, Blocks: slack.Blocks{BlockSet: []slack.Block{l.block()}}}
 }
 
 // say adds a line with a name in bold, or without.

@@ -36,10 +36,7 @@ func New(c Config, w message.Wording) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	texts, err := c.Templates.Parse("title", "text")
-	if err != nil {
-		return nil, err
-	}
+	texts, _ := c.Templates.Parse("title", "text") // which Validate accepted
 	p, err := httpsend.New(c.Config)
 	if err != nil {
 		return nil, err
@@ -86,7 +83,10 @@ func (s *Sink) channels() []string {
 // of each channel: a channel that cannot be notified keeps the alert from no other.
 func (s *Sink) Send(ctx context.Context, a *processor.Alert, ref string) (newRef string, err error) {
 	if s.config.hooked() {
-		return s.hook(ctx, a, ref)
+		if err := s.postHook(ctx, s.message(a, sinks.PerhapsArrived(ctx))); err != nil {
+			return ref, err
+		}
+		return "posted", nil
 	}
 	c, err := s.client()
 	if err != nil {

@@ -22,81 +22,71 @@ import (
 	"github.com/mfawatch/mfawatch/sinks/httpsend"
 )
 
-// An snsTexter sends through Amazon SNS.
-type snsTexter struct {
-	from string
-	aws  aws.Config
-	// The one method that is called of the client: with the client itself here,
-	// which reflection could reach, the linker would keep all of them: 5 MB for both.
-	publish func(context.Context, *sns.PublishInput, ...func(*sns.Options)) (*sns.PublishOutput, error)
+// An awsTexter sends through a service of AWS. It has one attempt at each request: the
+// SDK's own retries would send a message again whose answer was lost.
+type awsTexter struct {
+	service string
+	aws     aws.Config
+	// Of a client the one method that is called: with the client itself here, which
+	// reflection could reach, the linker would keep all of them: 5 MB for both.
+	send func(ctx context.Context, to, body, alert string) (id *string, err error)
 }
 
-// newSNS has one attempt at each request: the SDK's own retries would send a
-// message again whose answer was lost.
-func newSNS(from string, a aws.Config) *snsTexter {
-	return &snsTexter{from, a, sns.NewFromConfig(a, func(o *sns.Options) { o.Retryer = aws.NopRetryer{} }).Publish}
-}
-
-func (s *snsTexter) text(ctx context.Context, to, body, _ string) (id string, err error) {
-	if err := ready(ctx, s.aws); err != nil {
+// text implements texter. An answer that has no ID is not AWS's.
+func (t *awsTexter) text(ctx context.Context, to, body, alert string) (id string, err error) {
+	if err := ready(ctx, t.aws); err != nil {
 		return "", err
 	}
+	got, err := t.send(ctx, to, body, alert)
+	switch {
+	case err != nil:
+		return "", awsVerdict(ctx, t.service, err)
+	case aws.ToString(got) == "":
+		return "", sinks.Ambiguous(errors.New(t.service + " answered without the message's ID"))
+	}
+	return safetext.Clean(*got, 64), nil
+}
+
+// newSNS returns a texter that sends through Amazon SNS.
+func newSNS(from string, a aws.Config) *awsTexter {
+	publish := sns.NewFromConfig(a, func(o *sns.Options) { o.Retryer = aws.NopRetryer{} }).Publish
 	text := func(value string) snstypes.MessageAttributeValue {
 		return snstypes.MessageAttributeValue{DataType: aws.String("String"), StringValue: aws.String(value)}
 	}
-	in := &sns.PublishInput{
-		PhoneNumber: aws.String(to), Message: aws.String(body),
-		MessageAttributes: map[string]snstypes.MessageAttributeValue{"AWS.SNS.SMS.SMSType": text("Transactional")},
-	}
+	attributes := map[string]snstypes.MessageAttributeValue{"AWS.SNS.SMS.SMSType": text("Transactional")}
 	switch {
-	case s.from == "":
-	case shortCode().MatchString(s.from):
-		in.MessageAttributes["AWS.MM.SMS.OriginationNumber"] = text(s.from)
+	case from == "":
+	case shortCode().MatchString(from):
+		attributes["AWS.MM.SMS.OriginationNumber"] = text(from)
 	default:
-		in.MessageAttributes["AWS.SNS.SMS.SenderID"] = text(s.from)
+		attributes["AWS.SNS.SMS.SenderID"] = text(from)
 	}
-	out, err := s.publish(ctx, in)
-	if err != nil {
-		return "", awsVerdict(ctx, "SNS", err)
-	}
-	return messageID("SNS", out.MessageId)
+	return &awsTexter{"SNS", a, func(ctx context.Context, to, body, _ string) (*string, error) {
+		out, err := publish(ctx, &sns.PublishInput{PhoneNumber: &to, Message: &body, MessageAttributes: attributes})
+		if err != nil {
+			return nil, err
+		}
+		return out.MessageId, nil
+	}}
 }
 
-// A voiceTexter sends through AWS End User Messaging.
-type voiceTexter struct {
-	from string
-	aws  aws.Config
-	send func(context.Context, *voice.SendTextMessageInput, ...func(*voice.Options)) (*voice.SendTextMessageOutput, error) // see publish
-}
-
-func newVoice(from string, a aws.Config) *voiceTexter {
-	return &voiceTexter{from, a, voice.NewFromConfig(a, func(o *voice.Options) { o.Retryer = aws.NopRetryer{} }).SendTextMessage}
-}
-
-func (v *voiceTexter) text(ctx context.Context, to, body, alert string) (id string, err error) {
-	if err := ready(ctx, v.aws); err != nil {
-		return "", err
-	}
-	in := &voice.SendTextMessageInput{
-		DestinationPhoneNumber: aws.String(to), MessageBody: aws.String(body), MessageType: voicetypes.MessageTypeTransactional,
-		TimeToLive: aws.Int32(validitySeconds), Context: map[string]string{"alert": safetext.Clean(alert, 100)},
-	}
-	if v.from != "" {
-		in.OriginationIdentity = aws.String(v.from)
-	}
-	out, err := v.send(ctx, in)
-	if err != nil {
-		return "", awsVerdict(ctx, "End User Messaging", err)
-	}
-	return messageID("End User Messaging", out.MessageId)
-}
-
-// messageID is the ID that came back. An answer that has none is not AWS's.
-func messageID(service string, id *string) (string, error) {
-	if aws.ToString(id) == "" {
-		return "", sinks.Ambiguous(errors.New(service + " answered without the message's ID"))
-	}
-	return safetext.Clean(*id, 64), nil
+// newVoice returns a texter that sends through AWS End User Messaging.
+func newVoice(from string, a aws.Config) *awsTexter {
+	send := voice.NewFromConfig(a, func(o *voice.Options) { o.Retryer = aws.NopRetryer{} }).SendTextMessage
+	return &awsTexter{"End User Messaging", a, func(ctx context.Context, to, body, alert string) (*string, error) {
+		in := &voice.SendTextMessageInput{
+			DestinationPhoneNumber: &to, MessageBody: &body, MessageType: voicetypes.MessageTypeTransactional,
+			TimeToLive: aws.Int32(validitySeconds), Context: map[string]string{"alert": safetext.Clean(alert, 100)},
+		}
+		if from != "" {
+			in.OriginationIdentity = &from
+		}
+		out, err := send(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return out.MessageId, nil
+	}}
 }
 
 // ready looks for credentials before anything is sent, so that what fails there

@@ -1,13 +1,11 @@
 package sms
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/mfawatch/mfawatch/processor"
-	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/safetext"
 	"github.com/mfawatch/mfawatch/sinks/message"
 )
@@ -75,9 +73,7 @@ func again(body string) string { return gsmCut("(again?) "+body, gsmPart) }
 // groupBody is the message about several alerts: how many, where, and as many of
 // the users as there is room for.
 func (s *Sink) groupBody(alerts []*processor.Alert) string {
-	worst := slices.MaxFunc(alerts, func(a, b *processor.Alert) int {
-		return cmp.Compare(slices.Index(exposure.Severities, a.Severity), slices.Index(exposure.Severities, b.Severity))
-	})
+	worst := message.Worst(alerts)
 	var users, accounts []string
 	for _, a := range alerts {
 		if name := message.Account(a.AccountName, a.Account); !slices.Contains(accounts, name) {

@@ -1,15 +1,12 @@
 package stdout
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/exposure"
@@ -21,6 +18,14 @@ import (
 // Config configures the standard output as a sink.
 type Config struct {
 	Format string `koanf:"format"` // json: one alert a line; text: for a person. Default json
+}
+
+// Validate reports a mistake in c in the form "field: problem".
+func (c Config) Validate() error {
+	if c.Format == "" || c.Format == "json" || c.Format == "text" {
+		return nil
+	}
+	return fmt.Errorf("format: %q; want json or text", c.Format)
 }
 
 // A Sink prints alerts.
@@ -38,11 +43,10 @@ type Sink struct {
 // Alerts keep the order of the journal when they are sent one at a time: see
 // dispatch.DeliveryConfig.Concurrency.
 func New(cfg Config, words message.Wording, w io.Writer) (*Sink, error) {
-	switch cfg.Format {
-	case "", "json", "text":
-		return &Sink{text: cfg.Format == "text", words: words, w: w}, nil
+	if err := cfg.Validate(); err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("format: %q; want json or text", cfg.Format)
+	return &Sink{text: cfg.Format == "text", words: words, w: w}, nil
 }
 
 // Send prints the alert. It has no use for a ref.
@@ -77,9 +81,7 @@ func (s *Sink) SendGroup(ctx context.Context, alerts []*processor.Alert) error {
 		return nil
 	}
 	var b strings.Builder
-	worst := slices.MaxFunc(alerts, func(a, b *processor.Alert) int {
-		return cmp.Compare(slices.Index(exposure.Severities, a.Severity), slices.Index(exposure.Severities, b.Severity))
-	})
+	worst := message.Worst(alerts)
 	s.head(&b, worst.Severity, fmt.Sprintf("%d more alerts", len(alerts)))
 	for _, a := range alerts {
 		severity := safetext.Clean(string(a.Severity), severityWidth)
@@ -153,14 +155,6 @@ func (s *Sink) render(a *processor.Alert) string {
 	return b.String()
 }
 
-// time is t in UTC, and in the zone of the configuration where that is another.
-func (s *Sink) time(t time.Time) string {
-	if s.words.Zone == nil {
-		return t.UTC().Format(timeLayout)
-	}
-	return s.words.Time(t)
-}
-
 // head writes the severity, and the title beside it.
 func (s *Sink) head(b *strings.Builder, v exposure.Severity, title string) {
 	severity := strings.ToUpper(safetext.Clean(string(v), severityWidth))
@@ -179,7 +173,11 @@ func (s *Sink) subject(a *processor.Alert) string {
 	case a.User != nil:
 		user = *a.User
 	}
-	words := []string{s.time(a.Time), string(a.Step), message.AlertAccount(a), user}
+	at := a.Time.UTC().Format(timeLayout)
+	if s.words.Zone != nil {
+		at = s.words.Time(a.Time)
+	}
+	words := []string{at, string(a.Step), message.AlertAccount(a), user}
 	if a.Exposure != nil {
 		words = append(words, *a.Exposure)
 	}

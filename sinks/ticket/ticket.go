@@ -2,7 +2,6 @@ package ticket
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,10 +35,7 @@ func Key(a *processor.Alert, who string) string {
 
 // KeyFor returns the key of an exposure or an alert for the recipient who.
 func KeyFor(key, who string) string {
-	digest := func(s string) string {
-		sum := sha256.Sum256([]byte(s))
-		return hex.EncodeToString(sum[:])
-	}
+	digest := func(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
 	if !plainKey().MatchString(key) {
 		key = digest(key)
 	}
@@ -200,8 +196,7 @@ func Urgent(a *processor.Alert) exposure.Severity {
 	if a.Step == exposure.Suspect || a.Step == exposure.Resolved {
 		return exposure.Critical
 	}
-	i := slices.Index(exposure.Severities, a.Severity)
-	if a.Step == exposure.Escalated && i >= 0 {
+	if i := a.Severity.Level(); a.Step == exposure.Escalated && i >= 0 {
 		return exposure.Severities[min(i+1, len(exposure.Severities)-1)]
 	}
 	return a.Severity

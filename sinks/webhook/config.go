@@ -84,25 +84,23 @@ type signingKey struct {
 func (c Config) keys() ([]signingKey, error) {
 	var keys []signingKey
 	var errs []error
-	add := func(field, text string) {
-		b, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, "whsec_"))
-		if err != nil || !strings.HasPrefix(text, "whsec_") || len(b) < 24 || len(b) > 64 {
-			errs = append(errs, fmt.Errorf("%s: want whsec_ and the base64 of 24 to 64 bytes, as of: echo whsec_$(openssl rand -base64 32)", field))
-			return
+	add := func(field, text string, err error) {
+		encoded, ok := strings.CutPrefix(text, "whsec_")
+		b, wrong := base64.StdEncoding.DecodeString(encoded)
+		if err == nil && (wrong != nil || !ok || len(b) < 24 || len(b) > 64) {
+			err = fmt.Errorf("%s: want whsec_ and the base64 of 24 to 64 bytes, as of: echo whsec_$(openssl rand -base64 32)", field)
 		}
-		keys = append(keys, signingKey{text, b})
+		if errs = append(errs, err); err == nil {
+			keys = append(keys, signingKey{text, b})
+		}
 	}
 	for i, text := range c.Secrets {
-		add(fmt.Sprintf("secrets[%d]", i), text)
+		add(fmt.Sprintf("secrets[%d]", i), text, nil)
 	}
 	for i, path := range c.SecretFiles {
 		field := fmt.Sprintf("secret_files[%d]", i)
 		text, err := secret.ReadFile(field, path)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		add(field, text)
+		add(field, text, err)
 	}
 	return keys, errors.Join(errs...)
 }

@@ -41,10 +41,7 @@ func New(c Config, w message.Wording, log *slog.Logger) (*Sink, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	texts, err := c.Templates.Parse("subject", "comment")
-	if err != nil {
-		return nil, err
-	}
+	texts, _ := c.Templates.Parse("subject", "comment") // which Validate accepted
 	p, err := httpsend.New(c.Config)
 	if err != nil {
 		return nil, err

@@ -190,14 +190,11 @@ func (s *Server) receive(ctx context.Context, most int, wait, visibility time.Du
 		if len(got) > 0 || !now.Before(end) {
 			return got
 		}
-		timer := time.NewTimer(next.Sub(now))
 		select {
-		case <-timer.C:
+		case <-time.After(next.Sub(now)):
 		case <-changed:
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
 		}
-		timer.Stop()
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -149,18 +150,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f = s.Fault(call)
 	}
 	if f.Delay > 0 {
-		timer := time.NewTimer(f.Delay)
 		select {
-		case <-timer.C:
+		case <-time.After(f.Delay):
 		case <-r.Context().Done():
-			timer.Stop()
 		}
 	}
 	switch {
 	case f.Reset && f.Cut == 0 && !f.Undone:
 		panic(http.ErrAbortHandler)
 	case f.Reset && f.Undone:
-		w = &deaf{header: http.Header{}}
+		w = httptest.NewRecorder() // which nobody reads
 	case f.Status != 0 && call.Bucket == "":
 		refuse(w, f.Status, f.Code, f.Message)
 		return
@@ -192,13 +191,6 @@ func deny(w http.ResponseWriter, status int, code, message string) {
 		Code, Message string
 	}{Code: code, Message: message})
 }
-
-// deaf is a writer without a reader.
-type deaf struct{ header http.Header }
-
-func (d *deaf) Header() http.Header         { return d.header }
-func (d *deaf) Write(p []byte) (int, error) { return len(p), nil }
-func (d *deaf) WriteHeader(int)             {}
 
 // A pipe is a listener in memory.
 type pipe struct {

@@ -69,7 +69,7 @@ func FaultOf(err error) Fault {
 		code := answer.ErrorCode()
 		fault, known := faultCodes[code]
 		switch {
-		case fault == FaultDenied && namesKMS(answer.ErrorMessage()):
+		case fault == FaultDenied && (strings.Contains(answer.ErrorMessage(), "kms:") || strings.Contains(answer.ErrorMessage(), "KMS")):
 			return FaultKMS
 		case known:
 			return fault
@@ -87,10 +87,6 @@ func FaultOf(err error) Fault {
 		return FaultCredentials
 	}
 	return FaultNetwork
-}
-
-func namesKMS(message string) bool {
-	return strings.Contains(message, "kms:") || strings.Contains(message, "KMS")
 }
 
 func statusFault(status int) Fault {

@@ -200,24 +200,10 @@ func IsRegion(s string) bool {
 }
 
 // onlyDigits reports whether all of s are digits.
-func onlyDigits(s string) bool {
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
-			return false
-		}
-	}
-	return true
-}
+func onlyDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
 // onlyLower reports whether all of s are lower-case letters and digits.
-func onlyLower(s string) bool {
-	for _, c := range []byte(s) {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') {
-			return false
-		}
-	}
-	return true
-}
+func onlyLower(s string) bool { return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == "" }
 
 // keyDay reads the folders of a day.
 func keyDay(year, month, day string) (time.Time, bool) {

@@ -47,7 +47,7 @@ type Listed struct {
 type Listing struct {
 	Wanted
 	Found  func(Listed)                      // an object to read
-	Passed func(why PassedOver, folder bool) // an object or folder that is not read; may be nil
+	Passed func(why PassedOver, folder bool) // an object or folder that is not read
 	Failed func(err error)                   // a folder that could not be listed
 }
 
@@ -184,21 +184,15 @@ func (w *lister) found(objects []Listed) {
 		if ok {
 			w.Found(l)
 		} else {
-			w.pass(why, false)
+			w.Passed(why, false)
 		}
-	}
-}
-
-func (w *lister) pass(why PassedOver, folder bool) {
-	if w.Passed != nil {
-		w.Passed(why, folder)
 	}
 }
 
 func (w *lister) passedFolder(why PassedOver) {
 	w.callbacks.Lock()
 	defer w.callbacks.Unlock()
-	w.pass(why, true)
+	w.Passed(why, true)
 }
 
 // A page is one answer.

@@ -158,21 +158,19 @@ func (w *lister) all(ctx context.Context, prefix string, limit int) (all page, e
 
 // flat lists everything that begins with prefix.
 func (w *lister) flat(prefix string) task {
-	return w.pages(span{prefix: prefix})
+	return w.pages(span{prefix: prefix}, "")
 }
 
 // A span is the keys that begin with a prefix, after the one bound and before
 // the other; empty bounds are none.
 type span struct{ prefix, after, before string }
 
-// pages lists a span to its end.
-func (w *lister) pages(s span) task { return w.from(s, "") }
-
-func (w *lister) from(s span, token string) task {
+// pages lists a span to its end, from the page of the token on; "" is the first.
+func (w *lister) pages(s span, token string) task {
 	return func(ctx context.Context) error {
 		more, _, err := w.page(ctx, s, token)
 		if more != "" {
-			w.push(w.from(s, more))
+			w.push(w.pages(s, more))
 		}
 		return err
 	}
@@ -245,11 +243,11 @@ func (w *lister) region(folder, region string) task {
 		case err != nil || more == "":
 			return err
 		case key == "":
-			w.push(w.from(whole, more))
+			w.push(w.pages(whole, more))
 			return nil
 		}
 		for _, s := range divide(whole, region, key, last) {
-			w.push(w.pages(s))
+			w.push(w.pages(s, ""))
 		}
 		return nil
 	}

@@ -239,11 +239,9 @@ func (w *follower) wait() {
 	if len(w.unsaved) > 0 || len(w.evicted) > 0 {
 		until = min(until, time.Until(w.saved.Add(w.f.keepEvery)))
 	}
-	timer := time.NewTimer(max(until, time.Millisecond))
-	defer timer.Stop()
 	select {
 	case <-w.ctx.Done():
-	case <-timer.C:
+	case <-time.After(max(until, time.Millisecond)):
 	case <-w.hints.there:
 	}
 }

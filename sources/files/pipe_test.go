@@ -32,7 +32,7 @@ func TestPipeInThePlaceOfAFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err, _ := source.offer(t.Context(), File{Path: path}, sourcetest.NewInbox().Handle); err == nil {
+		if err := source.read(t.Context(), File{path, true}, sourcetest.NewInbox().Handle); err == nil {
 			t.Errorf("%s: the pipe was delivered", who)
 		}
 	}

@@ -70,12 +70,10 @@ func (w *follower) pollSoon() {
 // watch watches a folder and those in it, or the folder of a file, which need not
 // exist yet.
 func (w *follower) watch(path string) {
-	if info, err := os.Stat(path); err != nil || !info.IsDir() {
-		w.hints.add(filepath.Dir(path))
-		return
+	w.hints.add(filepath.Dir(path)) // a folder may go and come, too
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		w.watchFolder(path)
 	}
-	w.hints.add(filepath.Dir(path)) // it may go and come
-	w.watchFolder(path)
 }
 
 func (w *follower) watchFolder(path string) {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/mfawatch/mfawatch/processor"
 	"github.com/mfawatch/mfawatch/processor/ownfile"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -163,18 +162,8 @@ func (w *follower) readWhole(t *followed, size int64) error {
 // stream delivers a part that is read as it is handled, until it is acknowledged. Its
 // error says that the part cannot be read.
 func (w *follower) stream(t *followed, origin trail.Origin, open func() io.Reader) error {
-	var unread error
-	taken := w.f.retryUntilAcked(w.ctx, t.path, func() error {
-		body := &fileBody{ctx: w.ctx, r: open()}
-		err := w.f.deliver(w.ctx, w.handle, func(yield func(processor.Part, error) bool) {
-			yield(processor.Part{Origin: origin, Body: body}, nil)
-		})
-		if unread = body.err; unread != nil && w.ctx.Err() == nil {
-			return nil
-		}
-		return err
-	})
-	if !taken {
+	acked, unread := w.f.offer(w.ctx, t.path, origin, w.handle, func() (io.ReadCloser, error) { return io.NopCloser(open()), nil })
+	if !acked {
 		return w.ctx.Err()
 	}
 	return unread
@@ -186,7 +175,6 @@ func (w *follower) readLines(t *followed, size int64) error {
 	if t.long.at > 0 {
 		return w.readLong(t, size)
 	}
-	origin := File{Path: t.path}.Place()
 	end := min(size, t.offset.Offset+turnBytes)
 	buf := make([]byte, 0, min(size-t.offset.Offset, batchBytes)+1)
 	for t.offset.Offset < size && w.ctx.Err() == nil {
@@ -199,9 +187,7 @@ func (w *follower) readLines(t *followed, size int64) error {
 			return err
 		}
 		if len(docs.ends) > 0 {
-			if !w.f.retryUntilAcked(w.ctx, t.path, func() error {
-				return w.f.deliver(context.WithoutCancel(w.ctx), w.handle, documents(origin, t.offset.Offset, docs.b, docs.ends))
-			}) {
+			if !w.acked(t, docs) {
 				return w.ctx.Err()
 			}
 			t.offset.Offset += int64(docs.ends[len(docs.ends)-1])
@@ -223,6 +209,14 @@ func (w *follower) readLines(t *followed, size int64) error {
 type docs struct {
 	b    []byte
 	ends []int
+}
+
+// acked delivers the documents after a file's offset until they are acknowledged. It
+// returns false once the context is done.
+func (w *follower) acked(t *followed, d docs) bool {
+	return w.f.retryUntilAcked(w.ctx, t.path, func() error {
+		return w.f.deliver(context.WithoutCancel(w.ctx), w.handle, documents(File{Path: t.path}.Place(), t.offset.Offset, d.b, d.ends))
+	})
 }
 
 // nextDocuments reads the complete documents after a file's offset. If there is none,
@@ -266,10 +260,7 @@ func (w *follower) readRest(t *followed, size int64, b []byte, s splitter) error
 	case whole && t.mustSettle(w.f.settle), !whole && t.mustSettle(w.f.cutFor):
 		return nil
 	default:
-		origin := File{Path: t.path}.Place()
-		if !w.f.retryUntilAcked(w.ctx, t.path, func() error {
-			return w.f.deliver(context.WithoutCancel(w.ctx), w.handle, documents(origin, t.offset.Offset, b, []int{len(b)}))
-		}) {
+		if !w.acked(t, docs{b, []int{len(b)}}) {
 			return w.ctx.Err()
 		}
 		if whole {

@@ -154,16 +154,12 @@ func (f *Source) read(ctx context.Context, file File, h processor.Handler) error
 	if file.Path == Stdin {
 		return f.stream(ctx, file.Place(), cmp.Or[io.Reader](f.Stdin, os.Stdin), h)
 	}
-	if !file.Regular {
-		return f.readPipe(ctx, file, h)
+	if !file.Regular { // a named pipe, or whatever else is read to its end
+		r := &opening{path: file.Path}
+		defer r.leave()
+		return f.stream(ctx, file.Place(), r, h)
 	}
-	var unread error
-	f.retryUntilAcked(ctx, file.Place(), func() (err error) {
-		if err, unread = f.offer(ctx, file, h); unread != nil {
-			return nil
-		}
-		return err
-	})
+	_, unread := f.offer(ctx, file.Place(), trail.Place(file.Place()), h, func() (io.ReadCloser, error) { return ownfile.OpenRegular(file.Path) })
 	if unread != nil && ctx.Err() == nil {
 		return unreadable(file.Place(), unread)
 	}
@@ -198,19 +194,25 @@ func (f *Source) deliver(ctx context.Context, h processor.Handler, parts iter.Se
 	return err
 }
 
-// offer hands the file, no pipe, to h once. It returns the error of h and that of the file.
-func (f *Source) offer(ctx context.Context, file File, h processor.Handler) (err, unread error) {
-	opened, err := ownfile.OpenRegular(file.Path)
-	if err != nil {
-		return err, err
-	}
-	defer opened.Close()
-	body := &fileBody{ctx: ctx, r: opened}
-	err = h(ctx, processor.Delivery{Source: f.name, Parts: func(yield func(processor.Part, error) bool) {
-		yield(processor.Part{Origin: trail.Place(file.Place()), Body: body}, nil)
-	}})
-	f.count.Delivered(cmp.Or(err, body.err))
-	return err, body.err
+// offer offers what open returns as one part, until h acknowledges it. It returns
+// early with unread if that cannot be read, and if ctx is done.
+func (f *Source) offer(ctx context.Context, path string, origin trail.Origin, h processor.Handler, open func() (io.ReadCloser, error)) (acked bool, unread error) {
+	acked = f.retryUntilAcked(ctx, path, func() error {
+		opened, err := open()
+		if err != nil {
+			unread = err
+			return nil
+		}
+		defer opened.Close()
+		body := &fileBody{ctx: ctx, r: opened}
+		err = h(ctx, processor.Delivery{Source: f.name, Parts: processor.One(processor.Part{Origin: origin, Body: body})})
+		f.count.Delivered(cmp.Or(err, body.err))
+		if unread = body.err; unread != nil && ctx.Err() == nil {
+			return nil
+		}
+		return err
+	})
+	return acked, unread
 }
 
 // A fileBody remembers why it could not be read, and ends when ctx is done.

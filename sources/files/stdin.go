@@ -209,9 +209,7 @@ func (e *stream) drop(n int) {
 // follows. It cannot be delivered again.
 func (e *stream) long(everything bool) error {
 	body := &longBody{e: e, everything: everything, ready: len(e.held)}
-	err := e.f.deliver(e.ctx, e.handle, func(yield func(processor.Part, error) bool) {
-		yield(processor.Part{Origin: trail.At(e.place, e.at), Body: body}, nil)
-	})
+	err := e.f.deliver(e.ctx, e.handle, processor.One(processor.Part{Origin: trail.At(e.place, e.at), Body: body}))
 	switch {
 	case e.ctx.Err() != nil:
 		return nil
@@ -260,13 +258,6 @@ func (b *longBody) Read(p []byte) (int, error) {
 	b.ready -= n
 	e.drop(n)
 	return n, nil
-}
-
-// readPipe reads a named pipe, or whatever else is no regular file, to its end.
-func (f *Source) readPipe(ctx context.Context, file File, h processor.Handler) error {
-	r := &opening{path: file.Path}
-	defer r.leave()
-	return f.stream(ctx, file.Place(), r, h)
 }
 
 // An opening opens a file with the first read, which waits for a writer if it is

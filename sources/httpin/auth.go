@@ -67,24 +67,21 @@ func (c TLS) serving() *tls.Config {
 // tokens returns the hashes of the tokens that authenticate a sender.
 func (c Config) tokens() (all [][sha256.Size]byte, err error) {
 	var errs []error
-	add := func(field, token string) {
-		if len(token) < minToken || len(token) > maxToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			errs = append(errs, fmt.Errorf("%s: want %d to %d characters without white space (it is not shown, since it is a secret)", field, minToken, maxToken))
-			return
+	add := func(field, token string, err error) {
+		if err == nil && (len(token) < minToken || len(token) > maxToken || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r == 0x7f })) {
+			err = fmt.Errorf("%s: want %d to %d characters without white space (it is not shown, since it is a secret)", field, minToken, maxToken)
 		}
-		all = append(all, sha256.Sum256([]byte(token)))
+		if errs = append(errs, err); err == nil {
+			all = append(all, sha256.Sum256([]byte(token)))
+		}
 	}
 	for i, token := range c.Tokens {
-		add(fmt.Sprintf("tokens[%d]", i), token)
+		add(fmt.Sprintf("tokens[%d]", i), token, nil)
 	}
 	for i, path := range c.TokenFiles {
 		field := fmt.Sprintf("token_files[%d]", i)
 		token, err := secret.ReadFile(field, path)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		add(field, token)
+		add(field, token, err)
 	}
 	return all, errors.Join(errs...)
 }

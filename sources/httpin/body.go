@@ -34,8 +34,7 @@ type body struct {
 	layers int   // of compression
 	left   int64 // bytes that it may still inflate to
 	close  []func()
-	err    error // why it could not be read to its end
-	opened error // why its first bytes could not be inflated
+	err    error // why it cannot be read to its end
 }
 
 // A rawBody distinguishes errors of the connection from those of the decompressor.
@@ -59,44 +58,30 @@ func (b *rawBody) Read(p []byte) (int, error) {
 // large. The body may inflate to most bytes. The caller closes it.
 func openBody(r io.Reader, most int64) *body {
 	b := &body{raw: &rawBody{r: r}, left: most}
-	b.r = bufio.NewReaderSize(b.raw, 32<<10)
+	var inner io.Reader = b.raw
 	for ; ; b.layers++ {
-		head, _ := b.r.Peek(4) // the next read returns the error again
-		open := layerOf(head)
-		if open == nil {
-			return b
-		}
-		if b.layers == maxLayers {
-			b.opened = errLayers
-			return b
-		}
-		inner, err := open(b.r, b)
-		if err != nil {
-			b.opened = b.cause(err)
-			return b
-		}
 		b.r = bufio.NewReaderSize(inner, 32<<10)
-	}
-}
-
-// layerOf returns the decompressor of a stream that begins with head, nil for
-// plain data.
-func layerOf(head []byte) func(io.Reader, *body) (io.Reader, error) {
-	switch trail.Sniff(head) {
-	case trail.FormGzip:
-		return func(r io.Reader, _ *body) (io.Reader, error) { return inflate.NewReader(r, inflate.Gzip), nil }
-	case trail.FormZlib:
-		return func(r io.Reader, _ *body) (io.Reader, error) { return inflate.NewReader(r, inflate.Zlib), nil }
-	case trail.FormZstd:
-		return func(r io.Reader, b *body) (io.Reader, error) {
-			z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxReserve))
-			if err == nil {
-				b.close = append(b.close, z.Close)
+		head, _ := b.r.Peek(4) // the next read returns the error again
+		form := trail.Sniff(head)
+		switch {
+		case form != trail.FormGzip && form != trail.FormZlib && form != trail.FormZstd:
+			return b
+		case b.layers == maxLayers:
+			b.err = errLayers
+			return b
+		case form == trail.FormGzip:
+			inner = inflate.NewReader(b.r, inflate.Gzip)
+		case form == trail.FormZlib:
+			inner = inflate.NewReader(b.r, inflate.Zlib)
+		default:
+			z, err := zstd.NewReader(b.r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxReserve))
+			if err != nil {
+				b.err = b.cause(err)
+				return b
 			}
-			return z, err
+			inner, b.close = z, append(b.close, z.Close)
 		}
 	}
-	return nil
 }
 
 // cause returns the error of the body behind an error of a read.
@@ -114,10 +99,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
 	}
-	if b.opened != nil {
-		b.err = b.opened
-		return 0, b.err
-	}
+
 	n, err := b.r.Read(p)
 	b.left -= int64(n)
 	switch {

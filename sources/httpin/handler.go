@@ -83,7 +83,7 @@ func (d *handler) answer(w http.ResponseWriter, r *http.Request) reply {
 		}
 		reserved = maxReserve
 	}
-	if b.opened == nil && !b.begins() {
+	if b.err == nil && !b.begins() {
 		return reply{http.StatusBadRequest, resultUnreadable, errNoRecords.Error(), 0}
 	}
 	return d.deliver(r.Context(), processor.Part{Origin: trail.Place(origin(r)), Body: b}, b)
@@ -132,7 +132,7 @@ func (d *handler) admit(w http.ResponseWriter, r *http.Request) (reply, bool) {
 
 // deliver hands a part to the handler. The part reads b.
 func (d *handler) deliver(ctx context.Context, part processor.Part, b *body) reply {
-	err := d.handle(ctx, processor.Delivery{Source: d.name, Parts: func(yield func(processor.Part, error) bool) { yield(part, nil) }})
+	err := d.handle(ctx, processor.Delivery{Source: d.name, Parts: processor.One(part)})
 	rep := d.outcome(ctx, err, b.err)
 	if rep.status == http.StatusOK {
 		d.metrics.Acked.Inc()

@@ -68,7 +68,7 @@ func TestStrangersAreTimed(t *testing.T) {
 		in := sourcetest.NewInbox()
 		pipes := make(onePipe)
 		server, ended := s.server(in.Handle), make(chan error, 1)
-		go func() { ended <- server.Serve(s.limit(pipes)) }()
+		go func() { ended <- server.Serve(connlimit.New(pipes, proofTime, s.metrics.refused.Inc)) }()
 		for _, f := range []struct {
 			name, token string
 			least, most time.Duration

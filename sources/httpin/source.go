@@ -113,7 +113,7 @@ func New(name string, c Config, o sources.Options) (*Source, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Source{
+	return &Source{
 		name:           name,
 		config:         c,
 		log:            o.Log(name),
@@ -125,8 +125,7 @@ func New(name string, c Config, o sources.Options) (*Source, error) {
 		patience:       15 * time.Second,
 		body:           bodyBytes,
 		inflated:       inflatedBytes,
-	}
-	return s, nil
+	}, nil
 }
 
 // Run listens and serves until ctx is done; then it finishes and answers requests
@@ -144,7 +143,7 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 	defer s.address.Store(nil)
 	s.log.Info("listening", "address", at.String())
 	server := s.server(h)
-	listener = s.limit(listener)
+	listener = connlimit.New(listener, proofTime, s.metrics.refused.Inc)
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
 		wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.patience)
@@ -164,11 +163,6 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 		return fmt.Errorf("serve %s: %w", at, errors.Join(err, server.Close()))
 	}
 	return <-stopped
-}
-
-// limit bounds the connections of a listener.
-func (s *Source) limit(l net.Listener) net.Listener {
-	return connlimit.New(l, proofTime, s.metrics.refused.Inc)
 }
 
 // server returns an HTTP server that bounds the time of requests.

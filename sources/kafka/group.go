@@ -78,9 +78,7 @@ func (r *run) release(gone map[string][]int32, commit bool) {
 
 	var patience <-chan time.Time
 	if commit {
-		timer := time.NewTimer(r.k.patience)
-		defer timer.Stop()
-		patience = timer.C
+		patience = time.After(r.k.patience)
 	}
 	for _, p := range going {
 		r.await(p, commit, patience)
@@ -126,11 +124,9 @@ func (r *run) await(p *partition, patient bool, patience <-chan time.Time) {
 		}
 	}
 	p.abort()
-	grace := time.NewTimer(time.Second)
-	defer grace.Stop()
 	select {
 	case <-worker:
-	case <-grace.C:
+	case <-time.After(time.Second): // of grace
 		r.mu.Lock()
 		p.gone = true
 		r.mu.Unlock()

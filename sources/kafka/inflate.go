@@ -94,8 +94,7 @@ func (i *inflater) Decompress(src []byte, codec kgo.CompressionCodecType) ([]byt
 // acquire takes n bytes of the budget. It waits for them a little: bytes that the
 // client forgot are free once they were collected.
 func (i *inflater) acquire(n int) bool {
-	deadline := time.NewTimer(i.patience)
-	defer deadline.Stop()
+	deadline := time.After(i.patience)
 	for collected := false; ; collected = true {
 		i.mu.Lock()
 		if i.used+n <= i.budget {
@@ -110,7 +109,7 @@ func (i *inflater) acquire(n int) bool {
 		}
 		select {
 		case <-freed:
-		case <-deadline.C:
+		case <-deadline:
 			return false
 		}
 	}

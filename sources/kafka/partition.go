@@ -179,7 +179,7 @@ func (r *run) skip(e *kgo.ErrDecompressTooLarge) {
 			e.Offset, e.NextOffset-1, inflatedBatchBytes>>20)},
 	}
 	next := kgo.EpochOffset{Epoch: e.Epoch, Offset: e.NextOffset}
-	r.enqueue(tp, delivery{parts: func(yield func(processor.Part, error) bool) { yield(given, nil) }, first: e.Offset, next: next})
+	r.enqueue(tp, delivery{parts: processor.One(given), first: e.Offset, next: next})
 	r.skipped = true
 }
 
@@ -321,11 +321,9 @@ func (r *run) deliver(p *partition, d delivery) (acked bool) {
 			r.fail(p, true)
 		}
 		r.mu.Unlock()
-		wait := time.NewTimer(waits.NextBackOff())
 		select {
-		case <-wait.C:
+		case <-time.After(waits.NextBackOff()):
 		case <-p.leave:
-			wait.Stop()
 			return false
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,16 +55,7 @@ func (c Config) Validate() error {
 }
 
 func validTopic(t string) bool {
-	if t == "" || t == "." || t == ".." || len(t) > 249 {
-		return false
-	}
-	for _, c := range []byte(t) {
-		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-		if !letter && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return true
+	return t != "" && t != "." && t != ".." && len(t) <= 249 && strings.Trim(t, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
 }
 
 func (c Config) startOffset() (kgo.Offset, error) {

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
+
 	"errors"
 	"fmt"
 	"io"
@@ -236,14 +236,12 @@ func (r *run) fetchError(topic string, number int32, err error) {
 // explain returns the class of an error and its remedy.
 func explain(err error) (reason, hint string) {
 	var (
-		loss      *kgo.ErrDataLoss
-		tooLarge  *kgo.ErrDecompressTooLarge
-		session   *kgo.ErrGroupSession
-		authority x509.UnknownAuthorityError
-		hostname  x509.HostnameError
-		verify    *tls.CertificateVerificationError
-		record    tls.RecordHeaderError
-		network   net.Error
+		loss     *kgo.ErrDataLoss
+		tooLarge *kgo.ErrDecompressTooLarge
+		session  *kgo.ErrGroupSession
+		verify   *tls.CertificateVerificationError
+		record   tls.RecordHeaderError
+		network  net.Error
 	)
 	switch {
 	case errors.As(err, &loss):
@@ -260,7 +258,7 @@ func explain(err error) (reason, hint string) {
 		return "authorization", "; allow the user to use the cluster"
 	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism), errors.Is(err, kerr.IllegalSaslState):
 		return "authentication", "; check sasl: mechanism, username and secret"
-	case errors.As(err, &verify), errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &record):
+	case errors.As(err, &verify), errors.As(err, &record):
 		return "tls", "; check tls: ca_file, server_name, and whether the port speaks TLS"
 	case errors.Is(err, io.EOF):
 		return "connection", "; the broker closed the connection, as it does when it expects TLS or SASL, or other settings: check tls and sasl"

@@ -235,9 +235,7 @@ func (a *attempt) quarantine() error {
 		Bytes:   []byte(a.m.body),
 		GivenUp: &processor.GivenUp{Reason: cause, Err: a.joined()},
 	}
-	err := a.handle(context.WithoutCancel(a.ctx), processor.Delivery{Source: a.name, Parts: func(yield func(processor.Part, error) bool) {
-		yield(given, nil)
-	}})
+	err := a.handle(context.WithoutCancel(a.ctx), processor.Delivery{Source: a.name, Parts: processor.One(given)})
 	if err != nil {
 		return fmt.Errorf("%w; the message could not be quarantined: %w", a.joined(), err)
 	}

@@ -153,18 +153,17 @@ func (r *run) deleteLoop(ctx context.Context) {
 	batch := make([]*message, 0, perReceive)
 	for m := range r.done {
 		batch = append(batch[:0], m)
-		timer := time.NewTimer(r.linger)
+		lingered := time.After(r.linger)
 		for open := true; open && len(batch) < perReceive; {
 			select {
 			case m, open = <-r.done:
 				if open {
 					batch = append(batch, m)
 				}
-			case <-timer.C:
+			case <-lingered:
 				open = false
 			}
 		}
-		timer.Stop()
 		r.deleteBatch(ctx, batch)
 		r.release(batch...)
 	}

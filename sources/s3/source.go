@@ -110,7 +110,12 @@ func (s *Source) Run(ctx context.Context, h processor.Handler) error {
 		deleters.Go(func() { r.deleteLoop(last) })
 	}
 	for range s.config.Concurrency {
-		workers.Go(func() { r.workLoop(working) })
+		workers.Go(func() {
+			w := &worker{run: r}
+			for m := range r.work {
+				w.message(working, m)
+			}
+		})
 	}
 	ended := make(chan struct{})
 	extender.Go(func() { r.extendLoop(last, ended) })
@@ -157,14 +162,6 @@ func (r *run) poll(ctx context.Context) {
 				return
 			}
 		}
-	}
-}
-
-// workLoop works on messages until there are no more.
-func (r *run) workLoop(ctx context.Context) {
-	w := &worker{run: r}
-	for m := range r.work {
-		w.message(ctx, m)
 	}
 }
 

@@ -34,12 +34,11 @@ func Eventually(t testing.TB, done func() bool, why func() string) {
 	}
 }
 
-// ports counts up from a port of its own in each process.
-var ports = func() *atomic.Uint32 {
-	var first atomic.Uint32
-	first.Store(rand.Uint32())
-	return &first
-}()
+// ports counts up from firstPort, which each process has of its own.
+var (
+	ports     atomic.Uint32
+	firstPort = rand.Uint32()
+)
 
 // FreeAddress returns an address on loopback without a listener. Its port is below
 // those that the system gives to outgoing connections, so that none takes it before
@@ -49,7 +48,7 @@ func FreeAddress() string {
 	var err error
 	for range 100 {
 		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+ports.Add(1)%20_000)); err == nil {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+(firstPort+ports.Add(1))%20_000)); err == nil {
 			defer l.Close()
 			return l.Addr().String()
 		}

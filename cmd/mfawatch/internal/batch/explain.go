@@ -104,13 +104,18 @@ func Explain(found *Found, c *config.Config, router *route.Router, l output.Loca
 			x.Why = silence.why(e)
 		}
 	}
+	sortByTime(all)
 	stories(all, l)
 	for _, i := range found.ignored {
 		at, _ := time.Parse(time.RFC3339, i.Time)
 		all = append(all, Explained{Time: at, Event: i.Name, ID: i.ID, Origin: i.Origin, Account: i.Account, Verdict: "ignored", Why: i.Why})
 	}
-	slices.SortStableFunc(all, func(a, b Explained) int { return a.Time.Compare(b.Time) })
+	sortByTime(all)
 	return all
+}
+
+func sortByTime(all []Explained) {
+	slices.SortStableFunc(all, func(a, b Explained) int { return a.Time.Compare(b.Time) })
 }
 
 func userOf(a *processor.Alert) string {
@@ -150,15 +155,10 @@ func Within(all []Explained, w bucket.Wanted) []Explained {
 	})
 }
 
-// stories fills in the history of each user before each record.
+// stories fills in the history of each user before each record, in order of time.
 func stories(all []Explained, l output.Locale) {
-	order := make([]int, len(all))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return all[a].Time.Compare(all[b].Time) })
 	so := map[string][]string{} // by account and name
-	for _, i := range order {
+	for i := range all {
 		x := &all[i]
 		person := x.Account + "/" + strings.ToLower(x.User)
 		if x.User == "" {

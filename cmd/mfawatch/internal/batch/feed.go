@@ -43,9 +43,7 @@ func (s *Feed) offer(ctx context.Context, i input) {
 		r, err := i.open(ctx)
 		if err == nil {
 			body.r = r
-			err = s.Handle(ctx, processor.Delivery{Source: "replay", Parts: func(yield func(processor.Part, error) bool) {
-				yield(processor.Part{Origin: trail.Place(i.place), Body: body}, nil)
-			}})
+			err = s.Handle(ctx, processor.Delivery{Source: "replay", Parts: processor.One(processor.Part{Origin: trail.Place(i.place), Body: body})})
 			_ = r.Close() // read only
 		} else {
 			body.err = err

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,16 +87,7 @@ func noMoment(flag, text string) config.Mistake {
 // EventsWanted returns the events of wanted accounts. Files whose key names no
 // account may hold others.
 func EventsWanted(events []*trail.Event, w bucket.Wanted) []*trail.Event {
-	if len(w.Accounts) == 0 {
-		return events
-	}
-	var kept []*trail.Event
-	for _, e := range events {
-		if w.Account(e.Account) {
-			kept = append(kept, e)
-		}
-	}
-	return kept
+	return slices.DeleteFunc(slices.Clone(events), func(e *trail.Event) bool { return !w.Account(e.Account) })
 }
 
 // Touching returns the part of a history that overlaps the range, with every

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/kafka"
+	"github.com/mfawatch/mfawatch/sinks/file"
 	"github.com/mfawatch/mfawatch/sources/files"
 	kafkasource "github.com/mfawatch/mfawatch/sources/kafka"
 )
@@ -58,14 +59,14 @@ func TestConfigDefaults(t *testing.T) {
 
 // defaults < file < environment < flags.
 func TestConfigPrecedence(t *testing.T) {
-	const file = "sources: {local: {type: files, paths: [x]}}\nsinks: {my-audit: {type: file, path: a}, b: {type: stdout}}\n" +
+	const text = "sources: {local: {type: files, paths: [x]}}\nsinks: {my-audit: {type: file, path: a}, b: {type: stdout}}\n" +
 		"journal: {path: file.db}\nlog: {level: warn, format: json}\nescalate_after: [1h]\n"
 	flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	AddFlags(flags)
 	if err := flags.Parse([]string{"--log-level", "error"}); err != nil {
 		t.Fatal(err)
 	}
-	c, err := Load("test", []byte(file), []string{
+	c, err := Load("test", []byte(text), []string{
 		"MFAWATCH_LOG__LEVEL=debug", "MFAWATCH_JOURNAL__PATH=env.db", "MFAWATCH_ESCALATE_AFTER=5m,2d",
 		"MFAWATCH_SINKS__MY_AUDIT__PATH=env.jsonl", "MFAWATCH_SOURCES__LOCAL__PATHS=x, y",
 		"MFAWATCH_TEST_KAFKA=ours", "MFAWATCH_PORT=tcp://10.0.0.1:80", "MFAWATCH_SERVICE_HOST=10.0.0.1", "PATH=/bin",
@@ -81,7 +82,7 @@ func TestConfigPrecedence(t *testing.T) {
 		{"log.format (file)", c.Log.Format, "json"},
 		{"journal.path (environment)", c.Journal.Path, "env.db"},
 		{"escalate_after (environment)", c.EscalateAfter, []time.Duration{5 * time.Minute, 48 * time.Hour}},
-		{"sinks.my-audit.path (environment)", c.Sinks["my-audit"].(*sinkEntry[fileConfig]).Config.Path, "env.jsonl"},
+		{"sinks.my-audit.path (environment)", c.Sinks["my-audit"].(*sinkEntry[file.Config]).Config.Path, "env.jsonl"},
 		{"sources.local.paths (environment)", c.Sources["local"].(*sourceEntry[files.Config]).Config.Paths, []string{"x", "y"}},
 		{"log.level (flag)", c.Log.Level, "error"},
 	} {

@@ -50,17 +50,8 @@ func entriesOf[T any](entries map[string]T) map[string]any {
 // addFields adds a struct's fields under their keys, in the order they are
 // declared. Empty fields are left out.
 func addFields(node *yaml.Node, path string, v reflect.Value) {
-	for i := range v.NumField() {
-		f := v.Type().Field(i)
-		key, options, _ := strings.Cut(f.Tag.Get("koanf"), ",")
-		if options == "squash" {
-			addFields(node, path, v.Field(i))
-			continue
-		}
-		if key == "" || key == "-" {
-			continue
-		}
-		if value := valueNode(join(path, key), v.Field(i)); value != nil {
+	for key, field := range fieldsOf(v) {
+		if value := valueNode(join(path, key), field); value != nil {
 			addPair(node, key, value)
 		}
 	}

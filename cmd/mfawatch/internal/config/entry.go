@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -13,10 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/route"
 	"github.com/mfawatch/mfawatch/sinks"
 	"github.com/mfawatch/mfawatch/sinks/dispatch"
-	"github.com/mfawatch/mfawatch/sinks/file"
-	"github.com/mfawatch/mfawatch/sinks/message"
 	"github.com/mfawatch/mfawatch/sinks/sms"
-	"github.com/mfawatch/mfawatch/sinks/stdout"
 	"github.com/mfawatch/mfawatch/sources"
 )
 
@@ -174,26 +170,4 @@ func (c smsConfig) Validate() error {
 		return errors.Join(err, fmt.Errorf("provider: region, credentials and the other keys of AWS have no effect with %s; want sns or aws-sms-voice-v2, or remove them", c.Texts.Provider))
 	}
 	return err
-}
-
-type stdoutConfig struct {
-	stdout.Config `koanf:",squash"`
-}
-
-func (c stdoutConfig) Validate() error {
-	_, err := stdout.New(c.Config, message.Wording{}, io.Discard)
-	return err
-}
-
-type fileConfig struct {
-	file.Config `koanf:",squash"`
-}
-
-// Validate does not open the file, so that checking a configuration creates
-// nothing.
-func (c fileConfig) Validate() error {
-	if c.Path == "" {
-		return errors.New("path: missing; want the path of a file, such as alerts.jsonl")
-	}
-	return nil
 }

@@ -86,9 +86,9 @@ var SinkKinds = map[string]func() Sink{
 		config: email.DefaultConfig, reader: route.Reader, minSeverity: exposure.Low, people: true, concurrency: 2, groups: true, wait: groupWait,
 		build: func(c email.Config, d Deps) (sinks.Sink, error) { return email.New(c, d.Wording, d.Log) },
 	}).new,
-	"file": (&sinkKind[fileConfig]{
+	"file": (&sinkKind[file.Config]{
 		inOrder: true,
-		build:   func(c fileConfig, _ Deps) (sinks.Sink, error) { return file.New(c.Config) },
+		build:   func(c file.Config, _ Deps) (sinks.Sink, error) { return file.New(c) },
 	}).new,
 	"kafka": (&sinkKind[reached[kafka.Config, kafkasink.Config]]{
 		build: func(c reached[kafka.Config, kafkasink.Config], d Deps) (sinks.Sink, error) {
@@ -132,12 +132,12 @@ var SinkKinds = map[string]func() Sink{
 			return sms.New(c.Texts, d.Wording, d.Log, loaded)
 		},
 	}).new,
-	"stdout": (&sinkKind[stdoutConfig]{
-		config:   func() stdoutConfig { return stdoutConfig{stdout.Config{Format: "json"}} },
-		machines: func(c stdoutConfig) bool { return c.Format != "text" },
+	"stdout": (&sinkKind[stdout.Config]{
+		config:   func() stdout.Config { return stdout.Config{Format: "json"} },
+		machines: func(c stdout.Config) bool { return c.Format != "text" },
 		reader:   route.Reader, inOrder: true, groups: true, stdout: true,
-		build: func(c stdoutConfig, d Deps) (sinks.Sink, error) {
-			s, err := stdout.New(c.Config, d.Wording, d.Stdout)
+		build: func(c stdout.Config, d Deps) (sinks.Sink, error) {
+			s, err := stdout.New(c, d.Wording, d.Stdout)
 			if err != nil {
 				return nil, err
 			}

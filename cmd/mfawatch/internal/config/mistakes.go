@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"reflect"
 	"regexp"
@@ -195,16 +196,29 @@ func unknownKeys(prefix string, raw map[string]any, t reflect.Type) []Mistake {
 // Keys returns the configuration keys of a struct, squashed ones included.
 func Keys(t reflect.Type) map[string]reflect.Type {
 	fields := make(map[string]reflect.Type)
-	for f := range t.Fields() {
-		name, options, _ := strings.Cut(f.Tag.Get("koanf"), ",")
-		switch {
-		case options == "squash":
-			maps.Copy(fields, Keys(f.Type))
-		case name != "" && name != "-":
-			fields[name] = f.Type
-		}
+	for key, field := range fieldsOf(reflect.Zero(t)) {
+		fields[key] = field.Type()
 	}
 	return fields
+}
+
+// fieldsOf yields the fields of a struct under their keys, in the order in which they
+// are declared, squashed ones included.
+func fieldsOf(v reflect.Value) iter.Seq2[string, reflect.Value] {
+	return func(yield func(string, reflect.Value) bool) {
+		for f, field := range v.Fields() {
+			key, options, _ := strings.Cut(f.Tag.Get("koanf"), ",")
+			if options == "squash" {
+				for key, field := range fieldsOf(field) {
+					if !yield(key, field) {
+						return
+					}
+				}
+			} else if key != "" && key != "-" && !yield(key, field) {
+				return
+			}
+		}
+	}
 }
 
 // elsewhere holds the words that others have for our keys.

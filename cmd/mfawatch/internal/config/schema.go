@@ -6,7 +6,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -42,14 +41,8 @@ func entriesSchema[E Entry](kinds map[string]func() E) map[string]any {
 // object returns the schema of a struct. Its value holds the defaults.
 func object(v reflect.Value) map[string]any {
 	properties := map[string]any{}
-	for i := range v.NumField() {
-		name, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("koanf"), ",")
-		switch {
-		case options == "squash":
-			maps.Copy(properties, object(v.Field(i))["properties"].(map[string]any))
-		case name != "" && name != "-":
-			properties[name] = valueSchema(v.Field(i))
-		}
+	for key, field := range fieldsOf(v) {
+		properties[key] = valueSchema(field)
 	}
 	return map[string]any{"type": "object", "properties": properties, "additionalProperties": false}
 }

@@ -57,9 +57,6 @@ func (r *SeverityConfig) shadows(next *SeverityConfig) bool {
 		return true
 	}
 	used := r.names("step") || !next.names("step") && next.Severity != string(exposure.Critical)
-	root := r.names("root") || next.neverRoot() || !next.names("root") && level(next) <= level(r)
+	root := r.names("root") || next.Match["root"] == false || !next.names("root") && level(next) <= level(r)
 	return used && root
 }
-
-// neverRoot reports whether the rule excludes root.
-func (r *SeverityConfig) neverRoot() bool { return r.Match["root"] == false }
