@@ -57,7 +57,8 @@ func (c *circuit) fail(a *attempt, now time.Time, wait func(n int) time.Duration
 }
 
 // refuse opens the circuit immediately: every other alert would fail, too. An alert
-// that was tried meanwhile does not put the next probe off, whose number is n in wait.
+// that was tried meanwhile does not put the next probe off. wait returns how long to
+// wait before probe number n.
 func (c *circuit) refuse(a *attempt, now time.Time, wait func(n int) time.Duration) (opened bool) {
 	opened = !c.open || !c.wrong
 	if opened {

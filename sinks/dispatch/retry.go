@@ -151,8 +151,8 @@ func (w *Worker) backoff(n int) time.Duration {
 	return 1 + rand.N(max(1, min(limit, w.config.Retry.Max)))
 }
 
-// correction returns the wait before probe number n of a sink that is misconfigured, which is
-// the last backoff. Where the sink was sent alerts before, it may have refused a text
+// correction returns the wait before probe number n of a sink that is misconfigured,
+// which is the last backoff. A sink that was sent alerts before may have refused a text
 // alone, so the first probes are made sooner.
 func (w *Worker) correction(n int) time.Duration {
 	if w.deliveries[""] == 0 {
