@@ -82,7 +82,7 @@ func (a *Action) next(q *Queue, l *lane) {
 
 // add adds up to limit alerts of the lane that were not taken yet.
 func (a *Action) add(l *lane, limit int) {
-	l.sending, l.fresh = true, false
+	l.sending, l.fresh = true, 0
 	for _, p := range l.Queue[l.taken:min(len(l.Queue), l.taken+limit)] {
 		it := Item{Lane: l.name, Pending: p, Decision: l.decision}
 		if l.taken == 0 {

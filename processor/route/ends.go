@@ -3,6 +3,8 @@ package route
 import (
 	"slices"
 	"time"
+
+	"github.com/mfawatch/mfawatch/processor/exposure"
 )
 
 // Done reports the end of a send: n alerts of the lane were delivered. From then on
@@ -22,7 +24,7 @@ func (q *Queue) GiveUp(name string) {
 func (q *Queue) Retry(name string, due time.Time, maybeDelivered, alone bool) {
 	l := q.lanes[name]
 	l.attempts++
-	now := l.sending && l.fresh
+	now := l.sending && l.fresh == level(exposure.Critical)
 	l.sending, l.MaybeDelivered, l.alone = false, l.MaybeDelivered || maybeDelivered, l.alone || alone
 	l.due, l.alert, l.waited = due, nil, false
 	q.remove(l)

@@ -86,6 +86,20 @@ func (q *Queue) due(now time.Time) *window {
 	return nil
 }
 
+// ungroup takes the lanes out of the windows whose messages are due, since each is
+// probed alone.
+func (q *Queue) ungroup(now time.Time) {
+	for w := q.due(now); w != nil; w = q.due(now) {
+		for _, l := range append(w.picked, w.lanes...) {
+			if l.window == w {
+				l.leave()
+				q.enqueue(l)
+			}
+		}
+		w.picked, w.lanes = nil, nil
+	}
+}
+
 // pick decides on the lanes of a window until its message is complete, and
 // returns the message. The first drop comes before it.
 func (q *Queue) pick(w *window, now time.Time) (Action, bool, error) {

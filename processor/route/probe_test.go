@@ -12,7 +12,8 @@ import (
 )
 
 // Whatever happened before, a probe is the lane that failed least often, then the one
-// in turn; an urgent probe is the first of those with a fresh critical alert.
+// in turn; an urgent probe is the first of those with a fresh critical alert, a grave one
+// of those with a fresh alert of at least high severity.
 func TestQueueProbesInOrder(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 4))
@@ -33,11 +34,14 @@ func TestQueueProbesInOrder(t *testing.T) {
 				return cmp.Or(cmp.Compare(a.attempts, b.attempts), cmp.Compare(b.worst(), a.worst()), cmp.Compare(a.Queue[0].Number, b.Queue[0].Number))
 			})
 			ask := q.Probe
-			switch r.IntN(3) {
+			switch r.IntN(4) {
 			case 0:
 				ask = q.ProbeUrgent
-				all = slices.DeleteFunc(all, func(l *lane) bool { return !l.fresh || !l.urgent() })
+				all = slices.DeleteFunc(all, func(l *lane) bool { return l.fresh < level(exposure.Critical) || !l.urgent() })
 			case 1:
+				ask = q.ProbeGrave
+				all = slices.DeleteFunc(all, func(l *lane) bool { return l.fresh < level(exposure.High) || l.worst() < level(exposure.High) })
+			case 2:
 				ask = q.Next
 				slices.SortFunc(all, byTurn)
 			}

@@ -48,7 +48,7 @@ type lane struct {
 	muted    bool
 	waited   bool // the head was muted before
 	alone    bool // not to be grouped
-	fresh    bool // a critical alert was not attempted yet, nor the head before it since
+	fresh    int  // level of the worst alert that was added since the last attempt
 	window   *window
 	decision Decision        // of the head
 	alert    *exposure.Alert // the head, until it is sent or grouped
@@ -97,7 +97,7 @@ func (q *Queue) Add(name string, p Pending, first Lane) {
 	worst := l.worst()
 	l.Queue = append(l.Queue, p)
 	l.counts[level(p.Severity)]++
-	l.fresh = l.fresh || p.Severity == exposure.Critical
+	l.fresh = max(l.fresh, level(p.Severity))
 	switch {
 	case l.sending:
 	case l.window != nil:
@@ -177,17 +177,25 @@ func (q *Queue) Probe(now time.Time) (Action, error) {
 	return q.probe(now, leastFailed)
 }
 
-// ProbeUrgent is Probe among the exposures with a critical alert that was added
-// since their last attempt.
+// ProbeGrave is Probe among the exposures with an alert of at least high severity that
+// was added since their last attempt.
+func (q *Queue) ProbeGrave(now time.Time) (Action, error) {
+	return q.probe(now, graveFirst)
+}
+
+// ProbeUrgent is ProbeGrave for critical alerts alone.
 func (q *Queue) ProbeUrgent(now time.Time) (Action, error) {
-	return q.probe(now, freshFirst)
+	return q.probe(now, urgentFirst)
 }
 
 func (q *Queue) probe(now time.Time, o order) (Action, error) {
 	q.ready.sort(o)
 	q.requeue(now)
+	if o != urgentFirst { // no critical alert is in a group
+		q.ungroup(now)
+	}
 	for {
-		if q.ready.Len() == 0 || o == freshFirst && !q.ready.first().isFresh() {
+		if q.ready.Len() == 0 || !o.includes(q.ready.first()) {
 			return q.wait(now), nil
 		}
 		l := q.ready.first()
@@ -325,7 +333,7 @@ func (q *Queue) pop(l *lane) {
 	l.counts[level(l.Queue[0].Severity)]--
 	l.Queue = l.Queue[1:]
 	l.served++
-	l.attempts, l.MaybeDelivered, l.waited, l.alone, l.fresh = 0, false, false, false, l.urgent()
+	l.attempts, l.MaybeDelivered, l.waited, l.alone, l.fresh = 0, false, false, false, l.worst()
 }
 
 // settle puts the lane back in turn, or evicts it if it is empty.

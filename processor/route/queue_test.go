@@ -426,3 +426,27 @@ func TestOneExposureDelaysNoOther(t *testing.T) {
 		t.Errorf("%d were sent, the other exposure's as number %d", sent, first)
 	}
 }
+
+// Who makes other exposures, faster than the sink sends, does not delay an exposure of
+// many alerts without end, nor beyond what fairDelay allows.
+func TestOthersDelayNoExposureWithoutEnd(t *testing.T) {
+	p := newPlayer(t, Sink{})
+	for range fairShare + 1 {
+		p.add("busy updated high", Lane{})
+	}
+	sent := 0
+	for i := range fairDelay + 2*fairShare {
+		a, err := p.q.Next(monday)
+		if err != nil || a.Verb != Send {
+			t.Fatalf("got %+v, %v", a, err)
+		}
+		if a.Items[0].Lane == "busy" {
+			sent++
+		}
+		p.q.Done(a.Items[0].Lane, 1)
+		p.add(fmt.Sprintf("other%d opened high", i), Lane{})
+	}
+	if sent != fairShare+1 {
+		t.Errorf("%d of %d alerts were sent", sent, fairShare+1)
+	}
+}

@@ -39,14 +39,17 @@ func (p place) compare(o place) int {
 }
 
 // fairShare is after how many alerts a lane lets others go first whose worst alert is
-// as severe and that were served less: who makes one exposure change without end delays
-// no other one.
-const fairShare = 32
+// as severe, as if its own were fairDelay alerts newer: who makes one exposure change
+// without end delays no other one, nor delays it without end who makes others.
+const (
+	fairShare = 32
+	fairDelay = 1 << 16
+)
 
 // turn is the place of a lane to be decided: by its worst alert, then by its shares,
 // then by its head.
 func turn(l *lane) place {
-	return place{int64(-l.worst()), uint64(l.served/fairShare)<<48 + l.Queue[l.taken].Number, l}
+	return place{int64(-l.worst()), uint64(l.served/fairShare)*fairDelay + l.Queue[l.taken].Number, l}
 }
 
 // An order is that of the lanes to be decided.
@@ -55,7 +58,8 @@ type order int
 const (
 	byTurns     order = iota
 	leastFailed       // for a channel that is down
-	freshFirst        // the same, after those with a critical alert that was not attempted
+	graveFirst        // the same, after those with an alert of at least high severity that was not attempted
+	urgentFirst       // the same, after those with such a critical alert
 )
 
 // place returns the place of a lane in the order.
@@ -64,14 +68,22 @@ func (o order) place(l *lane) place {
 	if o != byTurns {
 		p.major += int64(l.attempts) * int64(len(l.counts))
 	}
-	if o == freshFirst && l.isFresh() {
+	if o > leastFailed && o.includes(l) {
 		p.major -= math.MaxInt64 / 2
 	}
 	return p
 }
 
-// isFresh reports whether a critical alert was added since the last attempt.
-func (l *lane) isFresh() bool { return l.fresh && l.urgent() }
+// includes reports whether a lane is among those that a probe in this order may send.
+func (o order) includes(l *lane) bool {
+	switch o {
+	case graveFirst:
+		return l.fresh >= level(exposure.High)
+	case urgentFirst:
+		return l.fresh == level(exposure.Critical)
+	}
+	return true
+}
 
 // due is the place of a lane that rests: by when it may be sent.
 func due(l *lane) place { return place{l.due.UnixNano(), l.Queue[0].Number, l} }

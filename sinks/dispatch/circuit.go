@@ -11,20 +11,21 @@ import (
 // fails.
 const circuitAfter = 5
 
-// urgentEvery is how often a critical alert is tried while the circuit is open: a
-// flood of them does not hammer the channel.
-const urgentEvery = time.Second
+// graveEvery is how often an alert of at least high severity is tried while the circuit
+// is open: a flood of them does not hammer the channel.
+const graveEvery = time.Second
 
 // A circuit keeps a worker from hammering a channel that is down: while it is
-// open, one alert is tried at a time, with a wait before each. A critical alert is
-// tried once without that wait.
+// open, one alert is tried at a time, with a wait before each. An alert of at least high
+// severity is tried once without that wait: texts that the channel does not accept keep
+// it open, too.
 type circuit struct {
 	failed map[string]bool // lanes that failed since the channel last answered
 	open   bool
 	wrong  bool      // the last answer was that the sink is misconfigured
 	probes int       // that failed since it opened
 	next   time.Time // probe, while it is open
-	urgent time.Time // no critical alert is tried before
+	grave  time.Time // none of at least high severity is tried before
 	cause  error
 }
 
@@ -55,12 +56,18 @@ func (c *circuit) fail(a *attempt, now time.Time, wait func(n int) time.Duration
 	return opened
 }
 
-// refuse opens the circuit immediately: every other alert would fail, too. A critical
-// alert that was tried meanwhile does not put the next probe off.
-func (c *circuit) refuse(a *attempt, next time.Time) (opened bool) {
+// refuse opens the circuit immediately: every other alert would fail, too. An alert
+// that was tried meanwhile does not put the next probe off. wait returns how long to
+// wait before probe number n.
+func (c *circuit) refuse(a *attempt, now time.Time, wait func(n int) time.Duration) (opened bool) {
 	opened = !c.open || !c.wrong
+	if opened {
+		c.probes = 0
+	} else if a.probe {
+		c.probes++
+	}
 	if opened || a.probe {
-		c.next = next
+		c.next = now.Add(wait(c.probes))
 	}
 	c.open, c.wrong, c.cause = true, true, a.err
 	return opened
@@ -81,5 +88,5 @@ func (c *circuit) mayProbe(running int, now time.Time) bool {
 
 // blocks reports whether nothing may be started.
 func (c *circuit) blocks(running int, now time.Time) bool {
-	return c.open && !c.mayProbe(running, now) && now.Before(c.urgent)
+	return c.open && !c.mayProbe(running, now) && now.Before(c.grave)
 }

@@ -618,6 +618,33 @@ func TestJournalThatCannotNote(t *testing.T) {
 	})
 }
 
+// A delivery that the journal did not accept a moment before the end is recorded at
+// the end.
+func TestEndRecordsWhatCouldNotBeNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := openJournal(t, filepath.Join(t.TempDir(), "j.db"))
+		defer j.Close()
+		store := &brokenStore{Journal: j, err: errors.New("disk full")}
+		d, err := New(store, "a", &fakeSink{t: t}, Options{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- d.Run(ctx) }()
+		journalAlerts(t, j, "bob-1")
+		time.Sleep(500 * time.Millisecond)
+		store.set(nil)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if left, err := j.Pending("a", 0, 10); err != nil || len(left) > 0 {
+			t.Errorf("%d alerts will be sent again, %v", len(left), err)
+		}
+	})
+}
+
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)

@@ -11,7 +11,7 @@
 //   - Back off: to wait before an attempt is made again.
 //   - Evict: to forget a lane that is empty and recorded.
 //   - Circuit: open while the channel is down or misconfigured. Then one alert is
-//     tried at a time.
+//     tried at a time, with longer and longer waits.
 //   - Delivery record: what the journal keeps of the end of an alert, or of a
 //     failed attempt.
 //   - Dead letter: an alert that was given up, kept in the journal with its cause.
@@ -25,10 +25,11 @@
 // order of the journal; an alert that fails delays only its exposure. Over
 // exposures, critical alerts go first, then the worst of the first 65,536 that are
 // pending, then the oldest, except that an exposure of many alerts lets others that
-// are as severe go first after each 32. Critical alerts are neither grouped nor held
-// by the rate, and human sinks have sends in reserve for them, as many as
-// Concurrency. While the circuit is open, each is tried once without waiting for the
-// next probe, at most one a second.
+// are as severe go first after each 32, if they are at most 65,536 alerts newer.
+// Critical alerts are neither grouped nor held by the rate, and human sinks have sends
+// in reserve for them, as many as Concurrency. While the circuit is open, they and
+// those of high severity are tried once each without waiting for the next probe, at
+// most one a second, and no group is sent: its alerts are tried one by one.
 //
 // A channel that throttles is sent nothing new for as long as it asked, except by
 // a restart, and except for new critical alerts after a minute, one a minute; sends

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor"
+	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/sinks"
 )
@@ -314,6 +315,34 @@ func TestTextInAGroupDelaysNoOther(t *testing.T) {
 				}
 				r.stop()
 			})
+		})
+	}
+}
+
+// A text keeps the circuit open. Alerts that waited for their group meanwhile are
+// tried as soon as others, when their wait is over.
+func TestTextHoldsNoGroup(t *testing.T) {
+	t.Parallel() // it waits for the disk
+	for _, severity := range []exposure.Severity{exposure.High, exposure.Medium} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t)
+			s := &groupSink{fakeSink: fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+				if *a.Exposure == "poison" {
+					return "", sinks.Misconfigured(errors.New("403"))
+				}
+				return "", nil
+			}}}
+			r.start(delivery(DeliveryConfig{People: true, Group: GroupConfig{Wait: 30 * time.Second}}), map[string]sinks.Sink{"a": s})
+			r.attack(exposure.Opened, severity, "first")
+			r.attack(exposure.Opened, severity, "ann", "bob")
+			time.Sleep(time.Second)
+			x := "poison"
+			r.alert(&exposure.Alert{ID: "poison-opened", Exposure: &x, Step: exposure.Opened, Severity: severity, Time: time.Now(), Account: "2"})
+			time.Sleep(2 * time.Minute)
+			if _, delivered := s.lists(); len(delivered) != 3 {
+				t.Errorf("of severity %s, %v were delivered", severity, delivered)
+			}
+			r.stop()
 		})
 	}
 }

@@ -164,6 +164,50 @@ func TestRefusedTextDelaysNoOther(t *testing.T) {
 	})
 }
 
+// Texts that the channel refuses as if it were misconfigured, or fails with, keep the
+// circuit open, however many exposures hold one: an alert of high severity is tried once
+// for all that, and where the channel was sent alerts before, the next probe is made soon.
+func TestTextsInManyExposuresDelayNoOther(t *testing.T) {
+	t.Parallel() // it waits for the disk
+	for name, failure := range map[string]error{"misconfigured": sinks.Misconfigured(errors.New("403")), "down": sinks.Ambiguous(errors.New("502"))} {
+		for _, people := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, people), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					r := newRig(t)
+					s := &fakeSink{t: t, answer: func(_ context.Context, a *processor.Alert, _ string) (string, error) {
+						if strings.HasPrefix(*a.Exposure, "poison") && a.Title == "" {
+							return "", failure
+						}
+						return "", nil
+					}}
+					r.start(delivery(DeliveryConfig{People: people}), map[string]sinks.Sink{"a": s})
+					within := func(limit time.Duration, severity exposure.Severity, x string) {
+						t.Helper()
+						r.attack(exposure.Opened, severity, x)
+						time.Sleep(limit)
+						if _, delivered := s.lists(); !slices.Contains(delivered, x+"-opened") {
+							t.Errorf("%s waits for the texts", x)
+						}
+					}
+					for i := range 30 {
+						within(5*time.Second, exposure.Medium, fmt.Sprint("well", i))
+						r.attack(exposure.Opened, exposure.Medium, fmt.Sprint("poison", i))
+						time.Sleep(time.Second)
+					}
+					time.Sleep(time.Hour)
+					var names []string
+					for i := range 100 {
+						names = append(names, fmt.Sprint("poison of many", i))
+					}
+					r.attack(exposure.Opened, exposure.High, names...)
+					within(2*time.Minute, exposure.High, "after many")
+					r.stop()
+				})
+			})
+		}
+	}
+}
+
 // A channel for people whose filter stops a text of the record, such as the test
 // string of a virus scanner, is sent the alert without names and texts, whether it
 // refuses the text or fails with it. A sink for machines is sent no such alert.

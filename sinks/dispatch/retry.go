@@ -69,7 +69,7 @@ func (w *Worker) misconfigured(a *attempt, now time.Time) {
 			w.answered()
 		}
 		due = now.Add(w.config.Retry.Max)
-	} else if w.circuit.refuse(a, now.Add(w.config.Retry.Max)) {
+	} else if w.circuit.refuse(a, now, w.correction) {
 		w.log.Error("the sink is misconfigured: correct it; until then one alert is tried now and then", "every", w.config.Retry.Max, "err", a.err)
 	}
 	for _, it := range a.heads() {
@@ -149,6 +149,20 @@ func (w *Worker) backoff(n int) time.Duration {
 		limit *= 2
 	}
 	return 1 + rand.N(max(1, min(limit, w.config.Retry.Max)))
+}
+
+// correction returns the wait before probe number n of a sink that is misconfigured,
+// which is the last backoff. A sink that was sent alerts before may have refused a text
+// alone, so the first probes are made sooner.
+func (w *Worker) correction(n int) time.Duration {
+	if w.deliveries[""] == 0 {
+		return w.config.Retry.Max
+	}
+	wait := w.config.Retry.Min
+	for ; n > 0 && wait < w.config.Retry.Max; n-- {
+		wait *= 2
+	}
+	return min(wait, w.config.Retry.Max)
 }
 
 // answered closes the circuit: lanes that backed off while the channel was down are

@@ -163,6 +163,8 @@ func (w *Worker) next(now time.Time) *attempt {
 		decide = w.queue.ProbeUrgent
 	case probe:
 		decide = w.queue.Probe
+	case w.circuit.open && w.running < w.config.Concurrency:
+		decide = w.queue.ProbeGrave
 	case w.circuit.open:
 		decide = w.queue.ProbeUrgent
 	case w.running >= w.config.Concurrency:
@@ -183,8 +185,8 @@ func (w *Worker) next(now time.Time) *attempt {
 			if a.doubts = doubts; doubts {
 				w.doubted = now.Add(believed)
 			}
-			if a.probe = probe; w.circuit.open && a.urgent {
-				w.circuit.urgent = now.Add(urgentEvery)
+			if a.probe = probe; w.circuit.open && (!probe || a.urgent) {
+				w.circuit.grave = now.Add(graveEvery)
 			}
 			return a
 		}
@@ -234,7 +236,7 @@ func (w *Worker) wait(now time.Time) time.Duration {
 	}
 	if w.circuit.open {
 		sooner(w.circuit.next)
-		sooner(w.circuit.urgent)
+		sooner(w.circuit.grave)
 	}
 	return until.Sub(now)
 }
@@ -269,7 +271,7 @@ func (w *Worker) drain(cancel context.CancelFunc) {
 		if w.writing != nil {
 			w.endWrite(<-w.written)
 		}
-		w.recordDue = time.Time{}
+		w.recordDue, w.again = time.Time{}, time.Time{} // a write that failed a moment ago may succeed
 		w.write(time.Now())
 	}
 	if w.writing != nil {

@@ -109,7 +109,7 @@ func TestSend(t *testing.T) {
 		}
 		defer client.Close()
 		got := make(map[string]*kgo.Record)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		for len(got) < len(sent) {
 			fetches := client.PollFetches(ctx)

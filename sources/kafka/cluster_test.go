@@ -152,7 +152,6 @@ func (c *cluster) sourceWith(config Config, o sources.Options, opts ...kgo.Opt) 
 	c.t.Helper()
 	k, err := New("in", config, append([]kgo.Opt{
 		kgo.SeedBrokers(c.seeds...),
-		kgo.SessionTimeout(3 * time.Second),
 		kgo.HeartbeatInterval(100 * time.Millisecond),
 		kgo.MetadataMinAge(50 * time.Millisecond),
 		kgo.MetadataMaxAge(time.Second),

@@ -144,14 +144,14 @@ func TestHandlerError(t *testing.T) {
 			return nil
 		}
 		c.produce(topic, 0, "sick-0", "sick-1")
-		k := c.sourceWith(Config{Topics: []string{topic}, Group: group}, sources.Options{Logger: sourcetest.Log(t), Registerer: reg}, kgo.SessionTimeout(time.Second))
+		k := c.sourceWith(Config{Topics: []string{topic}, Group: group}, sources.Options{Logger: sourcetest.Log(t), Registerer: reg}, kgo.SessionTimeout(3*time.Second))
 		start(t, k, in.handle)
 		retries := func() float64 { return testutil.ToFloat64(k.metrics.Retries) }
 		sourcetest.Eventually(t, func() bool { return retries() > 2 }, func() string { return "no retry" })
 		c.produce(topic, 0, "sick-2")
 		var want []string
 		began := time.Now()
-		for i := 0; time.Since(began) < 1500*time.Millisecond; i++ { // longer than the session
+		for i := 0; time.Since(began) < 3500*time.Millisecond; i++ { // longer than the session
 			want = append(want, fmt.Sprint(i))
 			c.produce(topic, 1, fmt.Sprint(i))
 			if got := in.wait(i + 1); !slices.Equal(got, want) {

@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a test waits at most.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // every calls done at intervals until it reports true, fails, or ctx is done.
 func every(ctx context.Context, interval time.Duration, done func() (bool, error)) error {

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits at most.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A watched is a service with a web server. Its configuration may be changed.
 type watched struct {
