@@ -43,7 +43,7 @@ A running service is called over HTTP; the journal of a stopped one is opened.
 several that share a journal answers for all. Where none can be reached, --brokers
 reads the journal in the cluster; it changes something only while none runs.`,
 		Example: example,
-		Args:    cobra.NoArgs,
+		Args:    knownCommand,
 		RunE: func(*cobra.Command, []string) error {
 			c.started = false
 			return fmt.Errorf("%s: no action given; want %s", name, c.actions)
