@@ -45,7 +45,7 @@ func TestStoryIndentsRecords(t *testing.T) {
 }
 
 // A story shows the newest alerts, and how to close an exposure that is open, as a
-// command that a shell reads as one, whoever chose the ID.
+// command that a shell reads as one, even if an attacker chose the ID.
 func TestStoryOfManyAlerts(t *testing.T) {
 	s, p := stillPages(t, true)
 	const id = "00112233445566778899aabbccddeeff"
