@@ -29,6 +29,8 @@ type Part struct {
 	Origin trail.Origin
 	Bytes  []byte
 	Body   io.Reader
+	// MaxInflated bounds what Bytes or Body inflate to; 0: 16 GiB.
+	MaxInflated int64
 	// GivenUp, if set, is why the source will not offer this part again. Bytes
 	// are quarantined unread, once, however often the part is delivered. The
 	// delivery fails while the quarantine is full.

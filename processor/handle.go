@@ -83,6 +83,7 @@ func (s *scan) part(part Part) error {
 	}
 	var st trail.Stats
 	var err error
+	s.scanner.Bound(part.MaxInflated)
 	if part.Body != nil {
 		s.body = part.Body
 		st, err = s.scanner.Scan(part.Origin, s, s)

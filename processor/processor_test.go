@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"errors"
@@ -249,6 +250,29 @@ func TestHandleUnreadable(t *testing.T) {
 	quarantined, err := r.line.QuarantineRecords()
 	if err != nil || len(quarantined) != 2 || !strings.Contains(string(quarantined[0].Raw), "eventTimes") || quarantined[0].Origin != "kafka://t/0@7" {
 		t.Errorf("quarantined %+v, %v", quarantined, err)
+	}
+}
+
+// A part inflates to as much as its source allows, and the next one to as much as any.
+func TestHandleBoundsAnArchive(t *testing.T) {
+	r := newRig(t)
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.Create("trail.json")
+	if err == nil {
+		_, err = io.WriteString(w, object(record("DeactivateMFADevice", "bob", 1))+strings.Repeat(" ", 1<<20))
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for i, most := range []int64{1 << 20, 0} {
+		part := Part{Origin: trail.Place("archive"), Body: bytes.NewReader(b.Bytes()), MaxInflated: most}
+		if err := r.Handle(t.Context(), delivery(part)); err != nil {
+			t.Fatal(err)
+		}
+		if n := testutil.ToFloat64(r.metrics.unread.WithLabelValues("files", string(trail.ReasonTooInflated))); n != 1 {
+			t.Errorf("part %d: %v were over the bound, want 1", i, n)
+		}
 	}
 }
 

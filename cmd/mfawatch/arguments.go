@@ -45,3 +45,15 @@ func optional(args cobra.PositionalArgs) cobra.PositionalArgs {
 		return args(cmd, given)
 	}
 }
+
+// knownCommand refuses a word that is no command of cmd, and lists those that are.
+func knownCommand(cmd *cobra.Command, words []string) error {
+	if len(words) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	return fmt.Errorf("unknown command %q for %q%s", config.Bounded(words[0]), cmd.CommandPath(), config.Suggestion(words[0], names))
+}

@@ -18,7 +18,7 @@ func (p *program) journalCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "journal",
 		Short: "Back up, verify and copy the journal",
-		Args:  cobra.NoArgs,
+		Args:  knownCommand,
 		RunE: func(*cobra.Command, []string) error {
 			p.started = false
 			return errors.New("journal: no action given; want backup, verify or copy")

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 )
@@ -88,7 +89,15 @@ To look through a log that you have:           mfawatch scan PATH`,
 		SilenceErrors:     true,
 		DisableAutoGenTag: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}, // completion.go has one
-		PersistentPreRun:  func(*cobra.Command, []string) { p.started = true },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) (err error) {
+			cmd.Flags().Visit(func(f *pflag.Flag) {
+				if text := f.Value.String(); text == "" || text == "[]" { // such as of a variable that is not set
+					err = fmt.Errorf("%s: --%s: want a value, or no --%s", cmd.Name(), f.Name, f.Name)
+				}
+			})
+			p.started = err == nil
+			return err
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p.started = false
 			return errors.New("no command given")
@@ -100,5 +109,11 @@ To look through a log that you have:           mfawatch scan PATH`,
 	root.SetVersionTemplate("{{.Version}}")
 	root.InitDefaultVersionFlag()
 	completeFlags(root)
+	root.InitDefaultHelpCmd()
+	help, _, _ := root.Find([]string{"help"})
+	help.Args = func(_ *cobra.Command, words []string) error {
+		cmd, rest, _ := root.Find(words)
+		return knownCommand(cmd, rest)
+	}
 	return root
 }

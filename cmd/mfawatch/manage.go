@@ -12,6 +12,7 @@ import (
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/config"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/web"
+	"github.com/mfawatch/mfawatch/processor/safetext"
 )
 
 // A manageCommand is the parent of the list, show and other commands of one kind.
@@ -42,7 +43,7 @@ A running service is called over HTTP; the journal of a stopped one is opened.
 several that share a journal answers for all. Where none can be reached, --brokers
 reads the journal in the cluster; it changes something only while none runs.`,
 		Example: example,
-		Args:    cobra.NoArgs,
+		Args:    knownCommand,
 		RunE: func(*cobra.Command, []string) error {
 			c.started = false
 			return fmt.Errorf("%s: no action given; want %s", name, c.actions)
@@ -159,8 +160,11 @@ func (c *manageCommand) changer(name, short string, change func(adminClient, con
 			for _, id := range o.Still {
 				fmt.Fprintf(c.stderr, "mfawatch: still unreadable, and kept: %s\n", config.Clean(id))
 			}
+			for _, why := range o.Failed {
+				fmt.Fprintf(c.stderr, "mfawatch: %s\n", safetext.Line(why, 4<<10))
+			}
 			err = c.name(o.Unknown)
-			if len(o.Still) > 0 {
+			if len(o.Still)+len(o.Failed) > 0 {
 				err = errReported
 			}
 			return err

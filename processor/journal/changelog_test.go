@@ -101,7 +101,7 @@ func dump(t testing.TB, db *bolt.DB) string {
 	t.Helper()
 	var text strings.Builder
 	err := db.View(func(tx *bolt.Tx) error {
-		for _, w := range store.Entries(tx) {
+		for w := range store.Entries(tx) {
 			text.Write(strconv.AppendQuote(nil, string(w.Key)))
 			text.WriteByte('=')
 			text.Write(strconv.AppendQuote(nil, string(w.Value)))

@@ -14,11 +14,19 @@ type Text struct{ Field, Text, File string }
 // Given reports whether there is a secret.
 func (s Text) Given() bool { return s.Text != "" || s.File != "" }
 
+// Key returns the key that gives the secret, which errors about it name.
+func (s Text) Key() string {
+	if s.File != "" {
+		return s.Field + "_file"
+	}
+	return s.Field
+}
+
 // Read returns the secret for use in a header. A file is read at each call.
 func (s Text) Read() (string, error) {
 	secret, err := Read(s.Field, s.Text, s.File)
 	if err == nil && strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		err = fmt.Errorf("%s: has characters that no header may have", s.Field)
+		err = fmt.Errorf("%s: has characters that no header may have", s.Key())
 	}
 	return secret, err
 }
@@ -31,7 +39,7 @@ func Read(field, text, path string) (string, error) {
 	case text != "":
 		return "", fmt.Errorf("%s_file: set beside %s; want one of them", field, field)
 	}
-	return ReadFile(field+"_file", path)
+	return ReadFile(Text{Field: field, File: path}.Key(), path)
 }
 
 // maxFile bounds a file with a secret or with certificates, in bytes.

@@ -34,3 +34,21 @@ func TestSecretsShown(t *testing.T) {
 		}
 	}
 }
+
+// An error names the key that gives the secret.
+func TestErrorsNameTheKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte("xy\nzzy"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[Text]string{
+		{"token", "", path}:      "token_file: has characters that no header may have",
+		{"token", "xy\nzzy", ""}: "token: has characters that no header may have",
+		{"token", "", "missing"}: "token_file: open missing: no such file or directory",
+		{"token", "x", path}:     "token_file: set beside token; want one of them",
+	} {
+		if _, err := given.Read(); err == nil || err.Error() != want {
+			t.Errorf("%+v: %v, want %s", given, err, want)
+		}
+	}
+}

@@ -40,16 +40,13 @@ func (u URL) Problem() string {
 
 // Address returns the URL in text, or else in the file at path.
 func Address(text URL, path string) (string, error) {
-	address, err := Read("url", string(text), path)
+	given := Text{"url", string(text), path}
+	address, err := Read(given.Field, given.Text, given.File)
 	if err != nil {
 		return "", err
 	}
-	field := "url"
-	if path != "" {
-		field = "url_file"
-	}
 	if problem := URL(address).Problem(); problem != "" {
-		return "", fmt.Errorf("%s: %s", field, problem)
+		return "", fmt.Errorf("%s: %s", given.Key(), problem)
 	}
 	return address, nil
 }

@@ -28,14 +28,11 @@ var (
 
 // readArchive scans the files of the zip archive that r holds.
 func (s *Scanner) readArchive(r io.Reader) {
-	limit := int64(maxArchive >> s.depth)
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	b, err := io.ReadAll(io.LimitReader(r, maxArchive>>s.depth+1))
 	switch {
 	case s.input.err != nil: // it will be offered again
 	case err != nil:
 		s.unreadable(0, inflateReason(err), err, nil)
-	case int64(len(b)) > limit:
-		s.unreadable(0, ReasonTooLarge, errArchive, nil)
 	default:
 		s.archive(b)
 	}

@@ -53,9 +53,9 @@ func (s *Scanner) leave(in *Scanner) int64 {
 	return in.records
 }
 
-// base64Starts are the first bytes of gzip and JSON in base64, with the quote
-// before: gzip's magic, and a brace or a bracket with what may follow it.
-var base64Starts = [...][]byte{[]byte(`"H4sI`), []byte(`"ey`), []byte(`"ew`), []byte(`"W3`), []byte(`"Wy`), []byte(`"Ww`)}
+// leastZlib is the least size of a record in zlib. Its head proves little: it is two
+// bytes of a word, too.
+const leastZlib = 96
 
 // decode scans the mapped records in w[from:] and, if coded, the base64 strings as
 // documents of their own. It is for documents that show no CloudTrail record at
@@ -63,7 +63,7 @@ var base64Starts = [...][]byte{[]byte(`"H4sI`), []byte(`"ey`), []byte(`"ew`), []
 // from once there is more behind w.
 func (s *Scanner) decode(w []byte, from int, final, coded bool) int {
 	k := &s.hidden
-	var next [len(base64Starts) + len(markers)]int
+	var next [1 + len(markers)]int
 	for n := range next {
 		next[n] = -1
 	}
@@ -74,7 +74,7 @@ func (s *Scanner) decode(w []byte, from int, final, coded bool) int {
 				next[n] = nextHidden(w, n, from, coded)
 			}
 			if next[n] < i {
-				i, isMarker = next[n], n >= len(base64Starts)
+				i, isMarker = next[n], n > 0
 			}
 		}
 		if i == len(w) {
@@ -114,15 +114,19 @@ func (s *Scanner) decode(w []byte, from int, final, coded bool) int {
 	return max(from, len(w)-longestMarker)
 }
 
-// nextHidden is the quote in w[from:] behind which the n-th of base64Starts and
-// markers stands; len(w) if there is none.
+// nextHidden is the quote in w[from:] behind which base64 stands (n is 0), or the
+// marker before n; len(w) if there is none.
 func nextHidden(w []byte, n, from int, coded bool) int {
-	if n >= len(base64Starts) {
-		return nextMarker(w, n-len(base64Starts), from)
+	if n > 0 {
+		return nextMarker(w, n-1, from)
 	}
-	if coded {
-		if i := bytes.Index(w[from:], base64Starts[n]); i >= 0 {
-			return from + i
+	for ; coded; from++ {
+		i := bytes.IndexByte(w[from:], '"')
+		if i < 0 {
+			break
+		}
+		if from += i; isBase64(w[from+1:]) {
+			return from
 		}
 	}
 	return len(w)
@@ -130,7 +134,7 @@ func nextHidden(w []byte, n, from int, coded bool) int {
 
 // base64 decodes b, padded or not, with escapes or not. The result is valid
 // until the next call. What only looks like base64, such as a word or a
-// signature, does not decode to gzip or to JSON from end to end.
+// signature, does not decode to compressed data or to JSON from end to end.
 func (s *Scanner) base64(b []byte) (doc []byte, ok bool) {
 	if bytes.IndexByte(b, '\\') >= 0 {
 		b = escape.Append(nil, b)
@@ -139,8 +143,8 @@ func (s *Scanner) base64(b []byte) (doc []byte, ok bool) {
 	if s.text, err = base64.RawStdEncoding.AppendDecode(s.text[:0], bytes.TrimRight(b, "=")); err != nil {
 		return nil, false
 	}
-	if compression(s.text) == FormGzip {
-		return s.text, true
+	if f := compression(s.text); f != FormUnknown {
+		return s.text, f != FormZlib || len(s.text) >= leastZlib
 	}
 	i, end := skipSpace(s.text, 1), spaceBefore(s.text, len(s.text))
 	if i >= end || !opens(s.text[0]) || !closes(s.text[end-1]) {

@@ -120,6 +120,7 @@ func TestWordsLikeBase64(t *testing.T) {
 	for _, doc := range []string{
 		`{"city":"Wyoming"}`, `{"Type":"Notification","Message":"CloudTrail validation message.","Signature":"eyes"}`,
 		`{"Signature":"ewXb0qq8hGvOYyN4a9S4mC3vJ0hFjQ=="}`, `["ey","W3","Wyvern"]`,
+		`["eAGe","eJxy","eNpsomething","eF5w","KLUv/word","UEsDByword"]`, `{"token":"eJw` + strings.Repeat("x", 100) + `"}`,
 		`{"level":"info","msg":"user agent \"` + base64.StdEncoding.EncodeToString([]byte(minimal)) + `"}`,
 	} {
 		if v, _ := scanBytes(t, doc); len(v.events) > 0 || len(v.unreadable) > 0 {

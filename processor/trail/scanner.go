@@ -2,6 +2,7 @@ package trail
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 )
 
@@ -38,6 +39,7 @@ type Scanner struct {
 	visitor   Visitor
 	offset    int64 // of the document in the part, for envelopes
 	base      int64 // of the window in the document
+	most      int64 // how much a part may inflate to; 0: maxInflated
 	budget    int64 // how much may yet be inflated
 	inflated  int64
 	walked    int64 // bytes that walks looked at
@@ -61,8 +63,11 @@ type Scanner struct {
 // NewScanner returns a Scanner.
 func NewScanner() *Scanner { return &Scanner{} }
 
+// Bound sets how many bytes each part from now on may inflate to; 0: 16 GiB.
+func (s *Scanner) Bound(inflated int64) { s.most = inflated }
+
 func (s *Scanner) begin(o Origin, v Visitor) {
-	s.origin, s.visitor, s.budget = o, v, maxInflated
+	s.origin, s.visitor, s.budget = o, v, cmp.Or(s.most, maxInflated)
 	s.offset, s.inflated, s.damaged = 0, 0, false
 	s.records, s.plain, s.inString, s.decoded = 0, 0, 0, 0
 	s.walked, s.raw = 0, maxRecord

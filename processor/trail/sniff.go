@@ -1,6 +1,9 @@
 package trail
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // A Form is the form of a document, as far as its first bytes show. A name says
 // nothing: a .gz may arrive inflated.
@@ -16,7 +19,7 @@ const (
 	FormZip
 	FormJSON   // an object or a list
 	FormText   // a JSON text or null, or CloudTrail's validation message
-	FormBase64 // of gzip or of JSON
+	FormBase64 // of compressed data or of JSON
 )
 
 // Sniff returns the form of a document that begins with head. Compression shows in
@@ -63,12 +66,17 @@ func trimHead(head []byte) []byte {
 	return head[skipSpace(head, 0):]
 }
 
-// isBase64 reports whether a whole document looks like JSON or gzip in base64.
+// isBase64 reports whether b begins like compressed data or JSON in base64: with the
+// magic of gzip, zstd or zip, a head of zlib, or a brace or a bracket with what may
+// follow it.
 func isBase64(b []byte) bool {
-	for _, start := range base64Starts {
-		if bytes.HasPrefix(b, start[1:]) {
-			return true
-		}
+	switch {
+	case len(b) < 2:
+		return false
+	case b[0] == 'e':
+		return strings.IndexByte("ywAFJN", b[1]) >= 0
+	case b[0] == 'W':
+		return strings.IndexByte("3yw", b[1]) >= 0
 	}
-	return false
+	return bytes.HasPrefix(b, []byte("H4sI")) || bytes.HasPrefix(b, []byte("KLUv/")) || bytes.HasPrefix(b, []byte("UEsDB"))
 }

@@ -51,3 +51,17 @@ func TestAgeAfterAClockThatJumped(t *testing.T) {
 		})
 	}
 }
+
+// An idle worker whose mute time ends in the night notices within a minute that the
+// clock was set to the day.
+func TestIdleWorkerLooksAtTheClock(t *testing.T) {
+	w := &Worker{holdUntil: time.Now().Add(8 * time.Hour).Round(0)}
+	if wait := w.wait(time.Now()); wait > time.Minute {
+		t.Errorf("it waits for %s", wait)
+	}
+	soon := time.Now().Add(time.Second)
+	w.holdUntil = soon
+	if wait := w.wait(soon.Add(-time.Second)); wait != time.Second {
+		t.Errorf("it waits for %s, and has something to do in a second", wait)
+	}
+}

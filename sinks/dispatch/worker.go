@@ -218,9 +218,13 @@ func (w *Worker) drop(it route.Item, why route.Reason, now time.Time) {
 	}
 }
 
+// lookEvery bounds how long a worker waits, so that it notices a clock that was set or
+// a machine that slept: timers follow neither, and mute times end by the clock.
+const lookEvery = time.Minute
+
 // wait returns for how long nothing happens without an event.
 func (w *Worker) wait(now time.Time) time.Duration {
-	until := now.Add(time.Hour)
+	until := now.Add(lookEvery)
 	sooner := func(t time.Time) {
 		if t.After(now) && t.Before(until) {
 			until = t

@@ -60,21 +60,23 @@ func (c Config) Validate() error {
 // keys are the integration keys as they are now; that for escalation is "" if
 // there is none.
 func (c Config) keys() (first, escalation string, err error) {
-	first, err1 := secret.Read("routing_key", c.RoutingKey, c.RoutingKeyFile)
+	given := secret.Text{Field: "routing_key", Text: c.RoutingKey, File: c.RoutingKeyFile}
+	first, err1 := given.Read()
 	switch {
 	case err1 != nil:
 	case first == "":
 		err1 = errors.New("routing_key: missing; want the integration key of a service's Events API v2 integration, or routing_key_file")
 	case !routingKey().MatchString(first):
-		err1 = errors.New("routing_key: want the integration key of an Events API v2 integration, 32 letters and digits")
+		err1 = fmt.Errorf("%s: want the integration key of an Events API v2 integration, 32 letters and digits", given.Key())
 	}
-	escalation, err2 := secret.Read("escalation_routing_key", c.EscalationRoutingKey, c.EscalationRoutingKeyFile)
+	other := secret.Text{Field: "escalation_routing_key", Text: c.EscalationRoutingKey, File: c.EscalationRoutingKeyFile}
+	escalation, err2 := other.Read()
 	switch {
 	case err2 != nil || escalation == "":
 	case !routingKey().MatchString(escalation):
-		err2 = errors.New("escalation_routing_key: want the integration key of an Events API v2 integration, 32 letters and digits")
+		err2 = fmt.Errorf("%s: want the integration key of an Events API v2 integration, 32 letters and digits", other.Key())
 	case escalation == first:
-		err2 = errors.New("escalation_routing_key: the same as routing_key, so that no other team would be paged; want that of another service, or leave it out")
+		err2 = fmt.Errorf("%s: the same as %s, so that no other team would be paged; want that of another service, or leave it out", other.Key(), given.Key())
 	}
 	return first, escalation, errors.Join(err1, err2)
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -247,6 +249,13 @@ func TestRegions(t *testing.T) {
 
 func TestMistakes(t *testing.T) {
 	good := Config{RoutingKey: firstKey}
+	inFile := func(text string) string {
+		path := filepath.Join(t.TempDir(), "key")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
 	sinktest.Mistakes(t, good, func(c Config) error {
 		_, err := New(c, message.Wording{})
 		return err
@@ -257,6 +266,9 @@ func TestMistakes(t *testing.T) {
 		"routing_key_file: open missing":                                                                  {func(c *Config) { c.RoutingKey, c.RoutingKeyFile = "", "missing" }},
 		"escalation_routing_key: want the integration key":                                                {func(c *Config) { c.EscalationRoutingKey = "xyzzy" }},
 		"escalation_routing_key: the same as routing_key":                                                 {func(c *Config) { c.EscalationRoutingKey = firstKey }},
+		"routing_key_file: want the integration key":                                                      {func(c *Config) { c.RoutingKey, c.RoutingKeyFile = "", inFile("xyzzy") }},
+		"escalation_routing_key_file: want the integration key":                                           {func(c *Config) { c.EscalationRoutingKeyFile = inFile("xyzzy") }},
+		"escalation_routing_key_file: the same as routing_key,":                                           {func(c *Config) { c.EscalationRoutingKeyFile = inFile(firstKey) }},
 		`region: want us or eu, where the account is (an address under eu.pagerduty.com is eu), got "EU"`: {func(c *Config) { c.Region = "EU" }},
 		"url: want a URL": {func(c *Config) { c.URL = "xyzzy" }},
 		"templates.body: no such part; known are summary": {func(c *Config) { c.Templates = message.Templates{"body": "x"} }},

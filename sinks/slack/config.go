@@ -66,14 +66,15 @@ func (c Config) hooked() bool { return c.URL != "" || c.URLFile != "" }
 
 // token is the app's as it is now.
 func (c Config) token() (string, error) {
-	token, err := secret.Read("token", c.Token, c.TokenFile)
+	given := secret.Text{Field: "token", Text: c.Token, File: c.TokenFile}
+	token, err := secret.Read(given.Field, given.Text, given.File)
 	switch {
 	case err != nil:
 		return "", err
 	case token == "":
 		return "", errors.New("token: missing; want the bot token of an app (xoxb-…), or token_file, or the url of an incoming webhook")
 	case !strings.HasPrefix(token, "xox") || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
-		return "", errors.New("token: want the bot token of an app, which begins with xoxb- (OAuth & Permissions, Bot User OAuth Token)")
+		return "", fmt.Errorf("%s: want the bot token of an app, which begins with xoxb- (OAuth & Permissions, Bot User OAuth Token)", given.Key())
 	}
 	return token, nil
 }

@@ -2,6 +2,8 @@ package slack
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -95,6 +97,10 @@ func TestMistakes(t *testing.T) {
 		}
 	}
 	hook := secret.URL("https://hooks.slack.com/services/T0/B0/xyzzy")
+	wrong := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(wrong, []byte("xapp-xyzzy\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	sinktest.Mistakes(t, good, func(c Config) error {
 		_, err := New(c, message.Wording{})
 		return err
@@ -105,9 +111,10 @@ func TestMistakes(t *testing.T) {
 			func(c *Config) { c.Token = "Bearer xoxb-xyzzy" },
 			func(c *Config) { c.Token = "xoxb-xyzzy\nx" },
 		},
-		"token_file: set beside token":  {func(c *Config) { c.TokenFile = "x" }},
-		"token_file: open missing":      {func(c *Config) { c.Token, c.TokenFile = "", "missing" }},
-		"channel: missing; want the ID": {func(c *Config) { c.Channel = "" }},
+		"token_file: want the bot token": {func(c *Config) { c.Token, c.TokenFile = "", wrong }},
+		"token_file: set beside token":   {func(c *Config) { c.TokenFile = "x" }},
+		"token_file: open missing":       {func(c *Config) { c.Token, c.TokenFile = "", "missing" }},
+		"channel: missing; want the ID":  {func(c *Config) { c.Channel = "" }},
 		"channel: want the ID": {
 			func(c *Config) { c.Channel = "Security Team" },
 			func(c *Config) { c.Channel = "<#C0123456789>" },

@@ -123,6 +123,12 @@ func (b *body) begins() bool {
 	return trail.Sniff(head) != trail.FormUnknown
 }
 
+// archive reports whether the body is a zip archive.
+func (b *body) archive() bool {
+	head, _ := b.r.Peek(4) // the next read returns the error again
+	return trail.Sniff(head) == trail.FormZip
+}
+
 // Close frees the decompressors.
 func (b *body) Close() {
 	for _, f := range b.close {

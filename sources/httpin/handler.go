@@ -86,7 +86,11 @@ func (d *handler) answer(w http.ResponseWriter, r *http.Request) reply {
 	if b.err == nil && !b.begins() {
 		return reply{http.StatusBadRequest, resultUnreadable, errNoRecords.Error(), 0}
 	}
-	return d.deliver(r.Context(), processor.Part{Origin: trail.Place(origin(r)), Body: b}, b)
+	part := processor.Part{Origin: trail.Place(origin(r)), Body: b}
+	if b.archive() { // the processor inflates it
+		part.MaxInflated = d.inflated
+	}
+	return d.deliver(r.Context(), part, b)
 }
 
 var overBudget = reply{http.StatusServiceUnavailable, resultBusy, "the memory budget for requests is used up", 2}

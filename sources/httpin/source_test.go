@@ -530,3 +530,30 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// What the processor inflates has the bound of what this source inflates.
+func TestArchivesHaveTheBoundOfBodies(t *testing.T) {
+	const most = 1 << 20
+	got := make(chan int64, 1)
+	_, at := openDoor(t, Config{}, func(_ context.Context, d processor.Delivery) error {
+		for p, err := range d.Parts {
+			if _, read := io.Copy(io.Discard, p.Body); err != nil || read != nil {
+				return errors.Join(err, read)
+			}
+			got <- p.MaxInflated
+		}
+		return nil
+	}, func(s *Source) { s.inflated = most })
+	archive := "PK\x03\x04" + strings.Repeat("x", 100)
+	for name, c := range map[string]struct {
+		body string
+		want int64
+	}{"zip": {archive, most}, "zip in gzip": {gzipped(archive), most}, "plain": {"{}", 0}} {
+		if answer, text := post(t, "http://"+at, strings.NewReader(c.body)); answer.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s", name, answer.StatusCode, text)
+		}
+		if n := <-got; n != c.want {
+			t.Errorf("%s: bound %d, want %d", name, n, c.want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"os"
 	"slices"
@@ -54,8 +55,8 @@ var (
 	ErrPosition = errors.New("the change log does not have this position")
 )
 
-// beginStep is how many entries of a store that begins one commit has.
-const beginStep = 5000
+// writeSize is about what a Write takes in memory beside its key and its value.
+const writeSize = 512
 
 // WriteKey returns the key of a Write: the table at a path, and the key in it.
 func WriteKey(path string, key []byte) string {
@@ -186,10 +187,25 @@ func (s *Store) restore(db *bolt.DB) error {
 		return err
 	}
 	return db.Update(func(t *bolt.Tx) (err error) {
-		for writes := range slices.Chunk(Entries(t), beginStep) {
-			if position, err = s.o.ChangeLog.Commit(Batch{Writes: writes}); err != nil {
+		var writes []Write
+		size := 0
+		commit := func() {
+			if err == nil && len(writes) > 0 {
+				position, err = s.o.ChangeLog.Commit(Batch{Writes: writes})
+			}
+			writes, size = nil, 0
+		}
+		for w := range Entries(t) {
+			writes, size = append(writes, w), size+len(w.Key)+len(w.Value)+writeSize
+			if size >= stepBytes {
+				commit()
+			}
+			if err != nil {
 				return err
 			}
+		}
+		if commit(); err != nil {
+			return err
 		}
 		return putPosition(t, position)
 	})
@@ -223,23 +239,26 @@ func (c Schema) apply(t *bolt.Tx, w Write) error {
 	return b.Put(key, w.Value)
 }
 
-// Entries returns all entries of the file, except its position.
-func Entries(t *bolt.Tx) (writes []Write) {
-	var walk func(path string, b *bolt.Bucket)
-	walk = func(path string, b *bolt.Bucket) {
-		_ = b.ForEach(func(k, v []byte) error {
-			switch {
-			case v == nil:
-				walk(path+"\x00"+string(k), b.Bucket(k))
-			case path != metaTable || !bytes.Equal(k, positionKey):
-				writes = append(writes, Write{[]byte(WriteKey(path, k)), bytes.Clone(v)})
+// Entries yields all entries of the file, except its position.
+func Entries(t *bolt.Tx) iter.Seq[Write] {
+	return func(yield func(Write) bool) {
+		var walk func(path string, c *bolt.Cursor, in func(name []byte) *bolt.Bucket) bool
+		walk = func(path string, c *bolt.Cursor, in func(name []byte) *bolt.Bucket) bool {
+			for k, v := c.First(); k != nil; k, v = c.Next() {
+				more := true
+				switch {
+				case v == nil:
+					b := in(k)
+					more = walk(strings.TrimPrefix(path+"\x00"+string(k), "\x00"), b.Cursor(), b.Bucket)
+				case path != metaTable || !bytes.Equal(k, positionKey):
+					more = yield(Write{[]byte(WriteKey(path, k)), bytes.Clone(v)})
+				}
+				if !more {
+					return false
+				}
 			}
-			return nil
-		})
+			return true
+		}
+		walk("", t.Cursor(), t.Bucket)
 	}
-	_ = t.ForEach(func(name []byte, b *bolt.Bucket) error {
-		walk(string(name), b)
-		return nil
-	})
-	return writes
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 
@@ -31,6 +32,50 @@ func tempLog(t *testing.T, l ChangeLog) *Store {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s
+}
+
+// A sizedLog is a ChangeLog that keeps the size of each batch, and which is empty.
+type sizedLog struct{ sizes []int }
+
+func (l *sizedLog) Commit(b Batch) ([]byte, error) {
+	size := 0
+	for _, w := range b.Writes {
+		size += len(w.Key) + len(w.Value)
+	}
+	l.sizes = append(l.sizes, size)
+	return NumberKey(uint64(len(l.sizes))), nil
+}
+
+func (*sizedLog) Restore([]byte, func([]Write, []byte) error) error { return nil }
+
+// A large file becomes a change log in batches of a bounded size, and is never in
+// memory as a whole.
+func TestFileBecomesAChangeLogInSteps(t *testing.T) {
+	s := temp(t)
+	const n, size = 30, 1 << 20
+	for i := range uint64(n) {
+		if err := s.Commit(Change{Do: func(tx *Tx) error { return tx.Table("entries").Put(NumberKey(i), make([]byte, size)) }}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	log := new(sizedLog)
+	o := s.o
+	o.ChangeLog = log
+	logged := New(s.path, o)
+	if err := logged.Open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { logged.Close() })
+	total := 0
+	for _, size := range log.sizes {
+		total += size
+	}
+	if total < n*size || slices.Max(log.sizes) > stepBytes+size+1<<10 {
+		t.Errorf("batches of %d bytes, %d in all", log.sizes, total)
+	}
 }
 
 func TestConcurrentCommitsShareTransactions(t *testing.T) {

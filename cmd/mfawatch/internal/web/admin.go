@@ -76,13 +76,15 @@ func (a *Admin) sinks() (names []string, err error) {
 // Handler returns the API that a Client calls.
 func (a *Admin) Handler() http.Handler { return handlerOf(a.routes()) }
 
-// listing answers with JSON lines, each as it is found.
+// listing answers with JSON lines; HEAD lists nothing.
 func listing[T any](list func(context.Context, Selection, func(T) error) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s, err := selected(r)
-		lines := newLines(w)
-		if err == nil {
-			err = list(r.Context(), s, func(v T) error { return lines.write(v) })
+		lines := &stream{w: w, kind: "application/x-ndjson"}
+		e := json.NewEncoder(lines)
+		e.SetEscapeHTML(false)
+		if err == nil && r.Method != http.MethodHead {
+			err = list(r.Context(), s, func(v T) error { return e.Encode(v) })
 		}
 		lines.end(err)
 	}
@@ -101,7 +103,10 @@ func (s Selection) has(id string) bool { return len(s.IDs) == 0 || slices.Contai
 func selected(r *http.Request) (Selection, error) {
 	q := r.URL.Query()
 	s := Selection{Sink: q.Get("sink"), IDs: q["id"], All: q.Get("all") == "true"}
-	if s.All && len(s.IDs) > 0 {
+	switch all := q.Get("all"); {
+	case all != "" && all != "true" && all != "false":
+		return s, refused{http.StatusBadRequest, fmt.Sprintf("all: want true, got %q", config.Bounded(all))}
+	case s.All && len(s.IDs) > 0:
 		return s, refused{http.StatusBadRequest, "want either id or all=true, got both"}
 	}
 	return s, nil
@@ -164,6 +169,23 @@ type Outcome struct {
 	// Messages are those of Done that their source read again: it journals their
 	// events itself.
 	Messages int `json:"messages,omitempty"`
+
+	Failed []string `json:"failed,omitempty"` // why not all was done
+}
+
+func (o *Outcome) add(p Outcome) {
+	o.Done, o.Events, o.Messages = o.Done+p.Done, o.Events+p.Events, o.Messages+p.Messages
+	o.Unknown, o.Still, o.Failed = append(o.Unknown, p.Unknown...), append(o.Still, p.Still...), append(o.Failed, p.Failed...)
+}
+
+// despite returns an error after something was done as a part of the outcome, so
+// that neither hides the other.
+func despite(o Outcome, err error) (Outcome, error) {
+	if err == nil || o.Done == 0 {
+		return o, err
+	}
+	o.Failed = append(o.Failed, line(err.Error()))
+	return o, nil
 }
 
 // Missing returns the wanted IDs that were not found.
@@ -179,13 +201,12 @@ func answer(w http.ResponseWriter, result any, err error) {
 	case errors.As(err, &missing):
 		plain(w, http.StatusNotFound, missing.Reason+"\n")
 	case errors.As(err, &wrong):
-		plain(w, wrong.status, wrong.reason+"\n")
+		plain(w, wrong.status, line(err.Error())+"\n")
 	case err != nil:
 		plain(w, http.StatusInternalServerError, err.Error()+"\n")
 	default:
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
 		e := json.NewEncoder(w)
 		e.SetEscapeHTML(false)
 		_ = e.Encode(result) // the client is gone

@@ -93,7 +93,7 @@ func withDead(t *testing.T, j *journal.Journal, n int, names ...string) {
 func TestAPIRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	j := newJournal(t)
 	withDead(t, j, 2, "a", "b")
-	api := NewJournalAdmin(j).Handler()
+	api := handlerOf(append(NewJournalAdmin(j).routes(), board{}.routes()...))
 	for query, want := range map[string]string{
 		"DELETE /api/v1/deadletters?all=true&snk=a":              "snk: unknown parameter; known are: id, all, sink",
 		"DELETE /api/v1/deadletters?all=true&sink=%zz":           "want a query such as a=b",
@@ -106,6 +106,23 @@ func TestAPIRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		"GET /api/v1/journal/backup?%E2%80%AEx=1":                `"\u202ex": unknown parameter; known are: none`,
 		"GET /api/v1/alerts?" + strings.Repeat("x", 5000):        strings.Repeat("x", 60) + "…: unknown parameter",
 		"DELETE /api/v1/deadletters?all=true&" + "id=alert-0001": "want either id or all=true",
+		// A variable of a shell that is not set.
+		"DELETE /api/v1/deadletters?all=true&sink=":          "sink: want a value, or no sink",
+		"POST /api/v1/deadletters/retry?id=&sink=a":          "id: want a value",
+		"GET /api/v1/exposures?severity=":                    "severity: want a value",
+		"DELETE /api/v1/deadletters?all=yes&id=alert-1":      `all: want true, got "yes"`,
+		"GET /api/v1/exposures?severity=grave":               `severity: unknown "grave"`,
+		"GET /api/v1/exposures?limit=NaN":                    `limit: want 1 to 1000, got "NaN"`,
+		"GET /api/v1/alerts?limit=-1":                        `limit: want 1 to 1000, got "-1"`,
+		"GET /api/v1/alerts?before=-1.5":                     "before: want the value of next",
+		"GET /api/v1/exposures?after=yesterday":              "after: want the value of next",
+		"GET /api/v1/overview?severity=sevre":                `severity: unknown "sevre"`,
+		"GET /api/v1/overview?state=open":                    `state: unknown "open"`,
+		"GET /api/v1/overview?sort=name":                     `sort: unknown "name"`,
+		"GET /api/v1/overview?page=-1":                       `page: want 0 or more, got "-1"`,
+		"GET /api/v1/overview?page=99999999999999999999":     `page: want 0 or more, got "99999999999999999999"`,
+		"GET /api/v1/overview?page=1e1":                      `page: want 0 or more, got "1e1"`,
+		"GET /api/v1/overview?q=" + strings.Repeat("x", 101): "q: want at most 100 bytes",
 	} {
 		method, uri, _ := strings.Cut(query, " ")
 		w := httptest.NewRecorder()
@@ -290,9 +307,40 @@ func TestAdminListCutShort(t *testing.T) {
 			t.Error("the answer was ended as if it were whole")
 		}
 	}()
-	l := newLines(w)
-	if err := l.write(1); err != nil {
+	l := &stream{w: w}
+	if _, err := l.Write([]byte("1\n")); err != nil {
 		t.Fatal(err)
 	}
 	l.end(io.ErrUnexpectedEOF)
 }
+
+// HEAD answers with the headers, and reads nothing: a backup that runs meanwhile
+// would refuse a second one.
+func TestHeadReadsNothing(t *testing.T) {
+	j := newJournal(t)
+	api := NewJournalAdmin(j).Handler()
+	head := func(h http.Handler, path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodHead, path, nil))
+		return w
+	}
+	asked := false
+	err := j.Backup(writer(func(b []byte) (int, error) {
+		if w := head(api, backupPath); w.Code != http.StatusOK || w.Body.Len() > 0 || w.Header().Get("Content-Type") != "application/octet-stream" {
+			t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+		}
+		asked = true
+		return len(b), nil
+	}))
+	if err != nil || !asked {
+		t.Errorf("backup: %v; asked: %v", err, asked)
+	}
+	list := listing(func(context.Context, Selection, func(int) error) error { t.Error("listed"); return nil })
+	if w := head(list, deadLettersPath); w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/x-ndjson" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+type writer func([]byte) (int, error)
+
+func (w writer) Write(b []byte) (int, error) { return w(b) }

@@ -121,12 +121,6 @@ func mergeAlerts(cursor listCursor, lists [][]ListedAlert, limit int) AlertPage 
 	return page
 }
 
-// listed returns the bounds of a request for alerts.
-func listed(q url.Values) (before string, limit int, err error) {
-	limit, err = limited(q)
-	return q.Get("before"), limit, err
-}
-
 // ListAlerts is Admin.ListAlerts over HTTP.
 func (c *Client) ListAlerts(ctx context.Context, before string, limit int) (page AlertPage, err error) {
 	q := url.Values{}

@@ -83,6 +83,8 @@ func (of route) wellAsked(query string) error {
 		case !several && !slices.Contains(known, name):
 			names := strings.ReplaceAll(strings.Join(known, ", "), "*", "")
 			return refused{http.StatusBadRequest, fmt.Sprintf("%s: unknown parameter; known are: %s", config.Clean(name), cmp.Or(names, "none"))}
+		case slices.Contains(q[name], ""): // such as of a variable of a shell that is not set
+			return refused{http.StatusBadRequest, name + ": want a value, or no " + name}
 		case !several && len(q[name]) > 1:
 			return refused{http.StatusBadRequest, fmt.Sprintf("%s: want it once, got it %d times", name, len(q[name]))}
 		}
@@ -128,11 +130,11 @@ func routesOf(a manager) []route {
 			return c, a.CloseExposure(r.Context(), r.PathValue("id"), c)
 		})},
 		{"GET " + alertsPath, "before limit", answering(func(r *http.Request) (any, error) {
-			before, limit, err := listed(r.URL.Query())
+			limit, err := limited(r.URL.Query())
 			if err != nil {
 				return nil, err
 			}
-			return a.ListAlerts(r.Context(), before, limit)
+			return a.ListAlerts(r.Context(), r.URL.Query().Get("before"), limit)
 		})},
 		{"GET " + deadLettersPath, "id* sink", listing(a.ListDeadLetters)},
 		{"POST " + deadLettersPath + "/retry", "id* all sink", changing(a.RetryDeadLetters)},
@@ -161,7 +163,7 @@ func changing(f func(context.Context, Selection) (Outcome, error)) http.HandlerF
 		if !s.All && len(s.IDs) == 0 {
 			return nil, refused{http.StatusBadRequest, "want id=ID, once or more, or all=true"}
 		}
-		return f(r.Context(), s)
+		return despite(f(r.Context(), s))
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 )
@@ -26,34 +25,13 @@ func (a *Admin) Backup(_ context.Context, w io.Writer) error {
 	return err
 }
 
-// serveBackup answers with the copy. An error after its beginning breaks the
-// connection off, so that a client takes no part for the whole.
+// serveBackup answers with the copy; HEAD copies nothing.
 func (a *Admin) serveBackup(w http.ResponseWriter, r *http.Request) {
-	started := &startedWriter{w: w}
-	w.Header().Set("Content-Type", "application/octet-stream")
-	switch err := a.Backup(r.Context(), started); {
-	case err == nil:
-	case started.any:
-		panic(http.ErrAbortHandler)
-	default:
-		answer(w, nil, err)
+	s, err := &stream{w: w, kind: "application/octet-stream"}, error(nil)
+	if r.Method != http.MethodHead {
+		err = a.Backup(r.Context(), s)
 	}
-}
-
-// backupPatience bounds how long a client may take to read a part of a backup. The
-// whole takes as long as the journal is large.
-const backupPatience = time.Minute
-
-// A startedWriter remembers whether anything was written.
-type startedWriter struct {
-	w   http.ResponseWriter
-	any bool
-}
-
-func (s *startedWriter) Write(b []byte) (int, error) {
-	s.any = true
-	_ = http.NewResponseController(s.w).SetWriteDeadline(time.Now().Add(backupPatience)) // not supported in tests: not needed
-	return s.w.Write(b)
+	s.end(err)
 }
 
 // Backup is Admin.Backup over HTTP.

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -120,7 +119,13 @@ func utc(t time.Time) *time.Time {
 // routes returns the operations on a running service.
 func (b board) routes() []route {
 	return []route{
-		{"GET " + overviewPath, "q state severity sort page", answering(func(r *http.Request) (any, error) { return b.Overview(viewOf(r.URL.Query())) })},
+		{"GET " + overviewPath, "q state severity sort page", answering(func(r *http.Request) (any, error) {
+			v, err := viewOf(r.URL.Query())
+			if err != nil {
+				return nil, err
+			}
+			return b.Overview(v)
+		})},
 		{"GET " + sinksPath, "", answering(func(*http.Request) (any, error) {
 			st, err := b.Stats()
 			if err != nil {
@@ -130,13 +135,6 @@ func (b board) routes() []route {
 		})},
 		{"GET " + sourcesPath, "", answering(func(*http.Request) (any, error) { return SourceList{b.sources()}, nil })},
 	}
-}
-
-// worseFirst lists the severities, the highest first.
-func worseFirst() []exposure.Severity {
-	all := slices.Clone(exposure.Severities)
-	slices.Reverse(all)
-	return all
 }
 
 // problems returns the problems of the parts of a kind, by name: of a sink that of

@@ -286,16 +286,12 @@ func (c *Client) change(ctx context.Context, method, path string, s Selection) (
 			return total, err
 		}
 		var o Outcome
-		err = json.NewDecoder(body).Decode(&o)
+		err = json.NewDecoder(bounded(body)).Decode(&o)
 		body.Close()
 		if err != nil {
 			return total, fmt.Errorf("read the result: %w", err)
 		}
-		total.Done += o.Done
-		total.Events += o.Events
-		total.Messages += o.Messages
-		total.Unknown = append(total.Unknown, o.Unknown...)
-		total.Still = append(total.Still, o.Still...)
+		total.add(o)
 	}
 	return total, nil
 }

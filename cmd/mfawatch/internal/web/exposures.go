@@ -74,19 +74,35 @@ const maxStory = 1000
 
 func (f ExposureFilter) validate() error {
 	for _, v := range f.States {
-		if wrong := config.OneOf("state", v, exposureStates...); wrong != nil {
-			return refused{http.StatusBadRequest, "state: " + wrong[0].Problem}
+		if err := oneOf("state", v, exposureStates...); err != nil {
+			return err
 		}
 	}
 	for _, v := range f.Severities {
-		if !slices.Contains(exposure.Severities, exposure.Severity(v)) {
-			return refused{http.StatusBadRequest, fmt.Sprintf("severity: unknown %q", config.Bounded(v))}
+		if err := oneOf("severity", v, severities()...); err != nil {
+			return err
 		}
 	}
 	if f.Limit < 0 || f.Limit > maxLimit {
 		return refused{http.StatusBadRequest, fmt.Sprintf("limit: want 1 to %d, got %d", maxLimit, f.Limit)}
 	}
 	return nil
+}
+
+// oneOf refuses a word that is not known.
+func oneOf(name, word string, known ...string) error {
+	if wrong := config.OneOf(name, word, known...); wrong != nil {
+		return refused{http.StatusBadRequest, name + ": " + wrong[0].Problem}
+	}
+	return nil
+}
+
+// severities returns the words for them, the highest last.
+func severities() (words []string) {
+	for _, s := range exposure.Severities {
+		words = append(words, string(s))
+	}
+	return words
 }
 
 // wants reports whether a state is selected.

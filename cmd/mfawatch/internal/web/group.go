@@ -165,9 +165,8 @@ func askOthers[T any](ctx context.Context, q *query, limit time.Duration, f func
 
 // isAnswer reports whether an error came from a replica as its answer.
 func isAnswer(err error) bool {
-	var missing NotFound
 	var wrong refused
-	return errors.As(err, &missing) || errors.As(err, &wrong) && (wrong.status == http.StatusBadRequest || wrong.status == http.StatusConflict || wrong.status == http.StatusNotFound)
+	return isMissing(err) || errors.As(err, &wrong) && (wrong.status == http.StatusBadRequest || wrong.status == http.StatusConflict)
 }
 
 // isMissing reports whether an error says that an ID or a sink is not known.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/shard"
 	"github.com/mfawatch/mfawatch/processor/journal"
 )
 
@@ -140,13 +141,12 @@ func (q *query) DropQuarantine(ctx context.Context, s Selection) (Outcome, error
 }
 
 // changeAll carries out an action on the selection of every replica. An ID is
-// unknown if no replica knows it.
+// unknown if no replica knows it. An error names each replica that refused.
 func changeAll(ctx context.Context, q *query, s Selection, own func(context.Context, Selection) (Outcome, error), of func(*Client, context.Context, Selection) (Outcome, error)) (total Outcome, err error) {
-	here := answered[Outcome]{}
+	here := answered[Outcome]{Replica: shard.Replica{Instance: q.name()}}
 	here.value, here.err = own(ctx, s)
 	all := append([]answered[Outcome]{here}, askOthers(ctx, q, changeTime, func(c *Client) (Outcome, error) { return of(c, ctx, s) })...)
-	total.Unknown = s.IDs
-	known := false
+	known, unknown := false, slices.Clone(s.IDs)
 	var missing error
 	for _, a := range all {
 		switch {
@@ -154,16 +154,16 @@ func changeAll(ctx context.Context, q *query, s Selection, own func(context.Cont
 			missing = a.err
 			continue
 		case a.err != nil:
-			err = errors.Join(err, a.err)
-			continue
+			err = errors.Join(err, fmt.Errorf("%s: %w", a.Instance, a.err))
 		}
-		known = true
-		total.Done += a.value.Done
-		total.Events += a.value.Events
-		total.Messages += a.value.Messages
-		total.Still = append(total.Still, a.value.Still...)
-		total.Unknown = slices.DeleteFunc(slices.Clone(total.Unknown), func(id string) bool { return !slices.Contains(a.value.Unknown, id) })
+		known = known || a.err == nil
+		for i, why := range a.value.Failed {
+			a.value.Failed[i] = a.Instance + ": " + why
+		}
+		total.add(a.value)
+		unknown = slices.DeleteFunc(unknown, func(id string) bool { return a.err == nil && !slices.Contains(a.value.Unknown, id) })
 	}
+	total.Unknown = unknown
 	if err == nil && !known {
 		err = missing
 	}

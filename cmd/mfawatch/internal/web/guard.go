@@ -3,7 +3,6 @@ package web
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -27,16 +26,11 @@ func (s *Server) admit(api http.Handler, reload func() (config.Changes, error), 
 	s.mux.Handle("POST /-/reload", a.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // sinks may take shutdown_timeout to stop
 		c, err := reload()
-		var mistakes *config.Error
-		switch {
-		case errors.As(err, &mistakes):
+		if _, mistaken := errors.AsType[*config.Error](err); mistaken {
 			plain(w, http.StatusBadRequest, err.Error()+"\n")
-		case err != nil:
-			plain(w, http.StatusInternalServerError, err.Error()+"\n")
-		default:
-			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(c)
+			return
 		}
+		answer(w, c, err)
 	})))
 }
 
@@ -110,6 +104,7 @@ func plainHost(host string) bool {
 // any name; the network decides who reads them.
 func (p pages) ownHostsOnly(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if p.local() && r.URL.Path != "/healthz" && !plainHost(r.Host) && !p.ownHost(r.Host) {
 			plain(w, http.StatusForbidden, wrongHost)
 			return

@@ -124,3 +124,21 @@ func TestToken(t *testing.T) {
 		t.Errorf("a token where none is configured: %d", w.Code)
 	}
 }
+
+// A browser takes no answer for another kind of file than it says.
+func TestNoAnswerIsSniffed(t *testing.T) {
+	p := running(t, deactivation(hostileUser))
+	paths := []string{"/", "/exposures/" + p.Journal().Open()[0].ID, "/exposures/none", "/deadletters", "/quarantine", "/metrics", "/healthz", "/readyz", "/none", "/-/reload", "/api/v1/none"}
+	for _, r := range append((&Admin{}).routes(), append(board{}.routes(), (&query{}).shardsRoute())...) {
+		if path, isGet := strings.CutPrefix(r.pattern, "GET "); isGet {
+			paths = append(paths, path, path+"?wrong=%")
+		}
+	}
+	for _, path := range paths {
+		for _, host := range []string{"", "attacker.example"} {
+			if _, h, _ := browse(t, p, host, path); h.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s at host %q: %v", path, host, h)
+			}
+		}
+	}
+}

@@ -186,7 +186,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 func TestBackupExtendsItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &patientClient{ResponseWriter: httptest.NewRecorder()}
-		w := &startedWriter{w: client}
+		w := &stream{w: client}
 		for range 3 {
 			time.Sleep(40 * time.Second)
 			if _, err := w.Write([]byte("page")); err != nil {

@@ -3,6 +3,8 @@ package web
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -39,22 +41,32 @@ const (
 	sortAge      = "age"
 )
 
-// viewOf returns the view of a query, without its unknown values.
-func viewOf(q url.Values) view {
-	v := view{Sort: sortSeverity, Query: safetext.Clean(strings.TrimSpace(q.Get("q")), pageQuery)}
-	if q.Get("sort") == sortAge {
-		v.Sort = sortAge
+// viewOf returns the view of a query. The error names a wrong value, which a page
+// does without.
+func viewOf(q url.Values) (v view, err error) {
+	v = view{Sort: sortSeverity, Query: safetext.Clean(strings.TrimSpace(q.Get("q")), pageQuery)}
+	if len(q.Get("q")) > pageQuery {
+		err = refused{http.StatusBadRequest, fmt.Sprintf("q: want at most %d bytes", pageQuery)}
 	}
-	if q.Get("state") == StateSuspect {
-		v.State = StateSuspect
+	for _, of := range []struct {
+		name  string
+		to    *string
+		known []string
+	}{{"sort", &v.Sort, []string{sortSeverity, sortAge}}, {"state", &v.State, []string{StateSuspect}}, {"severity", &v.Severity, severities()}} {
+		text := q.Get(of.name)
+		if wrong := oneOf(of.name, text, of.known...); wrong == nil {
+			*of.to = text
+		} else if text != "" {
+			err = wrong
+		}
 	}
-	if s := q.Get("severity"); slices.Contains(exposure.Severities, exposure.Severity(s)) {
-		v.Severity = s
+	if text := q.Get("page"); text != "" {
+		n, wrong := strconv.Atoi(text)
+		if v.Page = max(0, n); wrong != nil || n < 0 {
+			v.Page, err = 0, refused{http.StatusBadRequest, fmt.Sprintf("page: want 0 or more, got %q", config.Bounded(text))}
+		}
 	}
-	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 0 {
-		v.Page = n
-	}
-	return v
+	return v, err
 }
 
 // link returns the link to a view.
@@ -82,7 +94,7 @@ func (v view) to(total int) int   { return min((v.Page+1)*pageOpen, total) }
 // many are open of each severity. A page behind the last becomes the last.
 func (b board) selectOpen(v *view) (selected []exposure.Open, counts []Counted) {
 	open := b.openExposures()
-	for _, severity := range worseFirst() {
+	for _, severity := range slices.Backward(exposure.Severities) {
 		counts = append(counts, Counted{Severity: severity})
 	}
 	for _, x := range open {
@@ -155,8 +167,7 @@ type pageAlert struct{ ID, Exposure, Severity, Step, When, Title string }
 
 func (p pages) overview(v view) (*overview, error) {
 	o := &overview{view: v, States: []option{{"", "open", v.State == ""}, {StateSuspect, "suspect", v.State == StateSuspect}}, Severities: []option{{"", "any", v.Severity == ""}}}
-	for _, severity := range worseFirst() {
-		s := string(severity)
+	for _, s := range slices.Backward(severities()) {
 		o.Severities = append(o.Severities, option{s, s, v.Severity == s})
 	}
 	if err := p.addParts(o); err != nil {

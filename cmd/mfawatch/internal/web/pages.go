@@ -71,7 +71,8 @@ type pages struct {
 func (p pages) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
-		o, err := p.overview(viewOf(r.URL.Query()))
+		v, _ := viewOf(r.URL.Query())
+		o, err := p.overview(v)
 		p.show(w, page{Title: "mfawatch", Overview: o}, err)
 	})
 	mux.HandleFunc("GET /exposures/{id}", func(w http.ResponseWriter, r *http.Request) {
@@ -138,7 +139,6 @@ func (p pages) show(w http.ResponseWriter, v page, err error) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", t.policy)
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin") // without one, a form has no origin
 	h.Set("Cache-Control", "no-store")
 	_, _ = w.Write(b.Bytes())

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -31,10 +32,7 @@ func (a *Admin) selectRecords(s Selection) (all []kept, err error) {
 		}
 	}
 	slices.SortFunc(all, func(a, b kept) int {
-		if c := a.Time.Compare(b.Time); c != 0 {
-			return c
-		}
-		return strings.Compare(a.ID, b.ID)
+		return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID))
 	})
 	return all, nil
 }

@@ -5,20 +5,11 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/mfawatch/mfawatch/cmd/mfawatch/internal/output"
 	"github.com/mfawatch/mfawatch/processor/safetext"
-)
-
-// The choices of a form.
-const (
-	chooseRetry    = "retry"
-	chooseRetryAll = "retry-all"
-	chooseDrop     = "drop"
-	chooseDropAll  = "drop-all"
 )
 
 // maxForm bounds a form: a page of keys.
@@ -65,49 +56,38 @@ func (p pages) change(w http.ResponseWriter, r *http.Request, of reviewed) {
 }
 
 func (p pages) changed(r *http.Request, of reviewed) (*review, error) {
-	choice, keys := r.PostForm.Get("do"), r.PostForm["key"]
-	all := choice == chooseRetryAll || choice == chooseDropAll
-	var o Outcome
-	var err error
-	var done string
-	switch {
-	case !all && len(keys) == 0:
-		done = "Nothing was selected."
-	case choice == chooseRetry || choice == chooseRetryAll:
-		o, err = of.change(r.Context(), actionRetry, choose(all, keys))
-		done = outcome(o, of.noun, of.retry)
-	case choice != chooseDrop && choice != chooseDropAll:
+	action, all := strings.CutSuffix(r.PostForm.Get("do"), "-all")
+	if action != actionRetry && action != actionDrop {
 		return nil, refused{http.StatusBadRequest, "want the form of this page"}
-	default:
-		v, err := p.review(r, of)
-		// A person who confirmed all has not seen those that came since.
-		if confirmed := r.PostForm.Get("confirmed"); err != nil || confirmed == "" || all && confirmed != strconv.Itoa(v.Total) {
-			if err == nil {
-				v.Drop, v.DropAll = keys, all
+	}
+	keys, done := r.PostForm["key"], "Nothing was selected."
+	if all {
+		keys = nil
+	}
+	if all || len(keys) > 0 {
+		word := of.retry
+		if action == actionDrop {
+			v, err := p.review(r, of)
+			// A person who confirmed all has not seen those that came since.
+			if confirmed := r.PostForm.Get("confirmed"); err != nil || confirmed == "" || all && confirmed != strconv.Itoa(v.Total) {
+				if err == nil {
+					v.Drop, v.DropAll = keys, all
+				}
+				return v, err
 			}
-			return v, err
+			word = "Drop"
 		}
-		if o, err = of.change(r.Context(), actionDrop, choose(all, keys)); err != nil {
+		o, err := of.change(r.Context(), action, keys)
+		if err != nil {
 			return nil, err
 		}
-		done = outcome(o, of.noun, "Drop")
-	}
-	if err != nil {
-		return nil, err
+		done = outcome(o, of.noun, word)
 	}
 	v, err := p.review(r, of)
 	if err == nil {
 		v.Done = done
 	}
 	return v, err
-}
-
-// choose returns no keys for all.
-func choose(all bool, keys []string) []string {
-	if all {
-		return nil
-	}
-	return keys
 }
 
 // outcome says what an action did.
@@ -120,6 +100,9 @@ func outcome(o Outcome, noun, action string) string {
 	if n := len(o.Unknown); n > 0 {
 		fmt.Fprintf(&b, ", %d not found", n)
 	}
+	for _, why := range o.Failed {
+		b.WriteString("; not all: " + why)
+	}
 	return b.String() + "."
 }
 
@@ -129,7 +112,7 @@ func (p pages) changeDead(ctx context.Context, action string, keys []string) (to
 		change = p.admin.DropDeadLetters
 	}
 	if keys == nil {
-		return change(ctx, Selection{All: true})
+		return despite(change(ctx, Selection{All: true}))
 	}
 	bySink := map[string][]string{}
 	for _, key := range keys {
@@ -141,11 +124,9 @@ func (p pages) changeDead(ctx context.Context, action string, keys []string) (to
 	}
 	for sink, ids := range bySink {
 		o, err := change(ctx, Selection{Sink: sink, IDs: ids})
-		if err != nil {
-			return total, err
+		if total.add(o); err != nil {
+			return despite(total, err)
 		}
-		total.Done += o.Done
-		total.Unknown = slices.Concat(total.Unknown, o.Unknown)
 	}
 	return total, nil
 }
@@ -155,5 +136,5 @@ func (p pages) changeQuarantined(ctx context.Context, action string, keys []stri
 	if action == actionDrop {
 		change = p.admin.DropQuarantine
 	}
-	return change(ctx, Selection{IDs: keys, All: keys == nil})
+	return despite(change(ctx, Selection{IDs: keys, All: keys == nil}))
 }

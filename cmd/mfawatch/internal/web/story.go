@@ -23,6 +23,7 @@ const (
 // A story is an exposure with its alerts, the newest first.
 type story struct {
 	Title, Severity, State, User, Account, Since, Resolved, Resolution string
+	Close                                                              string // the command that closes it; "" if it is not open
 	Alerts                                                             []storyAlert
 	Older                                                              bool // some are left out
 }
@@ -45,6 +46,9 @@ func (p pages) story(ctx context.Context, id string) (*story, error) {
 	s := &story{Severity: string(x.Severity), State: x.State, User: userName(x.User, x.Root), Account: message.Account(x.AccountName, x.Account),
 		Since: words.Time(x.OpenedAt), Resolution: x.Resolution, Older: len(x.Alerts) > pageSteps}
 	s.Title = s.User + " in " + s.Account
+	if x.State == StateOpen || x.State == StateSuspect {
+		s.Close = "mfawatch exposures close " + quoted(x.ID) + " --by NAME --note TEXT"
+	}
 	if x.ResolvedAt != nil {
 		s.Resolved = words.Time(*x.ResolvedAt)
 	}
@@ -55,6 +59,14 @@ func (p pages) story(ctx context.Context, id string) (*story, error) {
 		s.Title = cmp.Or(s.Alerts[0].Title, s.Title)
 	}
 	return s, nil
+}
+
+// quoted returns an ID for a shell: as it is, if it is one of this program.
+func quoted(id string) string {
+	if strings.Trim(id, "0123456789abcdef") == "" {
+		return id
+	}
+	return "'" + strings.ReplaceAll(safetext.Clean(id, maxName), "'", `'\''`) + "'"
 }
 
 func newStoryAlert(r outbox.Recorded, words message.Wording, locale output.Locale) storyAlert {
