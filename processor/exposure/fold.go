@@ -39,15 +39,18 @@ func fold(events []*trail.Event, m Memory, policy *Policy, now time.Time) *folde
 	var paths map[string]string
 	paths, f.known = policy.pathsOf(f.items, m.Paths)
 	f.directory = newDirectory(paths)
+	if !now.IsZero() {
+		now = now.Add(1) // what is due now counts
+	}
 	for i := range f.items {
-		if len(f.waiting) > 0 {
-			f.pass(f.items[i].ev.Time)
+		if at := f.items[i].ev.Time; len(f.waiting) > 0 {
+			if !now.IsZero() && at.After(now.Add(MaxAhead)) {
+				at = now // a wrong clock lets no time pass
+			}
+			f.pass(at)
 		}
 		f.orderSecond(i)
 		f.apply(&f.items[i])
-	}
-	if !now.IsZero() {
-		now = now.Add(1) // what is due now counts
 	}
 	f.pass(now)
 	for _, x := range f.exposures {
