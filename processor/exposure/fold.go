@@ -123,6 +123,9 @@ func (f *folder) removed(it *item, p *identity, why Reasons) {
 	e := it.ev
 	it.p, it.name = p, p.name
 	last := false
+	if p.hasDoubtful() {
+		p.doubted = e.Time
+	}
 	if e.Serial == "" {
 		p.active = nil // it may have been any of them (R5)
 	} else {
@@ -167,7 +170,7 @@ func (f *folder) removed(it *item, p *identity, why Reasons) {
 		x.reasons |= HasOtherDevice
 		x.Reduced, x.Protection, x.other = true, ProtectionOtherDevice, p.active[0].proof.ev
 		x.addStep(Reduced, e)
-		stranger := !e.Actor.Self || p.hasElsewhere() && len(x.known) > 0 && !x.isKnown(&e.Actor)
+		stranger := !e.Actor.Self || p.hasDoubtful() && len(x.known) > 0 && !x.isKnown(&e.Actor)
 		x.Steps[len(x.Steps)-1].EnabledByAnother = stranger && p.allEnabledByAnother()
 		p.reduced = x
 	default:
@@ -222,7 +225,7 @@ func (f *folder) enabled(it *item) {
 	}
 	was := p.deactivate(e.Serial)
 	p.activate(e.Serial, it)
-	it.elsewhere = it.elsewhere || isElsewhere(e, p.known(e.Time, f.policy.Retention))
+	it.elsewhere = it.elsewhere || p.isElsewhere(e, p.known(e.Time, f.policy.Retention))
 	if it.another = enabledByAnother(e) || it.elsewhere; e.Name == trail.ResyncMFADevice && !it.tombstone {
 		it.another, it.foreign, it.elsewhere = was.another, was.foreign, was.elsewhere
 	}
@@ -233,7 +236,7 @@ func (f *folder) enabled(it *item) {
 	case it.tombstone:
 	case e.Name == trail.EnableMFADevice && enabledByAnother(e) && !p.createdBy(e) && !f.policy.matches(f.policy.Enrollers, e):
 		it.foreign = true
-		f.enrolled(it)
+		f.addAttempt(it, Enrolment)
 	}
 	if n := len(p.active); e.Serial != "" {
 		d := &p.active[n-1]
@@ -254,7 +257,7 @@ func (f *folder) signedIn(it *item) {
 	switch {
 	case e.Name == trail.CheckMfa, e.MFAUsed != nil && *e.MFAUsed:
 		if p.root && f.policy.RootSignIn == RootSignInAny && !it.tombstone && e.Name == trail.ConsoleLogin {
-			f.rootSignedIn(it)
+			f.addAttempt(it, RootSignIn)
 		}
 		f.provedBySignIn(it)
 	case e.MFAUsed != nil:

@@ -107,7 +107,7 @@ func (f *folder) deviceBack(it *item, x *Exposure) {
 	it.x = x
 	x.reasons |= ActorReasons(&e.Actor)
 	x.countPending(e.Time)
-	foreign := (enabledByAnother(e) || x.familiar == nil && isElsewhere(e, x.known)) && !f.trusts(x, e)
+	foreign := (enabledByAnother(e) || x.familiar == nil && x.identity.isElsewhere(e, x.known)) && !f.trusts(x, e)
 	switch {
 	case foreign:
 		x.evidence++
