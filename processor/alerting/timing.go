@@ -40,7 +40,7 @@ func (t *notifier) escalate(x *exposure.Exposure, sent *delivered) {
 			sent.ByCampaign = false
 			t.emit(x, sent, &m, x.ID, e.ID)
 		} else {
-			t.emit(x, sent, &m, x.ID, e.ID).Campaign = w.ID
+			coverBy(t.emit(x, sent, &m, x.ID, e.ID), w)
 		}
 	}
 	sent.Escalated = number
