@@ -236,7 +236,7 @@ func (a *Attempt) code(c string) {
 
 // finish fills in the fields that depend on all calls.
 func (a *Attempt) finish() {
-	a.ID = attemptID(a.Begins())
+	a.ID = ID("attempt", a.Partition, a.Account, a.Begins().ID)
 	if a.class != Refused {
 		a.ID = ID(string(a.Step), a.ID, strconv.Itoa(int(a.class)))
 	}

@@ -85,6 +85,7 @@ type Exposure struct {
 	ways        ways            // the sign-ins without MFA (J8)
 	guesses     guesses         // the failed sign-ins (J8)
 	changeCount int             // the number of changes while it was open
+	turns       int             // how often a further device was removed, or one came back in doubt
 }
 
 // maxRecognized bounds the events by which an exposure is recognized.

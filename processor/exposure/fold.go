@@ -164,8 +164,9 @@ func (f *folder) removed(it *item, p *identity, why Reasons) {
 		if len(p.active) == 0 {
 			x.suspect = false
 		}
-		x.proof = nil
-		x.addStep(Updated, e)
+		if x.proof = nil; few(&x.turns) {
+			x.addStep(Updated, e)
+		}
 	case len(p.active) > 0:
 		x.reasons |= HasOtherDevice
 		x.Reduced, x.Protection, x.other = true, ProtectionOtherDevice, p.active[0].proof.ev

@@ -170,7 +170,9 @@ func (x *Exposure) becomeSuspect(e *trail.Event) {
 	m.Reasons |= x.doubts()
 	m.Left = x.leftBehind()
 	x.reasons |= m.Reasons &^ HasLeftBehind
-	x.Steps = append(x.Steps, m)
+	if few(&x.turns) {
+		x.Steps = append(x.Steps, m)
+	}
 }
 
 // foreignRemoved folds the removal of a device of a suspect exposure. It
