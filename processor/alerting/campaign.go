@@ -194,11 +194,12 @@ func sortCampaigns(campaigns []*ActorCampaign) {
 	})
 }
 
-// findUnreported finds the users whom no alert has counted.
+// findUnreported finds the users whom no alert has counted, or whose exposure began
+// since: who lost MFA again, after it was restored, is alerted again.
 func (w *ActorCampaign) findUnreported(notified func(*sighting) bool) {
 	known := map[string]bool{}
 	for _, s := range w.hits {
-		known[s.Whose] = known[s.Whose] || s.More == nil && notified(s)
+		known[s.Whose] = s.More == nil && notified(s) || known[s.Whose] && !s.Open
 	}
 	w.fresh = map[string]bool{}
 	for _, s := range w.hits {
@@ -206,7 +207,7 @@ func (w *ActorCampaign) findUnreported(notified func(*sighting) bool) {
 		switch {
 		case s.More != nil:
 			n, at = s.More.Unreported, s.More.UnreportedSince
-		case !known[s.Whose] && !w.fresh[s.Whose]:
+		case !known[s.Whose] && !w.fresh[s.Whose] && !notified(s):
 			n, w.fresh[s.Whose] = 1, true
 		}
 		if n > 0 && (w.unreported == 0 || at.Before(w.unreportedSince)) {

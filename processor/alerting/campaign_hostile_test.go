@@ -84,3 +84,31 @@ func TestJ15_TheAccountOfACampaign(t *testing.T) {
 		}
 	}
 }
+
+// Who is counted by an alert of a campaign, restored, and hit again while the campaign goes
+// on, is alerted again as a further user would be, also where only tallies count the others.
+func TestJ15_AUserHitAgainIsAlertedAgain(t *testing.T) {
+	set := keepFew(t)
+	for _, keep := range []int{64, 2} {
+		set(keep)
+		p := exposure.DefaultPolicy()
+		p.EscalateAfter = nil
+		var l Ledger
+		step := func(now int, text, want string) {
+			t.Helper()
+			l.Append(script(t, text)...)
+			alerts, _ := l.Fold(at(now), p)
+			if got := humansHear(alerts); got != want {
+				t.Errorf("%d kept, at %d: got %s, want %s", keep, now, got, want)
+			}
+		}
+		step(5, "0 deactivate bob serial=A by=m id=a; 1 deactivate eve serial=B by=m id=b; 2 deactivate dan serial=C by=m id=c; 3 deactivate kim serial=K by=m id=k; 4 deactivate root serial=R by=m id=r",
+			"root campaign@4 critical")
+		step(105, "100 enable bob serial=D by=bob self id=d; 101 enable root serial=R2 by=root self id=q", "")
+		step(205, "200 deactivate bob serial=D by=m id=e", "")
+		step(1105, "", "root campaign@200 critical")
+		step(1205, "1200 enable bob serial=D by=bob self id=f; 1201 deactivate bob serial=D by=m id=g; 1202 enable bob serial=D by=bob self id=h", "")
+		step(1305, "1300 deactivate root serial=R2 by=m id=s", "root campaign@1300 critical")
+		step(3000, "", "")
+	}
+}
