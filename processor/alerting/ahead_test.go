@@ -58,10 +58,24 @@ func TestR32_AClockThatIsAhead(t *testing.T) {
 func TestR32_TheFutureWakes(t *testing.T) {
 	p := exposure.DefaultPolicy()
 	out := Notify(script(t, "90000 enable bob serial=A"), State{}, at(0), p)
-	if want := at(90000).Add(-maxAhead); !out.Next.Equal(want) || len(out.Drop) != 0 {
+	if want := at(90000).Add(-exposure.MaxAhead); !out.Next.Equal(want) || len(out.Drop) != 0 {
 		t.Errorf("the next call is at %v, want %v; dropped are %v", out.Next, want, out.Drop)
 	}
 	if out = Notify(script(t, "90000 enable bob serial=A"), State{}, at(90000).Add(time.Second), p); !out.Next.IsZero() {
 		t.Errorf("the next call is at %v", out.Next)
 	}
+}
+
+// J4, J12: a record of the future lets no time pass: neither the minutes that a familiar
+// user has, nor those of an off-boarding.
+func TestJ4_TheFutureLetsNoTimePass(t *testing.T) {
+	const ahead = "; 90000 guess bob by=bob id=ahead"
+	playMarked(t, exposure.DefaultPolicy(),
+		arrival{5, "0 login+ bob by=bob self from=203.0.113.7 id=known", ""},
+		arrival{1010, "1000 deactivate bob serial=A by=desk from=192.0.2.1 id=gone", "bob opened@1000 high"},
+		arrival{1110, "1100 login- bob by=bob self from=203.0.113.9 id=in" + ahead, "bob exploited@1100 high"},
+		arrival{1210, "1200 enable bob serial=B by=bob self from=203.0.113.9 id=own", "bob resolved@1200 info enabled"})
+	playMarked(t, exposure.DefaultPolicy(),
+		arrival{1010, "1000 deactivate bob serial=A by=desk id=gone; 1001 ungroup bob detail=g by=desk id=left" + ahead, "bob opened@1000 high"},
+		arrival{1110, "1100 deleteuser bob by=desk id=over", "bob resolved@1100 info user_deleted"})
 }

@@ -70,12 +70,19 @@ func (a attempted) alert(more exposure.Reasons) *exposure.Alert {
 		Record:     record(e),
 	}
 	if a.Campaign != nil {
-		alert.Campaign = a.Campaign.ID
+		coverBy(alert, a.Campaign)
 	}
 	if a.Class() != exposure.Enrolment {
 		alert.Attempts = &exposure.AlertAttempts{Count: a.Count, ErrorCodes: append([]string{}, a.Codes...)}
 	}
 	return alert
+}
+
+// coverBy says that the alerts of a campaign notify in place of a.
+func coverBy(a *exposure.Alert, w *exposure.Campaign) {
+	if a.Campaign = w.ID; w.Account != a.Account {
+		a.CampaignIn = w.Account
+	}
 }
 
 // alert renders a step of the campaign.

@@ -177,6 +177,9 @@ func (w *ActorCampaign) alertUsers() *exposure.AlertUsers {
 
 // accounts lists the accounts of the users, in the order of the hits.
 func (w *ActorCampaign) accounts() (all []string) {
+	if len(w.hits) == 0 {
+		return []string{w.Account}
+	}
 	for _, s := range w.hits {
 		if !slices.Contains(all, s.First.Account) {
 			all = append(all, s.First.Account)
@@ -191,11 +194,12 @@ func sortCampaigns(campaigns []*ActorCampaign) {
 	})
 }
 
-// findUnreported finds the users whom no alert has counted.
+// findUnreported finds the users whom no alert has counted, or whose exposure began
+// since: who lost MFA again, after it was restored, is alerted again.
 func (w *ActorCampaign) findUnreported(notified func(*sighting) bool) {
 	known := map[string]bool{}
 	for _, s := range w.hits {
-		known[s.Whose] = known[s.Whose] || s.More == nil && notified(s)
+		known[s.Whose] = s.More == nil && notified(s) || known[s.Whose] && !s.Open
 	}
 	w.fresh = map[string]bool{}
 	for _, s := range w.hits {
@@ -203,7 +207,7 @@ func (w *ActorCampaign) findUnreported(notified func(*sighting) bool) {
 		switch {
 		case s.More != nil:
 			n, at = s.More.Unreported, s.More.UnreportedSince
-		case !known[s.Whose] && !w.fresh[s.Whose]:
+		case !known[s.Whose] && !w.fresh[s.Whose] && !notified(s):
 			n, w.fresh[s.Whose] = 1, true
 		}
 		if n > 0 && (w.unreported == 0 || at.Before(w.unreportedSince)) {
@@ -213,18 +217,21 @@ func (w *ActorCampaign) findUnreported(notified func(*sighting) bool) {
 	}
 }
 
-// moreSevere reports whether the new users weigh more than the others: root and
-// the first privileged user are alerted immediately (R28).
+// moreSevere reports whether the new users weigh more than the others: each root, the
+// first privileged user (R28), and the first whose exposure is as severe are alerted
+// immediately. Of calls that were denied, root is the first time.
 func (w *ActorCampaign) moreSevere() bool {
 	var before, since exposure.Reasons
+	was, is := -1, -1
 	for _, s := range w.hits {
 		if r := s.reasons() & (exposure.HasRoot | exposure.HasPrivileged); w.fresh[s.Whose] {
-			since |= r
+			since, is = since|r, max(is, s.Severity.Level())
 		} else {
-			before |= r
+			before, was = before|r, max(was, s.Severity.Level())
 		}
 	}
-	return since&exposure.HasRoot > before&exposure.HasRoot || before == 0 && since != 0
+	return since&exposure.HasRoot > before&exposure.HasRoot || before == 0 && since != 0 ||
+		w.kind == removal && (since&exposure.HasRoot != 0 || is > was)
 }
 
 // latestStep returns the removal that hit the last user.
@@ -264,7 +271,8 @@ func (w *ActorCampaign) endStep() *exposure.Moment {
 }
 
 // severity returns the severity of a step, which is that of the worst exposure,
-// and the reason of the rule that set it.
+// and the reason of the rule that set it. A rule for one account lowers nothing in
+// another.
 func (w *ActorCampaign) severity(s exposure.Step, m *exposure.Moment, more exposure.Reasons) (exposure.Severity, string) {
 	v := exposure.Info
 	switch {
@@ -280,13 +288,22 @@ func (w *ActorCampaign) severity(s exposure.Step, m *exposure.Moment, more expos
 		}
 	}
 	used := slices.ContainsFunc(w.hits, (*sighting).exploitedOrChanged)
-	return w.policy.ApplyRules(v, s, used, func() rule.Facts {
-		f := exposure.FactsOf(m.Event)
-		f.Actor, f.ActorType, f.MFA = exposure.ActorName(w.Actor.Type, w.Actor.Name), w.Actor.Type, w.Actor.MFA
-		f.User, f.Root, f.Self, f.DeviceKind = "", w.userReasons()&exposure.HasRoot != 0, false, "unknown"
-		f.AddReasons(exposure.HasCampaign | more | w.userReasons())
-		return f.Facts
-	})
+	var worst exposure.Severity
+	because := ""
+	for _, account := range w.accounts() {
+		is, rule := w.policy.ApplyRules(v, s, used, func() rule.Facts {
+			f := exposure.FactsOf(m.Event)
+			f.Actor, f.ActorType, f.MFA = exposure.ActorName(w.Actor.Type, w.Actor.Name), w.Actor.Type, w.Actor.MFA
+			f.User, f.Root, f.Self, f.DeviceKind = "", w.userReasons()&exposure.HasRoot != 0, false, "unknown"
+			f.Account = account
+			f.AddReasons(exposure.HasCampaign | more | w.userReasons())
+			return f.Facts
+		})
+		if is.Level() > worst.Level() {
+			worst, because = is, rule
+		}
+	}
+	return worst, because
 }
 
 // kindOf returns what was done to the user.

@@ -51,7 +51,7 @@ func assignCampaignIDs(campaigns []*ActorCampaign, memberOf func(*sighting) (mem
 			used[w.ID] = true
 			all = append(all, w.delivered)
 		}
-		w.ID = w.delivered.ID
+		w.ID, w.Partition, w.Account = w.delivered.ID, w.delivered.Partition, w.delivered.Account // however it goes on
 		for _, since := range []time.Time{w.delivered.Since, w.First} {
 			if w.since.IsZero() {
 				w.since = since

@@ -69,7 +69,7 @@ func (h *History) findCampaigns(p *exposure.Policy) {
 	h.Campaigns = findCampaigns(all, p)
 	for _, w := range h.Campaigns {
 		for _, s := range w.hits {
-			m := &exposure.Campaign{ID: w.ID, Since: w.since}
+			m := &exposure.Campaign{ID: w.ID, Account: w.Account, Since: w.since}
 			if s.Kind == denied {
 				attempts[s.Exposure].Campaign = m
 			} else {
@@ -92,7 +92,7 @@ func (h History) Alerts() []*exposure.Alert {
 			m := &x.Steps[i]
 			a := exposed{x}.alert(m, x.ID, stepID(x.ID, m.Step, m.Event.ID, 0), x.PlannedReason())
 			if x.Campaign != nil && !x.ExploitedOrChanged() {
-				a.Campaign = x.Campaign.ID
+				coverBy(a, x.Campaign)
 			}
 			alerts = append(alerts, a)
 		}

@@ -55,6 +55,7 @@ type sighted struct {
 // Membership event.
 type membership struct {
 	ID       string    `json:"campaign,omitempty"` // "": none any more
+	Account  string    `json:"account,omitempty"`  // that its alerts are about
 	Since    time.Time `json:"since,omitzero"`     // from when on it is one, and is escalated
 	From     string    `json:"from"`               // the actor's lane
 	Revision int       `json:"revision"`
@@ -353,7 +354,7 @@ func (t *notifier) foldLanes(events []*trail.Event, st State) (l laneState) {
 func (t *notifier) cover(s *sighting, w *ActorCampaign, m *member) {
 	now := membership{From: s.lane}
 	if w != nil {
-		now.ID, now.Since = w.ID, w.since
+		now.ID, now.Account, now.Since = w.ID, w.Account, w.since
 	}
 	if now.ID == m.Campaign && now.Since.Equal(m.Since) {
 		return
@@ -372,5 +373,5 @@ func (t *notifier) cover(s *sighting, w *ActorCampaign, m *member) {
 }
 
 func (m *membership) campaign() *exposure.Campaign {
-	return &exposure.Campaign{ID: m.ID, Since: m.Since}
+	return &exposure.Campaign{ID: m.ID, Account: m.Account, Since: m.Since}
 }

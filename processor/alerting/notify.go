@@ -289,7 +289,10 @@ func (t *notifier) emit(x *exposure.Exposure, sent *delivered, m *exposure.Momen
 		more |= exposure.HasExpected
 	}
 	a := exposed{x}.alert(m, of, id, more)
-	if sent.ByCampaign {
+	switch {
+	case sent.ByCampaign && x.Campaign != nil:
+		coverBy(a, x.Campaign)
+	case sent.ByCampaign:
 		a.Campaign = sent.Campaign
 	}
 	sent.At = t.now

@@ -94,3 +94,48 @@ func TestJ5_ADeviceEnabledElsewhereTeachesNoAddress(t *testing.T) {
 		}
 	}
 }
+
+// J1: with the device that a role enabled for bob, and bob's access key, a thief has a
+// session with MFA by GetSessionToken. From an address unknown for bob, it makes the next
+// device no more bob's than the first, in either order.
+func TestJ1_AForeignDeviceMakesTheSession(t *testing.T) {
+	const next, gone = "%d enable bob serial=NEXT by=bob self mfa=yes from=192.0.2.1 id=next", "%d deactivate bob serial=EVIL by=bob self mfa=yes from=192.0.2.1 id=over"
+	for _, then := range [][2]string{{next, gone}, {gone, next}} {
+		d := playMarked(t, exposure.DefaultPolicy(),
+			arrival{5, "0 login+ bob by=bob self from=203.0.113.7 serial=A id=known", ""},
+			arrival{1010, "1000 deactivate bob serial=A by=mallory from=192.0.2.1 id=gone", "bob opened@1000 high"},
+			arrival{1110, "1100 enable bob serial=EVIL by=mallory from=192.0.2.1 id=evil", "bob suspect@1100 high"})
+		for i, text := range then {
+			d.arrive(at(1210+100*i), script(t, fmt.Sprintf(text, 1200+100*i))...)
+		}
+		if len(d.open) != 1 {
+			t.Errorf("%s: open are %+v", then, d.open)
+		}
+		d.arrive(at(1500), script(t, "1400 enable bob serial=OWN by=bob self mfa=yes from=203.0.113.7 id=own; 1410 login+ bob by=bob self from=203.0.113.7 serial=OWN id=home")...)
+		if len(d.open) != 0 {
+			t.Errorf("%s: at home, open are %+v", then, d.open)
+		}
+	}
+}
+
+// R17: so it is where nothing is open: the thief's second device, enabled in a session that
+// the first one made, does not pass for the user's, even once the first is gone. After 36
+// hours, no such session lives.
+func TestR17_AStolenKeyMakesTheSession(t *testing.T) {
+	const gone = "%d deactivate bob serial=EVIL by=bob self mfa=yes from=192.0.2.9 id=over"
+	for _, c := range []struct {
+		removed, enables int
+		want             string
+	}{{0, 1100, "high"}, {1050, 1100, "high"}, {1050, 1050 + 35*3600, "high"}, {1050, 1050 + 37*3600, "low"}} {
+		d := newTestAccount(t)
+		d.arrive(at(1010), script(t, "0 enable bob serial=A by=bob self id=own; 1 login+ bob by=bob self from=203.0.113.7 serial=A id=known; 1000 enable bob serial=EVIL by=bob self mfa= from=192.0.2.9 id=evil")...)
+		if c.removed > 0 {
+			d.arrive(at(c.removed), script(t, fmt.Sprintf(gone, c.removed))...)
+		}
+		d.arrive(at(c.enables), script(t, fmt.Sprintf("%d enable bob serial=NEXT by=bob self mfa=yes from=192.0.2.9 id=next", c.enables))...)
+		removal := fmt.Sprintf("%d deactivate bob serial=A by=bob self mfa=yes from=192.0.2.9 id=gone", c.enables+100)
+		if got, want := show(d.arrive(at(c.enables+110), script(t, removal)...)), fmt.Sprintf("bob reduced@%d %s", c.enables+100, c.want); got != want {
+			t.Errorf("%+v: got %s, want %s", c, got, want)
+		}
+	}
+}

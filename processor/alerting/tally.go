@@ -73,10 +73,10 @@ func (s *sighting) to() time.Time {
 	return s.OpenedAt
 }
 
-// count adds a sighting to a tally. fresh says that no other sighting is of its
-// user, notified that an alert of its campaign counted the user.
+// count adds a sighting to a tally. fresh says that no other sighting is of its user, who
+// may have lost MFA again otherwise, notified that an alert of its campaign counted the user.
 func (s *sighting) count(o *sighting, fresh, notified bool) {
-	if m := s.More; o.Counts && fresh && !notified {
+	if m := s.More; o.Counts && (fresh || o.Open) && !notified {
 		if m.Unreported == 0 || o.OpenedAt.Before(m.UnreportedSince) {
 			m.UnreportedSince = o.OpenedAt
 		}

@@ -40,7 +40,7 @@ func (t *notifier) escalate(x *exposure.Exposure, sent *delivered) {
 			sent.ByCampaign = false
 			t.emit(x, sent, &m, x.ID, e.ID)
 		} else {
-			t.emit(x, sent, &m, x.ID, e.ID).Campaign = w.ID
+			coverBy(t.emit(x, sent, &m, x.ID, e.ID), w)
 		}
 	}
 	sent.Escalated = number
@@ -89,14 +89,11 @@ func (t *notifier) wakeAt(at time.Time) {
 	}
 }
 
-// maxAhead is how far the clock of a record may be ahead.
-const maxAhead = 15 * time.Minute
-
 // credible returns the events without those of the future that may end an exposure or
 // keep one from beginning: a wrong clock ends none before its time. All others count
 // immediately, as does the closing by a person.
 func (t *notifier) credible(events []*trail.Event) []*trail.Event {
-	limit := t.now.Add(maxAhead)
+	limit := t.now.Add(exposure.MaxAhead)
 	early := func(e *trail.Event) bool { return e != nil && e.Time.After(limit) && exposure.Protects(e) }
 	if !slices.ContainsFunc(events, early) {
 		return events
@@ -107,7 +104,7 @@ func (t *notifier) credible(events []*trail.Event) []*trail.Event {
 			now = append(now, e)
 			continue
 		}
-		t.wakeAt(e.Time.Add(-maxAhead))
+		t.wakeAt(e.Time.Add(-exposure.MaxAhead))
 	}
 	return now
 }

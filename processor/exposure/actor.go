@@ -82,22 +82,13 @@ func splitARN(arn string) (partition, account, resource string) {
 	return p[1], p[4], p[5]
 }
 
-// addressPrefix returns the network of an address: its /24 or, for IPv6, its
-// /48. Anything else, such as the name of a service, stands for itself.
+// addressPrefix returns the network of an address. Anything else, such as the name of
+// a service, stands for itself.
 func addressPrefix(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
+	if ip, err := netip.ParseAddr(address); err == nil {
+		return network(ip).String()
 	}
-	ip, bits := ip.Unmap(), 48
-	if ip.Is4() {
-		bits = 24
-	}
-	prefix, err := ip.WithZone("").Prefix(bits)
-	if err != nil {
-		return address
-	}
-	return prefix.String()
+	return address
 }
 
 // ActorLane returns the lane of the actor of x.

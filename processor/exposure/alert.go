@@ -76,6 +76,7 @@ type Alert struct {
 	Path        string              `json:"path,omitempty"`        // the user's path within IAM, where a record showed one: /admins/
 	Rule        string              `json:"rule,omitempty"`        // the reason of the severity rule that set the severity
 	Campaign    string              `json:"campaign,omitempty"`    // the campaign whose alerts notify people in place of this one
+	CampaignIn  string              `json:"campaign_in,omitempty"` // the account that those are about, if it is another one
 	Users       *AlertUsers         `json:"users,omitempty"`       // a campaign's own steps: the users hit; else nil
 	Expected    *AlertPlannedChange `json:"expected,omitempty"`    // the planned change, with the reason expected or overdue; else nil
 	LeftBehind  []AlertLeftBehind   `json:"left_behind,omitempty"` // suspect: credentials and rights given while exposed that still stand, in order of time (J13)
@@ -142,7 +143,7 @@ type AlertPlannedChange struct {
 	Until    time.Time `json:"until"`
 }
 
-// MachineOnly reports whether only machine sinks are notified of a: it was
+// MachineOnly reports whether only machine sinks are notified of a where no routes are: it was
 // planned, a campaign's alerts notify people in its place, or the call failed
 // without being refused.
 func (a *Alert) MachineOnly() bool {

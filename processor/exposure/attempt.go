@@ -80,12 +80,6 @@ func (f *folder) attempted(it *item) {
 	f.addAttempt(it, c)
 }
 
-// enrolled records a device that another identity enabled (J3).
-func (f *folder) enrolled(it *item) { f.addAttempt(it, Enrolment) }
-
-// rootSignedIn records a sign-in of root with MFA, where the policy asks for it.
-func (f *folder) rootSignedIn(it *item) { f.addAttempt(it, RootSignIn) }
-
 // addAttempt adds a call to the attempt that it is part of, or to a new one.
 func (f *folder) addAttempt(it *item, c Class) {
 	e := it.ev
@@ -137,9 +131,7 @@ func (f *folder) newAttempt(p *identity, e *trail.Event, k attemptKey) *Attempt 
 		a.reasons |= HasUnknownTarget
 		return a
 	}
-	if a.User == "" {
-		a.User = p.name
-	}
+	a.User = cmp.Or(a.User, p.name)
 	f.checkPrivileged(p, e)
 	a.Root, a.path = p.root, p.path
 	a.reasons |= p.reasons()
@@ -244,7 +236,7 @@ func (a *Attempt) code(c string) {
 
 // finish fills in the fields that depend on all calls.
 func (a *Attempt) finish() {
-	a.ID = attemptID(a.Begins())
+	a.ID = ID("attempt", a.Partition, a.Account, a.Begins().ID)
 	if a.class != Refused {
 		a.ID = ID(string(a.Step), a.ID, strconv.Itoa(int(a.class)))
 	}

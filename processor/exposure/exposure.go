@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -84,6 +85,7 @@ type Exposure struct {
 	ways        ways            // the sign-ins without MFA (J8)
 	guesses     guesses         // the failed sign-ins (J8)
 	changeCount int             // the number of changes while it was open
+	turns       int             // how often a further device was removed, or one came back in doubt
 }
 
 // maxRecognized bounds the events by which an exposure is recognized.
@@ -129,13 +131,10 @@ func (x *Exposure) End() time.Time { return x.Steps[len(x.Steps)-1].Time }
 func newExposure(p *identity, e *trail.Event, policy *Policy) *Exposure {
 	x := &Exposure{
 		policy: policy, identity: p, path: p.path,
-		Partition: e.Partition, Account: e.Account, User: e.User, Root: p.root,
+		Partition: e.Partition, Account: e.Account, User: cmp.Or(e.User, p.name), Root: p.root,
 		OpenedAt: e.Time, Protection: ProtectionUnknown,
 		Actor: e.Actor, Serial: e.Serial, Device: trail.DeviceKind(e.Serial),
 		first: e, privileged: p.privileged(),
-	}
-	if x.User == "" {
-		x.User = p.name
 	}
 	if x.User == "" {
 		x.reasons |= HasUnknownTarget

@@ -14,6 +14,7 @@ import (
 const (
 	maxPrefixes  = 32
 	familiarTime = 15 * time.Minute
+	tokenTime    = 36 * time.Hour // for which GetSessionToken gives a session with MFA
 )
 
 // place is an address prefix from which a user signed in with MFA.
@@ -22,16 +23,19 @@ type place struct {
 	last   *item
 }
 
-// prefixOf returns the prefix of an actor's address, IPv4 /24 and IPv6 /48; the
-// zero Prefix if the address is none or belongs to AWS (J11).
+// prefixOf returns the network of an actor's address; the zero Prefix if the address is none or belongs to AWS (J11).
 func prefixOf(a *trail.Actor) netip.Prefix {
 	addr, err := netip.ParseAddr(a.SourceIP)
 	if err != nil || IsCloudShell(a.UserAgent) {
 		return netip.Prefix{}
 	}
-	addr = addr.Unmap().WithZone("")
+	return network(addr)
+}
+
+// network returns the /24 of an address or, for IPv6, its /48.
+func network(addr netip.Addr) netip.Prefix {
 	bits := 48
-	if addr.Is4() {
+	if addr = addr.Unmap().WithZone(""); addr.Is4() {
 		bits = 24
 	}
 	p, _ := addr.Prefix(bits)
@@ -53,7 +57,7 @@ func (p *identity) learn(it *item) {
 		return
 	}
 	i := slices.IndexFunc(p.places, func(k place) bool { return k.prefix == prefix })
-	if i < 0 && !it.tombstone && p.hasElsewhere() {
+	if i < 0 && !it.tombstone && p.hasDoubtful() {
 		return
 	}
 	if i < 0 && len(p.places) >= maxPrefixes {
@@ -94,9 +98,16 @@ func (x *Exposure) isKnown(a *trail.Actor) bool {
 }
 
 // isElsewhere reports whether e is a user's own call outside a session with MFA, from an
-// address that is not one of those known: a thief of an access key makes it, too.
-func isElsewhere(e *trail.Event, known []netip.Prefix) bool {
-	return e.Actor.Self && (e.Actor.MFA == nil || !*e.Actor.MFA) && len(known) > 0 && !slices.Contains(known, prefixOf(&e.Actor))
+// address that is not one of those known: a thief of an access key makes it, too. With a
+// device of their own, they make the session as well.
+func (p *identity) isElsewhere(e *trail.Event, known []netip.Prefix) bool {
+	mfa := e.Actor.MFA != nil && *e.Actor.MFA && !p.inDoubt(e.Time)
+	return e.Actor.Self && !mfa && len(known) > 0 && !slices.Contains(known, prefixOf(&e.Actor))
+}
+
+// inDoubt reports whether another's device may have made the user's session with MFA.
+func (p *identity) inDoubt(at time.Time) bool {
+	return p.open != nil && p.open.wasForeign || p.hasDoubtful() || at.Sub(p.doubted) < tokenTime
 }
 
 // isFamiliar reports whether a sign-in without MFA may be the user's on the way

@@ -39,15 +39,18 @@ func fold(events []*trail.Event, m Memory, policy *Policy, now time.Time) *folde
 	var paths map[string]string
 	paths, f.known = policy.pathsOf(f.items, m.Paths)
 	f.directory = newDirectory(paths)
+	if !now.IsZero() {
+		now = now.Add(1) // what is due now counts
+	}
 	for i := range f.items {
-		if len(f.waiting) > 0 {
-			f.pass(f.items[i].ev.Time)
+		if at := f.items[i].ev.Time; len(f.waiting) > 0 {
+			if !now.IsZero() && at.After(now.Add(MaxAhead)) {
+				at = now // a wrong clock lets no time pass
+			}
+			f.pass(at)
 		}
 		f.orderSecond(i)
 		f.apply(&f.items[i])
-	}
-	if !now.IsZero() {
-		now = now.Add(1) // what is due now counts
 	}
 	f.pass(now)
 	for _, x := range f.exposures {
@@ -120,6 +123,9 @@ func (f *folder) removed(it *item, p *identity, why Reasons) {
 	e := it.ev
 	it.p, it.name = p, p.name
 	last := false
+	if p.hasDoubtful() {
+		p.doubted = e.Time
+	}
 	if e.Serial == "" {
 		p.active = nil // it may have been any of them (R5)
 	} else {
@@ -158,13 +164,14 @@ func (f *folder) removed(it *item, p *identity, why Reasons) {
 		if len(p.active) == 0 {
 			x.suspect = false
 		}
-		x.proof = nil
-		x.addStep(Updated, e)
+		if x.proof = nil; few(&x.turns) {
+			x.addStep(Updated, e)
+		}
 	case len(p.active) > 0:
 		x.reasons |= HasOtherDevice
 		x.Reduced, x.Protection, x.other = true, ProtectionOtherDevice, p.active[0].proof.ev
 		x.addStep(Reduced, e)
-		stranger := !e.Actor.Self || p.hasElsewhere() && len(x.known) > 0 && !x.isKnown(&e.Actor)
+		stranger := !e.Actor.Self || p.hasDoubtful() && len(x.known) > 0 && !x.isKnown(&e.Actor)
 		x.Steps[len(x.Steps)-1].EnabledByAnother = stranger && p.allEnabledByAnother()
 		p.reduced = x
 	default:
@@ -219,7 +226,7 @@ func (f *folder) enabled(it *item) {
 	}
 	was := p.deactivate(e.Serial)
 	p.activate(e.Serial, it)
-	it.elsewhere = it.elsewhere || isElsewhere(e, p.known(e.Time, f.policy.Retention))
+	it.elsewhere = it.elsewhere || p.isElsewhere(e, p.known(e.Time, f.policy.Retention))
 	if it.another = enabledByAnother(e) || it.elsewhere; e.Name == trail.ResyncMFADevice && !it.tombstone {
 		it.another, it.foreign, it.elsewhere = was.another, was.foreign, was.elsewhere
 	}
@@ -230,7 +237,7 @@ func (f *folder) enabled(it *item) {
 	case it.tombstone:
 	case e.Name == trail.EnableMFADevice && enabledByAnother(e) && !p.createdBy(e) && !f.policy.matches(f.policy.Enrollers, e):
 		it.foreign = true
-		f.enrolled(it)
+		f.addAttempt(it, Enrolment)
 	}
 	if n := len(p.active); e.Serial != "" {
 		d := &p.active[n-1]
@@ -251,7 +258,7 @@ func (f *folder) signedIn(it *item) {
 	switch {
 	case e.Name == trail.CheckMfa, e.MFAUsed != nil && *e.MFAUsed:
 		if p.root && f.policy.RootSignIn == RootSignInAny && !it.tombstone && e.Name == trail.ConsoleLogin {
-			f.rootSignedIn(it)
+			f.addAttempt(it, RootSignIn)
 		}
 		f.provedBySignIn(it)
 	case e.MFAUsed != nil:

@@ -19,6 +19,7 @@ type identity struct {
 	matchesPrivileged bool         // the policy's Privileged match it
 	passwordDeletion  *trail.Event // the deletion of the current password; nil: there may be one
 	active            []device     // devices known active, oldest first
+	doubted           time.Time    // when one was removed that is foreign, or enabled elsewhere
 	open              *Exposure    // nil: none
 	reduced           *Exposure    // the last one since a device was last proved, unless open
 	closed            *item        // a person closed the last exposure, and no device was proved since; nil: no
@@ -41,8 +42,8 @@ type device struct {
 	elsewhere bool // enabled by the user, or who has their access key, from an address not known
 }
 
-func (p *identity) hasElsewhere() bool {
-	return slices.ContainsFunc(p.active, func(d device) bool { return d.elsewhere })
+func (p *identity) hasDoubtful() bool {
+	return slices.ContainsFunc(p.active, func(d device) bool { return d.foreign || d.elsewhere })
 }
 
 // privileged reports whether p is root or matched by the policy. Its severities

@@ -30,9 +30,3 @@ func write(h hash.Hash, part string) {
 func exposureID(first *trail.Event) string {
 	return ID("exposure", first.Partition, first.Account, first.ID)
 }
-
-// attemptID derives the ID of an attempt, and of its only step, from its first
-// event.
-func attemptID(first *trail.Event) string {
-	return ID("attempt", first.Partition, first.Account, first.ID)
-}

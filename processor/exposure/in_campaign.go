@@ -6,8 +6,9 @@ import (
 
 // Campaign is the campaign that an exposure or an attempt is part of.
 type Campaign struct {
-	ID    string
-	Since time.Time // the hit that made it one: its delays count from it
+	ID      string
+	Account string    // that its alerts are about
+	Since   time.Time // the hit that made it one: its delays count from it
 }
 
 // Wiped reports whether the actor of the removal deleted the user, too, and is no

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
@@ -76,6 +77,9 @@ func Rank(e *trail.Event) uint8 {
 	}
 	return ranks[e.Name]
 }
+
+// MaxAhead is how far the clock of a record may be ahead.
+const MaxAhead = 15 * time.Minute
 
 // Protects reports whether e may end an exposure or keep one from beginning: it proves
 // a device, begins, ends or renames a user, or takes back what was given.

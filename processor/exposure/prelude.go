@@ -36,7 +36,8 @@ func (f *folder) changed(it *item) {
 	undoes := does.takes != "" && p.takeBack(does.takes, id)
 	p.give(does.gives, id, e, x)
 	if x == nil {
-		if does.changes && !undoes && (!e.Actor.Self || isRecovery(e)) {
+		recovers := e.Name == trail.PasswordRecoveryRequested || e.Name == trail.PasswordRecoveryCompleted // by who holds the mailbox, not root
+		if does.changes && !undoes && (!e.Actor.Self || recovers) {
 			p.remember(it)
 		}
 		return
@@ -64,20 +65,21 @@ func (f *folder) changed(it *item) {
 	}
 }
 
-// isRecovery reports whether the caller of root's event is not known to be root:
-// who holds the mailbox recovers the password.
-func isRecovery(e *trail.Event) bool {
-	return e.Name == trail.PasswordRecoveryRequested || e.Name == trail.PasswordRecoveryCompleted
-}
-
-// maxChanges bounds the changes of an exposure that are alerted one by one. Of those
-// after it, each is that doubles their number: many calls hide no other exposure.
+// maxChanges bounds the changes of an exposure that are alerted one by one, and how often
+// its devices go and come back. Of those after it, each is that doubles their number: many
+// calls hide no other exposure.
 const maxChanges = 32
+
+// few counts one more, and reports whether it is alerted.
+func few(n *int) bool {
+	*n++
+	return *n <= maxChanges || *n&(*n-1) == 0
+}
 
 // addChange records a change that counts from a time on, and adds its step.
 func (x *Exposure) addChange(e *trail.Event, at time.Time) {
 	x.change(e)
-	if x.changeCount++; x.changeCount > maxChanges && x.changeCount&(x.changeCount-1) != 0 {
+	if !few(&x.changeCount) {
 		return
 	}
 	m := x.StepBy(Updated, e)

@@ -107,7 +107,7 @@ func (f *folder) deviceBack(it *item, x *Exposure) {
 	it.x = x
 	x.reasons |= ActorReasons(&e.Actor)
 	x.countPending(e.Time)
-	foreign := (enabledByAnother(e) || x.familiar == nil && isElsewhere(e, x.known)) && !f.trusts(x, e)
+	foreign := (enabledByAnother(e) || x.familiar == nil && x.identity.isElsewhere(e, x.known)) && !f.trusts(x, e)
 	switch {
 	case foreign:
 		x.evidence++
@@ -170,7 +170,9 @@ func (x *Exposure) becomeSuspect(e *trail.Event) {
 	m.Reasons |= x.doubts()
 	m.Left = x.leftBehind()
 	x.reasons |= m.Reasons &^ HasLeftBehind
-	x.Steps = append(x.Steps, m)
+	if few(&x.turns) {
+		x.Steps = append(x.Steps, m)
+	}
 }
 
 // foreignRemoved folds the removal of a device of a suspect exposure. It

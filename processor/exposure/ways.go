@@ -93,10 +93,7 @@ func (f *folder) signedInWithoutMFA(it *item) {
 // and an exposure that a person closed opens anew (J2).
 func (f *folder) unseen(p *identity, e *trail.Event) *Exposure {
 	had := p.proofs.within(e.Time, f.policy.Retention)
-	switch {
-	case p.root && f.policy.RootSignIn == RootSignInOff && p.closed == nil:
-		return nil
-	case !p.root && had == nil && p.closed == nil:
+	if p.closed == nil && (p.root && f.policy.RootSignIn == RootSignInOff || !p.root && had == nil) {
 		return nil
 	}
 	x := f.begin(p, e)

@@ -82,7 +82,8 @@ type Decision struct {
 func (r *Router) Decide(sink string, a *exposure.Alert, c Knowledge, now time.Time) Decision {
 	f := r.Facts(a)
 	matched := r.matching(&f)
-	if a.Step == exposure.Escalated && a.Campaign != "" && r.sinks[sink] != Machine {
+	covered := r.covered(a, f, matched)
+	if a.Step == exposure.Escalated && covered && r.sinks[sink] != Machine {
 		return Decision{Why: "the alerts of its campaign notify in its place"} // a sink that knows the exposure gets its end (J17)
 	}
 	if c.Known {
@@ -106,7 +107,7 @@ func (r *Router) Decide(sink string, a *exposure.Alert, c Knowledge, now time.Ti
 	}
 	notifying, why := r.notifying(sink, matched, &f)
 	if why == "" {
-		why = r.defaultReason(kind, matched, notifying, a, &f)
+		why = r.defaultReason(kind, matched, notifying, covered, a, &f)
 	}
 	if a.Step == exposure.Resolved {
 		begun, missed := r.notifyingOpened(sink, a, f)
@@ -201,7 +202,7 @@ func (r *Router) notifyingOpened(sink string, a *exposure.Alert, f rule.Facts) (
 }
 
 // defaultReason says why a human sink, or a pager, is not notified by default.
-func (r *Router) defaultReason(kind Kind, matched, notifying []int, a *exposure.Alert, f *rule.Facts) string {
+func (r *Router) defaultReason(kind Kind, matched, notifying []int, covered bool, a *exposure.Alert, f *rule.Facts) string {
 	asked := func(field string) bool {
 		return slices.ContainsFunc(notifying, func(i int) bool { return r.routes[i].match.Asks(field) })
 	}
@@ -210,7 +211,7 @@ func (r *Router) defaultReason(kind Kind, matched, notifying []int, a *exposure.
 		return "failed calls are for machine sinks"
 	case f.Expected && !asked("planned_change"):
 		return "planned changes are for machine sinks"
-	case a.Campaign != "" && !asked("campaign"):
+	case covered && !asked("campaign"):
 		return "the alerts of its campaign notify in its place"
 	case f.Late && kind == Pager && !asked("late"):
 		if a.Severity != exposure.Critical || r.readByOthers(matched, f) {
@@ -218,6 +219,20 @@ func (r *Router) defaultReason(kind Kind, matched, notifying []int, a *exposure.
 		}
 	}
 	return ""
+}
+
+// covered reports whether the alerts of its campaign notify in place of a. They name no
+// user, and may be about another account: who hits a sandbox first would have its
+// routes decide about all that follows. They do where the same routes decide about both.
+func (r *Router) covered(a *exposure.Alert, f rule.Facts, matched []int) bool {
+	if a.Campaign == "" {
+		return false
+	}
+	if a.CampaignIn != "" {
+		r.in(a.CampaignIn, &f)
+	}
+	f.User, f.Path = "", ""
+	return slices.Equal(matched, r.matching(&f))
 }
 
 // readByOthers reports whether a sink other than pagers is notified of the
@@ -264,18 +279,22 @@ func (r *Router) Plain(sink string) bool {
 // Facts returns the fields of an alert that matchers see.
 func (r *Router) Facts(a *exposure.Alert) rule.Facts {
 	has := func(reason string) bool { return slices.Contains(a.Reasons, reason) }
-	account := r.accounts[a.Account]
 	f := rule.Facts{
-		Account: a.Account, AccountName: account.Name, AccountClass: account.Class, Partition: a.Partition,
-		Path: a.Path, Root: a.Root, Privileged: a.Root || has(exposure.ReasonPrivileged),
+		Partition: a.Partition, Path: a.Path, Root: a.Root, Privileged: a.Root || has(exposure.ReasonPrivileged),
 		Actor: exposure.ActorName(a.Actor.Type, a.Actor.Name), ActorType: a.Actor.Type, Self: a.Actor.Self, MFA: a.Actor.MFA,
 		SourceIP: a.Actor.SourceIP, UserAgent: a.Actor.UserAgent,
 		DeviceKind: a.Device.Kind, Protection: a.Protection, Step: string(a.Step), Severity: string(a.Severity),
 		Late: has(exposure.ReasonLate), Expected: has(exposure.ReasonExpected), Campaign: has(exposure.ReasonCampaign),
 		Origin: a.Event.Origin,
 	}
+	r.in(a.Account, &f)
 	if a.User != nil {
 		f.User = *a.User
 	}
 	return f
+}
+
+// in sets the account.
+func (r *Router) in(account string, f *rule.Facts) {
+	f.Account, f.AccountName, f.AccountClass = account, r.accounts[account].Name, r.accounts[account].Class
 }

@@ -109,6 +109,10 @@ func TestDecide(t *testing.T) {
 	sandbox.Account = "444455556666"
 	member := alertOf(exposure.Opened, exposure.Critical, "campaign")
 	member.Campaign = "c"
+	elsewhere := alertOf(exposure.Opened, exposure.Critical, "campaign")
+	elsewhere.Campaign, elsewhere.CampaignIn = "c", "444455556666"
+	again := alertOf(exposure.Escalated, exposure.Critical, "campaign")
+	again.Campaign, again.CampaignIn = "c", "444455556666"
 	campaign := alertOf(exposure.StepCampaign, exposure.Critical, "campaign")
 	campaign.Users = &exposure.AlertUsers{Count: 3}
 	night := monday.Add(10 * time.Hour) // 22:00
@@ -155,6 +159,14 @@ func TestDecide(t *testing.T) {
 		{name: "one of a campaign", alert: member, want: "audit"},
 		{name: "one of a campaign, of a case that is known", alert: member, known: map[string]Knowledge{"mail": {Known: true}}, want: "audit mail"},
 		{name: "one of a campaign, asked for", routes: `[{match: {campaign: true}, sinks: [mail]}]`, alert: member, want: "audit mail"},
+		{name: "one of a campaign of another account", alert: elsewhere, want: "audit"},
+		{name: "one of a campaign of another account, for the same routes", routes: `[{match: {severity: critical}, sinks: [pager]}]`, alert: elsewhere, want: "audit"},
+		{name: "one of a campaign that a sandbox's routes decide about", routes: `[{match: {account_class: sandbox}, sinks: [chat]}, {sinks: [pager]}]`, alert: elsewhere, want: "audit pager"},
+		{name: "one of a campaign that no route decides about", routes: `[{match: {account_class: production}, sinks: [pager]}]`, alert: elsewhere, want: "audit pager"},
+		{name: "one of a campaign, known by others than that", routes: `[{match: {account_class: sandbox}, sinks: [chat]}, {sinks: [pager]}]`, alert: again,
+			known: map[string]Knowledge{"pager": {Known: true}}, want: "audit pager"},
+		{name: "one of a campaign, known by the same", alert: again, known: map[string]Knowledge{"pager": {Known: true}}, want: "audit"},
+		{name: "one of a campaign, for a route of its user", routes: `[{match: {user: bob}, sinks: [pager]}, {sinks: [chat]}]`, alert: member, want: "audit pager"},
 		{name: "a campaign", alert: campaign, want: "audit chat mail pager"},
 		{name: "an end alone", routes: severe, alert: resolved, want: "audit"},
 		{name: "an end alone, where the beginning would have been sent", routes: `[{sinks: [chat]}]`, alert: resolved, want: "audit"},
