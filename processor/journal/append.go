@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -14,9 +15,9 @@ import (
 )
 
 // Append makes the events durable and returns how many of them are new. It skips
-// an event whose ID was seen within the retention. It keeps the events, which
-// must not be changed afterwards. A ctx that is done stops it only before it
-// has begun to write.
+// an event whose ID was seen within the retention, or that is kept longer. It keeps
+// the events, which must not be changed afterwards. A ctx that is done stops it only
+// before it has begun to write.
 func (j *Journal) Append(ctx context.Context, events []*trail.Event) (fresh int, err error) {
 	if len(events) == 0 {
 		return 0, ctx.Err()
@@ -76,9 +77,10 @@ func (j *Journal) append(ctx context.Context, events []*trail.Event, also func(t
 // An entry is an event on its way into the file.
 type entry struct {
 	event   *trail.Event
-	subject string // set by the transaction, as is key
-	key     []byte
 	value   []byte
+	dropped bool   // the outcome with which it arrives drops it: only its ID is kept
+	subject string // set by the transaction, as is number
+	number  uint64
 }
 
 // An addition is an entry that was written: a new event, or a known one whose
@@ -129,25 +131,26 @@ func putEntries(tx *store.Tx, entries []entry, now time.Time) (added []addition,
 			return nil, nil, err
 		}
 		joined = append(joined, joins...)
-		generation, err := e.put(tx, name, now)
-		if err != nil {
+		if err := e.put(tx, name, now); err != nil {
 			return nil, nil, err
 		}
-		if err := markDirty(tx, name, generation, now); err != nil {
+		if err := markDirty(tx, name, e.number, now); err != nil {
 			return nil, nil, err
 		}
-		added = append(added, addition{e, generation})
+		added = append(added, addition{e, e.number})
 	}
 	return added, joined, nil
 }
 
-// put writes the entry to a subject, and returns its number.
-func (e *entry) put(tx *store.Tx, subject string, now time.Time) (number uint64, err error) {
-	e.subject, e.key = subject, eventKey(subject, e.event)
-	if err := tx.Table(seenTable).Put(seenKey(e.event), store.SecondsKey(now)); err != nil {
-		return 0, err
+// put writes the entry to a subject.
+func (e *entry) put(tx *store.Tx, subject string, now time.Time) (err error) {
+	e.subject, e.number = subject, 0
+	if !e.dropped {
+		if e.number, err = putEvent(tx, subject, e.value); err != nil {
+			return err
+		}
 	}
-	return putEvent(tx, e.key, e.value)
+	return tx.Table(seenTable).Put(seenKey(e.event), seenMark(now, e.number))
 }
 
 // putNew writes those of the entries that are new to one subject, which knows
@@ -157,10 +160,12 @@ func putNew(tx *store.Tx, subject string, entries []entry, now time.Time) (added
 		if tx.Table(seenTable).Has(seenKey(e.event)) {
 			continue
 		}
-		if _, err := e.put(tx, subject, now); err != nil {
+		if err := e.put(tx, subject, now); err != nil {
 			return nil, err
 		}
-		added = append(added, addition{entry: e})
+		if !e.dropped {
+			added = append(added, addition{entry: e})
+		}
 	}
 	return added, nil
 }
@@ -168,21 +173,38 @@ func putNew(tx *store.Tx, subject string, entries []entry, now time.Time) (added
 // improve replaces a known event by a copy whose origin sorts first: one event
 // from several places shows that origin (R30).
 func improve(tx *store.Tx, e *entry) (bool, error) {
-	name, err := tx.Table(keyTable).Get(laneKey(laneName(e.event), exposure.Keys(e.event)[0]))
-	if err != nil || name == nil {
+	subject := func(e *trail.Event) ([]byte, error) {
+		return tx.Table(keyTable).Get(laneKey(laneName(e), exposure.Keys(e)[0]))
+	}
+	name, err := subject(e.event)
+	if err != nil || name == nil || e.event.Origin == "" {
 		return false, err
 	}
 	e.subject = string(name)
-	e.key = eventKey(e.subject, e.event)
-	number, v, err := getEvent(tx, e.key)
-	if err != nil || v == nil {
+	key := seenKey(e.event)
+	v, err := tx.Table(seenTable).Get(key)
+	if err != nil {
 		return false, err
 	}
-	better, err := sortsBefore(*e, v)
-	if err != nil || !better {
+	if _, e.number, err = splitSeen(key, v); err != nil {
 		return false, err
 	}
-	return true, tx.Table(eventTable).Put(number, e.value)
+	if v, err = getEvent(tx, e.number); err != nil || v == nil {
+		return false, err
+	}
+	old, err := decodeEvent(key, v, nil)
+	if err != nil {
+		return false, err
+	}
+	if !bytes.Equal(seenKey(old), key) {
+		return false, fmt.Errorf("%w: the number of event %.100q is that of %.100q", store.ErrDamaged, e.event.ID, old.ID)
+	}
+	// Another time or subject makes it another event, in whose place none is put.
+	name, err = subject(old)
+	if err != nil || string(name) != e.subject || e.event.Time.Unix() != old.Time.Unix() || e.event.Origin >= old.Origin {
+		return false, err
+	}
+	return true, tx.Table(eventTable).Put(store.NumberKey(e.number), e.value)
 }
 
 // markDirty gives the subject a new generation. The mark keeps the time of the
@@ -217,19 +239,6 @@ func splitMark(subject, v []byte) (generation uint64, since time.Time, err error
 		return 0, since, store.Damaged(subject)
 	}
 	return binary.BigEndian.Uint64(v), store.KeyExact(v[8:]), nil
-}
-
-// sortsBefore reports whether e's origin sorts before that of the same event in
-// the file.
-func sortsBefore(e entry, v []byte) (bool, error) {
-	if e.event.Origin == "" {
-		return false, nil
-	}
-	old, err := decodeEvent(e.key, v)
-	if err != nil {
-		return false, err
-	}
-	return e.event.Origin < old.Origin, nil
 }
 
 // EncodeEvent returns the event as JSON, for DecodeEvent.

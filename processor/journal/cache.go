@@ -60,7 +60,7 @@ func (c *cache) add(added []addition) {
 }
 
 // folded applies the outcome of a fold to the subject, if it is held.
-func (c *cache) folded(name string, r record, dropped map[string]bool) {
+func (c *cache) folded(name string, r record, dropped map[uint64]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if el := c.by[name]; el != nil {

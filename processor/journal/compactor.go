@@ -11,8 +11,8 @@ import (
 
 // Compact removes entries that are older than the retention and not needed any
 // more: alerts that every registered sink has acked with their deliveries, the IDs
-// of events seen, references of exposures that are not open, and quarantined
-// records. Dead letters stay.
+// of events that were dropped, references of exposures that are not open, and
+// quarantined records. Dead letters stay.
 func (j *Journal) Compact(ctx context.Context, now time.Time) error {
 	before := now.Add(-j.retention)
 	for _, find := range []store.Finder{outbox.OldAlerts(j.Outbox, before), oldSeen(before), outbox.OldRefs(before, j.Open()), oldQuarantined(before)} {
@@ -23,13 +23,15 @@ func (j *Journal) Compact(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// oldSeen finds IDs of events that are not kept any more.
 func oldSeen(before time.Time) store.Finder {
 	return func(tx *store.Tx, add func(...store.Removal)) (err error) {
 		for k, v := range tx.Table(seenTable).Ascend(&err, nil) {
-			if len(v) != 8 {
-				return store.Damaged(k)
+			at, number, err := splitSeen(k, v)
+			if err != nil {
+				return err
 			}
-			if store.KeySeconds(v).Before(before) {
+			if at.Before(before) && !tx.Table(eventTable).Has(store.NumberKey(number)) {
 				add(store.Remove(k, seenTable))
 			}
 		}

@@ -340,25 +340,54 @@ func TestOpenRefusesContradictions(t *testing.T) {
 		{"an ID of an alert beyond the last", func(tx *store.Tx) error { return tx.Table("alert-ids").Put([]byte("x"), store.NumberKey(1<<40)) }, "the last is"},
 		{"a generation that is to come", func(tx *store.Tx) error { return putMark(tx.Table(dirtyTable), []byte("aws/3"), 1<<40, start) }, "has generation"},
 		{"an event beyond the newest", func(tx *store.Tx) error {
-			keys := tx.Table(eventKeyTable)
-			return keys.Put(bytes.Clone(keys.First()), store.NumberKey(1<<40))
+			return numberList{1 << 40}.put(tx, subjectOfLists(tx.Table(listTable).First()))
 		}, "the newest is"},
-		{"an event that no key leads to", func(tx *store.Tx) error {
-			keys := tx.Table(eventKeyTable)
-			k, _ := keys.Cursor().Last()
-			return keys.Delete(bytes.Clone(k))
+		{"an event that is in no list", func(tx *store.Tx) error {
+			lists := tx.Table(listTable)
+			k, _ := lists.Cursor().Last()
+			return lists.Delete(bytes.Clone(k))
 		}, "event"},
-		{"an event that two keys lead to", func(tx *store.Tx) error {
-			keys := tx.Table(eventKeyTable)
-			first := bytes.Clone(keys.First())
-			number, err := keys.Get(first)
-			k, _ := keys.Cursor().Last()
-			return errors.Join(err, keys.Put(bytes.Clone(k), bytes.Clone(number)))
+		{"an event that is in two lists", func(tx *store.Tx) error {
+			lists := tx.Table(listTable)
+			k, _ := lists.Cursor().Last()
+			first := bytes.Clone(lists.First())
+			return numberList{binary.BigEndian.Uint64(first[len(first)-8:])}.put(tx, subjectOfLists(k))
 		}, "the next event is"},
 		{"an event that is missing", func(tx *store.Tx) error {
 			events := tx.Table(eventTable)
 			return events.Delete(bytes.Clone(events.First()))
-		}, "a key leads to event"},
+		}, "is in a list, the next event is"},
+		{"a list that goes down", func(tx *store.Tx) error {
+			lists := tx.Table(listTable)
+			return lists.Put(bytes.Clone(lists.First()), []byte{0})
+		}, "entry"},
+		{"a list that ends within a number", func(tx *store.Tx) error {
+			lists := tx.Table(listTable)
+			return lists.Put(bytes.Clone(lists.First()), []byte{0x80})
+		}, "entry"},
+		{"a list without a number", func(tx *store.Tx) error { return tx.Table(listTable).Put([]byte("x"), nil) }, "entry"},
+		{"an event without an ID", func(tx *store.Tx) error {
+			seen := tx.Table(seenTable)
+			return seen.Delete(bytes.Clone(seen.First()))
+		}, "have no ID"},
+		{"an ID that leads to no event", func(tx *store.Tx) error {
+			seen := tx.Table(seenTable)
+			return seen.Put(bytes.Clone(seen.First()), seenMark(start, 0))
+		}, "have no ID"},
+		{"an ID that leads to the event of another one", func(tx *store.Tx) error {
+			seen := tx.Table(seenTable)
+			v, err := seen.Get(seen.First())
+			k, _ := seen.Cursor().Last()
+			return errors.Join(err, seen.Put(bytes.Clone(k), bytes.Clone(v)))
+		}, "has another one"},
+		{"an ID of an event beyond the newest", func(tx *store.Tx) error {
+			seen := tx.Table(seenTable)
+			return seen.Put(bytes.Clone(seen.First()), seenMark(start, 1<<40))
+		}, "the newest is"},
+		{"an ID without an event", func(tx *store.Tx) error {
+			seen := tx.Table(seenTable)
+			return seen.Put(bytes.Clone(seen.First()), store.SecondsKey(start))
+		}, "entry"},
 		{"an entry that is gone", func(tx *store.Tx) error {
 			seen := tx.Bucket([]byte(seenTable))
 			k, _ := seen.Cursor().First()
@@ -394,3 +423,6 @@ func TestOpenRefusesContradictions(t *testing.T) {
 		})
 	}
 }
+
+// subjectOfLists returns the subject of a key in the table of lists.
+func subjectOfLists(k []byte) string { return string(k[2 : len(k)-8]) }

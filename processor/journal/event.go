@@ -25,8 +25,10 @@ const (
 	flagMFAUsed // likewise
 )
 
+const eventTextCount = 25
+
 // eventTexts lists the texts of an event in the order of the file.
-func eventTexts(e *trail.Event) [25]*string {
+func eventTexts(e *trail.Event) [eventTextCount]*string {
 	a := &e.Actor
 	return [...]*string{&e.ID, &e.Source, &e.Name, &e.Partition, &e.Account, &e.Region, &e.User, &e.NewUser, &e.Serial, &e.Detail,
 		&a.Type, &a.ARN, &a.Name, &a.AccessKeyID, &a.SourceIP, &a.UserAgent, &a.OnBehalfOf, &a.SourceIdentity, &a.Via,
@@ -65,16 +67,30 @@ func known(b *bool) byte {
 	return 1 | flag(*b)<<1
 }
 
-func decodeEvent(key, value []byte) (*trail.Event, error) {
+// decodeEvent returns the event of a key. It shares with like, which may be another
+// event of the subject, or nil, the texts that both have: most of them, as a rule.
+func decodeEvent(key, value []byte, like *trail.Event) (*trail.Event, error) {
 	r := &reader{rest: value}
 	layout := r.byte()
 	texts := &reader{rest: r.bytes()}
-	owned := string(texts.rest) // the memory of all texts
 	e := new(trail.Event)
-	for _, s := range eventTexts(e) {
-		n := len(texts.bytes())
-		end := len(owned) - len(texts.rest)
-		*s = owned[end-n : end]
+	if like != nil {
+		*e = *like
+	}
+	var own [eventTextCount]int // lengths of the texts that are not shared
+	memory := make([]byte, 0, 512)
+	fields := eventTexts(e)
+	for i, s := range fields {
+		if b := texts.bytes(); *s != string(b) {
+			memory, own[i] = append(memory, b...), len(b)
+			*s = ""
+		}
+	}
+	owned := string(memory)
+	for i, s := range fields {
+		if n := own[i]; n > 0 {
+			*s, owned = owned[:n], owned[n:]
+		}
 	}
 	flags := r.byte()
 	e.Actor.Self, e.Actor.AssumedRoot = flags&flagSelf != 0, flags&flagAssumedRoot != 0
@@ -89,62 +105,14 @@ func decodeEvent(key, value []byte) (*trail.Event, error) {
 	return e, nil
 }
 
-// putEvent writes an event, and returns the number that is new with it. Events lie
-// in order of arrival, so that those of one transaction share pages however many
-// subjects they belong to: only the small table of their keys is written all over.
-func putEvent(tx *store.Tx, key, value []byte) (number uint64, err error) {
-	if number, err = tx.Table(store.StateTable).Increment(generationKey); err != nil {
-		return 0, err
-	}
-	if err := deleteEvent(tx, key); err != nil { // the retention of its ID was over
-		return 0, err
-	}
-	if err := tx.Table(eventKeyTable).Put(key, store.NumberKey(number)); err != nil {
-		return 0, err
-	}
-	return number, tx.Table(eventTable).Append(store.NumberKey(number), value)
-}
+var truth = [...]bool{false, true}
 
-// getEvent returns the number of the event and the event as it is stored, valid
-// until the transaction ends or changes the tables; nil where there is none.
-func getEvent(tx *store.Tx, key []byte) (number, value []byte, err error) {
-	if number, err = tx.Table(eventKeyTable).Get(key); err != nil || number == nil {
-		return nil, nil, err
-	}
-	value, err = eventReader(tx)(key, number)
-	return number, value, err
-}
-
-// eventReader returns a function that returns the event of a key by its number.
-func eventReader(tx *store.Tx) func(key, number []byte) ([]byte, error) {
-	get := tx.Table(eventTable).Reader()
-	return func(key, number []byte) ([]byte, error) {
-		value, err := get(number)
-		if err == nil && value == nil {
-			err = fmt.Errorf("%w: event %.100q is missing", store.ErrDamaged, key)
-		}
-		return value, err
-	}
-}
-
-// deleteEvent removes an event, if it is there.
-func deleteEvent(tx *store.Tx, key []byte) error {
-	number, err := tx.Table(eventKeyTable).Get(key)
-	if err != nil || number == nil {
-		return err
-	}
-	if err := tx.Table(eventTable).Delete(number); err != nil {
-		return err
-	}
-	return tx.Table(eventKeyTable).Delete(key)
-}
-
+// unknown returns nil, or what is known, in memory that all events share.
 func unknown(flags byte) *bool {
 	if flags&1 == 0 {
 		return nil
 	}
-	b := flags&2 != 0
-	return &b
+	return &truth[flags>>1&1]
 }
 
 // A reader takes values from the front of rest, zeros from what is too short.
@@ -173,14 +141,24 @@ func (r *reader) varint() int64 {
 	return v
 }
 
-func (r *reader) bytes() []byte {
+func (r *reader) uvarint() uint64 {
 	v, n := binary.Uvarint(r.rest)
-	if n <= 0 || v > uint64(len(r.rest)-n) {
+	if n <= 0 {
+		r.bad, r.rest = true, nil
+		return 0
+	}
+	r.rest = r.rest[n:]
+	return v
+}
+
+func (r *reader) bytes() []byte {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) {
 		r.bad, r.rest = true, nil
 		return nil
 	}
-	b := r.rest[n : n+int(v)]
-	r.rest = r.rest[n+int(v):]
+	b := r.rest[:n]
+	r.rest = r.rest[n:]
 	return b
 }
 

@@ -55,9 +55,11 @@ func TestEventsAreStoredWhole(t *testing.T) {
 	}
 	for name, e := range events {
 		t.Run(name, func(t *testing.T) {
-			got, err := decodeEvent(nil, encodeEvent(e))
-			if err != nil || !reflect.DeepEqual(got, e) {
-				t.Errorf("%v\n got %+v\nwant %+v", err, got, e)
+			for _, like := range []*trail.Event{nil, e, &full, {}} {
+				got, err := decodeEvent(nil, encodeEvent(e), like)
+				if err != nil || !reflect.DeepEqual(got, e) {
+					t.Errorf("%v\n got %+v\nwant %+v", err, got, e)
+				}
 			}
 		})
 	}
@@ -70,8 +72,10 @@ func TestEventsAreStoredWhole(t *testing.T) {
 				into = reflect.ValueOf(&e.Actor).Elem()
 			}
 			into.Field(i).Set(v.Field(i))
-			if got, err := decodeEvent(nil, encodeEvent(&e)); err != nil || !reflect.DeepEqual(got, &e) {
-				t.Errorf("%s: %v\n got %+v\nwant %+v", v.Type().Field(i).Name, err, got, &e)
+			for _, like := range []*trail.Event{nil, &full} {
+				if got, err := decodeEvent(nil, encodeEvent(&e), like); err != nil || !reflect.DeepEqual(got, &e) {
+					t.Errorf("%s: %v\n got %+v\nwant %+v", v.Type().Field(i).Name, err, got, &e)
+				}
 			}
 		}
 	}
@@ -83,11 +87,11 @@ func TestEventCutShortIsDamaged(t *testing.T) {
 	fill(t, reflect.ValueOf(&e).Elem(), &n)
 	whole := encodeEvent(&e)
 	for i := range whole {
-		if _, err := decodeEvent([]byte("key"), whole[:i]); !errors.Is(err, store.ErrDamaged) {
+		if _, err := decodeEvent([]byte("key"), whole[:i], nil); !errors.Is(err, store.ErrDamaged) {
 			t.Fatalf("%d of %d bytes: %v", i, len(whole), err)
 		}
 	}
-	if _, err := decodeEvent([]byte("key"), append(whole, 0)); !errors.Is(err, store.ErrDamaged) {
+	if _, err := decodeEvent([]byte("key"), append(whole, 0), nil); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a byte too many: %v", err)
 	}
 }
@@ -97,8 +101,8 @@ func FuzzDecodeEvent(f *testing.F) {
 	f.Add(encodeEvent(&e))
 	f.Add([]byte{eventLayout, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Fuzz(func(t *testing.T, value []byte) {
-		if e, err := decodeEvent(nil, value); err == nil {
-			if again, err := decodeEvent(nil, encodeEvent(e)); err != nil || !reflect.DeepEqual(again, e) {
+		if e, err := decodeEvent(nil, value, nil); err == nil {
+			if again, err := decodeEvent(nil, encodeEvent(e), nil); err != nil || !reflect.DeepEqual(again, e) {
 				t.Errorf("%v: %+v became %+v", err, e, again)
 			}
 		}

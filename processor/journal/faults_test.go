@@ -61,6 +61,10 @@ func TestFaultMatrix(t *testing.T) {
 			return j.Failed("a", outbox.Failure{Number: 3, Attempts: 4, First: start})
 		}},
 		{"bury", func(t *testing.T, j *Journal) error { return j.Bury("a", outbox.DeadLetter{Number: 2, Cause: "no"}) }},
+		{"quarantine", func(t *testing.T, j *Journal) error {
+			_, err := j.Quarantine(t.Context(), []Quarantined{{Origin: "x", Raw: []byte("{")}})
+			return err
+		}},
 		{"prune", func(t *testing.T, j *Journal) error { return j.Compact(t.Context(), old) }},
 	}
 	for failing := range writes {

@@ -27,11 +27,11 @@ func TestFoldGivesAllEventsOfOneSubject(t *testing.T) {
 				t.Errorf("events of %s in %s and %s in %s in one fold", e.User, e.Account, events[0].User, events[0].Account)
 			}
 		}
-		folds[events[0].Account+events[0].User] = len(events)
+		folds[events[0].Account+strings.ToLower(events[0].User)] = len(events)
 		return alerting.Outcome{}
 	}
 	mustFold(t, j, f)
-	if folds["1Bob"] != 2 || folds["11eve"] != 1 || folds["1al"] != 1 || len(folds) != 3 {
+	if folds["1bob"] != 2 || folds["11eve"] != 1 || folds["1al"] != 1 || len(folds) != 3 {
 		t.Errorf("folded %v", folds)
 	}
 	clear(folds)

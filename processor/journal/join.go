@@ -82,7 +82,7 @@ func subjectOf(tx *store.Tx, e *trail.Event, now time.Time) (name string, joined
 	return name, joined, putKeys(tx, name, k)
 }
 
-// joinSubjects moves the subject that has fewer events into the other one, which
+// joinSubjects moves the subject that has fewer lists of events into the other one, which
 // is dirty from then on.
 func joinSubjects(tx *store.Tx, a, b string, now time.Time) (join, error) {
 	j := join{into: a, from: b}
@@ -108,10 +108,10 @@ func joinSubjects(tx *store.Tx, a, b string, now time.Time) (join, error) {
 	return j, markDirty(tx, j.into, generation, now)
 }
 
-// hasFewer reports whether a has fewer events than b, in the time of the smaller.
+// hasFewer reports whether a has fewer lists than b, in the time of the smaller.
 func hasFewer(tx *store.Tx, a, b string) bool {
 	of := func(name string) func() bool {
-		prefix, c := store.NamePrefix(name), tx.Table(eventKeyTable).Cursor()
+		prefix, c := store.NamePrefix(name), tx.Table(listTable).Cursor()
 		k, _ := c.Seek(prefix)
 		return func() bool {
 			had := bytes.HasPrefix(k, prefix)
@@ -129,27 +129,17 @@ func hasFewer(tx *store.Tx, a, b string) bool {
 	}
 }
 
-func moveEvents(tx *store.Tx, j join) (err error) {
-	index, prefix, into := tx.Table(eventKeyTable), store.NamePrefix(j.from), store.NamePrefix(j.into)
-	var moved [][2][]byte // key and number
-	for k, number := range index.Ascend(&err, prefix) {
-		if !bytes.HasPrefix(k, prefix) {
-			break
-		}
-		moved = append(moved, [2][]byte{bytes.Clone(k), bytes.Clone(number)})
-	}
+// moveEvents moves the lists, and leaves the events where they are.
+func moveEvents(tx *store.Tx, j join) error {
+	moved, err := lists(tx, j.from)
 	if err != nil {
 		return err
 	}
-	for _, m := range moved {
-		key := slices.Concat(into, m[0][len(prefix):])
-		if err := deleteEvent(tx, key); err != nil {
+	for _, l := range moved {
+		if err := tx.Table(listTable).Delete(listKey(j.from, l[0])); err != nil {
 			return err
 		}
-		if err := index.Put(key, m[1]); err != nil {
-			return err
-		}
-		if err := index.Delete(m[0]); err != nil {
+		if err := l.put(tx, j.into); err != nil {
 			return err
 		}
 	}

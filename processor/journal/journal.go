@@ -19,7 +19,7 @@ import (
 type Options struct {
 	Logger      *slog.Logger           // default: slog.Default()
 	LockTimeout time.Duration          // how long Open waits for another process to release the file; default 1s
-	Retention   time.Duration          // how long Prune keeps acked alerts and the IDs of events; default 35 days
+	Retention   time.Duration          // how long Prune keeps acked alerts and the IDs of dropped events; default 35 days
 	Registerer  prometheus.Registerer  // nil: metrics are counted but not exported
 	ChangeLog   store.ChangeLog        // the durable copy, of which the file is a cache; nil: there is none, and the file is durable
 	Local       func(lane string) bool // whether a lane is folded in this journal; others get their events through the change log; nil: all are
@@ -57,7 +57,7 @@ type Journal struct {
 // schema is that of the file.
 var schema = store.Schema{
 	Format: "mfawatch.journal/2",
-	Tables: append([]string{eventTable, eventKeyTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, quarantineTable}, outbox.Tables...),
+	Tables: append([]string{eventTable, listTable, seenTable, keyTable, subjectTable, dirtyTable, recordTable, dueTable, quarantineTable}, outbox.Tables...),
 	Groups: map[string][]string{outbox.SinkGroup: outbox.SinkTables, sourceTables: nil},
 }
 

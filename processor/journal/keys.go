@@ -12,8 +12,8 @@ import (
 // The tables of the file, by name, besides those of the store and the outbox.
 const (
 	eventTable      = "events"     // number in order of arrival → the event; see encodeEvent
-	eventKeyTable   = "event-keys" // subject, time, event ID and name → number of the event
-	seenTable       = "seen"       // lane, event ID and name → when it was appended
+	listTable       = "lists"      // subject, number of its first event → numbers of the others; see numberList
+	seenTable       = "seen"       // lane, event ID and name → when the event was appended, its number
 	keyTable        = "keys"       // lane, key of a subject → subject
 	subjectTable    = "subjects"   // subject → its keys as JSON
 	dirtyTable      = "dirty"      // subject with events not folded yet → generation, when the first was appended
@@ -50,8 +50,17 @@ func seenKey(e *trail.Event) []byte {
 	return append(store.NamePrefix(laneName(e)), eventIdentity(e)...)
 }
 
-func eventKey(subject string, e *trail.Event) []byte {
-	return append(append(store.NamePrefix(subject), store.SecondsKey(e.Time)...), eventIdentity(e)...)
+// seenMark is the value of a seenKey. The number leads nowhere once the event is
+// dropped, since no other event gets it; 0 is none.
+func seenMark(at time.Time, number uint64) []byte {
+	return append(store.SecondsKey(at), store.NumberKey(number)...)
+}
+
+func splitSeen(key, v []byte) (at time.Time, number uint64, err error) {
+	if len(v) != 16 {
+		return at, 0, store.Damaged(key)
+	}
+	return store.KeySeconds(v), binary.BigEndian.Uint64(v[8:]), nil
 }
 
 // dueKey sorts by time, then by subject.

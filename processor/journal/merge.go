@@ -75,22 +75,30 @@ func mergeTables(steps *store.Steps, src *store.Tx, part func(string) bool) erro
 	subject := func(k []byte) string { return subjectLane(prefixed(k)) }
 	var err error
 	read := eventReader(src)
-	for k, number := range src.Table(eventKeyTable).Ascend(&err, nil) {
+	for k, v := range src.Table(listTable).Ascend(&err, nil) {
 		if !part(subject(k)) {
 			continue
 		}
-		v, err := read(k, number)
+		l, err := parseList(k, v)
 		if err != nil {
 			return err
 		}
-		key, value := bytes.Clone(k), bytes.Clone(v)
-		if err := steps.Add(len(key)+len(value), func(tx *store.Tx) error {
-			if tx.Table(eventKeyTable).Has(key) {
-				return nil
+		of := string(k[2 : len(k)-8])
+		for _, number := range l {
+			if err := mergeEvent(steps, src, of, number, read); err != nil {
+				return err
 			}
-			_, err := putEvent(tx, key, value)
-			return err
-		}); err != nil {
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for k, v := range src.Table(seenTable).Ascend(&err, nil) {
+		at, _, err := splitSeen(k, v)
+		if err == nil && part(prefixed(k)) { // those of events have a number already
+			err = steps.Put(k, seenMark(at, 0), seenTable)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -101,7 +109,7 @@ func mergeTables(steps *store.Steps, src *store.Tx, part func(string) bool) erro
 		table string
 		name  func(k []byte) string
 	}{
-		{seenTable, prefixed}, {keyTable, prefixed}, {subjectTable, prefixed}, {recordTable, prefixed},
+		{keyTable, prefixed}, {subjectTable, prefixed}, {recordTable, prefixed},
 		{dueTable, func(k []byte) string { return prefixed(k[8:]) }}, {quarantineTable, hex.EncodeToString},
 	} {
 		var err error
@@ -118,4 +126,35 @@ func mergeTables(steps *store.Steps, src *store.Tx, part func(string) bool) erro
 		}
 	}
 	return nil
+}
+
+// mergeEvent adds an event under a number of this journal.
+func mergeEvent(steps *store.Steps, src *store.Tx, subject string, number uint64, read func(uint64) (key, value []byte, err error)) error {
+	k, v, err := read(number)
+	if err != nil {
+		return err
+	}
+	e, err := decodeEvent(k, v, nil)
+	if err != nil {
+		return err
+	}
+	key, value := seenKey(e), bytes.Clone(v)
+	seen, err := src.Table(seenTable).Get(key)
+	if err != nil {
+		return err
+	}
+	at, _, err := splitSeen(key, seen)
+	if err != nil {
+		return err
+	}
+	return steps.Add(len(key)+len(value), func(tx *store.Tx) error {
+		if tx.Table(seenTable).Has(key) {
+			return nil
+		}
+		number, err := putEvent(tx, subject, value)
+		if err != nil {
+			return err
+		}
+		return tx.Table(seenTable).Put(key, seenMark(at, number))
+	})
 }

@@ -28,7 +28,7 @@ type outcome struct {
 	deadlines []entry
 	derived   []entry         // for subjects that are not stored with it
 	away      []*trail.Event  // derived events of lanes that other journals fold
-	dropped   map[string]bool // keys of events
+	dropped   map[uint64]bool // numbers of events
 	forgotten bool            // nothing is kept
 
 	added    []addition     // of arrived and deadlines; set by the transaction
@@ -60,7 +60,12 @@ func newOutcome(p *folding, since, now time.Time) (o *outcome, err error) {
 		}
 	}
 	o.drop(out.Drop)
-	left := len(p.subject.items) + len(o.arrived) + len(o.deadlines) - len(o.dropped)
+	left := len(p.subject.items) - len(o.dropped) + len(o.deadlines)
+	for _, e := range o.arrived {
+		if !e.dropped {
+			left++
+		}
+	}
 	o.forgotten = left == 0 && out.State.IsZero() && o.record.Due.IsZero()
 	return o, nil
 }
@@ -72,7 +77,7 @@ func newEntries(events []*trail.Event) (entries []entry) {
 	return entries
 }
 
-// drop finds the keys of events to be dropped.
+// drop finds the events to be dropped.
 func (o *outcome) drop(drop []string) {
 	if len(drop) == 0 {
 		return
@@ -81,16 +86,14 @@ func (o *outcome) drop(drop []string) {
 	for _, id := range drop {
 		ids[id] = true
 	}
-	o.dropped = make(map[string]bool, len(drop))
+	o.dropped = make(map[uint64]bool, len(drop))
 	for _, it := range o.subject.items {
 		if ids[it.event.ID] {
-			o.dropped[it.key] = true
+			o.dropped[it.number] = true
 		}
 	}
-	for _, e := range o.arrived {
-		if ids[e.event.ID] {
-			o.dropped[string(eventKey(o.subject.name, e.event))] = true
-		}
+	for i, e := range o.arrived {
+		o.arrived[i].dropped = ids[e.event.ID]
 	}
 }
 
@@ -256,10 +259,8 @@ func (o *outcome) put(tx *store.Tx, now time.Time) error {
 		return err
 	}
 	o.added = append(arrived, deadlines...)
-	for key := range o.dropped {
-		if err := deleteEvent(tx, []byte(key)); err != nil {
-			return err
-		}
+	if err := deleteEvents(tx, o.subject.name, o.dropped); err != nil {
+		return err
 	}
 	if o.forgotten = o.forgotten && !fresh; o.forgotten {
 		if err := forget(tx, name); err != nil {

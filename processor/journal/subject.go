@@ -1,12 +1,11 @@
 package journal
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/alerting"
@@ -65,16 +64,16 @@ func recordDue(key, value []byte) (time.Time, error) {
 type subject struct {
 	name       string
 	joins      int    // how often another subject was joined to it; -1: it is not stored
-	items      []item // sorted by key
+	items      []item // sorted by number
 	size       int    // of the items and the rest
 	generation uint64 // of the newest event, as in the dirty mark if that is not folded
 	record     record
 }
 
 type item struct {
-	key   string // in the table of events
-	event *trail.Event
-	size  int
+	number uint64
+	event  *trail.Event
+	size   int
 }
 
 // eventSize returns about how much memory an event of n bytes in the file takes, or
@@ -97,23 +96,27 @@ func loadSubject(tx *store.Tx, name string) (s *subject, err error) {
 	if s.record, err = loadRecord(tx, key); err != nil {
 		return nil, err
 	}
-	prefix, read := store.NamePrefix(name), eventReader(tx)
-	for k, number := range tx.Table(eventKeyTable).Ascend(&err, prefix) {
-		if !bytes.HasPrefix(k, prefix) {
-			break
-		}
-		v, err := read(k, number)
+	numbers, err := subjectNumbers(tx, name)
+	if err != nil {
+		return nil, err
+	}
+	read := eventReader(tx)
+	s.items = make([]item, 0, len(numbers))
+	var last *trail.Event
+	for _, number := range numbers {
+		k, v, err := read(number)
 		if err != nil {
 			return nil, err
 		}
-		e, err := decodeEvent(k, v)
+		e, err := decodeEvent(k, v, last)
 		if err != nil {
 			return nil, err
 		}
-		s.items = append(s.items, item{string(k), e, eventSize(len(v))})
+		last = e
+		s.items = append(s.items, item{number, e, eventSize(len(v))})
 		s.size += eventSize(len(v))
 	}
-	return s, err
+	return s, nil
 }
 
 // loadRecord returns the zero record where there is none.
@@ -134,8 +137,8 @@ func (s *subject) events() []*trail.Event {
 }
 
 func (s *subject) add(d addition) {
-	it := item{string(d.key), d.event, eventSize(len(d.value))}
-	i, found := slices.BinarySearchFunc(s.items, it.key, func(it item, key string) int { return strings.Compare(it.key, key) })
+	it := item{d.number, d.event, eventSize(len(d.value))}
+	i, found := slices.BinarySearchFunc(s.items, d.number, func(it item, number uint64) int { return cmp.Compare(it.number, number) })
 	if found {
 		s.size -= s.items[i].size
 		s.items[i] = it
@@ -146,14 +149,14 @@ func (s *subject) add(d addition) {
 	s.generation = max(s.generation, d.generation)
 }
 
-func (s *subject) remove(keys map[string]bool) {
-	if len(keys) == 0 {
+func (s *subject) remove(numbers map[uint64]bool) {
+	if len(numbers) == 0 {
 		return
 	}
 	s.items = slices.DeleteFunc(s.items, func(it item) bool {
-		if keys[it.key] {
+		if numbers[it.number] {
 			s.size -= it.size
 		}
-		return keys[it.key]
+		return numbers[it.number]
 	})
 }

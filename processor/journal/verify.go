@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -105,19 +104,23 @@ func checkKeys(tx *store.Tx) (err error) {
 	return err
 }
 
-// checkEvents refuses events that do not have one key each, and numbers beyond the
-// newest.
+// checkEvents refuses events that are not in one list and known by one ID each, and
+// numbers beyond the newest.
 func checkEvents(tx *store.Tx) error {
 	newest, err := tx.Table(store.StateTable).Number(generationKey)
 	if err != nil {
 		return err
 	}
-	var numbers []string
-	for k, number := range tx.Table(eventKeyTable).Ascend(&err, nil) {
-		if len(number) != 8 || binary.BigEndian.Uint64(number) > newest {
-			return fmt.Errorf("%w: event %.100q has number %x, the newest is %d", store.ErrDamaged, k, number, newest)
+	var numbers []uint64
+	for k, v := range tx.Table(listTable).Ascend(&err, nil) {
+		l, err := parseList(k, v)
+		if err != nil {
+			return err
 		}
-		numbers = append(numbers, string(number))
+		if last := l[len(l)-1]; last > newest {
+			return fmt.Errorf("%w: event %d is in a list, the newest is %d", store.ErrDamaged, last, newest)
+		}
+		numbers = append(numbers, l...)
 	}
 	if err != nil {
 		return err
@@ -126,15 +129,43 @@ func checkEvents(tx *store.Tx) error {
 	events := tx.Table(eventTable).Cursor()
 	k, _ := events.First()
 	for _, number := range numbers {
-		if string(k) != number {
-			return fmt.Errorf("%w: a key leads to event %x, the next event is %x", store.ErrDamaged, number, k)
+		if !bytes.Equal(k, store.NumberKey(number)) {
+			return fmt.Errorf("%w: event %d is in a list, the next event is %x", store.ErrDamaged, number, k)
 		}
 		k, _ = events.Next()
 	}
 	if k != nil {
-		return fmt.Errorf("%w: no key leads to event %x", store.ErrDamaged, k)
+		return fmt.Errorf("%w: event %x is in no list", store.ErrDamaged, k)
 	}
-	return nil
+	return checkSeen(tx, numbers, newest)
+}
+
+// checkSeen refuses IDs that do not lead to one event each, or to none.
+func checkSeen(tx *store.Tx, numbers []uint64, newest uint64) (err error) {
+	known := make([]bool, len(numbers))
+	left := len(numbers)
+	for k, v := range tx.Table(seenTable).Ascend(&err, nil) {
+		_, number, err := splitSeen(k, v)
+		if err != nil {
+			return err
+		}
+		if number > newest {
+			return fmt.Errorf("%w: ID %.100q is of event %d, the newest is %d", store.ErrDamaged, k, number, newest)
+		}
+		i, found := slices.BinarySearch(numbers, number)
+		if !found { // it was dropped
+			continue
+		}
+		if known[i] {
+			return fmt.Errorf("%w: ID %.100q is of event %d, which has another one", store.ErrDamaged, k, number)
+		}
+		known[i] = true
+		left--
+	}
+	if err == nil && left > 0 {
+		err = fmt.Errorf("%w: %d events have no ID", store.ErrDamaged, left)
+	}
+	return err
 }
 
 func checkDirty(tx *store.Tx) error {

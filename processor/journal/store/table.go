@@ -116,6 +116,22 @@ func (t Table) Reader() func(key []byte) ([]byte, error) {
 	}
 }
 
+// Before returns the last entry below a key, nil if there is none.
+func (t Table) Before(below []byte) (key, value []byte, err error) {
+	c := t.b.Cursor()
+	var sealed []byte
+	if key, _ = c.Seek(below); key == nil {
+		key, sealed = c.Last()
+	} else {
+		key, sealed = c.Prev()
+	}
+	if key == nil {
+		return nil, nil, nil
+	}
+	value, err = unseal(t.seed, key, sealed)
+	return key, value, err
+}
+
 // Number returns a value of eight bytes, 0 if there is none.
 func (t Table) Number(key []byte) (uint64, error) {
 	v, err := t.Get(key)
