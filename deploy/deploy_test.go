@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	if err == nil {
 		binary = filepath.Join(dir, "mfawatch")
 		var out []byte
-		if out, err = exec.Command("go", "build", "-o", binary, "../cmd/mfawatch").CombinedOutput(); err != nil {
+		if out, err = exec.Command("go", "run", "-exec", "cp", "../cmd/mfawatch", binary).CombinedOutput(); err != nil {
 			err = fmt.Errorf("%w\n%s", err, out)
 		}
 	}

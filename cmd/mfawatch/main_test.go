@@ -50,7 +50,9 @@ func (l leakless) Run() int {
 // builtPath is the path of the program, which compile builds once for all tests.
 var (
 	builtPath string
-	compile   = sync.OnceValues(func() ([]byte, error) { return exec.Command("go", "build", "-o", builtPath, ".").CombinedOutput() })
+	compile   = sync.OnceValues(func() ([]byte, error) {
+		return exec.Command("go", "run", "-exec", "cp", ".", builtPath).CombinedOutput()
+	})
 )
 
 // built returns the path of the program.

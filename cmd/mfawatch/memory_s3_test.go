@@ -21,8 +21,11 @@ func TestMemoryOfScanOfABucket(t *testing.T) {
 	const (
 		concurrent = 64 // objects of a bucket are fetched
 		small      = 256 << 10
-		objects    = 4 * concurrent
 	)
+	objects := 2 * concurrent
+	if trailtest.Whole() {
+		objects = 4 * concurrent
+	}
 	binary := builtBinary(t)
 	s := awstest.New()
 	defer s.Close()

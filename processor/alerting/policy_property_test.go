@@ -175,7 +175,11 @@ func TestPolicyAnyOrderOneHistory(t *testing.T) {
 // alert: alerts depend on events and time alone.
 func TestPolicyExtraCallsChangeNothing(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(30) {
+	n := uint64(30)
+	if trailtest.Short() {
+		n = 10
+	}
+	for seed := range n {
 		r := rand.New(rand.NewPCG(seed, 63))
 		events := stir(t, r, randomEvents(t, r, 10, 1))
 		slices.SortStableFunc(events, func(a, b *trail.Event) int { return a.Time.Compare(b.Time) })

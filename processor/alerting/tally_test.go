@@ -10,6 +10,7 @@ import (
 
 	"github.com/mfawatch/mfawatch/processor/exposure"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // manyHits are calls by mallory: one on each of n users, a second each.
@@ -156,6 +157,9 @@ func TestSightingsReadTogether(t *testing.T) {
 func TestJ15_SeldomIsNoCampaign(t *testing.T) {
 	t.Parallel()
 	users, every := 4*sightingsEachEnd, 40*60
+	if trailtest.Short() {
+		users = 5 * sightingsEachEnd / 2 // more than are kept
+	}
 	for _, hides := range []bool{false, true} {
 		var l Ledger
 		var all []*exposure.Alert

@@ -142,7 +142,10 @@ func TestRestoredEqualsOriginal(t *testing.T) {
 			}
 			r := rand.New(rand.NewPCG(seed, 2))
 			follower := filepath.Join(dir, "follower")
-			for _, n := range slices.Sorted(maps.Keys(dumps)) {
+			for i, n := range slices.Sorted(maps.Keys(dumps)) {
+				if i%3 > 0 && !trailtest.Whole() {
+					continue
+				}
 				prefix := &memoryLog{batches: log.batches[:n:n]}
 				paths := map[string]store.ChangeLog{"new": prefix, "compacted": prefix.compacted()}
 				if r.IntN(4) == 0 {
@@ -167,7 +170,7 @@ func TestRestoredEqualsOriginal(t *testing.T) {
 // Whichever commit is lost, or kept while its answer is lost: the journal fails
 // until it is opened again, and then holds every accepted event, once.
 func TestModelWithAChangeLog(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range modelSeeds(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel() // it waits for the disk
 			m := newTestModel(t, seed)

@@ -20,6 +20,7 @@ import (
 	"github.com/mfawatch/mfawatch/processor/journal/outbox"
 	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
+	"github.com/mfawatch/mfawatch/processor/trail/trailtest"
 )
 
 // A model keeps a journal's promises in memory.
@@ -290,7 +291,7 @@ func (m *model) check() {
 // Whichever transaction fails, whatever is pruned, and however often the journal is
 // opened again: every accepted event is kept, once.
 func TestModel(t *testing.T) {
-	for seed := range uint64(15) {
+	for seed := range modelSeeds(15) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel() // it waits for the disk
 			m := newTestModel(t, seed)
@@ -299,6 +300,15 @@ func TestModel(t *testing.T) {
 			m.run(150, m.anyFault)
 		})
 	}
+}
+
+// modelSeeds returns how many random runs a model has: n, or a third where tests do
+// not run whole.
+func modelSeeds(n uint64) uint64 {
+	if trailtest.Whole() {
+		return n
+	}
+	return n / 3
 }
 
 func newTestModel(t *testing.T, seed uint64) *model {

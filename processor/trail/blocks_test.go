@@ -51,7 +51,11 @@ func TestBlocks(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	damage := []string{"", `"`, `\`, `{`, `}`, "{}", `},`, "\n", ` `, `"{`, `}"`, `\"`, `":{"`, `"},{"`, "\f", "}]"}
 	m := trailtest.New(3)
-	for range 20_000 {
+	rounds := 20_000
+	if trailtest.Short() {
+		rounds = 5_000
+	}
+	for range rounds {
 		doc := string(m.Object(1+r.IntN(4), 0))
 		at := r.IntN(len(doc))
 		doc = doc[:at] + damage[r.IntN(len(damage))] + doc[min(len(doc), at+r.IntN(3)):]

@@ -168,7 +168,7 @@ func FuzzCallersCannotChange(f *testing.F) {
 func TestCallersCannotChange(t *testing.T) {
 	n := uint64(2000)
 	if trailtest.Short() {
-		n = 600
+		n = 300
 	}
 	for seed := range n {
 		callersCannotChange(t, seed, forgeries[seed%uint64(len(forgeries))], []byte(forgeries[seed/7%uint64(len(forgeries))]))

@@ -268,8 +268,12 @@ func TestMemory(t *testing.T) {
 		t.Skip("it inflates 2 GB")
 	}
 	part := compress(bytes.Repeat([]byte(`{"eventName":"Decrypt"},`), 1<<20), Gzip, 6)
+	parts := 85
+	if !trailtest.Whole() {
+		parts = 20
+	}
 	var in []io.Reader
-	for range 85 {
+	for range parts {
 		in = append(in, bytes.NewReader(part))
 	}
 	runtime.GC()
@@ -278,7 +282,7 @@ func TestMemory(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	n, err := NewReader(io.MultiReader(in...), Gzip).WriteTo(io.Discard)
 	runtime.ReadMemStats(&after)
-	if want := int64(85 * 24 << 20); n != want || err != nil {
+	if want := int64(parts) * 24 << 20; n != want || err != nil {
 		t.Errorf("%d bytes instead of %d, %v", n, want, err)
 	}
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {

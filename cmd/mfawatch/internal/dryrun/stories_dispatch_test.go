@@ -70,6 +70,9 @@ func (l *changeLog) Restore(position []byte, apply func([]store.Write, []byte) e
 func TestStoriesThroughTheDispatcher(t *testing.T) {
 	for number, path := range storyPaths(t) {
 		t.Run(storyName(path), func(t *testing.T) {
+			if number%4 > 0 {
+				trailtest.Long(t, 1) // every story is played above
+			}
 			t.Parallel() // most of its time is syncs
 			_, s := openStory(t, path)
 			all, router, err := s.play(false)
