@@ -53,9 +53,8 @@ type Cluster struct {
 	opts      []kgo.Opt
 	http      string // address of the HTTP server; "": there is none
 	metrics   *metrics
-	producer  *kgo.Client // of the intake
-	topics    atomic.Pointer[topics]
-	begun     chan struct{}              // closed when topics are known
+	producer  *kgo.Client                // of the intake
+	begun     chan struct{}              // closed when the topics are there
 	group     atomic.Pointer[kgo.Client] // while Run is a member
 	restoring chan struct{}              // holds one for each journal that is being opened
 	reached   status.Status
@@ -80,13 +79,12 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 	cl := &Cluster{
 		config: c, o: o, opts: opts, metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), begun: make(chan struct{}), members: map[int32]*membership{},
 	}
-	t := topics{events: c.events(), journal: c.journal()}
-	cl.producer, err = kgo.NewClient(append([]kgo.Opt{
-		kgo.RecordPartitioner(partitioner{t}),
-		kgo.RecordDeliveryTimeout(20 * time.Second),
+	cl.producer, err = cl.client(
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.RecordDeliveryTimeout(20*time.Second),
 		kgo.ProducerLinger(intakeLinger),
 		kgo.ProducerBatchMaxBytes(maxBatchBytes),
-	}, opts...)...)
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +92,11 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 		o.Registerer.MustRegister(collector{cl})
 	}
 	return cl, nil
+}
+
+// client returns a client of the cluster with options of its own.
+func (c *Cluster) client(own ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(slices.Concat(c.opts, own)...)
 }
 
 // Close closes the intake.
@@ -113,21 +116,21 @@ func Check(ctx context.Context, c Config) error {
 		return err
 	}
 	defer cl.Close()
-	_, err = prepare(ctx, c, cl.producer, false)
+	_, err = cl.prepare(ctx, false)
 	return err
 }
 
 // Run joins the group, and runs serve for each shard that is assigned to this
 // replica, until ctx is done. It fails if an operator has to mend something.
 func (c *Cluster) Run(ctx context.Context, serve Serve) error {
-	if err := c.prepare(ctx); err != nil || ctx.Err() != nil {
+	if err := c.begin(ctx); err != nil || ctx.Err() != nil {
 		return err
 	}
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	reaching, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	group, err := kgo.NewClient(append(append([]kgo.Opt{}, c.opts...),
+	group, err := c.client(
 		kgo.WithContext(reaching),
 		kgo.ClientID(c.config.Name()),
 		kgo.ConsumerGroup(c.config.Group()),
@@ -146,7 +149,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
 			c.release(gone[c.config.events()], "lost")
 		}),
-	)...)
+	)
 	if err != nil {
 		return err
 	}
@@ -166,11 +169,11 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 	return nil
 }
 
-// prepare makes the topics, and retries until the cluster answers.
-func (c *Cluster) prepare(ctx context.Context) error {
+// begin makes the topics, and retries until the cluster answers.
+func (c *Cluster) begin(ctx context.Context) error {
 	for wait := minPause; ; wait = min(2*wait, maxPause) {
 		within, cancel := context.WithTimeout(ctx, restoreStuck)
-		t, err := prepare(within, c.config, c.producer, true)
+		_, err := c.prepare(within, true)
 		if err == nil {
 			err = c.nameInUse(within)
 		}
@@ -181,7 +184,6 @@ func (c *Cluster) prepare(ctx context.Context) error {
 		if err == nil || errors.Is(err, ErrRefused) {
 			c.reached.Set(err)
 			if err == nil {
-				c.topics.Store(&t)
 				close(c.begun)
 			}
 			return err

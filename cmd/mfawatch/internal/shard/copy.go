@@ -26,21 +26,20 @@ func Import(ctx context.Context, c Config, path string, from *journal.Journal) e
 	if err := cl.alone(ctx, true); err != nil {
 		return err
 	}
-	t := cl.topics.Load()
-	ends, err := kadm.NewClient(cl.producer).ListEndOffsets(ctx, t.events, t.journal)
+	ends, err := kadm.NewClient(cl.producer).ListEndOffsets(ctx, c.Topics()...)
 	if err != nil {
 		return explain(err)
 	}
 	var used error
 	ends.Each(func(o kadm.ListedOffset) {
 		if o.Err != nil || o.Offset > 0 {
-			used = fmt.Errorf("%w: topic %s is not empty: delete %s and %s, or choose another journal.topic", ErrRefused, o.Topic, t.events, t.journal)
+			used = fmt.Errorf("%w: topic %s is not empty: delete %s and %s, or choose another journal.topic", ErrRefused, o.Topic, c.events(), c.journal())
 		}
 	})
 	if used != nil {
 		return used
 	}
-	for p := range t.partitions {
+	for p := range int32(cl.Partitions()) {
 		if err := cl.importPart(ctx, p, from); err != nil {
 			return fmt.Errorf("partition %d: %w", p, err)
 		}
@@ -58,11 +57,11 @@ func (c *Cluster) importPart(ctx context.Context, p int32, from *journal.Journal
 	if err != nil {
 		return err
 	}
-	err = j.Merge(from, func(name string) bool { return partitionOf(name, int32(c.Partitions())) == p })
+	err = j.Merge(from, func(name string) bool { return c.config.partition(name) == p })
 	if err = errors.Join(err, j.Close()); err != nil {
 		return err
 	}
-	s, _, err := (&membership{c: c, partition: p}).open(ctx)
+	s, err := (&membership{c: c, partition: p}).open(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,57 +77,48 @@ func Export(ctx context.Context, c Config, path string, to *journal.Journal) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, o.Close()) }()
-	for p, j := range o.Numbered {
-		if err := errors.Join(o.cluster.unread(ctx, int32(p), j), j.Settled()); err != nil {
+	for p, s := range o.shards {
+		if err := errors.Join(s.unread(ctx), s.Journal.Settled()); err != nil {
 			return fmt.Errorf("partition %d: %w", p, err)
 		}
 	}
-	for p, j := range o.Numbered {
-		if err := to.Merge(j, func(string) bool { return true }); err != nil {
+	for p, s := range o.shards {
+		if err := to.Merge(s.Journal, func(string) bool { return true }); err != nil {
 			return fmt.Errorf("partition %d: %w", p, err)
 		}
 	}
 	return nil
 }
 
-// unread reports events of a partition that the journal does not have yet.
-func (c *Cluster) unread(ctx context.Context, p int32, j *journal.Journal) error {
-	t := c.topics.Load()
-	start, err := (&membership{c: c, partition: p}).start(&Shard{Journal: j}, t)
+// unread reports events that the journal does not have yet.
+func (s *Shard) unread(ctx context.Context) error {
+	c, topic := s.log.c, s.log.c.config.events()
+	start, err := s.start()
 	if err != nil {
 		return err
 	}
 	admin := kadm.NewClient(c.producer)
-	starts, err := admin.ListStartOffsets(ctx, t.events)
-	if err != nil {
+	starts, err := admin.ListStartOffsets(ctx, topic)
+	if err = errors.Join(err, starts.Error()); err != nil {
 		return explain(err)
 	}
-	ends, err := admin.ListCommittedOffsets(ctx, t.events)
-	if err = errors.Join(err, starts.Error(), ends.Error()); err != nil {
-		return explain(err)
-	}
-	first, _ := starts.Lookup(t.events, p)
-	end, _ := ends.Lookup(t.events, p)
-	next, events := max(first.Offset, start.EpochOffset().Offset), 0
-	client, err := readCommitted(c.opts, t.events, p, kgo.NewOffset().At(next))
+	ends, err := committedEnds(ctx, admin, topic)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	for next < end.Offset && events == 0 {
-		records, err := poll(ctx, client)
-		if err != nil {
-			return explain(fmt.Errorf("read %s at offset %d: %w", t.events, next, err))
-		}
+	first, _ := starts.Lookup(topic, s.Partition)
+	end, _ := ends.Lookup(topic, s.Partition)
+	next, events := max(first.Offset, start.EpochOffset().Offset), 0
+	err = c.readCommitted(ctx, topic, s.Partition, kgo.NewOffset().At(next), end.Offset, func(records []*kgo.Record) error {
 		for _, r := range records {
-			next = r.Offset + 1
 			if !r.Attrs.IsControl() {
 				events++
 			}
 		}
-	}
+		return nil
+	})
 	if events > 0 {
 		return fmt.Errorf("%d events or more are not journalled: start the replicas, without sources, until mfawatch_shard_lag is 0", events)
 	}
-	return nil
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -22,6 +23,7 @@ type Shard struct {
 	Partition int32
 	Journal   *journal.Journal
 	log       *changeLog
+	eventsID  kadm.TopicID // of the topic that it reads
 }
 
 // Lease returns once this replica is known to be the owner still, which permits a
@@ -85,7 +87,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 // serve restores the shard and serves it until ctx is done, or the journal is lost.
 func (m *membership) serve(ctx context.Context, serve Serve) error {
-	s, t, err := m.open(ctx)
+	s, err := m.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -98,7 +100,7 @@ func (m *membership) serve(ctx context.Context, serve Serve) error {
 	var all errgroup.Group
 	all.Go(func() error {
 		defer stop()
-		return m.consume(working, s, t)
+		return m.consume(working, s)
 	})
 	all.Go(func() error {
 		defer stop()
@@ -107,7 +109,7 @@ func (m *membership) serve(ctx context.Context, serve Serve) error {
 	select {
 	case <-working.Done():
 	case <-s.Journal.Lost():
-	case <-s.log.failed:
+	case <-s.log.alive.Done():
 	}
 	stop()
 	m.shard.Store(nil)
@@ -116,39 +118,36 @@ func (m *membership) serve(ctx context.Context, serve Serve) error {
 	return errors.Join(err, s.Journal.Close())
 }
 
-func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
+func (m *membership) open(ctx context.Context) (*Shard, error) {
 	select {
 	case m.c.restoring <- struct{}{}:
 		defer func() { <-m.c.restoring }()
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
 	m.log.Store(nil)
 	started := time.Now()
-	t, err := prepare(ctx, m.c.config, m.c.producer, false)
+	ids, err := m.c.prepare(ctx, false)
 	if err == nil {
 		err = m.c.member(ctx)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	l, err := openLog(ctx, t, m.partition, m.c.config, m.c.opts, m.c.metrics)
+	l, err := m.c.openLog(ctx, ids.journal, m.partition)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	m.log.Store(l)
-	o := m.c.o.Journals
-	o.ChangeLog = l
-	o.Local = func(lane string) bool { return partitionOf(lane, t.partitions) == m.partition }
-	j, err := l.openJournal(m.c.cache(m.partition), o)
+	j, err := l.openJournal()
 	if err != nil {
 		l.close()
-		return nil, nil, err
+		return nil, err
 	}
 	took := time.Since(started)
 	m.c.metrics.restore.Observe(took.Seconds())
 	m.c.o.Logger.Info("shard restored", "partition", m.partition, "took", took.Round(time.Millisecond), "offset", l.own, "open", len(j.Open()))
-	return &Shard{m.partition, j, l}, &t, nil
+	return &Shard{m.partition, j, l, ids.events}, nil
 }
 
 // The journal holds how far the events topic was read, as the cursor of a source.
@@ -158,21 +157,19 @@ const (
 )
 
 // start returns the offset of the events topic at which the journal goes on.
-func (m *membership) start(s *Shard, t *topics) (kgo.Offset, error) {
+func (s *Shard) start() (kgo.Offset, error) {
 	kept, err := s.Journal.Offsets(cursorSource)
 	if err != nil {
 		return kgo.Offset{}, err
 	}
-	m.next.Store(-1)
 	if kept[cursorName] == nil {
 		return kgo.NewOffset().AtStart(), nil
 	}
 	id, at, ok := splitPosition(kept[cursorName])
-	if !ok || id != t.eventsID {
-		m.c.o.Logger.Error("topic was deleted and made again: events in it that were not read are lost; it is read from its start", "topic", t.events, "partition", m.partition)
+	if !ok || id != s.eventsID {
+		s.log.c.o.Logger.Error("topic was deleted and made again: events in it that were not read are lost; it is read from its start", "topic", s.log.c.config.events(), "partition", s.Partition)
 		return kgo.NewOffset().AtStart(), nil
 	}
-	m.next.Store(at.EpochOffset().Offset)
 	return at, nil
 }
 
@@ -181,21 +178,22 @@ func (m *membership) start(s *Shard, t *topics) (kgo.Offset, error) {
 const gatherTime = 5 * time.Millisecond
 
 // consume journals the events of the partition until ctx is done.
-func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
-	start, err := m.start(s, t)
+func (m *membership) consume(ctx context.Context, s *Shard) error {
+	start, err := s.start()
 	if err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.events: {m.partition: start}}),
+	m.next.Store(max(-1, start.EpochOffset().Offset)) // -1: at the start of the topic
+	client, err := m.c.client(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{m.c.config.events(): {m.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // which are no lag
-		kgo.FetchMaxBytes(4 << 20),
-		kgo.FetchMaxPartitionBytes(1 << 20),
+		kgo.FetchMaxBytes(4<<20),
+		kgo.FetchMaxPartitionBytes(1<<20),
 		kgo.MaxConcurrentFetches(1),
-		kgo.FetchMaxWait(500 * time.Millisecond),
-	}, m.c.opts...)...)
+		kgo.FetchMaxWait(500*time.Millisecond),
+	)
 	if err != nil {
 		return err
 	}
@@ -217,13 +215,13 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 				read = p.FetchPartition
 			case lost: // the client reads on from there
 				m.c.o.Logger.Error("events lost: the brokers acknowledged them, and lost them; find them in the trail's bucket with 'mfawatch scan'",
-					"topic", t.events, "partition", m.partition, "from", loss.ResetTo, "to", loss.ConsumedTo-1)
+					"topic", m.c.config.events(), "partition", m.partition, "from", loss.ResetTo, "to", loss.ConsumedTo-1)
 			case !errors.Is(p.Err, context.DeadlineExceeded) && !kerr.IsRetriable(p.Err):
-				err = fmt.Errorf("read partition %d of %s: %w", m.partition, t.events, explain(p.Err))
+				err = fmt.Errorf("read partition %d of %s: %w", m.partition, m.c.config.events(), explain(p.Err))
 			}
 		})
 		if err == nil && len(read.Records) > 0 {
-			err = m.take(ctx, s, t, read)
+			err = m.take(ctx, s, read)
 		}
 		if err != nil {
 			return err
@@ -232,7 +230,7 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 }
 
 // take journals records, and then that they were.
-func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchPartition) error {
+func (m *membership) take(ctx context.Context, s *Shard, p kgo.FetchPartition) error {
 	var events []*trail.Event
 	var quarantined []journal.Quarantined
 	var foreign *journal.Quarantined // the last
@@ -240,7 +238,7 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 		if r.Attrs.IsControl() {
 			continue
 		}
-		e, q, err := receive(t, r)
+		e, q, err := m.c.config.receive(r)
 		switch {
 		case err != nil:
 			return err
@@ -258,7 +256,7 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 	}
 	if was := m.next.Load(); was >= 0 && p.LogStartOffset > was {
 		m.c.o.Logger.Error("events lost: retention deleted them before they were read; find them in the trail's bucket with 'mfawatch scan', and lengthen the topic's retention",
-			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
+			"topic", m.c.config.events(), "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
 	last := p.Records[len(p.Records)-1]
 	next := last.Offset + 1
@@ -271,7 +269,7 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 		if left, err = s.Journal.Quarantine(ctx, quarantined); err != nil {
 			return err
 		}
-		_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, position(t.eventsID, next, last.LeaderEpoch), events)
+		_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, position(s.eventsID, next, last.LeaderEpoch), events)
 		return err
 	}
 	for wait := minPause; ; wait = min(2*wait, maxPause) {

@@ -17,7 +17,7 @@ import (
 // Topics are made as the design needs them, and made once.
 func TestPrepare(t *testing.T) {
 	_, c := fake(t)
-	if top, err := prepare(t.Context(), c, client(t, c), false); err != nil || top.journalID != (kadm.TopicID{}) {
+	if top, err := command(t, c, "").prepare(t.Context(), false); err != nil || top.journal != (kadm.TopicID{}) {
 		t.Errorf("check of an empty cluster: %v, %v", top, err)
 	}
 	first := prepared(t, c)
@@ -43,9 +43,9 @@ func TestPrepare(t *testing.T) {
 // stay until they are read, and those of a fast one are accepted.
 func TestClockOfTheBrokers(t *testing.T) {
 	c := realCluster(t)
-	top := prepared(t, c)
+	prepared(t, c)
 	for _, skew := range []time.Duration{-keepDeleted - time.Hour, keepDeleted} {
-		r := intakeRecord(&top, kindEvent, "x", []byte("{}"))
+		r := c.record(kindEvent, "x", []byte("{}"))
 		r.Timestamp = time.Now().Add(skew)
 		if err := client(t, c).ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Errorf("a clock that is %s off: %v", skew, err)
@@ -112,7 +112,7 @@ func TestPrepareRefuses(t *testing.T) {
 			t.Parallel()
 			f, config := fake(t, c.opts...)
 			c.spoil(t, f, config)
-			_, err := prepare(t.Context(), config, client(t, config), true)
+			_, err := command(t, config, "", kgo.MetadataMinAge(20*time.Millisecond)).prepare(t.Context(), true)
 			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -130,8 +130,7 @@ func TestPrepareRefuses(t *testing.T) {
 			f, config := fake(t)
 			top := prepared(t, config)
 			f.Fault(kfake.Fault{Keys: []kmsg.Key{c.key}, Err: c.err, Count: -1})
-			opts, _ := config.Config.Options()
-			_, err := openLog(t.Context(), top, 0, config, opts, newMetrics(nil))
+			_, err := command(t, config, "").openLog(t.Context(), top.journal, 0)
 			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
