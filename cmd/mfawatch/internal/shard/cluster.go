@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -60,9 +61,9 @@ type Cluster struct {
 	reached   status.Status
 	described described
 
+	joined  atomic.Bool
 	mu      sync.Mutex
 	members map[int32]*membership
-	joined  bool
 }
 
 // New returns this replica's part. It sends nothing over the network. The caller
@@ -123,7 +124,9 @@ func Check(ctx context.Context, c Config) error {
 // Run joins the group, and runs serve for each shard that is assigned to this
 // replica, until ctx is done. It fails if an operator has to mend something.
 func (c *Cluster) Run(ctx context.Context, serve Serve) error {
-	if err := c.begin(ctx); err != nil || ctx.Err() != nil {
+	if err := c.begin(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -136,7 +139,8 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 		kgo.ConsumerGroup(c.config.Group()),
 		kgo.ConsumeTopics(c.config.events()),
 		kgo.Balancers(announcer{kgo.CooperativeStickyBalancer(), c.reachable(ctx)}),
-		kgo.DisableAutoCommit(),
+		kgo.AutoCommitMarks(), // for tools to show
+		kgo.AutoCommitInterval(offsetsEvery),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.RebalanceTimeout(max(rebalanceTimeout, c.o.Drain+rebalanceTimeout/2)),
@@ -170,29 +174,25 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 }
 
 // begin makes the topics, and retries until the cluster answers.
-func (c *Cluster) begin(ctx context.Context) error {
-	for wait := minPause; ; wait = min(2*wait, maxPause) {
+func (c *Cluster) begin(ctx context.Context) (err error) {
+	retry(ctx, func() (done bool) {
 		within, cancel := context.WithTimeout(ctx, restoreStuck)
-		_, err := c.prepare(within, true)
-		if err == nil {
+		defer cancel()
+		if _, err = c.prepare(within, true); err == nil {
 			err = c.nameInUse(within)
 		}
-		cancel()
-		if ctx.Err() != nil {
-			return nil
+		if done = err == nil || errors.Is(err, ErrRefused); !done {
+			err = fmt.Errorf("shared journal: %w", err)
 		}
-		if err == nil || errors.Is(err, ErrRefused) {
-			c.reached.Set(err)
-			if err == nil {
-				close(c.begun)
-			}
-			return err
-		}
-		if c.reached.Set(fmt.Errorf("shared journal: %w", err)) {
+		if c.reached.Set(err) && !done && ctx.Err() == nil {
 			c.o.Logger.Warn("cannot reach the shared journal; retrying", "err", err)
 		}
-		pause(ctx, wait)
+		return done
+	})
+	if err == nil {
+		close(c.begun)
 	}
+	return err
 }
 
 // nameInUse refuses the name of another replica. A former life of this one leaves
@@ -221,11 +221,8 @@ func (c *Cluster) named(ctx context.Context, most int) error {
 	return err
 }
 
-// poll reports errors of the group, and commits offsets to it for tools to show.
+// poll reports errors of the group.
 func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
-	tick, look := time.NewTicker(offsetsEvery), time.NewTicker(lookEvery)
-	defer tick.Stop()
-	defer look.Stop()
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	reading.Go(func() {
@@ -237,35 +234,35 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 			}
 		}
 	})
-	committed := map[int32]int64{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-			within, cancel := context.WithTimeout(ctx, lookEvery)
-			err := c.member(within)
-			if err == nil {
-				err = c.named(within, 1) // replicas that start at one time do not see each other
-			}
-			if ctx.Err() == nil {
-				c.reach(err)
-			}
-			cancel()
-		case <-tick.C:
-			offsets := map[int32]kgo.EpochOffset{}
-			c.mu.Lock()
-			for p, m := range c.members {
-				if next := m.next.Load(); next >= 0 && next != committed[p] {
-					offsets[p], committed[p] = kgo.EpochOffset{Epoch: -1, Offset: next}, next
-				}
-			}
-			c.mu.Unlock()
-			if len(offsets) > 0 {
-				group.CommitOffsets(ctx, map[string]map[int32]kgo.EpochOffset{c.config.events(): offsets}, nil)
-			}
+	for pause(ctx, lookEvery); ctx.Err() == nil; pause(ctx, lookEvery) {
+		if err := c.look(ctx); ctx.Err() == nil {
+			c.reach(err)
 		}
 	}
+}
+
+// errMadeAgain ends the use of a topic, which clients do not follow to the next one.
+var errMadeAgain = errors.New("the topics were deleted and made again")
+
+// look reports what only the cluster knows: whether this replica is a member, and the
+// only one of its name, as two that start at one time cannot know. Shards whose topics
+// are others now are restored again.
+func (c *Cluster) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookEvery)
+	defer cancel()
+	if err := errors.Join(c.member(ctx), c.named(ctx, 1)); err != nil {
+		return err
+	}
+	found, err := c.config.describe(ctx, kadm.NewClient(c.producer))
+	if err != nil {
+		return err
+	}
+	for _, s := range c.Shards() {
+		if s.log.ids != c.config.ids(found) {
+			s.log.end(errMadeAgain)
+		}
+	}
+	return nil
 }
 
 // reach records whether this replica is in touch with its group.
@@ -283,7 +280,7 @@ func (c *Cluster) reach(err error) {
 func (c *Cluster) assign(ctx context.Context, partitions []int32, serve Serve) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.joined = true
+	c.joined.Store(true)
 	c.reached.Set(nil)
 	for _, p := range partitions {
 		m := &membership{c: c, partition: p, done: make(chan struct{}), full: status.Status{Lasts: fullTime}}
@@ -353,10 +350,7 @@ func (c *Cluster) Ready() error {
 	if err := c.reached.Err(); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	joined := c.joined
-	c.mu.Unlock()
-	if !joined {
+	if !c.joined.Load() {
 		return fmt.Errorf("shared journal: not a member of group %s yet", c.config.Group())
 	}
 	var errs []error

@@ -137,7 +137,7 @@ func prepared(t testing.TB, c Config) topicIDs {
 
 func own(t testing.TB, c Config, ids topicIDs, partition int32, more ...kgo.Opt) *changeLog {
 	t.Helper()
-	l, err := command(t, c, "", more...).openLog(t.Context(), ids.journal, partition)
+	l, err := command(t, c, "", more...).openLog(t.Context(), ids, partition)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -96,6 +97,9 @@ func (c *Cluster) produce(ctx context.Context, records []*kgo.Record) error {
 	case err = <-answered:
 	case <-ctx.Done():
 		err = ctx.Err() // records under way cannot be recalled
+	}
+	if errors.Is(err, kerr.UnknownTopicID) { // it was made again, which a producer does not follow
+		c.producer.PurgeTopicsFromProducing(c.config.events())
 	}
 	if err != nil {
 		return fmt.Errorf("produce to topic %s: %w", c.config.events(), explain(err))

@@ -33,7 +33,7 @@ const ownerKey = "\xff\xffowner"
 // A changeLog is a partition of the journal topic, as its owner writes it.
 type changeLog struct {
 	c         *Cluster
-	id        kadm.TopicID // of the topic
+	ids       topicIDs
 	partition int32
 	client    *kgo.Client
 	own       int64                     // offset of the owner record
@@ -51,7 +51,7 @@ var _ store.ChangeLog = (*changeLog)(nil)
 
 // openLog makes this replica the owner of the partition. ctx bounds openLog and
 // Restore.
-func (c *Cluster) openLog(ctx context.Context, id kadm.TopicID, partition int32) (*changeLog, error) {
+func (c *Cluster) openLog(ctx context.Context, ids topicIDs, partition int32) (*changeLog, error) {
 	client, err := c.client(
 		kgo.TransactionalID(c.config.txnID(partition)),
 		kgo.TransactionTimeout(transactionTimeout),
@@ -65,7 +65,7 @@ func (c *Cluster) openLog(ctx context.Context, id kadm.TopicID, partition int32)
 	if err != nil {
 		return nil, err
 	}
-	l := &changeLog{c: c, id: id, partition: partition, client: client, ctx: ctx}
+	l := &changeLog{c: c, ids: ids, partition: partition, client: client, ctx: ctx}
 	l.alive, l.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	within, cancel := context.WithTimeout(ctx, restoreStuck)
 	defer cancel()
@@ -112,7 +112,7 @@ func (l *changeLog) Commit(b store.Batch) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return position(l.id, last+1, epoch), nil
+	return position(l.ids.journal, last+1, epoch), nil
 }
 
 func (l *changeLog) record(key, value []byte) *kgo.Record {
@@ -240,9 +240,10 @@ func (l *changeLog) fail(cause error) error {
 // failure returns why there are no more transactions, nil if there are.
 func (l *changeLog) failure() error { return context.Cause(l.alive) }
 
-// fenced reports whether an error says that another owner may be there.
+// fenced reports whether an error says that another owner may be there, or that the
+// client writes to a topic that was made again: it needs another client.
 func fenced(err error) bool {
-	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.InvalidTxnState) ||
+	return errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.InvalidTxnState) ||
 		errors.Is(err, kerr.InvalidProducerIDMapping) || errors.Is(err, kerr.UnknownProducerID) || errors.Is(err, kerr.OutOfOrderSequenceNumber)
 }
 
@@ -306,9 +307,9 @@ func (l *changeLog) Restore(from []byte, apply func([]store.Write, []byte) error
 		id, at, ok := splitPosition(from)
 		start = at
 		switch {
-		case !ok, id == l.id && at.EpochOffset().Offset > l.own:
+		case !ok, id == l.ids.journal && at.EpochOffset().Offset > l.own:
 			return store.ErrPosition
-		case id != l.id:
+		case id != l.ids.journal:
 			return fmt.Errorf("%w: topic %s was deleted and made again since this replica used it: open exposures are forgotten; restore the topic from a backup, or empty the folder journal.path of every replica to go on without them", ErrRefused, topic)
 		}
 	}
@@ -327,7 +328,7 @@ func (l *changeLog) Restore(from []byte, apply func([]store.Write, []byte) error
 		}
 		last := records[len(records)-1]
 		if len(writes) > 0 {
-			from = position(l.id, last.Offset+1, last.LeaderEpoch)
+			from = position(l.ids.journal, last.Offset+1, last.LeaderEpoch)
 			if err := apply(writes, from); err != nil {
 				return err
 			}

@@ -106,7 +106,7 @@ func committedEnds(ctx context.Context, admin *kadm.Client, topic string) (kadm.
 // read restores a shard up to an offset, without being its owner. It returns nil if
 // nothing was ever committed.
 func (c *Cluster) read(ctx context.Context, ids topicIDs, p int32, end int64) (*Shard, error) {
-	l := &changeLog{c: c, id: ids.journal, partition: p, own: end - 1, ctx: ctx}
+	l := &changeLog{c: c, ids: ids, partition: p, own: end - 1, ctx: ctx}
 	j, err := l.openJournal()
 	switch {
 	case errors.Is(err, errReadOnly):
@@ -114,7 +114,7 @@ func (c *Cluster) read(ctx context.Context, ids topicIDs, p int32, end int64) (*
 	case err != nil:
 		return nil, err
 	}
-	return &Shard{p, j, l, ids.events}, nil
+	return &Shard{p, j, l}, nil
 }
 
 // Numbered yields the journals that were ever used, with their partitions.

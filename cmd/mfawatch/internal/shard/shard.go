@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -23,7 +21,6 @@ type Shard struct {
 	Partition int32
 	Journal   *journal.Journal
 	log       *changeLog
-	eventsID  kadm.TopicID // of the topic that it reads
 }
 
 // Lease returns once this replica is known to be the owner still, which permits a
@@ -60,18 +57,30 @@ const (
 
 // run serves the partition until ctx is done.
 func (m *membership) run(ctx context.Context, serve Serve) {
-	next := minPause
-	for {
+	retry(ctx, func() (done bool) {
 		err := m.serve(ctx, serve)
-		if ctx.Err() != nil {
+		if ctx.Err() == nil {
+			m.c.metrics.restarts.Inc()
+			if m.failure.Set(err) {
+				m.c.o.Logger.Warn("shard stopped; it is restored again", "partition", m.partition, "err", err)
+			}
+		}
+		return false
+	})
+}
+
+// retry calls f until it is done, or ctx is. Its pauses grow, until a call takes
+// longer than the longest.
+func retry(ctx context.Context, f func() (done bool)) {
+	for wait := minPause; ; wait = min(2*wait, maxPause) {
+		started := time.Now()
+		if f() || ctx.Err() != nil {
 			return
 		}
-		m.c.metrics.restarts.Inc()
-		if m.failure.Set(err) {
-			m.c.o.Logger.Warn("shard stopped; it is restored again", "partition", m.partition, "in", next, "err", err)
+		if time.Since(started) > maxPause {
+			wait = minPause
 		}
-		pause(ctx, next)
-		next = min(2*next, maxPause)
+		pause(ctx, wait)
 	}
 }
 
@@ -134,7 +143,7 @@ func (m *membership) open(ctx context.Context) (*Shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := m.c.openLog(ctx, ids.journal, m.partition)
+	l, err := m.c.openLog(ctx, ids, m.partition)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +156,7 @@ func (m *membership) open(ctx context.Context) (*Shard, error) {
 	took := time.Since(started)
 	m.c.metrics.restore.Observe(took.Seconds())
 	m.c.o.Logger.Info("shard restored", "partition", m.partition, "took", took.Round(time.Millisecond), "offset", l.own, "open", len(j.Open()))
-	return &Shard{m.partition, j, l, ids.events}, nil
+	return &Shard{m.partition, j, l}, nil
 }
 
 // The journal holds how far the events topic was read, as the cursor of a source.
@@ -166,7 +175,7 @@ func (s *Shard) start() (kgo.Offset, error) {
 		return kgo.NewOffset().AtStart(), nil
 	}
 	id, at, ok := splitPosition(kept[cursorName])
-	if !ok || id != s.eventsID {
+	if !ok || id != s.log.ids.events {
 		s.log.c.o.Logger.Error("topic was deleted and made again: events in it that were not read are lost; it is read from its start", "topic", s.log.c.config.events(), "partition", s.Partition)
 		return kgo.NewOffset().AtStart(), nil
 	}
@@ -216,7 +225,7 @@ func (m *membership) consume(ctx context.Context, s *Shard) error {
 			case lost: // the client reads on from there
 				m.c.o.Logger.Error("events lost: the brokers acknowledged them, and lost them; find them in the trail's bucket with 'mfawatch scan'",
 					"topic", m.c.config.events(), "partition", m.partition, "from", loss.ResetTo, "to", loss.ConsumedTo-1)
-			case !errors.Is(p.Err, context.DeadlineExceeded) && !kerr.IsRetriable(p.Err):
+			case !errors.Is(p.Err, context.DeadlineExceeded):
 				err = fmt.Errorf("read partition %d of %s: %w", m.partition, m.c.config.events(), explain(p.Err))
 			}
 		})
@@ -262,26 +271,20 @@ func (m *membership) take(ctx context.Context, s *Shard, p kgo.FetchPartition) e
 	next := last.Offset + 1
 	left := 0
 	m.lag.Store(max(0, p.HighWatermark-p.Records[0].Offset))
-	keep := func() (err error) {
-		if len(events)+len(quarantined) == 0 {
-			return nil
-		}
-		if left, err = s.Journal.Quarantine(ctx, quarantined); err != nil {
-			return err
-		}
-		_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, position(s.eventsID, next, last.LeaderEpoch), events)
-		return err
+	var err error
+	if len(events)+len(quarantined) > 0 {
+		retry(ctx, func() (done bool) {
+			if left, err = s.Journal.Quarantine(ctx, quarantined); err == nil {
+				_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, position(s.log.ids.events, next, last.LeaderEpoch), events)
+			}
+			if done = err == nil || errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrClosed); !done && ctx.Err() == nil {
+				m.failure.Set(err)
+			}
+			return done
+		})
 	}
-	for wait := minPause; ; wait = min(2*wait, maxPause) {
-		err := keep()
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil || errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrClosed) {
-			return err
-		}
-		m.failure.Set(err)
-		pause(ctx, wait)
+	if err != nil {
+		return err
 	}
 	m.failure.Set(nil)
 	if left > 0 {
@@ -289,6 +292,9 @@ func (m *membership) take(ctx context.Context, s *Shard, p kgo.FetchPartition) e
 		m.full.Set(errQuarantineFull)
 	}
 	m.next.Store(next)
+	if group := m.c.group.Load(); group != nil {
+		group.MarkCommitOffsets(map[string]map[int32]kgo.EpochOffset{last.Topic: {m.partition: {Epoch: -1, Offset: next}}})
+	}
 	m.lag.Store(max(0, p.HighWatermark-next))
 	return nil
 }

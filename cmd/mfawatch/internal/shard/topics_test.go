@@ -130,7 +130,7 @@ func TestPrepareRefuses(t *testing.T) {
 			f, config := fake(t)
 			top := prepared(t, config)
 			f.Fault(kfake.Fault{Keys: []kmsg.Key{c.key}, Err: c.err, Count: -1})
-			_, err := command(t, config, "").openLog(t.Context(), top.journal, 0)
+			_, err := command(t, config, "").openLog(t.Context(), top, 0)
 			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
