@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -117,7 +118,9 @@ func Check(ctx context.Context, c Config) error {
 		return err
 	}
 	defer cl.Close()
-	_, err = cl.prepare(ctx, false)
+	if _, err = cl.prepare(ctx, false); errors.Is(err, errMissing) {
+		return nil // they are made when a replica runs
+	}
 	return err
 }
 
@@ -257,6 +260,9 @@ func (c *Cluster) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(found) < 2 {
+		return errMissing
+	}
 	for _, s := range c.Shards() {
 		if s.log.ids != c.config.ids(found) {
 			s.log.end(errMadeAgain)
@@ -286,7 +292,6 @@ func (c *Cluster) assign(ctx context.Context, partitions []int32, serve Serve) {
 		m := &membership{c: c, partition: p, done: make(chan struct{}), full: status.Status{Lasts: fullTime}}
 		var running context.Context
 		running, m.cancel = context.WithCancel(ctx)
-		m.next.Store(-1)
 		c.members[p] = m
 		go func() {
 			defer close(m.done)
@@ -354,15 +359,9 @@ func (c *Cluster) Ready() error {
 		return fmt.Errorf("shared journal: not a member of group %s yet", c.config.Group())
 	}
 	var errs []error
-	for _, m := range c.memberships() {
-		s := m.shard.Load()
-		switch err := errors.Join(m.failure.Err(), m.full.Err()); {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("shard %d: %w", m.partition, err))
-		case s == nil:
-			errs = append(errs, fmt.Errorf("shard %d: being restored", m.partition))
-		default:
-			errs = append(errs, s.Journal.Ready())
+	for _, st := range c.Statuses() {
+		if st.State != Serving || st.Problem != "" {
+			errs = append(errs, fmt.Errorf("shard %d: %s", st.Partition, cmp.Or(st.Problem, "being restored")))
 		}
 	}
 	return errors.Join(errs...)

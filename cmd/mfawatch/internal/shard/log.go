@@ -260,9 +260,6 @@ func (l *changeLog) lease(limit time.Duration) error {
 // while a machine is suspended.
 func age(t time.Time) time.Duration { return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0))) }
 
-// behind returns how many records of the partition are left to restore.
-func (l *changeLog) behind() int64 { return max(0, l.own+1-max(0, l.next.Load())) }
-
 // A position is the ID of the topic, the epoch of the partition's leader and an
 // offset. By the epoch, the brokers know whether they lost records before the offset.
 func position(id kadm.TopicID, offset int64, epoch int32) []byte {

@@ -36,6 +36,9 @@ const topicsTogether = 5 * time.Second
 // another.
 type topicIDs struct{ events, journal kadm.TopicID }
 
+// errMissing is returned for topics that somebody deleted, or that are not made yet.
+var errMissing = errors.New("the topics of the shared journal do not exist: restore them, or restart a replica, which makes them with no memory of open exposures")
+
 // prepare checks the brokers and the topics. With create it makes topics that are
 // missing.
 func (c *Cluster) prepare(ctx context.Context, create bool) (ids topicIDs, err error) {
@@ -46,7 +49,7 @@ func (c *Cluster) prepare(ctx context.Context, create bool) (ids topicIDs, err e
 	found, err := c.config.describe(ctx, admin)
 	missing := err == nil && len(found) == 0
 	if missing && !create {
-		return ids, nil
+		return ids, errMissing
 	}
 	if missing {
 		err = c.config.makeTopics(ctx, admin)

@@ -17,8 +17,9 @@ import (
 // Topics are made as the design needs them, and made once.
 func TestPrepare(t *testing.T) {
 	_, c := fake(t)
-	if top, err := command(t, c, "").prepare(t.Context(), false); err != nil || top.journal != (kadm.TopicID{}) {
-		t.Errorf("check of an empty cluster: %v, %v", top, err)
+	err := Check(t.Context(), c)
+	if found, listed := admin(t, c).ListTopics(t.Context()); err != nil || listed != nil || len(found) > 0 {
+		t.Errorf("check of an empty cluster: %v, %v", found, err)
 	}
 	first := prepared(t, c)
 	if again := prepared(t, c); again != first {
@@ -36,6 +37,32 @@ func TestPrepare(t *testing.T) {
 		if got[key] != want {
 			t.Errorf("%s is %q, want %q", key, got[key], want)
 		}
+	}
+}
+
+// A broker that does not know the topics for a moment does not make a shard write
+// positions of topics without an ID, which no later start accepts.
+func TestTopicsAreUnknown(t *testing.T) {
+	t.Parallel()
+	f, c := fake(t)
+	prepared(t, c)
+	path := t.TempDir()
+	open := func() error {
+		cl := command(t, c, path)
+		s, err := (&membership{c: cl, partition: 0}).open(t.Context())
+		if err == nil {
+			err = s.Journal.Close()
+			s.log.close()
+		}
+		return err
+	}
+	f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: c.events(), Err: kerr.UnknownTopicOrPartition})
+	f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: c.journal(), Err: kerr.UnknownTopicOrPartition})
+	if err := open(); !errors.Is(err, errMissing) {
+		t.Errorf("without topics: %v", err)
+	}
+	if err := open(); err != nil {
+		t.Errorf("with topics: %v", err)
 	}
 }
 
