@@ -28,7 +28,6 @@ const (
 	sessionTimeout    = 6 * time.Second
 	heartbeatInterval = 500 * time.Millisecond
 	rebalanceTimeout  = time.Minute
-	offsetsEvery      = 30 * time.Second
 	lookEvery         = 5 * time.Second
 	leaveTimeout      = 5 * time.Second // a member that does not leave is expelled after sessionTimeout
 	concurrentOpens   = 4
@@ -142,8 +141,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 		kgo.ConsumerGroup(c.config.Group()),
 		kgo.ConsumeTopics(c.config.events()),
 		kgo.Balancers(announcer{kgo.CooperativeStickyBalancer(), c.reachable(ctx)}),
-		kgo.AutoCommitMarks(), // for tools to show
-		kgo.AutoCommitInterval(offsetsEvery),
+		kgo.DisableAutoCommit(),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.RebalanceTimeout(max(rebalanceTimeout, c.o.Drain+rebalanceTimeout/2)),
@@ -224,7 +222,7 @@ func (c *Cluster) named(ctx context.Context, most int) error {
 	return err
 }
 
-// poll reports errors of the group.
+// poll reports errors of the group, and commits offsets to it for tools to show.
 func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 	var reading sync.WaitGroup
 	defer reading.Wait()
@@ -240,6 +238,15 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 	for pause(ctx, lookEvery); ctx.Err() == nil; pause(ctx, lookEvery) {
 		if err := c.look(ctx); ctx.Err() == nil {
 			c.reach(err)
+		}
+		offsets := map[int32]kgo.EpochOffset{}
+		for _, m := range c.memberships() {
+			if next := m.next.Load(); next != m.committed {
+				m.committed, offsets[m.partition] = next, kgo.EpochOffset{Epoch: -1, Offset: next}
+			}
+		}
+		if len(offsets) > 0 {
+			group.CommitOffsets(ctx, map[string]map[int32]kgo.EpochOffset{c.config.events(): offsets}, nil)
 		}
 	}
 }

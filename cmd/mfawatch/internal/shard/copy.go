@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -26,18 +25,16 @@ func Import(ctx context.Context, c Config, path string, from *journal.Journal) e
 	if err := cl.alone(ctx, true); err != nil {
 		return err
 	}
-	ends, err := kadm.NewClient(cl.producer).ListEndOffsets(ctx, c.Topics()...)
+	ends, err := offsets(ctx, kadm.NewClient(cl.producer).ListEndOffsets, c.Topics()...)
 	if err != nil {
-		return explain(err)
+		return err
 	}
-	var used error
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Err != nil || o.Offset > 0 {
-			used = fmt.Errorf("%w: topic %s is not empty: delete %s and %s, or choose another journal.topic", ErrRefused, o.Topic, c.events(), c.journal())
+	for topic, partitions := range ends {
+		for _, end := range partitions {
+			if end.Offset > 0 {
+				return fmt.Errorf("%w: topic %s is not empty: delete %s and %s, or choose another journal.topic", ErrRefused, topic, c.events(), c.journal())
+			}
 		}
-	})
-	if used != nil {
-		return used
 	}
 	for p := range int32(cl.Partitions()) {
 		if err := cl.importPart(ctx, p, from); err != nil {
@@ -50,7 +47,7 @@ func Import(ctx context.Context, c Config, path string, from *journal.Journal) e
 // importPart makes the cache of a partition, and then its change log from that.
 func (c *Cluster) importPart(ctx context.Context, p int32, from *journal.Journal) error {
 	path := c.cache(p)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.RemoveAll(path); err != nil {
 		return err
 	}
 	j, err := journal.Open(path, c.o.Journals)
@@ -98,11 +95,11 @@ func (s *Shard) unread(ctx context.Context) error {
 		return err
 	}
 	admin := kadm.NewClient(c.producer)
-	starts, err := admin.ListStartOffsets(ctx, topic)
-	if err = errors.Join(err, starts.Error()); err != nil {
-		return explain(err)
+	starts, err := offsets(ctx, admin.ListStartOffsets, topic)
+	if err != nil {
+		return err
 	}
-	ends, err := committedEnds(ctx, admin, topic)
+	ends, err := offsets(ctx, admin.ListCommittedOffsets, topic)
 	if err != nil {
 		return err
 	}

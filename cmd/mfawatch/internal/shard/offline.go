@@ -47,7 +47,7 @@ func OpenOffline(ctx context.Context, c Config, path string, change bool) (_ *Of
 	if change {
 		err = cl.alone(ctx, false)
 	} else {
-		ends, err = committedEnds(ctx, admin, c.journal())
+		ends, err = offsets(ctx, admin.ListCommittedOffsets, c.journal())
 	}
 	if err != nil {
 		return nil, err
@@ -94,13 +94,13 @@ func (c *Cluster) alone(ctx context.Context, create bool) error {
 	return nil
 }
 
-// committedEnds returns the offsets before which all transactions have ended.
-func committedEnds(ctx context.Context, admin *kadm.Client, topic string) (kadm.ListedOffsets, error) {
-	ends, err := admin.ListCommittedOffsets(ctx, topic)
+// offsets lists offsets of all partitions, or none.
+func offsets(ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error), topics ...string) (kadm.ListedOffsets, error) {
+	listed, err := list(ctx, topics...)
 	if err == nil {
-		err = ends.Error()
+		err = listed.Error()
 	}
-	return ends, explain(err)
+	return listed, explain(err)
 }
 
 // read restores a shard up to an offset, without being its owner. It returns nil if

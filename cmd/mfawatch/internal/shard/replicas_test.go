@@ -130,6 +130,22 @@ func TestReplicas(t *testing.T) {
 	once(t, c, want)
 }
 
+// Tools that show the lag of groups see how far each shard has read.
+func TestOffsetsOfTheGroup(t *testing.T) {
+	t.Parallel()
+	_, c := fake(t)
+	r := startFaulty(t, c)
+	if _, err := r.Append(t.Context(), events("1", 5)); err != nil {
+		t.Fatal(err)
+	}
+	adm := admin(t, c)
+	await(t, "the offset", func() bool {
+		offsets, err := adm.FetchOffsets(t.Context(), c.Group())
+		at, ok := offsets.Lookup(c.events(), c.partition("aws/1"))
+		return err == nil && ok && at.At == 5
+	})
+}
+
 // A record that another program wrote is quarantined, and stops nothing; records
 // for the quarantine arrive there.
 func TestForeignRecords(t *testing.T) {

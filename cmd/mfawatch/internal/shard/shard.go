@@ -34,12 +34,13 @@ type membership struct {
 	cancel    context.CancelFunc
 	done      chan struct{}
 
-	failure status.Status
-	full    status.Status             // the quarantine was, a while ago at most
-	log     atomic.Pointer[changeLog] // nil before this replica is the owner
-	shard   atomic.Pointer[Shard]     // nil while it is restored
-	next    int64                     // offset in the events topic, as consume reads it; -1: at its start
-	lag     atomic.Int64
+	failure   status.Status
+	full      status.Status             // the quarantine was, a while ago at most
+	log       atomic.Pointer[changeLog] // nil before this replica is the owner
+	shard     atomic.Pointer[Shard]     // nil while it is restored
+	next      atomic.Int64              // offset in the events topic; 0: not known
+	committed int64                     // next, as it was committed to the group
+	lag       atomic.Int64
 }
 
 // errQuarantineFull does not hold up the shard: a full quarantine must delay no
@@ -192,7 +193,7 @@ func (m *membership) consume(ctx context.Context, s *Shard) error {
 	if err != nil {
 		return err
 	}
-	m.next = max(-1, start.EpochOffset().Offset)
+	m.next.Store(max(0, start.EpochOffset().Offset))
 	client, err := m.c.client(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{m.c.config.events(): {m.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -263,7 +264,7 @@ func (m *membership) take(ctx context.Context, s *Shard, p kgo.FetchPartition) e
 	if foreign != nil {
 		m.c.o.Logger.Error("foreign records in the events topic are quarantined", "origin", foreign.Origin, "offset", foreign.Offset, "err", foreign.Err)
 	}
-	if was := m.next; was >= 0 && p.LogStartOffset > was {
+	if was := m.next.Load(); was > 0 && p.LogStartOffset > was {
 		m.c.o.Logger.Error("events lost: retention deleted them before they were read; find them in the trail's bucket with 'mfawatch scan', and lengthen the topic's retention",
 			"topic", m.c.config.events(), "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
@@ -291,10 +292,7 @@ func (m *membership) take(ctx context.Context, s *Shard, p kgo.FetchPartition) e
 		m.c.metrics.leftOut.Add(float64(left))
 		m.full.Set(errQuarantineFull)
 	}
-	m.next = next
-	if group := m.c.group.Load(); group != nil {
-		group.MarkCommitOffsets(map[string]map[int32]kgo.EpochOffset{last.Topic: {m.partition: {Epoch: -1, Offset: next}}})
-	}
+	m.next.Store(next)
 	m.lag.Store(max(0, p.HighWatermark-next))
 	return nil
 }
