@@ -95,7 +95,7 @@ func TestBrokersRefuse(t *testing.T) {
 		"WRITE on the journal topic":     {kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: journal, Err: kerr.TopicAuthorizationFailed}, "allow the user to READ, WRITE", false},
 		"READ on the events topic":       {kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: events, Err: kerr.TopicAuthorizationFailed}, "allow the user to READ, WRITE", false},
 		"WRITE on transactional ids":     {kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.EndTxn}, Err: kerr.TransactionalIDAuthorizationFailed}, "allow the user to WRITE and DESCRIBE the transactional ids", false},
-		"READ on the group":              {kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup}, Err: kerr.GroupAuthorizationFailed}, "allow the user to READ and DESCRIBE the group", false},
+		"READ on the group":              {kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup}, Err: kerr.GroupAuthorizationFailed}, "allow the user to READ and DESCRIBE the group that is named journal.topic and -shards", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.slow && testing.Short() {

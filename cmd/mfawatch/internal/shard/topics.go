@@ -36,7 +36,7 @@ const topicsTogether = 5 * time.Second
 // another.
 type topicIDs struct{ events, journal kadm.TopicID }
 
-// errMissing is returned for topics that somebody deleted, or that are not made yet.
+// errMissing is returned for topics that were deleted, or are not made yet.
 var errMissing = errors.New("the topics of the shared journal do not exist: restore them, or restart a replica, which makes them with no memory of open exposures")
 
 // prepare checks the brokers and the topics. With create it makes topics that are
@@ -165,7 +165,7 @@ func explain(err error) error {
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		hint = "allow the user to READ, WRITE, DESCRIBE, CREATE and DESCRIBE_CONFIGS the topics that begin with journal.topic"
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
-		hint = "allow the user to READ and DESCRIBE the group journal.topic"
+		hint = "allow the user to READ and DESCRIBE the group that is named journal.topic and -shards"
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
 		hint = "allow the user to WRITE and DESCRIBE the transactional ids that begin with journal.topic"
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
