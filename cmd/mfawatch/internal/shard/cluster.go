@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -26,7 +28,6 @@ const (
 	sessionTimeout    = 6 * time.Second
 	heartbeatInterval = 500 * time.Millisecond
 	rebalanceTimeout  = time.Minute
-	offsetsEvery      = 30 * time.Second
 	lookEvery         = 5 * time.Second
 	leaveTimeout      = 5 * time.Second // a member that does not leave is expelled after sessionTimeout
 	concurrentOpens   = 4
@@ -53,17 +54,16 @@ type Cluster struct {
 	opts      []kgo.Opt
 	http      string // address of the HTTP server; "": there is none
 	metrics   *metrics
-	producer  *kgo.Client // of the intake
-	topics    atomic.Pointer[topics]
-	begun     chan struct{}              // closed when topics are known
+	producer  *kgo.Client                // of the intake
+	begun     chan struct{}              // closed when the topics are there
 	group     atomic.Pointer[kgo.Client] // while Run is a member
 	restoring chan struct{}              // holds one for each journal that is being opened
 	reached   status.Status
 	described described
 
+	joined  atomic.Bool
 	mu      sync.Mutex
 	members map[int32]*membership
-	joined  bool
 }
 
 // New returns this replica's part. It sends nothing over the network. The caller
@@ -80,13 +80,12 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 	cl := &Cluster{
 		config: c, o: o, opts: opts, metrics: newMetrics(o.Registerer), restoring: make(chan struct{}, concurrentOpens), begun: make(chan struct{}), members: map[int32]*membership{},
 	}
-	t := topics{events: c.events(), journal: c.journal()}
-	cl.producer, err = kgo.NewClient(append([]kgo.Opt{
-		kgo.RecordPartitioner(partitioner{t}),
-		kgo.RecordDeliveryTimeout(20 * time.Second),
+	cl.producer, err = cl.client(
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.RecordDeliveryTimeout(20*time.Second),
 		kgo.ProducerLinger(intakeLinger),
 		kgo.ProducerBatchMaxBytes(maxBatchBytes),
-	}, opts...)...)
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -94,6 +93,11 @@ func New(c Config, o Options, more ...kgo.Opt) (*Cluster, error) {
 		o.Registerer.MustRegister(collector{cl})
 	}
 	return cl, nil
+}
+
+// client returns a client of the cluster with options of its own.
+func (c *Cluster) client(own ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(slices.Concat(c.opts, own)...)
 }
 
 // Close closes the intake.
@@ -113,21 +117,25 @@ func Check(ctx context.Context, c Config) error {
 		return err
 	}
 	defer cl.Close()
-	_, err = prepare(ctx, c, cl.producer, false)
+	if _, err = cl.prepare(ctx, false); errors.Is(err, errMissing) {
+		return nil // they are made when a replica runs
+	}
 	return err
 }
 
 // Run joins the group, and runs serve for each shard that is assigned to this
 // replica, until ctx is done. It fails if an operator has to mend something.
 func (c *Cluster) Run(ctx context.Context, serve Serve) error {
-	if err := c.prepare(ctx); err != nil || ctx.Err() != nil {
+	if err := c.begin(ctx); ctx.Err() != nil {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	reaching, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	group, err := kgo.NewClient(append(append([]kgo.Opt{}, c.opts...),
+	group, err := c.client(
 		kgo.WithContext(reaching),
 		kgo.ClientID(c.config.Name()),
 		kgo.ConsumerGroup(c.config.Group()),
@@ -146,7 +154,7 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
 			c.release(gone[c.config.events()], "lost")
 		}),
-	)...)
+	)
 	if err != nil {
 		return err
 	}
@@ -166,31 +174,26 @@ func (c *Cluster) Run(ctx context.Context, serve Serve) error {
 	return nil
 }
 
-// prepare makes the topics, and retries until the cluster answers.
-func (c *Cluster) prepare(ctx context.Context) error {
-	for wait := minPause; ; wait = min(2*wait, maxPause) {
+// begin makes the topics, and retries until the cluster answers.
+func (c *Cluster) begin(ctx context.Context) (err error) {
+	retry(ctx, func() (done bool) {
 		within, cancel := context.WithTimeout(ctx, restoreStuck)
-		t, err := prepare(within, c.config, c.producer, true)
-		if err == nil {
+		defer cancel()
+		if _, err = c.prepare(within, true); err == nil {
 			err = c.nameInUse(within)
 		}
-		cancel()
-		if ctx.Err() != nil {
-			return nil
+		if done = err == nil || errors.Is(err, ErrRefused); !done {
+			err = fmt.Errorf("shared journal: %w", err)
 		}
-		if err == nil || errors.Is(err, ErrRefused) {
-			c.reached.Set(err)
-			if err == nil {
-				c.topics.Store(&t)
-				close(c.begun)
-			}
-			return err
-		}
-		if c.reached.Set(fmt.Errorf("shared journal: %w", err)) {
+		if c.reached.Set(err) && !done && ctx.Err() == nil {
 			c.o.Logger.Warn("cannot reach the shared journal; retrying", "err", err)
 		}
-		pause(ctx, wait)
+		return done
+	})
+	if err == nil {
+		close(c.begun)
 	}
+	return err
 }
 
 // nameInUse refuses the name of another replica. A former life of this one leaves
@@ -221,9 +224,6 @@ func (c *Cluster) named(ctx context.Context, most int) error {
 
 // poll reports errors of the group, and commits offsets to it for tools to show.
 func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
-	tick, look := time.NewTicker(offsetsEvery), time.NewTicker(lookEvery)
-	defer tick.Stop()
-	defer look.Stop()
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	reading.Go(func() {
@@ -235,35 +235,47 @@ func (c *Cluster) poll(ctx context.Context, group *kgo.Client) {
 			}
 		}
 	})
-	committed := map[int32]int64{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-look.C:
-			within, cancel := context.WithTimeout(ctx, lookEvery)
-			err := c.member(within)
-			if err == nil {
-				err = c.named(within, 1) // replicas that start at one time do not see each other
-			}
-			if ctx.Err() == nil {
-				c.reach(err)
-			}
-			cancel()
-		case <-tick.C:
-			offsets := map[int32]kgo.EpochOffset{}
-			c.mu.Lock()
-			for p, m := range c.members {
-				if next := m.next.Load(); next >= 0 && next != committed[p] {
-					offsets[p], committed[p] = kgo.EpochOffset{Epoch: -1, Offset: next}, next
-				}
-			}
-			c.mu.Unlock()
-			if len(offsets) > 0 {
-				group.CommitOffsets(ctx, map[string]map[int32]kgo.EpochOffset{c.config.events(): offsets}, nil)
+	for pause(ctx, lookEvery); ctx.Err() == nil; pause(ctx, lookEvery) {
+		if err := c.look(ctx); ctx.Err() == nil {
+			c.reach(err)
+		}
+		offsets := map[int32]kgo.EpochOffset{}
+		for _, m := range c.memberships() {
+			if next := m.next.Load(); next != m.committed {
+				m.committed, offsets[m.partition] = next, kgo.EpochOffset{Epoch: -1, Offset: next}
 			}
 		}
+		if len(offsets) > 0 {
+			group.CommitOffsets(ctx, map[string]map[int32]kgo.EpochOffset{c.config.events(): offsets}, nil)
+		}
 	}
+}
+
+// errMadeAgain ends the use of a topic, which clients do not follow to the next one.
+var errMadeAgain = errors.New("the topics were deleted and made again")
+
+// look reports what only the cluster knows: whether this replica is a member, and the
+// only one of its name, as two that start at one time cannot know. Shards whose topics
+// are others now are restored again.
+func (c *Cluster) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookEvery)
+	defer cancel()
+	if err := errors.Join(c.member(ctx), c.named(ctx, 1)); err != nil {
+		return err
+	}
+	found, err := c.config.describe(ctx, kadm.NewClient(c.producer))
+	if err != nil {
+		return err
+	}
+	if len(found) < 2 {
+		return errMissing
+	}
+	for _, s := range c.Shards() {
+		if s.log.ids != c.config.ids(found) {
+			s.log.end(errMadeAgain)
+		}
+	}
+	return nil
 }
 
 // reach records whether this replica is in touch with its group.
@@ -281,13 +293,12 @@ func (c *Cluster) reach(err error) {
 func (c *Cluster) assign(ctx context.Context, partitions []int32, serve Serve) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.joined = true
+	c.joined.Store(true)
 	c.reached.Set(nil)
 	for _, p := range partitions {
 		m := &membership{c: c, partition: p, done: make(chan struct{}), full: status.Status{Lasts: fullTime}}
 		var running context.Context
 		running, m.cancel = context.WithCancel(ctx)
-		m.next.Store(-1)
 		c.members[p] = m
 		go func() {
 			defer close(m.done)
@@ -351,22 +362,13 @@ func (c *Cluster) Ready() error {
 	if err := c.reached.Err(); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	joined := c.joined
-	c.mu.Unlock()
-	if !joined {
+	if !c.joined.Load() {
 		return fmt.Errorf("shared journal: not a member of group %s yet", c.config.Group())
 	}
 	var errs []error
-	for _, m := range c.memberships() {
-		s := m.shard.Load()
-		switch err := errors.Join(m.failure.Err(), m.full.Err()); {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("shard %d: %w", m.partition, err))
-		case s == nil:
-			errs = append(errs, fmt.Errorf("shard %d: being restored", m.partition))
-		default:
-			errs = append(errs, s.Journal.Ready())
+	for _, st := range c.Statuses() {
+		if st.State != Serving || st.Problem != "" {
+			errs = append(errs, fmt.Errorf("shard %d: %s", st.Partition, cmp.Or(st.Problem, "being restored")))
 		}
 	}
 	return errors.Join(errs...)

@@ -105,7 +105,7 @@ func realCluster(t testing.TB) Config {
 
 func client(t testing.TB, c Config, o ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.MetadataMinAge(20 * time.Millisecond), kgo.RecordPartitioner(partitioner{topics{events: c.events(), journal: c.journal()}})}, o...)...)
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.Brokers...), kgo.MetadataMinAge(20 * time.Millisecond), kgo.RecordPartitioner(partitioner{c})}, o...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,22 +115,29 @@ func client(t testing.TB, c Config, o ...kgo.Opt) *kgo.Client {
 
 func admin(t testing.TB, c Config) *kadm.Client { return kadm.NewClient(client(t, c)) }
 
-func prepared(t testing.TB, c Config) topics {
+// command returns a cluster for a command, with its cache at path.
+func command(t testing.TB, c Config, path string, more ...kgo.Opt) *Cluster {
 	t.Helper()
-	top, err := prepare(t.Context(), c, client(t, c), true)
+	cl, err := New(c, Options{Path: path, Journals: options(), Logger: testLogger}, more...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return top
+	t.Cleanup(cl.Close)
+	return cl
 }
 
-func own(t testing.TB, c Config, top topics, partition int32, more ...kgo.Opt) *changeLog {
+func prepared(t testing.TB, c Config) topicIDs {
 	t.Helper()
-	opts, err := c.Config.Options()
+	ids, err := command(t, c, "", kgo.MetadataMinAge(20*time.Millisecond)).prepare(t.Context(), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := openLog(t.Context(), top, partition, c, append(opts, more...), newMetrics(nil))
+	return ids
+}
+
+func own(t testing.TB, c Config, ids topicIDs, partition int32, more ...kgo.Opt) *changeLog {
+	t.Helper()
+	l, err := command(t, c, "", more...).openLog(t.Context(), ids, partition)
 	if err != nil {
 		t.Fatal(err)
 	}

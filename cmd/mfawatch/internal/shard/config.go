@@ -69,6 +69,9 @@ func (c Config) journal() string { return c.Topic + "-journal" }
 // txnID returns the transactional id of a partition's owner.
 func (c Config) txnID(partition int32) string { return fmt.Sprintf("%s-%d", c.Topic, partition) }
 
+// partition returns the partition of a lane, or of an origin. It never changes.
+func (c Config) partition(key string) int32 { return partitionOf(key, int32(c.Partitions)) }
+
 // Name returns the name of this replica.
 func (c Config) Name() string {
 	host, err := os.Hostname()

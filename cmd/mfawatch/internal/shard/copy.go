@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -26,21 +25,18 @@ func Import(ctx context.Context, c Config, path string, from *journal.Journal) e
 	if err := cl.alone(ctx, true); err != nil {
 		return err
 	}
-	t := cl.topics.Load()
-	ends, err := kadm.NewClient(cl.producer).ListEndOffsets(ctx, t.events, t.journal)
+	ends, err := offsets(ctx, kadm.NewClient(cl.producer).ListEndOffsets, c.Topics()...)
 	if err != nil {
-		return explain(err)
+		return err
 	}
-	var used error
-	ends.Each(func(o kadm.ListedOffset) {
-		if o.Err != nil || o.Offset > 0 {
-			used = fmt.Errorf("%w: topic %s is not empty: delete %s and %s, or choose another journal.topic", ErrRefused, o.Topic, t.events, t.journal)
+	for topic, partitions := range ends {
+		for _, end := range partitions {
+			if end.Offset > 0 {
+				return fmt.Errorf("%w: topic %s is not empty: delete %s and %s, or choose another journal.topic", ErrRefused, topic, c.events(), c.journal())
+			}
 		}
-	})
-	if used != nil {
-		return used
 	}
-	for p := range t.partitions {
+	for p := range int32(cl.Partitions()) {
 		if err := cl.importPart(ctx, p, from); err != nil {
 			return fmt.Errorf("partition %d: %w", p, err)
 		}
@@ -51,18 +47,18 @@ func Import(ctx context.Context, c Config, path string, from *journal.Journal) e
 // importPart makes the cache of a partition, and then its change log from that.
 func (c *Cluster) importPart(ctx context.Context, p int32, from *journal.Journal) error {
 	path := c.cache(p)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.RemoveAll(path); err != nil {
 		return err
 	}
 	j, err := journal.Open(path, c.o.Journals)
 	if err != nil {
 		return err
 	}
-	err = j.Merge(from, func(name string) bool { return partitionOf(name, int32(c.Partitions())) == p })
+	err = j.Merge(from, func(name string) bool { return c.config.partition(name) == p })
 	if err = errors.Join(err, j.Close()); err != nil {
 		return err
 	}
-	s, _, err := (&membership{c: c, partition: p}).open(ctx)
+	s, err := (&membership{c: c, partition: p}).open(ctx)
 	if err != nil {
 		return err
 	}
@@ -78,57 +74,48 @@ func Export(ctx context.Context, c Config, path string, to *journal.Journal) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, o.Close()) }()
-	for p, j := range o.Numbered {
-		if err := errors.Join(o.cluster.unread(ctx, int32(p), j), j.Settled()); err != nil {
+	for p, s := range o.shards {
+		if err := errors.Join(s.unread(ctx), s.Journal.Settled()); err != nil {
 			return fmt.Errorf("partition %d: %w", p, err)
 		}
 	}
-	for p, j := range o.Numbered {
-		if err := to.Merge(j, func(string) bool { return true }); err != nil {
+	for p, s := range o.shards {
+		if err := to.Merge(s.Journal, func(string) bool { return true }); err != nil {
 			return fmt.Errorf("partition %d: %w", p, err)
 		}
 	}
 	return nil
 }
 
-// unread reports events of a partition that the journal does not have yet.
-func (c *Cluster) unread(ctx context.Context, p int32, j *journal.Journal) error {
-	t := c.topics.Load()
-	start, err := (&membership{c: c, partition: p}).start(&Shard{Journal: j}, t)
+// unread reports events that the journal does not have yet.
+func (s *Shard) unread(ctx context.Context) error {
+	c, topic := s.log.c, s.log.c.config.events()
+	start, err := s.start()
 	if err != nil {
 		return err
 	}
 	admin := kadm.NewClient(c.producer)
-	starts, err := admin.ListStartOffsets(ctx, t.events)
-	if err != nil {
-		return explain(err)
-	}
-	ends, err := admin.ListCommittedOffsets(ctx, t.events)
-	if err = errors.Join(err, starts.Error(), ends.Error()); err != nil {
-		return explain(err)
-	}
-	first, _ := starts.Lookup(t.events, p)
-	end, _ := ends.Lookup(t.events, p)
-	next, events := max(first.Offset, start.EpochOffset().Offset), 0
-	client, err := readCommitted(c.opts, t.events, p, kgo.NewOffset().At(next))
+	starts, err := offsets(ctx, admin.ListStartOffsets, topic)
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	for next < end.Offset && events == 0 {
-		records, err := poll(ctx, client)
-		if err != nil {
-			return explain(fmt.Errorf("read %s at offset %d: %w", t.events, next, err))
-		}
+	ends, err := offsets(ctx, admin.ListCommittedOffsets, topic)
+	if err != nil {
+		return err
+	}
+	first, _ := starts.Lookup(topic, s.Partition)
+	end, _ := ends.Lookup(topic, s.Partition)
+	next, events := max(first.Offset, start.EpochOffset().Offset), 0
+	err = c.readCommitted(ctx, topic, s.Partition, kgo.NewOffset().At(next), end.Offset, func(records []*kgo.Record) error {
 		for _, r := range records {
-			next = r.Offset + 1
 			if !r.Attrs.IsControl() {
 				events++
 			}
 		}
-	}
+		return nil
+	})
 	if events > 0 {
 		return fmt.Errorf("%d events or more are not journalled: start the replicas, without sources, until mfawatch_shard_lag is 0", events)
 	}
-	return nil
+	return err
 }

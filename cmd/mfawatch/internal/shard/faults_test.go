@@ -7,9 +7,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -93,7 +95,7 @@ func TestBrokersRefuse(t *testing.T) {
 		"WRITE on the journal topic":     {kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: journal, Err: kerr.TopicAuthorizationFailed}, "allow the user to READ, WRITE", false},
 		"READ on the events topic":       {kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: events, Err: kerr.TopicAuthorizationFailed}, "allow the user to READ, WRITE", false},
 		"WRITE on transactional ids":     {kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID, kmsg.AddPartitionsToTxn, kmsg.EndTxn}, Err: kerr.TransactionalIDAuthorizationFailed}, "allow the user to WRITE and DESCRIBE the transactional ids", false},
-		"READ on the group":              {kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup}, Err: kerr.GroupAuthorizationFailed}, "allow the user to READ and DESCRIBE the group", false},
+		"READ on the group":              {kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat, kmsg.JoinGroup, kmsg.SyncGroup}, Err: kerr.GroupAuthorizationFailed}, "allow the user to READ and DESCRIBE the group that is named journal.topic and -shards", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.slow && testing.Short() {
@@ -180,6 +182,71 @@ func TestBrokerRestart(t *testing.T) {
 	fake(t, kfake.DataDir(dir), kfake.Ports(n))
 	await(t, "recovery", func() bool { return r.Ready() == nil && len(r.Shards()) == 4 })
 	s.arrived(t, r)
+}
+
+// Topics that are deleted and made again under a running replica, by another one: the
+// events topic is read from its start, since its events are accepted, and a journal
+// topic that has forgotten what its caches know is refused.
+func TestTopicsAreMadeAgain(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		topic func(c Config) string
+		says  string
+	}{
+		"events":  {Config.events, ""},
+		"journal": {Config.journal, "mfawatch-journal was deleted and made again"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, c := fake(t)
+			r := startFaulty(t, c)
+			if _, err := r.Append(t.Context(), events("1", 1)); err != nil {
+				t.Fatal(err)
+			}
+			committed(t, c, c.Topic+"-alerts", 1)
+			if _, err := admin(t, c).DeleteTopics(t.Context(), tt.topic(c)); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.makeTopics(t.Context(), admin(t, c)); err != nil {
+				t.Fatal(err)
+			}
+			s := feed(t, r)
+			if tt.says != "" {
+				await(t, "the refusal", says(r, tt.says))
+				return
+			}
+			await(t, "two events", func() bool { return len(committed(t, c, c.Topic+"-alerts", 3)) >= 3 })
+			s.stop()
+			await(t, "the replica", func() bool { return r.Ready() == nil && len(r.Shards()) == 4 })
+			committed(t, c, c.Topic+"-alerts", 1+s.accepted)
+			r.stop()
+			once(t, c, 1+s.accepted)
+		})
+	}
+}
+
+// Pauses between attempts grow, and are short again after one that lasted: a shard that
+// was served for days is restored immediately.
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pauses []time.Duration
+		ended := time.Now()
+		retry(t.Context(), func() bool {
+			pauses = append(pauses, time.Since(ended))
+			if len(pauses) == 9 {
+				time.Sleep(maxPause + time.Second)
+			}
+			ended = time.Now()
+			return len(pauses) == 11
+		})
+		var want []time.Duration
+		for _, ms := range []int{0, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 500, 1000} {
+			want = append(want, time.Duration(ms)*time.Millisecond)
+		}
+		if !slices.Equal(pauses, want) {
+			t.Errorf("%v, want %v", pauses, want)
+		}
+	})
 }
 
 // A journal topic that a newer version wrote is refused with the next step.

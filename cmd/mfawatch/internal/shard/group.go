@@ -192,19 +192,22 @@ func (c *Cluster) Statuses() (all []Status) {
 
 func (m *membership) status() Status {
 	st := Status{Partition: m.partition, State: Restoring, Offset: -1, Lag: m.lag.Load()}
-	err := m.failure.Err()
-	if l := m.log.Load(); l != nil {
+	err := errors.Join(m.failure.Err(), m.full.Err())
+	s, l := m.shard.Load(), m.log.Load()
+	if s != nil {
+		l = s.log
+	}
+	if l != nil {
 		st.Offset = l.next.Load()
-		st.ChangeLogLag = l.behind()
+		st.ChangeLogLag = max(0, l.own+1-max(0, st.Offset))
 		at := l.last.Load().UTC()
 		st.LastCommit = &at
 	}
-	s := m.shard.Load()
 	switch {
 	case s != nil:
 		st.State, st.Open = Serving, len(s.Journal.Open())
 		err = errors.Join(err, s.Journal.Ready())
-	case err != nil:
+	case m.failure.Err() != nil:
 		st.State = Failing
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
@@ -24,26 +25,12 @@ const (
 // foreignRecord is the reason of quarantined records that another program wrote.
 const foreignRecord = "foreign"
 
-// prepared returns the topics as soon as they are known.
-func (c *Cluster) prepared(ctx context.Context) (*topics, error) {
-	select {
-	case <-c.begun:
-		return c.topics.Load(), nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("the shared journal is not reached yet: %w", ctx.Err())
-	}
-}
-
 // Append makes the events durable for the owners of their lanes, and returns their
 // number. Owners skip those that they know. They may fold before all have arrived,
 // so the events are sent in the order of time: each is judged by those before it.
 func (c *Cluster) Append(ctx context.Context, events []*trail.Event) (int, error) {
-	t, err := c.prepared(ctx)
-	if err != nil {
-		return 0, err
-	}
 	inOrder := slices.SortedStableFunc(slices.Values(events), func(a, b *trail.Event) int { return a.Time.Compare(b.Time) })
-	records, err := eventRecords(t, inOrder)
+	records, err := c.config.eventRecords(inOrder)
 	if err != nil {
 		return 0, err
 	}
@@ -51,13 +38,13 @@ func (c *Cluster) Append(ctx context.Context, events []*trail.Event) (int, error
 }
 
 // eventRecords returns the records of events, each for the owner of its lane.
-func eventRecords(t *topics, events []*trail.Event) (records []*kgo.Record, err error) {
+func (c Config) eventRecords(events []*trail.Event) (records []*kgo.Record, err error) {
 	for _, e := range events {
 		value, err := journal.EncodeEvent(e)
 		if err != nil {
 			return nil, fmt.Errorf("event %q: %w", e.ID, err)
 		}
-		records = append(records, intakeRecord(t, kindEvent, journal.Lane(e), value))
+		records = append(records, c.record(kindEvent, journal.Lane(e), value))
 	}
 	return records, nil
 }
@@ -67,10 +54,6 @@ func eventRecords(t *topics, events []*trail.Event) (records []*kgo.Record, err 
 // replica: their sources delete them only if they are kept. A replica without a shard
 // sends them to the others, since a message that stays may hold up its partition.
 func (c *Cluster) Quarantine(ctx context.Context, records []journal.Quarantined) (left int, err error) {
-	t, err := c.prepared(ctx)
-	if err != nil {
-		return 0, err
-	}
 	var all []*kgo.Record
 	own := c.Shards()
 	for _, r := range records {
@@ -86,19 +69,26 @@ func (c *Cluster) Quarantine(ctx context.Context, records []journal.Quarantined)
 		if err != nil {
 			return left, fmt.Errorf("quarantine a record of %s: %w", r.Origin, err)
 		}
-		all = append(all, intakeRecord(t, kindQuarantine, r.Origin, value))
+		all = append(all, c.config.record(kindQuarantine, r.Origin, value))
 	}
 	return left, c.produce(ctx, all)
 }
 
-func intakeRecord(t *topics, kind, key string, value []byte) *kgo.Record {
-	return &kgo.Record{Topic: t.events, Partition: partitionOf(key, t.partitions), Key: []byte(key), Value: value,
+// record returns a record of the events topic.
+func (c Config) record(kind, key string, value []byte) *kgo.Record {
+	return &kgo.Record{Topic: c.events(), Partition: c.partition(key), Key: []byte(key), Value: value,
 		Headers: []kgo.RecordHeader{{Key: kindHeader, Value: []byte(kind)}}}
 }
 
+// produce sends records to the events topic, as soon as the cluster is reached.
 func (c *Cluster) produce(ctx context.Context, records []*kgo.Record) error {
 	if len(records) == 0 {
 		return ctx.Err()
+	}
+	select {
+	case <-c.begun:
+	case <-ctx.Done():
+		return fmt.Errorf("the shared journal is not reached yet: %w", ctx.Err())
 	}
 	answered := make(chan error, 1)
 	go func() { answered <- c.producer.ProduceSync(ctx, records...).FirstErr() }()
@@ -108,6 +98,9 @@ func (c *Cluster) produce(ctx context.Context, records []*kgo.Record) error {
 	case <-ctx.Done():
 		err = ctx.Err() // records under way cannot be recalled
 	}
+	if errors.Is(err, kerr.UnknownTopicID) { // it was made again, which a producer does not follow
+		c.producer.PurgeTopicsFromProducing(c.config.events())
+	}
 	if err != nil {
 		return fmt.Errorf("produce to topic %s: %w", c.config.events(), explain(err))
 	}
@@ -116,7 +109,7 @@ func (c *Cluster) produce(ctx context.Context, records []*kgo.Record) error {
 
 // receive reads a record of the events topic: an event, or a record to quarantine. A
 // record of a newer version is an error: this replica must not pass it over.
-func receive(t *topics, r *kgo.Record) (*trail.Event, *journal.Quarantined, error) {
+func (c Config) receive(r *kgo.Record) (*trail.Event, *journal.Quarantined, error) {
 	kind := ""
 	for _, h := range r.Headers {
 		if h.Key == kindHeader {
@@ -127,7 +120,7 @@ func receive(t *topics, r *kgo.Record) (*trail.Event, *journal.Quarantined, erro
 	switch kind {
 	case kindEvent:
 		e, err := journal.DecodeEvent(r.Value)
-		if err == nil && partitionOf(journal.Lane(e), t.partitions) != r.Partition {
+		if err == nil && c.partition(journal.Lane(e)) != r.Partition {
 			err = errors.New("the event belongs to another partition")
 		}
 		if err == nil {

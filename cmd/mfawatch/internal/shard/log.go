@@ -32,11 +32,9 @@ const ownerKey = "\xff\xffowner"
 
 // A changeLog is a partition of the journal topic, as its owner writes it.
 type changeLog struct {
-	topics    topics
+	c         *Cluster
+	ids       topicIDs
 	partition int32
-	instance  string
-	opts      []kgo.Opt
-	metrics   *metrics
 	client    *kgo.Client
 	own       int64                     // offset of the owner record
 	next      atomic.Int64              // offset up to which the journal has what was committed
@@ -44,32 +42,31 @@ type changeLog struct {
 	large     bool                      // its journal is opened alone
 	ctx       context.Context
 
-	running sync.Mutex // held by a transaction
-
-	mu     sync.Mutex    // guards the rest; never held for long
-	err    error         // why there are no more
-	failed chan struct{} // closed when err is set
+	running sync.Mutex              // held by a transaction
+	alive   context.Context         // done when there are no more, for its cause
+	end     context.CancelCauseFunc // ends alive
 }
 
 var _ store.ChangeLog = (*changeLog)(nil)
 
 // openLog makes this replica the owner of the partition. ctx bounds openLog and
 // Restore.
-func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kgo.Opt, m *metrics) (*changeLog, error) {
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.TransactionalID(c.txnID(partition)),
+func (c *Cluster) openLog(ctx context.Context, ids topicIDs, partition int32) (*changeLog, error) {
+	client, err := c.client(
+		kgo.TransactionalID(c.config.txnID(partition)),
 		kgo.TransactionTimeout(transactionTimeout),
-		kgo.RecordPartitioner(partitioner{t}),
+		kgo.RecordPartitioner(partitioner{c.config}),
 		kgo.RecordDeliveryTimeout(produceTimeout),
 		kgo.RetryTimeout(produceTimeout),
 		kgo.ManualFlushing(), // one request to each broker
 		kgo.ProducerBatchMaxBytes(maxBatchBytes),
-		kgo.MaxBufferedRecords(1 << 20),
-	}, opts...)...)
+		kgo.MaxBufferedRecords(1<<20),
+	)
 	if err != nil {
 		return nil, err
 	}
-	l := &changeLog{topics: t, partition: partition, instance: c.Name(), opts: opts, metrics: m, client: client, ctx: ctx, failed: make(chan struct{})}
+	l := &changeLog{c: c, ids: ids, partition: partition, client: client, ctx: ctx}
+	l.alive, l.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	within, cancel := context.WithTimeout(ctx, restoreStuck)
 	defer cancel()
 	if _, _, err = client.ProducerID(within); err == nil { // fences the former owner
@@ -83,11 +80,23 @@ func openLog(ctx context.Context, t topics, partition int32, c Config, opts []kg
 	return l, nil
 }
 
-func (l *changeLog) close() { l.client.Close() }
+// close closes the client of an owner.
+func (l *changeLog) close() {
+	if l.client != nil {
+		l.client.Close()
+		l.end(store.ErrClosed)
+	}
+}
+
+// errReadOnly is returned by the change log of another owner, which has no client.
+var errReadOnly = errors.New("the journal is read only")
 
 // Commit implements [store.ChangeLog].
 func (l *changeLog) Commit(b store.Batch) ([]byte, error) {
-	records, err := eventRecords(&l.topics, b.Events)
+	if l.client == nil {
+		return nil, fmt.Errorf("%w: %w", store.ErrRefused, errReadOnly)
+	}
+	records, err := l.c.config.eventRecords(b.Events)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", store.ErrRefused, err)
 	}
@@ -98,22 +107,22 @@ func (l *changeLog) Commit(b store.Batch) ([]byte, error) {
 		r := *m.(*kgo.Record) // a retry produces it again
 		records = append(records, &r)
 	}
-	_, epoch, _ := l.client.PartitionLeader(l.topics.journal, l.partition) // before: a later one has what an earlier one lost
+	_, epoch, _ := l.client.PartitionLeader(l.c.config.journal(), l.partition) // before: a later one has what an earlier one lost
 	last, err := l.transact(records)
 	if err != nil {
 		return nil, err
 	}
-	return position(l.topics.journalID, last+1, epoch), nil
+	return position(l.ids.journal, last+1, epoch), nil
 }
 
 func (l *changeLog) record(key, value []byte) *kgo.Record {
-	return &kgo.Record{Topic: l.topics.journal, Partition: l.partition, Key: key, Value: value}
+	return &kgo.Record{Topic: l.c.config.journal(), Partition: l.partition, Key: key, Value: value}
 }
 
 // renew commits an owner record, which proves that this replica is the owner, and
 // returns its offset.
 func (l *changeLog) renew() (int64, error) {
-	return l.transact([]*kgo.Record{l.record([]byte(ownerKey), []byte(l.instance))})
+	return l.transact([]*kgo.Record{l.record([]byte(ownerKey), []byte(l.c.config.Name()))})
 }
 
 // transact produces the records in one transaction, and returns the last offset in
@@ -128,21 +137,21 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 	if err := l.client.BeginTransaction(); err != nil {
 		return 0, l.fail(err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
+	ctx, cancel := context.WithTimeout(l.alive, endTimeout)
 	defer cancel()
 	var produced kgo.FirstErrPromise
 	contents := true // no record of our own topics fails: another sink's alerts may pass
 	for _, r := range records {
 		done := produced.Promise()
 		l.client.Produce(ctx, r, func(r *kgo.Record, err error) {
-			contents = contents && (err == nil || r.Topic != l.topics.journal && r.Topic != l.topics.events)
+			contents = contents && (err == nil || r.Topic != l.c.config.journal() && r.Topic != l.c.config.events())
 			done(r, err)
 		})
 	}
 	if err := l.client.Flush(ctx); err != nil { // the client holds records that may have arrived, whatever ctx is
 		return 0, l.fail(err)
 	}
-	ending, cancel := context.WithTimeout(context.WithoutCancel(l.ctx), endTimeout)
+	ending, cancel := context.WithTimeout(l.alive, endTimeout)
 	defer cancel()
 	if err := l.known(ending, records); err != nil {
 		return 0, l.fail(err)
@@ -158,7 +167,7 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 		if r.ProducerID != id || r.ProducerEpoch != epoch {
 			return 0, l.fail(errRenewed)
 		}
-		if r.Topic == l.topics.journal {
+		if r.Topic == l.c.config.journal() {
 			last = max(last, r.Offset)
 		}
 	}
@@ -166,7 +175,7 @@ func (l *changeLog) transact(records []*kgo.Record) (last int64, err error) {
 		return 0, l.fail(err)
 	}
 	l.last.Store(&began)
-	l.metrics.committed.Inc()
+	l.c.metrics.committed.Inc()
 	if last > 0 {
 		l.next.Store(last + 1)
 	}
@@ -211,10 +220,10 @@ func (l *changeLog) abort(ctx context.Context, cause error, contents bool) error
 		return l.fail(errors.Join(cause, err))
 	}
 	if errors.Is(cause, kerr.MessageTooLarge) || errors.Is(cause, kerr.RecordListTooLarge) || errors.Is(cause, kerr.InvalidRecord) {
-		l.metrics.rejected.Inc()
+		l.c.metrics.rejected.Inc()
 		return fmt.Errorf("%w: %w", store.ErrRejected, cause)
 	}
-	l.metrics.aborted.Inc()
+	l.c.metrics.aborted.Inc()
 	if contents {
 		return fmt.Errorf("%w: %w", store.ErrContents, cause)
 	}
@@ -223,19 +232,18 @@ func (l *changeLog) abort(ctx context.Context, cause error, contents bool) error
 
 // fail ends the use of the client, whose state is not trusted any more.
 func (l *changeLog) fail(cause error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err == nil {
-		l.metrics.aborted.Inc()
-		l.err = fmt.Errorf("partition %d of %s: %w", l.partition, l.topics.journal, explain(cause))
-		close(l.failed)
-	}
-	return l.err
+	l.c.metrics.aborted.Inc()
+	l.end(fmt.Errorf("partition %d of %s: %w", l.partition, l.c.config.journal(), explain(cause)))
+	return l.failure()
 }
 
-// fenced reports whether an error says that another owner may be there.
+// failure returns why there are no more transactions, nil if there are.
+func (l *changeLog) failure() error { return context.Cause(l.alive) }
+
+// fenced reports whether an error says that another owner may be there, or that the
+// client writes to a topic that was made again: it needs another client.
 func fenced(err error) bool {
-	return errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.InvalidTxnState) ||
+	return errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) || errors.Is(err, kerr.InvalidTxnState) ||
 		errors.Is(err, kerr.InvalidProducerIDMapping) || errors.Is(err, kerr.UnknownProducerID) || errors.Is(err, kerr.OutOfOrderSequenceNumber)
 }
 
@@ -251,9 +259,6 @@ func (l *changeLog) lease(limit time.Duration) error {
 // age is the time since t. The wall clock counts too: the other one stands still
 // while a machine is suspended.
 func age(t time.Time) time.Duration { return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0))) }
-
-// behind returns how many records of the partition are left to restore.
-func (l *changeLog) behind() int64 { return max(0, l.own+1-max(0, l.next.Load())) }
 
 // A position is the ID of the topic, the epoch of the partition's leader and an
 // offset. By the epoch, the brokers know whether they lost records before the offset.
@@ -273,101 +278,104 @@ func splitPosition(b []byte) (id kadm.TopicID, at kgo.Offset, ok bool) {
 // takes several times their memory.
 const largeWrites = 4 << 20
 
-var alone = make(chan struct{}, 1) // holds one while such a journal is opened
+var (
+	alone    = make(chan struct{}, 1) // holds one while such a journal is opened
+	errLarge = errors.New("these writes are applied alone")
+)
 
 // openJournal opens the journal whose change log this is.
-func (l *changeLog) openJournal(path string, o journal.Options) (*journal.Journal, error) {
+func (l *changeLog) openJournal() (*journal.Journal, error) {
 	defer func() {
 		if l.large {
 			<-alone
 		}
 	}()
-	return journal.Open(path, o)
+	o := l.c.o.Journals
+	o.ChangeLog = l
+	o.Local = func(lane string) bool { return l.c.config.partition(lane) == l.partition }
+	return journal.Open(l.c.cache(l.partition), o)
 }
 
 // Restore implements [store.ChangeLog]. It reads up to the owner record: not to
 // the last stable offset, which an open transaction holds back.
 func (l *changeLog) Restore(from []byte, apply func([]store.Write, []byte) error) error {
-	next := int64(0)
-	start := kgo.NewOffset().AtStart()
+	start, topic := kgo.NewOffset().AtStart(), l.c.config.journal()
 	if from != nil {
 		id, at, ok := splitPosition(from)
-		next, start = at.EpochOffset().Offset, at
+		start = at
 		switch {
-		case !ok, id == l.topics.journalID && next > l.own:
+		case !ok, id == l.ids.journal && at.EpochOffset().Offset > l.own:
 			return store.ErrPosition
-		case id != l.topics.journalID:
-			return fmt.Errorf("%w: topic %s was deleted and made again since this replica used it: open exposures are forgotten; restore the topic from a backup, or empty the folder journal.path of every replica to go on without them", ErrRefused, l.topics.journal)
+		case id != l.ids.journal:
+			return fmt.Errorf("%w: topic %s was deleted and made again since this replica used it: open exposures are forgotten; restore the topic from a backup, or empty the folder journal.path of every replica to go on without them", ErrRefused, topic)
 		}
 	}
-	l.next.Store(next)
-	client, err := readCommitted(l.opts, l.topics.journal, l.partition, start)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	for next <= l.own {
-		records, err := poll(l.ctx, client)
-		if _, lost := errors.AsType[*kgo.ErrDataLoss](err); lost || errors.Is(err, kerr.OffsetOutOfRange) {
-			return store.ErrPosition
-		}
-		if err != nil {
-			return explain(fmt.Errorf("read partition %d of %s at offset %d: %w", l.partition, l.topics.journal, next, err))
-		}
+	l.next.Store(max(0, start.EpochOffset().Offset))
+	err := l.c.readCommitted(l.ctx, topic, l.partition, start, l.own+1, func(records []*kgo.Record) error {
 		var writes []store.Write
-		var epoch int32
 		size := 0
 		for _, r := range records {
-			next, epoch = r.Offset+1, r.LeaderEpoch
 			if !r.Attrs.IsControl() && string(r.Key) != ownerKey {
 				writes = append(writes, store.Write{Key: r.Key, Value: r.Value})
 				size += len(r.Value)
 			}
 		}
-		if size > largeWrites && !l.large { // they are read again, since nothing is held while it waits
-			again := kgo.EpochOffset{Epoch: -1, Offset: records[0].Offset}
-			select {
-			case alone <- struct{}{}:
-				l.large = true
-			case <-l.ctx.Done():
-				return l.ctx.Err()
-			}
-			client.SetOffsets(map[string]map[int32]kgo.EpochOffset{l.topics.journal: {l.partition: again}})
-			continue
+		if size > largeWrites && !l.large {
+			return errLarge
 		}
+		last := records[len(records)-1]
 		if len(writes) > 0 {
-			if err := apply(writes, position(l.topics.journalID, next, epoch)); err != nil {
+			from = position(l.ids.journal, last.Offset+1, last.LeaderEpoch)
+			if err := apply(writes, from); err != nil {
 				return err
 			}
 		}
-		l.next.Store(next)
+		l.next.Store(last.Offset + 1)
+		return nil
+	})
+	if errors.Is(err, errLarge) { // the writes are read again, since nothing is held while it waits
+		select {
+		case alone <- struct{}{}:
+			l.large = true
+			return l.Restore(from, apply)
+		case <-l.ctx.Done():
+			return l.ctx.Err()
+		}
 	}
-	return nil
+	if _, lost := errors.AsType[*kgo.ErrDataLoss](err); lost || errors.Is(err, kerr.OffsetOutOfRange) {
+		return store.ErrPosition
+	}
+	return err
 }
 
-// readCommitted returns a client that reads a partition from an offset on.
-func readCommitted(opts []kgo.Opt, topic string, partition int32, start kgo.Offset) (*kgo.Client, error) {
-	return kgo.NewClient(append([]kgo.Opt{
+// readCommitted calls f with the records of a partition from start on, control records
+// among them, until it has seen the one before end.
+func (c *Cluster) readCommitted(ctx context.Context, topic string, partition int32, start kgo.Offset, end int64, f func([]*kgo.Record) error) error {
+	client, err := c.client(
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // the last record may be one
-		kgo.FetchMaxWait(100 * time.Millisecond),
+		kgo.FetchMaxWait(100*time.Millisecond),
 		kgo.MaxConcurrentFetches(0), // none while records are used
-	}, opts...)...)
-}
-
-// poll returns the next records of one partition, some of which are there.
-func poll(ctx context.Context, client *kgo.Client) ([]*kgo.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, restoreStuck)
-	defer cancel()
-	fetches := client.PollFetches(ctx)
-	return fetches.Records(), fetches.Err()
-}
-
-// failure returns why there are no more transactions, nil if there are.
-func (l *changeLog) failure() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
+	)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for next := max(0, start.EpochOffset().Offset); next < end; {
+		within, cancel := context.WithTimeout(ctx, restoreStuck)
+		fetches := client.PollFetches(within)
+		cancel()
+		if err := fetches.Err(); err != nil {
+			return explain(fmt.Errorf("read partition %d of %s at offset %d: %w", partition, topic, next, err))
+		}
+		if records := fetches.Records(); len(records) > 0 {
+			if err := f(records); err != nil {
+				return err
+			}
+			next = records[len(records)-1].Offset + 1
+		}
+	}
+	return nil
 }

@@ -259,7 +259,7 @@ func TestPartOfTransactionAborted(t *testing.T) {
 		req := r.(*kmsg.ProduceRequest)
 		f.KeepControl()
 		topic := req.Topics[0]
-		if topic.Topic == c.journal() || topic.TopicID == top.journalID || answered.Swap(true) {
+		if topic.Topic == c.journal() || topic.TopicID == top.journal || answered.Swap(true) {
 			return nil, nil, false
 		}
 		f.SleepControl(func() { <-acked })
@@ -298,7 +298,7 @@ func TestTopicIsNotTheOne(t *testing.T) {
 	top := prepared(t, c)
 	l := own(t, c, top, 0)
 	nothing := func([]store.Write, []byte) error { t.Error("restored"); return nil }
-	if err := l.Restore(position(top.journalID, 1000, -1), nothing); !errors.Is(err, store.ErrPosition) {
+	if err := l.Restore(position(top.journal, 1000, -1), nothing); !errors.Is(err, store.ErrPosition) {
 		t.Errorf("ahead: %v", err)
 	}
 	if err := l.Restore([]byte("x"), nothing); !errors.Is(err, store.ErrPosition) {
@@ -346,7 +346,7 @@ func TestLease(t *testing.T) {
 		t.Errorf("another owner: %v", err)
 	}
 	select {
-	case <-l.failed:
+	case <-l.alive.Done():
 	default:
 		t.Error("the shard is not woken")
 	}
@@ -439,7 +439,7 @@ func TestRestoreTime(t *testing.T) {
 	j.Close()
 	l.close()
 	testRestoreMemory(t, c, top, end, 256)
-	written, kept := journalBytes(t, c, top, end)
+	written, kept := journalBytes(t, c, end)
 	t.Logf("%d bytes of each event in the journal topic, %d after compaction", written/want, kept/want)
 	if limit := 2000; kept/want > limit {
 		t.Errorf("%d bytes of each event are left after compaction, want %d", kept/want, limit)
@@ -466,12 +466,8 @@ func TestRestoreTime(t *testing.T) {
 
 // testRestoreMemory restores a shard as often as a replica restores shards at one
 // time. Their memory is at most limit, in MiB.
-func testRestoreMemory(t *testing.T, c Config, top topics, own int64, limit uint64) {
+func testRestoreMemory(t *testing.T, c Config, top topicIDs, own int64, limit uint64) {
 	t.Helper()
-	opts, err := c.Config.Options()
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer debug.SetGCPercent(debug.SetGCPercent(10)) // little more than what is in use
 	runtime.GC()
 	runtime.GC() // a pool keeps what it holds for one
@@ -485,12 +481,10 @@ func testRestoreMemory(t *testing.T, c Config, top topics, own int64, limit uint
 	ended := make(chan error, concurrentOpens)
 	for n := range concurrentOpens {
 		go func() {
-			o := options()
-			l := &changeLog{topics: top, opts: opts, own: own, ctx: t.Context()}
-			o.ChangeLog = reading{l}
-			j, err := l.openJournal(filepath.Join(dir, strconv.Itoa(n)), o)
+			cl := command(t, c, filepath.Join(dir, strconv.Itoa(n)))
+			s, err := cl.read(t.Context(), top, 0, own+1)
 			if err == nil {
-				err = j.Close()
+				err = s.Journal.Close()
 			}
 			ended <- err
 		}()
@@ -516,10 +510,10 @@ func testRestoreMemory(t *testing.T, c Config, top topics, own int64, limit uint
 
 // journalBytes returns the bytes of the records in partition 0 of the journal topic up
 // to an offset, and of those that compaction leaves.
-func journalBytes(t *testing.T, c Config, top topics, end int64) (written, kept int) {
+func journalBytes(t *testing.T, c Config, end int64) (written, kept int) {
 	t.Helper()
 	reader := client(t, c, kgo.FetchIsolationLevel(kgo.ReadCommitted()),
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{top.journal: {0: kgo.NewOffset().AtStart()}}))
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.journal(): {0: kgo.NewOffset().AtStart()}}))
 	last := map[string]int{}
 	for next := int64(0); next <= end; {
 		fetches := reader.PollFetches(t.Context())

@@ -52,20 +52,21 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	owned := 0.0
-	for _, m := range c.c.memberships() {
-		p := strconv.Itoa(int(m.partition))
-		if l := m.log.Load(); l != nil {
-			ch <- prometheus.MustNewConstMetric(behindDesc, prometheus.GaugeValue, float64(l.behind()), p)
-		}
-		s := m.shard.Load()
-		if s == nil {
-			continue
-		}
-		owned++
-		ch <- prometheus.MustNewConstMetric(lagDesc, prometheus.GaugeValue, float64(m.lag.Load()), p)
-		ch <- prometheus.MustNewConstMetric(lastDesc, prometheus.GaugeValue, float64(s.log.last.Load().UnixMilli())/1000, p)
+	send := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
-	ch <- prometheus.MustNewConstMetric(ownedDesc, prometheus.GaugeValue, owned)
-	ch <- prometheus.MustNewConstMetric(allDesc, prometheus.GaugeValue, float64(c.c.Partitions()))
+	owned := 0.0
+	for _, st := range c.c.Statuses() {
+		p := strconv.Itoa(int(st.Partition))
+		if st.LastCommit != nil {
+			send(behindDesc, float64(st.ChangeLogLag), p)
+		}
+		if st.State == Serving {
+			owned++
+			send(lagDesc, float64(st.Lag), p)
+			send(lastDesc, float64(st.LastCommit.UnixMilli())/1000, p)
+		}
+	}
+	send(ownedDesc, owned)
+	send(allDesc, float64(c.c.Partitions()))
 }

@@ -5,21 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mfawatch/mfawatch/processor/journal"
-	"github.com/mfawatch/mfawatch/processor/journal/store"
 	"github.com/mfawatch/mfawatch/processor/trail"
 )
 
 // An Offline is a shared journal as the cluster has it, without a replica.
 type Offline struct {
-	cluster  *Cluster
-	journals []*journal.Journal // by partition; nil: it was never used
-	logs     []*changeLog       // of the owner; nil: the journals cannot be changed
+	cluster *Cluster
+	shards  []*Shard // by partition; nil: it was never used
 }
 
 // OpenOffline restores the journals of all partitions below path, an empty folder.
@@ -37,7 +34,8 @@ func OpenOffline(ctx context.Context, c Config, path string, change bool) (_ *Of
 			err = errors.Join(err, o.Close())
 		}
 	}()
-	found, err := describe(ctx, kadm.NewClient(cl.producer), c.events(), c.journal())
+	admin := kadm.NewClient(cl.producer)
+	found, err := c.describe(ctx, admin)
 	if err != nil {
 		return nil, fmt.Errorf("ask the cluster for the topics of the journal: %w", err)
 	}
@@ -45,12 +43,33 @@ func OpenOffline(ctx context.Context, c Config, path string, change bool) (_ *Of
 		return nil, fmt.Errorf("%w: there are no topics %s and %s", ErrRefused, c.events(), c.journal())
 	}
 	cl.config.Partitions = len(found[c.journal()].Partitions)
-	o.journals = make([]*journal.Journal, cl.Partitions())
+	var ends kadm.ListedOffsets
 	if change {
-		return o, o.own(ctx)
+		err = cl.alone(ctx, false)
+	} else {
+		ends, err = offsets(ctx, admin.ListCommittedOffsets, c.journal())
 	}
-	t := topics{events: c.events(), journal: c.journal(), eventsID: found[c.events()].ID, journalID: found[c.journal()].ID, partitions: int32(cl.Partitions())}
-	return o, o.read(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	o.shards = make([]*Shard, cl.Partitions())
+	restoring, restore := errgroup.WithContext(ctx)
+	restoring.SetLimit(concurrentOpens)
+	for p := range int32(cl.Partitions()) {
+		restoring.Go(func() (err error) {
+			if change {
+				o.shards[p], err = (&membership{c: cl, partition: p}).open(restore)
+			} else {
+				end, _ := ends.Lookup(c.journal(), p)
+				o.shards[p], err = cl.read(restore, c.ids(found), p, end.Offset)
+			}
+			if err != nil {
+				return fmt.Errorf("partition %d: %w", p, err)
+			}
+			return nil
+		})
+	}
+	return o, restoring.Wait()
 }
 
 // quiet returns a cluster for a command.
@@ -61,8 +80,7 @@ func quiet(c Config, path string) (*Cluster, error) {
 
 // alone prepares the topics, and refuses if a replica runs.
 func (c *Cluster) alone(ctx context.Context, create bool) error {
-	t, err := prepare(ctx, c.config, c.producer, create)
-	if err != nil {
+	if _, err := c.prepare(ctx, create); err != nil {
 		return err
 	}
 	running, err := c.groupMembers(ctx)
@@ -72,84 +90,48 @@ func (c *Cluster) alone(ctx context.Context, create bool) error {
 	if n := len(running); n > 0 {
 		return fmt.Errorf("%w: %d replicas run: stop them first", ErrRefused, n)
 	}
-	c.topics.Store(&t)
 	close(c.begun)
 	return nil
 }
 
-// read restores what was committed.
-func (o *Offline) read(ctx context.Context, t topics) error {
-	ends, err := kadm.NewClient(o.cluster.producer).ListCommittedOffsets(ctx, t.journal)
+// offsets lists offsets of all partitions, or none.
+func offsets(ctx context.Context, list func(context.Context, ...string) (kadm.ListedOffsets, error), topics ...string) (kadm.ListedOffsets, error) {
+	listed, err := list(ctx, topics...)
 	if err == nil {
-		err = ends.Error()
+		err = listed.Error()
 	}
-	if err != nil {
-		return explain(err)
-	}
-	restoring, ctx := errgroup.WithContext(ctx)
-	restoring.SetLimit(concurrentOpens)
-	for p := range t.partitions {
-		restoring.Go(func() error {
-			end, _ := ends.Lookup(t.journal, p)
-			opts := o.cluster.o.Journals
-			l := &changeLog{topics: t, partition: p, opts: o.cluster.opts, own: end.Offset - 1, ctx: ctx}
-			opts.ChangeLog = reading{l}
-			j, err := l.openJournal(o.cluster.cache(p), opts)
-			if errors.Is(err, errReadOnly) {
-				return nil // nothing was ever committed
-			}
-			if err != nil {
-				return fmt.Errorf("partition %d: %w", p, err)
-			}
-			o.journals[p] = j
-			return nil
-		})
-	}
-	return restoring.Wait()
+	return listed, explain(err)
 }
 
-var errReadOnly = errors.New("the journal is read only")
-
-// A reading change log is that of another owner.
-type reading struct{ *changeLog }
-
-// Commit implements [store.ChangeLog].
-func (reading) Commit(store.Batch) ([]byte, error) {
-	return nil, fmt.Errorf("%w: %w", store.ErrRefused, errReadOnly)
-}
-
-// own becomes the owner of all partitions.
-func (o *Offline) own(ctx context.Context) error {
-	if err := o.cluster.alone(ctx, false); err != nil {
-		return err
+// read restores a shard up to an offset, without being its owner. It returns nil if
+// nothing was ever committed.
+func (c *Cluster) read(ctx context.Context, ids topicIDs, p int32, end int64) (*Shard, error) {
+	l := &changeLog{c: c, ids: ids, partition: p, own: end - 1, ctx: ctx}
+	j, err := l.openJournal()
+	switch {
+	case errors.Is(err, errReadOnly):
+		return nil, nil
+	case err != nil:
+		return nil, err
 	}
-	o.logs = make([]*changeLog, len(o.journals))
-	restoring, restore := errgroup.WithContext(ctx)
-	for p := range o.journals {
-		restoring.Go(func() error {
-			s, _, err := (&membership{c: o.cluster, partition: int32(p)}).open(restore)
-			if err != nil {
-				return fmt.Errorf("partition %d: %w", p, err)
-			}
-			o.journals[p], o.logs[p] = s.Journal, s.log
-			return nil
-		})
-	}
-	return restoring.Wait()
+	return &Shard{p, j, l}, nil
 }
 
-// Journals returns the journals that were ever used.
-func (o *Offline) Journals() []*journal.Journal {
-	return slices.DeleteFunc(slices.Clone(o.journals), func(j *journal.Journal) bool { return j == nil })
-}
-
-// Numbered yields the same with their partitions.
+// Numbered yields the journals that were ever used, with their partitions.
 func (o *Offline) Numbered(yield func(partition int, j *journal.Journal) bool) {
-	for p, j := range o.journals {
-		if j != nil && !yield(p, j) {
+	for p, s := range o.shards {
+		if s != nil && !yield(p, s.Journal) {
 			return
 		}
 	}
+}
+
+// Journals returns the same without their partitions.
+func (o *Offline) Journals() (all []*journal.Journal) {
+	for _, j := range o.Numbered {
+		all = append(all, j)
+	}
+	return all
 }
 
 // Append is [Cluster.Append].
@@ -160,12 +142,10 @@ func (o *Offline) Append(ctx context.Context, events []*trail.Event) (int, error
 // Close closes the journals.
 func (o *Offline) Close() error {
 	var errs []error
-	for _, j := range o.Journals() {
-		errs = append(errs, j.Close())
-	}
-	for _, l := range o.logs {
-		if l != nil {
-			l.close()
+	for _, s := range o.shards {
+		if s != nil {
+			errs = append(errs, s.Journal.Close())
+			s.log.close()
 		}
 	}
 	o.cluster.Close()

@@ -52,7 +52,7 @@ func start(t testing.TB, c Config, name, path string, more ...kgo.Opt) *replica 
 
 // serveTest folds, and sends each alert to the alerts topic of the cluster.
 func serveTest(ctx context.Context, s *Shard) error {
-	topic := strings.TrimSuffix(s.log.topics.events, "-events") + "-alerts"
+	topic := strings.TrimSuffix(s.log.c.config.events(), "-events") + "-alerts"
 	if err := s.Journal.Register("alerts"); err != nil {
 		return err
 	}
@@ -130,6 +130,22 @@ func TestReplicas(t *testing.T) {
 	once(t, c, want)
 }
 
+// Tools that show the lag of groups see how far each shard has read.
+func TestOffsetsOfTheGroup(t *testing.T) {
+	t.Parallel()
+	_, c := fake(t)
+	r := startFaulty(t, c)
+	if _, err := r.Append(t.Context(), events("1", 5)); err != nil {
+		t.Fatal(err)
+	}
+	adm := admin(t, c)
+	await(t, "the offset", func() bool {
+		offsets, err := adm.FetchOffsets(t.Context(), c.Group())
+		at, ok := offsets.Lookup(c.events(), c.partition("aws/1"))
+		return err == nil && ok && at.At == 5
+	})
+}
+
 // A record that another program wrote is quarantined, and stops nothing; records
 // for the quarantine arrive there.
 func TestForeignRecords(t *testing.T) {
@@ -139,18 +155,17 @@ func TestForeignRecords(t *testing.T) {
 	}
 	r := start(t, c, "a", t.TempDir())
 	await(t, "the replica", func() bool { return len(r.Shards()) == 4 })
-	top := r.topics.Load()
 	value, err := journal.EncodeEvent(event("1", 1))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong := intakeRecord(top, kindEvent, "x", value)
+	wrong := c.record(kindEvent, "x", value)
 	wrong.Partition = (partitionOf("aws/1", 4) + 1) % 4
-	bare := intakeRecord(top, kindEvent, "x", value)
+	bare := c.record(kindEvent, "x", value)
 	bare.Headers = nil
 	foreign := []*kgo.Record{
-		wrong, bare, intakeRecord(top, kindEvent, "x", []byte("{")), intakeRecord(top, kindEvent, "x", []byte("{}")),
-		intakeRecord(top, kindEvent, "x", nil), intakeRecord(top, kindQuarantine, "x", []byte("[]")), intakeRecord(top, "\xff", "x", []byte("\x00")),
+		wrong, bare, c.record(kindEvent, "x", []byte("{")), c.record(kindEvent, "x", []byte("{}")),
+		c.record(kindEvent, "x", nil), c.record(kindQuarantine, "x", []byte("[]")), c.record("\xff", "x", []byte("\x00")),
 	}
 	if err := client(t, c).ProduceSync(t.Context(), foreign...).FirstErr(); err != nil {
 		t.Fatal(err)
@@ -212,7 +227,7 @@ func TestNewerVersion(t *testing.T) {
 	_, c := fake(t)
 	r := start(t, c, "a", t.TempDir())
 	await(t, "the replica", func() bool { return len(r.Shards()) == 4 })
-	newer := intakeRecord(r.topics.Load(), "event/2", "x", []byte("{}"))
+	newer := c.record("event/2", "x", []byte("{}"))
 	if err := client(t, c).ProduceSync(t.Context(), newer).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +330,7 @@ func TestExpelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	owners := f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Observe: true, Count: -1})
-	_, _, err := (&membership{c: r.Cluster, partition: 0}).open(t.Context())
+	_, err := (&membership{c: r.Cluster, partition: 0}).open(t.Context())
 	if err == nil || owners.Hits() > 0 {
 		t.Errorf("it became the owner of a partition of another replica: %v", err)
 	}
@@ -363,7 +378,6 @@ func TestQuarantinedMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer none.Close()
-	none.topics.Store(r.topics.Load())
 	close(none.begun)
 	if _, err := r.Shards()[0].Journal.DropQuarantined(kept[1].ID); err != nil {
 		t.Fatal(err)

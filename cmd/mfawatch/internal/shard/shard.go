@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
@@ -35,12 +34,13 @@ type membership struct {
 	cancel    context.CancelFunc
 	done      chan struct{}
 
-	failure status.Status
-	full    status.Status             // the quarantine was, a while ago at most
-	log     atomic.Pointer[changeLog] // nil before this replica is the owner
-	shard   atomic.Pointer[Shard]     // nil while it is restored
-	next    atomic.Int64              // offset in the events topic; -1: not known
-	lag     atomic.Int64
+	failure   status.Status
+	full      status.Status             // the quarantine was, a while ago at most
+	log       atomic.Pointer[changeLog] // nil before this replica is the owner
+	shard     atomic.Pointer[Shard]     // nil while it is restored
+	next      atomic.Int64              // offset in the events topic; 0: not known
+	committed int64                     // next, as it was committed to the group
+	lag       atomic.Int64
 }
 
 // errQuarantineFull does not hold up the shard: a full quarantine must delay no
@@ -58,18 +58,30 @@ const (
 
 // run serves the partition until ctx is done.
 func (m *membership) run(ctx context.Context, serve Serve) {
-	next := minPause
-	for {
+	retry(ctx, func() (done bool) {
 		err := m.serve(ctx, serve)
-		if ctx.Err() != nil {
+		if ctx.Err() == nil {
+			m.c.metrics.restarts.Inc()
+			if m.failure.Set(err) {
+				m.c.o.Logger.Warn("shard stopped; it is restored again", "partition", m.partition, "err", err)
+			}
+		}
+		return false
+	})
+}
+
+// retry calls f until it is done, or ctx is. Its pauses grow, until a call takes
+// longer than the longest.
+func retry(ctx context.Context, f func() (done bool)) {
+	for wait := minPause; ; wait = min(2*wait, maxPause) {
+		started := time.Now()
+		if f() || ctx.Err() != nil {
 			return
 		}
-		m.c.metrics.restarts.Inc()
-		if m.failure.Set(err) {
-			m.c.o.Logger.Warn("shard stopped; it is restored again", "partition", m.partition, "in", next, "err", err)
+		if time.Since(started) > maxPause {
+			wait = minPause
 		}
-		pause(ctx, next)
-		next = min(2*next, maxPause)
+		pause(ctx, wait)
 	}
 }
 
@@ -85,7 +97,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 // serve restores the shard and serves it until ctx is done, or the journal is lost.
 func (m *membership) serve(ctx context.Context, serve Serve) error {
-	s, t, err := m.open(ctx)
+	s, err := m.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -98,7 +110,7 @@ func (m *membership) serve(ctx context.Context, serve Serve) error {
 	var all errgroup.Group
 	all.Go(func() error {
 		defer stop()
-		return m.consume(working, s, t)
+		return m.consume(working, s)
 	})
 	all.Go(func() error {
 		defer stop()
@@ -107,7 +119,7 @@ func (m *membership) serve(ctx context.Context, serve Serve) error {
 	select {
 	case <-working.Done():
 	case <-s.Journal.Lost():
-	case <-s.log.failed:
+	case <-s.log.alive.Done():
 	}
 	stop()
 	m.shard.Store(nil)
@@ -116,39 +128,36 @@ func (m *membership) serve(ctx context.Context, serve Serve) error {
 	return errors.Join(err, s.Journal.Close())
 }
 
-func (m *membership) open(ctx context.Context) (*Shard, *topics, error) {
+func (m *membership) open(ctx context.Context) (*Shard, error) {
 	select {
 	case m.c.restoring <- struct{}{}:
 		defer func() { <-m.c.restoring }()
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
 	m.log.Store(nil)
 	started := time.Now()
-	t, err := prepare(ctx, m.c.config, m.c.producer, false)
+	ids, err := m.c.prepare(ctx, false)
 	if err == nil {
 		err = m.c.member(ctx)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	l, err := openLog(ctx, t, m.partition, m.c.config, m.c.opts, m.c.metrics)
+	l, err := m.c.openLog(ctx, ids, m.partition)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	m.log.Store(l)
-	o := m.c.o.Journals
-	o.ChangeLog = l
-	o.Local = func(lane string) bool { return partitionOf(lane, t.partitions) == m.partition }
-	j, err := l.openJournal(m.c.cache(m.partition), o)
+	j, err := l.openJournal()
 	if err != nil {
 		l.close()
-		return nil, nil, err
+		return nil, err
 	}
 	took := time.Since(started)
 	m.c.metrics.restore.Observe(took.Seconds())
 	m.c.o.Logger.Info("shard restored", "partition", m.partition, "took", took.Round(time.Millisecond), "offset", l.own, "open", len(j.Open()))
-	return &Shard{m.partition, j, l}, &t, nil
+	return &Shard{m.partition, j, l}, nil
 }
 
 // The journal holds how far the events topic was read, as the cursor of a source.
@@ -158,21 +167,19 @@ const (
 )
 
 // start returns the offset of the events topic at which the journal goes on.
-func (m *membership) start(s *Shard, t *topics) (kgo.Offset, error) {
+func (s *Shard) start() (kgo.Offset, error) {
 	kept, err := s.Journal.Offsets(cursorSource)
 	if err != nil {
 		return kgo.Offset{}, err
 	}
-	m.next.Store(-1)
 	if kept[cursorName] == nil {
 		return kgo.NewOffset().AtStart(), nil
 	}
 	id, at, ok := splitPosition(kept[cursorName])
-	if !ok || id != t.eventsID {
-		m.c.o.Logger.Error("topic was deleted and made again: events in it that were not read are lost; it is read from its start", "topic", t.events, "partition", m.partition)
+	if !ok || id != s.log.ids.events {
+		s.log.c.o.Logger.Error("topic was deleted and made again: events in it that were not read are lost; it is read from its start", "topic", s.log.c.config.events(), "partition", s.Partition)
 		return kgo.NewOffset().AtStart(), nil
 	}
-	m.next.Store(at.EpochOffset().Offset)
 	return at, nil
 }
 
@@ -181,21 +188,22 @@ func (m *membership) start(s *Shard, t *topics) (kgo.Offset, error) {
 const gatherTime = 5 * time.Millisecond
 
 // consume journals the events of the partition until ctx is done.
-func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
-	start, err := m.start(s, t)
+func (m *membership) consume(ctx context.Context, s *Shard) error {
+	start, err := s.start()
 	if err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{t.events: {m.partition: start}}),
+	m.next.Store(max(0, start.EpochOffset().Offset))
+	client, err := m.c.client(
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{m.c.config.events(): {m.partition: start}}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.KeepControlRecords(), // which are no lag
-		kgo.FetchMaxBytes(4 << 20),
-		kgo.FetchMaxPartitionBytes(1 << 20),
+		kgo.FetchMaxBytes(4<<20),
+		kgo.FetchMaxPartitionBytes(1<<20),
 		kgo.MaxConcurrentFetches(1),
-		kgo.FetchMaxWait(500 * time.Millisecond),
-	}, m.c.opts...)...)
+		kgo.FetchMaxWait(500*time.Millisecond),
+	)
 	if err != nil {
 		return err
 	}
@@ -217,13 +225,13 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 				read = p.FetchPartition
 			case lost: // the client reads on from there
 				m.c.o.Logger.Error("events lost: the brokers acknowledged them, and lost them; find them in the trail's bucket with 'mfawatch scan'",
-					"topic", t.events, "partition", m.partition, "from", loss.ResetTo, "to", loss.ConsumedTo-1)
-			case !errors.Is(p.Err, context.DeadlineExceeded) && !kerr.IsRetriable(p.Err):
-				err = fmt.Errorf("read partition %d of %s: %w", m.partition, t.events, explain(p.Err))
+					"topic", m.c.config.events(), "partition", m.partition, "from", loss.ResetTo, "to", loss.ConsumedTo-1)
+			case !errors.Is(p.Err, context.DeadlineExceeded):
+				err = fmt.Errorf("read partition %d of %s: %w", m.partition, m.c.config.events(), explain(p.Err))
 			}
 		})
 		if err == nil && len(read.Records) > 0 {
-			err = m.take(ctx, s, t, read)
+			err = m.take(ctx, s, read)
 		}
 		if err != nil {
 			return err
@@ -232,7 +240,7 @@ func (m *membership) consume(ctx context.Context, s *Shard, t *topics) error {
 }
 
 // take journals records, and then that they were.
-func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchPartition) error {
+func (m *membership) take(ctx context.Context, s *Shard, p kgo.FetchPartition) error {
 	var events []*trail.Event
 	var quarantined []journal.Quarantined
 	var foreign *journal.Quarantined // the last
@@ -240,7 +248,7 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 		if r.Attrs.IsControl() {
 			continue
 		}
-		e, q, err := receive(t, r)
+		e, q, err := m.c.config.receive(r)
 		switch {
 		case err != nil:
 			return err
@@ -256,34 +264,28 @@ func (m *membership) take(ctx context.Context, s *Shard, t *topics, p kgo.FetchP
 	if foreign != nil {
 		m.c.o.Logger.Error("foreign records in the events topic are quarantined", "origin", foreign.Origin, "offset", foreign.Offset, "err", foreign.Err)
 	}
-	if was := m.next.Load(); was >= 0 && p.LogStartOffset > was {
+	if was := m.next.Load(); was > 0 && p.LogStartOffset > was {
 		m.c.o.Logger.Error("events lost: retention deleted them before they were read; find them in the trail's bucket with 'mfawatch scan', and lengthen the topic's retention",
-			"topic", t.events, "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
+			"topic", m.c.config.events(), "partition", m.partition, "from", was, "to", p.LogStartOffset-1)
 	}
 	last := p.Records[len(p.Records)-1]
 	next := last.Offset + 1
 	left := 0
 	m.lag.Store(max(0, p.HighWatermark-p.Records[0].Offset))
-	keep := func() (err error) {
-		if len(events)+len(quarantined) == 0 {
-			return nil
-		}
-		if left, err = s.Journal.Quarantine(ctx, quarantined); err != nil {
-			return err
-		}
-		_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, position(t.eventsID, next, last.LeaderEpoch), events)
-		return err
+	var err error
+	if len(events)+len(quarantined) > 0 {
+		retry(ctx, func() (done bool) {
+			if left, err = s.Journal.Quarantine(ctx, quarantined); err == nil {
+				_, err = s.Journal.AppendFrom(ctx, cursorSource, cursorName, position(s.log.ids.events, next, last.LeaderEpoch), events)
+			}
+			if done = err == nil || errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrClosed); !done && ctx.Err() == nil {
+				m.failure.Set(err)
+			}
+			return done
+		})
 	}
-	for wait := minPause; ; wait = min(2*wait, maxPause) {
-		err := keep()
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil || errors.Is(err, store.ErrLost) || errors.Is(err, store.ErrClosed) {
-			return err
-		}
-		m.failure.Set(err)
-		pause(ctx, wait)
+	if err != nil {
+		return err
 	}
 	m.failure.Set(nil)
 	if left > 0 {

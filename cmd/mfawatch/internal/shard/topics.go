@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,51 +32,49 @@ const keepDeleted = 7 * 24 * time.Hour
 // topicsTogether is how long after the first topic the second one appears.
 const topicsTogether = 5 * time.Second
 
-// topics are the two topics as they are in the cluster.
-type topics struct {
-	events, journal     string
-	eventsID, journalID kadm.TopicID
-	partitions          int32
-}
+// topicIDs are those of the topics. A topic that was deleted and made again has
+// another.
+type topicIDs struct{ events, journal kadm.TopicID }
+
+// errMissing is returned for topics that were deleted, or are not made yet.
+var errMissing = errors.New("the topics of the shared journal do not exist: restore them, or restart a replica, which makes them with no memory of open exposures")
 
 // prepare checks the brokers and the topics. With create it makes topics that are
 // missing.
-func prepare(ctx context.Context, c Config, client *kgo.Client, create bool) (t topics, err error) {
-	admin := kadm.NewClient(client)
+func (c *Cluster) prepare(ctx context.Context, create bool) (ids topicIDs, err error) {
+	admin := kadm.NewClient(c.producer)
 	if err := checkVersion(ctx, admin); err != nil {
-		return t, err
+		return ids, err
 	}
-	t = topics{events: c.events(), journal: c.journal(), partitions: int32(c.Partitions)}
-	found, err := describe(ctx, admin, t.events, t.journal)
+	found, err := c.config.describe(ctx, admin)
 	missing := err == nil && len(found) == 0
 	if missing && !create {
-		return t, nil
+		return ids, errMissing
 	}
 	if missing {
-		err = makeTopics(ctx, c, admin)
+		err = c.config.makeTopics(ctx, admin)
 	}
 	for started := time.Now(); err == nil && len(found) < 2; { // another replica makes them, or brokers hear of them a little later
 		if !missing && time.Since(started) > topicsTogether {
-			return t, fmt.Errorf("%w: only one of the topics %s and %s exists: restore the other, or delete both to start with no memory of open exposures", ErrRefused, t.events, t.journal)
+			return ids, fmt.Errorf("%w: only one of the topics %s and %s exists: restore the other, or delete both to start with no memory of open exposures", ErrRefused, c.config.events(), c.config.journal())
 		}
 		pause(ctx, minPause/5)
-		found, err = describe(ctx, admin, t.events, t.journal)
+		found, err = c.config.describe(ctx, admin)
 	}
 	if err != nil {
-		return t, err
+		return ids, err
 	}
 	for name, topic := range found {
-		if n := len(topic.Partitions); n != c.Partitions {
-			return t, fmt.Errorf("%w: topic %s has %d partitions, and journal.partitions is %d: set it to %d; their number never changes, since events of one lane would be in two partitions", ErrRefused, name, n, c.Partitions, n)
+		if n := len(topic.Partitions); n != c.Partitions() {
+			return ids, fmt.Errorf("%w: topic %s has %d partitions, and journal.partitions is %d: set it to %d; their number never changes, since events of one lane would be in two partitions", ErrRefused, name, n, c.Partitions(), n)
 		}
 	}
-	t.eventsID, t.journalID = found[t.events].ID, found[t.journal].ID
-	return t, checkConfigs(ctx, admin, t)
+	return c.config.ids(found), c.config.checkConfigs(ctx, admin)
 }
 
 // describe returns those of the topics that exist.
-func describe(ctx context.Context, admin *kadm.Client, names ...string) (kadm.TopicDetails, error) {
-	found, err := admin.ListTopics(ctx, names...)
+func (c Config) describe(ctx context.Context, admin *kadm.Client) (kadm.TopicDetails, error) {
+	found, err := admin.ListTopics(ctx, c.Topics()...)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -88,6 +87,10 @@ func describe(ctx context.Context, admin *kadm.Client, names ...string) (kadm.To
 		}
 	}
 	return found, nil
+}
+
+func (c Config) ids(found kadm.TopicDetails) topicIDs {
+	return topicIDs{found[c.events()].ID, found[c.journal()].ID}
 }
 
 // checkVersion refuses brokers before 2.5, whose transactions can lose a fence.
@@ -107,7 +110,7 @@ func checkVersion(ctx context.Context, admin *kadm.Client) error {
 	return nil
 }
 
-func makeTopics(ctx context.Context, c Config, admin *kadm.Client) error {
+func (c Config) makeTopics(ctx context.Context, admin *kadm.Client) error {
 	text := func(n int64) *string { return kadm.StringPtr(strconv.FormatInt(n, 10)) }
 	batch := text(topicBatchBytes) // a segment holds one, or brokers reject it
 	both := map[string]*string{
@@ -136,19 +139,19 @@ func makeTopics(ctx context.Context, c Config, admin *kadm.Client) error {
 
 // checkConfigs refuses a journal topic that forgets, an events topic that is
 // compacted, and topics that do not accept the greatest records.
-func checkConfigs(ctx context.Context, admin *kadm.Client, t topics) error {
-	configs, err := admin.DescribeTopicConfigs(ctx, t.events, t.journal)
+func (c Config) checkConfigs(ctx context.Context, admin *kadm.Client) error {
+	configs, err := admin.DescribeTopicConfigs(ctx, c.Topics()...)
 	if err != nil {
 		return nil // not allowed to look
 	}
-	for _, c := range configs {
-		want := map[string]string{t.events: "delete", t.journal: "compact"}[c.Name]
-		for _, kv := range c.Configs {
-			if c.Err == nil && kv.Key == "cleanup.policy" && kv.MaybeValue() != want {
-				return fmt.Errorf("%w: topic %s has cleanup.policy %s: set it to %s, or records are lost", ErrRefused, c.Name, kv.MaybeValue(), want)
+	for _, t := range configs {
+		want := map[string]string{c.events(): "delete", c.journal(): "compact"}[t.Name]
+		for _, kv := range t.Configs {
+			if t.Err == nil && kv.Key == "cleanup.policy" && kv.MaybeValue() != want {
+				return fmt.Errorf("%w: topic %s has cleanup.policy %s: set it to %s, or records are lost", ErrRefused, t.Name, kv.MaybeValue(), want)
 			}
 			if n, err := strconv.Atoi(kv.MaybeValue()); kv.Key == "max.message.bytes" && err == nil && n < maxBatchBytes {
-				return fmt.Errorf("%w: topic %s has max.message.bytes %d: set it to %d, or large records stop a shard", ErrRefused, c.Name, n, topicBatchBytes)
+				return fmt.Errorf("%w: topic %s has max.message.bytes %d: set it to %d, or large records stop a shard", ErrRefused, t.Name, n, topicBatchBytes)
 			}
 		}
 	}
@@ -162,7 +165,7 @@ func explain(err error) error {
 	case errors.Is(err, kerr.TopicAuthorizationFailed):
 		hint = "allow the user to READ, WRITE, DESCRIBE, CREATE and DESCRIBE_CONFIGS the topics that begin with journal.topic"
 	case errors.Is(err, kerr.GroupAuthorizationFailed):
-		hint = "allow the user to READ and DESCRIBE the group journal.topic"
+		hint = "allow the user to READ and DESCRIBE the group that is named journal.topic and -shards"
 	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
 		hint = "allow the user to WRITE and DESCRIBE the transactional ids that begin with journal.topic"
 	case errors.Is(err, kerr.ClusterAuthorizationFailed):
@@ -179,7 +182,6 @@ func explain(err error) error {
 	return fmt.Errorf("%w: %w: %s", ErrRefused, err, hint)
 }
 
-// partitionOf returns the partition of a key. It never changes.
 func partitionOf(key string, partitions int32) int32 {
 	h := fnv.New64a()
 	h.Write([]byte(key))
@@ -188,11 +190,11 @@ func partitionOf(key string, partitions int32) int32 {
 
 // A partitioner leaves the partitions of our own topics to the producer of a
 // record. Other topics are partitioned by key, as every Kafka client does.
-type partitioner struct{ own topics }
+type partitioner struct{ own Config }
 
 // ForTopic implements [kgo.Partitioner].
 func (p partitioner) ForTopic(topic string) kgo.TopicPartitioner {
-	if topic == p.own.events || topic == p.own.journal {
+	if slices.Contains(p.own.Topics(), topic) {
 		return kgo.ManualPartitioner().ForTopic(topic)
 	}
 	return kgo.StickyKeyPartitioner(nil).ForTopic(topic)

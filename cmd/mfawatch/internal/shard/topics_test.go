@@ -17,8 +17,9 @@ import (
 // Topics are made as the design needs them, and made once.
 func TestPrepare(t *testing.T) {
 	_, c := fake(t)
-	if top, err := prepare(t.Context(), c, client(t, c), false); err != nil || top.journalID != (kadm.TopicID{}) {
-		t.Errorf("check of an empty cluster: %v, %v", top, err)
+	err := Check(t.Context(), c)
+	if found, listed := admin(t, c).ListTopics(t.Context()); err != nil || listed != nil || len(found) > 0 {
+		t.Errorf("check of an empty cluster: %v, %v", found, err)
 	}
 	first := prepared(t, c)
 	if again := prepared(t, c); again != first {
@@ -39,13 +40,39 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// A broker that does not know the topics for a moment does not make a shard write
+// positions of topics without an ID, which no later start accepts.
+func TestTopicsAreUnknown(t *testing.T) {
+	t.Parallel()
+	f, c := fake(t)
+	prepared(t, c)
+	path := t.TempDir()
+	open := func() error {
+		cl := command(t, c, path)
+		s, err := (&membership{c: cl, partition: 0}).open(t.Context())
+		if err == nil {
+			err = s.Journal.Close()
+			s.log.close()
+		}
+		return err
+	}
+	f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: c.events(), Err: kerr.UnknownTopicOrPartition})
+	f.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: c.journal(), Err: kerr.UnknownTopicOrPartition})
+	if err := open(); !errors.Is(err, errMissing) {
+		t.Errorf("without topics: %v", err)
+	}
+	if err := open(); err != nil {
+		t.Errorf("with topics: %v", err)
+	}
+}
+
 // Retention is by the clocks of the brokers: events of a replica whose clock is slow
 // stay until they are read, and those of a fast one are accepted.
 func TestClockOfTheBrokers(t *testing.T) {
 	c := realCluster(t)
-	top := prepared(t, c)
+	prepared(t, c)
 	for _, skew := range []time.Duration{-keepDeleted - time.Hour, keepDeleted} {
-		r := intakeRecord(&top, kindEvent, "x", []byte("{}"))
+		r := c.record(kindEvent, "x", []byte("{}"))
 		r.Timestamp = time.Now().Add(skew)
 		if err := client(t, c).ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Errorf("a clock that is %s off: %v", skew, err)
@@ -112,7 +139,7 @@ func TestPrepareRefuses(t *testing.T) {
 			t.Parallel()
 			f, config := fake(t, c.opts...)
 			c.spoil(t, f, config)
-			_, err := prepare(t.Context(), config, client(t, config), true)
+			_, err := command(t, config, "", kgo.MetadataMinAge(20*time.Millisecond)).prepare(t.Context(), true)
 			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -130,8 +157,7 @@ func TestPrepareRefuses(t *testing.T) {
 			f, config := fake(t)
 			top := prepared(t, config)
 			f.Fault(kfake.Fault{Keys: []kmsg.Key{c.key}, Err: c.err, Count: -1})
-			opts, _ := config.Config.Options()
-			_, err := openLog(t.Context(), top, 0, config, opts, newMetrics(nil))
+			_, err := command(t, config, "").openLog(t.Context(), top, 0)
 			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

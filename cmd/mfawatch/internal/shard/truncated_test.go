@@ -120,7 +120,7 @@ func TestLostEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	committed(t, c, c.Topic+"-alerts", 5)
-	id := r.topics.Load().eventsID
+	id := r.Shards()[0].log.ids.events
 	r.stop()
 	truncate(f, c.events(), 2)
 	var again atomic.Bool
