@@ -22,8 +22,8 @@ func TestFollowLongDocumentInBusyFile(t *testing.T) {
 	r.once("{\"n\":0}\n", long, "{\"n\":1}\n")
 }
 
-// What follows a long line is read although the line is no JSON, of which only the
-// first bytes are read.
+// The lines behind a long one are read, although only the first bytes of that are, since
+// it is no JSON.
 func TestFollowBehindLongWords(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "trail.log")
 	addTo(t, log, strings.Repeat("x", documentBytes+batchBytes)+"\n{\"n\":1}\n")
@@ -31,8 +31,8 @@ func TestFollowBehindLongWords(t *testing.T) {
 	r.once("xxx", "{\"n\":1}\n")
 }
 
-// Where a log was cut off and its writer went on at its own place, a hole precedes the
-// next line.
+// A hole precedes the next line of a log that was cut off while its writer went on at its
+// own place.
 func TestFollowBehindHole(t *testing.T) {
 	for _, hole := range []int64{100, documentBytes + batchBytes, 3 * turnBytes} {
 		log := filepath.Join(t.TempDir(), "trail.log")

@@ -224,6 +224,10 @@ func TestPartitionAdded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		sourcetest.Eventually(t, func() bool {
+			topics, err := c.admin.ListTopics(t.Context(), topic)
+			return err == nil && len(topics[topic].Partitions) == 3
+		}, func() string { return "the partition was not added" })
 		c.producer.PurgeTopicsFromClient(topic)
 		c.produce(topic, 2, "to the new one")
 		start(t, c.source(config), in.handle)
