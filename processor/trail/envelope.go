@@ -88,10 +88,10 @@ func (s *Scanner) decode(w []byte, from int, final, coded bool) int {
 			continue
 		}
 		from = i + 1
-		if escaped(w, i) {
+		if escape.Escaped(w, i) {
 			continue
 		}
-		end := stringEnd(w, i+1)
+		end := escape.StringEnd(w, i+1)
 		if end < 0 {
 			if final {
 				break

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"github.com/mfawatch/mfawatch/processor/trail/escape"
 )
 
 var (
@@ -64,7 +66,7 @@ func headOf(w []byte) head {
 	if i = skipSpace(w, i+1); h.opener != '{' || i == len(w) || w[i] != '"' {
 		return h
 	}
-	if i = stringEnd(w, i+1); i < 0 {
+	if i = escape.StringEnd(w, i+1); i < 0 {
 		return h
 	}
 	if i = skipSpace(w, i+1); i == len(w) || w[i] != ':' {

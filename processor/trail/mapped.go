@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/mfawatch/mfawatch/processor/trail/escape"
 )
 
 var (
@@ -78,7 +80,7 @@ func (s *Scanner) passed(w []byte, to int, isName bool) {
 // sweep has it read already.
 func (s *Scanner) marker(w []byte, q int, final bool) (next int, more bool) {
 	k := &s.hidden
-	if w[q] == '"' && !escaped(w, q) {
+	if w[q] == '"' && !escape.Escaped(w, q) {
 		k.marker(w, q)
 		s.report(w, k)
 		return q + 1, false

@@ -51,7 +51,7 @@ func (o *object) read(w []byte, limit int) {
 		case '}':
 			depth--
 		case '"':
-			end := stringEnd(w[:limit], i+1)
+			end := escape.StringEnd(w[:limit], i+1)
 			if end < 0 {
 				o.next = i
 				return
@@ -69,7 +69,7 @@ func (o *object) read(w []byte, limit int) {
 			}
 			valueEnd := v
 			if v < limit && w[v] == '"' {
-				valueEnd = stringEnd(w[:limit], v+1)
+				valueEnd = escape.StringEnd(w[:limit], v+1)
 			}
 			if v > limit || v >= len(w) || valueEnd < 0 {
 				o.next = i

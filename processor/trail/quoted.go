@@ -33,7 +33,7 @@ func (s *Scanner) spelt(w []byte, i int, final bool) (next int, more bool) {
 		next = hi
 	}
 	s.spelling = escape.Spell(s.spelling[:0], w[lo:hi])
-	if string(s.spelling) == eventName && lo > 0 && w[lo-1] == '"' && !escaped(w, lo-1) && hi < len(w) && w[hi] == '"' {
+	if string(s.spelling) == eventName && lo > 0 && w[lo-1] == '"' && !escape.Escaped(w, lo-1) && hi < len(w) && w[hi] == '"' {
 		return s.keyed(w, lo-1, hi+1, final)
 	}
 	// Inside a string, where the digits of an escape may be escaped in turn, the

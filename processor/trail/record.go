@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/mfawatch/mfawatch/processor/trail/escape"
 )
 
 var (
@@ -334,7 +336,7 @@ func nestedTooDeep(b []byte) bool {
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
 		case c == '"':
-			if i = stringEnd(b, i+1); i < 0 {
+			if i = escape.StringEnd(b, i+1); i < 0 {
 				return false
 			}
 		case opens(c):

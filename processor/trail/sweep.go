@@ -142,7 +142,7 @@ func (s *Scanner) named(w []byte, i int, final bool) (next int, more bool) {
 	case '"':
 		// In valid JSON an unescaped quote right before a word can only open
 		// the string, so this is the whole of it.
-		if i == 0 || w[i-1] != '"' || escaped(w, i-1) {
+		if i == 0 || w[i-1] != '"' || escape.Escaped(w, i-1) {
 			return after, false
 		}
 		return s.keyed(w, i-1, after+1, final)

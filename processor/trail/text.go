@@ -1,7 +1,6 @@
 package trail
 
 import (
-	"bytes"
 	"unsafe"
 )
 
@@ -19,35 +18,6 @@ var inRun = func() (is [256]bool) {
 	is['\\'] = true
 	return is
 }()
-
-// escaped reports whether the byte at w[i] is escaped: an odd number of
-// backslashes before it.
-func escaped(w []byte, i int) bool {
-	odd := false
-	for i > 0 && w[i-1] == '\\' {
-		odd = !odd
-		i--
-	}
-	return odd
-}
-
-// stringEnd is the closing quote of the string whose text begins at w[i], -1
-// if w ends in it.
-func stringEnd(w []byte, i int) int {
-	from := i
-	for i < len(w) {
-		n := bytes.IndexByte(w[i:], '"')
-		if n < 0 {
-			return -1
-		}
-		i += n
-		if !escaped(w[from:], i-from) {
-			return i
-		}
-		i++
-	}
-	return -1
-}
 
 func skipSpace(w []byte, i int) int {
 	for i < len(w) && isSpace(w[i]) {

@@ -3,6 +3,7 @@ package trail
 import (
 	"bytes"
 
+	"github.com/mfawatch/mfawatch/processor/trail/escape"
 	"github.com/mfawatch/mfawatch/processor/trail/vector"
 )
 
@@ -246,12 +247,12 @@ func (k *walk) strings(w []byte, i int, final bool) place {
 
 // text walks to the end of the string it is in.
 func (k *walk) text(w []byte, final bool) bool {
-	end := stringEnd(w, k.seek)
+	end := escape.StringEnd(w, k.seek)
 	if end < 0 {
 		rest := w[k.seek:]
 		k.walked += int64(len(rest))
 		k.seek = len(w)
-		if !final && escaped(rest, len(rest)) {
+		if !final && escape.Escaped(rest, len(rest)) {
 			k.seek-- // the byte behind the window is escaped
 		}
 		k.pos = k.seek

@@ -8,6 +8,35 @@ import (
 	"unicode/utf8"
 )
 
+// Escaped reports whether the byte at w[i] is escaped: an odd number of
+// backslashes before it.
+func Escaped(w []byte, i int) bool {
+	odd := false
+	for i > 0 && w[i-1] == '\\' {
+		odd = !odd
+		i--
+	}
+	return odd
+}
+
+// StringEnd is the closing quote of the string whose text begins at w[i], -1
+// if w ends in it.
+func StringEnd(w []byte, i int) int {
+	from := i
+	for i < len(w) {
+		n := bytes.IndexByte(w[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		i += n
+		if !Escaped(w[from:], i-from) {
+			return i
+		}
+		i++
+	}
+	return -1
+}
+
 // Spell appends src to dst with the \u00xx escapes replaced by their bytes,
 // however often the backslash itself is escaped. dst may be src[:0].
 func Spell(dst, src []byte) []byte {
