@@ -59,7 +59,7 @@ func TestJ15_ARuleForASandboxLowersNothingElsewhere(t *testing.T) {
 }
 
 // An alert says which account the campaign's alerts are about, if it is another: other
-// routes may decide there. That stays, whoever leaves the campaign.
+// routes may decide there. The account stays as users leave the campaign.
 func TestJ15_TheAccountOfACampaign(t *testing.T) {
 	var l Ledger
 	for i, text := range []string{
@@ -85,8 +85,8 @@ func TestJ15_TheAccountOfACampaign(t *testing.T) {
 	}
 }
 
-// Who is counted by an alert of a campaign, restored, and hit again while the campaign goes
-// on, is alerted again as a further user would be, also where only tallies count the others.
+// A user whom an alert of a campaign counts, and who is restored and hit again while the
+// campaign goes on, is alerted again as a further user would be, also where only tallies count the others.
 func TestJ15_AUserHitAgainIsAlertedAgain(t *testing.T) {
 	set := keepFew(t)
 	for _, keep := range []int{64, 2} {

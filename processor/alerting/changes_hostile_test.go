@@ -40,7 +40,7 @@ func TestJ12_ManyChangesAreFewAlerts(t *testing.T) {
 }
 
 // J1: nor does who removes and enables a device of an exploited user in turns, however the
-// records arrive. What follows of another kind is alerted, and so is the end.
+// records arrive. A change after that is alerted, and so is the end.
 func TestJ1_ADeviceInTurnsIsFewAlerts(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{1, 9} {

@@ -85,3 +85,44 @@ func TestJ2_ChallengesHideNoSignIn(t *testing.T) {
 		}
 	}
 }
+
+// J2: the user who signs in with a device of their own shows nothing about the one that
+// another identity enabled: while it is active, the exposure stays. A sign-in with that one,
+// from a known address, shows that it is the user's.
+func TestJ2_AForeignDeviceThatStaysIsNotProved(t *testing.T) {
+	const gone = "2000 deactivate bob serial=EVIL by=ann id=over"
+	for _, c := range []struct{ in, then, want string }{
+		{"serial=NEW", gone, "bob resolved@2000 info replaced"},
+		{"serial=NEW", "1900 attach bob detail=p by=ann id=p; 1960 login+ bob by=bob self from=203.0.113.7 serial=NEW id=again; 1970 detach bob detail=p by=ann id=q; " + gone, "bob updated@1900 critical; bob resolved@2000 info proved"},
+		{"serial=evil", "", ""},
+		{"", "", ""},
+	} {
+		events := script(t, c.then)
+		d := playMarked(t, exposure.DefaultPolicy(),
+			arrival{5, "0 login+ bob by=bob self from=203.0.113.7 serial=OWN id=known", ""},
+			arrival{1010, "1000 deactivate bob serial=OWN by=mallory from=192.0.2.1 id=gone", "bob opened@1000 high"},
+			arrival{1110, "1100 enable bob serial=EVIL by=mallory from=192.0.2.1 id=evil", "bob suspect@1100 high"},
+			arrival{1210, "1200 enable bob serial=NEW by=bob self from=203.0.113.7 id=new", ""})
+		got := show(d.arrive(at(1310), script(t, "1300 login+ bob by=bob self from=203.0.113.7 id=home "+c.in)...))
+		if proved := c.then == ""; (got == "bob resolved@1300 info proved") != proved || (len(d.open) == 0) != proved {
+			t.Errorf("%+v: %s", c, got)
+		}
+		if got := show(d.arrive(at(2010), events...)); got != c.want {
+			t.Errorf("%+v: %s", c, got)
+		}
+	}
+}
+
+// J8: an agent that says CloudShell hides no further address.
+func TestJ8_TheAgentHidesNoAddress(t *testing.T) {
+	d := newTestAccount(t)
+	got := ""
+	for i, text := range []string{"0 deactivate bob serial=A by=m id=a", "10 login- bob by=bob self from=192.0.2.9 id=b", "20 login- bob by=bob self from=198.51.100.9 id=c"} {
+		events := script(t, text)
+		events[0].Actor.UserAgent = "exec-env/CloudShell"
+		got = show(d.arrive(at(10*i+5), events...))
+	}
+	if got != "bob updated@20 critical" {
+		t.Error(got)
+	}
+}

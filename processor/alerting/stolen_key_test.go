@@ -111,7 +111,7 @@ func TestJ1_AForeignDeviceMakesTheSession(t *testing.T) {
 		if len(d.open) != 1 {
 			t.Errorf("%s: open are %+v", then, d.open)
 		}
-		d.arrive(at(1500), script(t, "1400 enable bob serial=OWN by=bob self mfa=yes from=203.0.113.7 id=own; 1410 login+ bob by=bob self from=203.0.113.7 serial=OWN id=home")...)
+		d.arrive(at(1500), script(t, "1400 enable bob serial=OWN by=bob self mfa=yes from=203.0.113.7 id=own; 1405 deactivate bob serial=NEXT by=ann id=off; 1410 login+ bob by=bob self from=203.0.113.7 serial=OWN id=home")...)
 		if len(d.open) != 0 {
 			t.Errorf("%s: at home, open are %+v", then, d.open)
 		}

@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -62,9 +63,7 @@ func (k *compactor) bury(it *item, needed bool) {
 	if !ok && it.x != nil && it.ev.Name == trail.ConsoleLogin && !it.ev.Failed() { // no device was active
 		m, ok = Tombstone{ID: it.ev.ID, Time: it.ev.Time, Name: trail.DeactivateMFADevice, User: it.ev.User}, true
 	}
-	if m.User == "" {
-		m.User = it.name
-	}
+	m.User = cmp.Or(m.User, it.name)
 	if ok {
 		k.tombstones = append(k.tombstones, placedTombstone{Tombstone: m, p: it.p, needed: needed})
 	}

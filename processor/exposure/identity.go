@@ -214,10 +214,9 @@ func (p *Policy) pathsOf(items []item, before map[string]string) (seen, known ma
 	own := func() {
 		if !copied {
 			copied = true
-			seen, known = maps.Clone(before), maps.Clone(before)
-			if seen == nil {
-				seen, known = map[string]string{}, map[string]string{}
-			}
+			seen, known = map[string]string{}, map[string]string{}
+			maps.Copy(seen, before)
+			maps.Copy(known, before)
 		}
 	}
 	for i := range items {

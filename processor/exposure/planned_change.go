@@ -80,7 +80,6 @@ func (p *Policy) plannedFacts(e *trail.Event, user, path string) rule.Facts {
 // joins an exposure has to match the same one.
 func (f *folder) matchPlanned(x *Exposure, e *trail.Event, joins bool) {
 	switch {
-	case len(f.policy.PlannedChanges) == 0:
 	case !joins:
 		x.planned = f.policy.plannedChange(e, x.User, x.path)
 	case x.planned != nil:

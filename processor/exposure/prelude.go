@@ -60,7 +60,7 @@ func (f *folder) changed(it *item) {
 		x.proof = nil
 		x.addChange(e, e.Time)
 	}
-	if x.suspect && x.proof != nil && len(x.leftBehind()) == 0 {
+	if x.suspect && x.proof != nil && len(x.foreign)+len(x.leftBehind()) == 0 {
 		f.end(it, x, Proved)
 	}
 }

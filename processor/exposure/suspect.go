@@ -77,8 +77,9 @@ func (f *folder) provedBySignIn(it *item) {
 		}
 		x.proof = e
 		it.x = x
+		x.foreign = slices.DeleteFunc(x.foreign, func(s string) bool { return e.Serial == "" || s == FoldName(e.Serial) || p.activeAt(s) < 0 })
 		switch {
-		case len(x.leftBehind()) == 0:
+		case len(x.foreign)+len(x.leftBehind()) == 0:
 			f.end(it, x, Proved)
 		case !x.suspect:
 			x.becomeSuspect(e)
@@ -188,8 +189,11 @@ func (f *folder) foreignRemoved(it *item, x *Exposure) bool {
 		return false
 	}
 	it.x = x
-	if x.suspect && x.doubts() == 0 {
+	switch {
+	case x.suspect && x.doubts() == 0:
 		f.end(it, x, Replaced)
+	case x.suspect && x.proof != nil && len(x.foreign)+len(x.leftBehind()) == 0:
+		f.end(it, x, Proved)
 	}
 	return true
 }

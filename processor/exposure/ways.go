@@ -1,7 +1,7 @@
 package exposure
 
 import (
-	"net/netip"
+	"cmp"
 	"time"
 
 	"github.com/mfawatch/mfawatch/processor/trail"
@@ -19,19 +19,19 @@ const (
 
 // ways are the sign-ins without MFA of an exposure.
 type ways struct {
-	last    netip.Prefix
-	alerted map[netip.Prefix]time.Time
+	last    string
+	alerted map[string]time.Time
 }
 
 // further records a sign-in and reports whether it is another way in: from
 // another prefix than the one before, and not alerted within the hour.
 func (w *ways) further(e *trail.Event) bool {
-	prefix := prefixOf(&e.Actor)
+	prefix := addressPrefix(e.Actor.SourceIP) // whatever the agent says
 	began := w.alerted != nil
 	same := began && prefix == w.last
 	w.last = prefix
 	if !began {
-		w.alerted = map[netip.Prefix]time.Time{}
+		w.alerted = map[string]time.Time{}
 	}
 	at, known := w.alerted[prefix]
 	if same || known && e.Time.Sub(at) < wayAgain || !known && len(w.alerted) >= maxWays {
@@ -45,14 +45,12 @@ func (w *ways) further(e *trail.Event) bool {
 // to begin (R26, J7).
 func (f *folder) signedInWithoutMFA(it *item) {
 	e, p := it.ev, it.p
-	x := p.open
+	x := cmp.Or(p.open, p.reduced)
 	if x == nil {
-		x = p.reduced
+		x = f.unseen(p, e)
 	}
 	if x == nil {
-		if x = f.unseen(p, e); x == nil {
-			return
-		}
+		return
 	}
 	familiar, wasSuspect := x.isFamiliar(e), x.suspect
 	it.x = x
