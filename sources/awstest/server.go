@@ -159,7 +159,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case f.Reset && f.Cut == 0 && !f.Undone:
 		panic(http.ErrAbortHandler)
 	case f.Reset && f.Undone:
-		w = httptest.NewRecorder() // which nobody reads
+		w = httptest.NewRecorder() // which is not sent
 	case f.Status != 0 && call.Bucket == "":
 		refuse(w, f.Status, f.Code, f.Message)
 		return
