@@ -77,14 +77,14 @@ func FaultOf(err error) Fault {
 			return FaultKMS
 		}
 	}
+	if answer == nil && isCredentials(err) { // an answer in it is that of the credentials' provider
+		return FaultCredentials
+	}
 	if response := responseOf(err); response != nil && response.StatusCode != 0 { // 0: there was no answer
 		return statusFault(response.StatusCode)
 	}
-	switch {
-	case answer != nil:
+	if answer != nil {
 		return FaultOther
-	case isCredentials(err):
-		return FaultCredentials
 	}
 	return FaultNetwork
 }

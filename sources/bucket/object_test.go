@@ -13,6 +13,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/mfawatch/mfawatch/sources"
 	"github.com/mfawatch/mfawatch/sources/awstest"
@@ -164,14 +165,17 @@ func TestObjectFaults(t *testing.T) {
 
 func TestObjectWithoutCredentials(t *testing.T) {
 	s := awstest.Start(t)
-	config := s.Config(1)
-	config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		return aws.Credentials{}, errors.New("no role")
-	})
-	_, err := NewObjects(config).Open(t.Context(), Object{Bucket: "trail", Key: "k"})
-	var oe *ObjectError
-	if !errors.As(err, &oe) || oe.Fault != FaultCredentials {
-		t.Errorf("got %v", err)
+	forbidden := &smithyhttp.ResponseError{Response: &smithyhttp.Response{Response: &http.Response{StatusCode: http.StatusForbidden}}, Err: errors.New("request to EC2 IMDS failed")}
+	for _, reason := range []error{errors.New("no role"), forbidden} {
+		config := s.Config(1)
+		config.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+			return aws.Credentials{}, reason
+		})
+		_, err := NewObjects(config).Open(t.Context(), Object{Bucket: "trail", Key: "k"})
+		var oe *ObjectError
+		if !errors.As(err, &oe) || oe.Fault != FaultCredentials {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 
