@@ -531,7 +531,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// What the processor inflates has the bound of what this source inflates.
+// A part that the processor inflates has the bound of bodies that this source inflates.
 func TestArchivesHaveTheBoundOfBodies(t *testing.T) {
 	const most = 1 << 20
 	got := make(chan int64, 1)
