@@ -85,3 +85,27 @@ func TestFollowShortFilesFirst(t *testing.T) {
 		t.Errorf("read %q, want %q", got, want)
 	}
 }
+
+// One look at everything that was held up, as by a busy disk, delays no new folder; where
+// two were, the next waits.
+func TestOneSlowLookDelaysNoFolder(t *testing.T) {
+	f, err := New("disk", Config{Paths: []string{t.TempDir()}, Follow: true}, sources.Options{Logger: sourcetest.Log(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &follower{
+		f: f, ctx: t.Context(), paths: f.config.Paths, hints: newHints(f.log, f.metrics.overflows, true),
+		files: map[string]*followed{}, byPath: map[string]*followed{}, folders: map[string]bool{},
+	}
+	pause := func() time.Duration {
+		w.poll(time.Now().Add(-10 * time.Second))
+		w.pollSoon()
+		return time.Until(w.next)
+	}
+	if p := pause(); p > 0 {
+		t.Errorf("after one slow look the next waits for %s", p)
+	}
+	if p := pause(); p < 100*time.Second {
+		t.Errorf("after two slow looks the next waits for %s", p)
+	}
+}

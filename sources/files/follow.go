@@ -25,7 +25,7 @@ const (
 	cutTime      = 30 * time.Second // and one whose last document has no end, before that is taken for cut off
 	pollTime     = 2 * time.Second  // between polls where no changes are reported
 	fullPollTime = time.Minute      // between looks where something does
-	pollShare    = 20               // a look that took long is followed by a rest of so many times as long
+	pollShare    = 20               // two looks that took long are followed by a rest of so many times as long
 	keepTime     = time.Second      // between places that are kept
 	holdTime     = 10 * time.Minute // a file that grew is held open for so long, since it may be renamed with more to come
 	goneTime     = time.Minute      // and one that is gone
@@ -52,8 +52,9 @@ type follower struct {
 
 	caughtUp sources.CaughtUp
 
-	next    time.Time // look at everything
-	soonest time.Time // that may be, since it takes its time
+	next    time.Time     // look at everything
+	soonest time.Time     // that may be, since it takes its time
+	took    time.Duration // by the last one
 	saved   time.Time
 	unsaved map[string]*followed
 	held    atomic.Int32 // files that are held open

@@ -56,8 +56,10 @@ func (w *follower) poll(now time.Time) {
 		rest = w.f.pollEvery
 	}
 	took := time.Since(now)
-	w.soonest = now.Add(took + pollShare*took)
-	w.next = now.Add(took + max(rest, pollShare*took))
+	pause := pollShare * min(took, w.took) // one look that was held up delays no change
+	w.took = took
+	w.soonest = now.Add(took + pause)
+	w.next = now.Add(took + max(rest, pause))
 }
 
 // pollSoon schedules the next poll as early as the pause between polls allows.
