@@ -64,7 +64,7 @@ func s3ZeroLoss(t *testing.T, shared bool) {
 	for run := range 2 {
 		p := victim.start(t, server, run)
 		left, before := sent*(2-run)/3, hook.distinct() // a third of the queue for each of the three
-		p.waitUntil(t, 2*time.Minute, func() bool { return server.Left() <= left && hook.distinct() > before })
+		p.waitUntil(t, 2*time.Minute, func() bool { return server.Left() <= left && hook.distinct() > before && hook.count(run) > 0 })
 		deaths[run] = p.kill(t)
 		server.Expire()
 	}
